@@ -1,0 +1,266 @@
+"""Kubernetes objects as pie reads them: only the fields that pie uses, by their API names.
+
+One slim Struct per kind. Thousands of these live in memory, so a field is added only when
+something decides by it. Unknown fields are skipped by the decoder without being built.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
+    """The base of all wire Structs: camelCase on the wire, immutable, not tracked by the garbage collector."""
+
+
+class OwnerReference(Object):
+    """metadata.ownerReferences[]."""
+
+    kind: str
+    name: str
+    uid: str
+    controller: bool | None = None
+
+
+class Metadata(Object):
+    """metadata: identity and marks of an object."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_references: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+
+    @property
+    def created_seconds(self) -> float:
+        """When the API server created the object, epoch seconds on its clock."""
+        return epoch_seconds(self.creation_timestamp)
+
+    @property
+    def controller_owner(self) -> OwnerReference | None:
+        """The owner that controls the object, if any."""
+        return next((owner for owner in self.owner_references if owner.controller), None)
+
+
+def epoch_seconds(stamp: datetime | None) -> float:
+    """Epoch seconds of a Kubernetes time; 0.0 where it is missing (a time that never was)."""
+    return stamp.timestamp() if stamp is not None else 0.0
+
+
+class Condition(Object):
+    """status.conditions[] of pods, nodes and jobs."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+
+
+def condition(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
+    """Return the condition of this type, or None."""
+    return next((found for found in conditions if found.type == kind), None)
+
+
+class Taint(Object):
+    """Node spec.taints[]."""
+
+    key: str
+    effect: str
+    value: str = ""
+
+
+class NodeSpec(Object):
+    """Node spec."""
+
+    unschedulable: bool = False
+    taints: tuple[Taint, ...] = ()
+
+
+class NodeInfo(Object):
+    """Node status.nodeInfo."""
+
+    boot_id: str = msgspec.field(default="", name="bootID")
+
+
+class NodeStatus(Object):
+    """Node status."""
+
+    conditions: tuple[Condition, ...] = ()
+    node_info: NodeInfo = NodeInfo()
+
+
+class Node(Object):
+    """A v1 Node."""
+
+    metadata: Metadata
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class StorageClass(Object):
+    """A storage.k8s.io/v1 StorageClass."""
+
+    metadata: Metadata
+    provisioner: str = ""
+    reclaim_policy: str = "Delete"
+    volume_binding_mode: str = "Immediate"
+
+
+class CSINodeDriver(Object):
+    """CSINode spec.drivers[]."""
+
+    name: str
+    topology_keys: tuple[str, ...] | None = None
+
+
+class CSINodeSpec(Object):
+    """CSINode spec."""
+
+    drivers: tuple[CSINodeDriver, ...] = ()
+
+
+class CSINode(Object):
+    """A storage.k8s.io/v1 CSINode."""
+
+    metadata: Metadata
+    spec: CSINodeSpec = CSINodeSpec()
+
+
+class StateRunning(Object):
+    """Container state.running."""
+
+    started_at: datetime | None = None
+
+
+class StateTerminated(Object):
+    """Container state.terminated; `message` is what the container left in its termination log."""
+
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class StateWaiting(Object):
+    """Container state.waiting."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerState(Object):
+    """Container state: one of its members is set."""
+
+    waiting: StateWaiting | None = None
+    running: StateRunning | None = None
+    terminated: StateTerminated | None = None
+
+
+class ContainerStatus(Object):
+    """Pod status.containerStatuses[]."""
+
+    name: str
+    state: ContainerState = ContainerState()
+
+
+class PodSpec(Object):
+    """Pod spec."""
+
+    node_name: str = ""
+
+
+class PodStatus(Object):
+    """Pod status."""
+
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    start_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(Object):
+    """A v1 Pod."""
+
+    metadata: Metadata
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+class JobStatus(Object):
+    """Job status."""
+
+    conditions: tuple[Condition, ...] = ()
+
+
+class Job(Object):
+    """A batch/v1 Job."""
+
+    metadata: Metadata
+    status: JobStatus = JobStatus()
+
+
+class ObjectReference(Object):
+    """A reference by name and uid, as in CronJob status.active[]."""
+
+    name: str = ""
+    uid: str = ""
+
+
+class CronJobStatus(Object):
+    """CronJob status."""
+
+    active: tuple[ObjectReference, ...] = ()
+
+
+class CronJobSpec(Object):
+    """CronJob spec."""
+
+    suspend: bool = False
+
+
+class CronJob(Object):
+    """A batch/v1 CronJob."""
+
+    metadata: Metadata
+    spec: CronJobSpec = CronJobSpec()
+    status: CronJobStatus = CronJobStatus()
+
+
+class ClaimSpec(Object):
+    """PersistentVolumeClaim spec."""
+
+    storage_class_name: str = ""
+    volume_name: str = ""
+
+
+class ClaimStatus(Object):
+    """PersistentVolumeClaim status."""
+
+    phase: str = ""
+
+
+class Claim(Object):
+    """A v1 PersistentVolumeClaim."""
+
+    metadata: Metadata
+    spec: ClaimSpec = ClaimSpec()
+    status: ClaimStatus = ClaimStatus()
+
+
+class PieProbe(Object):
+    """A PieProbe as stored. Its spec is outside input and is parsed in `pie.core.parse`."""
+
+    metadata: Metadata
+    spec: dict[str, Any] = {}
+    status: dict[str, Any] = {}
