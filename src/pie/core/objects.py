@@ -11,10 +11,10 @@ import msgspec
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
-    """The base of all wire Structs: camelCase on the wire, immutable, not tracked by the garbage collector."""
+    """The base of all wire Structs: camelCase on the wire, immutable, unseen by the garbage collector."""
 
 
-class OwnerReference(Object):
+class OwnerReference(Object, frozen=True):
     """metadata.ownerReferences[]."""
 
     kind: str
@@ -23,7 +23,7 @@ class OwnerReference(Object):
     controller: bool | None = None
 
 
-class Metadata(Object):
+class Metadata(Object, frozen=True):
     """metadata: identity and marks of an object."""
 
     name: str = ""
@@ -54,7 +54,7 @@ def epoch_seconds(stamp: datetime | None) -> float:
     return stamp.timestamp() if stamp is not None else 0.0
 
 
-class Condition(Object):
+class Condition(Object, frozen=True):
     """status.conditions[] of pods, nodes and jobs."""
 
     type: str
@@ -69,7 +69,7 @@ def condition(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
     return next((found for found in conditions if found.type == kind), None)
 
 
-class Taint(Object):
+class Taint(Object, frozen=True):
     """Node spec.taints[]."""
 
     key: str
@@ -77,27 +77,27 @@ class Taint(Object):
     value: str = ""
 
 
-class NodeSpec(Object):
+class NodeSpec(Object, frozen=True):
     """Node spec."""
 
     unschedulable: bool = False
     taints: tuple[Taint, ...] = ()
 
 
-class NodeInfo(Object):
+class NodeInfo(Object, frozen=True):
     """Node status.nodeInfo."""
 
     boot_id: str = msgspec.field(default="", name="bootID")
 
 
-class NodeStatus(Object):
+class NodeStatus(Object, frozen=True):
     """Node status."""
 
     conditions: tuple[Condition, ...] = ()
     node_info: NodeInfo = NodeInfo()
 
 
-class Node(Object):
+class Node(Object, frozen=True):
     """A v1 Node."""
 
     metadata: Metadata
@@ -105,7 +105,7 @@ class Node(Object):
     status: NodeStatus = NodeStatus()
 
 
-class StorageClass(Object):
+class StorageClass(Object, frozen=True):
     """A storage.k8s.io/v1 StorageClass."""
 
     metadata: Metadata
@@ -114,33 +114,33 @@ class StorageClass(Object):
     volume_binding_mode: str = "Immediate"
 
 
-class CSINodeDriver(Object):
+class CSINodeDriver(Object, frozen=True):
     """CSINode spec.drivers[]."""
 
     name: str
     topology_keys: tuple[str, ...] | None = None
 
 
-class CSINodeSpec(Object):
+class CSINodeSpec(Object, frozen=True):
     """CSINode spec."""
 
     drivers: tuple[CSINodeDriver, ...] = ()
 
 
-class CSINode(Object):
+class CSINode(Object, frozen=True):
     """A storage.k8s.io/v1 CSINode."""
 
     metadata: Metadata
     spec: CSINodeSpec = CSINodeSpec()
 
 
-class StateRunning(Object):
+class StateRunning(Object, frozen=True):
     """Container state.running."""
 
     started_at: datetime | None = None
 
 
-class StateTerminated(Object):
+class StateTerminated(Object, frozen=True):
     """Container state.terminated; `message` is what the container left in its termination log."""
 
     exit_code: int = 0
@@ -150,14 +150,14 @@ class StateTerminated(Object):
     finished_at: datetime | None = None
 
 
-class StateWaiting(Object):
+class StateWaiting(Object, frozen=True):
     """Container state.waiting."""
 
     reason: str = ""
     message: str = ""
 
 
-class ContainerState(Object):
+class ContainerState(Object, frozen=True):
     """Container state: one of its members is set."""
 
     waiting: StateWaiting | None = None
@@ -165,20 +165,20 @@ class ContainerState(Object):
     terminated: StateTerminated | None = None
 
 
-class ContainerStatus(Object):
+class ContainerStatus(Object, frozen=True):
     """Pod status.containerStatuses[]."""
 
     name: str
     state: ContainerState = ContainerState()
 
 
-class PodSpec(Object):
+class PodSpec(Object, frozen=True):
     """Pod spec."""
 
     node_name: str = ""
 
 
-class PodStatus(Object):
+class PodStatus(Object, frozen=True):
     """Pod status."""
 
     phase: str = "Pending"
@@ -189,7 +189,7 @@ class PodStatus(Object):
     container_statuses: tuple[ContainerStatus, ...] = ()
 
 
-class Pod(Object):
+class Pod(Object, frozen=True):
     """A v1 Pod."""
 
     metadata: Metadata
@@ -197,39 +197,39 @@ class Pod(Object):
     status: PodStatus = PodStatus()
 
 
-class JobStatus(Object):
+class JobStatus(Object, frozen=True):
     """Job status."""
 
     conditions: tuple[Condition, ...] = ()
 
 
-class Job(Object):
+class Job(Object, frozen=True):
     """A batch/v1 Job."""
 
     metadata: Metadata
     status: JobStatus = JobStatus()
 
 
-class ObjectReference(Object):
+class ObjectReference(Object, frozen=True):
     """A reference by name and uid, as in CronJob status.active[]."""
 
     name: str = ""
     uid: str = ""
 
 
-class CronJobStatus(Object):
+class CronJobStatus(Object, frozen=True):
     """CronJob status."""
 
     active: tuple[ObjectReference, ...] = ()
 
 
-class CronJobSpec(Object):
+class CronJobSpec(Object, frozen=True):
     """CronJob spec."""
 
     suspend: bool = False
 
 
-class CronJob(Object):
+class CronJob(Object, frozen=True):
     """A batch/v1 CronJob."""
 
     metadata: Metadata
@@ -237,20 +237,20 @@ class CronJob(Object):
     status: CronJobStatus = CronJobStatus()
 
 
-class ClaimSpec(Object):
+class ClaimSpec(Object, frozen=True):
     """PersistentVolumeClaim spec."""
 
     storage_class_name: str = ""
     volume_name: str = ""
 
 
-class ClaimStatus(Object):
+class ClaimStatus(Object, frozen=True):
     """PersistentVolumeClaim status."""
 
     phase: str = ""
 
 
-class Claim(Object):
+class Claim(Object, frozen=True):
     """A v1 PersistentVolumeClaim."""
 
     metadata: Metadata
@@ -258,7 +258,7 @@ class Claim(Object):
     status: ClaimStatus = ClaimStatus()
 
 
-class PieProbe(Object):
+class PieProbe(Object, frozen=True):
     """A PieProbe as stored. Its spec is outside input and is parsed in `pie.core.parse`."""
 
     metadata: Metadata

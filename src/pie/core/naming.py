@@ -1,0 +1,112 @@
+"""Names and labels of the objects pie makes, compatible with the first (Go) pie.
+
+A CronJob's name is at most 52 characters, since Kubernetes appends 11 for the Job and its pods; so the
+parts are cut, and a hash of the uncut parts keeps the cut names apart.
+"""
+
+import hashlib
+import re
+
+from pie.core.model import Kind, Target
+
+CRONJOB_NAME_LIMIT = 52
+LABEL_VALUE_LIMIT = 63
+
+LABEL_STORAGE_CLASS = "storage-class"
+LABEL_PROBE = "pie-probe"
+LABEL_NODE = "node"
+
+# The uncut names, since labels end at 63 characters and a node's or class's name may be longer.
+ANNOTATION_TARGET = "pie.topolvm.io/target"
+ANNOTATION_SPEC_HASH = "pie.topolvm.io/spec-hash"
+ANNOTATION_IDENTITY = "pie.topolvm.io/volume-identity"
+ANNOTATION_REPLACED_BY = "pie.topolvm.io/volume-replaced-by"
+GO_PIE_FINALIZER = "pie.topolvm.io/pod"
+
+# The annotation that the CronJob controller puts on its Jobs.
+# https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-cronjob-scheduled-timestamp
+ANNOTATION_SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+def _digest(target: Target, digits: int) -> str:
+    text = f"{target.probe}\0{target.node}\0{target.storage_class}"
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:digits]
+
+
+def _joined(prefix: str, parts: list[tuple[str, int]], digest: str) -> str:
+    return "-".join([prefix, *(part[:limit] for part, limit in parts), digest])
+
+
+def _tidy(prefix: str, parts: list[tuple[str, int]], digest: str) -> str:
+    cut = (part[: limit - 2].replace(".", "-").strip("-") for part, limit in parts)
+    return "-".join([prefix, *(part for part in cut if part), digest])
+
+
+def _names(prefix: str, parts: list[tuple[str, int]], target: Target) -> tuple[str, str]:
+    """Return the compatible name and the unambiguous one (shorter parts, 12 digits)."""
+    unambiguous = _tidy(prefix, parts, _digest(target, 12))
+    compatible = _joined(prefix, parts, _digest(target, 6))
+    return (compatible if _SUBDOMAIN.fullmatch(compatible) else unambiguous), unambiguous
+
+
+def cronjob_names(target: Target) -> tuple[str, str]:
+    """Return the CronJob name Go pie gives (where it is legal), and the one to use where that is taken."""
+    if target.kind is Kind.PROVISION:
+        return _names("provision", [(target.probe, 10), (target.storage_class, 12)], target)
+    return _names("mount", [(target.probe, 10), (target.node, 15), (target.storage_class, 12)], target)
+
+
+def claim_names(target: Target) -> tuple[str, str]:
+    """Return the claim name Go pie gives (where it is legal), and the one to use where that is taken."""
+    return _names("pie-pvc", [(target.probe, 10), (target.node, 11), (target.storage_class, 14)], target)
+
+
+def label_value(name: str) -> str:
+    """Return the name as a label value: itself, or cut and hashed where it is longer than 63 characters."""
+    if len(name) <= LABEL_VALUE_LIMIT:
+        return name
+    digest = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:12]
+    return f"{name[:50].rstrip('-._')}-{digest}"
+
+
+def labels(target: Target) -> dict[str, str]:
+    """Return the labels of a target's CronJob, Jobs, pods and claim."""
+    found = {LABEL_STORAGE_CLASS: label_value(target.storage_class), LABEL_PROBE: label_value(target.probe)}
+    if target.kind is Kind.MOUNT:
+        found[LABEL_NODE] = label_value(target.node)
+    return found
+
+
+class Names:
+    """Who has which name: the 6 digits of a compatible name clash in a large fleet.
+
+    Seeded with what exists, so that a target keeps its name through restarts; the first to ask for a
+    compatible name gets it, and later ones get the unambiguous one.
+    """
+
+    def __init__(self) -> None:
+        self._owners: dict[str, Target] = {}
+        self._names: dict[Target, str] = {}
+
+    def seed(self, target: Target, name: str) -> None:
+        """Note that an existing object of this name is the target's."""
+        if name not in self._owners and target not in self._names:
+            self._owners[name] = target
+            self._names[target] = name
+
+    def claim(self, target: Target, names: tuple[str, str]) -> str:
+        """Return the target's name, choosing one of `names` (compatible, unambiguous) the first time."""
+        if (known := self._names.get(target)) is not None:
+            return known
+        compatible, unambiguous = names
+        name = compatible if self._owners.get(compatible, target) == target else unambiguous
+        self._owners[name] = target
+        self._names[target] = name
+        return name
+
+    def release(self, target: Target) -> None:
+        """Forget a target whose objects are gone."""
+        if (name := self._names.pop(target, None)) is not None:
+            del self._owners[name]

@@ -1,0 +1,154 @@
+"""PieProbe JSON to the model. Errors carry the path of the field and say what is wanted.
+
+The CRD refuses most of this at `kubectl apply`; a PieProbe stored under an older CRD still gets here.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pie.core.model import Probe, Requirement, Term
+from pie.core.objects import PieProbe
+from pie.core.selector import FIELD_NAME, FIELD_OPERATORS, OPERATORS, integer
+
+_T = TypeVar("_T")
+
+
+class SpecError(ValueError):
+    """A spec that cannot be used: `path` is the field, the message says what is wanted there."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+
+
+_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_LONGEST_DURATION = 64
+
+
+def duration_seconds(text: str, path: str) -> float:
+    """Return the seconds of a Go duration string such as `1m30s` (https://pkg.go.dev/time#ParseDuration).
+
+    Raises SpecError unless it is a positive duration.
+    """
+    total, position = 0.0, 0
+    if len(text) <= _LONGEST_DURATION:
+        for part in _DURATION_PART.finditer(text):
+            if part.start() != position:
+                break
+            total += float(part[1]) * _UNIT_SECONDS[part[2]]
+            position = part.end()
+    if not text or position != len(text) or total <= 0:
+        raise SpecError(path, f"{text[:64]!r} is not a positive duration; write for example 30s or 1m30s")
+    return total
+
+
+_QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?\d{1,2})?")
+
+
+def parse_probe(stored: PieProbe) -> Probe:
+    """Return the PieProbe as the model; raises SpecError naming the first field that cannot be used."""
+    spec = stored.spec
+    period_minutes = _field(spec, "probePeriod", int, 1)
+    if not 1 <= period_minutes <= 59:  # noqa: PLR2004  minutes of cron's hour
+        raise SpecError("spec.probePeriod", f"{period_minutes} is not within 1 and 59 minutes")
+    period_seconds = 60 * period_minutes
+    threshold_seconds = duration_seconds(_field(spec, "probeThreshold", str, "1m"), "spec.probeThreshold")
+    if threshold_seconds > period_seconds:
+        raise SpecError("spec.probeThreshold", "must be no longer than spec.probePeriod")
+    deadline = _field(spec, "deadline", str, "")
+    deadline_seconds = duration_seconds(deadline, "spec.deadline") if deadline else float(period_seconds)
+    if _field(spec, "runner", str, "CronJob") != "CronJob":
+        raise SpecError("spec.runner", "only CronJob works yet")
+    capacity = str(spec.get("pvcCapacity", "100Mi"))
+    if not _QUANTITY.fullmatch(capacity):
+        raise SpecError("spec.pvcCapacity", f"{capacity[:64]!r} is not a quantity; write for example 100Mi")
+    selector = _field(spec, "nodeSelector", dict, {})
+    return Probe(
+        namespace=stored.metadata.namespace,
+        name=stored.metadata.name,
+        uid=stored.metadata.uid,
+        generation=stored.metadata.generation,
+        storage_class=_required(spec, "monitoringStorageClass"),
+        node_selector=node_selector(selector, "spec.nodeSelector"),
+        node_selector_json=selector,
+        period_seconds=period_seconds,
+        threshold_seconds=threshold_seconds,
+        deadline_seconds=min(deadline_seconds, float(period_seconds)),
+        pvc_capacity=capacity,
+        provision_enabled=not _field(spec, "disableProvisionProbe", bool, False),
+        mount_enabled=not _field(spec, "disableMountProbes", bool, False),
+        provision_on_retain=_field(spec, "provisionOnRetain", bool, False),
+        resources=_field(spec, "resources", dict, {}),
+        tolerations=tuple(_field(spec, "tolerations", list, [])),
+        priority_class_name=_field(spec, "priorityClassName", str, ""),
+    )
+
+
+def _field(spec: Mapping[str, Any], name: str, kind: type[_T], default: _T) -> _T:
+    value = spec.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise SpecError(f"spec.{name}", f"must be a {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _required(spec: Mapping[str, Any], name: str) -> str:
+    if not (value := _field(spec, name, str, "")):
+        raise SpecError(f"spec.{name}", "is required")
+    return value
+
+
+def node_selector(selector: Mapping[str, Any], path: str) -> tuple[Term, ...]:
+    """Return a core/v1 NodeSelector's terms; raises SpecError for what Kubernetes would not match by."""
+    terms = selector.get("nodeSelectorTerms")
+    if not isinstance(terms, list) or not terms:
+        raise SpecError(f"{path}.nodeSelectorTerms", "needs at least one term")
+    return tuple(_term(term, f"{path}.nodeSelectorTerms[{i}]") for i, term in enumerate(terms))
+
+
+def _term(term: Any, path: str) -> Term:
+    if not isinstance(term, dict):
+        raise SpecError(path, "must be an object")
+    return Term(
+        _requirements(term.get("matchExpressions"), f"{path}.matchExpressions"),
+        _requirements(term.get("matchFields"), f"{path}.matchFields", fields=True),
+    )
+
+
+def _requirements(rules: Any, path: str, *, fields: bool = False) -> tuple[Requirement, ...]:
+    if rules is None:
+        return ()
+    if not isinstance(rules, list):
+        raise SpecError(path, "must be a list")
+    return tuple(_requirement(rule, f"{path}[{i}]", fields=fields) for i, rule in enumerate(rules))
+
+
+def _requirement(rule: Any, path: str, *, fields: bool) -> Requirement:
+    if not isinstance(rule, dict):
+        raise SpecError(path, "must be an object with key, operator and values")
+    key: Any = rule.get("key")
+    operator: Any = rule.get("operator")
+    values: Any = rule.get("values") or []
+    if not isinstance(key, str) or not key:
+        raise SpecError(f"{path}.key", "is required")
+    if fields and key != FIELD_NAME:
+        raise SpecError(f"{path}.key", f"Kubernetes selects by the field {FIELD_NAME} only")
+    known = FIELD_OPERATORS if fields else OPERATORS.keys()
+    if operator not in known:
+        raise SpecError(f"{path}.operator", f"must be one of {', '.join(sorted(known))}")
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise SpecError(f"{path}.values", "must be a list of strings")
+    _check_values(operator, values, f"{path}.values")
+    return Requirement(key, operator, tuple(values))
+
+
+def _check_values(operator: str, values: list[str], path: str) -> None:
+    if operator in {"In", "NotIn"} and not values:
+        raise SpecError(path, f"{operator} needs at least one value")
+    if operator in {"Exists", "DoesNotExist"} and values:
+        raise SpecError(path, f"{operator} takes no values")
+    if operator in {"Gt", "Lt"} and (len(values) != 1 or integer(values[0]) is None):
+        raise SpecError(path, f"{operator} needs exactly one integer")

@@ -1,0 +1,47 @@
+"""When runs are due: the cron schedule of a target, and the due times it means.
+
+The phase spreads targets over the minutes of a period as Go pie does, by a checksum of their names. All
+CronJobs carry `timeZone: Etc/UTC`, so that due times do not depend on where kube-controller-manager runs.
+"""
+
+import math
+import zlib
+
+from pie.core.model import Target
+
+_MINUTE = 60
+_HOUR = 3600
+
+
+def phase_minutes(target: Target, period_seconds: int) -> int:
+    """Return the minute of the hour at which the target's first run is due."""
+    key = target.probe + target.storage_class + target.node
+    return zlib.crc32(key.encode()) % (period_seconds // _MINUTE)
+
+
+def cron_schedule(target: Target, period_seconds: int) -> str:
+    """Return the cron expression `<phase>-59/<period> * * * *`."""
+    return f"{phase_minutes(target, period_seconds)}-59/{period_seconds // _MINUTE} * * * *"
+
+
+def next_due(target: Target, period_seconds: int, after: float) -> float:
+    """Return the first due time later than `after`.
+
+    Cron counts minutes of the hour, so with a period that does not divide 60 the step over the hour is
+    shorter than the period.
+    """
+    phase = phase_minutes(target, period_seconds) * _MINUTE
+    hour = math.floor(after / _HOUR) * _HOUR
+    steps = max(0, math.floor((after - hour - phase) / period_seconds) + 1)
+    offset = phase + steps * period_seconds
+    return hour + (offset if offset < _HOUR else _HOUR + phase)
+
+
+def dues_between(target: Target, period_seconds: int, after: float, until: float, *, limit: int) -> int:
+    """Return how many due times lie in (after, until], at most `limit`."""
+    count = 0
+    due = next_due(target, period_seconds, after)
+    while due <= until and count < limit:
+        count += 1
+        due = next_due(target, period_seconds, due)
+    return count
