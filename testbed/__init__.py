@@ -1,1 +1,1 @@
-"""A real Kubernetes on one machine, for tests and for trying pie: `python -m testbed up`, or `async with Cluster(...)`."""
+"""A real Kubernetes on one machine: `python -m testbed up`, or `async with Cluster(...)` in a test."""

@@ -23,7 +23,10 @@ class _Started:
 
 
 class Processes:
-    """Starts and ends processes by name. Each runs in a session of its own; its output goes to `<log_dir>/<name>.log`."""
+    """Starts and ends processes by name.
+
+    Each runs in a session of its own, and its output goes to `<log_dir>/<name>.log`.
+    """
 
     def __init__(self, log_dir: Path) -> None:
         """`log_dir` is created when missing."""
@@ -36,7 +39,10 @@ class Processes:
         return iter(tuple(self._started))
 
     async def start(self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
-        """Start `argv` as `name`; `env` is added to this process's environment. Starting a running name is an error."""
+        """Start `argv` as `name`; `env` is added to this process's environment.
+
+        Starting a name that runs is an error.
+        """
         if self.running(name):
             raise ProcessError(f"{name} runs already (pid {self.pid(name)})")
         with self.log_path(name).open("ab") as log:
@@ -59,7 +65,7 @@ class Processes:
         await self.start(name, last.argv, env=last.env)
 
     async def stop(self, name: str, *, signal: int = signals.SIGTERM, timeout_seconds: float = 10) -> None:
-        """End a process: with `signal`, and with SIGKILL for its whole process group when that takes too long.
+        """End a process with `signal`; when that takes too long, its process group with SIGKILL.
 
         A process that has ended already is no error.
         """
@@ -118,6 +124,5 @@ class Processes:
     def _require_running(self, name: str) -> None:
         started = self._find(name)
         if started.process.returncode is not None:
-            raise ProcessError(
-                f"{name} has ended with code {started.process.returncode}; its log ends:\n{self.log_tail(name)}"
-            )
+            code = started.process.returncode
+            raise ProcessError(f"{name} has ended with code {code}; its log ends:\n{self.log_tail(name)}")

@@ -1,0 +1,146 @@
+"""Go programs for the testbed, built from pinned modules and kept outside the checkout.
+
+Every directory under `testbed/go` is a module. Its `tools.go` imports the main packages it pins; the program
+is called like the last part of the import path, or like the comment behind the import. A directory with a
+`main.go` is itself a program, called like the directory.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+MODULES = Path(__file__).parent / "go"
+_IMPORT = re.compile(r'_ "(?P<package>[^"]+)"(?:\s*// (?P<name>\S+)$)?', re.MULTILINE)
+_VERSION = re.compile(r"^v\d+$")
+_ERROR_TAIL_CHARACTERS = 2000
+
+
+class BuildError(Exception):
+    """A Go program cannot be built. The text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A Go program: the module directory it is pinned in, its main package, and the linker's flags."""
+
+    name: str
+    module: Path
+    package: str
+    linker_flags: str = "-s -w"
+    static: bool = False
+
+
+@cache
+def programs() -> dict[str, Program]:
+    """Return every program the modules under `testbed/go` pin, by name."""
+    found: dict[str, Program] = {}
+    for module in sorted(path.parent for path in MODULES.glob("*/go.mod")):
+        if (module / "main.go").exists():
+            found[module.name] = Program(module.name, module, ".", static=True)
+        elif (tools := module / "tools.go").exists():
+            flags = _linker_flags((module / "go.mod").read_text())
+            for match in _IMPORT.finditer(tools.read_text()):
+                name = match["name"] or _name(match["package"])
+                found[name] = Program(name, module, match["package"], flags)
+    return found
+
+
+async def binary(tool: str) -> Path:
+    """Return the path of a program, building it first when the cache does not hold it.
+
+    Two callers that want the same module at once wait for each other, across processes.
+    """
+    program = programs().get(tool)
+    if program is None:
+        raise BuildError(
+            f"no Go program {tool!r} under {MODULES} (there are: {', '.join(sorted(programs()))})"
+        )
+    directory = cache_directory() / f"{program.module.name}-{_fingerprint(program)}"
+    path = directory / tool
+    if path.exists():
+        return path
+    directory.mkdir(parents=True, exist_ok=True)
+    async with _locked(directory / ".lock"):
+        if not path.exists():
+            await _build(program, path)
+    return path
+
+
+async def binaries(tools: Iterable[str]) -> dict[str, Path]:
+    """Return the paths of several programs, built one after the other: each build uses all cores."""
+    return {tool: await binary(tool) for tool in tools}
+
+
+def cache_directory() -> Path:
+    """Return where built programs and images are kept: `pie-testbed` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pie-testbed"
+
+
+async def _build(program: Program, path: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise BuildError(
+            f"{program.name} must be built, and `go` is not on the PATH: install Go 1.26 (https://go.dev/dl)"
+        )
+    unfinished = path.with_suffix(".part")
+    argv = [
+        go,
+        "build",
+        "-trimpath",
+        "-ldflags",
+        program.linker_flags,
+        "-o",
+        str(unfinished),
+        program.package,
+    ]
+    environment = {**os.environ, **({"CGO_ENABLED": "0"} if program.static else {})}
+    print(f"testbed: building {program.name} ({program.package}); kept in {path.parent}", flush=True)
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=program.module,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        tail = output.decode(errors="replace")[-_ERROR_TAIL_CHARACTERS:]
+        raise BuildError(f"go build of {program.package} in {program.module} failed:\n{tail}")
+    unfinished.replace(path)
+
+
+@asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[None]:
+    with path.open("w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fingerprint(program: Program) -> str:
+    """Hash what decides the outcome of a build: the pins, our own sources, and the flags."""
+    digest = hashlib.sha256(f"{program.linker_flags} {program.static}".encode())
+    sources = [program.module / "go.mod", program.module / "go.sum", *sorted(program.module.glob("*.go"))]
+    for source in sources:
+        if source.exists():
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _linker_flags(go_mod: str) -> str:
+    """Give Kubernetes the version it was tagged with: `go build` alone would say v0.0.0."""
+    kubernetes = re.search(r"require k8s\.io/kubernetes (v\S+)", go_mod)
+    stamp = f" -X k8s.io/component-base/version.gitVersion={kubernetes[1]}" if kubernetes else ""
+    return f"-s -w{stamp}"
+
+
+def _name(package: str) -> str:
+    parts = [part for part in package.split("/") if not _VERSION.match(part)]
+    return parts[-1]
