@@ -8,6 +8,7 @@ import hashlib
 import re
 
 from pie.core.model import Kind, Target
+from pie.core.objects import Metadata
 
 CRONJOB_NAME_LIMIT = 52
 LABEL_VALUE_LIMIT = 63
@@ -21,6 +22,8 @@ ANNOTATION_TARGET = "pie.topolvm.io/target"
 ANNOTATION_SPEC_HASH = "pie.topolvm.io/spec-hash"
 ANNOTATION_IDENTITY = "pie.topolvm.io/volume-identity"
 ANNOTATION_REPLACED_BY = "pie.topolvm.io/volume-replaced-by"
+# What the scheduler puts on a claim that waits for its node: from then on a volume is being made.
+ANNOTATION_SELECTED_NODE = "volume.kubernetes.io/selected-node"
 GO_PIE_FINALIZER = "pie.topolvm.io/pod"
 
 # The annotation that the CronJob controller puts on its Jobs.
@@ -110,3 +113,18 @@ class Names:
         """Forget a target whose objects are gone."""
         if (name := self._names.pop(target, None)) is not None:
             del self._owners[name]
+
+
+def target_of(metadata: Metadata) -> Target | None:
+    """Return the target an object was made for, by annotation or Go pie's labels; None if neither tells."""
+    if (text := metadata.annotations.get(ANNOTATION_TARGET)) is not None:
+        kind, _, rest = text.partition("/")
+        parts = rest.split("/")
+        if kind not in set(Kind) or len(parts) != (3 if kind == Kind.MOUNT else 2):
+            return None
+        return Target(parts[0], Kind(kind), *parts[1:])
+    probe, storage_class = metadata.labels.get(LABEL_PROBE), metadata.labels.get(LABEL_STORAGE_CLASS)
+    if not probe or not storage_class:
+        return None
+    node = metadata.labels.get(LABEL_NODE, "")
+    return Target(probe, Kind.MOUNT if node else Kind.PROVISION, storage_class, node)

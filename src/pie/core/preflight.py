@@ -1,0 +1,71 @@
+"""Whether a PieProbe can say anything about its class at all: what rests, why, and until when.
+
+A resting kind of probe starts no runs. It heals by itself when what it waits for changes.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pie.core.model import Kind, Probe
+from pie.core.objects import StorageClass
+from pie.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Why a kind of probe rests. `keep`: what runs already goes on, only nothing new is made."""
+
+    reason: Reason
+    message: str
+    keep: bool = False
+
+
+def preflight(
+    probe: Probe, storage_class: StorageClass | None, segments: frozenset[tuple[str, ...]]
+) -> dict[Kind, Rest]:
+    """Return the kinds of probe that rest.
+
+    `segments` are the driver's topology segments among the matching nodes, see `topology_segments`.
+    """
+    resting: dict[Kind, Rest] = {}
+    if not probe.provision_enabled:
+        resting[Kind.PROVISION] = Rest(Reason.DISABLED, "disableProvisionProbe is true")
+    if not probe.mount_enabled:
+        resting[Kind.MOUNT] = Rest(Reason.DISABLED, "disableMountProbes is true")
+    if storage_class is None:
+        rest = Rest(
+            Reason.STORAGE_CLASS_NOT_FOUND,
+            f"there is no StorageClass {probe.storage_class}; probes start when it is created",
+            keep=True,
+        )
+        return {kind: resting.get(kind, rest) for kind in Kind}
+    if storage_class.reclaim_policy == "Retain" and not probe.provision_on_retain:
+        resting.setdefault(
+            Kind.PROVISION,
+            Rest(
+                Reason.RECLAIM_POLICY_RETAIN,
+                f"StorageClass {probe.storage_class} retains volumes, and each provision run would leave one"
+                " behind; set spec.provisionOnRetain to probe all the same",
+            ),
+        )
+    if storage_class.volume_binding_mode == "Immediate" and len(segments) > 1:
+        resting.setdefault(
+            Kind.MOUNT,
+            Rest(
+                Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
+                f"StorageClass {probe.storage_class} binds claims at once, to any of {len(segments)} topology"
+                " segments; use volumeBindingMode WaitForFirstConsumer",
+            ),
+        )
+    return resting
+
+
+def topology_segments(keys: Iterable[str], nodes: Iterable[Mapping[str, str]]) -> frozenset[tuple[str, ...]]:
+    """Return the distinct topology segments among nodes (given by their labels) for a driver's topology keys.
+
+    More than one means that a volume made in one of them does not mount everywhere.
+    """
+    ordered = tuple(keys)
+    if not ordered:
+        return frozenset()
+    return frozenset(tuple(labels.get(key, "") for key in ordered) for labels in nodes)

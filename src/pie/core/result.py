@@ -1,0 +1,176 @@
+"""What a probe pod tells the controller: one versioned JSON document in its termination message.
+
+Kubernetes keeps at most 4,096 bytes of a container's termination message, so every text here is cut.
+The message is written by a pod, which makes it outside input: `decode` bounds every number and text.
+Fields that this version does not know are ignored; a document of another version is refused.
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+VERSION = 1
+MAX_BYTES = 4096
+"""Of a termination message (Kubernetes: core/v1 Container.terminationMessagePath)."""
+MAX_TEXT = 256
+MAX_STEPS = 16
+
+
+class ResultError(ValueError):
+    """A termination message is no result: says what is wrong with it, quoting none of it."""
+
+
+class Outcome(enum.StrEnum):
+    """How a run inside the probe pod ended; `meaning` says it in one line for the reader."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        """Make a member that is a plain string and carries its meaning."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    OK = "ok", "Every step was done on the volume and read back right."
+    FIO_MISSING = "FioMissing", "The image has no fio program."
+    FIO_FAILED = (
+        "FioFailed",
+        "fio ended with an error that is none of the storage's, or with output nobody can read.",
+    )
+    IO_ERROR = "IOError", "The volume answered with an I/O error, or with any error not named below."
+    READ_ONLY = "ReadOnly", "The volume's filesystem is mounted read-only."
+    NO_SPACE = "NoSpace", "The volume has no space (or no inode, or no quota) left for a small new file."
+    PERMISSION_DENIED = "PermissionDenied", "The probe's user may not write to the volume."
+    DATA_CORRUPTED = "DataCorrupted", "A record on the volume is not what was written there."
+    VOLUME_MISSING = "VolumeMissing", "The path is no volume: nothing is mounted there."
+    KILLED = "Killed", "The run was told to stop (SIGTERM), as at its pod's deadline, before it was done."
+    LOCKED = "Locked", "Another run is still at work on the volume and holds its lock."
+    INTERNAL = "Internal", "The probe itself is at fault: bad arguments or a defect."
+
+
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Sequence = Annotated[int, Meta(ge=0, le=2**62)]
+Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+StepName = Annotated[str, Meta(pattern=r"\A[a-z_]{1,32}\Z")]
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """One direction of fio's job. The mean and max are of the total latency, p50 and p99 of the completion latency."""
+
+    iops: Annotated[float, Meta(ge=0, le=1e12)]
+    mean_seconds: Seconds
+    p50_seconds: Seconds
+    p99_seconds: Seconds
+    max_seconds: Seconds
+
+
+class IoStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What fio measured; a direction in which it did no I/O is None."""
+
+    read: Latency | None = None
+    write: Latency | None = None
+
+
+class RecordStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run found in the volume's ring of records, and what it added.
+
+    The probe judges only what it can see alone: a record that is not what was written. Whether data were
+    lost, are stale or belong to another volume, the controller judges from identity and sequence.
+    """
+
+    identity_found: Identity | None = None
+    """Of the newest good record: 32 hex digits made by the volume's first run. None: no record was there."""
+    sequence_found: Sequence | None = None
+    """Of the newest good record."""
+    identity_written: Identity | None = None
+    """Equals `identity_found`, unless that is None. None: nothing was written."""
+    sequence_written: Sequence | None = None
+    corrupted: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """Slots of the ring whose bytes are not what was written."""
+    corrupted_detail: Text = ""
+    torn: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """Slots that a run killed in mid-write left half old, half new (0 or 1): no fault of the storage's."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One run as seen from inside its pod."""
+
+    version: int = VERSION
+    probe: Literal["mount", "provision"]
+    outcome: Outcome
+    message: Text = ""
+    """For a person: what failed, on which file. Empty when ok."""
+    direct: bool = False
+    """Whether fio's I/O went around the page cache (O_DIRECT): asked for, and the filesystem can."""
+    elapsed_seconds: Annotated[dict[StepName, Seconds], Meta(max_length=MAX_STEPS)] = msgspec.field(
+        default_factory=dict
+    )
+    """How long each step took, by the probe's monotonic clock; a failed or killed step until then."""
+    io: IoStats | None = None
+    sync_seconds: Seconds | None = None
+    """Writing one block to a new file and syncing it to the disk (fsync)."""
+    records: RecordStats | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the storage did all that was asked of it."""
+        return self.outcome is Outcome.OK
+
+
+class _Head(msgspec.Struct):
+    version: int
+
+
+_head = msgspec.json.Decoder(_Head)
+_result = msgspec.json.Decoder(Result)
+
+
+def encode(result: Result) -> bytes:
+    """Write a result as JSON of at most 4,096 bytes; texts are cut to 256 characters, on one line."""
+    records = result.records
+    if records is not None:
+        records = msgspec.structs.replace(records, corrupted_detail=one_line(records.corrupted_detail))
+    return msgspec.json.encode(
+        msgspec.structs.replace(
+            result,
+            message=one_line(result.message),
+            elapsed_seconds=_bounded(result.elapsed_seconds),
+            records=records,
+        )
+    )
+
+
+def decode(text: str) -> Result:
+    """Read a termination message; raise `ResultError` for anything that is no result of this version."""
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError as error:
+        raise ResultError("the termination message is not text") from error
+    if not raw:
+        raise ResultError("the termination message is empty")
+    if len(raw) > MAX_BYTES:
+        raise ResultError(f"the termination message has {len(raw)} bytes, more than {MAX_BYTES}")
+    try:
+        version = _head.decode(raw).version
+        if version != VERSION:
+            raise ResultError(f"the result has version {version}, this pie reads version {VERSION}")
+        return _result.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ResultError(f"the termination message is no result: {error}") from error
+
+
+def one_line(text: str, limit: int = MAX_TEXT) -> str:
+    """Make foreign text fit for a message: valid Unicode, one line, at most `limit` characters."""
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    line = "".join(char if char.isprintable() else "?" for char in line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _bounded(elapsed_seconds: Mapping[str, float]) -> dict[str, float]:
+    """Keep the first steps, in microseconds: sixteen digits of a clock say nothing more."""
+    return {name[:32]: round(seconds, 6) for name, seconds in list(elapsed_seconds.items())[:MAX_STEPS]}

@@ -1,0 +1,83 @@
+"""The status of a PieProbe: conditions, and targets by verdict."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pie.core.model import BAD, Kind, Verdict
+from pie.core.preflight import Rest
+from pie.core.reasons import MEANING, Reason
+
+Condition = dict[str, Any]
+
+HEALTHY = {Kind.PROVISION: "ProvisionHealthy", Kind.MOUNT: "MountHealthy"}
+_NAMED_NODES = 5
+
+
+def status(
+    *,
+    generation: int,
+    problem: tuple[Reason, str] | None,
+    resting: Mapping[Kind, Rest],
+    targets: Iterable[tuple[Kind, str, Verdict, Reason]],
+    stored: Mapping[str, Any],
+    now: str,
+) -> dict[str, Any]:
+    """Return the status to write.
+
+    `problem` is what keeps the whole PieProbe from working; `targets` are kind, node, last verdict and its
+    reason; `stored` is the present status, whose transition times stand where nothing changed; `now` is an
+    RFC 3339 time for those that did.
+    """
+    known = tuple(targets)
+    counts = Counter(verdict for _, _, verdict, _ in known)
+    conditions = [
+        _ready(problem, resting),
+        *(_healthy(kind, problem, resting.get(kind), [t for t in known if t[0] is kind]) for kind in Kind),
+    ]
+    old = {condition.get("type"): condition for condition in stored.get("conditions", [])}
+    for condition in conditions:
+        before = old.get(condition["type"], {})
+        same = before.get("status") == condition["status"]
+        condition["lastTransitionTime"] = before.get("lastTransitionTime", now) if same else now
+        condition["observedGeneration"] = generation
+    return {
+        "observedGeneration": generation,
+        "conditions": conditions,
+        "targets": {"total": len(known), **{verdict.value: counts[verdict] for verdict in Verdict}},
+    }
+
+
+def _condition(kind: str, state: str, reason: Reason, message: str) -> Condition:
+    return {"type": kind, "status": state, "reason": reason.value, "message": message or MEANING[reason]}
+
+
+def _ready(problem: tuple[Reason, str] | None, resting: Mapping[Kind, Rest]) -> Condition:
+    if problem is not None:
+        return _condition("Ready", "False", *problem)
+    waiting = [rest for rest in resting.values() if rest.reason is not Reason.DISABLED]
+    if waiting:
+        return _condition("Ready", "False", waiting[0].reason, waiting[0].message)
+    return _condition("Ready", "True", Reason.OK, "all probes that the spec asks for are set up")
+
+
+def _healthy(
+    kind: Kind,
+    problem: tuple[Reason, str] | None,
+    rest: Rest | None,
+    targets: list[tuple[Kind, str, Verdict, Reason]],
+) -> Condition:
+    name = HEALTHY[kind]
+    bad = sorted((node, reason) for _, node, verdict, reason in targets if verdict in BAD)
+    if bad:
+        nodes = [f"{node} ({reason})" if node else reason.value for node, reason in bad]
+        more = f" and {len(nodes) - _NAMED_NODES} more" if len(nodes) > _NAMED_NODES else ""
+        message = f"{len(bad)} of {len(targets)} bad: {', '.join(nodes[:_NAMED_NODES])}{more}"
+        return _condition(name, "False", bad[0][1], message)
+    if problem is not None:
+        return _condition(name, "Unknown", *problem)
+    if rest is not None:
+        return _condition(name, "Unknown", rest.reason, rest.message)
+    if not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
+        return _condition(name, "Unknown", Reason.PENDING, "no run has ended yet")
+    return _condition(name, "True", Reason.OK, f"{len(targets)} of {len(targets)} targets have no bad run")
