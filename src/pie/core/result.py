@@ -20,7 +20,7 @@ MAX_STEPS = 16
 
 
 class ResultError(ValueError):
-    """A termination message is no result: says what is wrong with it, quoting none of it."""
+    """A termination message is no result: says what is wrong with it, in one bounded line."""
 
 
 class Outcome(enum.StrEnum):
@@ -39,7 +39,7 @@ class Outcome(enum.StrEnum):
     FIO_MISSING = "FioMissing", "The image has no fio program."
     FIO_FAILED = (
         "FioFailed",
-        "fio ended with an error that is none of the storage's, or with output nobody can read.",
+        "fio ended with an error that is not the storage's, or unreadable.",
     )
     IO_ERROR = "IOError", "The volume answered with an I/O error, or with any error not named below."
     READ_ONLY = "ReadOnly", "The volume's filesystem is mounted read-only."
@@ -60,7 +60,7 @@ StepName = Annotated[str, Meta(pattern=r"\A[a-z_]{1,32}\Z")]
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """One direction of fio's job. The mean and max are of the total latency, p50 and p99 of the completion latency."""
+    """One direction of fio's job. Mean and max are of the total latency, p50 and p99 of the completion's."""
 
     iops: Annotated[float, Meta(ge=0, le=1e12)]
     mean_seconds: Seconds
@@ -161,7 +161,7 @@ def decode(text: str) -> Result:
             raise ResultError(f"the result has version {version}, this pie reads version {VERSION}")
         return _result.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ResultError(f"the termination message is no result: {error}") from error
+        raise ResultError(f"the termination message is no result: {one_line(str(error))}") from error
 
 
 def one_line(text: str, limit: int = MAX_TEXT) -> str:
