@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from testbed.errors import TestbedError
+
 MODULES = Path(__file__).parent / "go"
 _IMPORT = re.compile(r'_ "(?P<package>[^"]+)"(?:\s*// (?P<name>\S+)$)?', re.MULTILINE)
 _VERSION = re.compile(r"^v\d+$")
 _ERROR_TAIL_CHARACTERS = 2000
 
 
-class BuildError(Exception):
+class BuildError(TestbedError):
     """A Go program cannot be built. The text says what to do."""
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.errors import TestbedError
+
 LOG_TAIL_BYTES = 2000
 
 
-class ProcessError(Exception):
+class ProcessError(TestbedError):
     """A process could not be started, is not known, or ended when it should run."""
 
 

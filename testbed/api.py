@@ -1,0 +1,168 @@
+"""The testbed's own small client of the API server: JSON in, JSON out, no caches.
+
+It is apart from pie's client on purpose, so that a defect there cannot hide itself.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import aiohttp
+import yaml
+
+from testbed.errors import TestbedError
+
+Json = dict[str, Any]
+NOT_FOUND = 404
+CONFLICT = 409
+_PATCH_TYPES = {
+    "apply": "application/apply-patch+yaml",
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+}
+
+
+class ApiError(TestbedError):
+    """The API server refused a request."""
+
+    def __init__(self, method: str, path: str, status: int, message: str) -> None:
+        """`message` is the API server's own."""
+        super().__init__(f"{method} {path}: {status} {message}")
+        self.status = status
+
+
+class Api:
+    """Requests to the API server of a kubeconfig file with a token. Paths are those of the REST API."""
+
+    def __init__(self, kubeconfig: Path, *, user_agent: str = "testbed") -> None:
+        """Read the kubeconfig; nothing is connected yet."""
+        config = yaml.safe_load(kubeconfig.read_text())
+        cluster = config["clusters"][0]["cluster"]
+        self._server: str = cluster["server"]
+        self._tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
+        self._headers = {
+            "Authorization": f"Bearer {config['users'][0]['user']['token']}",
+            "User-Agent": user_agent,
+        }
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool."""
+        self._session = aiohttp.ClientSession(
+            headers=self._headers, connector=aiohttp.TCPConnector(ssl=self._tls)
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection pool."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, path: str, *, parameters: Mapping[str, str] | None = None) -> Json:
+        """Read an object or a list."""
+        return await self._request("GET", path, parameters=parameters)
+
+    async def find(self, path: str) -> Json | None:
+        """Read an object that may not be there."""
+        try:
+            return await self.get(path)
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    async def items(self, path: str, *, selector: str = "") -> list[Json]:
+        """Read all objects of a collection, optionally those with certain labels."""
+        parameters = {"labelSelector": selector} if selector else None
+        return cast(list[Json], (await self.get(path, parameters=parameters))["items"])
+
+    async def create(self, path: str, body: Json) -> Json:
+        """POST to a collection."""
+        return await self._request("POST", path, body=body)
+
+    async def apply(self, path: str, body: Json, *, subresource: str = "") -> Json:
+        """Server-side apply of a whole object at its own path, as field manager `testbed`."""
+        parameters = {"fieldManager": "testbed", "force": "true"}
+        where = f"{path}/{subresource}" if subresource else path
+        return await self._request("PATCH", where, body=body, parameters=parameters, patch="apply")
+
+    async def patch(self, path: str, body: Json, *, patch: str = "merge") -> Json:
+        """Merge patch (or `patch="strategic"`)."""
+        return await self._request("PATCH", path, body=body, patch=patch)
+
+    async def delete(self, path: str) -> None:
+        """Delete an object or a collection; one that is not there is no error."""
+        try:
+            await self._request("DELETE", path)
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    async def watch(self, path: str, handle: Callable[[Json], Awaitable[None]]) -> None:
+        """Hand every object of a collection, and every change of it, to `handle` as a watch event, for ever.
+
+        A gap is closed by starting over: `handle` sees an object again, as ADDED, and must not mind.
+        """
+        session = self._open_session()
+        while True:
+            timeout = aiohttp.ClientTimeout(total=None, sock_read=330)
+            try:
+                async with session.get(
+                    self._server + path, params={"watch": "true", "timeoutSeconds": "300"}, timeout=timeout
+                ) as response:
+                    async for line in _lines(response):
+                        await handle(json.loads(line))
+            except (aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(1)  # the API server may be stopped on purpose
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Json | None = None,
+        parameters: Mapping[str, str] | None = None,
+        patch: str = "",
+    ) -> Json:
+        headers = {"Content-Type": _PATCH_TYPES[patch] if patch else "application/json"}
+        payload = None if body is None else json.dumps(body)
+        try:
+            async with self._open_session().request(
+                method, self._server + path, params=parameters, data=payload, headers=headers
+            ) as response:
+                text = await response.text()
+        except aiohttp.ClientError as error:
+            raise TestbedError(f"{method} {path}: the API server does not answer: {error}") from error
+        if not response.ok:
+            raise ApiError(method, path, response.status, _message(text))
+        try:
+            return cast(Json, json.loads(text))
+        except json.JSONDecodeError:
+            return {"text": text}  # /readyz and its kin answer in plain text
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise TestbedError("the client is not open: use it in `async with`")
+        return self._session
+
+
+async def _lines(response: aiohttp.ClientResponse) -> Any:
+    """Split a watch's body into lines of any length."""
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+
+
+def _message(text: str) -> str:
+    try:
+        return str(json.loads(text)["message"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return text[:500]

@@ -1,0 +1,75 @@
+"""Commands to a process of the testbed: one JSON line there, one JSON line back, on a unix socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import TestbedError
+
+Handler = Callable[..., Awaitable[Any]]
+LINE_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+@asynccontextmanager
+async def serve(path: Path, handlers: Mapping[str, Handler]) -> AsyncIterator[None]:
+    """Answer commands on `path` while the context lasts. A handler's keyword arguments are the command's.
+
+    A handler tells the caller what went wrong by raising TestbedError, or an OSError, whose text says enough.
+    Any other exception is a defect: the caller reads its type and text, and the connection goes on.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async for line in reader:
+                writer.write(json.dumps(await _run(handlers, line)).encode() + b"\n")
+                await writer.drain()
+        except ConnectionError:
+            return  # the caller went away; nobody is left to tell
+        finally:
+            writer.close()
+
+    server = await asyncio.start_unix_server(answer, path, limit=LINE_LIMIT_BYTES)
+    try:
+        yield
+    finally:
+        server.close()
+        path.unlink(missing_ok=True)  # noqa: ASYNC240  one unlink on a local disk
+
+
+async def call(path: Path, command: str, **arguments: Any) -> Any:
+    """Send one command and return its result.
+
+    Raises TestbedError with the other side's text, or when nobody answers on `path`.
+    """
+    try:
+        reader, writer = await asyncio.open_unix_connection(path, limit=LINE_LIMIT_BYTES)
+    except OSError as error:
+        raise TestbedError(f"nothing answers on {path}: {error.strerror}") from error
+    try:
+        writer.write(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")
+        await writer.drain()
+        line = await reader.readline()
+    finally:
+        writer.close()
+    if not line:
+        raise TestbedError(f"the testbed ended before it answered `{command}` ({path})")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise TestbedError(answer["error"])
+    return answer["result"]
+
+
+async def _run(handlers: Mapping[str, Handler], line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+        command = request["command"]
+        if command not in handlers:
+            return {"error": f"no command {command!r} (there are: {', '.join(handlers)})"}
+        return {"result": await handlers[command](**request.get("arguments", {}))}
+    except (TestbedError, OSError) as error:
+        return {"error": str(error)}
+    except Exception as error:  # noqa: BLE001  a defect in one command must not end the testbed; it is reported
+        return {"error": f"{type(error).__name__}: {error}"}

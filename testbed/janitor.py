@@ -1,0 +1,117 @@
+"""The process outside a testbed's namespaces that makes them, and leaves nothing behind when they end.
+
+`python -m testbed.janitor DIRECTORY [--detached]`. It ends the testbed when its standard input ends (the
+caller died or had enough; not with `--detached`), on SIGTERM, or when the supervisor ends by itself.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from testbed.spec import LOCK_FILE, LOG_DIRECTORY
+
+# What the parts need to end in good order: kubelets, containers, mounts.
+GRACE_SECONDS = 60
+KEEP_LOGS_VARIABLE = "PIE_TESTBED_KEEP_LOGS"
+ROOT = Path(__file__).resolve().parent.parent
+# Process 1 of the PID namespace reaps what containers' shims leave, which `wait` in a shell does.
+# A shell gives /dev/null to what it starts in the background, hence the detour by descriptor 3.
+INIT = 'exec 3<&0; "$@" <&3 3<&- & exec 3<&-; wait $!'
+
+
+async def run(directory: Path, *, detached: bool) -> None:
+    """Hold the testbed in `directory` until it should end; then clean up and remove the directory."""
+    lock = os.open(directory / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    child = await _start_namespaces(directory)
+    ended = asyncio.create_task(child.wait())
+    unwanted = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, unwanted.set)
+    watchers: list[asyncio.Task[Any]] = [asyncio.create_task(unwanted.wait())]
+    if not detached:
+        watchers.append(asyncio.create_task(_end_of_input()))
+    await asyncio.wait([ended, *watchers], return_when=asyncio.FIRST_COMPLETED)
+    if child.stdin is not None:
+        child.stdin.close()  # the supervisor takes this as the end
+    try:
+        await asyncio.wait_for(asyncio.shield(ended), GRACE_SECONDS)
+    except TimeoutError:
+        child.kill()  # and with it, by --kill-child, process 1 inside and so all others
+    for watcher in watchers:
+        watcher.cancel()
+    await asyncio.to_thread(clean, directory)
+    await ended
+
+
+def clean(directory: Path) -> None:
+    """Remove what outlives the namespaces. It may be called twice."""
+    for device in _loop_devices(directory):
+        _release(device)
+    if keep := os.environ.get(KEEP_LOGS_VARIABLE):
+        shutil.copytree(directory / LOG_DIRECTORY, Path(keep) / directory.name, dirs_exist_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _start_namespaces(directory: Path) -> asyncio.subprocess.Process:
+    supervisor = [sys.executable, "-m", "testbed.supervisor", str(directory)]
+    logs = directory / LOG_DIRECTORY
+    logs.mkdir(exist_ok=True)
+    with (logs / "supervisor.log").open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *("unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"),
+            *("sh", "-c", INIT, "sh", *supervisor),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+
+
+async def _end_of_input() -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    await reader.read()
+
+
+def _loop_devices(directory: Path) -> list[str]:
+    """Find loop devices whose file lies in the testbed's directory."""
+    listed = subprocess.run(
+        ["losetup", "--list", "--json", "--output", "NAME,BACK-FILE"],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    devices = json.loads(listed)["loopdevices"] if listed.strip() else []
+    return [device["name"] for device in devices if device["back-file"].startswith(f"{directory}/")]
+
+
+def _release(device: str) -> None:
+    """Detach a loop device, thawing its filesystem first.
+
+    A frozen filesystem outlives its last mount, and so do its writers, which no signal ends.
+    """
+    mount_point = Path("/tmp") / f"pie-tb-thaw-{Path(device).name}"
+    mount_point.mkdir(exist_ok=True)
+    mounted = subprocess.run(["mount", device, mount_point], capture_output=True, check=False)
+    if mounted.returncode == 0:
+        subprocess.run(["fsfreeze", "-u", mount_point], capture_output=True, check=False)
+        subprocess.run(["umount", mount_point], capture_output=True, check=False)
+    with contextlib.suppress(OSError):  # still mounted: better an empty directory than a lost one
+        mount_point.rmdir()
+    subprocess.run(["losetup", "--detach", device], capture_output=True, check=False)
+
+
+if __name__ == "__main__":
+    asyncio.run(run(Path(sys.argv[1]), detached="--detached" in sys.argv[2:]))

@@ -1,0 +1,55 @@
+"""What a testbed consists of. Written by whoever asks for one, read by the supervisor inside it."""
+
+from pathlib import Path
+
+import msgspec
+
+SPEC_FILE = "spec.json"
+CONTROL_SOCKET = "control.sock"
+KUBECONFIG_FILE = "kubeconfig"
+AUDIT_LOG_FILE = "audit.log"
+LOG_DIRECTORY = "logs"
+# Held by the process that cleans up after the testbed, for as long as it lives.
+LOCK_FILE = "lock"
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The parts of one testbed."""
+
+    nodes: int = 0
+    """Real nodes (kubelet, containerd, runc), named node-1, node-2, …"""
+    kwok_nodes: int = 0
+    """Simulated nodes, named kwok-1, kwok-2, …"""
+    kube_controller_manager: bool = True
+    kube_scheduler: bool = True
+    arguments: dict[str, list[str]] = {}
+    """More command line, by component: `{"kube-controller-manager": ["--kube-api-qps=20"]}`."""
+
+    @property
+    def components(self) -> list[str]:
+        """The control plane's components besides etcd and kube-apiserver."""
+        wanted = {
+            "kube-controller-manager": self.kube_controller_manager,
+            "kube-scheduler": self.kube_scheduler,
+        }
+        return [component for component, runs in wanted.items() if runs]
+
+    @property
+    def node_names(self) -> list[str]:
+        """The real nodes' names."""
+        return [f"node-{number}" for number in range(1, self.nodes + 1)]
+
+    @property
+    def kwok_node_names(self) -> list[str]:
+        """The simulated nodes' names."""
+        return [f"kwok-{number}" for number in range(1, self.kwok_nodes + 1)]
+
+
+def write_spec(directory: Path, spec: Spec) -> None:
+    """Leave the spec where the supervisor looks for it."""
+    (directory / SPEC_FILE).write_bytes(msgspec.json.encode(spec))
+
+
+def read_spec(directory: Path) -> Spec:
+    """Read what `write_spec` left."""
+    return msgspec.json.decode((directory / SPEC_FILE).read_bytes(), type=Spec)

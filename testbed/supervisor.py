@@ -1,0 +1,117 @@
+"""The process inside a testbed's namespaces that owns everything else in there.
+
+It starts the parts, answers commands on the control socket, and ends when its standard input does: the other
+end of that pipe is held by the process outside that wants the testbed.
+"""
+
+import asyncio
+import os
+import signal as signals
+import sys
+from pathlib import Path
+
+from testbed import control
+from testbed.controlplane import ControlPlane
+from testbed.errors import TestbedError
+from testbed.ports import Slot
+from testbed.processes import Processes
+from testbed.spec import CONTROL_SOCKET, LOG_DIRECTORY, Spec, read_spec
+
+
+class Supervisor:
+    """The parts of one testbed, and the commands that callers outside may give."""
+
+    def __init__(self, directory: Path, spec: Spec, slot: Slot) -> None:
+        """Nothing runs yet."""
+        self.ended = asyncio.Event()
+        self._processes = Processes(directory / LOG_DIRECTORY)
+        self._control_plane = ControlPlane(
+            directory,
+            self._processes,
+            slot,
+            components=spec.components,
+            nodes=spec.node_names,
+            arguments=spec.arguments,
+        )
+
+    async def start(self) -> None:
+        """Start every part; return when all are ready."""
+        await self._control_plane.start()
+
+    async def stop(self) -> None:
+        """End every part, the youngest first."""
+        await self._processes.stop_all()
+
+    def commands(self) -> dict[str, control.Handler]:
+        """Return the commands, by name."""
+        return {
+            "start": self.start_process,
+            "stop": self.stop_process,
+            "signal": self.send_signal,
+            "processes": self.list_processes,
+            "shutdown": self.shutdown,
+        }
+
+    async def start_process(self, name: str) -> None:
+        """Start a process again, as it was started first; return when it is healthy, where that is known."""
+        await self._processes.start_again(name)
+        if name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+            await self._control_plane.wait_until_healthy(name)
+
+    async def stop_process(self, name: str, signal: int = signals.SIGTERM) -> None:
+        """End a process, and wait until it has ended."""
+        await self._processes.stop(name, signal=signal)
+
+    async def send_signal(self, name: str, signal: int) -> None:
+        """Send a signal to a process."""
+        self._processes.send_signal(name, signal)
+
+    async def list_processes(self) -> dict[str, bool]:
+        """Return every process by name, and whether it runs."""
+        return {name: self._processes.running(name) for name in self._processes}
+
+    async def shutdown(self) -> None:
+        """End the testbed. The answer comes at once; the end is near when the control socket is gone."""
+        self.ended.set()
+
+
+async def run(directory: Path) -> None:
+    """Bring the testbed up, keep it until told to end, bring it down."""
+    await _private_run()
+    with Slot() as slot:
+        supervisor = Supervisor(directory, read_spec(directory), slot)
+        started = asyncio.create_task(supervisor.start())
+
+        async def ready() -> None:
+            await asyncio.shield(started)
+
+        watcher = asyncio.create_task(_set_at_end_of_input(supervisor.ended))
+        async with control.serve(directory / CONTROL_SOCKET, {"ready": ready, **supervisor.commands()}):
+            await supervisor.ended.wait()
+            watcher.cancel()
+            if not started.done():
+                started.cancel()
+            await asyncio.wait([started])
+            await supervisor.stop()
+
+
+async def _set_at_end_of_input(event: asyncio.Event) -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    await reader.read()
+    event.set()
+
+
+async def _private_run() -> None:
+    """Give this mount namespace a `/run` of its own, so that what containers leave there is gone with it."""
+    if os.getpid() == 1 or not Path("/proc/1/comm").read_text().startswith("sh"):  # noqa: ASYNC240  procfs
+        raise TestbedError("the supervisor runs inside its own namespaces only: see testbed/janitor.py")
+    process = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+    if await process.wait() != 0:
+        raise TestbedError("cannot mount a tmpfs on /run in the testbed's mount namespace")
+
+
+if __name__ == "__main__":
+    asyncio.run(run(Path(sys.argv[1])))
