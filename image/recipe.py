@@ -1,0 +1,85 @@
+"""Puts pie's image together: the cached base layer, and the wheel of this checkout on top of it."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from image.archive import Layer, add_tree, write
+from image.base import COMPILE, PYTHON, SITE_PACKAGES, USER_ID, ImageError, base_layer, run
+
+_GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
+# -I: only the image's own files are imported. -B: the root is read-only. -u: logs appear at once.
+_ENTRY = """#!/usr/bin/python3 -IBu
+import sys
+
+from pie.__main__ import main
+
+sys.exit(main())
+"""
+
+
+def build(output: Path, *, name: str) -> str:
+    """Build the image `name` (with its tag) as a tar at `output`; return its ID, equal for equal content.
+
+    The first time takes a minute and needs root and mmdebstrap, later ones a second.
+    """
+    base = base_layer(cache_directory())
+    with tempfile.TemporaryDirectory(prefix="pie-image-") as directory:
+        return write(
+            output,
+            name=name,
+            architecture=_GO_ARCHITECTURE[platform.machine()],
+            run={
+                "User": f"{USER_ID}:{USER_ID}",
+                "Entrypoint": ["pie"],
+                "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"],
+                "WorkingDir": "/",
+                "Labels": {
+                    "org.opencontainers.image.title": "pie",
+                    "org.opencontainers.image.licenses": "Apache-2.0",
+                    "org.opencontainers.image.version": importlib.metadata.version("pie"),
+                },
+            },
+            layers=[base, _pie_layer(Path(directory))],
+        )
+
+
+def cache_directory() -> Path:
+    """Return where base layers are kept: `pie-image` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pie-image"
+
+
+def _pie_layer(directory: Path) -> Layer:
+    """Build the wheel, unpack it where the image's Python looks, compile it, and add the entry points."""
+    run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)])
+    (wheel,) = directory.glob("*.whl")
+    stage = directory / "stage"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(stage / SITE_PACKAGES)  # noqa: S202  our own wheel, built one line above
+    run([_python(), *COMPILE, "-s", str(stage), "-p", "/", str(stage / SITE_PACKAGES)])
+    commands = stage / "usr/local/bin"
+    commands.mkdir(parents=True)
+    for command in ("pie", "kubectl-pie"):
+        (commands / command).write_text(_ENTRY)
+        (commands / command).chmod(0o755)
+    path = directory / "pie.tar"
+    with tarfile.open(path, "w") as tar:
+        add_tree(tar, stage)
+    return Layer.of(path)
+
+
+def _python() -> str:
+    """Find a Python whose byte code the image's Python reads."""
+    if sys.version_info[:2] == PYTHON:
+        return sys.executable
+    wanted = "python{}.{}".format(*PYTHON)
+    found = shutil.which(wanted)
+    if found is None:
+        raise ImageError(f"the image's byte code needs {wanted} on the PATH; this is {sys.version}")
+    return found
