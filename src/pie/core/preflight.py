@@ -19,13 +19,19 @@ class Rest:
     message: str
     keep: bool = False
 
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether pie waits for the cluster to change, not for the user's spec."""
+        return self.reason is not Reason.DISABLED
+
 
 def preflight(
-    probe: Probe, storage_class: StorageClass | None, segments: frozenset[tuple[str, ...]]
+    probe: Probe, storage_class: StorageClass | None, nodes: int, segments: frozenset[tuple[str, ...]]
 ) -> dict[Kind, Rest]:
     """Return the kinds of probe that rest.
 
-    `segments` are the driver's topology segments among the matching nodes, see `topology_segments`.
+    `nodes` is how many match; `segments` are the driver's topology segments among them, see
+    `topology_segments`.
     """
     resting: dict[Kind, Rest] = {}
     if not probe.provision_enabled:
@@ -38,6 +44,9 @@ def preflight(
             f"there is no StorageClass {probe.storage_class}; probes start when it is created",
             keep=True,
         )
+        return {kind: resting.get(kind, rest) for kind in Kind}
+    if nodes == 0:
+        rest = Rest(Reason.NO_MATCHING_NODE, "spec.nodeSelector matches no node; probes start when one does")
         return {kind: resting.get(kind, rest) for kind in Kind}
     if storage_class.reclaim_policy == "Retain" and not probe.provision_on_retain:
         resting.setdefault(

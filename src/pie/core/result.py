@@ -52,6 +52,7 @@ class Outcome(enum.StrEnum):
     INTERNAL = "Internal", "The probe itself is at fault: bad arguments or a defect."
 
 
+ProbeName = Literal["mount", "provision"]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Sequence = Annotated[int, Meta(ge=0, le=2**62)]
 Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
@@ -101,7 +102,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One run as seen from inside its pod."""
 
     version: int = VERSION
-    probe: Literal["mount", "provision"]
+    probe: ProbeName
     outcome: Outcome
     message: Text = ""
     """For a person: what failed, on which file. Empty when ok."""

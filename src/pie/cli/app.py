@@ -1,0 +1,33 @@
+"""The command line: one module per command."""
+
+import typer
+
+import pie
+from pie.cli.controller import controller
+
+app = typer.Typer(
+    help="Proves around the clock that Kubernetes storage works, as an application sees it.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.command()(controller)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: bool = typer.Option(False, "--version", help="Show the version.", is_eager=True),
+) -> None:
+    """Proves around the clock that Kubernetes storage works, as an application sees it."""
+    if show:
+        typer.echo(f"pie {pie.__version__}")
+        raise typer.Exit
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def probe(context: typer.Context) -> None:
+    """Check a mounted volume, inside a probe pod: pie probe mount|provision --path DIR."""
+    from pie.probe.main import main  # noqa: PLC0415  the door goes there without this command line
+
+    raise typer.Exit(main(context.args))

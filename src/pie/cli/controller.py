@@ -1,0 +1,61 @@
+"""`pie controller`: run the controller in the cluster of the kubeconfig, or the one it runs in."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+
+def controller(
+    container_image: Annotated[
+        str, typer.Option(envvar="PIE_CONTAINER_IMAGE", help="Image of the probe pods.")
+    ],
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            envvar="POD_NAMESPACE",
+            help="The one namespace to serve. Default: the kubeconfig's, or the pod's own.",
+        ),
+    ] = None,
+    metrics_bind_address: Annotated[str, typer.Option(help="Where /metrics is served.")] = ":8080",
+    health_probe_bind_address: Annotated[
+        str, typer.Option(help="Where /healthz and /readyz are served.")
+    ] = ":8081",
+    leader_elect: Annotated[
+        bool,
+        typer.Option("--leader-elect", help="Take part in leader election; needed with several replicas."),
+    ] = False,
+    kubeconfig: Annotated[
+        str | None, typer.Option(help="Kubeconfig to use; default: $KUBECONFIG, the pod's service account.")
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(min=1, help="API writes per second that the controller may make at most.")
+    ] = 200.0,
+) -> None:
+    """Watch PieProbes, run their probes, and export what comes of it.
+
+    Example: pie controller --namespace pie --container-image ghcr.io/example/pie:1.0 --leader-elect
+    """
+    from pie.cli.logs import log_lines  # noqa: PLC0415
+    from pie.controller.app import run  # noqa: PLC0415  `pie --help` need not load it
+    from pie.controller.settings import Settings  # noqa: PLC0415
+    from pie.kube.errors import ConfigError  # noqa: PLC0415
+    from pie.kube.leader import Deposed  # noqa: PLC0415
+
+    settings = Settings(
+        container_image=container_image,
+        namespace=namespace,
+        metrics_bind_address=metrics_bind_address,
+        health_probe_bind_address=health_probe_bind_address,
+        leader_elect=leader_elect,
+        kubeconfig=kubeconfig,
+        budget=budget,
+    )
+    log_lines()
+    try:
+        asyncio.run(run(settings))
+    except* (ConfigError, Deposed) as group:
+        for error in group.exceptions:
+            sys.stderr.write(f"pie controller: {error}\n")
+        raise typer.Exit(1) from None

@@ -1,0 +1,20 @@
+"""How logs look: JSON lines on standard error, for a person at a terminal coloured text."""
+
+import sys
+
+import structlog
+
+
+def log_lines() -> None:
+    """Set up structlog for this process."""
+    human = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(20),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,101 @@
+"""Wires the controller together and runs it until it is told to stop."""
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import AsyncExitStack
+
+import prometheus_client
+import structlog
+from prometheus_client import CollectorRegistry, Gauge
+
+import pie
+from pie.controller.conditions import Conditions
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.controller.runs import Runs
+from pie.controller.settings import Settings
+from pie.controller.targets import Targets
+from pie.kube.client import Client
+from pie.kube.config import load
+from pie.kube.leader import Elector
+from pie.kube.metrics import KubeMetrics
+from pie.kube.pacing import Pacer
+from pie.serve.http import health_app, metrics_app, serving
+from pie.serve.series import RunSeries, TargetSeries
+
+_log = structlog.get_logger()
+
+LEASE_NAME = "pie.topolvm.io"
+
+
+class Stopped(Exception):  # noqa: N818  an order, not an error
+    """SIGTERM or SIGINT came."""
+
+
+async def run(settings: Settings) -> None:
+    """Run the controller; returns after SIGTERM or SIGINT, raises Deposed when another replica leads."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_stop_on_signal())
+            group.create_task(_control(settings))
+    except* Stopped:
+        _log.info("stopped")
+
+
+async def _stop_on_signal() -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+    raise Stopped
+
+
+async def _control(settings: Settings) -> None:
+    config = load(settings.kubeconfig)
+    namespace = settings.namespace or config.namespace
+    registry = _registry()
+    metrics = KubeMetrics(registry)
+    series, run_series = TargetSeries(), RunSeries(registry)
+    elector = Elector(namespace, LEASE_NAME, _identity()) if settings.leader_elect else None
+    pacer = Pacer(settings.budget, max(1, int(settings.budget)), on_rate=metrics.write_rate.set)
+    async with AsyncExitStack() as stack:
+        fence = elector.check if elector else None
+        client = await stack.enter_async_context(
+            Client(config, metrics=metrics, pacer=pacer, before_write=fence)
+        )
+        caches = Caches(client, namespace)
+        await stack.enter_async_context(serving(metrics_app(registry, series), settings.metrics_bind_address))
+        await stack.enter_async_context(
+            serving(health_app(caches.missing), settings.health_probe_bind_address)
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(caches.run())
+            if elector is not None:
+                group.create_task(elector.run(client))
+                await elector.elected.wait()
+            await caches.wait_synced()
+            _log.info("leading", namespace=namespace)
+            queue = WorkQueue()
+            runs = Runs(client, caches, queue, series=series, run_series=run_series)
+            targets = Targets(client, caches, queue, settings, runs.target_changed)
+            Conditions(client, caches, queue, targets=targets, runs=runs)
+            runs.start()
+            targets.start()
+            group.create_task(queue.run())
+
+
+def _registry() -> CollectorRegistry:
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  the library's gap
+    registry = CollectorRegistry()
+    prometheus_client.ProcessCollector(registry=registry)
+    prometheus_client.PlatformCollector(registry=registry)
+    build = Gauge("pie_build_info", "1, labelled with the version of pie.", ("version",), registry=registry)
+    build.labels(pie.__version__).set(1)
+    return registry
+
+
+def _identity() -> str:
+    return f"{socket.gethostname()}_{os.getpid()}"

@@ -1,0 +1,96 @@
+"""Writes the status of PieProbes: only on change, and at most every ten seconds."""
+
+from collections.abc import Hashable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.controller.runs import Runs, TargetState
+from pie.controller.targets import Targets
+from pie.core.model import Kind
+from pie.core.objects import PieProbe
+from pie.core.reasons import Reason
+from pie.core.status import status
+from pie.kube.client import Client
+from pie.kube.errors import NotFound
+from pie.kube.resources import PIE_PROBES
+
+_log = structlog.get_logger()
+
+_INTERVAL_SECONDS = 10.0
+
+
+class Conditions:
+    """The status writer."""
+
+    def __init__(
+        self, client: Client, caches: Caches, queue: WorkQueue, *, targets: Targets, runs: Runs
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._targets = targets
+        self._runs = runs
+        self._written_at: dict[str, float] = {}
+        queue.handle("status", self._write)
+
+    async def _write(self, thing: Hashable) -> None:
+        name = str(thing)
+        stored, state = self._caches.probe(name), self._targets.probes.get(name)
+        if stored is None or state is None or state.uid != stored.metadata.uid:
+            self._written_at.pop(name, None)
+            return
+        since = self._client.now() - self._written_at.get(name, 0.0)
+        if since < _INTERVAL_SECONDS:
+            self._queue.add("status", name, after_seconds=_INTERVAL_SECONDS - since)
+            return
+        wanted = self._status(name, stored)
+        if wanted == {key: stored.status.get(key) for key in wanted}:
+            return
+        if (provisioned := self._last_provision(name)) is not None:
+            wanted["lastProvisionTime"] = provisioned
+        try:
+            await self._client.merge_patch(
+                PIE_PROBES,
+                name,
+                {"metadata": {"uid": state.uid}, "status": wanted},
+                stored.metadata.namespace,
+                subresource="status",
+                decode=PieProbe,
+            )
+        except NotFound:
+            _log.debug("PieProbe is gone", name=name)
+            return
+        self._written_at[name] = self._client.now()
+
+    def _status(self, name: str, stored: PieProbe) -> dict[str, Any]:
+        state = self._targets.probes[name]
+        problem = (Reason.INVALID_SPEC, str(state.error)) if state.error else None
+        targets = (
+            (target.kind, target.node, known.verdict, known.reason)
+            for target in self._targets.live_targets(name)
+            if (known := self._runs.states.get(target, TargetState()))
+        )
+        return status(
+            generation=stored.metadata.generation,
+            problem=problem,
+            resting=state.resting,
+            targets=targets,
+            stored=stored.status,
+            now=_rfc3339(self._client.now()),
+        )
+
+    def _last_provision(self, name: str) -> str | None:
+        times = [
+            state.last_ok
+            for target in self._targets.live_targets(name)
+            if target.kind is Kind.PROVISION and (state := self._runs.states.get(target)) and state.last_ok
+        ]
+        return _rfc3339(max(times)) if times else None
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,119 @@
+"""A level-based work queue: it holds keys, never events.
+
+A key is handled once however often it was added meanwhile, never by two workers at once, again if it was
+added while being handled, and again later, with growing delays, if handling failed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import NamedTuple
+
+import structlog
+
+from pie.kube.errors import Conflict, KubeError
+
+_log = structlog.get_logger()
+
+_FIRST_RETRY_SECONDS = 0.5
+_LONGEST_RETRY_SECONDS = 60.0
+
+
+class Key(NamedTuple):
+    """What to look at: the kind of work, and the thing."""
+
+    work: str
+    thing: Hashable
+
+
+class WorkQueue:
+    """Keys to handle, and the workers that do; `handle` maps a kind of work to its handler."""
+
+    def __init__(self, workers: int = 16) -> None:
+        self._handlers: dict[str, Callable[[Hashable], Awaitable[None]]] = {}
+        self._workers = workers
+        self._ready: deque[Key] = deque()
+        self._waiting: set[Key] = set()
+        self._busy: set[Key] = set()
+        self._later: dict[Key, asyncio.TimerHandle] = {}
+        self._failures: dict[Key, int] = {}
+        self._nudges: asyncio.Queue[None] = asyncio.Queue()
+
+    def handle(self, work: str, handler: Callable[[Hashable], Awaitable[None]]) -> None:
+        """Register the handler of a kind of work."""
+        self._handlers[work] = handler
+
+    def add(self, work: str, thing: Hashable, *, after_seconds: float = 0.0) -> None:
+        """Have a thing looked at, now or later; the earliest of several times stands."""
+        self._add(Key(work, thing), after_seconds)
+
+    def _add(self, key: Key, after_seconds: float) -> None:
+        if after_seconds > 0:
+            self._add_later(key, after_seconds)
+            return
+        if (timer := self._later.pop(key, None)) is not None:
+            timer.cancel()
+        if key in self._waiting:
+            return
+        self._waiting.add(key)
+        if key not in self._busy:
+            self._ready.append(key)
+            self._nudges.put_nowait(None)
+
+    def _add_later(self, key: Key, after_seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        when = loop.time() + after_seconds
+        timer = self._later.get(key)
+        if timer is not None and timer.when() <= when:
+            return
+        if timer is not None:
+            timer.cancel()
+        self._later[key] = loop.call_at(when, self._due, key)
+
+    def _due(self, key: Key) -> None:
+        del self._later[key]
+        self._add(key, 0)
+
+    def __len__(self) -> int:
+        """Return how many keys wait or are being handled now."""
+        return len(self._waiting | self._busy)
+
+    async def run(self) -> None:
+        """Handle keys until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            await self._nudges.get()
+            key = self._ready.popleft()
+            self._waiting.discard(key)
+            self._busy.add(key)
+            try:
+                await self._handle(key)
+            finally:
+                self._busy.discard(key)
+                if key in self._waiting:
+                    self._ready.append(key)
+                    self._nudges.put_nowait(None)
+
+    async def _handle(self, key: Key) -> None:
+        try:
+            await self._handlers[key.work](key.thing)
+        except Conflict as error:
+            # The cache was behind; the event that brings it up to date comes by itself, this is the net.
+            _log.debug("object changed meanwhile", work=key.work, thing=str(key.thing), error=str(error))
+            self._retry(key)
+        except KubeError as error:
+            _log.warning(
+                "API request failed, trying again", work=key.work, thing=str(key.thing), error=str(error)
+            )
+            self._retry(key)
+        else:
+            self._failures.pop(key, None)
+
+    def _retry(self, key: Key) -> None:
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        self._add(key, min(_LONGEST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2**failures))

@@ -1,0 +1,419 @@
+"""What becomes of the runs: each is judged when something about it changes, or when time could change it.
+
+A run is counted once, and then its Job is deleted. All of it starts again from the caches after a restart:
+finished pods wait in the history of their CronJob until they have been read.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import structlog
+
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.core import integrity
+from pie.core.integrity import VolumeMemory
+from pie.core.judge import Judgement, Run, judge, timeline
+from pie.core.model import Kind, Probe, Target, Verdict
+from pie.core.naming import ANNOTATION_SCHEDULED, GO_PIE_FINALIZER, target_of
+from pie.core.objects import Claim, CronJob, Job, Pod, condition, epoch_seconds
+from pie.core.reasons import Reason
+from pie.core.schedule import dues_between, next_due
+from pie.kube.client import Client
+from pie.kube.errors import NotFound
+from pie.kube.resources import CRONJOBS, JOBS, PODS, PVCS
+from pie.serve.series import RunSeries, TargetSeries
+
+_log = structlog.get_logger()
+
+# The pods' watch may be behind the Jobs'; only then is the pod asked for.
+_POD_CATCHES_UP_SECONDS = 2.0
+# Bounds a count after a very long silence.
+_MOST_DUES = 60
+
+
+@dataclass(slots=True)
+class TargetState:
+    """The last word on a target, and what is remembered of its volume.
+
+    `counted_until`: due times up to here are counted, though no run of theirs was started. `last_ok`: when a
+    run was last well, epoch seconds.
+    """
+
+    verdict: Verdict = Verdict.PENDING
+    reason: Reason = Reason.PENDING
+    message: str = ""
+    due: float = 0.0
+    counted_until: float = 0.0
+    last_ok: float = 0.0
+    claim_uid: str = ""
+    memory: VolumeMemory = field(default_factory=VolumeMemory)
+
+
+@dataclass(slots=True)
+class Tracked:
+    """A run being followed. `seen_until`: to when its pod is known by asking, not by the watch."""
+
+    target: Target
+    uid: str
+    due: float
+    created: float
+    pod: Pod | None = None
+    pod_gone: bool = False
+    seen_until: float = 0.0
+    check_at: float | None = None
+    on_time_counted: bool = False
+    succeeded_counted: bool = False
+    recorded: bool = False
+
+
+class Runs:
+    """The table of runs, and of targets with their last verdict (`states`)."""
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        series: TargetSeries,
+        run_series: RunSeries,
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._series = series
+        self._run_series = run_series
+        self._probes: dict[Target, Probe] = {}
+        self._tracked: dict[str, Tracked] = {}
+        self._of_target: dict[Target, set[str]] = {}
+        self._led_since = 0.0
+        self.states: dict[Target, TargetState] = {}
+        queue.handle("run", self._look)
+        queue.handle("job", self._delete_job)
+        queue.handle("pod", self._delete_pod)
+        queue.handle("claim", self._annotate_claim)
+        queue.handle("finalizer", self._remove_finalizer)
+
+    def start(self) -> None:
+        """Begin to lead: take up every run there is, oldest first."""
+        self._led_since = self._client.now()
+        for job in self._caches.jobs.store.values():
+            self._track(job)
+        for pod in self._caches.pods.store.values():
+            self._pod_changed(None, pod)
+        self._caches.listen(JOBS, self._job_changed)
+        self._caches.listen(PODS, self._pod_changed)
+        self._caches.listen(CRONJOBS, self._cronjob_changed)
+
+    def target_changed(self, target: Target, probe: Probe | None) -> None:
+        """Show a target that came to life and judge its runs; forget one that ended (`probe` is None)."""
+        if probe is None:
+            self._probes.pop(target, None)
+            self._series.remove(target)
+            self.states.pop(target, None)
+            return
+        known = target in self._probes
+        self._probes[target] = probe
+        if known:
+            return
+        self._series.add(target)
+        self.states[target] = TargetState()
+        runs = (self._tracked[uid] for uid in self._of_target.get(target, ()))
+        for tracked in sorted(runs, key=lambda run: run.due):
+            self._evaluate(tracked)
+
+    # Events.
+
+    def _job_changed(self, old: Job | None, new: Job | None) -> None:
+        if new is None:
+            if old is not None:
+                self._forget(old.metadata.uid)
+            return
+        if (tracked := self._tracked.get(new.metadata.uid)) is None:
+            self._queue.add("run", new.metadata.uid)
+        elif tracked.recorded:
+            self._queue.add("job", tracked.uid)
+        else:
+            self._evaluate(tracked)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is not None and GO_PIE_FINALIZER in new.metadata.finalizers:
+            self._queue.add("finalizer", new.metadata.name)
+        pod = new or old
+        owner = pod.metadata.controller_owner if pod is not None else None
+        if owner is None or (tracked := self._tracked.get(owner.uid)) is None or tracked.recorded:
+            return
+        tracked.pod, tracked.pod_gone = pod, new is None
+        self._evaluate(tracked)
+
+    def _cronjob_changed(self, _old: CronJob | None, new: CronJob | None) -> None:
+        if new is not None and (target := target_of(new.metadata)) is not None:
+            for uid in self._of_target.get(target, ()):
+                if self._tracked[uid].recorded:
+                    self._queue.add("job", uid)
+
+    # Following a run.
+
+    def _track(self, job: Job) -> Tracked | None:
+        """Take up a Job whose owner chain leads to a PieProbe; None for any other."""
+        if (target := self._chain(job)) is None:
+            return None
+        uid = job.metadata.uid
+        tracked = Tracked(target, uid, _due_seconds(job), job.metadata.created_seconds)
+        tracked.pod = self._caches.pod_of_job.get(uid)
+        self._tracked[uid] = tracked
+        self._of_target.setdefault(target, set()).add(uid)
+        return tracked
+
+    def _chain(self, job: Job) -> Target | None:
+        owner = job.metadata.controller_owner
+        made_for = job.metadata
+        if owner is not None and owner.kind == "CronJob":
+            cronjob = self._caches.cronjobs.store.get((self._caches.namespace, owner.name))
+            if cronjob is None or cronjob.metadata.uid != owner.uid:
+                return None
+            made_for, owner = cronjob.metadata, cronjob.metadata.controller_owner
+        if owner is None or owner.kind != "PieProbe":
+            return None
+        probe = self._caches.probe(owner.name)
+        if probe is None or probe.metadata.uid != owner.uid:
+            return None
+        return target_of(made_for)
+
+    def _forget(self, uid: str) -> None:
+        if (tracked := self._tracked.pop(uid, None)) is None:
+            return
+        uids = self._of_target[tracked.target]
+        uids.discard(uid)
+        if not uids:
+            del self._of_target[tracked.target]
+        if not tracked.recorded and tracked.target in self._caches.cronjobs_of:
+            self._run_series.lost(tracked.target.probe, "Pruned")
+            _log.warning("a run's Job was deleted before it was read", target=str(tracked.target))
+
+    async def _look(self, thing: Hashable) -> None:
+        """Judge a run because its time has come; ask for its pod where the watch does not reach that far."""
+        uid = str(thing)
+        job = self._caches.jobs_by_uid.get(uid)
+        tracked = self._tracked.get(uid)
+        if tracked is None and job is not None:
+            tracked = self._track(job)
+        if tracked is None or tracked.recorded:
+            return
+        if tracked.check_at is not None and self._as_of(tracked) < tracked.check_at <= self._client.now():
+            await self._ask(tracked)
+        self._evaluate(tracked)
+
+    async def _ask(self, tracked: Tracked) -> None:
+        asked_at = self._client.now()
+        page = await self._client.list_page(
+            PODS,
+            self._caches.namespace,
+            decode=Pod,
+            label_selector=f"batch.kubernetes.io/controller-uid={tracked.uid}",
+        )
+        tracked.pod_gone = not page.items
+        tracked.pod = page.items[0] if page.items else tracked.pod
+        tracked.seen_until = asked_at
+
+    def _as_of(self, tracked: Tracked) -> float:
+        return min(self._client.now(), max(self._caches.pods.heard_at, tracked.seen_until))
+
+    def _evaluate(self, tracked: Tracked) -> None:
+        probe = self._probes.get(tracked.target)
+        job = self._caches.jobs_by_uid.get(tracked.uid)
+        if probe is None or job is None or tracked.recorded:
+            return
+        as_of = self._as_of(tracked)
+        finished_at = _finished_at(job)
+        pod_over = tracked.pod is not None and tracked.pod.status.phase in {"Succeeded", "Failed"}
+        unseen_end = finished_at is not None and not pod_over and not tracked.pod_gone
+        run = Run(
+            tracked.target,
+            tracked.uid,
+            tracked.due,
+            tracked.created,
+            tracked.pod,
+            self._ephemeral_claim(tracked),
+            job_finished=finished_at is not None and not unseen_end,
+        )
+        judgement = self._with_integrity(tracked, judge(run, probe, as_of), run)
+        self._count(tracked, probe, judgement, as_of)
+        self._note_verdict(tracked, judgement)
+        if judgement.ended:
+            self._record(tracked, judgement)
+            return
+        if judgement.replace and tracked.pod is not None and not tracked.pod_gone:
+            self._queue.add("pod", tracked.uid)
+        checks = [judgement.check_at]
+        if judgement.bad:
+            checks.append(next_due(tracked.target, probe.period_seconds, as_of))
+        if unseen_end:
+            checks.append(self._client.now() + _POD_CATCHES_UP_SECONDS)
+        tracked.check_at = min((at for at in checks if at is not None), default=None)
+        if tracked.check_at is not None:
+            wait_seconds = max(0.01, tracked.check_at - self._client.now())
+            self._queue.add("run", tracked.uid, after_seconds=wait_seconds)
+
+    def _ephemeral_claim(self, tracked: Tracked) -> Claim | None:
+        if tracked.target.kind is Kind.MOUNT or tracked.pod is None:
+            return None
+        return self._caches.claim_of_pod.get(tracked.pod.metadata.uid)
+
+    def _with_integrity(self, tracked: Tracked, judgement: Judgement, run: Run) -> Judgement:
+        """Hold what the probe found on its volume against what should be there."""
+        result, pod = judgement.result, tracked.pod
+        if result is None or result.records is None or tracked.target.kind is not Kind.MOUNT or pod is None:
+            return judgement
+        state = self.states[tracked.target]
+        claim = next(iter(self._caches.claims_of.get(tracked.target, {}).values()), None)
+        if claim is None or claim.metadata.created_seconds > pod.metadata.created_seconds:
+            return judgement  # The volume of this run is gone; a new one has nothing to do with it.
+        if claim.metadata.uid != state.claim_uid:
+            state.claim_uid, state.memory = claim.metadata.uid, VolumeMemory()
+        known = integrity.recall(claim.metadata.annotations, state.memory)
+        terminated = timeline(run).terminated
+        ended_seconds = epoch_seconds(terminated.finished_at) if terminated else 0.0
+        reason, message, state.memory = integrity.judge_records(known, result.records, ended_seconds)
+        if not state.memory.annotations().items() <= claim.metadata.annotations.items():
+            self._queue.add("claim", tracked.target)
+        if reason is None or not result.ok:
+            return judgement
+        return replace(judgement, verdict=Verdict.FAILED, reason=reason, message=message, succeeded=False)
+
+    def _count(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
+        state, target = self.states[tracked.target], tracked.target
+        if judgement.on_time is not None and not tracked.on_time_counted:
+            tracked.on_time_counted = True
+            # A due time that was counted while an earlier run stood in its way is not counted again.
+            if judgement.on_time or tracked.due > state.counted_until:
+                self._series.count_on_time(target, on_time=judgement.on_time)
+        if judgement.succeeded is not None and not tracked.succeeded_counted:
+            tracked.succeeded_counted = True
+            self._series.count_succeeded(target, succeeded=judgement.succeeded)
+        if judgement.bad and not judgement.ended:
+            since = max(tracked.due, state.counted_until, self._led_since)
+            dues = dues_between(target, probe.period_seconds, since, as_of, limit=_MOST_DUES)
+            if dues:
+                self._series.count_on_time(target, on_time=False, times=dues)
+                state.counted_until = as_of
+
+    def _note_verdict(self, tracked: Tracked, judgement: Judgement) -> None:
+        """Note the target's last verdict; a run in flight, or one that says nothing, leaves it standing."""
+        state = self.states[tracked.target]
+        if judgement.verdict in {Verdict.PENDING, Verdict.SUPPRESSED} or tracked.due < state.due:
+            return
+        if judgement.verdict is Verdict.OK:
+            state.last_ok = self._client.now()
+        changed = (state.verdict, state.reason) != (judgement.verdict, judgement.reason)
+        state.verdict, state.reason, state.message = judgement.verdict, judgement.reason, judgement.message
+        state.due = tracked.due
+        if changed:
+            log = _log.info if judgement.verdict is Verdict.OK else _log.warning
+            log(
+                "verdict",
+                target=str(tracked.target),
+                verdict=judgement.verdict.value,
+                reason=judgement.reason.value,
+                message=judgement.message,
+            )
+            self._queue.add("status", tracked.target.probe)
+
+    def _record(self, tracked: Tracked, judgement: Judgement) -> None:
+        tracked.recorded = True
+        if judgement.reason is Reason.POD_DELETED and not tracked.on_time_counted:
+            self._run_series.lost(tracked.target.probe, "PodDeleted")
+        if judgement.result is not None and judgement.result.io is not None:
+            measured = judgement.result.io
+            self._series.set_latency(
+                tracked.target,
+                read_seconds=measured.read.mean_seconds if measured.read else None,
+                write_seconds=measured.write.mean_seconds if measured.write else None,
+            )
+        self._queue.add("job", tracked.uid)
+
+    # Writes.
+
+    async def _delete_job(self, thing: Hashable) -> None:
+        """Delete the Job of a recorded run, once its CronJob has let go of it."""
+        uid = str(thing)
+        tracked, job = self._tracked.get(uid), self._caches.jobs_by_uid.get(uid)
+        if tracked is None or not tracked.recorded or job is None or _finished_at(job) is None:
+            return
+        if job.metadata.deletion_timestamp is not None or self._is_active(tracked):
+            return
+        try:
+            await self._client.delete(JOBS, job.metadata.name, job.metadata.namespace, uid=uid)
+        except NotFound:
+            _log.debug("Job is gone already", name=job.metadata.name)
+
+    def _is_active(self, tracked: Tracked) -> bool:
+        # A Job that is deleted while its CronJob lists it makes the CronJob controller complain (MissingJob).
+        return any(
+            active.uid == tracked.uid
+            for cronjob in self._caches.cronjobs_of.get(tracked.target, {}).values()
+            for active in cronjob.status.active
+        )
+
+    async def _delete_pod(self, thing: Hashable) -> None:
+        """Replace a run that cannot recover by itself: without the pod its Job fails, and the next may start."""
+        tracked = self._tracked.get(str(thing))
+        if tracked is None or tracked.recorded or tracked.pod is None or tracked.pod_gone:
+            return
+        pod = tracked.pod.metadata
+        if pod.deletion_timestamp is not None:
+            return
+        _log.info("replacing a run that cannot recover", target=str(tracked.target), pod=pod.name)
+        try:
+            await self._client.delete(
+                PODS, pod.name, pod.namespace, uid=pod.uid, resource_version=pod.resource_version
+            )
+        except NotFound:
+            _log.debug("pod is gone already", name=pod.name)
+
+    async def _annotate_claim(self, thing: Hashable) -> None:
+        """Write what is known of a volume where it outlives the controller."""
+        if not isinstance(thing, Target) or (state := self.states.get(thing)) is None:
+            return
+        for claim in self._caches.claims_of.get(thing, {}).values():
+            wanted = state.memory.annotations()
+            if (
+                claim.metadata.uid == state.claim_uid
+                and not wanted.items() <= claim.metadata.annotations.items()
+            ):
+                body = {"metadata": {"uid": claim.metadata.uid, "annotations": wanted}}
+                await self._client.merge_patch(
+                    PVCS, claim.metadata.name, body, claim.metadata.namespace, decode=Claim
+                )
+
+    async def _remove_finalizer(self, thing: Hashable) -> None:
+        """Free a pod that Go pie left behind: its finalizer would keep it for ever."""
+        pod = self._caches.pods.store.get((self._caches.namespace, str(thing)))
+        if pod is None or GO_PIE_FINALIZER not in pod.metadata.finalizers:
+            return
+        kept = [finalizer for finalizer in pod.metadata.finalizers if finalizer != GO_PIE_FINALIZER]
+        metadata = {"resourceVersion": pod.metadata.resource_version, "finalizers": kept}
+        await self._client.merge_patch(
+            PODS, pod.metadata.name, {"metadata": metadata}, pod.metadata.namespace, decode=Pod
+        )
+
+
+def _due_seconds(job: Job) -> float:
+    """Return the time the schedule meant; a one-off Job is due when it is created."""
+    stamp = job.metadata.annotations.get(ANNOTATION_SCHEDULED)
+    if stamp is None:
+        return job.metadata.created_seconds
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return job.metadata.created_seconds
+
+
+def _finished_at(job: Job) -> float | None:
+    for kind in ("Complete", "Failed"):
+        over = condition(job.status.conditions, kind)
+        if over is not None and over.status == "True":
+            return epoch_seconds(over.last_transition_time)
+    return None

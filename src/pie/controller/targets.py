@@ -1,0 +1,322 @@
+"""Every target's objects, kept as they should be: gather, plan, write.
+
+Incremental: a node's event costs work for that node's targets only. The set of nodes that match is kept per
+PieProbe and followed by events; objects are compared target by target.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.controller.settings import Settings
+from pie.core import manifests, naming, selector
+from pie.core.model import Kind, Probe, Target
+from pie.core.objects import Claim, CronJob, CSINode, Metadata, Node, PieProbe, StorageClass
+from pie.core.parse import SpecError, parse_probe
+from pie.core.plan import (
+    Action,
+    ApplyCronJob,
+    CreateClaim,
+    DeleteClaim,
+    DeleteCronJob,
+    Desired,
+    Observed,
+    plan,
+)
+from pie.core.preflight import Rest, preflight, topology_segments
+from pie.kube.client import Client
+from pie.kube.errors import AlreadyExists, NotFound
+from pie.kube.resources import CRONJOBS, CSI_NODES, NODES, PIE_PROBES, PVCS, STORAGE_CLASSES, Resource
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class ProbeState:
+    """What is known of a PieProbe: its spec or what is wrong with it, what rests, which nodes match."""
+
+    uid: str
+    probe: Probe | None = None
+    error: SpecError | None = None
+    resting: dict[Kind, Rest] = field(default_factory=dict)
+    nodes: set[str] = field(default_factory=set)
+
+    def targets(self) -> Iterator[Target]:
+        """Yield the targets the PieProbe has now."""
+        if self.probe is None:
+            return
+        yield self.probe.target(Kind.PROVISION)
+        for node in self.nodes:
+            yield self.probe.target(Kind.MOUNT, node)
+
+    def live(self, target: Target) -> bool:
+        """Tell whether runs of the target count: it is one of this PieProbe's and does not rest."""
+        if self.probe is None or target.storage_class != self.probe.storage_class:
+            return False
+        rest = self.resting.get(target.kind)
+        matches = target.kind is Kind.PROVISION or target.node in self.nodes
+        return matches and (rest is None or rest.keep)
+
+
+class Targets:
+    """The reconciler. `on_target(target, probe)` is told whose runs count, by which spec; None: no more."""
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        settings: Settings,
+        on_target: Callable[[Target, Probe | None], None],
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._image = settings.container_image
+        self._on_target = on_target
+        self.probes: dict[str, ProbeState] = {}
+        self._cronjob_names = naming.Names()
+        self._claim_names = naming.Names()
+        self._generations: dict[str, int] = {}
+        queue.handle("probe", self._refresh)
+        queue.handle("target", self._reconcile)
+
+    def start(self) -> None:
+        """Begin to lead: take stock of what exists, then follow events."""
+        for target, cronjobs in self._caches.cronjobs_of.items():
+            for cronjob in cronjobs.values():
+                self._seed(target, cronjob)
+        for target, claims in self._caches.claims_of.items():
+            for name in claims:
+                self._claim_names.seed(target, name)
+        for probe in self._caches.probes.store.values():
+            self._queue.add("probe", probe.metadata.name)
+        for target in (*self._caches.cronjobs_of, *self._caches.claims_of):
+            self._queue.add("target", target)
+        self._caches.listen(NODES, self._node_changed)
+        self._caches.listen(PIE_PROBES, self._probe_changed)
+        self._caches.listen(STORAGE_CLASSES, self._class_changed)
+        self._caches.listen(CRONJOBS, self._cronjob_changed)
+        self._caches.listen(PVCS, self._claim_changed)
+
+    def live_targets(self, probe: str) -> list[Target]:
+        """Return the targets of a PieProbe whose runs count."""
+        state = self.probes.get(probe)
+        return [target for target in state.targets() if state.live(target)] if state else []
+
+    # Events: each only notes what has to be looked at.
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        node = new or old
+        if node is None or (old and new and old.metadata.labels == new.metadata.labels):
+            return
+        for state in self.probes.values():
+            if state.probe is not None:
+                self._follow_node(state, state.probe, node.metadata, gone=new is None)
+
+    def _follow_node(self, state: ProbeState, probe: Probe, node: Metadata, *, gone: bool) -> None:
+        wanted = not gone and selector.matches(probe.node_selector, node.name, node.labels)
+        if wanted == (node.name in state.nodes):
+            return
+        (state.nodes.add if wanted else state.nodes.discard)(node.name)
+        target = probe.target(Kind.MOUNT, node.name)
+        self._mark(state, target)
+        self._queue.add("target", target)
+        self._queue.add("status", probe.name)
+        # The first and the last node, and the topology segments, decide what rests.
+        if len(state.nodes) <= 1 or state.resting:
+            self._queue.add("probe", probe.name)
+
+    def _probe_changed(self, old: PieProbe | None, new: PieProbe | None) -> None:
+        if old and new and old.metadata.uid == new.metadata.uid and old.spec == new.spec:
+            return
+        for probe in (old, new):
+            if probe is not None:
+                self._queue.add("probe", probe.metadata.name)
+
+    def _class_changed(self, old: StorageClass | None, new: StorageClass | None) -> None:
+        names = {thing.metadata.name for thing in (old, new) if thing is not None}
+        for name, state in self.probes.items():
+            if state.probe is not None and state.probe.storage_class in names:
+                self._queue.add("probe", name)
+
+    def _cronjob_changed(self, old: CronJob | None, new: CronJob | None) -> None:
+        cronjob = new or old
+        if cronjob is None or (target := naming.target_of(cronjob.metadata)) is None:
+            return
+        if new is None:
+            self._generations.pop(cronjob.metadata.uid, None)
+        elif old is None:
+            self._seed(target, new)
+        if old is None or new is None or _rewritten(old.metadata, new.metadata):
+            self._queue.add("target", target)
+
+    def _claim_changed(self, old: Claim | None, new: Claim | None) -> None:
+        if old is not None and new is not None:
+            return
+        claim = new or old
+        if claim is not None and (target := naming.target_of(claim.metadata)) is not None:
+            owner = claim.metadata.controller_owner
+            if owner is None or owner.kind != "Pod":
+                self._queue.add("target", target)
+
+    def _seed(self, target: Target, cronjob: CronJob) -> None:
+        self._cronjob_names.seed(target, cronjob.metadata.name)
+        self._generations.setdefault(cronjob.metadata.uid, cronjob.metadata.generation)
+
+    # A PieProbe: parse it, find its nodes, and what rests.
+
+    async def _refresh(self, thing: Hashable) -> None:
+        name = str(thing)
+        before = self.probes.get(name)
+        stored = self._caches.probe(name)
+        if stored is None or stored.metadata.deletion_timestamp is not None:
+            self.probes.pop(name, None)
+            self._settle(before, None)
+            return
+        state = ProbeState(stored.metadata.uid)
+        try:
+            state.probe = parse_probe(stored)
+        except SpecError as error:
+            # What runs goes on as it was: a typo is no reason to stop watching the storage.
+            state = replace(before, error=error) if before and before.uid == state.uid else state
+            state.error = error
+        else:
+            await self._survey(state, state.probe)
+        self.probes[name] = state
+        self._settle(before, state)
+        self._queue.add("status", name)
+
+    async def _survey(self, state: ProbeState, probe: Probe) -> None:
+        """Find the PieProbe's nodes, and what rests."""
+        storage_class = self._caches.storage_classes.store.get(("", probe.storage_class))
+        keys: tuple[str, ...] = ()
+        if storage_class is not None and storage_class.volume_binding_mode == "Immediate":
+            keys = await self._topology_keys(
+                storage_class.provisioner, min(self._matching(probe), default="")
+            )
+        # Looked up again after the request: nodes come and go meanwhile.
+        matching = self._matching(probe)
+        state.nodes = set(matching)
+        state.resting = preflight(
+            probe, storage_class, len(matching), topology_segments(keys, matching.values())
+        )
+
+    def _matching(self, probe: Probe) -> dict[str, Mapping[str, str]]:
+        return {
+            node.metadata.name: node.metadata.labels
+            for node in self._caches.nodes.store.values()
+            if selector.matches(probe.node_selector, node.metadata.name, node.metadata.labels)
+        }
+
+    async def _topology_keys(self, driver: str, node: str) -> tuple[str, ...]:
+        if not node:
+            return ()
+        try:
+            found = await self._client.get(CSI_NODES, node, decode=CSINode)
+        except NotFound:
+            return ()
+        return next((entry.topology_keys or () for entry in found.spec.drivers if entry.name == driver), ())
+
+    def _settle(self, before: ProbeState | None, after: ProbeState | None) -> None:
+        targets = {target for state in (before, after) if state for target in state.targets()}
+        for target in targets:
+            self._mark(after, target)
+            self._queue.add("target", target)
+
+    def _mark(self, state: ProbeState | None, target: Target) -> None:
+        self._on_target(target, state.probe if state is not None and state.live(target) else None)
+
+    # A target: gather, plan, write.
+
+    async def _reconcile(self, thing: Hashable) -> None:
+        if not isinstance(thing, Target):
+            raise TypeError(f"not a target: {thing!r}")
+        state = self.probes.get(thing.probe)
+        desired = self._desired(state, thing)
+        observed = self._observed(state, thing)
+        if desired is None or observed is None:
+            return
+        actions = plan(desired, observed)
+        for action in actions:
+            await self._act(thing, action)
+        if desired == Desired() and not observed.cronjobs and not observed.claims:
+            self._cronjob_names.release(thing)
+            self._claim_names.release(thing)
+
+    def _desired(self, state: ProbeState | None, target: Target) -> Desired | None:
+        """Return what the target should have; None where nothing may be touched."""
+        if state is None:
+            return Desired()
+        if (probe := state.probe) is None:
+            return None
+        matches = target.kind is Kind.PROVISION or target.node in state.nodes
+        rest = state.resting.get(target.kind)
+        if probe.storage_class != target.storage_class or not matches:
+            return Desired()
+        if rest is not None and not rest.keep:
+            # A claim of a resting probe stays: its volume may be needed again as soon as the cause is gone.
+            return Desired(keep_claim=rest.ends_by_itself)
+        mount = target.kind is Kind.MOUNT
+        claim = self._claim_names.claim(target, naming.claim_names(target)) if mount else ""
+        name = self._cronjob_names.claim(target, naming.cronjob_names(target))
+        return Desired(
+            manifests.cronjob(probe, target, name=name, claim=claim, image=self._image),
+            manifests.claim(probe, target, name=claim) if mount else None,
+            create=rest is None,
+        )
+
+    def _observed(self, state: ProbeState | None, target: Target) -> Observed | None:
+        """Return what the target has; None while the garbage collector removes a predecessor's objects."""
+        cronjobs = tuple(self._caches.cronjobs_of.get(target, {}).values())
+        claims = tuple(self._caches.claims_of.get(target, {}).values())
+        found = [thing.metadata for thing in cronjobs] + [thing.metadata for thing in claims]
+        owners = {owner.uid for metadata in found if (owner := metadata.controller_owner) is not None}
+        if owners - {state.uid if state else ""}:
+            return None
+        drifted = any(
+            cronjob.metadata.generation > self._generations.get(cronjob.metadata.uid, 0)
+            for cronjob in cronjobs
+        )
+        return Observed(cronjobs, claims, drifted)
+
+    async def _act(self, target: Target, action: Action) -> None:
+        namespace = self._caches.namespace
+        log = _log.bind(target=str(target))
+        match action:
+            case CreateClaim(manifest):
+                log.info("creating claim", name=manifest["metadata"]["name"])
+                try:
+                    await self._client.create(PVCS, manifest, namespace, decode=Claim)
+                except AlreadyExists:
+                    log.debug("claim exists already; the cache was behind")
+            case ApplyCronJob(manifest):
+                name = manifest["metadata"]["name"]
+                log.info("applying CronJob", name=name)
+                applied = await self._client.apply(CRONJOBS, name, manifest, namespace, decode=CronJob)
+                self._generations[applied.metadata.uid] = applied.metadata.generation
+            case DeleteCronJob(metadata):
+                log.info("deleting CronJob", name=metadata.name)
+                await self._delete(CRONJOBS, metadata)
+            case DeleteClaim(metadata):
+                log.info("deleting claim", name=metadata.name)
+                await self._delete(PVCS, metadata)
+
+    async def _delete(self, resource: Resource, metadata: Metadata) -> None:
+        try:
+            await self._client.delete(resource, metadata.name, metadata.namespace, uid=metadata.uid)
+        except NotFound:
+            _log.debug("gone already", name=metadata.name)
+
+
+def _rewritten(old: Metadata, new: Metadata) -> bool:
+    """Tell whether more than the status changed."""
+    return (old.uid, old.generation, old.deletion_timestamp, old.annotations) != (
+        new.uid,
+        new.generation,
+        new.deletion_timestamp,
+        new.annotations,
+    )

@@ -1,0 +1,65 @@
+"""The HTTP servers: `/metrics` on one address, `/healthz` and `/readyz` on another, as Go pie has them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+
+from pie.serve.series import TargetSeries
+
+_TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def parse_address(address: str) -> tuple[str | None, int]:
+    """Return host (None: all) and port of a Go style bind address such as `:8080` or `127.0.0.1:0`.
+
+    Raises ValueError for anything else.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004  the last TCP port
+        raise ValueError(f"{address!r} is not an address; write :8080 or 127.0.0.1:8080")
+    return host.strip("[]") or None, int(port)
+
+
+def metrics_app(registry: CollectorRegistry, series: TargetSeries) -> web.Application:
+    """Return the application that serves `/metrics`."""
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(registry) + series.render(), headers={"Content-Type": _TEXT_FORMAT}
+        )
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    return app
+
+
+def health_app(ready: Callable[[], str]) -> web.Application:
+    """Return the application that serves `/healthz` and `/readyz`; `ready` says what is missing, or ""."""
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        missing = ready()
+        return web.Response(text=f"{missing or 'ok'}\n", status=503 if missing else 200)
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    return app
+
+
+@asynccontextmanager
+async def serving(app: web.Application, address: str) -> AsyncIterator[int]:
+    """Serve an application on an address while the context lasts; yields the port that was bound."""
+    host, port = parse_address(address)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
