@@ -1,0 +1,151 @@
+"""fio on the volume: the job, what it measured, and what its errors mean."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+
+import msgspec
+
+from pie.core.result import IoStats, Latency, Outcome, one_line
+from pie.probe.failure import Failure, doing, outcome_of
+from pie.probe.volume import Volume, make_directory
+
+
+class Job(msgspec.Struct, frozen=True):
+    """fio's job; the defaults are Go pie's job exactly. Sizes in fio's notation."""
+
+    block_size: str = "4k"
+    size: str = "50M"
+    runtime_seconds: int = 1
+    read_write: str = "readwrite"
+    direct: bool = True
+    fsync: int = 0
+    """Sync after this many writes; 0: never, as in Go pie's job."""
+
+    def arguments(self, filename: str) -> list[str]:
+        """Give the command line. A colon separates fio's file names, so one in a path is escaped."""
+        return [
+            "fio",
+            "--name=pie",
+            "--filename=" + filename.replace("\\", "\\\\").replace(":", "\\:"),
+            f"--direct={int(self.direct)}",
+            f"--rw={self.read_write}",
+            f"--bs={self.block_size}",
+            f"--size={self.size}",
+            "--numjobs=1",
+            f"--runtime={self.runtime_seconds}",
+            *([f"--fsync={self.fsync}"] if self.fsync else []),
+            "--output-format=json",
+            "--eta=never",
+        ]
+
+
+class _Total(msgspec.Struct, frozen=True):
+    mean: float = 0
+    max: float = 0
+
+
+class _Completion(msgspec.Struct, frozen=True):
+    percentile: dict[str, float] = {}
+
+
+class _Direction(msgspec.Struct, frozen=True):
+    total_ios: int = 0
+    iops: float = 0
+    lat_ns: _Total = _Total()
+    clat_ns: _Completion = _Completion()
+
+
+class _Job(msgspec.Struct, frozen=True):
+    error: int
+    read: _Direction
+    write: _Direction
+
+
+class _Report(msgspec.Struct, frozen=True):
+    jobs: list[_Job]
+
+
+def run(volume: Volume, job: Job) -> IoStats:
+    """Run the job on a file of pie's own in the volume, which stays there for the next run."""
+    file = volume.own / "fio" / "job"
+    make_directory(file.parent)
+    status, stdout, stderr = _run(job.arguments(str(file)), volume.lock)
+    report, spoken = parse(stdout)
+    if status == 0 and report is not None and report.error == 0:
+        return IoStats(read=_latency(report.read), write=_latency(report.write))
+    why = failure(status, report.error if report is not None else 0, f"{stderr}\n{spoken}")
+    if why.outcome is Outcome.NO_SPACE:
+        with doing(f"removing {file}"):
+            file.unlink(missing_ok=True)  # what fio could lay out of it fills the volume
+    raise why
+
+
+def _run(argv: list[str], lock: int) -> tuple[int, str, str]:
+    """Run fio in a process group of its own; it keeps the volume's lock, should it outlive us in a hang."""
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[lock],
+            process_group=0,
+        )
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):
+            raise Failure(
+                Outcome.FIO_MISSING, f"fio cannot be run: {error.strerror}; is it in the image?"
+            ) from error
+        raise
+    try:
+        stdout, stderr = process.communicate()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)  # not waited for: it may be stuck in the disk
+        raise
+    return process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace")
+
+
+def parse(stdout: str) -> tuple[_Job | None, str]:
+    """Split fio's output into its JSON report and the lines it prints before that."""
+    spoken, brace, text = ("\n" + stdout).partition("\n{")
+    try:
+        jobs = msgspec.json.decode(brace + text, type=_Report, strict=False).jobs
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None, stdout
+    return (jobs[0] if jobs else None), spoken
+
+
+def failure(status: int, error: int, spoken: str) -> Failure:
+    """Say what a failed fio means: by the errno it reports, else by the text of one in what it said."""
+    said = [line.strip() for line in spoken.splitlines() if line.startswith("fio:")]
+    evidence = one_line(said[0] if said else spoken.strip() or "without a word", 200)
+    numbers = [error, *(int(number) for number in re.findall(r"\berr=(\d+)", spoken))]
+    numbers += [number for number in errno.errorcode if f": {os.strerror(number)}" in spoken]
+    number = next((number for number in numbers if number), 0)
+    if number in _NOT_THE_VOLUME or not number:
+        return Failure(Outcome.FIO_FAILED, f"fio ended with status {status}: {evidence}")
+    return Failure(outcome_of(number), evidence)
+
+
+_NOT_THE_VOLUME = (errno.EINVAL, errno.ENOMEM, errno.EINTR, errno.ENOEXEC, errno.E2BIG)
+"""Errors that fio meets in its own arguments and memory rather than on the volume."""
+
+
+def _latency(direction: _Direction) -> Latency | None:
+    if not direction.total_ios:
+        return None
+    percentile = direction.clat_ns.percentile
+    return Latency(
+        iops=direction.iops,
+        mean_seconds=_seconds(direction.lat_ns.mean),
+        p50_seconds=_seconds(percentile.get("50.000000", 0)),
+        p99_seconds=_seconds(percentile.get("99.000000", 0)),
+        max_seconds=_seconds(direction.lat_ns.max),
+    )
+
+
+def _seconds(nanoseconds: float) -> float:
+    return round(nanoseconds / 1e9, 9)

@@ -1,0 +1,151 @@
+"""`pie probe mount` and `pie probe provision`: read the options, run, leave the result in the pod."""
+
+import argparse
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Never
+
+from pie.core.result import Outcome, ProbeName, Result, encode
+from pie.probe.fio import Job
+from pie.probe.run import Options, Run
+
+TERMINATION_LOG = Path("/dev/termination-log")
+READ_WRITE = ("read", "write", "readwrite", "randread", "randwrite", "randrw")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one probe; exit status 0 when the storage did all that was asked of it, else 1."""
+    try:
+        options = parse(argv)
+    except _UsageError as error:
+        probe: ProbeName = "provision" if "provision" in argv[:1] else "mount"
+        unread = Result(probe=probe, outcome=Outcome.INTERNAL, message=f"bad arguments: {error}")
+        report(unread, TERMINATION_LOG)
+        return 1
+    run = Run(options)
+    before = {number: signal.signal(number, _terminate) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        run()
+        _ignore_signals()
+    except _Terminated:
+        run.killed()
+    result = run.result()
+    report(result, options.termination_log)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    return 0 if result.ok else 1
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line, what comes after `pie probe`."""
+    parser = _Parser(prog="pie probe", description="Use a mounted volume as an application would, once.")
+    probes = parser.add_subparsers(dest="probe", required=True, metavar="{mount,provision}")
+    mount = probes.add_parser(
+        "mount", help="measure an existing volume, and check what earlier runs left on it"
+    )
+    provision = probes.add_parser("provision", help="write to a fresh volume and read it back")
+    for probe in (mount, provision):
+        probe.add_argument("--path", type=Path, required=True, help="where the volume is mounted")
+        probe.add_argument(
+            "--termination-log", type=Path, default=TERMINATION_LOG, help="takes the result as JSON"
+        )
+        probe.add_argument("--no-mount-check", action="store_true", help="take any directory for a volume")
+    job = Job()
+    mount.add_argument("--block-size", type=_size, default=job.block_size, help="of fio's job (%(default)s)")
+    mount.add_argument("--size", type=_size, default=job.size, help="of fio's file (%(default)s)")
+    mount.add_argument("--runtime", type=_count, default=job.runtime_seconds, help="in seconds (%(default)s)")
+    mount.add_argument(
+        "--read-write", choices=READ_WRITE, default=job.read_write, help="fio's rw (%(default)s)"
+    )
+    mount.add_argument("--direct", action=argparse.BooleanOptionalAction, default=job.direct, help="O_DIRECT")
+    mount.add_argument("--fsync", type=_count, default=job.fsync, help="sync after so many writes (0: never)")
+    mount.add_argument("--no-integrity", action="store_true", help="keep no records on the volume")
+    given = parser.parse_args(argv)
+    if given.probe == "mount":
+        job = Job(
+            block_size=given.block_size,
+            size=given.size,
+            runtime_seconds=given.runtime,
+            read_write=given.read_write,
+            direct=given.direct,
+            fsync=given.fsync,
+        )
+    return Options(
+        probe=given.probe,
+        path=given.path,
+        job=job,
+        integrity=not getattr(given, "no_integrity", False),
+        check_mount=not given.no_mount_check,
+        termination_log=given.termination_log,
+    )
+
+
+def report(result: Result, termination_log: Path) -> None:
+    """Leave the result where kubelet looks for it, and on stdout for who runs the probe by hand.
+
+    The log is not created: kubelet mounts it, and outside a pod nobody wants one.
+    """
+    message = encode(result)
+    try:
+        descriptor = os.open(termination_log, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, message)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        _say(2, f"{termination_log}: {error.strerror}: the result is on stdout only\n".encode())
+    _say(1, message + b"\n")
+
+
+def _say(descriptor: int, text: bytes) -> None:
+    """Write past Python's buffers: a closed or full stdout must not change how the probe ends."""
+    try:
+        os.write(descriptor, text)
+    except OSError:
+        return
+
+
+class _Terminated(BaseException):
+    """SIGTERM: the pod's deadline is over, or it is being deleted."""
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> Never:
+    _ignore_signals()  # the first one is heard; a second must not cut the report short
+    raise _Terminated
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+class _UsageError(Exception):
+    """The arguments are wrong; the text says how."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains by exception, since the controller reads the termination message, not stderr."""
+
+    def error(self, message: str) -> Never:
+        raise _UsageError(message)
+
+
+def _size(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,15}[kKmMgG]?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size like 4k or 50M")
+    return text
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Checksummed records in the volume: read all that earlier runs left, write the next, read it back.
+
+Reads and writes go around the page cache (O_DIRECT) where the filesystem can, so that a copy in memory
+does not vouch for a disk. The file is made whole under another name first, so a ring is never half made.
+"""
+
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pie.core.result import Outcome
+from pie.probe.failure import Failure, doing
+from pie.probe.ring import (
+    RING_BYTES,
+    SECTOR_BYTES,
+    SLOT_BYTES,
+    Findings,
+    Record,
+    encode_slot,
+    examine,
+    new_ring,
+    offset_of,
+)
+from pie.probe.volume import Volume, create, sync_directory
+
+
+class Records:
+    """The ring file of one locked volume."""
+
+    def __init__(self, volume: Volume) -> None:
+        """Touch nothing yet."""
+        self._path = volume.own / "records"
+        self._direct = os.O_DIRECT if volume.can_direct else 0
+
+    def read(self) -> Findings | None:
+        """Check all that earlier runs left; None: no run wrote here before."""
+        with doing(f"reading {self._path}"):
+            try:
+                with _opened(self._path, os.O_RDONLY | self._direct) as descriptor:
+                    ring = _read(descriptor, 0, RING_BYTES + SLOT_BYTES)  # more, to see if it is longer
+            except FileNotFoundError:
+                return None
+        return examine(ring)
+
+    def append(self, newest: Record | None) -> Record:
+        """Write the record that follows `newest`, sync it, and read it back from the disk."""
+        now = int(time.time())
+        if newest is None:
+            record = Record(identity=os.urandom(16).hex(), sequence=1, written_at_seconds=now)
+            self._create(record)
+        else:
+            record = Record(identity=newest.identity, sequence=newest.sequence + 1, written_at_seconds=now)
+            self._overwrite(record)
+        self._read_back(record)
+        return record
+
+    def _create(self, record: Record) -> None:
+        """Make the ring under another name, then rename it: a crash leaves no ring or a whole one."""
+        new = self._path.with_suffix(".new")
+        with doing(f"writing {new}"):
+            with _opened(new, os.O_WRONLY | os.O_TRUNC | self._direct) as descriptor:
+                _write(descriptor, 0, new_ring(record))
+                os.fsync(descriptor)
+            new.rename(self._path)
+            sync_directory(self._path.parent)
+
+    def _overwrite(self, record: Record) -> None:
+        with (
+            doing(f"writing record {record.sequence} to {self._path}"),
+            _opened(self._path, os.O_WRONLY | self._direct) as descriptor,
+        ):
+            _write(descriptor, offset_of(record.sequence), encode_slot(record))
+            os.fsync(descriptor)
+
+    def _read_back(self, record: Record) -> None:
+        with (
+            doing(f"reading record {record.sequence} back from {self._path}"),
+            _opened(self._path, os.O_RDONLY | self._direct) as descriptor,
+        ):
+            found = _read(descriptor, offset_of(record.sequence), SLOT_BYTES)
+        if found != encode_slot(record):
+            raise Failure(
+                Outcome.DATA_CORRUPTED,
+                f"record {record.sequence} was written to {self._path}, synced, and read back different",
+            )
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = create(path, flags) if flags & os.O_TRUNC else os.open(path, flags | os.O_CLOEXEC)
+    try:
+        if not flags & os.O_DIRECT:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # next best: drop the cached copy
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, offset: int, length: int) -> bytes:
+    """Read up to `length` bytes into a page-aligned buffer, as O_DIRECT demands."""
+    with mmap.mmap(-1, length) as buffer:
+        with memoryview(buffer) as view:
+            done = 0
+            while done < length:
+                with view[done:] as rest:
+                    count = os.preadv(descriptor, [rest], offset + done)
+                done += count
+                if count == 0 or count % SECTOR_BYTES:  # the end of the file
+                    break
+        return buffer[:done]
+
+
+def _write(descriptor: int, offset: int, content: bytes) -> None:
+    """Write all of `content` from a page-aligned buffer, as O_DIRECT demands."""
+    with mmap.mmap(-1, len(content)) as buffer:
+        buffer.write(content)
+        with memoryview(buffer) as view:
+            done = 0
+            while done < len(content):
+                with view[done:] as rest:
+                    done += os.pwritev(descriptor, [rest], offset + done)

@@ -1,0 +1,134 @@
+"""One run: its steps in order, and what becomes of the result when one fails."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from pie.core.result import IoStats, Outcome, ProbeName, RecordStats, Result, one_line
+from pie.probe import fio
+from pie.probe.failure import Failure
+from pie.probe.records import Records
+from pie.probe.ring import Findings
+from pie.probe.sync import timed_sync
+from pie.probe.volume import Volume
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run is asked to do."""
+
+    probe: ProbeName
+    path: Path
+    job: fio.Job = fio.Job()
+    integrity: bool = True
+    check_mount: bool = True
+    """Off: take any directory for a volume, to try the probe by hand."""
+    termination_log: Path = Path("/dev/termination-log")
+
+
+class Run:
+    """Does the steps and gathers the result, so that one can be given at any moment."""
+
+    def __init__(self, options: Options) -> None:
+        """Touch nothing yet."""
+        self._options = options
+        self._step = "start"
+        self._failure: Failure | None = None
+        self._direct = False
+        self._elapsed_seconds: dict[str, float] = {}
+        self._io: IoStats | None = None
+        self._sync_seconds: float | None = None
+        self._records: RecordStats | None = None
+
+    def __call__(self) -> None:
+        """Do all steps. A failed one does not keep the others from telling what they find."""
+        try:
+            with self._timed("prepare"):
+                volume = Volume.open(self._options.path, check_mount=self._options.check_mount)
+            with volume:
+                for name, step in self._steps():
+                    self._attempt(name, step, volume)
+        except Failure as failure:
+            self.failed(failure)
+        except Exception as error:  # noqa: BLE001  whatever it is, the controller must hear of it
+            kind = type(error).__name__
+            self.failed(Failure(Outcome.INTERNAL, f"in step {self._step}: {kind}: {error}"))
+
+    def killed(self) -> None:
+        """Note that the run was told to stop."""
+        seconds = self._elapsed_seconds.get(self._step, 0.0)
+        self.failed(Failure(Outcome.KILLED, f"stopped by SIGTERM in step {self._step} after {seconds:.1f} s"))
+
+    def failed(self, failure: Failure) -> None:
+        """Keep the first failure, which the later ones may follow from; but corrupted data outrank all."""
+        if self._failure is None or failure.outcome is Outcome.DATA_CORRUPTED:
+            self._failure = failure
+
+    def result(self) -> Result:
+        """Say what is known by now."""
+        return Result(
+            probe=self._options.probe,
+            outcome=self._failure.outcome if self._failure else Outcome.OK,
+            message=str(self._failure or ""),
+            direct=self._direct,
+            elapsed_seconds=self._elapsed_seconds,
+            io=self._io,
+            sync_seconds=self._sync_seconds,
+            records=self._records,
+        )
+
+    def _steps(self) -> Iterator[tuple[str, Callable[[Volume], None]]]:
+        """Order the steps; a fresh volume needs no measuring, only to be written and read."""
+        if self._options.probe == "mount":
+            yield "fio", self._measure
+            yield "sync", self._sync
+        if self._options.integrity or self._options.probe == "provision":
+            yield "records", self._verify
+
+    def _attempt(self, name: str, step: Callable[[Volume], None], volume: Volume) -> None:
+        try:
+            with self._timed(name):
+                step(volume)
+        except Failure as failure:
+            self.failed(failure)
+
+    def _measure(self, volume: Volume) -> None:
+        job = self._options.job
+        if job.direct and not volume.can_direct:
+            job = msgspec.structs.replace(job, direct=False)
+        self._direct = job.direct
+        self._io = fio.run(volume, job)
+
+    def _sync(self, volume: Volume) -> None:
+        self._sync_seconds = timed_sync(volume)
+
+    def _verify(self, volume: Volume) -> None:
+        """Check all records, then write the next; nothing is written while any is corrupted."""
+        records = Records(volume)
+        findings = records.read() or Findings(newest=None)
+        newest = findings.newest
+        stats = RecordStats(
+            identity_found=newest.identity if newest else None,
+            sequence_found=newest.sequence if newest else None,
+            corrupted=findings.corrupted,
+            corrupted_detail=one_line(findings.detail),
+            torn=findings.torn,
+        )
+        self._records = stats
+        if stats.corrupted:
+            raise Failure(Outcome.DATA_CORRUPTED, stats.corrupted_detail)
+        written = records.append(newest)
+        self._records = msgspec.structs.replace(
+            stats, identity_written=written.identity, sequence_written=written.sequence
+        )
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        self._step = name
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._elapsed_seconds[name] = time.monotonic() - started

@@ -1,0 +1,146 @@
+"""The volume under test: that it is one, the lock on it, and pie's own directory in it."""
+
+import errno
+import fcntl
+import os
+import re
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pie.core.result import Outcome
+from pie.probe.failure import Failure, doing
+
+OWN_DIRECTORY = ".pie"
+GO_PIE_FILE = ".iotest"
+"""Go pie's 50 MB file in the root of a mount probe's volume; pie takes the space back."""
+
+_FILE_MODE = 0o660
+_DIRECTORY_MODE = 0o770
+
+_KUBELET_DIRECTORY = re.compile(
+    r"/volumes/kubernetes\.io~csi/[^/]+/mount|/plugins/kubernetes\.io/csi/.+/globalmount"
+)
+"""Where kubelet has CSI drivers mount (k8s.io/kubernetes/pkg/volume/csi: GetPath, makeDeviceMountPath).
+
+A mount whose root, on its own filesystem, is such a directory is no volume: the driver answered OK and
+mounted nothing, and kubelet bound the empty directory of the node's disk into the pod.
+"""
+
+
+class Volume:
+    """A mounted volume, locked for this run. Use as a context manager; leaving it releases the lock."""
+
+    def __init__(self, root: Path, lock: int, *, can_direct: bool) -> None:
+        """Take over the open lock file; `Volume.open` is the way to get here."""
+        self.root = root
+        self.lock = lock
+        self.can_direct = can_direct
+        """Whether the filesystem has O_DIRECT."""
+        self.own = root / OWN_DIRECTORY
+
+    @classmethod
+    def open(cls, root: Path, *, check_mount: bool = True) -> Self:
+        """Check that `root` is a volume, lock it, and clear what Go pie and killed runs left behind."""
+        if check_mount:
+            why = why_no_volume(Path("/proc/self/mountinfo").read_text(encoding="utf-8"), root)
+            if why:
+                raise Failure(Outcome.VOLUME_MISSING, why)
+        own = root / OWN_DIRECTORY
+        make_directory(own)
+        lock = _take_lock(own / "lock")
+        volume = cls(root, lock, can_direct=_can_direct(own / "lock"))
+        with doing(f"removing Go pie's file {root / GO_PIE_FILE}"):
+            _remove_file(root / GO_PIE_FILE)
+        return volume
+
+    def __enter__(self) -> Self:
+        """Hold the lock."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Release the lock."""
+        os.close(self.lock)
+
+
+def why_no_volume(mountinfo: str, path: Path) -> str | None:
+    """Say why nothing is mounted at `path`, judging by /proc/self/mountinfo (proc(5)); None: a volume is."""
+    root = None
+    for line in mountinfo.splitlines():
+        fields = line.split(" ")
+        if _unescaped(fields[4]) == os.path.realpath(path):
+            root = _unescaped(fields[3])  # the last one lies on top
+    if root is None:
+        return f"{path} is no mount: no volume is mounted there"
+    if _KUBELET_DIRECTORY.search(root):
+        return f"{path} is the node's own directory {root}: the CSI driver mounted nothing there"
+    return None
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory, if it is not there, so that it is still there after a crash."""
+    with doing(f"making the directory {path}"):
+        try:
+            path.mkdir(mode=_DIRECTORY_MODE)
+        except FileExistsError:
+            return
+        sync_directory(path.parent)
+
+
+def create(path: Path, flags: int) -> int:
+    """Open a file that may be new with `flags`; return its descriptor. Raises OSError."""
+    return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+
+
+def sync_directory(path: Path) -> None:
+    """Make new and renamed entries of a directory durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _take_lock(path: Path) -> int:
+    with doing(f"opening {path}"):
+        new = not path.exists()
+        descriptor = create(path, os.O_RDWR)
+        if new:
+            sync_directory(path.parent)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise Failure(Outcome.LOCKED, f"another run holds {path}: it is still at work, or hangs") from error
+    except OSError as error:
+        os.close(descriptor)
+        with doing(f"locking {path}"):
+            raise error from None
+    return descriptor
+
+
+def _can_direct(path: Path) -> bool:
+    with doing(f"opening {path} with O_DIRECT"):
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # open(2): the filesystem does not support it
+                return False
+            raise
+    return True
+
+
+def _remove_file(path: Path) -> None:
+    try:
+        if stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+    except FileNotFoundError:
+        return
+
+
+def _unescaped(field: str) -> str:
+    """Undo the octal escapes of mountinfo (proc(5): space, tab, newline, backslash)."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
