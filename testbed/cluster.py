@@ -3,11 +3,11 @@
 import asyncio
 import fcntl
 import os
-import shutil
 import signal as signals
+import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +17,7 @@ from testbed.api import Api
 from testbed.audit import Audit
 from testbed.build import binaries
 from testbed.errors import TestbedError
-from testbed.janitor import GRACE_SECONDS, ROOT
+from testbed.janitor import GRACE_SECONDS, KEEP_LOGS_VARIABLE, ROOT, clean
 from testbed.packages import require
 from testbed.spec import (
     AUDIT_LOG_FILE,
@@ -36,21 +36,22 @@ PREFIX = "pie-tb-"
 class Cluster:
     """A Kubernetes cluster on this machine.
 
-    `async with Cluster(nodes=2) as cluster:` brings one up and takes it down; it ends with this process, however
-    this process ends. `Cluster.start_detached("dev", Spec(nodes=2))` leaves one running, which
-    `Cluster.attach("dev")` finds again.
+    `async with Cluster(nodes=2) as cluster:` brings one up and takes it down; it ends with this process,
+    however this process ends. `Cluster(name="dev").bring_up(detached=True)` leaves one running, and
+    `async with Cluster.attach("dev") as cluster:` uses it.
     """
 
     def __init__(
         self,
         *,
+        name: str = "",
         nodes: int = 0,
         kwok_nodes: int = 0,
         kube_controller_manager: bool = True,
         kube_scheduler: bool = True,
         arguments: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Describe a testbed; see `Spec` for what the arguments mean."""
+        """Describe a testbed; see `Spec` for what the arguments mean. Without a name it gets a random one."""
         self.spec = Spec(
             nodes=nodes,
             kwok_nodes=kwok_nodes,
@@ -58,42 +59,30 @@ class Cluster:
             kube_scheduler=kube_scheduler,
             arguments={component: list(flags) for component, flags in (arguments or {}).items()},
         )
+        self._name = name
         self._directory: Path | None = None
-        self._janitor: asyncio.subprocess.Process | None = None
+        self._attached = False
+        self._janitor: subprocess.Popen[bytes] | None = None
         self._api: Api | None = None
 
     @classmethod
-    async def start_detached(cls, name: str, spec: Spec) -> Self:
-        """Bring up a testbed that lasts until `shutdown`, and return it."""
-        cluster = cls._of(named_directory(name), spec)
-        if is_running(cluster.directory):
-            raise TestbedError(f"a testbed {name!r} runs already: `python -m testbed down --name {name}`")
-        shutil.rmtree(cluster.directory, ignore_errors=True)
-        cluster.directory.mkdir()
-        await cluster._start(detached=True)
-        return cluster
-
-    @classmethod
     def attach(cls, name: str) -> Self:
-        """Return a running testbed by the name it was started with."""
-        directory = named_directory(name)
+        """Return a running testbed by its name. Leaving its `async with` leaves it running."""
+        directory = _directory_of(name)
         if not is_running(directory):
             raise TestbedError(
                 f"no testbed {name!r} runs (there are: {', '.join(running_names()) or 'none'})"
             )
-        return cls._of(directory, read_spec(directory))
-
-    @classmethod
-    def _of(cls, directory: Path, spec: Spec) -> Self:
-        cluster = cls()
-        cluster.spec = spec
+        cluster = cls(name=name)
+        cluster.spec = read_spec(directory)
         cluster._directory = directory
+        cluster._attached = True
         return cluster
 
     async def __aenter__(self) -> Self:
-        """Bring the testbed up; return when every part of it is ready."""
-        self._directory = Path(tempfile.mkdtemp(prefix=PREFIX))
-        await self._start(detached=False)
+        """Bring the testbed up, unless attached to; return when every part of it is ready."""
+        if not self._attached:
+            await self.bring_up()
         self._api = Api(self.kubeconfig)
         await self._api.__aenter__()
         return self
@@ -101,10 +90,11 @@ class Cluster:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the testbed down; nothing of it is left."""
+        """Take the testbed down, unless attached to; nothing of it is left."""
         if self._api is not None:
             await self._api.__aexit__(kind, error, trace)
-        await self._end()
+        if not self._attached:
+            await self.take_down()
 
     @property
     def directory(self) -> Path:
@@ -112,6 +102,11 @@ class Cluster:
         if self._directory is None:
             raise TestbedError("this testbed is not up: use it in `async with`")
         return self._directory
+
+    @property
+    def name(self) -> str:
+        """What `attach` finds it by."""
+        return self.directory.name.removeprefix(PREFIX)
 
     @property
     def kubeconfig(self) -> Path:
@@ -165,66 +160,76 @@ class Cluster:
         processes: dict[str, bool] = await self.call("processes")
         return processes
 
+    async def create_namespace(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
+        """Create a namespace; return when pods can be created in it."""
+        metadata = {"name": name, "labels": dict(labels or {})}
+        await self.api.create("/api/v1/namespaces", {"metadata": metadata})
+        if self.spec.kube_controller_manager:
+            account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+            async with asyncio.timeout(30):
+                while await self.api.find(account) is None:  # noqa: ASYNC110  the other side is a server
+                    await asyncio.sleep(0.05)
+
     async def call(self, command: str, **arguments: Any) -> Any:
         """Send a command to the supervisor inside."""
         return await control.call(self.directory / CONTROL_SOCKET, command, **arguments)
 
-    async def shutdown(self) -> None:
-        """Take a detached testbed down and wait until nothing of it is left."""
-        await self.call("shutdown")
-        async with asyncio.timeout(GRACE_SECONDS + 10):
-            while is_running(self.directory):
-                await asyncio.sleep(0.1)
-
-    async def _start(self, *, detached: bool) -> None:
+    async def bring_up(self, *, detached: bool = False) -> None:
+        """Start everything; return when it is ready. A detached testbed lasts until `take_down`."""
         require(self.spec)
+        await asyncio.to_thread(sweep)
         # Out here, where a person sees it, instead of in the supervisor's log: a first build takes minutes.
-        await binaries(["etcd", "kube-apiserver", *self.spec.components])
-        write_spec(self.directory, self.spec)
-        self._janitor = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "testbed.janitor", str(self.directory)),
-            *(["--detached"] if detached else []),
-            stdin=asyncio.subprocess.DEVNULL if detached else asyncio.subprocess.PIPE,
+        await binaries(self.spec.programs)
+        self._directory = _make_directory(self._name)
+        write_spec(self._directory, self.spec)
+        self._janitor = subprocess.Popen(  # noqa: ASYNC220  one fork, and it must not belong to an event loop
+            [
+                *(sys.executable, "-m", "testbed.janitor", str(self._directory)),
+                *(["--detached"] if detached else []),
+            ],
+            stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            start_new_session=True,  # Ctrl-C is for us: the testbed ends in good order, by the end of the pipe
+            start_new_session=True,  # Ctrl-C is for us: the testbed then ends in good order
         )
         try:
-            await self._wait_for_control_socket(self._janitor)
+            await _poll(self._answers)
             await self.call("ready")
         except BaseException:
-            await self._end()
+            await self.take_down()
             raise
 
-    async def _wait_for_control_socket(self, janitor: asyncio.subprocess.Process) -> None:
-        while not (self.directory / CONTROL_SOCKET).exists():
-            if janitor.returncode is not None or not self.directory.exists():
-                raise TestbedError(
-                    "the testbed ended while it started: it needs root, and namespaces; "
-                    "PIE_TESTBED_KEEP_LOGS=<directory> keeps its logs"
-                )
-            await asyncio.sleep(0.05)
-
-    async def _end(self) -> None:
-        janitor, self._janitor = self._janitor, None
-        if janitor is None:
-            shutil.rmtree(self.directory, ignore_errors=True)
+    async def take_down(self) -> None:
+        """End everything; return when nothing of it is left."""
+        if self._janitor is None:
+            await self.call("shutdown")
+            async with asyncio.timeout(GRACE_SECONDS + 10):
+                await _poll(lambda: not is_running(self.directory))
             return
-        if janitor.stdin is None:
-            janitor.terminate()
-        else:
-            janitor.stdin.close()
-        await janitor.wait()
+        self._janitor.terminate()
+        await asyncio.to_thread(self._janitor.wait)
+        if self._janitor.stdin is not None:
+            self._janitor.stdin.close()
 
-
-def named_directory(name: str) -> Path:
-    """Return where the testbed of that name lies, or would lie."""
-    return Path(tempfile.gettempdir()) / f"{PREFIX}{name}"
+    def _answers(self) -> bool:
+        if self._janitor is not None and self._janitor.poll() is not None:
+            raise TestbedError(
+                "the testbed ended while it started; run it again with "
+                f"{KEEP_LOGS_VARIABLE}=<directory> in the environment, and read supervisor.log there"
+            )
+        return (self.directory / CONTROL_SOCKET).exists()
 
 
 def running_names() -> list[str]:
-    """Return the names of the testbeds that run on this machine; of one in `async with` it is a random one."""
+    """Return the names of the testbeds that run on this machine."""
     found = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK_FILE}")
     return sorted(lock.parent.name.removeprefix(PREFIX) for lock in found if is_running(lock.parent))
+
+
+def sweep() -> None:
+    """Remove what is left of testbeds whose processes were all killed at once."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK_FILE}"):
+        if not is_running(lock.parent):
+            clean(lock.parent)
 
 
 def is_running(directory: Path) -> bool:
@@ -241,3 +246,22 @@ def is_running(directory: Path) -> bool:
         return False
     finally:
         os.close(lock)
+
+
+def _directory_of(name: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"{PREFIX}{name}"
+
+
+def _make_directory(name: str) -> Path:
+    if not name:
+        return Path(tempfile.mkdtemp(prefix=PREFIX))
+    directory = _directory_of(name)
+    if is_running(directory):
+        raise TestbedError(f"a testbed {name!r} runs already: `python -m testbed down --name {name}`")
+    directory.mkdir()
+    return directory
+
+
+async def _poll(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  the other side is another process
+        await asyncio.sleep(0.05)

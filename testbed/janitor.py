@@ -29,8 +29,7 @@ INIT = 'exec 3<&0; "$@" <&3 3<&- & exec 3<&-; wait $!'
 
 async def run(directory: Path, *, detached: bool) -> None:
     """Hold the testbed in `directory` until it should end; then clean up and remove the directory."""
-    lock = os.open(directory / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    _lock(directory)
     child = await _start_namespaces(directory)
     ended = asyncio.create_task(child.wait())
     unwanted = asyncio.Event()
@@ -56,9 +55,17 @@ def clean(directory: Path) -> None:
     """Remove what outlives the namespaces. It may be called twice."""
     for device in _loop_devices(directory):
         _release(device)
-    if keep := os.environ.get(KEEP_LOGS_VARIABLE):
+    if (keep := os.environ.get(KEEP_LOGS_VARIABLE)) and (directory / LOG_DIRECTORY).exists():
         shutil.copytree(directory / LOG_DIRECTORY, Path(keep) / directory.name, dirs_exist_ok=True)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _lock(directory: Path) -> None:
+    """Hold the lock until this process ends. It appears locked: unlocked ones are swept away."""
+    unnamed = directory / f"{LOCK_FILE}.new"
+    lock = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    unnamed.rename(directory / LOCK_FILE)
 
 
 async def _start_namespaces(directory: Path) -> asyncio.subprocess.Process:

@@ -35,6 +35,13 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return [component for component, runs in wanted.items() if runs]
 
     @property
+    def programs(self) -> list[str]:
+        """The Go programs it takes."""
+        kubelets = ["kubelet"] if self.nodes else []
+        kwok = ["kwok"] if self.kwok_nodes else []
+        return ["etcd", "kube-apiserver", *self.components, *kubelets, *kwok]
+
+    @property
     def node_names(self) -> list[str]:
         """The real nodes' names."""
         return [f"node-{number}" for number in range(1, self.nodes + 1)]

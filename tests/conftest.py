@@ -1,0 +1,72 @@
+"""Fixtures that give tests a real Kubernetes. Every test that uses one is marked `real`."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from testbed.cluster import Cluster
+from testbed.packages import missing
+
+REAL_FIXTURES = {"control_plane", "namespace", "start_cluster", "real_cluster"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use a testbed."""
+    for item in items:
+        if REAL_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real)
+
+
+def demand_machine(*, nodes: bool) -> None:
+    """Skip the test, saying what to install, when the machine cannot run a testbed; in CI, fail."""
+    if lines := missing(nodes=nodes):
+        reason = "this machine lacks what the testbed needs: " + "; ".join(lines)
+        if os.environ.get("CI"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_control_plane() -> Iterator[str]:
+    """Name of the control plane that all tests of the session share."""
+    demand_machine(nodes=False)
+    cluster = Cluster()
+    asyncio.run(cluster.bring_up())
+    yield cluster.name
+    asyncio.run(cluster.take_down())
+
+
+@pytest.fixture
+async def control_plane(shared_control_plane: str) -> AsyncIterator[Cluster]:
+    """etcd, API server, controller manager and scheduler, shared by the session: leave them as they were.
+
+    A test that stops, starts or freezes one of them wants one of its own from `start_cluster`.
+    """
+    async with Cluster.attach(shared_control_plane) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def namespace(control_plane: Cluster) -> AsyncIterator[str]:
+    """Give this test alone a namespace of the control plane, ready to take pods."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    await control_plane.create_namespace(name)
+    yield name
+    await control_plane.api.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+async def start_cluster() -> AsyncIterator[Callable[..., Awaitable[Cluster]]]:
+    """Give a function that brings up a testbed for this test alone, with the arguments of `Cluster`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**parts: Any) -> Cluster:
+            demand_machine(nodes=bool(parts.get("nodes")))
+            return await stack.enter_async_context(Cluster(**parts))
+
+        yield start
