@@ -1,0 +1,137 @@
+"""Who we are to the API server: bearer tokens, client certificates, exec plugins; renewed as they change."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pie.kube.clock import boottime
+from pie.kube.config import ClusterConfig
+from pie.kube.errors import CredentialsError
+from pie.kube.execplugin import ExecCredential, run_plugin
+from pie.kube.tls import context_for
+
+REREAD_SECONDS: Final = 60.0
+"""How long a token or certificate file is trusted without a look; client-go's period for token files."""
+
+_EXPIRY_LEEWAY_SECONDS: Final = 10.0
+"""A credential is renewed this long before it expires, so that it does not expire on its way."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)  # no repr: it would show secrets
+class Access:
+    """What one request needs to get in. `context` is None for plain HTTP."""
+
+    headers: tuple[tuple[str, str], ...]
+    context: ssl.SSLContext | None
+
+
+class Credentials:
+    """The current `Access` to a cluster, and its renewal.
+
+    Files are looked at again after `reread_seconds`. An exec plugin runs again when its credential is about
+    to expire by its `expirationTimestamp`, which is compared with the local wall clock. After `reject`,
+    everything is obtained anew.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = boottime,
+        reread_seconds: float = REREAD_SECONDS,
+    ) -> None:
+        self._config = config
+        self._now = now
+        self._monotonic = monotonic
+        self._reread_seconds = reread_seconds
+        self._lock = asyncio.Lock()
+        self._access: Access | None = None
+        self._checked_at = 0.0
+        self._token = ""
+        self._credential: ExecCredential | None = None
+        self._fingerprint: tuple[object, ...] = ()
+
+    async def current(self) -> Access:
+        """Return credentials that should work. Raises CredentialsError or ConfigError."""
+        if self._access is not None and not self._stale():
+            return self._access
+        async with self._lock:  # one plugin run at a time
+            if self._access is None or self._stale():
+                self._access = await self._obtain()
+            return self._access
+
+    def reject(self, access: Access) -> bool:
+        """Note that the server answered 401 to this access; return whether another try makes sense."""
+        if access is not self._access:
+            return True  # renewed meanwhile
+        if not (self._config.exec_plugin or self._config.token_file):
+            return False
+        self._access = self._credential = None
+        return True
+
+    def _stale(self) -> bool:
+        if self._credential is not None and self._credential.expires_within(
+            _EXPIRY_LEEWAY_SECONDS, self._now()
+        ):
+            return True
+        return self._monotonic() - self._checked_at >= self._reread_seconds
+
+    async def _obtain(self) -> Access:
+        config = self._config
+        if config.exec_plugin is not None:
+            credential = self._credential
+            if credential is None or credential.expires_within(_EXPIRY_LEEWAY_SECONDS, self._now()):
+                self._credential = await run_plugin(config.exec_plugin, config)
+        self._checked_at = self._monotonic()
+        return Access(headers=self._headers(), context=self._context())
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        config = self._config
+        token = config.token
+        if config.token_file:
+            token = self._token = _read_token(config.token_file, last=self._token)
+        if self._credential is not None and self._credential.token:
+            token = self._credential.token
+        headers = [("Authorization", f"Bearer {token}")] if token else []
+        if config.impersonate_user:
+            headers.append(("Impersonate-User", config.impersonate_user))
+            headers += [("Impersonate-Group", group) for group in config.impersonate_groups]
+        return tuple(headers)
+
+    def _context(self) -> ssl.SSLContext | None:
+        """Return the TLS context: the same one while the certificates are, as it keys the connection pool."""
+        config, credential = self._config, self._credential
+        if config.server.startswith("http:"):
+            return None
+        certificate = (credential.certificate, credential.key) if credential is not None else (b"", b"")
+        files = (config.ca_file, config.client_certificate_file, config.client_key_file)
+        fingerprint = (certificate, *map(_modified, files))
+        if self._access is not None and self._access.context and fingerprint == self._fingerprint:
+            return self._access.context
+        self._fingerprint = fingerprint
+        return context_for(config, *certificate)
+
+
+def _modified(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns if path else 0
+    except OSError:
+        return 0  # building the context will say what is wrong with it
+
+
+def _read_token(path: str, *, last: str) -> str:
+    """Read the token; the last one serves while the file is being replaced."""
+    try:
+        token = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        if last:
+            return last
+        raise CredentialsError(f"cannot read the token file {path}: {error}") from error
+    if not token and not last:
+        raise CredentialsError(f"the token file {path} is empty")
+    return token or last

@@ -1,0 +1,266 @@
+"""The client: typed requests to the API server over aiohttp, decoded by msgspec.
+
+A GET is tried again, a bounded number of times, when the server was not reached or said it was busy. A
+write is sent again only after 429 and 401, where the server did nothing with it: callers are level-based
+and come back.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, Literal, Self, TypeVar
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from pie.kube.backoff import Backoff
+from pie.kube.clock import ServerClock
+from pie.kube.config import ClusterConfig
+from pie.kube.errors import ApiError, NotFound, ServerError, TooManyRequests, Undecodable, Unreachable
+from pie.kube.metrics import KubeMetrics
+from pie.kube.pacing import Pacer
+from pie.kube.resources import Resource
+from pie.kube.transport import Request, Transport, Watch
+
+FIELD_MANAGER: Final = "pie"
+"""The one field manager of server-side apply."""
+
+RETRY: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
+"""Waiting between the tries of one request."""
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T]):
+    """One page of a list. `continue_` is empty on the last page."""
+
+    items: list[T]
+    resource_version: str
+    continue_: str
+
+
+class _ListMetadata(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _List(msgspec.Struct, Generic[T]):
+    metadata: _ListMetadata
+    items: list[T] | None = None
+
+
+class Client:
+    """Requests to one API server, as an async context manager.
+
+    `before_write` is called right before a write goes out on its connection, and raises to refuse it. `pacer`
+    spreads the writes. `attempts` bounds the tries of one request, `timeout_seconds` the time of one try.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        metrics: KubeMetrics | None = None,
+        before_write: Callable[[], None] | None = None,
+        pacer: Pacer | None = None,
+        timeout_seconds: float = 30.0,
+        attempts: int = 4,
+        backoff: Backoff = RETRY,
+        clock: ServerClock | None = None,
+    ) -> None:
+        self.config = config
+        self.metrics = metrics or KubeMetrics(CollectorRegistry())
+        self._clock = clock or ServerClock()
+        self._pacer = pacer
+        self._attempts = attempts
+        self._backoff = backoff
+        self._transport = Transport(
+            config,
+            clock=self._clock,
+            metrics=self.metrics,
+            before_write=before_write,
+            timeout_seconds=timeout_seconds,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool; nothing is sent yet."""
+        await self._transport.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close every connection, watches included."""
+        await self._transport.close()
+
+    def now(self) -> float:
+        """Epoch seconds on the API server's clock; see `ServerClock`."""
+        return self._clock.now()
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None, *, decode: type[T]) -> T:
+        """Read one object. Raises NotFound."""
+        request = Request("get", resource, namespace, name)
+        return _decoded(request, await self._read(request), decode)
+
+    async def get_or_none(
+        self, resource: Resource, name: str, namespace: str | None = None, *, decode: type[T]
+    ) -> T | None:
+        """Read one object; None where there is none."""
+        try:
+            return await self.get(resource, name, namespace, decode=decode)
+        except NotFound:
+            return None
+
+    async def list_page(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        decode: type[T],
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        limit: int = 500,
+        continue_: str = "",
+    ) -> Page[T]:
+        """Read one page of a list, the newest state. `limit` 0 means everything at once.
+
+        Raises Expired where the continue token is too old.
+        """
+        query = {
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "limit": str(limit) if limit else None,
+            "continue": continue_ or None,
+        }
+        request = Request("list", resource, namespace, query=query)
+        of_type = _List[decode]  # type: ignore[valid-type]  # a type that is known at run time only
+        page: _List[T] = _decoded(request, await self._read(request), of_type)
+        return Page(page.items or [], page.metadata.resource_version, page.metadata.continue_)
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        query: Mapping[str, str | None],
+        inactivity_seconds: float,
+        total_seconds: float,
+    ) -> Watch:
+        """Open a watch: an async context manager that yields its lines. Used by the reflector."""
+        request = Request("watch", resource, namespace, query=query)
+        return self._transport.watch(
+            request, inactivity_seconds=inactivity_seconds, total_seconds=total_seconds
+        )
+
+    async def create(
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        namespace: str | None = None,
+        *,
+        decode: type[T],
+        urgent: bool = False,
+    ) -> T:
+        """Create an object. Raises AlreadyExists. After Unreachable it may or may not exist."""
+        query = {"fieldManager": FIELD_MANAGER}
+        request = Request("create", resource, namespace, query=query, body=msgspec.json.encode(body))
+        request = msgspec.structs.replace(request, label=body.get("metadata", {}).get("name", ""))
+        return _decoded(request, await self._write(request, urgent=urgent), decode)
+
+    async def apply(
+        self,
+        resource: Resource,
+        name: str,
+        body: Mapping[str, Any],
+        namespace: str | None = None,
+        *,
+        decode: type[T],
+        subresource: str | None = None,
+        urgent: bool = False,
+    ) -> T:
+        """Apply server-side, by force, as field manager `pie`: create the object, or make our fields so."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        request = Request("apply", resource, namespace, name, subresource, query, msgspec.json.encode(body))
+        return _decoded(request, await self._write(request, urgent=urgent), decode)
+
+    async def merge_patch(
+        self,
+        resource: Resource,
+        name: str,
+        body: Mapping[str, Any],
+        namespace: str | None = None,
+        *,
+        decode: type[T],
+        subresource: str | None = None,
+        urgent: bool = False,
+    ) -> T:
+        """Change fields by JSON merge patch (RFC 7386); None removes one.
+
+        With metadata.resourceVersion or metadata.uid in the body the change is refused (Conflict) where the
+        object is not that one.
+        """
+        query = {"fieldManager": FIELD_MANAGER}
+        request = Request("patch", resource, namespace, name, subresource, query, msgspec.json.encode(body))
+        return _decoded(request, await self._write(request, urgent=urgent), decode)
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+        grace_period_seconds: int | None = None,
+        urgent: bool = False,
+    ) -> None:
+        """Delete an object if it still has this uid and resourceVersion. Raises NotFound or Conflict."""
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        options: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+            "preconditions": {key: value for key, value in preconditions.items() if value is not None},
+        }
+        if grace_period_seconds is not None:
+            options["gracePeriodSeconds"] = grace_period_seconds
+        request = Request("delete", resource, namespace, name, body=msgspec.json.encode(options))
+        await self._write(request, urgent=urgent)
+
+    async def _read(self, request: Request) -> bytes:
+        for attempt in range(self._attempts):
+            try:
+                return (await self._transport.send(request)).body
+            except (Unreachable, TooManyRequests, ServerError) as error:
+                if attempt + 1 == self._attempts:
+                    raise
+                await asyncio.sleep(self._delay(attempt, error))
+        raise AssertionError("unreachable")
+
+    async def _write(self, request: Request, *, urgent: bool) -> bytes:
+        for attempt in range(self._attempts):
+            if self._pacer is not None:
+                await self._pacer.wait(urgent=urgent)
+            try:
+                answer = await self._transport.send(request)
+            except TooManyRequests as error:
+                if self._pacer is not None:
+                    self._pacer.refused()
+                if attempt + 1 == self._attempts:
+                    raise
+                await asyncio.sleep(self._delay(attempt, error))
+            else:
+                if self._pacer is not None:
+                    self._pacer.answered(answer.took_seconds)
+                return answer.body
+        raise AssertionError("unreachable")
+
+    def _delay(self, attempt: int, error: Exception) -> float:
+        delay = self._backoff.delay(attempt)
+        asked = error.retry_after_seconds if isinstance(error, ApiError) else None
+        return delay if asked is None else asked + delay
+
+
+def _decoded(request: Request, body: bytes, decode: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=decode)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Undecodable(f"cannot read the answer to {request}: {error}") from error

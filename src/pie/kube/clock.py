@@ -1,0 +1,65 @@
+"""Two clocks that survive what a long-running process meets: frozen processes and wall clocks that jump."""
+
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+_DRIFT: Final = 100e-6
+"""How fast two quartz clocks may part, seconds per second: 100 ppm is worse than hardware is."""
+
+_RESOLUTION_SECONDS: Final = 1.0
+"""An HTTP date has whole seconds, cut, not rounded (RFC 9110, 5.6.7; Go formats it so)."""
+
+
+def boottime() -> float:
+    """Seconds since boot: never set back, and it goes on while the process or the machine sleeps."""
+    return time.clock_gettime(_CLOCK)
+
+
+class ServerClock:
+    """The API server's clock, learned from the `Date` headers of its answers.
+
+    A header says that the server's clock stood in [D, D+1) at some moment between our sending and our
+    receiving. Each answer so narrows an interval for (server clock - local monotonic clock); after some
+    requests the middle of it is good to a fraction of a second. The interval widens with time for drift.
+    When an answer contradicts it (the server's clock was set, or a replica with another clock answered),
+    the interval starts again from that answer. The local wall clock is used only until the first answer, so
+    a jump of it changes nothing. Readings may step back by the width of the interval, at most about 1 s.
+    """
+
+    def __init__(
+        self, monotonic: Callable[[], float] = boottime, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._monotonic = monotonic
+        self._wall = wall
+        self._low = self._high = self._at = 0.0
+        self._known = False
+
+    def monotonic(self) -> float:
+        """Return the local clock that `observe` wants the sending time from."""
+        return self._monotonic()
+
+    def observe(self, date: str | None, sent_at: float) -> None:
+        """Learn from the `Date` header of an answer that just came in; `sent_at` is by `monotonic()`."""
+        if date is None:
+            return
+        try:
+            stamp = parsedate_to_datetime(date).timestamp()
+        except ValueError:  # some proxy's own idea of a date
+            return
+        received_at = self._monotonic()
+        low, high = stamp - received_at, stamp + _RESOLUTION_SECONDS - sent_at
+        widened = (received_at - self._at) * _DRIFT
+        narrowed_low, narrowed_high = max(low, self._low - widened), min(high, self._high + widened)
+        if self._known and narrowed_low <= narrowed_high:
+            low, high = narrowed_low, narrowed_high
+        self._low, self._high, self._at, self._known = low, high, received_at, True
+
+    def now(self) -> float:
+        """Epoch seconds on the server's clock."""
+        if not self._known:
+            return self._wall()
+        return self._monotonic() + (self._low + self._high) / 2

@@ -1,0 +1,175 @@
+"""Where the API server is and who we are: from a kubeconfig, or from the files of a service account.
+
+Reads the environment, as kubectl does: KUBECONFIG, KUBERNETES_SERVICE_HOST, the proxy variables.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from yarl import URL
+
+from pie.kube import kubeconfig as files
+from pie.kube.errors import ConfigError
+from pie.kube.proxy import proxy_from_environment
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where kubelet mounts the service account's token, CA and namespace."""
+
+EXEC_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+"""The versions of the exec plugin protocol that are understood."""
+
+INTERACTIVE_MODES: Final = ("Never", "IfAvailable", "Always")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecPlugin:
+    """A program that prints an ExecCredential; `command` is absolute, or a name to find in PATH."""
+
+    api_version: str
+    command: str
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    install_hint: str = ""
+    interactive_mode: str = "IfAvailable"
+    provide_cluster_info: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)  # no repr: it would show secrets
+class ClusterConfig:
+    """How to reach one API server. Empty means not set; where both a file and its content are, content wins.
+
+    `proxy_url` is None for a direct connection. `token_file` is read again as it changes and wins over
+    `token`.
+    """
+
+    server: str
+    namespace: str = "default"
+    ca_file: str = ""
+    ca_pem: bytes = b""
+    insecure_skip_tls_verify: bool = False
+    tls_server_name: str = ""
+    proxy_url: str | None = None
+    token: str = ""
+    token_file: str = ""
+    client_certificate_file: str = ""
+    client_certificate_pem: bytes = b""
+    client_key_file: str = ""
+    client_key_pem: bytes = b""
+    impersonate_user: str = ""
+    impersonate_groups: tuple[str, ...] = ()
+    exec_plugin: ExecPlugin | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later, and less clearly."""
+        url = URL(self.server)
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise ConfigError(f"the server {self.server!r} is not an http or https URL")
+        proxy_scheme = URL(self.proxy_url).scheme if self.proxy_url else "http"
+        if proxy_scheme not in {"http", "https"}:
+            raise ConfigError(
+                f"the proxy {self.proxy_url!r} is not an http or https proxy; no other kind is supported"
+            )
+        if self.insecure_skip_tls_verify and (self.ca_file or self.ca_pem):
+            raise ConfigError("insecure-skip-tls-verify and a certificate authority contradict each other")
+
+
+def load(kubeconfig: str | None = None, context: str | None = None) -> ClusterConfig:
+    """Find the cluster: the given file, else $KUBECONFIG, else the service account, else ~/.kube/config.
+
+    A given context rules the service account out, since only a kubeconfig has contexts.
+    """
+    if kubeconfig:
+        return _from_kubeconfig([Path(kubeconfig)], context)
+    listed = [Path(part) for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    present = [path for path in listed if path.exists()]
+    if present:
+        return _from_kubeconfig(present, context)
+    if listed:
+        raise ConfigError(f"none of the files in KUBECONFIG exists: {', '.join(map(str, listed))}")
+    if context is None and in_cluster():
+        return _from_service_account(SERVICE_ACCOUNT)
+    home = Path.home() / ".kube" / "config"
+    if not home.exists():
+        raise ConfigError(
+            f"no cluster is configured: set KUBECONFIG, put a kubeconfig at {home}, "
+            "or run in a pod with a service account"
+        )
+    return _from_kubeconfig([home], context)
+
+
+def in_cluster() -> bool:
+    """Whether this process runs in a pod that has a service account."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT / "token").exists()
+
+
+def _from_service_account(directory: Path) -> ClusterConfig:
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    namespace = directory / "namespace"
+    return ClusterConfig(
+        server=server,
+        namespace=namespace.read_text().strip() if namespace.exists() else "default",
+        ca_file=str(directory / "ca.crt"),
+        token_file=str(directory / "token"),
+        proxy_url=proxy_from_environment(server, os.environ),
+    )
+
+
+def _from_kubeconfig(paths: list[Path], context: str | None) -> ClusterConfig:
+    choice = files.choose(paths, context)
+    cluster, user = choice.cluster, choice.user
+    if user.auth_provider is not None:
+        raise ConfigError(
+            "the kubeconfig's user has an auth-provider, which kubectl dropped in 1.26; use an exec plugin"
+        )
+    if user.username:
+        raise ConfigError(
+            "the kubeconfig's user has a password, which Kubernetes dropped in 1.19; use a token"
+        )
+    return ClusterConfig(
+        server=cluster.server,
+        namespace=choice.namespace or "default",
+        ca_file=cluster.certificate_authority,
+        ca_pem=cluster.certificate_authority_data,
+        insecure_skip_tls_verify=cluster.insecure_skip_tls_verify,
+        tls_server_name=cluster.tls_server_name,
+        proxy_url=cluster.proxy_url or proxy_from_environment(cluster.server, os.environ),
+        token=user.token,
+        token_file=user.token_file,
+        client_certificate_file=user.client_certificate,
+        client_certificate_pem=user.client_certificate_data,
+        client_key_file=user.client_key,
+        client_key_pem=user.client_key_data,
+        impersonate_user=user.impersonate,
+        impersonate_groups=user.impersonate_groups,
+        exec_plugin=_exec_plugin(user.exec) if user.exec else None,
+    )
+
+
+def _exec_plugin(plugin: files.Exec) -> ExecPlugin:
+    if plugin.api_version not in EXEC_VERSIONS:
+        raise ConfigError(
+            f"exec plugin {plugin.command}: apiVersion {plugin.api_version!r} "
+            f"is not one of {', '.join(EXEC_VERSIONS)}"
+        )
+    mode = plugin.interactive_mode
+    if not mode and plugin.api_version == EXEC_VERSIONS[0]:
+        raise ConfigError(
+            f"exec plugin {plugin.command}: interactiveMode is required by {plugin.api_version}"
+        )
+    if mode and mode not in INTERACTIVE_MODES:
+        raise ConfigError(
+            f"exec plugin {plugin.command}: interactiveMode {mode!r} "
+            f"is not one of {', '.join(INTERACTIVE_MODES)}"
+        )
+    return ExecPlugin(
+        api_version=plugin.api_version,
+        command=plugin.command,
+        args=plugin.args or (),
+        env=tuple((variable.name, variable.value) for variable in plugin.env or ()),
+        install_hint=plugin.install_hint,
+        interactive_mode=mode or "IfAvailable",
+        provide_cluster_info=plugin.provide_cluster_info,
+    )

@@ -1,0 +1,175 @@
+"""kubeconfig files: reading, merging and choosing a context, as kubectl does.
+
+The rules are those of "Organizing Cluster Access Using kubeconfig Files" in the Kubernetes documentation:
+of several files the first one to set a name wins; a relative path is relative to the file it stands in.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import yaml
+
+from pie.kube.errors import ConfigError
+
+
+class Cluster(msgspec.Struct, rename="kebab", frozen=True):
+    """clusters[].cluster."""
+
+    server: str = ""
+    certificate_authority: str = ""
+    certificate_authority_data: bytes = b""
+    insecure_skip_tls_verify: bool = False
+    tls_server_name: str = ""
+    proxy_url: str = ""
+
+
+class ExecVariable(msgspec.Struct, frozen=True):
+    """users[].user.exec.env[]."""
+
+    name: str
+    value: str = ""
+
+
+class Exec(msgspec.Struct, rename="camel", frozen=True):
+    """users[].user.exec: a program that prints credentials."""
+
+    api_version: str
+    command: str
+    args: tuple[str, ...] | None = None
+    env: tuple[ExecVariable, ...] | None = None
+    install_hint: str = ""
+    provide_cluster_info: bool = False
+    interactive_mode: str = ""
+
+
+class User(msgspec.Struct, rename="kebab", frozen=True):
+    """users[].user."""
+
+    token: str = ""
+    token_file: str = msgspec.field(default="", name="tokenFile")
+    client_certificate: str = ""
+    client_certificate_data: bytes = b""
+    client_key: str = ""
+    client_key_data: bytes = b""
+    username: str = ""
+    impersonate: str = msgspec.field(default="", name="as")
+    impersonate_groups: tuple[str, ...] = msgspec.field(default=(), name="as-groups")
+    auth_provider: dict[str, object] | None = None
+    exec: Exec | None = None
+
+
+class Context(msgspec.Struct, frozen=True):
+    """contexts[].context."""
+
+    cluster: str = ""
+    user: str = ""
+    namespace: str = ""
+
+
+class NamedCluster(msgspec.Struct, frozen=True):
+    """clusters[]."""
+
+    name: str
+    cluster: Cluster = Cluster()
+
+
+class NamedUser(msgspec.Struct, frozen=True):
+    """users[]; without credentials where `user` is missing or null."""
+
+    name: str
+    user: User | None = None
+
+
+class NamedContext(msgspec.Struct, frozen=True):
+    """contexts[]."""
+
+    name: str
+    context: Context = Context()
+
+
+class _File(msgspec.Struct, rename="kebab", frozen=True):
+    clusters: tuple[NamedCluster, ...] | None = None
+    users: tuple[NamedUser, ...] | None = None
+    contexts: tuple[NamedContext, ...] | None = None
+    current_context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a context stands for, its paths made absolute."""
+
+    cluster: Cluster
+    user: User
+    namespace: str
+
+
+def choose(paths: Sequence[Path], context: str | None) -> Choice:
+    """Read the files, in order of precedence, and return what `context` (default: the current one) names."""
+    files = [(path, _read(path)) for path in paths]
+    where = ", ".join(map(str, paths))
+    wanted = context or next((file.current_context for _, file in files if file.current_context), "")
+    if not wanted:
+        raise ConfigError(f"kubeconfig {where}: no current-context; name a context, or set current-context")
+    chosen = _named(wanted, "context", where, (found for _, file in files for found in file.contexts or ()))
+    cluster_name, user_name = chosen.context.cluster, chosen.context.user
+    clusters = [_absolute_cluster(path, found) for path, file in files for found in file.clusters or ()]
+    users = [_absolute_user(path, found) for path, file in files for found in file.users or ()]
+    cluster = _named(cluster_name, "cluster", where, clusters).cluster
+    user = _named(user_name, "user", where, users).user if user_name else None
+    if not cluster.server:
+        raise ConfigError(f"kubeconfig {where}: cluster {cluster_name!r} has no server")
+    return Choice(cluster=cluster, user=user or User(), namespace=chosen.context.namespace)
+
+
+_Named = TypeVar("_Named", NamedCluster, NamedUser, NamedContext)
+
+
+def _named(name: str, what: str, where: str, candidates: Iterable[_Named]) -> _Named:
+    known = []
+    for candidate in candidates:
+        if candidate.name == name:
+            return candidate
+        known.append(candidate.name)
+    raise ConfigError(
+        f"kubeconfig {where}: no {what} named {name!r}; there are: {', '.join(known) or 'none'}"
+    )
+
+
+def _read(path: Path) -> _File:
+    try:
+        content = yaml.safe_load(path.read_bytes())
+        return msgspec.convert(content or {}, _File)
+    except OSError as error:
+        raise ConfigError(f"kubeconfig {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"kubeconfig {path}: {error}") from error
+
+
+def _absolute_cluster(origin: Path, named: NamedCluster) -> NamedCluster:
+    cluster = named.cluster
+    authority = _absolute(origin, cluster.certificate_authority)
+    return NamedCluster(named.name, msgspec.structs.replace(cluster, certificate_authority=authority))
+
+
+def _absolute_user(origin: Path, named: NamedUser) -> NamedUser:
+    user = named.user
+    if user is None:
+        return named
+    plugin = user.exec
+    if plugin is not None and "/" in plugin.command:  # a bare name is looked up in PATH instead
+        plugin = msgspec.structs.replace(plugin, command=_absolute(origin, plugin.command))
+    absolute = msgspec.structs.replace(
+        user,
+        token_file=_absolute(origin, user.token_file),
+        client_certificate=_absolute(origin, user.client_certificate),
+        client_key=_absolute(origin, user.client_key),
+        exec=plugin,
+    )
+    return NamedUser(named.name, absolute)
+
+
+def _absolute(origin: Path, path: str) -> str:
+    return str(origin.absolute().parent / path) if path else ""

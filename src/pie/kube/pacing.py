@@ -1,0 +1,123 @@
+"""Pacing of writes: no more per second than the budget, and fewer when the API server is slow or says 429."""
+
+import asyncio
+import heapq
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+_SLOWEST: Final = 0.05
+"""The rate never falls below this part of the budget, or recovery would never be noticed."""
+
+_CUT: Final = 0.5
+_RISE: Final = 0.02
+"""Multiplicative decrease, additive increase (of the budget, per good answer), as in TCP (RFC 5681)."""
+
+
+class Pacer:
+    """A token bucket that adapts itself.
+
+    `budget` is the writes per second that are allowed at most and `burst` how many may go at once after a
+    rest. Waiters are served in order, urgent ones first. A write that takes longer than `slow_seconds`, or
+    is refused, halves the rate, at most once in `settle_seconds`; every good one raises it by a fiftieth of
+    the budget.
+    """
+
+    def __init__(
+        self,
+        budget: float,
+        burst: int,
+        *,
+        slow_seconds: float = 1.0,
+        settle_seconds: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        on_rate: Callable[[float], None] = lambda _rate: None,
+    ) -> None:
+        if budget <= 0 or burst < 1:
+            raise ValueError(f"budget must be positive and burst at least 1, not {budget} and {burst}")
+        self._budget = budget
+        self._burst = burst
+        self._slow_seconds = slow_seconds
+        self._settle_seconds = settle_seconds
+        self._clock = clock
+        self._on_rate = on_rate
+        self._rate = budget
+        self._tokens = float(burst)
+        self._filled_at = clock()
+        self._cut_at = float("-inf")
+        self._order = count()
+        self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        on_rate(budget)
+
+    @property
+    def rate(self) -> float:
+        """Writes per second that are allowed now."""
+        return self._rate
+
+    @property
+    def waiting(self) -> int:
+        """Writes that wait for their turn."""
+        return sum(not future.done() for _, _, future in self._waiting)
+
+    async def wait(self, *, urgent: bool = False) -> None:
+        """Return when the next write may go out."""
+        turn = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (not urgent, next(self._order), turn))
+        self._serve()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # its turn had come: give it to the next one
+                self._tokens += 1
+                self._serve()
+            raise
+
+    def answered(self, took_seconds: float) -> None:
+        """Note that the server did a write, and how long that took."""
+        if took_seconds >= self._slow_seconds:
+            self._cut()
+        else:
+            self._set_rate(min(self._budget, self._rate + self._budget * _RISE))
+
+    def refused(self) -> None:
+        """Note that the server said 429."""
+        self._cut()
+
+    def _cut(self) -> None:
+        now = self._clock()
+        if (
+            now - self._cut_at >= self._settle_seconds
+        ):  # one cut for all the writes that were in flight together
+            self._cut_at = now
+            self._set_rate(max(self._budget * _SLOWEST, self._rate * _CUT))
+
+    def _set_rate(self, rate: float) -> None:
+        self._fill()  # at the old rate
+        if rate != self._rate:
+            self._rate = rate
+            self._on_rate(rate)
+            self._serve()
+
+    def _fill(self) -> None:
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
+        self._filled_at = now
+
+    def _serve(self) -> None:
+        self._fill()
+        while self._waiting:
+            if self._waiting[0][2].done():  # cancelled
+                heapq.heappop(self._waiting)
+                continue
+            if self._tokens < 1:
+                break
+            self._tokens -= 1
+            heapq.heappop(self._waiting)[2].set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
+            missing_seconds = (1 - self._tokens) / self._rate
+            self._timer = asyncio.get_running_loop().call_later(missing_seconds, self._serve)

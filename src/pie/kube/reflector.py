@@ -1,0 +1,320 @@
+"""A reflector: keeps a local copy of one kind of objects up to date by list and watch.
+
+How it stays true to the server:
+- It starts with a WatchList (initial events, then changes, in one stream), and falls back to a paginated list
+  on any error of that: servers before 1.34 and old etcds answer with errors. Nothing is applied until all of it
+  is there.
+- A new list against an old copy yields the difference, deletions that no watch reported included.
+- A watch goes on from the last resourceVersion it saw (bookmarks move it), and from a new list after 410,
+  which comes as an HTTP status or as an ERROR event.
+- A connection that falls silent is cut: the server sends bookmarks about every minute.
+- Attempts are spaced by a jittered back-off, which only a watch that lived for a while resets: a server that
+  accepts and closes at once is not asked in a busy loop.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, Never
+
+import msgspec
+import structlog
+
+from pie.kube.backoff import Backoff
+from pie.kube.client import Client
+from pie.kube.errors import (
+    ApiError,
+    CredentialsError,
+    Forbidden,
+    KubeError,
+    ServiceUnavailable,
+    TooManyRequests,
+    Unauthorized,
+    Undecodable,
+    Unreachable,
+    api_error,
+)
+from pie.kube.listing import list_all
+from pie.kube.resources import Resource
+from pie.kube.store import Key, Store, key_of
+from pie.kube.watchstream import (
+    Added,
+    Bookmark,
+    Deleted,
+    Event,
+    EventDecoder,
+    Failed,
+    Marked,
+    Modified,
+    Skipped,
+    T,
+    events,
+)
+
+log = structlog.get_logger()
+
+
+RECONNECT: Final = Backoff(base_seconds=0.5, cap_seconds=15.0)
+"""Waiting between watches; the longest wait is what a recovered API server may cost in delay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The times of a reflector, in seconds, and its page size.
+
+    `watch` is how long one watch may last, chosen at random between the two (client-go's 5 to 10 minutes).
+    `inactivity` cuts a silent connection; it must exceed the minute between bookmarks. A watch that lived
+    for `steady` resets the back-off.
+    """
+
+    backoff: Backoff = RECONNECT
+    watch_seconds: tuple[float, float] = (300.0, 600.0)
+    inactivity_seconds: float = 90.0
+    steady_seconds: float = 10.0
+    page_size: int = 500
+
+
+DEFAULT_TIMING: Final = Timing()
+
+_CONFIRM_SECONDS: Final = 5.0
+"""`confirm` asks the server no more often than this."""
+
+_OVERTIME_SECONDS: Final = 30.0
+"""How long a server may take to end a watch whose time is up."""
+
+
+class Reflector(Generic[T]):
+    """A local copy of the objects that match, by (namespace, name).
+
+    `on_change(old, new)` is called after `store` has changed: (None, new) for an addition, (old, new) for a
+    change, (old, None) for a deletion, `old` then being the last known state. An object replaced by another
+    of the same name (another uid) is a deletion and an addition. It must not block and must not raise.
+
+    `store` is for reading only. `synced` is set when it is complete for the first time. `heard_at` is the
+    server time (`Client.now`) of the last proof that the copy is current: an event, a bookmark, or the
+    asking of a list. `last_error` says in words why it is not, and is empty while all is well.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        decode: type[T],
+        *,
+        on_change: Callable[[T | None, T | None], None],
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        timing: Timing = DEFAULT_TIMING,
+    ) -> None:
+        self._store = Store[T](on_change)
+        self.store = self._store.objects
+        self.synced = asyncio.Event()
+        self.heard_at = 0.0
+        self.last_error = ""
+        self._client = client
+        self._resource = resource
+        self._type = decode
+        self._decoder = EventDecoder(decode)
+        self._namespace = namespace
+        self._selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        self._timing = timing
+        self._metrics = client.metrics
+        self._log = log.bind(resource=resource.plural)
+        self._version = ""  # where to watch from; empty where a new list is needed
+        self._plain_list_next = False
+        self._listed_at = float("-inf")
+        self._watching_since: float | None = None
+        self._session_scope = asyncio.timeout(None)
+
+    async def run(self) -> Never:
+        """Keep the copy current until cancelled."""
+        failures = 0
+        while True:
+            wait_seconds = 0.0
+            self._session_scope = asyncio.timeout(None)
+            try:
+                async with self._session_scope:
+                    await self._session()
+            except TimeoutError:
+                if not self._session_scope.expired():
+                    raise
+                continue  # `confirm` ended it
+            except KubeError as error:
+                self._note(error)
+                wait_seconds = (error.retry_after_seconds or 0.0) if isinstance(error, ApiError) else 0.0
+            since, self._watching_since = self._watching_since, None
+            if since is not None and _local_seconds() - since >= self._timing.steady_seconds:
+                failures = 0
+            await asyncio.sleep(wait_seconds + self._timing.backoff.delay(failures))
+            failures += 1
+
+    def confirm(self) -> None:
+        """Ask the server for everything again now, because a silent watch proves nothing: `heard_at` will move.
+
+        For a verdict that hangs on what was *not* seen. Ignored while a list is under way, and for 5 s
+        after one.
+        """
+        if self._client.now() - self._listed_at < _CONFIRM_SECONDS:
+            return
+        self._version = ""
+        if self._watching_since is not None:
+            self._watching_since = None
+            self._session_scope.reschedule(_local_seconds())
+
+    async def _session(self) -> None:
+        """Read everything anew where that is needed, then watch until the stream ends."""
+        if self._version:
+            await self._watch()
+        elif self._plain_list_next:
+            await self._list()
+            await self._watch()
+        else:
+            self._plain_list_next = True  # until a WatchList has succeeded
+            try:
+                await self._watch()
+            except (Unauthorized, Forbidden, TooManyRequests):
+                raise  # a list would meet the same
+            except ApiError as error:
+                if not self._plain_list_next:  # it is the watch that failed, after the initial events
+                    raise
+                self._log.info("no WatchList, listing instead", error=str(error))
+                await self._list()
+                await self._watch()
+
+    async def _list(self) -> None:
+        """Replace the copy by a paginated list."""
+        asked_at = self._client.now()
+        fresh, version = await list_all(
+            self._client,
+            self._resource,
+            self._namespace,
+            decode=self._type,
+            label_selector=self._selectors["labelSelector"],
+            field_selector=self._selectors["fieldSelector"],
+            page_size=self._timing.page_size,
+            skip=self._skip,
+        )
+        self._replace(fresh, version, asked_at, how="list")
+
+    async def _watch(self) -> None:
+        """Watch from the last version, or with initial events where there is none, until the stream ends."""
+        asked_at = self._client.now()
+        initial: dict[Key, T] | None = None if self._version else {}
+        seconds = random.uniform(*self._timing.watch_seconds)  # noqa: S311  spreads load, guards no secret
+        query = self._selectors | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version or None,
+            "timeoutSeconds": str(max(1, round(seconds))),
+        }
+        if initial is not None:
+            query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        async with self._client.watch(
+            self._resource,
+            self._namespace,
+            query=query,
+            inactivity_seconds=self._timing.inactivity_seconds,
+            total_seconds=seconds + _OVERTIME_SECONDS,
+        ) as chunks:
+            if initial is None:
+                self._begin_watching()
+            async for event in events(chunks, self._decoder):
+                if initial is None:
+                    self._apply(event)
+                elif isinstance(event, Bookmark) and event.ends_initial_events:
+                    version = event.object.metadata.resource_version
+                    self._replace(initial, version, asked_at, how="watchlist")
+                    initial = None
+                    self._plain_list_next = False
+                    self._begin_watching()
+                else:
+                    self._collect(initial, event)
+        if initial is not None:
+            raise Unreachable(f"cannot watch {self._resource.plural}: the initial events broke off")
+
+    def _begin_watching(self) -> None:
+        self._watching_since = _local_seconds()
+        self.last_error = ""
+
+    def _failed(self, event: Failed) -> ApiError:
+        """Return the error for an ERROR event. Whatever it is, the watch cannot go on from its version."""
+        self._version = ""
+        request = f"watch {self._resource.describe(self._namespace)}"
+        return api_error(request, event.object.code, msgspec.json.encode(event.object))
+
+    def _collect(self, initial: dict[Key, T], event: Event[T]) -> None:
+        match event:
+            case Added(item) | Modified(item):
+                initial[key_of(item)] = item
+            case Deleted(item):
+                initial.pop(key_of(item), None)
+            case Skipped(marked, reason):
+                self._skip(marked, reason)
+            case Failed():
+                raise self._failed(event)
+            case Bookmark():
+                return  # before the end, it says nothing
+
+    def _replace(self, fresh: dict[Key, T], version: str, asked_at: float, *, how: str) -> None:
+        """Make the copy equal to `fresh`, which is what the server had at `asked_at` or later."""
+        self._version = version
+        self._store.replace(fresh)
+        self._listed_at = asked_at
+        self._metrics.lists.labels(self._resource.plural, how).inc()
+        self.synced.set()
+        self._heard(asked_at)
+
+    def _apply(self, event: Event[T]) -> None:
+        """Take in one event of a watch that goes on."""
+        match event:
+            case Added(item) | Modified(item):
+                self._store.put(item)
+                version = item.metadata.resource_version
+            case Deleted(item):
+                self._store.remove(item)
+                version = item.metadata.resource_version
+            case Skipped(marked, reason):
+                self._skip(marked, reason)
+                version = marked.metadata.resource_version
+            case Bookmark(marked):
+                version = marked.metadata.resource_version
+            case Failed():
+                raise self._failed(event)
+        self._version = version or self._version
+        self._metrics.events.labels(self._resource.plural, type(event).__name__.lower()).inc()
+        self._heard(self._client.now())
+
+    def _heard(self, at: float) -> None:
+        self.heard_at = max(self.heard_at, at)
+        self.last_error = ""
+        self._metrics.heard.labels(self._resource.plural).set(self.heard_at)
+        self._metrics.objects.labels(self._resource.plural).set(len(self.store))
+
+    def _skip(self, marked: Marked, reason: str) -> None:
+        """Leave out an object that does not fit its Struct; the others must not suffer from it."""
+        self._metrics.undecodable.labels(self._resource.plural).inc()
+        metadata = marked.metadata
+        self._log.error("object skipped", namespace=metadata.namespace, name=metadata.name, error=reason)
+
+    def _note(self, error: KubeError) -> None:
+        """Remember a failure, and whether the next attempt needs a new list."""
+        keep = (
+            Unreachable,
+            Undecodable,
+            TooManyRequests,
+            ServiceUnavailable,
+            Unauthorized,
+            Forbidden,
+            CredentialsError,
+        )
+        if not isinstance(error, keep):
+            self._version = ""
+        self.last_error = str(error)
+        self._metrics.failures.labels(self._resource.plural, type(error).__name__).inc()
+        self._log.warning("watch interrupted", error=self.last_error, relist=not self._version)
+
+
+def _local_seconds() -> float:
+    return asyncio.get_running_loop().time()
