@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-def controller(
+def controller(  # noqa: PLR0917  Typer reads flags from parameters
     container_image: Annotated[
         str, typer.Option(envvar="PIE_CONTAINER_IMAGE", help="Image of the probe pods.")
     ],

@@ -88,7 +88,7 @@ async def _control(settings: Settings) -> None:
 
 
 def _registry() -> CollectorRegistry:
-    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  the library's gap
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     prometheus_client.ProcessCollector(registry=registry)
     prometheus_client.PlatformCollector(registry=registry)

@@ -14,8 +14,9 @@ from pie.core.objects import Claim, CronJob, Job, Metadata, Node, PieProbe, Pod,
 from pie.kube.client import Client
 from pie.kube.reflector import Reflector
 from pie.kube.resources import CRONJOBS, JOBS, NODES, PIE_PROBES, PODS, PVCS, STORAGE_CLASSES, Resource
+from pie.kube.watchstream import HasMetadata
 
-T = TypeVar("T", Node, StorageClass, PieProbe, CronJob, Job, Pod, Claim)
+T = TypeVar("T", bound=HasMetadata)
 Listener = Callable[[Any, Any], None]
 
 

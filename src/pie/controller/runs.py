@@ -358,7 +358,7 @@ class Runs:
         )
 
     async def _delete_pod(self, thing: Hashable) -> None:
-        """Replace a run that cannot recover by itself: without the pod its Job fails, and the next may start."""
+        """Replace a run that cannot recover by itself: without its pod the Job fails; the next may start."""
         tracked = self._tracked.get(str(thing))
         if tracked is None or tracked.recorded or tracked.pod is None or tracked.pod_gone:
             return

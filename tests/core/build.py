@@ -1,0 +1,94 @@
+"""Short ways to say what a test is about: probes, pods at a moment of their life, results."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pie.core.judge import Run
+from pie.core.model import Kind, Probe, Requirement, Target, Term
+from pie.core.objects import (
+    Condition,
+    ContainerState,
+    ContainerStatus,
+    Metadata,
+    Pod,
+    PodSpec,
+    PodStatus,
+    StateRunning,
+    StateTerminated,
+)
+from pie.core.result import Outcome, RecordStats, Result, encode
+
+T0 = 1_700_000_040.0
+MOUNT = Target("p", Kind.MOUNT, "c", "n1")
+PROVISION = Target("p", Kind.PROVISION, "c")
+
+
+def probe(**changes: Any) -> Probe:
+    """Return a PieProbe of period 60 s, threshold 30 s, deadline 60 s."""
+    fields: dict[str, Any] = {
+        "namespace": "pie",
+        "name": "p",
+        "uid": "probe-uid",
+        "generation": 1,
+        "storage_class": "c",
+        "node_selector": (Term(expressions=(Requirement("a", "Exists"),)),),
+        "node_selector_json": {"nodeSelectorTerms": []},
+        "period_seconds": 60,
+        "threshold_seconds": 30.0,
+        "deadline_seconds": 60.0,
+    }
+    return Probe(**(fields | changes))
+
+
+def at(offset: float | None) -> datetime | None:
+    """Return a stamp `offset` seconds after T0; None stays None."""
+    return None if offset is None else datetime.fromtimestamp(T0 + offset, UTC)
+
+
+def pod(
+    *,
+    scheduled: float | None = None,
+    acknowledged: float | None = None,
+    started: float | None = None,
+    ended: float | None = None,
+    message: str = "",
+    exit_code: int = 0,
+    phase: str = "",
+    reason: str = "",
+    deleted: float | None = None,
+) -> Pod:
+    """Return a pod created at T0; the other moments are seconds after it."""
+    state = ContainerState()
+    if ended is not None:
+        terminated = StateTerminated(exit_code, "Completed", message, at(started), at(ended))
+        state = ContainerState(terminated=terminated)
+        phase = phase or ("Failed" if exit_code else "Succeeded")
+    elif started is not None:
+        state = ContainerState(running=StateRunning(at(started)))
+        phase = phase or "Running"
+    conditions = (
+        (Condition("PodScheduled", "True", last_transition_time=at(scheduled)),)
+        if scheduled is not None
+        else ()
+    )
+    return Pod(
+        metadata=Metadata(name="pod", creation_timestamp=at(0), deletion_timestamp=at(deleted)),
+        spec=PodSpec("n1" if scheduled is not None else ""),
+        status=PodStatus(
+            phase=phase or "Pending",
+            reason=reason,
+            start_time=at(acknowledged),
+            conditions=conditions,
+            container_statuses=(ContainerStatus("probe", state),) if scheduled is not None else (),
+        ),
+    )
+
+
+def run(seen: Pod | None, target: Target = MOUNT, **changes: Any) -> Run:
+    """Return a run due and created at T0 whose pod is `seen`."""
+    return Run(target, "job-uid", T0, T0, seen, **changes)
+
+
+def message(outcome: Outcome = Outcome.OK, records: RecordStats | None = None) -> str:
+    """Return a probe's termination message."""
+    return encode(Result(probe="mount", outcome=outcome, message="evidence", records=records)).decode()

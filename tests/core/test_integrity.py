@@ -1,0 +1,74 @@
+"""Lost, stale and swapped data told apart from each other and from a fresh volume."""
+
+from pie.core.integrity import VolumeMemory, judge_records, recall
+from pie.core.naming import ANNOTATION_IDENTITY, ANNOTATION_REPLACED_BY
+from pie.core.reasons import Reason
+from pie.core.result import RecordStats
+
+A, B, X = "a" * 32, "b" * 32, "c" * 32
+KNOWN = VolumeMemory(identity=A, sequence=5, finished_seconds=100.0)
+
+
+def found(identity: str | None, sequence: int | None, *, written: str | None = None) -> RecordStats:
+    return RecordStats(
+        identity_found=identity,
+        sequence_found=sequence,
+        identity_written=written or identity,
+        sequence_written=(sequence or 0) + 1,
+    )
+
+
+def test_a_fresh_volume_gets_the_identity_of_its_first_run() -> None:
+    reason, _, known = judge_records(VolumeMemory(), found(None, None, written=A), 1.0)
+    assert reason is None
+    assert known.annotations() == {ANNOTATION_IDENTITY: A}
+
+
+def test_a_volume_whose_first_result_was_lost_is_adopted() -> None:
+    reason, _, known = judge_records(VolumeMemory(), found(A, 3), 1.0)
+    assert (reason, known.identity) == (None, A)
+
+
+def test_the_same_volume_moves_on() -> None:
+    reason, _, known = judge_records(KNOWN, found(A, 5), 160.0)
+    assert (reason, known.sequence, known.finished_seconds) == (None, 6, 160.0)
+
+
+def test_a_run_whose_result_never_came_is_no_fault() -> None:
+    assert judge_records(KNOWN, found(A, 8), 160.0)[0] is None
+
+
+def test_an_emptied_volume_is_lost_and_stays_lost_until_its_data_is_back() -> None:
+    reason, _, known = judge_records(KNOWN, found(None, None, written=X), 160.0)
+    assert reason is Reason.DATA_LOST
+    assert known.annotations()[ANNOTATION_REPLACED_BY] == X
+    after_restart = recall(known.annotations(), VolumeMemory())
+    for memory in (known, after_restart):
+        assert judge_records(memory, found(X, 1), 220.0)[0] is Reason.DATA_LOST
+        assert judge_records(memory, found(A, 5), 220.0)[0] is None
+
+
+def test_another_volumes_data_is_swapped_and_clears_when_swapped_back() -> None:
+    reason, message, known = judge_records(KNOWN, found(B, 9), 160.0)
+    assert reason is Reason.DATA_SWAPPED
+    assert B[:8] in message
+    assert judge_records(known, found(A, 5), 220.0)[0] is None
+
+
+def test_an_older_state_is_stale() -> None:
+    assert judge_records(KNOWN, found(A, 4), 160.0)[0] is Reason.DATA_STALE
+
+
+def test_a_result_read_out_of_order_is_not_stale() -> None:
+    assert judge_records(KNOWN, found(A, 4), 99.0)[0] is None
+
+
+def test_the_first_result_after_a_restart_is_the_new_base_for_the_sequence_only() -> None:
+    memory = recall({ANNOTATION_IDENTITY: A}, VolumeMemory())
+    assert judge_records(memory, found(A, 2), 1.0)[0] is None
+    assert judge_records(memory, found(B, 2), 1.0)[0] is Reason.DATA_SWAPPED
+
+
+def test_records_all_corrupted_are_left_to_the_probes_own_word() -> None:
+    stats = RecordStats(corrupted=64, corrupted_detail="slot 0")
+    assert judge_records(KNOWN, stats, 160.0) == (None, "", KNOWN)

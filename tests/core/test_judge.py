@@ -1,0 +1,204 @@
+"""What a run says, at every moment of its life."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pie.core.judge import DEADLINE_SLACK_SECONDS, judge
+from pie.core.model import Verdict
+from pie.core.naming import ANNOTATION_SELECTED_NODE
+from pie.core.objects import Claim, ClaimStatus, Metadata
+from pie.core.reasons import MEANING, Reason
+from pie.core.result import Outcome
+from tests.core.build import MOUNT, PROVISION, T0, message, pod, probe, run
+
+HUNG_AFTER = 60 + DEADLINE_SLACK_SECONDS
+
+
+def test_every_reason_has_a_meaning() -> None:
+    assert set(MEANING) == set(Reason)
+
+
+def test_a_run_that_has_not_started_is_pending_until_its_threshold() -> None:
+    judgement = judge(run(pod(scheduled=1)), probe(), T0 + 29)
+    assert (judgement.verdict, judgement.on_time, judgement.check_at) == (Verdict.PENDING, None, T0 + 30)
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (None, Reason.NO_POD),
+        (pod(), Reason.NOT_SCHEDULED),
+        (pod(scheduled=1, acknowledged=1), Reason.NOT_STARTED),
+    ],
+)
+def test_a_run_that_has_not_started_by_its_threshold_is_late_and_says_where_it_stands(
+    seen: object, reason: Reason
+) -> None:
+    judgement = judge(run(seen), probe(), T0 + 30)  # type: ignore[arg-type]
+    assert (judgement.verdict, judgement.reason, judgement.on_time) == (Verdict.LATE, reason, False)
+    assert judgement.succeeded is None
+    assert not judgement.ended
+
+
+def test_a_started_mount_run_is_on_time_at_once_and_its_io_undecided() -> None:
+    judgement = judge(run(pod(scheduled=1, acknowledged=1, started=3)), probe(), T0 + 4)
+    assert (judgement.verdict, judgement.on_time, judgement.succeeded) == (Verdict.PENDING, True, None)
+    assert judgement.check_at == T0 + 1 + HUNG_AFTER
+
+
+def test_a_started_provision_run_is_undecided_until_its_volume_was_used() -> None:
+    started = pod(scheduled=1, acknowledged=1, started=3)
+    assert judge(run(started, PROVISION), probe(), T0 + 4).on_time is None
+    ended = pod(scheduled=1, acknowledged=1, started=3, ended=4, message=message())
+    assert judge(run(ended, PROVISION), probe(), T0 + 5).on_time is True
+
+
+def test_lateness_is_a_sum_of_differences_by_one_writer_each() -> None:
+    # The kubelet's clock is an hour ahead; its own difference is 2 s.
+    skewed = pod(scheduled=5, acknowledged=3605, started=3607)
+    assert judge(run(skewed), probe(), T0 + 8).on_time is True
+    slow_mount = pod(scheduled=5, acknowledged=3605, started=3631)
+    judgement = judge(run(slow_mount), probe(), T0 + 32)
+    assert (judgement.verdict, judgement.reason, judgement.on_time) == (
+        Verdict.LATE,
+        Reason.STARTED_LATE,
+        False,
+    )
+
+
+def test_a_good_result_is_ok() -> None:
+    ended = pod(scheduled=1, acknowledged=1, started=3, ended=5, message=message())
+    judgement = judge(run(ended), probe(), T0 + 6)
+    assert (judgement.verdict, judgement.on_time, judgement.succeeded, judgement.ended) == (
+        Verdict.OK,
+        True,
+        True,
+        True,
+    )
+
+
+def test_a_good_result_of_a_late_start_is_late_and_succeeded() -> None:
+    ended = pod(scheduled=1, acknowledged=1, started=40, ended=45, message=message())
+    judgement = judge(run(ended), probe(), T0 + 46)
+    assert (judgement.verdict, judgement.on_time, judgement.succeeded) == (Verdict.LATE, False, True)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [each for each in Outcome if each not in {Outcome.OK, Outcome.LOCKED}],
+    ids=lambda each: each.value,
+)
+def test_a_bad_outcome_fails_the_run_with_the_same_reason(outcome: Outcome) -> None:
+    ended = pod(scheduled=1, acknowledged=1, started=3, ended=5, exit_code=1, message=message(outcome))
+    judgement = judge(run(ended), probe(), T0 + 6)
+    assert (judgement.verdict, judgement.reason.value) == (Verdict.FAILED, outcome.value)
+    assert (judgement.on_time, judgement.succeeded, judgement.message) == (True, False, "evidence")
+    assert judge(run(ended, PROVISION), probe(), T0 + 6).on_time is False
+
+
+def test_a_run_that_stood_back_says_nothing_about_storage() -> None:
+    ended = pod(scheduled=1, acknowledged=1, started=3, ended=5, exit_code=1, message=message(Outcome.LOCKED))
+    judgement = judge(run(ended), probe(), T0 + 6)
+    assert (judgement.verdict, judgement.succeeded) == (Verdict.SUPPRESSED, None)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "oops", '{"version":99,"probe":"mount","outcome":"ok"}'])
+def test_an_end_without_a_readable_result_fails_the_run(text: str) -> None:
+    ended = pod(scheduled=1, acknowledged=1, started=3, ended=5, exit_code=137, message=text)
+    judgement = judge(run(ended), probe(), T0 + 6)
+    assert (judgement.verdict, judgement.reason, judgement.succeeded) == (
+        Verdict.FAILED,
+        Reason.NO_RESULT,
+        False,
+    )
+
+
+def test_a_pod_ended_at_its_deadline_was_killed() -> None:
+    ended = pod(scheduled=1, acknowledged=1, started=3, ended=62, exit_code=143, reason="DeadlineExceeded")
+    judgement = judge(run(ended), probe(), T0 + 63)
+    assert (judgement.verdict, judgement.reason, judgement.succeeded) == (
+        Verdict.FAILED,
+        Reason.KILLED,
+        False,
+    )
+
+
+def test_a_started_run_without_result_is_hung_after_its_deadline_and_on_time_stays() -> None:
+    stuck = run(pod(scheduled=1, acknowledged=1, started=3))
+    assert judge(stuck, probe(), T0 + HUNG_AFTER).verdict is Verdict.PENDING
+    judgement = judge(stuck, probe(), T0 + 1 + HUNG_AFTER)
+    assert (judgement.verdict, judgement.on_time, judgement.succeeded) == (Verdict.HUNG, True, False)
+    assert not judgement.ended
+    assert not judgement.replace
+
+
+def test_a_hung_pod_being_deleted_is_still_hung() -> None:
+    stuck = run(pod(scheduled=1, acknowledged=1, started=3, deleted=70))
+    assert judge(stuck, probe(), T0 + 80).verdict is Verdict.HUNG
+
+
+def test_a_pod_that_somebody_deleted_says_nothing_about_storage() -> None:
+    before_start = run(pod(scheduled=1), job_finished=True)
+    assert judge(before_start, probe(), T0 + 5).verdict is Verdict.SUPPRESSED
+    in_mid_run = run(pod(scheduled=1, acknowledged=1, started=3), job_finished=True)
+    assert (judge(in_mid_run, probe(), T0 + 5).verdict, judge(in_mid_run, probe(), T0 + 5).succeeded) == (
+        Verdict.SUPPRESSED,
+        None,
+    )
+
+
+def test_a_pod_refused_by_its_node_never_started() -> None:
+    judgement = judge(run(pod(scheduled=1, phase="Failed", reason="OutOfpods")), probe(), T0 + 2)
+    assert (judgement.verdict, judgement.on_time, judgement.ended) == (Verdict.LATE, False, True)
+    assert judgement.message == "OutOfpods"
+
+
+def test_a_late_run_past_its_deadline_is_replaced() -> None:
+    waiting = run(pod(scheduled=1))
+    assert not judge(waiting, probe(), T0 + 60).replace
+    assert judge(waiting, probe(), T0 + HUNG_AFTER).replace
+
+
+def test_a_late_provision_run_is_left_alone_while_a_volume_is_being_made() -> None:
+    claim = Claim(
+        metadata=Metadata(annotations={ANNOTATION_SELECTED_NODE: "n1"}), status=ClaimStatus(phase="Pending")
+    )
+    assert not judge(run(pod(), PROVISION, claim=claim), probe(), T0 + 600).replace
+    bound = Claim(metadata=claim.metadata, status=ClaimStatus(phase="Bound"))
+    assert judge(run(pod(), PROVISION, claim=bound), probe(), T0 + 600).replace
+
+
+lives = st.builds(
+    pod,
+    scheduled=st.none() | st.floats(0, 100),
+    acknowledged=st.none() | st.floats(0, 100),
+    started=st.none() | st.floats(0, 100),
+    ended=st.none() | st.floats(100, 200),
+    exit_code=st.integers(0, 1),
+    message=st.sampled_from(["", "junk", message(), message(Outcome.IO_ERROR)]),
+    deleted=st.none() | st.floats(0, 200),
+)
+
+
+@given(st.none() | lives, st.sampled_from([MOUNT, PROVISION]), st.booleans(), st.floats(0, 1e6))
+def test_every_life_has_a_verdict_and_an_unended_one_a_next_look_or_a_word(
+    seen: object, target: object, finished: bool, age: float
+) -> None:
+    judgement = judge(run(seen, target, job_finished=finished), probe(), T0 + age)  # type: ignore[arg-type]
+    if not judgement.ended:
+        assert judgement.check_at is not None or judgement.bad
+        assert judgement.check_at is None or judgement.check_at > T0 + age
+    else:
+        assert judgement.verdict is not Verdict.PENDING
+
+
+@given(lives, st.floats(0, 500), st.floats(0, 500))
+def test_what_is_held_against_storage_by_the_clock_is_never_taken_back_while_nothing_happens(
+    seen: object, first: float, second: float
+) -> None:
+    early, late = sorted((first, second))
+    before = judge(run(seen), probe(), T0 + early)  # type: ignore[arg-type]
+    after = judge(run(seen), probe(), T0 + late)  # type: ignore[arg-type]
+    assert before.on_time is None or before.on_time == after.on_time
+    assert before.succeeded is None or before.succeeded == after.succeeded

@@ -1,0 +1,131 @@
+"""A PieProbe's spec: defaults, and errors that name the field."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pie.core.model import Probe
+from pie.core.objects import Metadata, PieProbe
+from pie.core.parse import SpecError, duration_seconds, parse_probe
+
+SELECTOR = {
+    "nodeSelectorTerms": [
+        {
+            "matchExpressions": [
+                {"key": "node-role.kubernetes.io/role", "operator": "In", "values": ["compute"]}
+            ]
+        }
+    ]
+}
+SMALLEST = {"monitoringStorageClass": "topolvm-provisioner", "nodeSelector": SELECTOR}
+
+
+def parsed(**spec: Any) -> Probe:
+    return parse_probe(PieProbe(metadata=Metadata(name="p", namespace="pie", uid="u"), spec=SMALLEST | spec))
+
+
+def test_the_smallest_spec_of_go_pie_has_its_defaults() -> None:
+    probe = parsed()
+    assert (probe.storage_class, probe.period_seconds, probe.threshold_seconds) == (
+        "topolvm-provisioner",
+        60,
+        60,
+    )
+    assert (probe.deadline_seconds, probe.pvc_capacity) == (60, "100Mi")
+    assert probe.provision_enabled
+    assert probe.mount_enabled
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"probePeriod": 0}, "spec.probePeriod"),
+        ({"probePeriod": 60}, "spec.probePeriod"),
+        ({"probePeriod": "1"}, "spec.probePeriod"),
+        ({"probePeriod": True}, "spec.probePeriod"),
+        ({"probeThreshold": "2m"}, "spec.probeThreshold"),
+        ({"probeThreshold": "soon"}, "spec.probeThreshold"),
+        ({"probeThreshold": "0s"}, "spec.probeThreshold"),
+        ({"probeThreshold": "-5s"}, "spec.probeThreshold"),
+        ({"deadline": "x"}, "spec.deadline"),
+        ({"runner": "Pod"}, "spec.runner"),
+        ({"pvcCapacity": "lots"}, "spec.pvcCapacity"),
+        ({"monitoringStorageClass": ""}, "spec.monitoringStorageClass"),
+        ({"nodeSelector": {}}, "spec.nodeSelector.nodeSelectorTerms"),
+        ({"nodeSelector": {"nodeSelectorTerms": []}}, "spec.nodeSelector.nodeSelectorTerms"),
+        ({"nodeSelector": {"nodeSelectorTerms": ["x"]}}, "spec.nodeSelector.nodeSelectorTerms[0]"),
+    ],
+)
+def test_a_bad_field_is_named(spec: dict[str, Any], path: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parsed(**spec)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [
+        ({"key": "", "operator": "In", "values": ["a"]}, "key"),
+        ({"key": "a", "operator": "Like", "values": ["a"]}, "operator"),
+        ({"key": "a", "operator": "In", "values": []}, "values"),
+        ({"key": "a", "operator": "Exists", "values": ["a"]}, "values"),
+        ({"key": "a", "operator": "Gt", "values": ["a"]}, "values"),
+        ({"key": "a", "operator": "Gt", "values": ["1", "2"]}, "values"),
+        ({"key": "a", "operator": "In", "values": [1]}, "values"),
+    ],
+)
+def test_a_bad_rule_is_named_by_its_place(rule: dict[str, Any], path: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parsed(nodeSelector={"nodeSelectorTerms": [{"matchExpressions": [rule]}]})
+    assert caught.value.path == f"spec.nodeSelector.nodeSelectorTerms[0].matchExpressions[0].{path}"
+
+
+def test_fields_are_selected_by_name_only() -> None:
+    rule = {"key": "spec.unschedulable", "operator": "In", "values": ["true"]}
+    with pytest.raises(SpecError, match=r"metadata\.name"):
+        parsed(nodeSelector={"nodeSelectorTerms": [{"matchFields": [rule]}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1m", 60), ("1m30s", 90), ("500ms", 0.5), ("1.5h", 5400), (".5s", 0.5), ("1us", 1e-6), ("2µs", 2e-6)],
+)
+def test_go_durations_are_read(text: str, seconds: float) -> None:
+    assert duration_seconds(text, "x") == pytest.approx(seconds)
+
+
+@given(st.text())
+def test_any_text_is_a_duration_or_a_clear_error(text: str) -> None:
+    try:
+        assert duration_seconds(text, "spec.probeThreshold") > 0
+    except SpecError as error:
+        assert error.path == "spec.probeThreshold"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+fields = st.sampled_from(
+    [
+        "probePeriod",
+        "probeThreshold",
+        "nodeSelector",
+        "resources",
+        "tolerations",
+        "runner",
+        "pvcCapacity",
+        "deadline",
+    ]
+)
+
+
+@given(st.dictionaries(fields, json_values))
+def test_any_json_in_a_spec_is_read_or_refused_by_name(spec: dict[str, Any]) -> None:
+    try:
+        parsed(**spec)
+    except SpecError as error:
+        assert error.path.startswith("spec.")

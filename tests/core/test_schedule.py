@@ -1,0 +1,61 @@
+"""Due times: what the cron expression means, in UTC."""
+
+import zlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pie.core.model import Kind, Target
+from pie.core.schedule import cron_schedule, dues_between, next_due, phase_minutes
+
+periods = st.integers(1, 59).map(lambda minutes: minutes * 60)
+moments = st.floats(1.6e9, 2.0e9)
+targets = st.builds(
+    Target, st.text(min_size=1, max_size=5), st.just(Kind.MOUNT), st.just("c"), st.text(max_size=5)
+)
+
+
+def test_the_schedule_has_go_pies_phase() -> None:
+    target = Target("p1", Kind.MOUNT, "fake-sc", "node-00000")
+    phase = zlib.crc32(b"p1fake-scnode-00000") % 7
+    assert cron_schedule(target, 7 * 60) == f"{phase}-59/7 * * * *"
+
+
+def cron_minutes(target: Target, period_seconds: int) -> set[int]:
+    minutes, step = cron_schedule(target, period_seconds).split()[0].split("/")
+    return set(range(int(minutes.split("-")[0]), 60, int(step)))
+
+
+@given(targets, periods, moments)
+def test_the_next_due_time_is_the_next_minute_that_the_cron_expression_names(
+    target: Target, period_seconds: int, after: float
+) -> None:
+    due = next_due(target, period_seconds, after)
+    minutes = cron_minutes(target, period_seconds)
+    assert due > after
+    assert due % 60 == 0
+    assert datetime.fromtimestamp(due, UTC).minute in minutes
+    between = range(int(after // 60) + 1, int(due // 60))
+    assert not any(minute % 60 in minutes for minute in between)
+
+
+@given(targets, periods, moments)
+def test_due_times_are_counted_after_and_up_to(target: Target, period_seconds: int, after: float) -> None:
+    first = next_due(target, period_seconds, after)
+    second = next_due(target, period_seconds, first)
+    assert dues_between(target, period_seconds, after, second, limit=10) == 2
+    assert dues_between(target, period_seconds, first, second, limit=10) == 1
+    assert dues_between(target, period_seconds, first, second - 1, limit=10) == 0
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_count_over_a_long_silence_is_bounded(limit: int) -> None:
+    target = Target("p", Kind.PROVISION, "c")
+    assert dues_between(target, 60, 1.7e9, 1.8e9, limit=limit) == limit
+
+
+@given(targets, periods)
+def test_the_phase_lies_within_the_period(target: Target, period_seconds: int) -> None:
+    assert 0 <= phase_minutes(target, period_seconds) < period_seconds // 60

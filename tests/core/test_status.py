@@ -1,0 +1,78 @@
+"""Conditions and counters, and that time alone is no change."""
+
+from typing import Any
+
+from pie.core.model import Kind, Verdict
+from pie.core.preflight import Rest
+from pie.core.reasons import Reason
+from pie.core.status import status
+
+OK = (Kind.MOUNT, "n1", Verdict.OK, Reason.OK)
+BAD = (Kind.MOUNT, "n2", Verdict.FAILED, Reason.IO_ERROR)
+PROVISIONED = (Kind.PROVISION, "", Verdict.OK, Reason.OK)
+
+
+def made(*targets: tuple[Kind, str, Verdict, Reason], now: str = "t1", **changes: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {"generation": 1, "problem": None, "resting": {}, "stored": {}}
+    return status(targets=targets, now=now, **(fields | changes))
+
+
+def conditions(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {condition["type"]: condition for condition in found["conditions"]}
+
+
+def test_all_well() -> None:
+    found = made(OK, PROVISIONED)
+    assert {kind: each["status"] for kind, each in conditions(found).items()} == {
+        "Ready": "True",
+        "ProvisionHealthy": "True",
+        "MountHealthy": "True",
+    }
+    assert found["targets"] == {
+        "total": 2, "ok": 2, "late": 0, "failed": 0, "hung": 0, "suppressed": 0, "pending": 0,
+    }  # fmt: skip
+
+
+def test_a_bad_node_is_named_with_its_reason() -> None:
+    mount = conditions(made(OK, BAD, PROVISIONED))["MountHealthy"]
+    assert (mount["status"], mount["reason"]) == ("False", "IOError")
+    assert mount["message"] == "1 of 2 bad: n2 (IOError)"
+
+
+def test_a_long_list_of_bad_nodes_is_cut() -> None:
+    many = [(Kind.MOUNT, f"n{i}", Verdict.FAILED, Reason.IO_ERROR) for i in range(5000)]
+    assert conditions(made(*many))["MountHealthy"]["message"].endswith("and 4995 more")
+
+
+def test_no_run_yet_is_unknown() -> None:
+    found = conditions(made((Kind.MOUNT, "n1", Verdict.PENDING, Reason.PENDING)))
+    assert found["MountHealthy"]["status"] == "Unknown"
+
+
+def test_a_resting_probe_is_not_ready_and_unknown() -> None:
+    rest = Rest(Reason.RECLAIM_POLICY_RETAIN, "why")
+    found = conditions(made(OK, resting={Kind.PROVISION: rest}))
+    assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("False", "ReclaimPolicyRetain")
+    assert found["ProvisionHealthy"]["status"] == "Unknown"
+    assert found["MountHealthy"]["status"] == "True"
+
+
+def test_a_probe_switched_off_is_ready() -> None:
+    found = conditions(made(OK, resting={Kind.PROVISION: Rest(Reason.DISABLED, "off")}))
+    assert found["Ready"]["status"] == "True"
+
+
+def test_a_bad_spec_is_not_ready_with_the_fields_name() -> None:
+    found = conditions(made(problem=(Reason.INVALID_SPEC, "spec.probePeriod: bad")))
+    assert (found["Ready"]["reason"], found["Ready"]["message"]) == ("InvalidSpec", "spec.probePeriod: bad")
+
+
+def test_time_alone_is_no_change() -> None:
+    first = made(OK, PROVISIONED)
+    assert made(OK, PROVISIONED, now="t2", stored=first) == first
+
+
+def test_a_transition_gets_a_new_time_and_the_others_keep_theirs() -> None:
+    second = conditions(made(BAD, PROVISIONED, now="t2", stored=made(OK, PROVISIONED)))
+    assert second["MountHealthy"]["lastTransitionTime"] == "t2"
+    assert second["ProvisionHealthy"]["lastTransitionTime"] == "t1"
