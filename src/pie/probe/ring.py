@@ -154,9 +154,9 @@ def _is_torn(sectors: Sequence[_Sector], slot: int, newest: Record) -> bool:
 def _describe(sectors: Sequence[_Sector], slot: int, newest: Record | None) -> str:
     due = _due(slot, newest)
     wanted = f"record {due}" if due > 0 else "nothing"
+    if "wrong" in sectors:
+        return f"sector {sectors.index('wrong')} has a wrong checksum or place"
     for number, sector in enumerate(sectors):
-        if sector == "wrong":
-            return f"sector {number} has a wrong checksum or place"
         if sector == "blank" and due > 0:
             return f"sector {number} is blank, not {wanted}"
         if isinstance(sector, Record) and newest is not None and sector.identity != newest.identity:
