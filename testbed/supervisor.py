@@ -13,6 +13,7 @@ from pathlib import Path
 from testbed import control
 from testbed.controlplane import ControlPlane
 from testbed.errors import TestbedError
+from testbed.kwok import Kwok
 from testbed.ports import Slot
 from testbed.processes import Processes
 from testbed.spec import CONTROL_SOCKET, LOG_DIRECTORY, Spec, read_spec
@@ -33,10 +34,14 @@ class Supervisor:
             nodes=spec.node_names,
             arguments=spec.arguments,
         )
+        self._kwok_nodes = spec.kwok_node_names
+        self._kwok = Kwok(directory, self._processes, self._control_plane.kubeconfig)
 
     async def start(self) -> None:
         """Start every part; return when all are ready."""
         await self._control_plane.start()
+        if self._kwok_nodes:
+            await self._kwok.start(self._kwok_nodes)
 
     async def stop(self) -> None:
         """End every part, the youngest first."""

@@ -1,0 +1,98 @@
+"""`python -m testbed.binder KUBECONFIG PROVISIONER`: a provisioner without storage, for simulated nodes.
+
+It does what the external-provisioner does: a claim whose node the scheduler has chosen gets a volume there; a
+volume whose claim is gone is deleted. Its user agent, `testbed-binder`, leaves its writes out of counts.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from testbed.api import CONFLICT, Api, ApiError, Json
+
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+STORAGE_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+_VOLUMES = "/api/v1/persistentvolumes"
+
+
+class Binder:
+    """Answers claims of one provisioner."""
+
+    def __init__(self, api: Api, provisioner: str) -> None:
+        """Use an open client."""
+        self._api = api
+        self._provisioner = provisioner
+
+    async def run(self) -> None:
+        """Watch claims and volumes, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._api.watch("/api/v1/persistentvolumeclaims", self.on_claim))
+            group.create_task(self._api.watch(_VOLUMES, self.on_volume))
+
+    async def on_claim(self, event: Json) -> None:
+        """Provide a volume for a claim that waits for one of ours."""
+        claim = event["object"]
+        annotations = claim["metadata"].get("annotations", {})
+        if (
+            event["type"] not in ("ADDED", "MODIFIED")
+            or annotations.get(STORAGE_PROVISIONER) != self._provisioner
+            or SELECTED_NODE not in annotations
+            or claim["spec"].get("volumeName")
+            or claim["metadata"].get("deletionTimestamp")
+        ):
+            return
+        try:
+            await self._api.create(_VOLUMES, self._volume(claim, annotations[SELECTED_NODE]))
+        except ApiError as error:
+            if error.status != CONFLICT:  # made already: the claim was seen twice
+                raise
+
+    async def on_volume(self, event: Json) -> None:
+        """Delete a volume of ours whose claim is gone."""
+        volume = event["object"]
+        if (
+            event["type"] in ("ADDED", "MODIFIED")
+            and volume["metadata"].get("annotations", {}).get(PROVISIONED_BY) == self._provisioner
+            and volume.get("status", {}).get("phase") == "Released"
+            and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+            and not volume["metadata"].get("deletionTimestamp")
+        ):
+            await self._api.delete(f"{_VOLUMES}/{volume['metadata']['name']}")
+
+    def _volume(self, claim: Json, node: str) -> Json:
+        metadata, spec = claim["metadata"], claim["spec"]
+        name = f"pvc-{metadata['uid']}"
+        on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+        reference: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "namespace": metadata["namespace"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        }
+        return {
+            "metadata": {"name": name, "annotations": {PROVISIONED_BY: self._provisioner}},
+            "spec": {
+                "accessModes": spec["accessModes"],
+                "capacity": spec["resources"]["requests"],
+                "claimRef": reference,
+                "csi": {"driver": self._provisioner, "volumeHandle": name},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}},
+                "persistentVolumeReclaimPolicy": "Delete",
+                "storageClassName": spec["storageClassName"],
+                "volumeMode": spec.get("volumeMode", "Filesystem"),
+            },
+        }
+
+
+async def run(kubeconfig: Path, provisioner: str) -> None:
+    """Bind claims until ended."""
+    async with Api(kubeconfig, user_agent="testbed-binder") as api:
+        await Binder(api, provisioner).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(run(Path(sys.argv[1]), sys.argv[2]))
