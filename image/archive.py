@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,19 @@ def add_tree(tar: tarfile.TarFile, root: Path) -> None:
 
 
 def write(
-    output: Path, *, name: str, architecture: str, run: Mapping[str, Any], layers: Sequence[Layer]
+    output: Path,
+    *,
+    name: str,
+    architecture: str,
+    run: Mapping[str, Any],
+    layers: Sequence[Layer],
+    left_out: Collection[Layer] = (),
 ) -> str:
     """Write the image `name` (with its tag) to `output` and return its ID, the sha256 of its configuration.
 
     `run` is what the OCI image specification calls `config`: User, Entrypoint, Env, … `architecture` is Go's
-    name for it (`amd64`). The ID depends on the content only: no times, no name.
+    name for it (`amd64`). Layers in `left_out` belong to the image but are not in the tar: its
+    reader has them already. The ID depends on the content only: no times, no name.
     """
     config = _json(
         {
@@ -93,7 +100,7 @@ def write(
         _add(tar, "manifest.json", _json([docker]))
         _add(tar, _blob_path(_sha256(config)), config)
         _add(tar, _blob_path(_sha256(manifest)), manifest)
-        for layer in layers:
+        for layer in (layer for layer in layers if layer not in left_out):
             entry = tarfile.TarInfo(_blob_path(layer.sha256))
             entry.size = layer.path.stat().st_size
             with layer.path.open("rb") as content:

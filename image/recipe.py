@@ -24,17 +24,18 @@ sys.exit(main())
 """
 
 
-def build(output: Path, *, name: str) -> str:
+def build(output: Path, *, name: str, with_base: bool = True) -> str:
     """Build the image `name` (with its tag) as a tar at `output`; return its ID, equal for equal content.
 
-    The first time takes a minute and needs root and mmdebstrap, later ones a second.
+    The first time takes a minute and needs root and mmdebstrap, later ones a second. Without its base layer
+    the tar is small, and of use where `build_base` was imported before.
     """
-    base = base_layer(cache_directory())
+    below = base()
     with tempfile.TemporaryDirectory(prefix="pie-image-") as directory:
         return write(
             output,
             name=name,
-            architecture=_GO_ARCHITECTURE[platform.machine()],
+            architecture=architecture(),
             run={
                 "User": f"{USER_ID}:{USER_ID}",
                 "Entrypoint": ["pie"],
@@ -46,8 +47,24 @@ def build(output: Path, *, name: str) -> str:
                     "org.opencontainers.image.version": importlib.metadata.version("pie"),
                 },
             },
-            layers=[base, _pie_layer(Path(directory))],
+            layers=[below, _pie_layer(Path(directory))],
+            left_out=() if with_base else [below],
         )
+
+
+def build_base(output: Path, *, name: str) -> str:
+    """Build an image of the base layer alone; return its ID."""
+    return write(output, name=name, architecture=architecture(), run={}, layers=[base()])
+
+
+def base() -> Layer:
+    """Return the base layer, from the cache if it is there."""
+    return base_layer(cache_directory())
+
+
+def architecture() -> str:
+    """Return this machine's architecture, in Go's and so the registries' word for it."""
+    return _GO_ARCHITECTURE[platform.machine()]
 
 
 def cache_directory() -> Path:

@@ -70,7 +70,7 @@ async def binary(tool: str) -> Path:
     if path.exists():
         return path
     directory.mkdir(parents=True, exist_ok=True)
-    async with _locked(directory / ".lock"):
+    async with locked(directory / ".lock"):
         if not path.exists():
             await _build(program, path)
     return path
@@ -120,7 +120,8 @@ async def _build(program: Program, path: Path) -> None:
 
 
 @asynccontextmanager
-async def _locked(path: Path) -> AsyncIterator[None]:
+async def locked(path: Path) -> AsyncIterator[None]:
+    """Hold a lock file, against other processes, while the context lasts."""
     with path.open("w") as lock:
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         yield

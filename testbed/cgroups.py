@@ -1,0 +1,78 @@
+"""The cgroups of a testbed: made, looked into and removed in every hierarchy the machine has mounted."""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from testbed.errors import TestbedError
+
+MOUNT = Path("/sys/fs/cgroup")
+REMOVE_TIMEOUT_SECONDS = 10
+
+
+def hierarchies() -> list[Path]:
+    """Return the roots: one with cgroup v2 alone, one for each controller with cgroup v1."""
+    if (MOUNT / "cgroup.procs").exists():
+        return [MOUNT]
+    return sorted(path for path in MOUNT.iterdir() if (path / "cgroup.procs").exists())
+
+
+def make(name: str) -> None:
+    """Make the cgroup `name`, a relative path, in every hierarchy."""
+    for root in hierarchies():
+        path = root / name
+        path.mkdir(parents=True, exist_ok=True)
+        _inherit_cpuset(root, path)
+
+
+def process_files(name: str) -> list[Path]:
+    """Return the files that a process writes 0 to in order to join the cgroup."""
+    return [root / name / "cgroup.procs" for root in hierarchies()]
+
+
+def processes(name: str) -> set[int]:
+    """Return the process ids in the cgroup and below, as this PID namespace sees them."""
+    found: set[int] = set()
+    for root in hierarchies():
+        for file in (root / name).rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):  # removed meanwhile
+                found.update(int(line) for line in file.read_text().split())
+    return found - {0}  # 0: it lives in another PID namespace
+
+
+def remove(name: str) -> None:
+    """Remove the cgroup, all below it, and those above that are left empty.
+
+    Its processes must have ended, or be about to. One that is not there is no error.
+    """
+    deadline = time.monotonic() + REMOVE_TIMEOUT_SECONDS
+    for root in hierarchies():
+        while not _remove_tree(root / name):
+            if time.monotonic() > deadline:
+                raise TestbedError(f"the cgroup {root / name} is still in use: see its cgroup.procs")
+            time.sleep(0.05)
+        with contextlib.suppress(OSError):  # the parent holds another machine
+            for parent in (root / name).parents:
+                if root in parent.parents:
+                    parent.rmdir()
+
+
+def _remove_tree(top: Path) -> bool:
+    try:
+        for directory, _, _ in os.walk(top, topdown=False):
+            Path(directory).rmdir()
+    except FileNotFoundError:
+        return not top.exists()
+    except OSError:
+        return False  # a process is still leaving it
+    return True
+
+
+def _inherit_cpuset(root: Path, path: Path) -> None:
+    """Fill a new cpuset of cgroup v1: nothing may join it before it has processors and memory."""
+    for directory in (*reversed([p for p in path.parents if root in p.parents]), path):
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            setting = directory / file
+            if setting.exists() and not setting.read_text().strip():
+                setting.write_text((directory.parent / file).read_text())

@@ -1,0 +1,139 @@
+"""A machine as a node sees it: file system views, processes and a boot ID of its own.
+
+It is a mount namespace and a cgroup. Whatever is started on it can be ended as by a power cut: processes,
+containers, mounts, loop devices and network namespaces go at once.
+"""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from testbed import cgroups
+from testbed.errors import TestbedError
+from testbed.processes import Processes
+
+POWER_OFF_TIMEOUT_SECONDS = 20
+# What kubelet and the CNI plugin set for the whole kernel: they set it in a copy.
+_SYSCTLS = (
+    "kernel/keys/root_maxbytes",
+    "kernel/keys/root_maxkeys",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "net/ipv4/ip_forward",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+)
+# /run is empty after a boot. What a node writes below /var/lib and /var/log stays in its own view of them.
+_SET_UP = f"""set -e
+mount -t tmpfs -o mode=755 tmpfs /run
+for name in lib log; do
+    own=/run/machine/$name
+    mkdir -p $own/upper $own/work
+    mount -t overlay -o lowerdir=/var/$name,upperdir=$own/upper,workdir=$own/work overlay /var/$name
+done
+for name in {" ".join(_SYSCTLS)}; do
+    own=/run/machine/sysctl/$name
+    mkdir -p "${{own%/*}}"
+    cat /proc/sys/$name > $own
+    mount --bind $own /proc/sys/$name
+done
+mount --bind "$1" /proc/sys/kernel/random/boot_id
+echo $$ > "$2"
+exec sleep infinity
+"""
+
+
+class Machine:
+    """Starts empty at `boot()`, and is empty again after `power_off()`; then it can be booted again."""
+
+    def __init__(self, name: str, directory: Path, processes: Processes, *, cgroup: str) -> None:
+        """`cgroup` is a path relative to the hierarchies' roots; the machine makes and removes it.
+
+        The process `machine-<name>` holds the namespace. (Bound to a file it would need no holder, but Linux 6.18
+        refuses that now and then: to it, a namespace made on another processor may seem the older one.)
+        """
+        self.name = name
+        self.cgroup = cgroup
+        self.boot_id = ""
+        self.init = f"machine-{name}"
+        self._directory = directory
+        self._processes = processes
+        self._boot_id_file = directory / "boot_id"
+        self._init_file = directory / "init.pid"  # there while the machine is on
+
+    async def boot(self, *, boot_id: str | None = None) -> None:
+        """Make the namespace and the cgroup. Without `boot_id` the machine gets a new random one."""
+        self.boot_id = boot_id or str(uuid.uuid4())
+        self._boot_id_file.write_text(f"{self.boot_id}\n")
+        cgroups.make(f"{self.cgroup}/system")
+        arguments = ("sh", str(self._boot_id_file), str(self._init_file))
+        argv = self._in_cgroup(
+            ["unshare", "--mount", "--propagation=private", "sh", "-c", _SET_UP, *arguments]
+        )
+        await self._processes.start(self.init, argv)
+        while not self._init_file.exists():
+            self._processes.pid(self.init)  # raises, with the end of its log, when the set-up failed
+            await asyncio.sleep(0.01)
+
+    def argv(self, command: Sequence[str | Path]) -> list[str]:
+        """Return the command line that runs `command` on this machine, also after another boot.
+
+        The process is the command itself.
+        """
+        init = shlex.quote(str(self._init_file))
+        enter = f'exec nsenter --mount="/proc/$(cat {init})/ns/mnt" -- "$@"'
+        return self._in_cgroup(["sh", "-c", enter, "sh", *map(str, command)])
+
+    async def power_off(self) -> None:
+        """End everything on the machine without asking, and forget its mounts. Off already is no error."""
+        if not self._init_file.exists():
+            return
+        await self._thaw()
+        await self._kill()
+        await self._processes.wait(self.init)
+        await asyncio.to_thread(cgroups.remove, self.cgroup)
+        self._init_file.unlink()
+
+    def _in_cgroup(self, command: Sequence[str]) -> list[str]:
+        files = (shlex.quote(str(file)) for file in cgroups.process_files(f"{self.cgroup}/system"))
+        joins = "; ".join(f"echo 0 > {file}" for file in files)
+        return ["sh", "-c", f'{joins}; exec "$@"', "sh", *command]
+
+    async def _kill(self) -> None:
+        try:
+            async with asyncio.timeout(POWER_OFF_TIMEOUT_SECONDS):
+                while processes := cgroups.processes(self.cgroup):
+                    for process in processes:
+                        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                            os.kill(process, signal.SIGKILL)
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            left = ", ".join(map(str, cgroups.processes(self.cgroup)))
+            raise TestbedError(f"{self.name}: processes {left} do not end: their I/O hangs") from None
+
+    async def _thaw(self) -> None:
+        """Let writers to frozen filesystems go on, or no signal would end them."""
+        mounts = await _run(
+            *self.argv(["findmnt", "--raw", "--noheadings", "--output=TARGET", "-t", "ext4,xfs"])
+        )
+        for target in mounts.splitlines():
+            if target != "/" and str(self._directory) in target:
+                await _run(*self.argv(["fsfreeze", "--unfreeze", target]), check=False)  # EINVAL: not frozen
+
+
+async def _run(*argv: str, check: bool = True) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, error = await process.communicate()
+    if check and process.returncode != 0:
+        raise TestbedError(f"{shlex.join(argv[:3])} …: {error.decode(errors='replace').strip()}")
+    return output.decode()

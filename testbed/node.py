@@ -1,0 +1,244 @@
+"""A real node: kubelet, containerd and runc on a machine of their own."""
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from testbed import images
+from testbed.api import Api
+from testbed.build import binary
+from testbed.errors import TestbedError
+from testbed.machine import Machine
+from testbed.ports import Slot
+from testbed.processes import Processes
+
+READY_TIMEOUT_SECONDS = 60
+MAX_NODES = 8
+MAX_PODS = 60  # a node's subnet has 62 addresses
+_NOT_READY = "node.kubernetes.io/not-ready"
+# restrict_oom_score_adj: without CAP_SYS_RESOURCE no sandbox would start otherwise.
+_CONTAINERD = Template("""version = 2
+root = "$directory/containerd"
+state = "/run/containerd"
+disabled_plugins = [
+  "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
+]
+[grpc]
+  address = "$directory/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "$pause"
+  restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
+  stream_server_address = "127.0.0.1"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "$directory/cni"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        SystemdCgroup = false
+""")
+
+
+class Node:
+    """One real node of a testbed. Its processes are `containerd-<name>` and `kubelet-<name>`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        index: int,
+        testbed: Path,
+        processes: Processes,
+        slot: Slot,
+        kubeconfig: Path,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Nothing runs yet. `index` counts the testbed's real nodes from 0; `testbed` is its directory.
+
+        `kubeconfig` is the kubelet's own, read when it starts. `labels` are put on the Node when it registers
+        (of the `kubernetes.io` ones kubelet takes only those that a node may set, such as
+        `topology.kubernetes.io/zone`).
+        """
+        if index >= MAX_NODES:
+            raise TestbedError(f"a testbed has at most {MAX_NODES} real nodes: {name} is one too many")
+        self.name = name
+        self.directory = testbed / name
+        self.directory.mkdir(exist_ok=True)
+        self.machine = Machine(name, self.directory, processes, cgroup=f"{testbed.name}/{name}")
+        self.kubelet = f"kubelet-{name}"
+        self.containerd = f"containerd-{name}"
+        self._images = testbed / "images"
+        self._processes = processes
+        self._port = slot.port()
+        self._kubeconfig = kubeconfig
+        self._labels = labels or {}
+        self._subnet = _subnet(slot.number, index)
+
+    @property
+    def kubelet_root(self) -> Path:
+        """Kubelet's root directory, with `plugins`, `plugins_registry` and `pods` in it."""
+        return self.directory / "kubelet"
+
+    @property
+    def containerd_socket(self) -> Path:
+        """Where containerd answers, also to processes outside the machine."""
+        return self.directory / "containerd.sock"
+
+    async def start(self) -> None:
+        """Boot the machine and start everything on it."""
+        await self.prepare()
+        await self.start_kubelet()
+
+    async def prepare(self) -> None:
+        """Boot the machine, start containerd and give it the images. Needs no API server yet."""
+        await self.machine.boot()
+        await images.install(self._images, self.directory / "containerd")
+        await self._start_containerd()
+        await images.load(self._images, self.containerd_socket)
+
+    async def start_kubelet(self) -> None:
+        """Start kubelet; with the pods that are there it goes on."""
+        config = self.directory / "kubelet.json"
+        config.write_text(json.dumps(self._kubelet_config(), indent=2))
+        labels = ",".join(f"{key}={value}" for key, value in self._labels.items())
+        command: list[str | Path] = [
+            await binary("kubelet"),
+            f"--config={config}",
+            f"--kubeconfig={self._kubeconfig}",
+            f"--hostname-override={self.name}",
+            f"--root-dir={self.kubelet_root}",
+            f"--cert-dir={self.directory / 'pki'}",
+            *([f"--node-labels={labels}"] if labels else []),
+        ]
+        await self._processes.start(self.kubelet, self.machine.argv(command), env=_environment())
+
+    async def stop_kubelet(self) -> None:
+        """Stop kubelet alone: containers and mounts stay, and nobody looks after them."""
+        await self._processes.stop(self.kubelet)
+
+    async def wait_until_ready(self, api: Api) -> None:
+        """Wait until the API server knows the node as ready and pods are let onto it."""
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+                while not _takes_pods(await api.find(f"/api/v1/nodes/{self.name}")):
+                    self._processes.pid(self.kubelet)  # raises, with the end of its log, when it has ended
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            tail = self._processes.log_tail(self.kubelet)
+            raise TestbedError(
+                f"{self.name} is not ready after {READY_TIMEOUT_SECONDS} s; kubelet's log ends:\n{tail}"
+            ) from None
+
+    async def power_off(self) -> None:
+        """Cut the power: every process and mount on the machine is gone, with no word to the API server."""
+        await self.machine.power_off()
+        for name in (self.kubelet, self.containerd):
+            if name in self._processes:
+                await self._processes.wait(name)
+
+    async def power_on(self, *, boot_id: str | None = None) -> None:
+        """Boot again with another boot ID: the disk is as it was, no container runs."""
+        await self.machine.boot(boot_id=boot_id)
+        await self._start_containerd()
+        await self.start_kubelet()
+
+    async def reboot(self) -> None:
+        """Power off and on. What else ran on the machine must be started again by its owner."""
+        await self.power_off()
+        await self.power_on()
+
+    async def stop(self) -> None:
+        """End everything on the machine. The Node object stays in the API server."""
+        await self.power_off()
+
+    async def _start_containerd(self) -> None:
+        config = self.directory / "containerd.toml"
+        config.write_text(_CONTAINERD.substitute(directory=self.directory, pause=images.PAUSE))
+        network = self.directory / "cni"
+        network.mkdir(exist_ok=True)
+        (network / "10-testbed.conflist").write_text(json.dumps(self._network()))
+        self.containerd_socket.unlink(missing_ok=True)
+        argv = self.machine.argv(["containerd", "--config", config])
+        await self._processes.start(self.containerd, argv, env=_environment())
+        while not await self._containerd_answers():
+            self._processes.pid(self.containerd)  # raises when it has ended
+            await asyncio.sleep(0.05)
+
+    async def _containerd_answers(self) -> bool:
+        try:
+            _, writer = await asyncio.open_unix_connection(self.containerd_socket)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    def _network(self) -> dict[str, Any]:
+        """Give each pod a veth pair that vanishes with its network namespace: nothing to clean up."""
+        ipam = {
+            "type": "host-local",
+            "ranges": [[{"subnet": self._subnet}]],
+            "dataDir": str(self.directory / "addresses"),
+        }
+        return {
+            "cniVersion": "0.4.0",
+            "name": self.name,
+            "plugins": [{"type": "ptp", "ipMasq": False, "ipam": ipam}],
+        }
+
+    def _kubelet_config(self) -> dict[str, Any]:
+        socket = f"unix://{self.containerd_socket}"
+        return {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "containerRuntimeEndpoint": socket,
+            "imageServiceEndpoint": socket,
+            "address": "127.0.0.1",
+            "port": self._port,
+            "readOnlyPort": 0,
+            "healthzPort": 0,
+            "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+            "authorization": {"mode": "AlwaysAllow"},
+            "cgroupRoot": f"/{self.machine.cgroup}",
+            "cgroupDriver": "cgroupfs",
+            "cgroupsPerQOS": False,
+            "enforceNodeAllocatable": [],
+            "failCgroupV1": False,
+            "failSwapOn": False,
+            "oomScoreAdj": 0,
+            "makeIPTablesUtilChains": False,
+            "localStorageCapacityIsolation": False,
+            "evictionHard": {},
+            "imageGCHighThresholdPercent": 100,  # never: an image that is gone cannot be pulled
+            "clusterDNS": ["192.0.2.53"],  # nobody; without one, every pod gets a Warning event
+            "clusterDomain": "cluster.local",
+            "maxPods": MAX_PODS,
+            "podLogsDir": str(self.directory / "pod-logs"),
+            "volumePluginDir": str(self.directory / "volume-plugins"),
+        }
+
+
+def _subnet(slot: int, index: int) -> str:
+    """Divide 198.18.0.0/15 (RFC 2544, routed nowhere): 256 testbeds, 8 nodes each, 64 addresses each."""
+    block = slot * MAX_NODES + index
+    return f"198.{18 + block // 1024}.{block // 4 % 256}.{block % 4 * 64}/26"
+
+
+def _takes_pods(node: Mapping[str, Any] | None) -> bool:
+    if node is None:
+        return False
+    conditions = node["status"].get("conditions", [])
+    ready = any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+    return ready and not any(taint["key"] == _NOT_READY for taint in node["spec"].get("taints", []))
+
+
+def _environment() -> dict[str, str]:
+    """Let containerd find runc, and kubelet mount: not every PATH has the sbin directories."""
+    return {"PATH": os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"))}
