@@ -54,8 +54,8 @@ class Machine:
     def __init__(self, name: str, directory: Path, processes: Processes, *, cgroup: str) -> None:
         """`cgroup` is a path relative to the hierarchies' roots; the machine makes and removes it.
 
-        The process `machine-<name>` holds the namespace. (Bound to a file it would need no holder, but Linux 6.18
-        refuses that now and then: to it, a namespace made on another processor may seem the older one.)
+        The process `machine-<name>` holds the namespace. (Bound to a file it would need no holder, but Linux
+        6.18 refuses that now and then: to it, a namespace made on another processor may seem the older one.)
         """
         self.name = name
         self.cgroup = cgroup
