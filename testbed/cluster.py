@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from testbed import control
+from testbed import control, images
 from testbed.api import Api
 from testbed.audit import Audit
 from testbed.build import binaries
@@ -22,6 +22,7 @@ from testbed.packages import require
 from testbed.spec import (
     AUDIT_LOG_FILE,
     CONTROL_SOCKET,
+    IMAGES_DIRECTORY,
     KUBECONFIG_FILE,
     LOCK_FILE,
     LOG_DIRECTORY,
@@ -155,6 +156,19 @@ class Cluster:
         """Let a frozen process go on."""
         await self.call("signal", name=name, signal=int(signals.SIGCONT))
 
+    async def power_off(self, node: str) -> None:
+        """Cut a real node's power: all that runs on it is gone, nothing is said to the API server."""
+        await self.call("power-off", node=node)
+
+    async def power_on(self, node: str, *, boot_id: str | None = None) -> None:
+        """Boot a real node again, with another boot ID; return when kubelet has been started."""
+        await self.call("power-on", node=node, boot_id=boot_id)
+
+    async def reboot(self, node: str) -> None:
+        """Power a real node off and on. Its containers end, its pods' objects stay."""
+        await self.power_off(node)
+        await self.power_on(node)
+
     async def processes(self) -> dict[str, bool]:
         """Return all processes of the testbed by name, and whether each runs."""
         processes: dict[str, bool] = await self.call("processes")
@@ -182,6 +196,8 @@ class Cluster:
         await binaries(self.spec.programs)
         self._directory = _make_directory(self._name)
         write_spec(self._directory, self.spec)
+        if self.spec.nodes:
+            await images.make(self._directory / IMAGES_DIRECTORY)
         self._janitor = subprocess.Popen(  # noqa: ASYNC220  one fork, and it must not belong to an event loop
             [
                 *(sys.executable, "-m", "testbed.janitor", str(self._directory)),

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from testbed import cgroups
 from testbed.spec import LOCK_FILE, LOG_DIRECTORY
 
 # What the parts need to end in good order: kubelets, containers, mounts.
@@ -55,6 +56,7 @@ def clean(directory: Path) -> None:
     """Remove what outlives the namespaces. It may be called twice."""
     for device in _loop_devices(directory):
         _release(device)
+    cgroups.remove(directory.name)
     if (keep := os.environ.get(KEEP_LOGS_VARIABLE)) and (directory / LOG_DIRECTORY).exists():
         shutil.copytree(directory / LOG_DIRECTORY, Path(keep) / directory.name, dirs_exist_ok=True)
     shutil.rmtree(directory, ignore_errors=True)

@@ -15,6 +15,7 @@ from testbed.errors import TestbedError
 from testbed.machine import Machine
 from testbed.ports import Slot
 from testbed.processes import Processes
+from testbed.spec import IMAGES_DIRECTORY
 
 READY_TIMEOUT_SECONDS = 60
 MAX_NODES = 8
@@ -75,7 +76,7 @@ class Node:
         self.machine = Machine(name, self.directory, processes, cgroup=f"{testbed.name}/{name}")
         self.kubelet = f"kubelet-{name}"
         self.containerd = f"containerd-{name}"
-        self._images = testbed / "images"
+        self._images = testbed / IMAGES_DIRECTORY
         self._processes = processes
         self._port = slot.port()
         self._kubeconfig = kubeconfig
@@ -91,11 +92,6 @@ class Node:
     def containerd_socket(self) -> Path:
         """Where containerd answers, also to processes outside the machine."""
         return self.directory / "containerd.sock"
-
-    async def start(self) -> None:
-        """Boot the machine and start everything on it."""
-        await self.prepare()
-        await self.start_kubelet()
 
     async def prepare(self) -> None:
         """Boot the machine, start containerd and give it the images. Needs no API server yet."""
@@ -149,15 +145,6 @@ class Node:
         await self.machine.boot(boot_id=boot_id)
         await self._start_containerd()
         await self.start_kubelet()
-
-    async def reboot(self) -> None:
-        """Power off and on. What else ran on the machine must be started again by its owner."""
-        await self.power_off()
-        await self.power_on()
-
-    async def stop(self) -> None:
-        """End everything on the machine. The Node object stays in the API server."""
-        await self.power_off()
 
     async def _start_containerd(self) -> None:
         config = self.directory / "containerd.toml"

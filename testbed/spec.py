@@ -9,6 +9,7 @@ CONTROL_SOCKET = "control.sock"
 KUBECONFIG_FILE = "kubeconfig"
 AUDIT_LOG_FILE = "audit.log"
 LOG_DIRECTORY = "logs"
+IMAGES_DIRECTORY = "images"
 # Held by the process that cleans up after the testbed, for as long as it lives.
 LOCK_FILE = "lock"
 

@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 from testbed import control
+from testbed.api import Api
 from testbed.controlplane import ControlPlane
 from testbed.errors import TestbedError
 from testbed.kwok import Kwok
+from testbed.node import Node
 from testbed.ports import Slot
 from testbed.processes import Processes
 from testbed.spec import CONTROL_SOCKET, LOG_DIRECTORY, Spec, read_spec
@@ -34,17 +36,38 @@ class Supervisor:
             nodes=spec.node_names,
             arguments=spec.arguments,
         )
+        self._nodes = {
+            name: Node(
+                name,
+                index=index,
+                testbed=directory,
+                processes=self._processes,
+                slot=slot,
+                kubeconfig=self._control_plane.user_kubeconfig(f"system:node:{name}"),
+            )
+            for index, name in enumerate(spec.node_names)
+        }
         self._kwok_nodes = spec.kwok_node_names
         self._kwok = Kwok(directory, self._processes, self._control_plane.kubeconfig)
 
     async def start(self) -> None:
         """Start every part; return when all are ready."""
-        await self._control_plane.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._control_plane.start())
+            for node in self._nodes.values():
+                group.create_task(node.prepare())
+        async with Api(self._control_plane.kubeconfig) as api, asyncio.TaskGroup() as group:
+            for node in self._nodes.values():
+                await node.start_kubelet()
+                group.create_task(node.wait_until_ready(api))
         if self._kwok_nodes:
             await self._kwok.start(self._kwok_nodes)
 
     async def stop(self) -> None:
-        """End every part, the youngest first."""
+        """End every part: the nodes, as by a power cut; then the other processes, the youngest first."""
+        async with asyncio.TaskGroup() as group:
+            for node in self._nodes.values():
+                group.create_task(node.power_off())
         await self._processes.stop_all()
 
     def commands(self) -> dict[str, control.Handler]:
@@ -54,6 +77,8 @@ class Supervisor:
             "stop": self.stop_process,
             "signal": self.send_signal,
             "processes": self.list_processes,
+            "power-off": self.power_off,
+            "power-on": self.power_on,
             "shutdown": self.shutdown,
         }
 
@@ -75,9 +100,24 @@ class Supervisor:
         """Return every process by name, and whether it runs."""
         return {name: self._processes.running(name) for name in self._processes}
 
+    async def power_off(self, node: str) -> None:
+        """Cut a real node's power: all that runs on it is gone, nothing is said to the API server."""
+        await self._node(node).power_off()
+
+    async def power_on(self, node: str, boot_id: str | None = None) -> None:
+        """Boot a real node again, with a new boot ID; return when kubelet has been started."""
+        await self._node(node).power_on(boot_id=boot_id)
+
     async def shutdown(self) -> None:
         """End the testbed. The answer comes at once; the end is near when the control socket is gone."""
         self.ended.set()
+
+    def _node(self, name: str) -> Node:
+        try:
+            return self._nodes[name]
+        except KeyError:
+            known = ", ".join(self._nodes) or "none"
+            raise TestbedError(f"no real node {name!r} in this testbed (there are: {known})") from None
 
 
 async def run(directory: Path) -> None:
