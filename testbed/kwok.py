@@ -85,14 +85,18 @@ def _node(name: str, *, zone: str) -> Json:
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",
+        # The node controller adds these two, and the TTL controller its annotation: one write each, per node.
+        "beta.kubernetes.io/os": "linux",
+        "beta.kubernetes.io/arch": "amd64",
         "topology.kubernetes.io/zone": zone,
         "type": "kwok",
     }
+    annotations = {_ANNOTATION: "fake", "node.alpha.kubernetes.io/ttl": "0"}
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     good = {"Ready": "True", "MemoryPressure": "False", "DiskPressure": "False", "PIDPressure": "False"}
     resources = {"cpu": "32", "memory": "256Gi", "pods": "110"}
     return {
-        "metadata": {"name": name, "labels": labels, "annotations": {_ANNOTATION: "fake"}},
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
         "status": {
             "addresses": [{"type": "Hostname", "address": name}],
             "allocatable": resources,
