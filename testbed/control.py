@@ -69,7 +69,14 @@ async def _run(handlers: Mapping[str, Handler], line: bytes) -> dict[str, Any]:
         if command not in handlers:
             return {"error": f"no command {command!r} (there are: {', '.join(handlers)})"}
         return {"result": await handlers[command](**request.get("arguments", {}))}
-    except (TestbedError, OSError) as error:
-        return {"error": str(error)}
     except Exception as error:  # noqa: BLE001  a defect in one command must not end the testbed; it is reported
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": "\n".join(_texts(error))}
+
+
+def _texts(error: BaseException) -> list[str]:
+    """Say what went wrong, in the words of each error of a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return [text for each in error.exceptions for text in _texts(each)]
+    if isinstance(error, (TestbedError, OSError)):
+        return [str(error)]
+    return [f"{type(error).__name__}: {error}"]
