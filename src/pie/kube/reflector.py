@@ -2,8 +2,8 @@
 
 How it stays true to the server:
 - It starts with a WatchList (initial events, then changes, in one stream), and falls back to a paginated list
-  on any error of that: servers before 1.34 and old etcds answer with errors. Nothing is applied until all of it
-  is there.
+  on any error of that: servers before 1.34 and old etcds answer with errors. Nothing is applied until all of
+  it is there.
 - A new list against an old copy yields the difference, deletions that no watch reported included.
 - A watch goes on from the last resourceVersion it saw (bookmarks move it), and from a new list after 410,
   which comes as an HTTP status or as an ERROR event.
@@ -151,7 +151,7 @@ class Reflector(Generic[T]):
             failures += 1
 
     def confirm(self) -> None:
-        """Ask the server for everything again now, because a silent watch proves nothing: `heard_at` will move.
+        """Ask the server for everything again now, as a silent watch proves nothing; `heard_at` will move.
 
         For a verdict that hangs on what was *not* seen. Ignored while a list is under way, and for 5 s
         after one.

@@ -9,7 +9,7 @@ from pie.kube.errors import ConfigError
 
 
 def context_for(config: ClusterConfig, certificate: bytes = b"", key: bytes = b"") -> ssl.SSLContext:
-    """Return the context for a cluster. `certificate` and `key` (PEM, by an exec plugin) replace the config's.
+    """Return the context for a cluster. `certificate` and `key` (PEM) replace those of the config.
 
     Raises ConfigError where a file is missing or is not a certificate.
     """

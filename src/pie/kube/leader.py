@@ -1,0 +1,261 @@
+"""Leader election over a Lease (coordination.k8s.io/v1) as client-go does it, and the fence that it needs.
+
+The rules (client-go, tools/leaderelection): nobody trusts anybody's clock. A candidate notes on its own
+monotonic clock when it last saw the record change, and may take the lease once the record stood still for the
+lease's duration. A leader that could not renew for `renew_deadline_seconds`, which is shorter, must stop.
+
+Two things differ. Renewals come every 5 s instead of 2 s, since idle pie writes nothing else. And a leader
+need not be told in time that it must stop: `check` is asked right before every write, and compares a clock
+that runs on while the process is frozen. A leader that wakes up too late sends nothing more, not even a
+renewal, and `run` raises Deposed.
+"""
+
+import asyncio
+import random
+import socket
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Never, Self
+
+import structlog
+
+from pie.kube.client import Client
+from pie.kube.clock import boottime
+from pie.kube.config import ClusterConfig
+from pie.kube.errors import AlreadyExists, Conflict, KubeError, WriteRefused
+from pie.kube.lease import Lease, held, micro_time
+from pie.kube.metrics import KubeMetrics
+from pie.kube.resources import LEASES
+
+log = structlog.get_logger()
+
+_JITTER: Final = 1.2
+"""Candidates spread their tries by up to this factor, as client-go's do."""
+
+_RELEASED_SECONDS: Final = 1
+"""Duration written into a released lease; client-go's."""
+
+
+class Deposed(KubeError):  # noqa: N818  a fact to act on: the process must end
+    """The lease is lost, or could not be renewed in time. Somebody else may lead now."""
+
+
+class NotLeading(WriteRefused):
+    """A write was not sent, because this process does not hold the lease (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTiming:
+    """client-go's three times, and how often a leader renews; seconds."""
+
+    lease_duration_seconds: int = 15
+    renew_deadline_seconds: float = 10.0
+    renew_period_seconds: float = 5.0
+    retry_period_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse times by which two could lead at once."""
+        if not self.lease_duration_seconds > self.renew_deadline_seconds > self.renew_period_seconds > 0:
+            raise ValueError("wanted: lease duration > renew deadline > renew period > 0")
+
+
+DEFAULT_LEASE_TIMING: Final = LeaseTiming()
+
+
+def own_identity() -> str:
+    """Return a name for this process that no other one has had, not even an earlier one in the same pod."""
+    return f"{socket.gethostname()}_{uuid.uuid4()}"
+
+
+class Elector:
+    """One candidate for one lease, as an async context manager with connections of its own.
+
+    `leading` is set once the lease is held. `check` is what `Client(before_write=…)` wants.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        namespace: str,
+        name: str,
+        identity: str | None = None,
+        timing: LeaseTiming = DEFAULT_LEASE_TIMING,
+        metrics: KubeMetrics | None = None,
+        clock: Callable[[], float] = boottime,
+    ) -> None:
+        self.identity = identity or own_identity()
+        self.leading = asyncio.Event()
+        self._namespace = namespace
+        self._name = name
+        self._timing = timing
+        self._clock = clock
+        self._deadline: float | None = None  # None until the lease is held, and after it was released
+        self._lease: Lease | None = None
+        self._changed_at = clock()
+        self._client = Client(
+            config,
+            metrics=metrics,
+            before_write=self._check_own_write,
+            timeout_seconds=timing.retry_period_seconds,
+            attempts=1,
+        )
+        self._log = log.bind(lease=f"{namespace}/{name}", identity=self.identity)
+
+    async def __aenter__(self) -> Self:
+        """Open the connections."""
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections. The lease is not given back by this; see `release`."""
+        await self._client.__aexit__()
+
+    @property
+    def holder(self) -> str:
+        """Who holds the lease as far as is known; empty for nobody."""
+        return (self._lease.spec.holder_identity or "") if self._lease else ""
+
+    def deadline(self) -> float | None:
+        """When the right to write ends, on the clock `boottime`; None while there is no such right."""
+        return self._deadline
+
+    def is_leader(self) -> bool:
+        """Whether a write may be sent at this moment."""
+        return self._deadline is not None and self._clock() < self._deadline
+
+    def check(self) -> None:
+        """Raise NotLeading unless a write may be sent at this moment."""
+        if not self.is_leader():
+            raise NotLeading(
+                f"not sent: {self.identity} does not hold the lease {self._namespace}/{self._name}"
+            )
+
+    async def run(self) -> Never:
+        """Wait for the lease, then hold it. Raises Deposed when it is lost; the process should end then."""
+        while not await self._try_acquire():
+            jitter = random.uniform(1, _JITTER)  # noqa: S311  spreads load, guards no secret
+            await asyncio.sleep(self._timing.retry_period_seconds * jitter)
+        self._log.info("leading")
+        self.leading.set()
+        while True:
+            await asyncio.sleep(self._timing.renew_period_seconds)
+            await self._renew()
+
+    async def release(self) -> None:
+        """Give the lease back, so that a successor need not wait; call it when nothing writes any more.
+
+        Bounded by the retry period; a failure is logged and costs the successor the lease's duration.
+        """
+        if not self.is_leader() or self._lease is None:
+            return
+        self._deadline = None
+        now = micro_time(self._client.now())
+        spec = {
+            "holderIdentity": "",
+            "leaseDurationSeconds": _RELEASED_SECONDS,
+            "acquireTime": now,
+            "renewTime": now,
+        }
+        try:
+            await self._patch(self._lease, spec)
+        except KubeError as error:
+            self._log.warning("lease not released; a successor must wait for its end", error=str(error))
+
+    async def _renew(self) -> None:
+        """Renew the lease, trying until the deadline. Raises Deposed."""
+        why: KubeError | None = None
+        while self.is_leader():
+            try:
+                if await self._try_renew():
+                    return
+            except KubeError as error:
+                why = error
+                self._log.warning("lease not renewed", error=str(error))
+            if self.holder != self.identity:
+                self._deadline = float("-inf")
+                raise Deposed(f"{self.holder or 'nobody'} holds the lease {self._namespace}/{self._name} now")
+            await asyncio.sleep(self._timing.retry_period_seconds)
+        reason = str(why) if why else "the process slept past its deadline"
+        raise Deposed(f"the lease {self._namespace}/{self._name} was not renewed in time: {reason}") from why
+
+    async def _try_renew(self) -> bool:
+        """Renew once; False where the lease is not ours any more, or nothing is known."""
+        if self._lease is None:
+            return False
+        try:
+            return await self._take(self._lease)
+        except Conflict:  # somebody touched the object, or our last renewal was done and its answer lost
+            await self._look()
+        return self.holder == self.identity and await self._take(self._lease)
+
+    async def _try_acquire(self) -> bool:
+        """Try once to get the lease; False where it is not free, or that could not be found out."""
+        try:
+            await self._look()
+            if self._lease is None:
+                return await self._create()
+            return self._free(self._lease) and await self._take(self._lease)
+        except Conflict:
+            return False  # somebody was faster
+        except KubeError as error:
+            self._log.warning("lease not acquired", error=str(error))
+            return False
+
+    def _free(self, lease: Lease) -> bool:
+        if self.holder in {"", self.identity}:
+            return True
+        duration = lease.spec.lease_duration_seconds or self._timing.lease_duration_seconds
+        return self._clock() >= self._changed_at + duration
+
+    async def _look(self) -> None:
+        """Read the lease, and note when it last changed."""
+        lease = await self._client.get_or_none(LEASES, self._name, self._namespace, decode=Lease)
+        if lease is None or self._lease is None or lease.spec != self._lease.spec:
+            self._changed_at = self._clock()
+        self._lease = lease
+
+    async def _create(self) -> bool:
+        sent_at = self._clock()
+        now = micro_time(self._client.now())
+        spec = held(self.identity, self._timing.lease_duration_seconds, now)
+        body = {
+            "apiVersion": LEASES.api_version,
+            "kind": LEASES.kind,
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": spec | {"acquireTime": now, "leaseTransitions": 0},
+        }
+        try:
+            lease = await self._client.create(LEASES, body, self._namespace, decode=Lease)
+        except AlreadyExists:
+            return False
+        return self._hold(lease, sent_at)
+
+    async def _take(self, lease: Lease | None) -> bool:
+        """Write ourselves into the lease as it was read. Raises Conflict where it changed meanwhile."""
+        if lease is None:
+            return False
+        sent_at = self._clock()
+        now = micro_time(self._client.now())
+        spec = held(self.identity, self._timing.lease_duration_seconds, now)
+        if lease.spec.holder_identity != self.identity:
+            spec |= {"acquireTime": now, "leaseTransitions": (lease.spec.lease_transitions or 0) + 1}
+        return self._hold(await self._patch(lease, spec), sent_at)
+
+    def _hold(self, lease: Lease, sent_at: float) -> bool:
+        """Note that the lease is ours, counting from when the request was sent: others saw it no earlier."""
+        self._lease = lease
+        self._changed_at = sent_at
+        self._deadline = sent_at + self._timing.renew_deadline_seconds
+        return self.is_leader()
+
+    async def _patch(self, lease: Lease, spec: dict[str, Any]) -> Lease:
+        """Change the spec if the lease is still the one that was read; labels and the like stay."""
+        body = {"metadata": {"resourceVersion": lease.metadata.resource_version}, "spec": spec}
+        return await self._client.merge_patch(LEASES, self._name, body, self._namespace, decode=Lease)
+
+    def _check_own_write(self) -> None:
+        """Let a leader that woke too late not even renew: another may have begun."""
+        if self._deadline is not None and not self.is_leader():
+            raise NotLeading(f"not sent: the right of {self.identity} to the lease {self._name} has run out")
