@@ -1,0 +1,102 @@
+"""The faults that are armed in a driver: what they are, whom they concern, kept on disk until they are disarmed."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from testbed.csi.pool import replace
+
+
+class _ForClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """`claims` is a shell pattern for `<namespace>/<name>` of PersistentVolumeClaims; without a slash, for names alone."""
+
+    claims: str = "*"
+
+    def concerns(self, claim: str) -> bool:
+        pattern = self.claims if "/" in self.claims else f"*/{self.claims}"
+        return fnmatchcase(claim, pattern)
+
+
+class MountFault(_ForClaims, frozen=True, kw_only=True, tag="mount"):
+    """Breaks a mounted volume: one that is mounted now at once, an idle one at each next publish, until disarmed.
+
+    `when`: as soon as it is published, or when a file in it is opened for the first time after that (which is when an
+    application begins to use it); `after_seconds` later, to hit a run in its middle.
+    """
+
+    kind: Literal["hang", "slow", "io-error", "read-only", "full"]
+    when: Literal["publish", "use"] = "use"
+    after_seconds: float = 0
+
+
+class BackingFault(_ForClaims, frozen=True, kw_only=True, tag="backing"):
+    """Changes a backing file, once, as soon as the volume is not mounted; disarmed, the file becomes what it was.
+
+    `source`: for `swapped`, the file whose content takes the place of the volume's own. `stale` needs a snapshot.
+    """
+
+    kind: Literal["corrupted", "swapped", "emptied", "stale"]
+    source: str = ""
+
+
+class RpcFault(_ForClaims, frozen=True, kw_only=True, tag="rpc"):
+    """Delays or refuses calls of one CSI method, for example `CreateVolume`.
+
+    `delay_seconds`: the work is done that long after the first call for the volume; calls repeated by an impatient
+    client do not begin anew. `code`: a gRPC status name such as `RESOURCE_EXHAUSTED`; empty: after the delay, go on.
+    """
+
+    rpc: str
+    delay_seconds: float = 0
+    code: str = ""
+    message: str = "refused by a fault of the testbed"
+
+
+class PoolFull(_ForClaims, frozen=True, kw_only=True, tag="pool-full"):
+    """The pool has nothing free for new volumes (`claims` has no meaning here)."""
+
+
+class MountsNothing(_ForClaims, frozen=True, kw_only=True, tag="mounts-nothing"):
+    """Stage and publish answer OK, and the application gets an empty directory of the host."""
+
+
+Fault = MountFault | BackingFault | RpcFault | PoolFull | MountsNothing
+F = TypeVar("F", bound=_ForClaims)
+
+
+class Armed:
+    """The armed faults by name. They outlive the driver: a crashed one that starts again is as broken as before."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the faults that the file holds, if it is there."""
+        self._path = path
+        self._faults: dict[str, Fault] = {}
+        if path.exists():
+            self._faults = msgspec.json.decode(path.read_bytes(), type=dict[str, Fault])
+
+    def arm(self, name: str, fault: Fault) -> None:
+        """Arm a fault, in place of the one with the same name."""
+        self._faults[name] = fault
+        self._keep()
+
+    def disarm(self, name: str) -> Fault | None:
+        """Forget a fault and return it; None when there is none of this name."""
+        fault = self._faults.pop(name, None)
+        self._keep()
+        return fault
+
+    def items(self) -> dict[str, Fault]:
+        """Return all armed faults by name."""
+        return dict(self._faults)
+
+    def concerning(self, kind: type[F], claim: str) -> Iterator[tuple[str, F]]:
+        """Iterate over the armed faults of a kind that concern a claim, in the order of arming, with their names."""
+        for name, fault in self.items().items():
+            if isinstance(fault, kind) and fault.concerns(claim):
+                yield name, fault
+
+    def _keep(self) -> None:
+        replace(self._path, msgspec.json.encode(self._faults))

@@ -1,0 +1,179 @@
+"""Faults of mounted volumes: hang, slow, I/O errors, read-only, full. They bite mounted volumes, and heal them again."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+import structlog
+
+from testbed.csi import filesystems
+from testbed.csi.armed import Armed, MountFault
+from testbed.csi.filesystems import CommandError
+from testbed.csi.first_use import FirstUse
+from testbed.csi.pool import Pool, Volume
+
+BALLAST = ".testbed-ballast"  # the file that fills a volume
+FILLED = "filled"  # marks, beside the backing file, that the ballast is in
+BUSY_RETRY_SECONDS = 0.02
+SLOW_FROZEN_SECONDS = 0.2
+SLOW_THAWED_SECONDS = 0.01
+
+log = structlog.get_logger()
+
+
+class Bite(msgspec.Struct, frozen=True):
+    """A fault that has bitten: which, which volume, when (Unix time), and what went wrong with the biting itself."""
+
+    fault: str
+    volume: str
+    claim: str
+    at_seconds: float
+    error: str = ""
+
+
+class Bites:
+    """Waits beside each published volume for the moment when its armed faults bite."""
+
+    def __init__(self, pool: Pool, armed: Armed, tasks: asyncio.TaskGroup) -> None:
+        """Bite volumes of `pool` with what is armed; the waiting is done in `tasks`."""
+        self._pool = pool
+        self._armed = armed
+        self._tasks = tasks
+        self._biting: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self.bitten: list[Bite] = []
+
+    def published(self, volume: Volume, target: Path) -> None:
+        """Let the armed faults that concern the volume, just published at `target`, bite when their time comes."""
+        for name, fault in self._armed.concerning(MountFault, volume.claim):
+            use = FirstUse(target) if fault.when == "use" else None
+            self._start(name, fault, volume, use)
+
+    def armed(self, name: str, fault: MountFault) -> None:
+        """Bite all volumes that are mounted now and that the fault concerns."""
+        for volume in self._mounted(fault):
+            self._start(name, fault, volume, None)
+
+    async def disarmed(self, name: str, fault: MountFault) -> None:
+        """Heal all volumes that the fault concerns. After I/O errors a volume is well once it is mounted anew."""
+        for volume in self._pool.volumes():
+            if fault.concerns(volume.claim):
+                await self._stop(name, volume.id)
+                await self._heal(fault, volume)
+
+    async def unstaging(self, volume: Volume) -> bool:
+        """Stop all biting of a volume that shall be unmounted. False: it hangs, and so would unmounting it."""
+        mounts = filesystems.mounts_of(self._pool.backing_file(volume.id))
+        for name, fault in self._armed.concerning(MountFault, volume.claim):
+            await self._stop(name, volume.id)
+            if fault.kind == "slow" and mounts:
+                await filesystems.thaw(mounts[0])
+            if fault.kind == "hang" and mounts and await filesystems.is_frozen(mounts[0]):
+                return False
+        return True
+
+    async def stop(self) -> None:
+        """Stop waiting for moments to bite. What has been bitten stays so."""
+        for name, volume_id in tuple(self._biting):
+            await self._stop(name, volume_id)
+
+    async def release(self) -> None:
+        """Thaw all volumes, so that nothing stays stuck when the testbed ends."""
+        for volume in self._pool.volumes():
+            for mount in filesystems.mounts_of(self._pool.backing_file(volume.id))[:1]:
+                await filesystems.thaw(mount)
+
+    def _mounted(self, fault: MountFault) -> list[Volume]:
+        concerned = (volume for volume in self._pool.volumes() if fault.concerns(volume.claim))
+        return [volume for volume in concerned if filesystems.mounts_of(self._pool.backing_file(volume.id))]
+
+    def _start(self, name: str, fault: MountFault, volume: Volume, use: FirstUse | None) -> None:
+        key = (name, volume.id)
+        running = self._biting.get(key)
+        if running and not running.done():
+            if use:
+                use.close()
+            return
+        self._biting[key] = self._tasks.create_task(self._bite(name, fault, volume, use))
+
+    async def _stop(self, name: str, volume_id: str) -> None:
+        task = self._biting.pop((name, volume_id), None)
+        if task:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _bite(self, name: str, fault: MountFault, volume: Volume, use: FirstUse | None) -> None:
+        try:
+            if use:
+                await use.wait()
+            await asyncio.sleep(fault.after_seconds)
+            mounts = filesystems.mounts_of(self._pool.backing_file(volume.id))
+            if not mounts:
+                return
+            log.info("biting", fault=name, kind=fault.kind, volume=volume.id, claim=volume.claim)
+            await self._strike(fault, volume, mounts[0])
+            self.bitten.append(Bite(name, volume.id, volume.claim, time.time()))
+            if fault.kind == "slow":
+                await _stutter(mounts[0])
+        except (OSError, CommandError) as error:
+            log.exception("the fault could not bite", fault=name, volume=volume.id)
+            self.bitten.append(Bite(name, volume.id, volume.claim, time.time(), str(error)))
+        finally:
+            if use:
+                use.close()
+
+    async def _strike(self, fault: MountFault, volume: Volume, mount: Path) -> None:
+        match fault.kind:
+            case "hang":
+                await filesystems.freeze(mount)
+            case "slow":
+                pass  # goes on until it is stopped, see _stutter
+            case "io-error":
+                await filesystems.shut_down(mount)
+            case "read-only":
+                await _make_readonly(mount)
+            case "full":
+                self._pool.beside(volume.id, FILLED).touch()
+                await filesystems.fill(mount, BALLAST)
+            case _:
+                assert_never(fault.kind)
+
+    async def _heal(self, fault: MountFault, volume: Volume) -> None:
+        image = self._pool.backing_file(volume.id)
+        mounts = filesystems.mounts_of(image)
+        if fault.kind in ("hang", "slow") and mounts:
+            await filesystems.thaw(mounts[0])
+        elif fault.kind == "read-only" and mounts:
+            await filesystems.remount(mounts[0], readonly=False)
+        elif fault.kind == "full" and self._pool.beside(volume.id, FILLED).exists():
+            if mounts:
+                await asyncio.to_thread((mounts[0] / BALLAST).unlink, missing_ok=True)
+            else:
+                async with filesystems.mounted(image, volume.filesystem) as mount:
+                    (mount / BALLAST).unlink(missing_ok=True)
+            self._pool.beside(volume.id, FILLED).unlink()
+
+
+async def _stutter(mount: Path) -> None:
+    """Let writes through only now and then, until cancelled."""
+    while True:
+        await filesystems.freeze(mount)
+        try:
+            await asyncio.sleep(SLOW_FROZEN_SECONDS)
+        finally:
+            await filesystems.thaw(mount)
+        await asyncio.sleep(SLOW_THAWED_SECONDS)
+
+
+async def _make_readonly(mount: Path) -> None:
+    """Remount read-only; the kernel refuses while a file is open for writing, so wait for a moment when none is."""
+    while True:
+        try:
+            await filesystems.remount(mount, readonly=True)
+        except CommandError as error:
+            if "busy" not in str(error):
+                raise
+        else:
+            return
+        await asyncio.sleep(BUSY_RETRY_SECONDS)

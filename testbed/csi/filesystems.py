@@ -1,0 +1,224 @@
+"""Filesystems in files: make, mount, freeze, shut down. Needs root, and util-linux, e2fsprogs, xfsprogs.
+
+What can hang on a broken filesystem runs in a process or a thread of its own, never in the event loop.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import re
+import struct
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.csi.pool import Filesystem
+
+# ioctl numbers of linux/fs.h and xfs_fs.h; ext4 takes the shutdown of xfs under the same number.
+FIFREEZE = 0xC0045877
+FITHAW = 0xC0045878
+FS_IOC_SHUTDOWN = 0x8004587D
+SHUTDOWN_AFTER_FLUSH = 0  # what was written stays: the fault is the error, not a loss
+
+
+class CommandError(Exception):
+    """A command of the system failed; the text holds what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of mountinfo: what is mounted where. `device` is `major:minor`, `readonly` the filesystem's own flag."""
+
+    device: str
+    target: Path
+    readonly: bool
+
+
+async def run(*argv: str | Path) -> str:
+    """Run a command to its end and return what it printed; when cancelled, kill it."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    if process.returncode:
+        raise CommandError(f"{' '.join(map(str, argv))}: {err.decode(errors='replace').strip()}")
+    return out.decode()
+
+
+async def has_filesystem(image: Path) -> bool:
+    """Say whether the file holds anything that blkid knows, as kubelet's own mounter asks before it formats."""
+    process = await asyncio.create_subprocess_exec(
+        "blkid", "--probe", image, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    return await process.wait() == 0
+
+
+async def make(image: Path, kind: Filesystem) -> None:
+    """Make an empty filesystem, all of it for applications: ext4 keeps no blocks for root."""
+    options = ("-q", "-m", "0", "-E", "nodiscard") if kind == "ext4" else ("-q", "-K")
+    await run(f"mkfs.{kind}", *options, image)
+
+
+async def mount(image: Path, target: Path, kind: Filesystem, options: Sequence[str] = ()) -> None:
+    """Mount a file by a loop device, which goes when the last mount of it goes.
+
+    `nouuid`: a copy of another volume carries that volume's UUID, and xfs would refuse to mount both.
+    """
+    flags = ("loop", *(("nouuid",) if kind == "xfs" else ()), *options)
+    await run("mount", "-t", kind, "-o", ",".join(flags), image, target)
+
+
+async def bind(source: Path, target: Path, *, readonly: bool) -> None:
+    """Mount a mounted directory in a second place."""
+    await run("mount", "--bind", source, target)
+    if readonly:
+        await run("mount", "-o", "remount,bind,ro", target)
+
+
+async def unmount(target: Path) -> None:
+    """Unmount whatever is mounted on `target`, all layers of it."""
+    while mount_at(target):
+        await run("umount", target)
+
+
+@asynccontextmanager
+async def mounted(image: Path, kind: Filesystem, options: Sequence[str] = ()) -> AsyncIterator[Path]:
+    """Mount a file that nobody uses, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="pie-volume-") as directory:
+        target = Path(directory)
+        await mount(image, target, kind, options)
+        try:
+            yield target
+        finally:
+            await unmount(target)
+
+
+def mounts() -> list[Mount]:
+    """Return what is mounted in the mount namespace of this process, in the order of mounting."""
+    return parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+
+
+def mount_at(target: Path) -> Mount | None:
+    """Return the topmost mount on exactly this path."""
+    path = Path(os.path.realpath(target))
+    return next((mount for mount in reversed(mounts()) if mount.target == path), None)
+
+
+def mounts_of(image: Path) -> list[Path]:
+    """Return where a file is mounted by a loop device, in the order of mounting."""
+    device = loop_device(image)
+    return [mount.target for mount in mounts() if mount.device == device] if device else []
+
+
+def loop_device(image: Path) -> str | None:
+    """Return the number (`major:minor`) of the loop device on a file; None without one."""
+    return next(
+        (device for device, file in loop_devices().items() if file == Path(os.path.realpath(image))), None
+    )
+
+
+def loop_devices() -> dict[str, Path]:
+    """Return the backing file of each loop device in use, by the device's number."""
+    found = {}
+    for attribute in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            backing_file = attribute.read_text().rstrip("\n")
+            found[(attribute.parents[1] / "dev").read_text().strip()] = Path(backing_file)
+        except OSError:  # released between the glob and the read
+            continue
+    return found
+
+
+def parse_mountinfo(text: str) -> list[Mount]:
+    """Parse /proc/self/mountinfo, see proc_pid_mountinfo(5); paths have blanks and backslashes in octal."""
+    found = []
+    for line in text.splitlines():
+        fields = line.split(" ")
+        after = fields[fields.index("-") + 1 :]
+        target = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+        found.append(Mount(fields[2], Path(target), readonly="ro" in after[2].split(",")))
+    return found
+
+
+async def freeze(target: Path) -> bool:
+    """Freeze the filesystem: writers sleep until the thaw. False: it was frozen already."""
+    return await asyncio.to_thread(_ioctl_unless, target, FIFREEZE, errno.EBUSY)
+
+
+async def thaw(target: Path) -> bool:
+    """Thaw the filesystem. False: it was not frozen."""
+    return await asyncio.to_thread(_ioctl_unless, target, FITHAW, errno.EINVAL)
+
+
+async def is_frozen(target: Path) -> bool:
+    """Say whether the filesystem is frozen. The kernel tells only by refusing to freeze it twice."""
+    if not await freeze(target):
+        return True
+    await thaw(target)
+    return False
+
+
+async def shut_down(target: Path) -> None:
+    """Make every access an I/O error until the filesystem is mounted anew; what was written before is kept."""
+    await asyncio.to_thread(_ioctl, target, FS_IOC_SHUTDOWN, struct.pack("I", SHUTDOWN_AFTER_FLUSH))
+
+
+async def remount(target: Path, *, readonly: bool) -> None:
+    """Make the filesystem, in all places where it is mounted, read-only or writable."""
+    await run("mount", "-o", f"remount,{'ro' if readonly else 'rw'}", target)
+
+
+async def fill(target: Path, name: str) -> None:
+    """Take all space of a mounted filesystem with one file."""
+    await asyncio.to_thread(_fill, target / name)
+
+
+async def copy(source: Path, target: Path) -> None:
+    """Copy a file, its holes as holes; the target appears complete or not at all."""
+    scratch = target.with_name(f".{target.name}")
+    await run("cp", "--sparse=always", "--reflink=auto", source, scratch)
+    scratch.rename(target)
+
+
+def _ioctl(target: Path, request: int, argument: bytes | int = 0) -> None:
+    directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.ioctl(directory, request, argument)
+    finally:
+        os.close(directory)
+
+
+def _ioctl_unless(target: Path, request: int, refusal: int) -> bool:
+    try:
+        _ioctl(target, request)
+    except OSError as error:
+        if error.errno != refusal:
+            raise
+        return False
+    return True
+
+
+def _fill(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_SYNC, 0o600)
+    try:
+        for step in (1 << 20, 1 << 12):  # down to the last block
+            block = b"\0" * step
+            while True:
+                try:
+                    os.write(descriptor, block)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    break
+    finally:
+        os.close(descriptor)

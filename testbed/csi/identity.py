@@ -1,0 +1,60 @@
+"""CSI's Identity service, and the Registration service by which kubelet learns of the driver."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from testbed.csi.stubs import Stubs
+
+VERSION = "0.1.0"
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The methods of csi.v1.Identity."""
+
+    stubs: Stubs
+    driver: str
+    attach: bool
+    controller: bool
+
+    async def GetPluginInfo(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
+        """Tell the driver's name."""
+        return self.stubs.csi.GetPluginInfoResponse(name=self.driver, vendor_version=VERSION)
+
+    async def GetPluginCapabilities(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
+        """Tell whether there is a controller here, and that volumes of the node-local flavour lie on one node."""
+        csi = self.stubs.csi
+        service = csi.PluginCapability.Service
+        types = [service.CONTROLLER_SERVICE] if self.controller else []
+        if not self.attach:
+            types.append(service.VOLUME_ACCESSIBILITY_CONSTRAINTS)
+        capabilities = [csi.PluginCapability(service=service(type=kind)) for kind in types]
+        return csi.GetPluginCapabilitiesResponse(capabilities=capabilities)
+
+    async def Probe(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
+        """Be ready: who answers can work."""
+        return self.stubs.csi.ProbeResponse(ready={"value": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The methods of pluginregistration.Registration; without them kubelet does not know the driver."""
+
+    stubs: Stubs
+    driver: str
+    endpoint: Path
+
+    async def GetInfo(self, _request: Any, _context: Any) -> Any:  # noqa: N802  kubelet's name
+        """Tell kubelet where the driver listens."""
+        return self.stubs.registration.PluginInfo(
+            type="CSIPlugin", name=self.driver, endpoint=str(self.endpoint), supported_versions=["1.0.0"]
+        )
+
+    async def NotifyRegistrationStatus(self, request: Any, _context: Any) -> Any:  # noqa: N802  kubelet's name
+        """Log what came of it."""
+        log.info("registration", registered=request.plugin_registered, error=request.error)
+        return self.stubs.registration.RegistrationStatusResponse()

@@ -1,0 +1,155 @@
+"""A pool: the directory with the volumes' backing files and one JSON file about each.
+
+Everything is read from disk each time, so a driver that starts again knows all it knew before, and the controller and the
+nodes of the attachable flavour can share one pool. A volume uses its declared capacity, although its file is sparse.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+MIB = 1024 * 1024
+DEFAULT_CAPACITY_BYTES = 100 * MIB
+
+Filesystem = Literal["ext4", "xfs"]
+SMALLEST_BYTES: dict[Filesystem, int] = {
+    "ext4": 16 * MIB,
+    "xfs": 300 * MIB,
+}  # mkfs.xfs refuses less than 300 MB
+
+
+class PoolFullError(Exception):
+    """The pool has less free than a new volume needs."""
+
+
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept about a volume, beside its backing file."""
+
+    id: str
+    name: str  # the name that CreateVolume was called with; the id is made from it
+    capacity_bytes: int
+    filesystem: Filesystem
+    claim: str = "/"  # "<namespace>/<name>" of the PersistentVolumeClaim, when the provisioner told
+    attached_to: str = ""  # node; only in the attachable flavour
+    attached_readonly: bool = False
+
+
+def filesystem(name: str) -> Filesystem:
+    """Return the filesystem of that name (empty: ext4); ValueError for one that the driver cannot make."""
+    name = name or "ext4"
+    if name not in SMALLEST_BYTES:
+        raise ValueError(f"filesystem {name!r} is not one of {', '.join(SMALLEST_BYTES)}")
+    return name
+
+
+def capacity_for(required_bytes: int, filesystem: Filesystem) -> int:
+    """Return the capacity of a volume of at least `required_bytes` (0: the default): whole MiB, enough for mkfs."""
+    least = max(required_bytes or DEFAULT_CAPACITY_BYTES, SMALLEST_BYTES[filesystem])
+    return -(-least // MIB) * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The volumes in `directory`, with `capacity_bytes` for all of them together."""
+
+    directory: Path
+    capacity_bytes: int
+
+    def prepare(self) -> None:
+        """Create the directories that are missing."""
+        self._nodes.mkdir(parents=True, exist_ok=True)
+
+    def volumes(self) -> list[Volume]:
+        """Return all volumes, ordered by id."""
+        return [volume for path in sorted(self.directory.glob("vol-*.json")) if (volume := _read(path))]
+
+    def find(self, volume_id: str) -> Volume | None:
+        """Return a volume; None when there is none with this id, which may be any text."""
+        if "/" in volume_id or not volume_id.startswith("vol-"):
+            return None
+        return _read(self._description(volume_id))
+
+    def find_by_name(self, name: str) -> Volume | None:
+        """Return the volume that `create` made, or would find again, under this name."""
+        return self.find(_id(name))
+
+    def available_bytes(self) -> int:
+        """Return what is free for new volumes."""
+        return max(0, self.capacity_bytes - sum(volume.capacity_bytes for volume in self.volumes()))
+
+    def create(self, *, name: str, capacity_bytes: int, filesystem: Filesystem, claim: str) -> Volume:
+        """Make a volume with an empty backing file; PoolFullError when the pool has not enough free."""
+        available_bytes = self.available_bytes()
+        if capacity_bytes > available_bytes:
+            raise PoolFullError(
+                f"the pool has {available_bytes} of {self.capacity_bytes} bytes free; volume {name} needs {capacity_bytes}"
+            )
+        volume = Volume(
+            id=_id(name), name=name, capacity_bytes=capacity_bytes, filesystem=filesystem, claim=claim
+        )
+        make_empty(self.backing_file(volume.id), capacity_bytes)
+        self.write(volume)
+        return volume
+
+    def write(self, volume: Volume) -> None:
+        """Keep what is known about a volume, as one atomic step."""
+        replace(self._description(volume.id), msgspec.json.encode(volume))
+
+    def delete(self, volume_id: str) -> None:
+        """Remove all files of a volume, its description last: a deletion that is cut short can be repeated."""
+        description = self._description(volume_id)
+        for path in self.directory.glob(f"{volume_id}.*"):
+            if path != description:
+                path.unlink(missing_ok=True)
+        description.unlink(missing_ok=True)
+
+    def backing_file(self, volume_id: str) -> Path:
+        """Return the file that holds the volume's filesystem."""
+        return self.beside(volume_id, "img")
+
+    def beside(self, volume_id: str, suffix: str) -> Path:
+        """Return the path of a file that belongs to a volume and is deleted with it."""
+        return self.directory / f"{volume_id}.{suffix}"
+
+    def add_node(self, node: str) -> None:
+        """Note that a node can attach volumes of this pool."""
+        (self._nodes / node).touch()
+
+    def has_node(self, node: str) -> bool:
+        """Say whether a node has ever served this pool."""
+        return "/" not in node and (self._nodes / node).exists()
+
+    @property
+    def _nodes(self) -> Path:
+        return self.directory / "nodes"
+
+    def _description(self, volume_id: str) -> Path:
+        return self.directory / f"{volume_id}.json"
+
+
+def make_empty(path: Path, size_bytes: int) -> None:
+    """Make a sparse file of zeros."""
+    with path.open("wb") as file:
+        file.truncate(size_bytes)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file as one atomic step: a reader sees the old content or the new."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_bytes(content)
+    scratch.rename(path)
+
+
+def _id(name: str) -> str:
+    return f"vol-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def _read(description: Path) -> Volume | None:
+    try:
+        return msgspec.json.decode(description.read_bytes(), type=Volume)
+    except FileNotFoundError:  # deleted meanwhile, or never there
+        return None

@@ -1,0 +1,122 @@
+"""One driver process: its sockets, and how its parts fit together."""
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+
+from testbed.csi import stubs
+from testbed.csi.armed import Armed
+from testbed.csi.backing import BackingFiles
+from testbed.csi.bites import Bites
+from testbed.csi.calls import Calls
+from testbed.csi.control import Control
+from testbed.csi.controller import Controller
+from testbed.csi.identity import Identity, Registration
+from testbed.csi.locks import VolumeLocks
+from testbed.csi.node import Node
+from testbed.csi.pool import Pool
+
+TOPOLOGY_KEY = "topology.pie.test/node"
+GRACE_SECONDS = 2
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a driver process runs. `state`: directory of its own, for armed faults and the control socket.
+
+    `attach`: volumes are reachable from every node once attached, instead of lying on one node. `controller`, `node`: which
+    of the two services it serves. `registration`: the socket in kubelet's plugins_registry; None: kubelet is not told.
+    """
+
+    driver: str
+    node_name: str
+    socket: Path
+    registration: Path | None
+    state: Path
+    pool: Path
+    pool_bytes: int
+    attach: bool
+    controller: bool
+    node: bool
+
+    @property
+    def control_socket(self) -> Path:
+        """Return where faults are armed."""
+        return control_socket(self.state)
+
+
+def control_socket(state: Path) -> Path:
+    """Return the control socket of the driver with this state directory."""
+    return state / "control.sock"
+
+
+async def serve(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT. What is mounted stays mounted."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    generated = await asyncio.to_thread(stubs.load)
+    options.state.mkdir(parents=True, exist_ok=True)
+    pool = Pool(options.pool, options.pool_bytes)
+    pool.prepare()
+    pool.add_node(options.node_name)
+    async with asyncio.TaskGroup() as tasks:
+        await _serve_until(stop, options, generated, pool, tasks)
+
+
+async def _serve_until(
+    stop: asyncio.Event, options: Options, generated: stubs.Stubs, pool: Pool, tasks: asyncio.TaskGroup
+) -> None:
+    armed = Armed(options.state / "armed.json")
+    locks = VolumeLocks()
+    bites = Bites(pool, armed, tasks)
+    backing = BackingFiles(pool, armed)
+    calls = Calls(pool, armed)
+    segments = {} if options.attach else {TOPOLOGY_KEY: options.node_name}
+
+    services = generated.csi.DESCRIPTOR.services_by_name
+    identity = Identity(generated, options.driver, options.attach, options.controller)
+    handlers = [stubs.handler(services["Identity"], identity)]
+    if options.controller:
+        controller = Controller(generated, pool, armed, locks, segments, options.attach)
+        handlers.append(stubs.handler(services["Controller"], controller))
+    if options.node:
+        node = Node(
+            generated, options.node_name, pool, armed, locks, bites, backing, segments, options.attach
+        )
+        handlers.append(stubs.handler(services["Node"], node))
+    servers = [_server(options.socket, calls, handlers)]
+    if options.registration:
+        service = generated.registration.DESCRIPTOR.services_by_name["Registration"]
+        registration = Registration(generated, options.driver, options.socket)
+        servers.append(_server(options.registration, calls, [stubs.handler(service, registration)]))
+
+    control = await Control(pool, armed, locks, bites, backing, calls).serve(options.control_socket)
+    for server in servers:  # registration last: kubelet calls back at once
+        await server.start()
+    log.info("serving", driver=options.driver, node=options.node_name, socket=str(options.socket))
+    await stop.wait()
+    log.info("stopping")
+    control.close()
+    for server in reversed(servers):
+        await server.stop(GRACE_SECONDS)
+    for socket in (options.registration, options.socket, options.control_socket):
+        if socket:
+            socket.unlink(missing_ok=True)
+    await bites.stop()
+
+
+def _server(socket: Path, calls: Calls, handlers: list[Any]) -> grpc.aio.Server:
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    socket.unlink(missing_ok=True)  # a crashed driver leaves it
+    server = grpc.aio.server(interceptors=[calls])
+    server.add_generic_rpc_handlers(handlers)
+    server.add_insecure_port(f"unix:{socket}")
+    return server
