@@ -48,6 +48,7 @@ class Cluster:
         name: str = "",
         nodes: int = 0,
         kwok_nodes: int = 0,
+        pool_bytes: int = 4 * 2**30,
         kube_controller_manager: bool = True,
         kube_scheduler: bool = True,
         arguments: Mapping[str, Sequence[str]] | None = None,
@@ -56,6 +57,7 @@ class Cluster:
         self.spec = Spec(
             nodes=nodes,
             kwok_nodes=kwok_nodes,
+            pool_bytes=pool_bytes,
             kube_controller_manager=kube_controller_manager,
             kube_scheduler=kube_scheduler,
             arguments={component: list(flags) for component, flags in (arguments or {}).items()},

@@ -21,6 +21,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Real nodes (kubelet, containerd, runc), named node-1, node-2, …"""
     kwok_nodes: int = 0
     """Simulated nodes, named kwok-1, kwok-2, …"""
+    pool_bytes: int = 4 * 2**30
+    """What the volumes of one real node have together."""
     kube_controller_manager: bool = True
     kube_scheduler: bool = True
     arguments: dict[str, list[str]] = {}
@@ -38,7 +40,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def programs(self) -> list[str]:
         """The Go programs it takes."""
-        kubelets = ["kubelet"] if self.nodes else []
+        kubelets = ["kubelet", "csi-provisioner"] if self.nodes else []
         kwok = ["kwok"] if self.kwok_nodes else []
         return ["etcd", "kube-apiserver", *self.components, *kubelets, *kwok]
 

@@ -19,6 +19,7 @@ from testbed.node import Node
 from testbed.ports import Slot
 from testbed.processes import Processes
 from testbed.spec import CONTROL_SOCKET, LOG_DIRECTORY, Spec, read_spec
+from testbed.storage import Storage, apply_classes
 
 
 class Supervisor:
@@ -47,6 +48,10 @@ class Supervisor:
             )
             for index, name in enumerate(spec.node_names)
         }
+        self._storage = {
+            name: Storage(node, self._processes, self._control_plane.kubeconfig, pool_bytes=spec.pool_bytes)
+            for name, node in self._nodes.items()
+        }
         self._kwok_nodes = spec.kwok_node_names
         self._kwok = Kwok(directory, self._processes, self._control_plane.kubeconfig)
 
@@ -56,12 +61,20 @@ class Supervisor:
             group.create_task(self._control_plane.start())
             for node in self._nodes.values():
                 group.create_task(node.prepare())
-        async with Api(self._control_plane.kubeconfig) as api, asyncio.TaskGroup() as group:
-            for node in self._nodes.values():
-                await node.start_kubelet()
-                group.create_task(node.wait_until_ready(api))
+        if self._nodes:
+            await self._start_nodes()
         if self._kwok_nodes:
             await self._kwok.start(self._kwok_nodes)
+
+    async def _start_nodes(self) -> None:
+        async with Api(self._control_plane.kubeconfig) as api:
+            await apply_classes(api)
+            async with asyncio.TaskGroup() as group:
+                for name, node in self._nodes.items():
+                    await node.start_kubelet()
+                    await self._storage[name].start()
+                    group.create_task(node.wait_until_ready(api))
+                    group.create_task(self._storage[name].wait_until_registered(api))
 
     async def stop(self) -> None:
         """End every part: the nodes, as by a power cut; then the other processes, the youngest first."""
@@ -105,8 +118,9 @@ class Supervisor:
         await self._node(node).power_off()
 
     async def power_on(self, node: str, boot_id: str | None = None) -> None:
-        """Boot a real node again, with a new boot ID; return when kubelet has been started."""
+        """Boot a real node again, with a new boot ID; return when its processes have been started."""
         await self._node(node).power_on(boot_id=boot_id)
+        await self._storage[node].start()
 
     async def shutdown(self) -> None:
         """End the testbed. The answer comes at once; the end is near when the control socket is gone."""

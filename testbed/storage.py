@@ -1,0 +1,129 @@
+"""Dynamic provisioning on real nodes: our CSI driver and the real external-provisioner, one of each per node."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from testbed.api import Api, Json
+from testbed.build import binary
+from testbed.csi.server import control_socket
+from testbed.errors import TestbedError
+from testbed.janitor import ROOT
+from testbed.node import Node
+from testbed.processes import Processes
+
+DRIVER = "local.pie.test"
+STORAGE_CLASSES = {"local": "ext4", "local-xfs": "xfs"}
+"""StorageClass by the filesystem that its volumes have; all are node-local, as TopoLVM's."""
+REGISTRATION_TIMEOUT_SECONDS = 60
+# The default, 5 minutes, would outlast most tests of a provisioner that comes back.
+_RETRY_INTERVAL_MAX = "10s"
+
+
+class Storage:
+    """The storage of one real node. Its processes are `csi-<node>` and `csi-provisioner-<node>`."""
+
+    def __init__(self, node: Node, processes: Processes, kubeconfig: Path, *, pool_bytes: int) -> None:
+        """Nothing runs yet. `pool_bytes` is what all volumes of the node have together."""
+        self.driver = f"csi-{node.name}"
+        self.provisioner = f"csi-provisioner-{node.name}"
+        self._node = node
+        self._processes = processes
+        self._kubeconfig = kubeconfig
+        self._pool_bytes = pool_bytes
+        self._socket = node.kubelet_root / "plugins" / DRIVER / "csi.sock"
+
+    @property
+    def state(self) -> Path:
+        """Directory of the driver's own; its control socket, where faults are armed, is in there."""
+        return self._node.directory / "csi"
+
+    @property
+    def pool(self) -> Path:
+        """Directory with the volumes' backing files."""
+        return self._node.directory / "pool"
+
+    async def start(self) -> None:
+        """Start both processes on the node's machine."""
+        registration = self._node.kubelet_root / "plugins_registry" / f"{DRIVER}-reg.sock"
+        driver = [
+            *(
+                sys.executable,
+                "-m",
+                "testbed.csi",
+                "serve",
+                f"--driver={DRIVER}",
+                f"--node={self._node.name}",
+            ),
+            *(f"--socket={self._socket}", f"--registration={registration}", f"--state={self.state}"),
+            *(f"--pool={self.pool}", f"--pool-bytes={self._pool_bytes}"),
+        ]
+        await self._start(self.driver, driver, {"PYTHONPATH": str(ROOT)})
+        provisioner = [
+            *(str(await binary("csi-provisioner")), f"--kubeconfig={self._kubeconfig}"),
+            f"--csi-address={self._socket}",
+            "--node-deployment=true",
+            "--feature-gates=Topology=true",
+            "--strict-topology=true",
+            "--immediate-topology=false",
+            "--leader-election=false",
+            "--extra-create-metadata",
+            f"--retry-interval-max={_RETRY_INTERVAL_MAX}",
+        ]
+        environment = {"NODE_NAME": self._node.name, "NAMESPACE": "kube-system"}
+        await self._start(self.provisioner, provisioner, environment)
+
+    async def wait_until_registered(self, api: Api) -> None:
+        """Wait until kubelet has told the API server that the driver serves this node."""
+        path = f"/apis/storage.k8s.io/v1/csinodes/{self._node.name}"
+        try:
+            async with asyncio.timeout(REGISTRATION_TIMEOUT_SECONDS):
+                while not _lists_driver(await api.find(path)):
+                    self._processes.pid(self.driver)  # raises, with the end of its log, when it has ended
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            tail = self._processes.log_tail(self.driver)
+            raise TestbedError(
+                f"{self._node.name}: kubelet has not registered the CSI driver after "
+                f"{REGISTRATION_TIMEOUT_SECONDS} s; the driver's log ends:\n{tail}"
+            ) from None
+
+    def control_socket(self) -> Path:
+        """Return where the driver takes faults."""
+        return control_socket(self.state)
+
+    async def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        await self._processes.start(name, self._node.machine.argv(command), env=environment)
+
+
+async def apply_classes(api: Api) -> None:
+    """Tell the API server about the driver and the StorageClasses."""
+    driver = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "CSIDriver",
+        "metadata": {"name": DRIVER},
+        "spec": {
+            "attachRequired": False,
+            "podInfoOnMount": True,
+            "fsGroupPolicy": "File",
+            "volumeLifecycleModes": ["Persistent"],
+        },
+    }
+    await api.apply(f"/apis/storage.k8s.io/v1/csidrivers/{DRIVER}", driver)
+    for name, filesystem in STORAGE_CLASSES.items():
+        storage_class = {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": name},
+            "provisioner": DRIVER,
+            "parameters": {"csi.storage.k8s.io/fstype": filesystem},
+            "volumeBindingMode": "WaitForFirstConsumer",
+            "reclaimPolicy": "Delete",
+        }
+        await api.apply(f"/apis/storage.k8s.io/v1/storageclasses/{name}", storage_class)
+
+
+def _lists_driver(csi_node: Json | None) -> bool:
+    if csi_node is None:
+        return False
+    return any(driver["name"] == DRIVER for driver in csi_node["spec"].get("drivers") or [])
