@@ -195,7 +195,6 @@ class Node:
             "authorization": {"mode": "AlwaysAllow"},
             "cgroupRoot": f"/{self.machine.cgroup}",
             "cgroupDriver": "cgroupfs",
-            "cgroupsPerQOS": False,
             "enforceNodeAllocatable": [],
             "failCgroupV1": False,
             "failSwapOn": False,
