@@ -1,4 +1,4 @@
-"""Dynamic provisioning on real nodes: our CSI driver and the real external-provisioner, one of each per node."""
+"""Dynamic provisioning on real nodes: on each our CSI driver and the real external-provisioner."""
 
 import asyncio
 import sys
@@ -47,15 +47,9 @@ class Storage:
         """Start both processes on the node's machine."""
         registration = self._node.kubelet_root / "plugins_registry" / f"{DRIVER}-reg.sock"
         driver = [
-            *(
-                sys.executable,
-                "-m",
-                "testbed.csi",
-                "serve",
-                f"--driver={DRIVER}",
-                f"--node={self._node.name}",
-            ),
-            *(f"--socket={self._socket}", f"--registration={registration}", f"--state={self.state}"),
+            *(sys.executable, "-m", "testbed.csi", "serve"),
+            *(f"--driver={DRIVER}", f"--node={self._node.name}", f"--state={self.state}"),
+            *(f"--socket={self._socket}", f"--registration={registration}"),
             *(f"--pool={self.pool}", f"--pool-bytes={self._pool_bytes}"),
         ]
         await self._start(self.driver, driver, {"PYTHONPATH": str(ROOT)})

@@ -60,6 +60,23 @@ async def namespace(control_plane: Cluster) -> AsyncIterator[str]:
     await control_plane.api.delete(f"/api/v1/namespaces/{name}")
 
 
+@pytest.fixture(scope="session")
+def shared_real_cluster() -> Iterator[str]:
+    """Name of the cluster with two real nodes that all tests of the session share."""
+    demand_machine(nodes=True)
+    cluster = Cluster(nodes=2)
+    asyncio.run(cluster.bring_up())
+    yield cluster.name
+    asyncio.run(cluster.take_down())
+
+
+@pytest.fixture
+async def real_cluster(shared_real_cluster: str) -> AsyncIterator[Cluster]:
+    """Two real nodes with dynamic volumes, shared by the session: leave them as they were."""
+    async with Cluster.attach(shared_real_cluster) as cluster:
+        yield cluster
+
+
 @pytest.fixture
 async def start_cluster() -> AsyncIterator[Callable[..., Awaitable[Cluster]]]:
     """Give a function that brings up a testbed for this test alone, with the arguments of `Cluster`."""

@@ -1,0 +1,146 @@
+"""`python -m testbed`: local Kubernetes clusters with real nodes, real volumes, and faults to order."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from testbed.build import binaries, programs
+from testbed.cluster import Cluster, running_names
+from testbed.errors import TestbedError
+from testbed.packages import debian_packages, missing
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+Name = Annotated[str, typer.Option("--name", "-n", help="Which testbed.")]
+DEFAULT_NAME = "dev"
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end; an error of the testbed is a message, not a trace."""
+    try:
+        return asyncio.run(work)
+    except TestbedError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def up(
+    name: Name = DEFAULT_NAME,
+    nodes: Annotated[int, typer.Option(help="Real nodes: kubelet, containerd, runc.")] = 2,
+    kwok_nodes: Annotated[int, typer.Option(help="Simulated nodes.")] = 0,
+) -> None:
+    """Bring up a testbed that lasts until `down`. The first time on a machine it builds Kubernetes."""
+    cluster = Cluster(name=name, nodes=nodes, kwok_nodes=kwok_nodes)
+    run(cluster.bring_up(detached=True))
+    print(f"export KUBECONFIG={cluster.kubeconfig}")
+
+
+@app.command()
+def down(name: Name = DEFAULT_NAME) -> None:
+    """Take a testbed down; nothing of it is left."""
+    run(_down(name))
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List the testbeds that run on this machine."""
+    table = Table("name", "real nodes", "simulated nodes", "kubeconfig")
+    for name in running_names():
+        cluster = Cluster.attach(name)
+        table.add_row(name, str(cluster.spec.nodes), str(cluster.spec.kwok_nodes), str(cluster.kubeconfig))
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def env(name: Name = DEFAULT_NAME) -> None:
+    """Print what a shell needs to talk to the cluster: `eval "$(python -m testbed env)"`."""
+    print(f"export KUBECONFIG={_attach(name).kubeconfig}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def kubectl(context: typer.Context, name: Name = DEFAULT_NAME) -> None:
+    """Run kubectl against the cluster: `python -m testbed kubectl -- get pods -A`."""
+    program = Path(sys.executable).with_name("kubectl")
+    environment = {**os.environ, "KUBECONFIG": str(_attach(name).kubeconfig)}
+    os.execve(program, ["kubectl", *context.args], environment)  # noqa: S606  no shell is wanted
+
+
+@app.command()
+def processes(name: Name = DEFAULT_NAME) -> None:
+    """List the processes of a testbed; `stop`, `start`, `freeze` and `thaw` take their names."""
+    table = Table("process", "runs", "log")
+    cluster = _attach(name)
+    for process, runs in run(cluster.processes()).items():
+        table.add_row(process, "yes" if runs else "no", str(cluster.log_directory / f"{process}.log"))
+    Console(soft_wrap=True).print(table)
+
+
+Process = Annotated[str, typer.Argument(help="A name that `processes` lists.")]
+
+
+@app.command()
+def stop(process: Process, name: Name = DEFAULT_NAME) -> None:
+    """Stop one process of a testbed."""
+    run(_attach(name).stop(process))
+
+
+@app.command()
+def start(process: Process, name: Name = DEFAULT_NAME) -> None:
+    """Start a process again that was stopped, or that ended."""
+    run(_attach(name).start(process))
+
+
+@app.command()
+def freeze(process: Process, name: Name = DEFAULT_NAME) -> None:
+    """Let a process hang, with SIGSTOP."""
+    run(_attach(name).freeze(process))
+
+
+@app.command()
+def thaw(process: Process, name: Name = DEFAULT_NAME) -> None:
+    """Let a frozen process go on."""
+    run(_attach(name).thaw(process))
+
+
+@app.command()
+def build() -> None:
+    """Build every program that the testbed may need, ahead of time."""
+    for program in run(binaries(programs())).values():
+        print(program)
+
+
+@app.command()
+def packages() -> None:
+    """Print the Debian packages that the testbed needs: `apt-get install $(python -m testbed packages)`."""
+    print(" ".join(debian_packages()))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine lacks; exit with 1 when it lacks anything."""
+    lines = missing(nodes=True)
+    print("\n".join(lines) or "this machine has all that the testbed needs")
+    raise typer.Exit(1 if lines else 0)
+
+
+def _attach(name: str) -> Cluster:
+    async def attach() -> Cluster:
+        return Cluster.attach(name)
+
+    cluster: Cluster = run(attach())
+    return cluster
+
+
+async def _down(name: str) -> None:
+    await Cluster.attach(name).take_down()
+
+
+if __name__ == "__main__":
+    app()
