@@ -1,9 +1,7 @@
 """Wires the controller together and runs it until it is told to stop."""
 
 import asyncio
-import os
 import signal
-import socket
 from contextlib import AsyncExitStack
 
 import prometheus_client
@@ -59,25 +57,30 @@ async def _control(settings: Settings) -> None:
     registry = _registry()
     metrics = KubeMetrics(registry)
     series, run_series = TargetSeries(), RunSeries(registry)
-    elector = Elector(namespace, LEASE_NAME, _identity()) if settings.leader_elect else None
     pacer = Pacer(settings.budget, max(1, int(settings.budget)), on_rate=metrics.write_rate.set)
     async with AsyncExitStack() as stack:
-        fence = elector.check if elector else None
+        elector: Elector | None = None
+        if settings.leader_elect:
+            elector = Elector(config, namespace=namespace, name=LEASE_NAME, metrics=metrics)
+            await stack.enter_async_context(elector)
+            stack.push_async_callback(elector.release)
         client = await stack.enter_async_context(
-            Client(config, metrics=metrics, pacer=pacer, before_write=fence)
+            Client(config, metrics=metrics, pacer=pacer, before_write=elector.check if elector else None)
         )
         caches = Caches(client, namespace)
-        await stack.enter_async_context(serving(metrics_app(registry, series), settings.metrics_bind_address))
-        await stack.enter_async_context(
+        metrics_port = await stack.enter_async_context(
+            serving(metrics_app(registry, series), settings.metrics_bind_address)
+        )
+        health_port = await stack.enter_async_context(
             serving(health_app(caches.missing), settings.health_probe_bind_address)
         )
+        _log.info("serving", metrics_port=metrics_port, health_port=health_port)
         async with asyncio.TaskGroup() as group:
             group.create_task(caches.run())
             if elector is not None:
-                group.create_task(elector.run(client))
-                await elector.elected.wait()
+                group.create_task(elector.run())
+                await elector.leading.wait()
             await caches.wait_synced()
-            _log.info("leading", namespace=namespace)
             queue = WorkQueue()
             runs = Runs(client, caches, queue, series=series, run_series=run_series)
             targets = Targets(client, caches, queue, settings, runs.target_changed)
@@ -85,6 +88,7 @@ async def _control(settings: Settings) -> None:
             runs.start()
             targets.start()
             group.create_task(queue.run())
+            _log.info("probing", namespace=namespace)
 
 
 def _registry() -> CollectorRegistry:
@@ -95,7 +99,3 @@ def _registry() -> CollectorRegistry:
     build = Gauge("pie_build_info", "1, labelled with the version of pie.", ("version",), registry=registry)
     build.labels(pie.__version__).set(1)
     return registry
-
-
-def _identity() -> str:
-    return f"{socket.gethostname()}_{os.getpid()}"

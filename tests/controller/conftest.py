@@ -1,0 +1,175 @@
+"""A control plane with pie's CRD, nodes that are only objects, and a kubelet played by the test."""
+
+import itertools
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testbed.api import Api
+from testbed.cluster import Cluster
+from tests.harness import CRD, Pie, until
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
+
+
+class Stage:
+    """What one test needs of the cluster: a namespace, a class, a label of its own for its nodes."""
+
+    def __init__(self, api: Api, namespace: str, kubeconfig: Path) -> None:
+        self.api = api
+        self.namespace = namespace
+        self.kubeconfig = kubeconfig
+        self.unique = uuid.uuid4().hex[:8]
+        self.label = f"test.pie/{self.unique}"
+        self.storage_class = f"class-{self.unique}"
+        self._counter = itertools.count()
+        self._cluster_objects: list[str] = []
+
+    def pie(self, *arguments: str) -> Pie:
+        """Return a controller for this namespace."""
+        return Pie(self.kubeconfig, self.namespace, *arguments)
+
+    def path(self, plural: str, name: str = "") -> str:
+        """Return the path of objects in the namespace."""
+        group = {
+            "cronjobs": "/apis/batch/v1",
+            "jobs": "/apis/batch/v1",
+            "pieprobes": "/apis/pie.topolvm.io/v1alpha1",
+        }
+        parts = [group.get(plural, "/api/v1"), "namespaces", self.namespace, plural, name]
+        return "/".join(part for part in parts if part)
+
+    async def names(self, plural: str) -> set[str]:
+        """Return the names of all objects of a kind."""
+        return {item["metadata"]["name"] for item in await self.api.items(self.path(plural))}
+
+    async def node(self, name: str = "", **labels: str) -> str:
+        """Make a node that the test's selector matches; no kubelet stands behind it."""
+        name = name or f"node-{self.unique}-{next(self._counter)}"
+        body = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name, "labels": {self.label: "", **labels}},
+        }
+        await self.api.create("/api/v1/nodes", body)
+        self._cluster_objects.append(f"/api/v1/nodes/{name}")
+        return name
+
+    async def make_class(self, **fields: Any) -> None:
+        """Make the test's StorageClass: late binding and deletion unless `fields` say otherwise."""
+        body = {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": self.storage_class},
+            "provisioner": "test.pie",
+            "volumeBindingMode": "WaitForFirstConsumer",
+            **fields,
+        }
+        await self.api.create(CLASSES, body)
+        self._cluster_objects.append(f"{CLASSES}/{self.storage_class}")
+
+    async def delete_class(self) -> None:
+        """Delete the test's StorageClass."""
+        await self.api.delete(f"{CLASSES}/{self.storage_class}")
+
+    async def clean_up(self) -> None:
+        """Delete what is not in the namespace."""
+        for path in self._cluster_objects:
+            await self.api.delete(path)
+
+    async def start_job(self, cronjob: str, due: float) -> str:
+        """Start a Job of a CronJob as its controller would, for a due time; return its pod's name."""
+        template = await self.api.get(self.path("cronjobs", cronjob))
+        stamp = datetime.fromtimestamp(due, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "name": cronjob,
+            "uid": template["metadata"]["uid"],
+            "controller": True,
+        }
+        job = await self.api.create(
+            self.path("jobs"),
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": {
+                    "name": f"{cronjob}-{next(self._counter)}",
+                    "labels": template["spec"]["jobTemplate"]["metadata"]["labels"],
+                    "annotations": {"batch.kubernetes.io/cronjob-scheduled-timestamp": stamp},
+                    "ownerReferences": [owner],
+                },
+                "spec": template["spec"]["jobTemplate"]["spec"],
+            },
+        )
+        selector = f"batch.kubernetes.io/controller-uid={job['metadata']['uid']}"
+
+        async def pods() -> list[dict[str, Any]]:
+            return await self.api.items(self.path("pods"), selector=selector)
+
+        found = await until(pods, f"a pod of {job['metadata']['name']}")
+        return str(found[0]["metadata"]["name"])
+
+    async def bind(self, pod: str, node: str) -> None:
+        """Bind a pod to a node, as the scheduler does."""
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+        await self.api.create(f"{self.path('pods', pod)}/binding", body)
+
+    async def report(self, pod: str, state: dict[str, Any], phase: str) -> None:
+        """Write a pod's status, as the kubelet does."""
+        container = {
+            "name": "probe",
+            "image": "x",
+            "imageID": "x",
+            "ready": False,
+            "restartCount": 0,
+            "state": state,
+        }
+        status = {"phase": phase, "startTime": stamp(0), "containerStatuses": [container]}
+        await self.api.patch(f"{self.path('pods', pod)}/status", {"status": status})
+
+    async def run(self, pod: str, after_seconds: float = 0.0) -> None:
+        """Report that the container runs, started some seconds after the kubelet took the pod."""
+        await self.report(pod, {"running": {"startedAt": stamp(after_seconds)}}, "Running")
+
+    async def end(self, pod: str, message: str, exit_code: int = 0, after_seconds: float = 1.0) -> None:
+        """Report that the container ended with a termination message."""
+        terminated = {
+            "exitCode": exit_code,
+            "reason": "Error" if exit_code else "Completed",
+            "message": message,
+            "startedAt": stamp(0),
+            "finishedAt": stamp(after_seconds),
+        }
+        await self.report(pod, {"terminated": terminated}, "Failed" if exit_code else "Succeeded")
+
+
+def stamp(offset_seconds: float) -> str:
+    """Return a Kubernetes time near now."""
+    return datetime.fromtimestamp(datetime.now(UTC).timestamp() + offset_seconds, UTC).strftime(
+        "%Y-%m-%dT%H:%M:%SZ"
+    )
+
+
+@pytest.fixture
+async def stage(control_plane: Cluster, namespace: str) -> AsyncIterator[Stage]:
+    """Set the stage for one test."""
+    crd = yaml.safe_load(CRD.read_text())
+    await control_plane.api.apply(f"{CRDS}/{crd['metadata']['name']}", crd)
+
+    async def established() -> bool:
+        found = await control_plane.api.get(f"{CRDS}/{crd['metadata']['name']}")
+        conditions = found.get("status", {}).get("conditions") or []
+        return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+    await until(established, "the CRD is served")
+    stage = Stage(control_plane.api, namespace, control_plane.kubeconfig)
+    yield stage
+    await stage.clean_up()

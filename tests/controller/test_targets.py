@@ -1,0 +1,301 @@
+"""Objects follow nodes, classes and specs, on a real control plane."""
+
+from typing import Any
+
+import pytest
+
+from pie.core.model import Kind, Target
+from pie.core.naming import claim_names, cronjob_names
+from tests.controller.conftest import Stage
+from tests.harness import apply_probe, gone, pieprobe, until, until_condition
+
+
+def mount_names(stage: Stage, node: str, probe: str = "p1") -> tuple[str, str]:
+    target = Target(probe, Kind.MOUNT, stage.storage_class, node)
+    return cronjob_names(target)[0], claim_names(target)[0]
+
+
+async def apply(stage: Stage, **spec: Any) -> dict[str, Any]:
+    return await apply_probe(
+        stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **spec)
+    )
+
+
+async def until_names(stage: Stage, plural: str, wanted: set[str]) -> None:
+    async def equal() -> bool:
+        return await stage.names(plural) == wanted
+
+    await until(equal, f"{plural} are {wanted}")
+
+
+async def test_every_matching_node_gets_a_claim_and_a_cronjob_and_the_class_one(stage: Stage) -> None:
+    await stage.make_class()
+    nodes = [await stage.node() for _ in range(3)]
+    async with stage.pie() as pie:
+        await apply(stage)
+        provision = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
+        await until_names(stage, "cronjobs", {provision, *(mount_names(stage, node)[0] for node in nodes)})
+        await until_names(stage, "persistentvolumeclaims", {mount_names(stage, node)[1] for node in nodes})
+        samples = await pie.samples()
+        for node in nodes:
+            assert samples.names(node=node) == {
+                "pie_mount_probe_total",
+                "pie_performance_on_mount_probe_total",
+                "pie_io_write_latency_on_mount_probe_seconds",
+                "pie_io_read_latency_on_mount_probe_seconds",
+            }
+            assert samples.value("pie_mount_probe_total", node=node, on_time="true") == 0
+        assert samples.value("pie_provision_probe_total", pie_probe_name="p1", on_time="false") == 0
+
+
+async def test_nodes_are_followed_as_they_come_go_and_change_their_labels(stage: Stage) -> None:
+    await stage.make_class()
+    first = await stage.node()
+    async with stage.pie("--budget", "50") as pie:
+        await apply(stage, disableProvisionProbe=True)
+        await until_names(stage, "cronjobs", {mount_names(stage, first)[0]})
+        second = await stage.node()
+        await until_names(stage, "cronjobs", {mount_names(stage, first)[0], mount_names(stage, second)[0]})
+        await stage.api.patch(f"/api/v1/nodes/{first}", {"metadata": {"labels": {stage.label: None}}})
+        await until_names(stage, "cronjobs", {mount_names(stage, second)[0]})
+        await until_names(stage, "persistentvolumeclaims", {mount_names(stage, second)[1]})
+        assert (await pie.samples()).names(node=first) == set()
+        await stage.api.delete(f"/api/v1/nodes/{second}")
+        await until_names(stage, "cronjobs", set())
+        assert (await pie.samples()).names(node=second) == set()
+
+
+async def test_a_changed_spec_is_applied_and_what_others_change_is_put_back(stage: Stage) -> None:
+    await stage.make_class()
+    node = await stage.node()
+    path = stage.path("cronjobs", mount_names(stage, node)[0])
+    async with stage.pie():
+        await apply(stage, probePeriod=2)
+        await until_names(stage, "persistentvolumeclaims", {mount_names(stage, node)[1]})
+
+        async def schedule(wanted: str) -> bool:
+            return bool((await stage.api.get(path))["spec"]["schedule"].endswith(wanted))
+
+        await until(lambda: schedule("-59/2 * * * *"), "a CronJob every second minute")
+        await apply(stage, probePeriod=3)
+        await until(lambda: schedule("-59/3 * * * *"), "a CronJob every third minute")
+        await stage.api.patch(path, {"spec": {"schedule": "0 0 1 1 *"}})
+        await until(lambda: schedule("-59/3 * * * *"), "the schedule is put back")
+
+
+async def test_a_controller_that_starts_again_writes_nothing(stage: Stage, control_plane: Any) -> None:
+    await stage.make_class()
+    node = await stage.node()
+    async with stage.pie() as pie:
+        await apply(stage)
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        await until_names(stage, "persistentvolumeclaims", {mount_names(stage, node)[1]})
+        await pie.stop()
+    since = control_plane.audit.now()
+    async with stage.pie() as pie:
+        await pie.leads()
+        await pie.until_value("pie_mount_probe_total", lambda value: value == 0, node=node, on_time="true")
+    writes = control_plane.audit.count_writes(since, control_plane.audit.now(), namespace=stage.namespace)
+    assert {write: count for write, count in writes.items() if write.agent.startswith("pie")} == {}
+
+
+async def test_deleting_the_pieprobe_leaves_nothing(stage: Stage) -> None:
+    await stage.make_class()
+    await stage.node()
+    async with stage.pie() as pie:
+        await apply(stage)
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        await stage.api.delete(stage.path("pieprobes", "p1"))
+        for plural in ("cronjobs", "jobs", "pods", "persistentvolumeclaims"):
+            await until(lambda plural=plural: gone(stage.api, stage.path(plural)), f"{plural} are gone")
+        assert (await pie.samples()).names(pie_probe_name="p1") == set()
+
+
+async def test_what_go_pie_left_is_taken_over(stage: Stage) -> None:
+    await stage.make_class()
+    node = await stage.node()
+    created = await apply(stage, disableProvisionProbe=True)
+    cronjob, claim = mount_names(stage, node)
+    owner = {
+        "apiVersion": "pie.topolvm.io/v1alpha1",
+        "kind": "PieProbe",
+        "name": "p1",
+        "uid": created["metadata"]["uid"],
+        "controller": True,
+    }
+    labels = {"storage-class": stage.storage_class, "pie-probe": "p1", "node": node}
+    metadata = {"labels": labels, "ownerReferences": [owner]}
+    pod_spec = {
+        "restartPolicy": "Never",
+        "containers": [{"name": "probe", "image": "old", "env": [{"name": "OLD", "value": "1"}]}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": pod_spec}
+    await stage.api.create(
+        stage.path("cronjobs"),
+        {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": {"name": cronjob, **metadata},
+            "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": template}}},
+        },
+    )
+    old_claim = await stage.api.create(
+        stage.path("persistentvolumeclaims"),
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": claim, **metadata},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": stage.storage_class,
+                "resources": {"requests": {"storage": "100Mi"}},
+            },
+        },
+    )
+    await stage.api.create(
+        stage.path("pods"),
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "left-behind", "labels": labels, "finalizers": ["pie.topolvm.io/pod"]},
+            "spec": pod_spec,
+        },
+    )
+    await stage.api.delete(stage.path("pods", "left-behind"))
+    async with stage.pie():
+
+        async def replaced() -> bool:
+            found = await stage.api.find(stage.path("cronjobs", cronjob))
+            spec = found["spec"]["jobTemplate"]["spec"]["template"]["spec"] if found else {}
+            containers = spec.get("containers", [{}])
+            return bool(found) and "env" not in containers[0] and containers[0]["image"] == "pie.test/pie:dev"
+
+        await until(replaced, "the CronJob is replaced")
+        await until(lambda: gone(stage.api, stage.path("pods", "left-behind")), "the pod is freed")
+        kept = await stage.api.get(stage.path("persistentvolumeclaims", claim))
+        assert kept["metadata"]["uid"] == old_claim["metadata"]["uid"]
+
+
+async def test_a_missing_class_is_a_condition_that_heals(stage: Stage) -> None:
+    node = await stage.node()
+    async with stage.pie():
+        await apply(stage)
+        found = await until_condition(
+            stage.api, stage.namespace, "p1", "Ready", "False", "StorageClassNotFound"
+        )
+        assert stage.storage_class in found["message"]
+        assert await stage.names("cronjobs") == set()
+        await stage.make_class()
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        await until_names(stage, "persistentvolumeclaims", {mount_names(stage, node)[1]})
+
+
+async def test_no_matching_node_is_a_condition_that_heals(stage: Stage) -> None:
+    await stage.make_class()
+    async with stage.pie():
+        await apply(stage)
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "False", "NoMatchingNode")
+        await stage.node()
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+
+
+async def test_retain_rests_the_provision_probe_and_heals(stage: Stage) -> None:
+    await stage.make_class(reclaimPolicy="Retain")
+    node = await stage.node()
+    async with stage.pie():
+        await apply(stage)
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "False", "ReclaimPolicyRetain")
+        await until_names(stage, "cronjobs", {mount_names(stage, node)[0]})
+        await stage.delete_class()
+        await stage.make_class()
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        await until_names(
+            stage,
+            "cronjobs",
+            {
+                mount_names(stage, node)[0],
+                cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0],
+            },
+        )
+
+
+async def test_immediate_binding_with_local_topology_rests_the_mount_probes_and_heals(stage: Stage) -> None:
+    await stage.make_class(volumeBindingMode="Immediate")
+    nodes = [await stage.node(**{"topology.test/host": str(i)}) for i in range(2)]
+    for node in nodes:
+        uid = (await stage.api.get(f"/api/v1/nodes/{node}"))["metadata"]["uid"]
+        owner = {"apiVersion": "v1", "kind": "Node", "name": node, "uid": uid}
+        driver = {"name": "test.pie", "nodeID": node, "topologyKeys": ["topology.test/host"]}
+        await stage.api.create(
+            "/apis/storage.k8s.io/v1/csinodes",
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "CSINode",
+                "metadata": {"name": node, "ownerReferences": [owner]},
+                "spec": {"drivers": [driver]},
+            },
+        )
+    provision = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
+    async with stage.pie():
+        await apply(stage)
+        await until_condition(
+            stage.api, stage.namespace, "p1", "Ready", "False", "ImmediateBindingWithTopology"
+        )
+        await until_names(stage, "cronjobs", {provision})
+        assert await stage.names("persistentvolumeclaims") == set()
+        await stage.delete_class()
+        await stage.make_class()
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        await until_names(stage, "cronjobs", {provision, *(mount_names(stage, node)[0] for node in nodes)})
+
+
+async def test_two_nodes_whose_compatible_names_clash_get_two_cronjobs(stage: Stage) -> None:
+    await stage.make_class()
+    first, second = await _clashing(stage)
+    await stage.node(first)
+    await stage.node(second)
+    async with stage.pie():
+        await apply(stage, disableProvisionProbe=True)
+
+        async def both() -> bool:
+            found = await stage.api.items(stage.path("cronjobs"))
+            return {item["metadata"]["labels"]["node"] for item in found} == {first, second}
+
+        await until(both, "a CronJob each")
+
+
+async def _clashing(stage: Stage) -> tuple[str, str]:
+    """Find two node names that Go pie gives one CronJob name: 24 bits are soon exhausted."""
+    seen: dict[str, str] = {}
+    for number in range(100_000):
+        node = f"node-{stage.unique}-{number:06d}"
+        name = cronjob_names(Target("p1", Kind.MOUNT, stage.storage_class, node))[0]
+        if name in seen:
+            return seen[name], node
+        seen[name] = node
+    pytest.fail("no clash found")
+
+
+async def test_probe_pods_pass_the_restricted_level(stage: Stage) -> None:
+    label = {"pod-security.kubernetes.io/enforce": "restricted"}
+    await stage.api.patch(f"/api/v1/namespaces/{stage.namespace}", {"metadata": {"labels": label}})
+    await stage.make_class()
+    await stage.node()
+    async with stage.pie():
+        await apply(stage)
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        await until(lambda: _two(stage), "both CronJobs")
+    for cronjob in await stage.api.items(stage.path("cronjobs")):
+        template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"generateName": "x-", **template["metadata"]},
+            "spec": template["spec"],
+        }
+        created = await stage.api.create(stage.path("pods"), pod)
+        assert "serviceAccountToken" not in str(created["spec"]["volumes"])
+
+
+async def _two(stage: Stage) -> bool:
+    return len(await stage.names("cronjobs")) == 2

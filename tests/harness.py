@@ -1,0 +1,265 @@
+"""The pie controller as its users run it, a process of its own, and what it says on /metrics."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from testbed.api import Api, ApiError
+
+ROOT = Path(__file__).parent.parent
+CRD = ROOT / "charts" / "pie" / "crds" / "pieprobe.yaml"
+GROUP = "/apis/pie.topolvm.io/v1alpha1"
+ON_TIME = {
+    "mount": "pie_mount_probe_total",
+    "provision": "pie_provision_probe_total",
+}
+PERFORMANCE = "pie_performance_on_mount_probe_total"
+
+
+async def until(
+    condition: Callable[[], Awaitable[Any]],
+    what: str,
+    timeout_seconds: float = 30.0,
+    every_seconds: float = 0.2,
+) -> Any:
+    """Return the condition's first true value; fail in words when there is none in time."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + timeout_seconds
+    last: Any = None
+    while loop.time() < give_up_at:
+        if last := await condition():
+            return last
+        await asyncio.sleep(every_seconds)
+    raise AssertionError(f"not within {timeout_seconds:g} s: {what}")
+
+
+class Samples:
+    """One reading of /metrics."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._samples = [
+            sample for family in text_string_to_metric_families(text) for sample in family.samples
+        ]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return the value of the one sample that has these labels, None if there is none."""
+        found = [
+            sample.value
+            for sample in self._samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        assert len(found) <= 1, f"{name} {labels} is not one sample"
+        return found[0] if found else None
+
+    def names(self, **labels: str) -> set[str]:
+        """Return the names of all samples with these labels."""
+        return {sample.name for sample in self._samples if labels.items() <= sample.labels.items()}
+
+
+class Pie:
+    """A controller process, as `async with`; it ends with the test."""
+
+    def __init__(self, kubeconfig: Path, namespace: str, *arguments: str, log: Path | None = None) -> None:
+        self._command = (
+            *(sys.executable, "-m", "pie", "controller", "--kubeconfig", str(kubeconfig)),
+            *("--namespace", namespace, "--container-image", "pie.test/pie:dev"),
+            *(
+                "--metrics-bind-address",
+                "127.0.0.1:0",
+                "--health-probe-bind-address",
+                "127.0.0.1:0",
+                *arguments,
+            ),
+        )
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._ports: asyncio.Future[tuple[int, int]] | None = None
+        self._leading = asyncio.Event()
+        self._log = log
+        self.lines: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self.thaw()
+            await self.kill()
+        if kind is not None:
+            sys.stderr.write("\n".join(["pie controller said:", *self.lines[-200:], ""]))
+
+    async def start(self) -> None:
+        """Start the process, and return when it serves."""
+        self._ports = asyncio.get_running_loop().create_future()
+        self._leading.clear()
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        )
+        self._reader = asyncio.create_task(self._read())
+        async with asyncio.timeout(30):
+            await asyncio.shield(self._ports)
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stderr is not None
+        assert self._ports is not None
+        async for raw in self._process.stderr:
+            line = raw.decode().rstrip()
+            self.lines.append(line)
+            if line.startswith("{"):
+                entry = json.loads(line)
+                if entry["event"] == "serving":
+                    self._ports.set_result((entry["metrics_port"], entry["health_port"]))
+                if entry["event"] == "probing":
+                    self._leading.set()
+        if not self._ports.done():
+            self._ports.set_exception(AssertionError("\n".join(["pie did not start:", *self.lines])))
+
+    async def leads(self, timeout_seconds: float = 30.0) -> None:
+        """Return when the process has its caches and leads."""
+        async with asyncio.timeout(timeout_seconds):
+            await self._leading.wait()
+
+    @property
+    def leading(self) -> bool:
+        """Whether the process said that it leads."""
+        return self._leading.is_set()
+
+    async def kill(self) -> None:
+        """End the process with SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        await self.ended()
+
+    async def stop(self) -> int:
+        """End the process with SIGTERM; return its exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return await self.ended()
+
+    async def ended(self, timeout_seconds: float = 30.0) -> int:
+        """Return the exit status when the process has ended."""
+        assert self._process is not None
+        assert self._reader is not None
+        async with asyncio.timeout(timeout_seconds):
+            status = await self._process.wait()
+            await self._reader
+        return status
+
+    def freeze(self) -> None:
+        """Stop the process from running."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """GET a path of the metrics or health server; return status and body."""
+        assert self._ports is not None
+        metrics_port, health_port = self._ports.result()
+        port = metrics_port if path == "/metrics" else health_port
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}{path}") as answer,
+        ):
+            return answer.status, await answer.text()
+
+    async def samples(self) -> Samples:
+        """Read /metrics."""
+        return Samples((await self.get("/metrics"))[1])
+
+    async def value(self, name: str, **labels: str) -> float | None:
+        """Read one sample of /metrics."""
+        return (await self.samples()).value(name, **labels)
+
+    async def until_value(
+        self, name: str, wanted: Callable[[float], bool], timeout_seconds: float = 30.0, **labels: str
+    ) -> float:
+        """Return a sample's value as soon as it is as wanted."""
+        last: float | None = None
+
+        async def found() -> tuple[float] | None:
+            nonlocal last
+            last = await self.value(name, **labels)
+            return (last,) if last is not None and wanted(last) else None
+
+        try:
+            (value,) = await until(found, f"{name} {labels}", timeout_seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last value: {last}") from error
+        return float(value)
+
+
+def pieprobe(name: str, storage_class: str, label: str, **spec: Any) -> dict[str, Any]:
+    """Return a PieProbe that selects the nodes with a label key."""
+    rule = {"key": label, "operator": "Exists"}
+    wanted = {
+        "monitoringStorageClass": storage_class,
+        "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},
+        **spec,
+    }
+    return {
+        "apiVersion": "pie.topolvm.io/v1alpha1",
+        "kind": "PieProbe",
+        "metadata": {"name": name},
+        "spec": wanted,
+    }
+
+
+async def apply_probe(api: Api, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Apply a PieProbe."""
+    return await api.apply(f"{GROUP}/namespaces/{namespace}/pieprobes/{body['metadata']['name']}", body)
+
+
+async def condition(api: Api, namespace: str, probe: str, kind: str) -> dict[str, Any] | None:
+    """Return a condition of a PieProbe, None if it has none of this type."""
+    found = await api.get(f"{GROUP}/namespaces/{namespace}/pieprobes/{probe}")
+    conditions = found.get("status", {}).get("conditions") or []
+    return next((each for each in conditions if each["type"] == kind), None)
+
+
+async def until_condition(  # noqa: PLR0917  reads as a sentence at its calls
+    api: Api,
+    namespace: str,
+    probe: str,
+    kind: str,
+    status: str,
+    reason: str | None = None,
+    timeout_seconds: float = 30.0,
+) -> dict[str, Any]:
+    """Return a condition when it has this status (and reason)."""
+
+    async def holds() -> dict[str, Any] | None:
+        found = await condition(api, namespace, probe, kind)
+        good = found and found["status"] == status and reason in {None, found["reason"]}
+        return found if good else None
+
+    result: dict[str, Any] = await until(holds, f"{kind} of {probe} is {status} {reason}", timeout_seconds)
+    return result
+
+
+async def gone(api: Api, path: str) -> bool:
+    """Tell whether an object or a whole collection is gone."""
+    try:
+        found = await api.get(path)
+    except ApiError as error:
+        if error.status == 404:
+            return True
+        raise
+    return "items" in found and not found["items"]
