@@ -1,19 +1,55 @@
-# pie: set-up, tests and the local cluster. `make help` lists the targets.
+# pie: set-up, tests and the local cluster. `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-TIER ?= fast
+PYTHON ?= python3
 VENV := .venv
+BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
+# fast: needs neither Go nor root. real: adds the real control plane, real nodes, csi-sanity.
+TIER ?= fast
+MARKERS_fast := not real
+MARKERS_real :=
+MARKERS ?= $(MARKERS_$(TIER))
+
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml requirements/dev.lock
-	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --require-hashes -r requirements/dev.lock
-	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation -e .
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "pie needs Python 3.11 or later, and $(PYTHON) is not. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
 setup: $(STAMP) ## Make the virtual environment in .venv
 
-.PHONY: help setup
+lint: setup ## Check style, types and imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## Lint, then the tests that need neither Go nor root; TIER=real: all tests
+	@case "$(TIER)" in fast) ;; real) $(BIN)/python -m testbed.doctor ;; \
+		*) echo "TIER is fast or real, not $(TIER)" >&2; exit 2 ;; esac
+	$(BIN)/pytest $(if $(MARKERS),-m "$(MARKERS)")
+
+run: setup ## Probe real volumes on a real local Kubernetes, and show what comes of it (root)
+	@$(BIN)/python -m testbed.run
+
+lock: setup ## Choose the newest versions of all dependencies, and pin them with hashes
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) pyproject.toml -o requirements/pie.lock
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) -c requirements/pie.lock --group dev --group testbed pyproject.toml \
+		-o requirements/dev.lock
+LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+clean: ## Remove what set-up and tests made in the checkout (not the caches outside it)
+	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help setup lint test run lock clean
