@@ -1,9 +1,9 @@
-"""A scripted API server on loopback: it answers the n-th request with the n-th step, and writes down what it saw."""
+"""A scripted API server on loopback: it answers the n-th request with the n-th step, and keeps what came."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import msgspec
 from aiohttp import web
@@ -34,7 +34,7 @@ class Hang:
 
 
 class ScriptedServer:
-    """An HTTP server that follows a script. When the script is over, it answers nothing and keeps the line open."""
+    """An HTTP server that follows a script. After its end it answers nothing, and keeps the line open."""
 
     def __init__(self, *steps: Step, tls: Any = None) -> None:
         self.requests: list[Seen] = []
@@ -72,14 +72,16 @@ class ScriptedServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         now = asyncio.get_running_loop().time()
         body = await request.read()
-        self.requests.append(Seen(request.method, request.path, dict(request.query), request.headers, body, now))
+        self.requests.append(
+            Seen(request.method, request.path, dict(request.query), request.headers, body, now)
+        )
         if not self._steps:
             await self._closing.wait()
             return web.Response()
         return await self._steps.pop(0)(request)
 
     def stream(self, *parts: bytes | type[Drop] | type[Hang] | Callable[[], Awaitable[object]]) -> Step:
-        """A step that sends these parts as separate chunks; without Drop or Hang it ends cleanly."""
+        """Make a step that sends these parts as separate chunks; without Drop or Hang it ends cleanly."""
 
         async def step(request: web.Request) -> web.StreamResponse:
             response = web.StreamResponse()
@@ -96,7 +98,7 @@ class ScriptedServer:
                     await self._closing.wait()
                     return response
                 else:
-                    await part()
+                    await cast(Callable[[], Awaitable[object]], part)()
             await response.write_eof()
             return response
 
@@ -104,7 +106,7 @@ class ScriptedServer:
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Step:
-    """A step that answers with JSON, or with bytes as they are."""
+    """Make a step that answers with JSON, or with bytes as they are."""
 
     async def step(_request: web.Request) -> web.StreamResponse:
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
@@ -114,16 +116,22 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 def failure(status: int, reason: str, message: str = "no", headers: Mapping[str, str] | None = None) -> Step:
-    """A step that answers with a Status object."""
+    """Make a step that answers with a Status object."""
     return answer(
-        {"kind": "Status", "code": status, "reason": reason, "message": message}, status=status, headers=headers
+        {"kind": "Status", "code": status, "reason": reason, "message": message},
+        status=status,
+        headers=headers,
     )
 
 
 def pod(name: str, version: int, *, uid: str = "", padding: int = 0) -> dict[str, Any]:
-    """A pod as the API server sends it."""
+    """Make a pod as the API server sends it."""
     metadata = {"name": name, "namespace": "ns", "uid": uid or f"uid-{name}", "resourceVersion": str(version)}
-    return {"metadata": metadata, "spec": {"nodeName": "n", "unknown": "x" * padding}, "status": {"phase": "Running"}}
+    return {
+        "metadata": metadata,
+        "spec": {"nodeName": "n", "unknown": "x" * padding},
+        "status": {"phase": "Running"},
+    }
 
 
 def event(kind: str, item: dict[str, Any]) -> bytes:
@@ -132,7 +140,7 @@ def event(kind: str, item: dict[str, Any]) -> bytes:
 
 
 def bookmark(version: int, *, ends: bool = False) -> bytes:
-    """A bookmark; `ends` marks the end of the initial events."""
+    """Make a bookmark; `ends` marks the end of the initial events."""
     metadata: dict[str, Any] = {"resourceVersion": str(version)}
     if ends:
         metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
@@ -140,7 +148,7 @@ def bookmark(version: int, *, ends: bool = False) -> bytes:
 
 
 def error_event(code: int, reason: str) -> bytes:
-    """An ERROR event."""
+    """Make an ERROR event."""
     return event("ERROR", {"kind": "Status", "code": code, "reason": reason, "message": "no"})
 
 
@@ -153,7 +161,7 @@ async def eventually(condition: Callable[[], bool], what: str, seconds: float = 
     """Wait until a condition holds, and fail in words where it never does."""
     try:
         async with asyncio.timeout(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  this way any condition can be waited for
                 await asyncio.sleep(0.002)
     except TimeoutError:
         raise AssertionError(f"never came true: {what}") from None

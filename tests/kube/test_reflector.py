@@ -10,8 +10,9 @@ from pie.core.objects import Pod
 from pie.kube.backoff import Backoff
 from pie.kube.client import Client
 from pie.kube.metrics import KubeMetrics
-from pie.kube.reflector import Reflector, Timing
+from pie.kube.reflector import Reflector
 from pie.kube.resources import PODS
+from pie.kube.timing import Timing
 from tests.kube.scripted import (
     Drop,
     Hang,
@@ -120,3 +121,281 @@ async def test_without_watchlist_it_lists_page_by_page_and_watches_from_there() 
             assert queries[2]["continue"] == "token"
             assert queries[3]["resourceVersion"] == "10"
             assert "sendInitialEvents" not in queries[3]
+
+
+async def test_410_as_a_status_of_the_watch_makes_a_new_list() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(event("ADDED", pod("a", 1)), bookmark(5, ends=True)),
+            failure(410, "Expired", "too old resource version"),
+            server.stream(
+                event("ADDED", pod("a", 1)), event("ADDED", pod("b", 9)), bookmark(9, ends=True), Hang
+            ),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"a": "1", "b": "9"})
+            assert server.requests[1].query["resourceVersion"] == "5"
+            assert "resourceVersion" not in server.requests[2].query
+            assert watched.changes == ["+a@1", "+b@9"]
+
+
+async def test_410_as_an_error_event_makes_a_new_list() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(event("ADDED", pod("a", 1)), bookmark(5, ends=True)),
+            server.stream(error_event(410, "Expired")),
+            server.stream(event("ADDED", pod("a", 7)), bookmark(9, ends=True), Hang),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"a": "7"})
+            assert watched.reflector.last_error == ""
+            assert watched.registry.get_sample_value(
+                "pie_reflector_failures_total", {"resource": "pods", "reason": "Expired"}
+            )
+
+
+async def test_a_deletion_and_a_replacement_in_a_gap_are_told_by_the_next_list() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(
+                *(event("ADDED", pod(name, version)) for version, name in enumerate("abc", 1)),
+                bookmark(5, ends=True),
+                error_event(410, "Expired"),
+            ),
+            server.stream(
+                event("ADDED", pod("b", 2)),
+                event("ADDED", pod("c", 8, uid="other")),
+                bookmark(9, ends=True),
+                Hang,
+            ),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"b": "2", "c": "8"})
+            assert watched.changes == ["+a@1", "+b@2", "+c@3", "-a@1", "-c@3", "+c@8"]
+
+
+async def test_an_expired_continue_token_makes_one_list_without_pages() -> None:
+    async with (
+        ScriptedServer(
+            NO_WATCHLIST,
+            answer(page([pod("gone", 1)], 10, "token")),
+            failure(410, "Expired", "The provided continue parameter is too old"),
+            answer(page([pod("a", 11), pod("b", 12), pod("c", 13)], 14)),
+        ) as server,
+        reflecting(server) as watched,
+    ):
+        await watched.until({"a": "11", "b": "12", "c": "13"})
+        assert "gone@1" not in str(watched.changes)
+        assert "limit" not in server.requests[3].query
+        await eventually(lambda: len(server.requests) == 5, "a watch after the list")
+        assert server.requests[4].query["resourceVersion"] == "14"
+
+
+async def test_a_connection_that_falls_silent_is_cut_and_the_watch_goes_on_where_it_was() -> None:
+    silent = Timing(backoff=QUICK.backoff, inactivity_seconds=0.1)
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(
+                event("ADDED", pod("a", 1)), bookmark(4, ends=True), event("MODIFIED", pod("a", 6)), Hang
+            ),
+            server.stream(event("MODIFIED", pod("a", 7)), bookmark(8), Hang),
+            server.stream(event("MODIFIED", pod("a", 9)), Hang),
+        )
+        async with reflecting(server, silent) as watched:
+            await watched.until({"a": "9"})
+            assert server.requests[1].query["resourceVersion"] == "6"
+            assert server.requests[2].query["resourceVersion"] == "8"
+
+
+async def test_lines_split_anywhere_and_lines_of_megabytes_are_read() -> None:
+    split = event("ADDED", pod("split", 2))
+    huge = event("ADDED", pod("huge", 3, padding=3_000_000))
+    many = b"".join(
+        [bookmark(4, ends=True), event("MODIFIED", pod("huge", 5)), event("MODIFIED", pod("split", 6))]
+    )
+    async with ScriptedServer() as server:
+        single_bytes = (split[index : index + 1] for index in range(len(split)))
+        server.then(server.stream(*single_bytes, huge[:70_000], huge[70_000:], many, Hang))
+        async with reflecting(server) as watched:
+            await watched.until({"split": "6", "huge": "5"})
+            assert len(server.requests) == 1
+
+
+async def test_a_drop_in_the_initial_events_applies_nothing_and_the_next_attempt_lists() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(event("ADDED", pod("a", 1)), event("ADDED", pod("b", 2)), Drop),
+            answer(page([pod("c", 3)], 4)),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"c": "3"})
+            assert watched.changes == ["+c@3"]
+            assert server.requests[1].query == {"limit": "2", "labelSelector": "app=x"}
+
+
+async def test_a_drop_between_pages_applies_nothing_until_the_list_is_whole() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            NO_WATCHLIST,
+            answer(page([pod("a", 1)], 4, "token")),
+            server.stream(b'{"metadata":', Drop),
+            answer(page([pod("b", 2)], 4)),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"a": "1", "b": "2"})
+            assert watched.changes == ["+a@1", "+b@2"]
+
+
+async def test_429_is_waited_out_as_long_as_the_server_asks() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            failure(429, "TooManyRequests", "try later", headers={"Retry-After": "1"}),
+            answer(page([pod("a", 1)], 4)),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"a": "1"})
+            assert server.requests[1].at - server.requests[0].at >= 1.0
+
+
+async def test_a_server_that_closes_at_once_is_not_asked_in_a_busy_loop() -> None:
+    backoff = Timing(backoff=Backoff(base_seconds=0.02, cap_seconds=60))
+    async with ScriptedServer() as server:
+        server.then(server.stream(bookmark(1, ends=True)), *(server.stream() for _ in range(1000)))
+        async with reflecting(server, backoff) as watched:
+            await watched.reflector.synced.wait()
+            await eventually(lambda: len(server.requests) == 6, "six requests")
+            gaps = [
+                later.at - earlier.at
+                for earlier, later in zip(server.requests, server.requests[1:], strict=False)
+            ]
+            assert all(gap >= 0.01 * 2**failures for failures, gap in enumerate(gaps)), gaps
+
+
+async def test_a_watch_that_lived_for_a_while_resets_the_backoff() -> None:
+    timing = Timing(backoff=Backoff(base_seconds=0.01, cap_seconds=60), steady_seconds=0.02)
+
+    async def a_while() -> None:
+        await asyncio.sleep(0.05)  # the thing under test is time
+
+    async with ScriptedServer() as server:
+        server.then(server.stream(bookmark(1, ends=True), a_while))
+        server.then(*(server.stream(a_while) for _ in range(20)))
+        async with reflecting(server, timing):
+            await eventually(
+                lambda: len(server.requests) == 15, "fifteen watches, impossible with 2^15 times 10 ms"
+            )
+
+
+async def test_an_error_event_in_the_initial_events_falls_back_to_a_list() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(event("ADDED", pod("a", 1)), error_event(500, "InternalError")),
+            answer(page([pod("a", 1)], 4)),
+            server.stream(event("DELETED", pod("a", 5)), Hang),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({})
+            await eventually(lambda: watched.changes == ["+a@1", "-a@5"], "deletion told with the last state")
+
+
+async def test_a_server_that_ignores_the_watchlist_parameters_is_left_for_a_list() -> None:
+    silent = Timing(backoff=QUICK.backoff, inactivity_seconds=0.1)
+    async with ScriptedServer() as server:
+        server.then(server.stream(event("ADDED", pod("a", 1)), Hang), answer(page([pod("a", 1)], 4)))
+        async with reflecting(server, silent) as watched:
+            await watched.until({"a": "1"})
+
+
+async def test_forbidden_is_told_in_words_and_not_tried_in_two_ways() -> None:
+    async with ScriptedServer() as server:
+        server.then(failure(403, "Forbidden", 'pods is forbidden: User "u" cannot list'))
+        async with reflecting(server) as watched:
+            await eventually(lambda: watched.reflector.last_error != "", "an error")
+            assert watched.reflector.last_error == (
+                'cannot watch pods ns: 403 Forbidden: pods is forbidden: User "u" cannot list'
+            )
+            assert not watched.reflector.synced.is_set()
+
+
+async def test_an_object_that_cannot_be_read_is_left_out_and_counted_and_the_others_stay() -> None:
+    odd = {"metadata": {"name": "odd", "resourceVersion": "8"}, "spec": {"nodeName": 7}}
+    async with ScriptedServer() as server:
+        server.then(
+            NO_WATCHLIST,
+            *(answer(page([pod("a", 1), odd], 4)) for _ in range(2)),
+            server.stream(event("ADDED", odd), event("ADDED", pod("b", 9)), error_event(410, "Expired")),
+            server.stream(event("ADDED", odd), event("ADDED", pod("c", 9)), bookmark(9, ends=True), Hang),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"c": "9"})
+            assert watched.changes == ["+a@1", "+b@9", "-a@1", "-b@9", "+c@9"]
+            assert (
+                watched.registry.get_sample_value("pie_reflector_undecodable_total", {"resource": "pods"})
+                == 3
+            )
+
+
+async def test_a_line_that_is_no_json_breaks_the_watch_which_goes_on_where_it_was() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(event("ADDED", pod("a", 1)), bookmark(4, ends=True), b'{"type": "ADD\x00\n'),
+            server.stream(event("MODIFIED", pod("a", 5)), Hang),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"a": "5"})
+            assert server.requests[1].query["resourceVersion"] == "4"
+
+
+async def test_what_did_not_change_is_not_told_again_and_stays_the_same_object() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(event("ADDED", pod("a", 1)), bookmark(4, ends=True), error_event(410, "Expired")),
+            server.stream(
+                event("ADDED", pod("a", 1)), bookmark(8, ends=True), event("MODIFIED", pod("a", 1)), Hang
+            ),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"a": "1"})
+            first = watched.reflector.store["ns", "a"]
+            await eventually(
+                lambda: (
+                    watched.registry.get_sample_value(
+                        "pie_reflector_events_total", {"resource": "pods", "change": "modified"}
+                    )
+                    == 1
+                ),
+                "the last event",
+            )
+            assert watched.reflector.store["ns", "a"] is first
+            assert watched.changes == ["+a@1"]
+
+
+async def test_heard_at_moves_with_bookmarks_and_confirm_lists_again() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(event("ADDED", pod("a", 1)), bookmark(4, ends=True), Hang),
+            server.stream(event("ADDED", pod("b", 5)), bookmark(6, ends=True), bookmark(7), Hang),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"a": "1"})
+            listed = watched.reflector.heard_at
+            watched.reflector.confirm()
+            assert len(server.requests) == 1, "a list has just been made"
+            watched.reflector._listed_at -= 10
+            watched.reflector.confirm()
+            await watched.until({"b": "5"})
+            await eventually(lambda: watched.reflector.heard_at > listed, "a later proof")
+            assert watched.changes == ["+a@1", "-a@1", "+b@5"]
+            assert "resourceVersion" not in server.requests[1].query
+
+
+async def test_an_unreachable_server_is_waited_for() -> None:
+    async with ScriptedServer() as server:
+        config = server.config
+    async with Client(config, attempts=1) as client:
+        watched = Watched(client, QUICK)
+        task = asyncio.create_task(watched.reflector.run())
+        await eventually(lambda: "cannot watch pods" in watched.reflector.last_error, "an error in words")
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

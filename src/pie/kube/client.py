@@ -69,13 +69,13 @@ class Client:
     ) -> None:
         self.config = config
         self.metrics = metrics or KubeMetrics(CollectorRegistry())
-        self._clock = clock or ServerClock()
+        self.clock = clock or ServerClock()
         self._pacer = pacer
         self._attempts = attempts
         self._backoff = backoff
         self._transport = Transport(
             config,
-            clock=self._clock,
+            clock=self.clock,
             metrics=self.metrics,
             before_write=before_write,
             timeout_seconds=timeout_seconds,
@@ -92,7 +92,7 @@ class Client:
 
     def now(self) -> float:
         """Epoch seconds on the API server's clock; see `ServerClock`."""
-        return self._clock.now()
+        return self.clock.now()
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None, *, decode: type[T]) -> T:
         """Read one object. Raises NotFound."""

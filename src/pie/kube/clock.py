@@ -39,7 +39,7 @@ class ServerClock:
         self._known = False
 
     def monotonic(self) -> float:
-        """Return the local clock that `observe` wants the sending time from."""
+        """Return the local clock that `observe` and `at` work with."""
         return self._monotonic()
 
     def observe(self, date: str | None, sent_at: float) -> None:
@@ -60,6 +60,10 @@ class ServerClock:
 
     def now(self) -> float:
         """Epoch seconds on the server's clock."""
+        return self.at(self._monotonic())
+
+    def at(self, moment: float) -> float:
+        """Epoch seconds on the server's clock at a moment of `monotonic()`, by what is known of it now."""
         if not self._known:
-            return self._wall()
-        return self._monotonic() + (self._low + self._high) / 2
+            return self._wall() - (self._monotonic() - moment)
+        return moment + (self._low + self._high) / 2

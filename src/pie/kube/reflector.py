@@ -15,13 +15,11 @@ How it stays true to the server:
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Generic, Never
 
 import msgspec
 import structlog
 
-from pie.kube.backoff import Backoff
 from pie.kube.client import Client
 from pie.kube.errors import (
     ApiError,
@@ -38,6 +36,7 @@ from pie.kube.errors import (
 from pie.kube.listing import list_all
 from pie.kube.resources import Resource
 from pie.kube.store import Key, Store, key_of
+from pie.kube.timing import DEFAULT_TIMING, Timing
 from pie.kube.watchstream import (
     Added,
     Bookmark,
@@ -55,28 +54,6 @@ from pie.kube.watchstream import (
 log = structlog.get_logger()
 
 
-RECONNECT: Final = Backoff(base_seconds=0.5, cap_seconds=15.0)
-"""Waiting between watches; the longest wait is what a recovered API server may cost in delay."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The times of a reflector, in seconds, and its page size.
-
-    `watch` is how long one watch may last, chosen at random between the two (client-go's 5 to 10 minutes).
-    `inactivity` cuts a silent connection; it must exceed the minute between bookmarks. A watch that lived
-    for `steady` resets the back-off.
-    """
-
-    backoff: Backoff = RECONNECT
-    watch_seconds: tuple[float, float] = (300.0, 600.0)
-    inactivity_seconds: float = 90.0
-    steady_seconds: float = 10.0
-    page_size: int = 500
-
-
-DEFAULT_TIMING: Final = Timing()
-
 _CONFIRM_SECONDS: Final = 5.0
 """`confirm` asks the server no more often than this."""
 
@@ -91,9 +68,8 @@ class Reflector(Generic[T]):
     change, (old, None) for a deletion, `old` then being the last known state. An object replaced by another
     of the same name (another uid) is a deletion and an addition. It must not block and must not raise.
 
-    `store` is for reading only. `synced` is set when it is complete for the first time. `heard_at` is the
-    server time (`Client.now`) of the last proof that the copy is current: an event, a bookmark, or the
-    asking of a list. `last_error` says in words why it is not, and is empty while all is well.
+    `store` is for reading only. `synced` is set when it is complete for the first time. `last_error` says
+    in words why the copy may be out of date, and is empty while all is well.
     """
 
     def __init__(
@@ -111,7 +87,6 @@ class Reflector(Generic[T]):
         self._store = Store[T](on_change)
         self.store = self._store.objects
         self.synced = asyncio.Event()
-        self.heard_at = 0.0
         self.last_error = ""
         self._client = client
         self._resource = resource
@@ -121,12 +96,21 @@ class Reflector(Generic[T]):
         self._selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
         self._timing = timing
         self._metrics = client.metrics
+        self._clock = client.clock
         self._log = log.bind(resource=resource.plural)
         self._version = ""  # where to watch from; empty where a new list is needed
         self._plain_list_next = False
-        self._listed_at = float("-inf")
+        self._listed_at = self._heard_at = float("-inf")  # local, monotonic
         self._watching_since: float | None = None
         self._session_scope = asyncio.timeout(None)
+
+    @property
+    def heard_at(self) -> float:
+        """When the copy was last proved current, on the server's clock; 0 before the first time.
+
+        The proofs are an event, a bookmark, and the asking of a list that was then answered.
+        """
+        return self._clock.at(self._heard_at) if self.synced.is_set() else 0.0
 
     async def run(self) -> Never:
         """Keep the copy current until cancelled."""
@@ -156,7 +140,7 @@ class Reflector(Generic[T]):
         For a verdict that hangs on what was *not* seen. Ignored while a list is under way, and for 5 s
         after one.
         """
-        if self._client.now() - self._listed_at < _CONFIRM_SECONDS:
+        if self._clock.monotonic() - self._listed_at < _CONFIRM_SECONDS:
             return
         self._version = ""
         if self._watching_since is not None:
@@ -171,7 +155,7 @@ class Reflector(Generic[T]):
             await self._list()
             await self._watch()
         else:
-            self._plain_list_next = True  # until a WatchList has succeeded
+            self._plain_list_next = True  # should this attempt break off
             try:
                 await self._watch()
             except (Unauthorized, Forbidden, TooManyRequests):
@@ -185,7 +169,7 @@ class Reflector(Generic[T]):
 
     async def _list(self) -> None:
         """Replace the copy by a paginated list."""
-        asked_at = self._client.now()
+        asked_at = self._clock.monotonic()
         fresh, version = await list_all(
             self._client,
             self._resource,
@@ -200,7 +184,7 @@ class Reflector(Generic[T]):
 
     async def _watch(self) -> None:
         """Watch from the last version, or with initial events where there is none, until the stream ends."""
-        asked_at = self._client.now()
+        asked_at = self._clock.monotonic()
         initial: dict[Key, T] | None = None if self._version else {}
         seconds = random.uniform(*self._timing.watch_seconds)  # noqa: S311  spreads load, guards no secret
         query = self._selectors | {
@@ -227,7 +211,6 @@ class Reflector(Generic[T]):
                     version = event.object.metadata.resource_version
                     self._replace(initial, version, asked_at, how="watchlist")
                     initial = None
-                    self._plain_list_next = False
                     self._begin_watching()
                 else:
                     self._collect(initial, event)
@@ -260,6 +243,7 @@ class Reflector(Generic[T]):
     def _replace(self, fresh: dict[Key, T], version: str, asked_at: float, *, how: str) -> None:
         """Make the copy equal to `fresh`, which is what the server had at `asked_at` or later."""
         self._version = version
+        self._plain_list_next = False
         self._store.replace(fresh)
         self._listed_at = asked_at
         self._metrics.lists.labels(self._resource.plural, how).inc()
@@ -284,10 +268,10 @@ class Reflector(Generic[T]):
                 raise self._failed(event)
         self._version = version or self._version
         self._metrics.events.labels(self._resource.plural, type(event).__name__.lower()).inc()
-        self._heard(self._client.now())
+        self._heard(self._clock.monotonic())
 
     def _heard(self, at: float) -> None:
-        self.heard_at = max(self.heard_at, at)
+        self._heard_at = max(self._heard_at, at)
         self.last_error = ""
         self._metrics.heard.labels(self._resource.plural).set(self.heard_at)
         self._metrics.objects.labels(self._resource.plural).set(len(self.store))
