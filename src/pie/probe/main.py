@@ -131,6 +131,9 @@ class _UsageError(Exception):
 class _Parser(argparse.ArgumentParser):
     """Complains by exception, since the controller reads the termination message, not stderr."""
 
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return argparse.HelpFormatter(self.prog, width=100)  # measuring the terminal costs three imports
+
     def error(self, message: str) -> Never:
         raise _UsageError(message)
 

@@ -44,7 +44,7 @@ class Volume:
     def open(cls, root: Path, *, check_mount: bool = True) -> Self:
         """Check that `root` is a volume, lock it, and clear what Go pie and killed runs left behind."""
         if check_mount:
-            why = why_no_volume(Path("/proc/self/mountinfo").read_text(encoding="utf-8"), root)
+            why = why_no_volume(os.fsdecode(Path("/proc/self/mountinfo").read_bytes()), root)
             if why:
                 raise Failure(Outcome.VOLUME_MISSING, why)
         own = root / OWN_DIRECTORY
@@ -69,7 +69,7 @@ class Volume:
 def why_no_volume(mountinfo: str, path: Path) -> str | None:
     """Say why nothing is mounted at `path`, judging by /proc/self/mountinfo (proc(5)); None: a volume is."""
     root = None
-    for line in mountinfo.splitlines():
+    for line in filter(None, mountinfo.split("\n")):
         fields = line.split(" ")
         if _unescaped(fields[4]) == os.path.realpath(path):
             root = _unescaped(fields[3])  # the last one lies on top

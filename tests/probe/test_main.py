@@ -1,0 +1,300 @@
+"""The whole probe as a process: every way it ends leaves a result."""
+
+import fcntl
+import os
+import re
+import select
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pie.core.result import Outcome, decode
+from pie.probe.main import main, parse
+from pie.probe.ring import RING_BYTES
+from tests.probe.conftest import Probe
+
+FAST = ("--size", "1M")
+HEAVY = {
+    "typer",
+    "click",
+    "rich",
+    "aiohttp",
+    "asyncio",
+    "prometheus_client",
+    "structlog",
+    "yaml",
+    "json",
+    "logging",
+}
+
+
+@pytest.mark.usefixtures("fio")
+def test_a_mount_run_measures_and_leaves_a_record(probe: Probe, volume: Path) -> None:
+    first = probe("mount", volume, *FAST)
+    assert (first.outcome, first.message, first.probe) == (Outcome.OK, "", "mount")
+    assert first.io is not None
+    for latency in (first.io.read, first.io.write):
+        assert latency is not None
+        assert latency.iops > 0
+        assert 0 < latency.p50_seconds <= latency.p99_seconds <= latency.max_seconds
+        assert 0 < latency.mean_seconds <= latency.max_seconds
+    assert first.sync_seconds is not None
+    assert first.sync_seconds > 0
+    assert list(first.elapsed_seconds) == ["prepare", "fio", "sync", "records"]
+    assert first.records is not None
+    assert (first.records.identity_found, first.records.sequence_written) == (None, 1)
+
+    second = probe("mount", volume, *FAST)
+    assert second.records is not None
+    assert second.records.identity_found == first.records.identity_written == second.records.identity_written
+    assert (second.records.sequence_found, second.records.sequence_written) == (1, 2)
+
+
+@pytest.mark.usefixtures("fio")
+def test_the_files_of_a_run_are_few_and_lie_in_a_directory_of_pies_own(probe: Probe, volume: Path) -> None:
+    probe("mount", volume, *FAST)
+    files = {
+        str(path.relative_to(volume)): path.stat().st_size for path in volume.rglob("*") if path.is_file()
+    }
+    assert files == {".pie/lock": 0, ".pie/fio/job": 1024 * 1024, ".pie/records": RING_BYTES}
+
+
+def test_a_provision_run_writes_and_reads_a_record_without_fio(probe: Probe, volume: Path) -> None:
+    result = probe("provision", volume, env={"PATH": "/nowhere"})
+    assert (result.outcome, result.probe, result.io) == (Outcome.OK, "provision", None)
+    assert result.records is not None
+    assert (result.records.sequence_found, result.records.sequence_written) == (None, 1)
+    assert list(result.elapsed_seconds) == ["prepare", "records"]
+
+
+def test_without_fio_the_records_are_still_checked(probe: Probe, volume: Path) -> None:
+    result = probe("mount", volume, env={"PATH": "/nowhere"})
+    assert result.outcome is Outcome.FIO_MISSING
+    assert "is it in the image?" in result.message
+    assert result.records is not None
+    assert result.records.sequence_written == 1
+    assert result.sync_seconds is not None
+
+
+@pytest.mark.usefixtures("fio")
+def test_a_job_that_fio_refuses_is_a_failed_fio_with_its_own_words(probe: Probe, volume: Path) -> None:
+    result = probe("mount", volume, "--size", "1", "--block-size", "4k")
+    assert result.outcome is Outcome.FIO_FAILED
+    assert "fio:" in result.message
+
+
+def test_a_corrupted_record_is_reported_until_it_is_restored_and_never_overwritten(
+    probe: Probe, volume: Path
+) -> None:
+    for _ in range(3):
+        probe("provision", volume)
+    ring = volume / ".pie/records"
+    good = ring.read_bytes()
+    bad = bytearray(good)
+    bad[4096 + 1000] ^= 1
+    ring.write_bytes(bad)
+    for _ in range(2):
+        result = probe("provision", volume)
+        assert result.outcome is Outcome.DATA_CORRUPTED
+        assert result.message == "slot 1 at byte 4096: sector 1 has a wrong checksum or place"
+        assert result.records is not None
+        assert (result.records.sequence_found, result.records.sequence_written) == (3, None)
+        assert result.records.corrupted == 1
+        assert ring.read_bytes() == bad
+    ring.write_bytes(good)
+    result = probe("provision", volume)
+    assert result.records is not None
+    assert (result.outcome, result.records.sequence_written) == (Outcome.OK, 4)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", bytes(RING_BYTES), bytes(RING_BYTES + 1)])
+def test_a_ring_that_is_none_is_corrupted(probe: Probe, volume: Path, content: bytes) -> None:
+    probe("provision", volume)
+    (volume / ".pie/records").write_bytes(content)
+    assert probe("provision", volume).outcome is Outcome.DATA_CORRUPTED
+
+
+def test_an_emptied_volume_gets_a_new_identity(probe: Probe, volume: Path) -> None:
+    first = probe("provision", volume).records
+    (volume / ".pie/records").unlink()
+    second = probe("provision", volume).records
+    assert first is not None
+    assert second is not None
+    assert second.identity_found is None
+    assert second.identity_written != first.identity_written
+
+
+def test_what_a_run_killed_in_making_the_ring_left_is_no_hindrance(probe: Probe, volume: Path) -> None:
+    (volume / ".pie").mkdir()
+    (volume / ".pie/records.new").write_bytes(b"half")
+    (volume / ".pie/sync").write_bytes(b"half")
+    assert probe("mount", volume, env={"PATH": "/nowhere"}).records is not None
+    assert sorted(path.name for path in (volume / ".pie").iterdir()) == ["fio", "lock", "records"]
+
+
+@pytest.mark.usefixtures("fio")
+def test_without_integrity_no_records_are_kept(probe: Probe, volume: Path) -> None:
+    result = probe("mount", volume, "--no-integrity", *FAST)
+    assert (result.outcome, result.records) == (Outcome.OK, None)
+    assert not (volume / ".pie/records").exists()
+
+
+def test_the_file_of_go_pie_is_removed(probe: Probe, volume: Path) -> None:
+    (volume / ".iotest").write_bytes(b"x" * 1024)
+    assert probe("provision", volume).ok
+    assert not (volume / ".iotest").exists()
+
+
+def test_only_one_run_at_a_time_is_on_a_volume(probe: Probe, volume: Path) -> None:
+    probe("provision", volume)
+    with (volume / ".pie/lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = probe("provision", volume)
+        assert (result.outcome, result.records) == (Outcome.LOCKED, None)
+        assert "another run holds" in result.message
+    assert probe("provision", volume).ok
+
+
+def test_a_path_that_is_no_mount_is_a_missing_volume(volume: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    for path in (volume, volume / "nothing"):
+        assert main(["mount", "--path", str(path), "--termination-log", str(log)]) == 1
+        assert decode(log.read_text()).outcome is Outcome.VOLUME_MISSING
+    assert not list(volume.iterdir())
+
+
+def test_an_unreadable_directory_entry_is_reported_with_its_name(probe: Probe, volume: Path) -> None:
+    (volume / ".pie").write_text("a file where the directory should be")
+    result = probe("mount", volume)
+    assert result.outcome is Outcome.IO_ERROR
+    assert result.message == f"opening {volume}/.pie/lock: Not a directory (ENOTDIR)"
+
+
+@pytest.mark.usefixtures("fio")
+def test_a_run_told_to_stop_says_where_it_was_and_takes_fio_with_it(volume: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    argv = ["--path", str(volume), "--no-mount-check", "--termination-log", str(log), "--fsync", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "pie", "probe", "mount", *argv, "--size", "64M"])
+    fio = wait_for_child(process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 1
+    result = decode(log.read_text())
+    assert result.outcome is Outcome.KILLED
+    assert re.fullmatch(r"stopped by SIGTERM in step fio after \d+\.\d s", result.message)
+    assert select.select([fio], [], [], 10)[0], "fio outlived the probe"
+
+
+def wait_for_child(process: subprocess.Popen[bytes]) -> int:
+    """Wait until the probe has started fio; return a descriptor that is readable once fio has ended."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None:
+        for pid in map(int, children.read_text().split()):
+            descriptor = os.pidfd_open(pid)
+            if Path(f"/proc/{pid}/comm").read_text() == "fio\n":
+                return descriptor
+            os.close(descriptor)
+    raise AssertionError("the probe ended without fio")
+
+
+def test_the_result_is_left_also_when_stdout_is_closed(volume: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    argv = ["--path", str(volume), "--no-mount-check", "--termination-log", str(log)]
+    shell = 'exec "$@" >&- 2>&-'
+    command = [sys.executable, "-m", "pie", "probe", "provision", *argv]
+    assert subprocess.run(["sh", "-c", shell, "sh", *command], check=False).returncode == 0
+    assert decode(log.read_text()).ok
+
+
+def test_without_a_termination_log_the_result_is_on_stdout_and_no_file_is_made(
+    volume: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    assert main(["provision", "--path", str(volume), "--no-mount-check", "--termination-log", str(log)]) == 0
+    captured = capfd.readouterr()
+    assert decode(captured.out.strip()).ok
+    assert "the result is on stdout only" in captured.err
+    assert not log.exists()
+
+
+def test_bad_arguments_leave_a_result_too(capfd: pytest.CaptureFixture[str]) -> None:
+    for argv in (
+        ["provision"],
+        ["mount", "--path", "/x", "--size", "-1"],
+        ["mount", "--path", "/x", "--fsync", "x"],
+        [],
+    ):
+        assert main(argv) == 1
+        result = decode(capfd.readouterr().out.strip())
+        assert result.outcome is Outcome.INTERNAL
+        assert result.message.startswith("bad arguments: ")
+
+
+def test_a_defect_in_the_probe_is_reported_as_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["provision", "--path", "/pie\0", "--no-mount-check"]) == 1
+    result = decode(capfd.readouterr().out.strip())
+    assert (result.outcome, result.message) == (
+        Outcome.INTERNAL,
+        "in step prepare: ValueError: embedded null byte",
+    )
+
+
+def test_a_long_path_does_not_break_the_message(probe: Probe, volume: Path) -> None:
+    result = probe("provision", volume / ("x" * 300))
+    assert result.outcome is Outcome.IO_ERROR
+    assert len(result.message) == 256
+
+
+def test_the_default_job_is_go_pies() -> None:
+    arguments = parse(["mount", "--path", "/pie"]).job.arguments("/pie/job")
+    job = {argument for argument in arguments if argument.startswith("--")} - {
+        "--name=pie",
+        "--filename=/pie/job",
+        "--output-format=json",
+        "--eta=never",
+    }
+    assert job == {"--direct=1", "--rw=readwrite", "--bs=4k", "--size=50M", "--numjobs=1", "--runtime=1"}
+
+
+def test_every_option_reaches_fio() -> None:
+    job = [
+        "--block-size",
+        "8k",
+        "--size",
+        "1G",
+        "--runtime",
+        "5",
+        "--read-write",
+        "randrw",
+        "--no-direct",
+        "--fsync",
+        "3",
+    ]
+    arguments = parse(["mount", "--path", "/pie", *job]).job.arguments("/a:b")
+    assert {"--bs=8k", "--size=1G", "--runtime=5", "--rw=randrw", "--direct=0", "--fsync=3"} < set(arguments)
+    assert r"--filename=/a\:b" in arguments
+
+
+def test_a_probe_loads_no_cli_framework_and_no_event_loop(volume: Path) -> None:
+    code = (
+        "import sys; from pie.probe.main import main;"
+        f"main(['provision', '--path', {str(volume)!r}, '--no-mount-check']);"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    process = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = set(process.stdout.splitlines()[-1].split())
+    assert "msgspec" in loaded
+    assert not loaded & HEAVY
+    assert "pie.controller" not in process.stdout
+
+
+def test_the_files_are_private_to_the_probes_user_and_group(probe: Probe, volume: Path) -> None:
+    probe("provision", volume)
+    assert not stat.S_IMODE((volume / ".pie").stat().st_mode) & stat.S_IRWXO
+    assert not stat.S_IMODE((volume / ".pie/records").stat().st_mode) & stat.S_IRWXO
