@@ -1,10 +1,12 @@
-"""The testbed's CSI driver: volumes are files with a filesystem on a loop device, from a pool with a real capacity.
+"""The testbed's CSI driver: volumes are files with a filesystem on a loop device.
 
-One process per node serves CSI and kubelet's plugin registration on unix sockets, and a control socket through which
-faults are armed. Two flavours: node-local volumes as TopoLVM has them, and volumes that must be attached first (`--attach`).
+One process per node serves CSI and kubelet's plugin registration on unix sockets, and a control socket on
+which faults are armed. Two flavours: node-local volumes as TopoLVM has them, and volumes that must be
+attached first (`--attach`), as network storage has them.
 
-- `pool`: what lies on disk. `filesystems`: mkfs, mount, freeze and the like. `extents`: where a file's bytes lie.
-- `identity`, `controller`, `node`: the CSI services. `stubs`: generated from the .proto files of pinned Go modules.
-- `armed`: which faults are armed. `rules`, `bites`, `backing`: what they do to RPCs, mounts, and backing files.
-- `server`: one driver process. `control`: its control socket. `components`: driver and sidecars as the testbed's processes.
+- `pool`: what lies on disk, with a capacity. `filesystems`: mkfs, mount, freeze and the like.
+- `identity`, `controller`, `node`: the CSI services; `calls`: what happens around every call.
+- `armed`: the faults that are armed. `bites`: what they do to mounted volumes; `backing`: to backing files.
+- `server`: one driver process. `control`: the commands of its control socket.
+- `stubs`: generated from the .proto files of pinned Go modules.
 """

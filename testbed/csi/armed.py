@@ -1,4 +1,4 @@
-"""The faults that are armed in a driver: what they are, whom they concern, kept on disk until they are disarmed."""
+"""The faults that are armed in a driver: what they are, and whom they concern."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -10,21 +10,22 @@ import msgspec
 from testbed.csi.pool import replace
 
 
+def matches(pattern: str, claim: str) -> bool:
+    """Match a claim, `<namespace>/<name>`, with a shell pattern; without a slash, with the name alone."""
+    return fnmatchcase(claim, pattern if "/" in pattern else f"*/{pattern}")
+
+
 class _ForClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """`claims` is a shell pattern for `<namespace>/<name>` of PersistentVolumeClaims; without a slash, for names alone."""
+    """`claims`: which PersistentVolumeClaims' volumes, see `matches`."""
 
     claims: str = "*"
 
-    def concerns(self, claim: str) -> bool:
-        pattern = self.claims if "/" in self.claims else f"*/{self.claims}"
-        return fnmatchcase(claim, pattern)
-
 
 class MountFault(_ForClaims, frozen=True, kw_only=True, tag="mount"):
-    """Breaks a mounted volume: one that is mounted now at once, an idle one at each next publish, until disarmed.
+    """Breaks a mounted volume: one mounted now at once, an idle one after each publish, until disarmed.
 
-    `when`: as soon as it is published, or when a file in it is opened for the first time after that (which is when an
-    application begins to use it); `after_seconds` later, to hit a run in its middle.
+    `when`: as soon as it is published, or when a file in it is opened for the first time after that, which is
+    when an application begins to use it. `after_seconds`: that much later, to hit a run in its middle.
     """
 
     kind: Literal["hang", "slow", "io-error", "read-only", "full"]
@@ -33,9 +34,10 @@ class MountFault(_ForClaims, frozen=True, kw_only=True, tag="mount"):
 
 
 class BackingFault(_ForClaims, frozen=True, kw_only=True, tag="backing"):
-    """Changes a backing file, once, as soon as the volume is not mounted; disarmed, the file becomes what it was.
+    """Changes a backing file, once, when the volume is not mounted; disarmed, it becomes what it was.
 
-    `source`: for `swapped`, the file whose content takes the place of the volume's own. `stale` needs a snapshot.
+    `source`: for `swapped`, the file whose content takes the place of the volume's own. `stale` needs a
+    snapshot.
     """
 
     kind: Literal["corrupted", "swapped", "emptied", "stale"]
@@ -45,8 +47,8 @@ class BackingFault(_ForClaims, frozen=True, kw_only=True, tag="backing"):
 class RpcFault(_ForClaims, frozen=True, kw_only=True, tag="rpc"):
     """Delays or refuses calls of one CSI method, for example `CreateVolume`.
 
-    `delay_seconds`: the work is done that long after the first call for the volume; calls repeated by an impatient
-    client do not begin anew. `code`: a gRPC status name such as `RESOURCE_EXHAUSTED`; empty: after the delay, go on.
+    `delay_seconds`: the work is done that long after the first call for the volume; calls repeated by an
+    impatient client do not begin anew. `code`: the name of a gRPC status; empty: after the delay, go on.
     """
 
     rpc: str
@@ -68,7 +70,7 @@ F = TypeVar("F", bound=_ForClaims)
 
 
 class Armed:
-    """The armed faults by name. They outlive the driver: a crashed one that starts again is as broken as before."""
+    """The armed faults by name. They outlive the driver: one that starts again is as broken as before."""
 
     def __init__(self, path: Path) -> None:
         """Read the faults that the file holds, if it is there."""
@@ -93,9 +95,9 @@ class Armed:
         return dict(self._faults)
 
     def concerning(self, kind: type[F], claim: str) -> Iterator[tuple[str, F]]:
-        """Iterate over the armed faults of a kind that concern a claim, in the order of arming, with their names."""
+        """Iterate over the armed faults of a kind that concern a claim, with their names."""
         for name, fault in self.items().items():
-            if isinstance(fault, kind) and fault.concerns(claim):
+            if isinstance(fault, kind) and matches(fault.claims, claim):
                 yield name, fault
 
     def _keep(self) -> None:

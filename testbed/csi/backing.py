@@ -11,6 +11,7 @@ from testbed.csi import filesystems
 from testbed.csi.armed import Armed, BackingFault
 from testbed.csi.extents import extents
 from testbed.csi.pool import Pool, Volume, make_empty, replace
+from testbed.errors import TestbedError
 
 ORIGINAL = "original"  # the backing file that another one stands in for
 DAMAGE = "damage"  # what was corrupted, and what was there before
@@ -25,7 +26,7 @@ class _Damage(msgspec.Struct, frozen=True):
 
 
 class BackingFiles:
-    """Brings the backing files to what the armed faults want. All calls for one volume are made under its lock."""
+    """Brings backing files to what the armed faults want. Calls for a volume are made under its lock."""
 
     def __init__(self, pool: Pool, armed: Armed) -> None:
         """Act on the volumes of `pool` as `armed` says."""
@@ -57,13 +58,12 @@ class BackingFiles:
                 await filesystems.thaw(mounts[0])
         return copy
 
-    def check(self, volume: Volume, fault: BackingFault) -> str:
-        """Return why the fault cannot be done to the volume; empty when it can."""
+    def check(self, volume: Volume, fault: BackingFault) -> None:
+        """Refuse a fault that cannot be done to the volume."""
         if fault.kind == "stale" and not self._pool.beside(volume.id, SNAPSHOT).exists():
-            return f"volume {volume.id} ({volume.claim}) has no snapshot to go back to; take one first"
+            raise TestbedError(f"the volume of {volume.claim} has no snapshot to go back to; take one first")
         if fault.kind == "swapped" and not Path(fault.source).is_file():
-            return f"the file to swap in does not exist: {fault.source!r}"
-        return ""
+            raise TestbedError(f"the file to swap in does not exist: {fault.source!r}")
 
     async def _apply(self, volume: Volume, fault: BackingFault) -> None:
         image = self._pool.backing_file(volume.id)
@@ -89,7 +89,7 @@ class BackingFiles:
         copy.rename(image)
 
     async def _corrupt(self, volume: Volume) -> None:
-        """Invert some bytes in each sector of each small file, so that the filesystem stays sound and its files do not."""
+        """Invert some bytes in each sector of each small file; the filesystem itself stays sound."""
         image = self._pool.backing_file(volume.id)
         if not await filesystems.has_filesystem(image):  # nobody has written yet
             return
@@ -123,7 +123,7 @@ class BackingFiles:
 
 def corrupted(sector: bytes) -> bytes:
     """Invert every eighth byte: any record in the sector is hit, and its own inverse is the way back."""
-    return bytes(byte ^ 0xFF if index % 8 == 3 else byte for index, byte in enumerate(sector))
+    return bytes(byte if index % 8 else byte ^ 0xFF for index, byte in enumerate(sector))
 
 
 def _sectors_of_small_files(root: Path) -> list[int]:

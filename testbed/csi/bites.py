@@ -1,4 +1,4 @@
-"""Faults of mounted volumes: hang, slow, I/O errors, read-only, full. They bite mounted volumes, and heal them again."""
+"""Faults of mounted volumes: hang, slow, I/O errors, read-only, full; how they bite, and how they heal."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from testbed.csi import filesystems
-from testbed.csi.armed import Armed, MountFault
+from testbed.csi.armed import Armed, MountFault, matches
 from testbed.csi.filesystems import CommandError
 from testbed.csi.first_use import FirstUse
 from testbed.csi.pool import Pool, Volume
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Bite(msgspec.Struct, frozen=True):
-    """A fault that has bitten: which, which volume, when (Unix time), and what went wrong with the biting itself."""
+    """A fault has bitten a volume, at that Unix time; `error`: what went wrong with the biting itself."""
 
     fault: str
     volume: str
@@ -45,7 +45,7 @@ class Bites:
         self.bitten: list[Bite] = []
 
     def published(self, volume: Volume, target: Path) -> None:
-        """Let the armed faults that concern the volume, just published at `target`, bite when their time comes."""
+        """Let the armed faults that concern a volume, just published, bite when their time comes."""
         for name, fault in self._armed.concerning(MountFault, volume.claim):
             use = FirstUse(target) if fault.when == "use" else None
             self._start(name, fault, volume, use)
@@ -55,15 +55,13 @@ class Bites:
         for volume in self._mounted(fault):
             self._start(name, fault, volume, None)
 
-    async def disarmed(self, name: str, fault: MountFault) -> None:
-        """Heal all volumes that the fault concerns. After I/O errors a volume is well once it is mounted anew."""
-        for volume in self._pool.volumes():
-            if fault.concerns(volume.claim):
-                await self._stop(name, volume.id)
-                await self._heal(fault, volume)
+    async def disarmed(self, name: str, fault: MountFault, volume: Volume) -> None:
+        """Heal a volume. After I/O errors it is well once it is mounted anew."""
+        await self._stop(name, volume.id)
+        await self._heal(fault, volume)
 
     async def unstaging(self, volume: Volume) -> bool:
-        """Stop all biting of a volume that shall be unmounted. False: it hangs, and so would unmounting it."""
+        """Stop biting a volume that shall be unmounted. False: it hangs, and so would unmounting it."""
         mounts = filesystems.mounts_of(self._pool.backing_file(volume.id))
         for name, fault in self._armed.concerning(MountFault, volume.claim):
             await self._stop(name, volume.id)
@@ -78,14 +76,8 @@ class Bites:
         for name, volume_id in tuple(self._biting):
             await self._stop(name, volume_id)
 
-    async def release(self) -> None:
-        """Thaw all volumes, so that nothing stays stuck when the testbed ends."""
-        for volume in self._pool.volumes():
-            for mount in filesystems.mounts_of(self._pool.backing_file(volume.id))[:1]:
-                await filesystems.thaw(mount)
-
     def _mounted(self, fault: MountFault) -> list[Volume]:
-        concerned = (volume for volume in self._pool.volumes() if fault.concerns(volume.claim))
+        concerned = (volume for volume in self._pool.volumes() if matches(fault.claims, volume.claim))
         return [volume for volume in concerned if filesystems.mounts_of(self._pool.backing_file(volume.id))]
 
     def _start(self, name: str, fault: MountFault, volume: Volume, use: FirstUse | None) -> None:
@@ -167,7 +159,7 @@ async def _stutter(mount: Path) -> None:
 
 
 async def _make_readonly(mount: Path) -> None:
-    """Remount read-only; the kernel refuses while a file is open for writing, so wait for a moment when none is."""
+    """Remount read-only. The kernel refuses while a file is open for writing: wait until none is."""
     while True:
         try:
             await filesystems.remount(mount, readonly=True)

@@ -1,4 +1,4 @@
-"""What happens around every CSI call: the armed delays and refusals, errors as gRPC statuses, one log line."""
+"""What happens around every CSI call: armed delays and refusals, errors as gRPC statuses, one log line."""
 
 import asyncio
 import time
@@ -90,5 +90,5 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no 
 
 
 def claim(parameters: Any) -> str:
-    """Return `<namespace>/<name>` of the claim that a CreateVolume request is for; `/` when it is not told."""
+    """Return `<namespace>/<name>` of the claim that a volume is created for; `/` when it is not told."""
     return f"{parameters.get(CLAIM_NAMESPACE, '')}/{parameters.get(CLAIM_NAME, '')}"

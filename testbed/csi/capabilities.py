@@ -33,7 +33,8 @@ def refusal(stubs: Stubs, capabilities: Iterable[Any]) -> str:
         if capability.HasField("block"):
             return "raw block volumes are not served, only mounted ones"
         if capability.access_mode.mode not in (modes.SINGLE_NODE_WRITER, modes.SINGLE_NODE_READER_ONLY):
-            return f"access mode {modes.Mode.Name(capability.access_mode.mode)} is not served: a volume is on one node"
+            mode = modes.Mode.Name(capability.access_mode.mode)
+            return f"access mode {mode} is not served: a volume is on one node"
         try:
             filesystem(capability.mount.fs_type)
         except ValueError as error:

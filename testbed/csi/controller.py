@@ -21,7 +21,7 @@ Code = grpc.StatusCode
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """The methods of csi.v1.Controller. `segments`: the topology of all volumes here; empty: reachable from everywhere."""
+    """The methods of csi.v1.Controller. `segments`: the topology of all volumes here; empty: anywhere."""
 
     stubs: Stubs
     pool: Pool
@@ -44,40 +44,7 @@ class Controller:
         """Make a sparse backing file. The filesystem is made when the volume is first staged."""
         require(name=request.name, volume_capabilities=request.volume_capabilities)
         self._refuse_what_is_not_served(request)
-        kind = wanted_filesystem(request.volume_capabilities)
-        required_bytes, limit_bytes = (
-            request.capacity_range.required_bytes,
-            request.capacity_range.limit_bytes,
-        )
-        if existing := self.pool.find_by_name(request.name):
-            fits = existing.capacity_bytes >= required_bytes and (
-                not limit_bytes or existing.capacity_bytes <= limit_bytes
-            )
-            if not fits or existing.filesystem != kind:
-                raise CallError(
-                    Code.ALREADY_EXISTS,
-                    f"volume {request.name} exists with {existing.capacity_bytes} bytes of {existing.filesystem}",
-                )
-            return self.stubs.csi.CreateVolumeResponse(volume=self._volume(existing))
-        capacity_bytes = capacity_for(required_bytes, kind)
-        if limit_bytes and capacity_bytes > limit_bytes:
-            raise CallError(
-                Code.OUT_OF_RANGE,
-                f"a volume of {kind} has at least {capacity_bytes} bytes, the limit is {limit_bytes}",
-            )
-        if next(self.armed.concerning(PoolFull, claim(request.parameters)), None):
-            raise CallError(
-                Code.RESOURCE_EXHAUSTED, f"the pool has 0 of {self.pool.capacity_bytes} bytes free"
-            )
-        try:
-            volume = self.pool.create(
-                name=request.name,
-                capacity_bytes=capacity_bytes,
-                filesystem=kind,
-                claim=claim(request.parameters),
-            )
-        except PoolFullError as error:
-            raise CallError(Code.RESOURCE_EXHAUSTED, str(error)) from error
+        volume = self._existing(request) or self._create(request)
         return self.stubs.csi.CreateVolumeResponse(volume=self._volume(volume))
 
     async def DeleteVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
@@ -186,6 +153,42 @@ class Controller:
             raise CallError(
                 Code.RESOURCE_EXHAUSTED, f"volumes of this pool are reachable from {self.segments} only"
             )
+
+    def _existing(self, request: Any) -> Volume | None:
+        """Return the volume that an earlier call of the same name made; refuse when another one is wanted."""
+        volume = self.pool.find_by_name(request.name)
+        if volume is None:
+            return None
+        wanted = request.capacity_range
+        too_large = 0 < wanted.limit_bytes < volume.capacity_bytes
+        other_filesystem = volume.filesystem != wanted_filesystem(request.volume_capabilities)
+        if volume.capacity_bytes < wanted.required_bytes or too_large or other_filesystem:
+            raise CallError(
+                Code.ALREADY_EXISTS,
+                f"volume {request.name} exists: {volume.filesystem}, {volume.capacity_bytes} bytes",
+            )
+        return volume
+
+    def _create(self, request: Any) -> Volume:
+        kind = wanted_filesystem(request.volume_capabilities)
+        limit_bytes = request.capacity_range.limit_bytes
+        capacity_bytes = capacity_for(request.capacity_range.required_bytes, kind)
+        if 0 < limit_bytes < capacity_bytes:
+            raise CallError(
+                Code.OUT_OF_RANGE,
+                f"a volume of {kind} has at least {capacity_bytes} bytes, the limit is {limit_bytes}",
+            )
+        owner = claim(request.parameters)
+        if next(self.armed.concerning(PoolFull, owner), None):
+            raise CallError(
+                Code.RESOURCE_EXHAUSTED, f"the pool has 0 of {self.pool.capacity_bytes} bytes free"
+            )
+        try:
+            return self.pool.create(
+                name=request.name, capacity_bytes=capacity_bytes, filesystem=kind, claim=owner
+            )
+        except PoolFullError as error:
+            raise CallError(Code.RESOURCE_EXHAUSTED, str(error)) from error
 
     def _find(self, volume_id: str) -> Volume:
         if volume := self.pool.find(volume_id):

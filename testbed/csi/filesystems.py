@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.csi.pool import Filesystem
+from testbed.errors import TestbedError
 
 # ioctl numbers of linux/fs.h and xfs_fs.h; ext4 takes the shutdown of xfs under the same number.
 FIFREEZE = 0xC0045877
@@ -24,13 +25,13 @@ FS_IOC_SHUTDOWN = 0x8004587D
 SHUTDOWN_AFTER_FLUSH = 0  # what was written stays: the fault is the error, not a loss
 
 
-class CommandError(Exception):
+class CommandError(TestbedError):
     """A command of the system failed; the text holds what it printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One line of mountinfo: what is mounted where. `device` is `major:minor`, `readonly` the filesystem's own flag."""
+    """What is mounted where. `device` is `major:minor`; `readonly` is the filesystem's own flag."""
 
     device: str
     target: Path
@@ -56,7 +57,7 @@ async def run(*argv: str | Path) -> str:
 
 
 async def has_filesystem(image: Path) -> bool:
-    """Say whether the file holds anything that blkid knows, as kubelet's own mounter asks before it formats."""
+    """Say whether the file holds what blkid knows: kubelet's mounter asks the same before it formats."""
     process = await asyncio.create_subprocess_exec(
         "blkid", "--probe", image, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
@@ -120,6 +121,18 @@ def mounts_of(image: Path) -> list[Path]:
     return [mount.target for mount in mounts() if mount.device == device] if device else []
 
 
+def is_mounted_on(image: Path, target: Path) -> bool:
+    """Say whether a file is mounted, by a loop device, on exactly this path."""
+    return Path(os.path.realpath(target)) in mounts_of(image)
+
+
+def make_directory(path: str) -> Path:
+    """Make a directory to mount on, unless it is there."""
+    directory = Path(path)
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
 def loop_device(image: Path) -> str | None:
     """Return the number (`major:minor`) of the loop device on a file; None without one."""
     return next(
@@ -169,7 +182,7 @@ async def is_frozen(target: Path) -> bool:
 
 
 async def shut_down(target: Path) -> None:
-    """Make every access an I/O error until the filesystem is mounted anew; what was written before is kept."""
+    """Make every access an I/O error until the next mount; what was written before is kept."""
     await asyncio.to_thread(_ioctl, target, FS_IOC_SHUTDOWN, struct.pack("I", SHUTDOWN_AFTER_FLUSH))
 
 

@@ -30,7 +30,7 @@ class FirstUse:
             raise OSError(number, os.strerror(number), str(directory))
 
     async def wait(self) -> None:
-        """Return when something in the directory is opened or created; the directory itself does not count."""
+        """Return when an entry of the directory is opened or created; the directory itself does not count."""
         used = asyncio.Event()
 
         def read() -> None:
@@ -50,7 +50,7 @@ class FirstUse:
 
 
 def _names_a_file(events: bytes) -> bool:
-    """Say whether one of the events is about an entry of the directory, not the directory itself (which has no name)."""
+    """Say whether an event is about an entry: those about the directory itself have no name."""
     offset = 0
     while offset < len(events):
         *_, name_bytes = EVENT.unpack_from(events, offset)

@@ -26,7 +26,7 @@ class Identity:
         return self.stubs.csi.GetPluginInfoResponse(name=self.driver, vendor_version=VERSION)
 
     async def GetPluginCapabilities(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Tell whether there is a controller here, and that volumes of the node-local flavour lie on one node."""
+        """Tell whether there is a controller here, and whether a volume lies on one node."""
         csi = self.stubs.csi
         service = csi.PluginCapability.Service
         types = [service.CONTROLLER_SERVICE] if self.controller else []

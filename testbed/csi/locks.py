@@ -1,4 +1,4 @@
-"""One lock per volume: CSI calls and faults of one volume take turns, those of different volumes do not wait."""
+"""One lock per volume: CSI calls and faults of a volume take turns, those of different volumes do not."""
 
 import asyncio
 from collections import defaultdict

@@ -26,7 +26,7 @@ GROUP_MAY_WRITE = stat.S_ISGID | stat.S_IRWXG
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The methods of csi.v1.Node. `segments`: this node's topology; empty when volumes are reachable from everywhere."""
+    """The methods of csi.v1.Node. `segments`: this node's topology; empty: any volume is reachable."""
 
     stubs: Stubs
     node: str
@@ -46,8 +46,8 @@ class Node:
     async def NodeGetCapabilities(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
         """Tell what this node can do.
 
-        VOLUME_MOUNT_GROUP: the driver gives the volume to the pod's fsGroup. So kubelet touches no file after the publish,
-        and a fault that bites there is met by the pod, not by kubelet.
+        VOLUME_MOUNT_GROUP: the driver gives the volume to the pod's fsGroup. So kubelet touches no file after
+        the publish, and a fault that bites there is met by the pod, not by kubelet.
         """
         csi = self.stubs.csi
         rpc = csi.NodeServiceCapability.RPC
@@ -64,8 +64,7 @@ class Node:
             raise CallError(
                 Code.FAILED_PRECONDITION, f"volume {volume.id} is not attached to node {self.node}"
             )
-        target = Path(request.staging_target_path)
-        target.mkdir(parents=True, exist_ok=True)
+        target = filesystems.make_directory(request.staging_target_path)
         async with self.locks[volume.id]:
             if not self._pretends(volume):
                 await self._stage(volume, target, mount)
@@ -95,9 +94,8 @@ class Node:
             raise CallError(
                 Code.FAILED_PRECONDITION, "staging_target_path is missing; volumes must be staged"
             )
-        target = Path(request.target_path)
         async with self.locks[volume.id]:
-            target.mkdir(parents=True, exist_ok=True)
+            target = filesystems.make_directory(request.target_path)
             if self._pretends(volume):
                 await _give_to_group(target, mount.volume_mount_group)
                 return self.stubs.csi.NodePublishVolumeResponse()
@@ -115,9 +113,7 @@ class Node:
         target = Path(request.target_path)
         async with self.locks[request.volume_id]:
             await filesystems.unmount(target)
-            # What a pod wrote while nothing was mounted lies in the directory itself.
-            if target.exists():
-                await asyncio.to_thread(shutil.rmtree, target)
+            await asyncio.to_thread(_remove_directory, target)
         return self.stubs.csi.NodeUnpublishVolumeResponse()
 
     async def NodeGetVolumeStats(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
@@ -125,7 +121,7 @@ class Node:
         require(volume_id=request.volume_id, volume_path=request.volume_path)
         volume = self._find(request.volume_id)
         path = Path(request.volume_path)
-        if Path(os.path.realpath(path)) not in filesystems.mounts_of(self.pool.backing_file(volume.id)):
+        if not filesystems.is_mounted_on(self.pool.backing_file(volume.id), path):
             raise CallError(Code.NOT_FOUND, f"volume {volume.id} is not mounted on {path}")
         usage = await asyncio.to_thread(os.statvfs, path)
         csi = self.stubs.csi
@@ -144,7 +140,7 @@ class Node:
 
     async def _stage(self, volume: Volume, target: Path, mount: Any) -> None:
         image = self.pool.backing_file(volume.id)
-        if Path(os.path.realpath(target)) in filesystems.mounts_of(image):
+        if filesystems.is_mounted_on(image, target):
             return
         await self.backing.settle(volume)
         if not await filesystems.has_filesystem(image):
@@ -168,8 +164,14 @@ class Node:
         raise CallError(Code.NOT_FOUND, f"there is no volume {volume_id}")
 
 
+def _remove_directory(target: Path) -> None:
+    """Remove where a volume was mounted, and what a pod may have written while nothing was."""
+    if target.exists():
+        shutil.rmtree(target)
+
+
 async def _give_to_group(root: Path, group: str) -> None:
-    """Let a group write in a volume. Only its root is looked at (kubelet's OnRootMismatch): the pods made the rest."""
+    """Let a group write in a volume's root; what is below has been made by pods of the group."""
     if group:
         await asyncio.to_thread(_chgrp, root, int(group))
 

@@ -1,7 +1,8 @@
 """A pool: the directory with the volumes' backing files and one JSON file about each.
 
-Everything is read from disk each time, so a driver that starts again knows all it knew before, and the controller and the
-nodes of the attachable flavour can share one pool. A volume uses its declared capacity, although its file is sparse.
+Everything is read from disk each time, so a driver that starts again knows all it knew before, and the
+controller and the nodes of the attachable flavour can share one pool. A volume uses its declared capacity,
+although its file is sparse.
 """
 
 import hashlib
@@ -47,7 +48,7 @@ def filesystem(name: str) -> Filesystem:
 
 
 def capacity_for(required_bytes: int, filesystem: Filesystem) -> int:
-    """Return the capacity of a volume of at least `required_bytes` (0: the default): whole MiB, enough for mkfs."""
+    """Return a capacity of at least `required_bytes` (0: the default), in whole MiB, enough for mkfs."""
     least = max(required_bytes or DEFAULT_CAPACITY_BYTES, SMALLEST_BYTES[filesystem])
     return -(-least // MIB) * MIB
 
@@ -86,7 +87,8 @@ class Pool:
         available_bytes = self.available_bytes()
         if capacity_bytes > available_bytes:
             raise PoolFullError(
-                f"the pool has {available_bytes} of {self.capacity_bytes} bytes free; volume {name} needs {capacity_bytes}"
+                f"volume {name} needs {capacity_bytes} bytes; "
+                f"the pool has {available_bytes} of {self.capacity_bytes} free"
             )
         volume = Volume(
             id=_id(name), name=name, capacity_bytes=capacity_bytes, filesystem=filesystem, claim=claim
@@ -100,7 +102,7 @@ class Pool:
         replace(self._description(volume.id), msgspec.json.encode(volume))
 
     def delete(self, volume_id: str) -> None:
-        """Remove all files of a volume, its description last: a deletion that is cut short can be repeated."""
+        """Remove all files of a volume, its description last: a deletion cut short can be repeated."""
         description = self._description(volume_id)
         for path in self.directory.glob(f"{volume_id}.*"):
             if path != description:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import structlog
 
+from testbed import control
 from testbed.csi import stubs
 from testbed.csi.armed import Armed
 from testbed.csi.backing import BackingFiles
@@ -29,10 +30,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a driver process runs. `state`: directory of its own, for armed faults and the control socket.
+    """How a driver process runs.
 
-    `attach`: volumes are reachable from every node once attached, instead of lying on one node. `controller`, `node`: which
-    of the two services it serves. `registration`: the socket in kubelet's plugins_registry; None: kubelet is not told.
+    `state`: a directory of its own, for armed faults and the control socket. `attach`: volumes are reachable
+    from every node once attached, instead of lying on one node. `controller`, `node`: which of the two
+    services it serves. `registration`: the socket in kubelet's plugins_registry; None: kubelet is not told.
     """
 
     driver: str
@@ -98,16 +100,17 @@ async def _serve_until(
         registration = Registration(generated, options.driver, options.socket)
         servers.append(_server(options.registration, calls, [stubs.handler(service, registration)]))
 
-    control = await Control(pool, armed, locks, bites, backing, calls).serve(options.control_socket)
+    commands = Control(pool, armed, locks, bites, backing, calls).commands()
+    options.control_socket.unlink(missing_ok=True)
     for server in servers:  # registration last: kubelet calls back at once
         await server.start()
-    log.info("serving", driver=options.driver, node=options.node_name, socket=str(options.socket))
-    await stop.wait()
-    log.info("stopping")
-    control.close()
+    async with control.serve(options.control_socket, commands):
+        log.info("serving", driver=options.driver, node=options.node_name, socket=str(options.socket))
+        await stop.wait()
+        log.info("stopping")
     for server in reversed(servers):
         await server.stop(GRACE_SECONDS)
-    for socket in (options.registration, options.socket, options.control_socket):
+    for socket in (options.registration, options.socket):
         if socket:
             socket.unlink(missing_ok=True)
     await bites.stop()

@@ -1,14 +1,13 @@
-"""Python stubs for CSI and kubelet's plugin registration, generated from the .proto files inside pinned Go modules.
+"""Python stubs for CSI and kubelet's plugin registration, generated from .proto files in pinned Go modules.
 
-Nothing is copied into this repository: the modules are pinned in `testbed/go/csi-spec`, the stubs lie in the cache
-directory under a name that holds the hash of that pin and of the generator's version, and are made when missing.
+Nothing is copied into this repository: the modules are pinned in `testbed/go/csi-spec`; the stubs lie in the
+cache directory, under a name with the hash of that pin and of the generator's version, made when missing.
 """
 
 import contextlib
 import fcntl
 import hashlib
 import importlib
-import os
 import re
 import subprocess
 import sys
@@ -21,12 +20,15 @@ from types import ModuleType
 from typing import Any
 
 import grpc
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.message_factory import GetMessageClass  # type: ignore[import-untyped]
 
-SPEC_MODULE = Path(__file__).parents[1] / "go" / "csi-spec"
+from testbed.build import MODULES, cache_directory
+from testbed.errors import TestbedError
+
+SPEC_MODULE = MODULES / "csi-spec"
 
 
-class StubsError(Exception):
+class StubsError(TestbedError):
     """The stubs could not be generated; the text holds what the failing tool printed."""
 
 
@@ -64,17 +66,16 @@ def handler(service: Any, servicer: object) -> Any:
 
 
 def without_gogoproto(proto: str) -> str:
-    """Leave out what only Go's gogoproto generator understands; the messages on the wire are the same without it."""
-    lines = (line for line in proto.splitlines() if not re.match(r"\s*(import|option)\b.*gogo", line))
+    """Leave out what only the gogoproto generator knows; the messages on the wire stay the same."""
+    lines = [line for line in proto.splitlines() if not re.match(r"\s*(import|option)\b.*gogo", line)]
     return "\n".join(re.sub(r"\s*\[\s*\(gogoproto\.[^\]]*\]", "", line) for line in lines) + "\n"
 
 
 def _cache_directory() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pie-testbed"
     pin = hashlib.sha256((SPEC_MODULE / "go.sum").read_bytes())
     pin.update(Path(__file__).read_bytes())
     pin.update(metadata.version("grpcio-tools").encode())
-    return base / f"csi-stubs-{pin.hexdigest()[:16]}"
+    return cache_directory() / f"csi-stubs-{pin.hexdigest()[:16]}"
 
 
 @contextlib.contextmanager
