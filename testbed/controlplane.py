@@ -200,6 +200,7 @@ class ControlPlane:
             f"--service-account-key-file={pki / 'sa.key'}",
             "--service-cluster-ip-range=10.0.0.0/24",
             "--allow-privileged=true",
+            "--kubelet-preferred-address-types=Hostname",  # see _name_nodes in supervisor.py
             f"--audit-policy-file={self._directory / 'audit-policy.yaml'}",
             f"--audit-log-path={self.audit_log}",
             "--audit-log-maxsize=100000",  # MB: it must not rotate under a count

@@ -136,9 +136,11 @@ class Supervisor:
 
 async def run(directory: Path) -> None:
     """Bring the testbed up, keep it until told to end, bring it down."""
+    spec = read_spec(directory)
     await _private_run()
+    await _name_nodes(directory, spec)
     with Slot() as slot:
-        supervisor = Supervisor(directory, read_spec(directory), slot)
+        supervisor = Supervisor(directory, spec, slot)
         started = asyncio.create_task(supervisor.start())
 
         async def ready() -> None:
@@ -167,9 +169,21 @@ async def _private_run() -> None:
     """Give this mount namespace a `/run` of its own, so that what containers leave there is gone with it."""
     if os.getpid() == 1 or not Path("/proc/1/comm").read_text().startswith("sh"):  # noqa: ASYNC240  procfs
         raise TestbedError("the supervisor runs inside its own namespaces only: see testbed/janitor.py")
-    process = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+    await _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+
+
+async def _name_nodes(directory: Path, spec: Spec) -> None:
+    """Let the API server find the kubelets, which listen on loopback only, by their nodes' names."""
+    hosts = directory / "hosts"
+    local = " ".join(("127.0.0.1", *spec.node_names))
+    hosts.write_text(f"{Path('/etc/hosts').read_text()}\n{local}\n")  # noqa: ASYNC240  two small files
+    await _mount("--bind", str(hosts), "/etc/hosts")
+
+
+async def _mount(*arguments: str) -> None:
+    process = await asyncio.create_subprocess_exec("mount", *arguments)
     if await process.wait() != 0:
-        raise TestbedError("cannot mount a tmpfs on /run in the testbed's mount namespace")
+        raise TestbedError(f"mount {' '.join(arguments)} failed in the testbed's mount namespace")
 
 
 if __name__ == "__main__":

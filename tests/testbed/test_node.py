@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -89,6 +90,20 @@ async def test_the_image_holds_pie_compiled_its_dependencies_and_fio(cluster: Cl
         "resource loader": False,
     }
     assert found["fio"].startswith("fio-3")
+
+
+async def test_kubectl_reads_logs_and_runs_commands_in_a_pod(cluster: Cluster) -> None:
+    await cluster.api.create(PODS, pod("talks", "node-2", ["sh", "-c", "echo hello; sleep 600"]))
+    await phase(cluster, "talks", "Running")
+    kubectl = (
+        Path(sys.executable).with_name("kubectl"),
+        "--kubeconfig",
+        cluster.kubeconfig,
+        "-n",
+        "restricted",
+    )
+    assert await asyncio.to_thread(_print, *kubectl, "logs", "talks") == "hello\n"
+    assert await asyncio.to_thread(_print, *kubectl, "exec", "talks", "--", "id", "-u") == "1001\n"
 
 
 async def test_a_reboot_gives_the_node_another_boot_id_and_ends_its_containers(cluster: Cluster) -> None:
@@ -240,5 +255,5 @@ class Traces:
         return destination != "default" and any(IPv4Address(destination) in net for net in self.networks)
 
 
-def _print(*argv: str) -> str:
+def _print(*argv: str | Path) -> str:
     return subprocess.run(argv, capture_output=True, check=True, text=True).stdout
