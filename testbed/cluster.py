@@ -231,8 +231,8 @@ class Cluster:
     def _answers(self) -> bool:
         if self._janitor is not None and self._janitor.poll() is not None:
             raise TestbedError(
-                "the testbed ended while it started; run it again with "
-                f"{KEEP_LOGS_VARIABLE}=<directory> in the environment, and read supervisor.log there"
+                "the testbed ended while it started; its supervisor's last words are above. With "
+                f"{KEEP_LOGS_VARIABLE}=<directory> in the environment the logs of all parts are kept"
             )
         return (self.directory / CONTROL_SOCKET).exists()
 

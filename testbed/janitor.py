@@ -21,6 +21,7 @@ from testbed.spec import LOCK_FILE, LOG_DIRECTORY
 
 # What the parts need to end in good order: kubelets, containers, mounts.
 GRACE_SECONDS = 60
+LOG_TAIL_CHARACTERS = 3000
 KEEP_LOGS_VARIABLE = "PIE_TESTBED_KEEP_LOGS"
 ROOT = Path(__file__).resolve().parent.parent
 # Process 1 of the PID namespace reaps what containers' shims leave, which `wait` in a shell does.
@@ -40,6 +41,8 @@ async def run(directory: Path, *, detached: bool) -> None:
     if not detached:
         watchers.append(asyncio.create_task(_end_of_input()))
     await asyncio.wait([ended, *watchers], return_when=asyncio.FIRST_COMPLETED)
+    if ended.done() and child.returncode:
+        print(_supervisor_log(directory), file=sys.stderr)
     if child.stdin is not None:
         child.stdin.close()  # the supervisor takes this as the end
     try:
@@ -84,6 +87,12 @@ async def _start_namespaces(directory: Path) -> asyncio.subprocess.Process:
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
+
+
+def _supervisor_log(directory: Path) -> str:
+    """Return the end of what the supervisor printed: it is the only one to know why it ended."""
+    text = (directory / LOG_DIRECTORY / "supervisor.log").read_text(errors="replace")
+    return f"the testbed's supervisor ended by itself; its log ends:\n{text[-LOG_TAIL_CHARACTERS:]}"
 
 
 async def _end_of_input() -> None:

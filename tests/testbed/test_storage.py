@@ -1,0 +1,180 @@
+"""Dynamic volumes on real nodes: made, used, deleted, and gone with the testbed, even frozen ones."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.cgroups import hierarchies
+from testbed.cluster import Cluster
+from tests.testbed.test_cluster import is_there, processes_that_mention
+from tests.testbed.test_kwok import until
+
+PODS = "/api/v1/namespaces/default/pods"
+VOLUMES = "/api/v1/persistentvolumes"
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("storage_class", ["local", "local-xfs"])
+async def test_a_pod_of_the_restricted_level_gets_a_volume_writes_to_it_and_leaves_nothing(
+    real_cluster: Cluster, storage_class: str
+) -> None:
+    api = real_cluster.api
+    name = f"writes-{storage_class}"
+    script = "findmnt -no FSTYPE /volume > /volume/kind && cp /volume/kind /dev/termination-log"
+    await api.create(PODS, pod(name, script, storage_class=storage_class))
+
+    ended = await until(lambda: api.get(f"{PODS}/{name}"), has_ended)
+    terminated = ended["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert (terminated["exitCode"], terminated["message"].strip()) == (
+        0,
+        {"local": "ext4", "local-xfs": "xfs"}[storage_class],
+    )
+    assert backing_files(real_cluster.directory)
+
+    await api.delete(f"{PODS}/{name}")
+    await until(lambda: api.items(VOLUMES), lambda volumes: not volumes)
+    assert not backing_files(real_cluster.directory)
+
+
+async def test_without_its_provisioner_a_claim_waits_and_with_it_again_it_is_bound(
+    real_cluster: Cluster,
+) -> None:
+    api = real_cluster.api
+    provisioners = [f"csi-provisioner-{node}" for node in real_cluster.spec.node_names]
+    for provisioner in provisioners:
+        await real_cluster.stop(provisioner)
+    try:
+        await api.create(PODS, pod("waits", "true"))
+        events = "/api/v1/namespaces/default/events"
+        await until(
+            lambda: api.items(events),
+            lambda found: any(event["reason"] == "ExternalProvisioning" for event in found),
+        )
+        assert (await api.get(f"{PODS}/waits"))["status"]["phase"] == "Pending"
+    finally:
+        for provisioner in provisioners:
+            await real_cluster.start(provisioner)
+    ended = await until(lambda: api.get(f"{PODS}/waits"), has_ended)
+    assert ended["status"]["phase"] == "Succeeded"
+    await api.delete(f"{PODS}/waits")
+    await until(lambda: api.items(VOLUMES), lambda volumes: not volumes)
+
+
+async def test_when_its_user_is_killed_a_testbed_leaves_nothing_not_even_a_writer_to_a_frozen_volume(
+    tmp_path: Path,
+) -> None:
+    program = tmp_path / "user.py"
+    program.write_text(USER)
+    user = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(program)),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert user.stdout is not None
+    directory = (await asyncio.wait_for(user.stdout.readline(), 200)).decode().strip()
+    assert loop_devices(directory)
+    freeze(loop_devices(directory)[0], tmp_path / "mount")
+
+    user.kill()
+    await user.wait()
+    await until(gone(directory), bool, timeout_seconds=120)
+    assert processes_that_mention(Path(directory)) == []
+    assert loop_devices(directory) == []
+    assert [root for root in hierarchies() if (root / Path(directory).name).exists()] == []
+
+
+USER = """
+import asyncio
+from testbed.cluster import Cluster
+from tests.testbed.test_storage import PODS, pod
+
+async def main():
+    async with Cluster(nodes=1) as cluster:
+        await cluster.api.create(PODS, pod("writer", "while date > /volume/date; do sync; done"))
+        while (await cluster.api.get(PODS + "/writer"))["status"]["phase"] != "Running":
+            await asyncio.sleep(0.2)
+        print(cluster.directory, flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def pod(name: str, script: str, *, storage_class: str = "local") -> dict[str, Any]:
+    """Return a pod of the `restricted` level that runs a script, with a fresh volume at /volume."""
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": storage_class,
+        "resources": {"requests": {"storage": "100Mi"}},
+    }
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 1001,
+                "fsGroup": 1001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "script",
+                    "image": "pie.test/pie:dev",
+                    "command": ["sh", "-c", script],
+                    "volumeMounts": [{"name": "volume", "mountPath": "/volume"}],
+                    "securityContext": {
+                        "readOnlyRootFilesystem": True,
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+            "volumes": [{"name": "volume", "ephemeral": {"volumeClaimTemplate": {"spec": claim}}}],
+        },
+    }
+
+
+def has_ended(pod: dict[str, Any]) -> bool:
+    """Say whether the pod has run to its end, good or bad."""
+    return pod["status"]["phase"] in ("Succeeded", "Failed")
+
+
+def backing_files(directory: Path) -> list[Path]:
+    """Return the files that hold volumes, of all nodes."""
+    return list(directory.glob("node-*/pool/vol-*"))
+
+
+def loop_devices(directory: str) -> list[str]:
+    """Return the loop devices on files of a testbed."""
+    listed = subprocess.run(
+        ["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    return [line.split()[0] for line in listed.splitlines() if directory in line]
+
+
+def freeze(device: str, mount_point: Path) -> None:
+    """Freeze the filesystem on a device that is mounted in another mount namespace."""
+    mount_point.mkdir()
+    subprocess.run(["mount", device, mount_point], check=True)
+    subprocess.run(["fsfreeze", "--freeze", mount_point], check=True)
+    subprocess.run(["umount", mount_point], check=True)
+
+
+def gone(directory: str) -> Callable[[], Awaitable[bool]]:
+    """Return a reader that says whether the testbed has been cleaned up."""
+
+    async def read() -> bool:
+        return not is_there(directory)
+
+    return read
