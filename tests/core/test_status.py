@@ -29,7 +29,7 @@ def test_all_well() -> None:
         "MountHealthy": "True",
     }
     assert found["targets"] == {
-        "total": 2, "ok": 2, "late": 0, "failed": 0, "hung": 0, "suppressed": 0, "pending": 0,
+        "total": 2, "bad": 0, "ok": 2, "late": 0, "failed": 0, "hung": 0, "suppressed": 0, "pending": 0,
     }  # fmt: skip
 
 
@@ -37,6 +37,11 @@ def test_a_bad_node_is_named_with_its_reason() -> None:
     mount = conditions(made(OK, BAD, PROVISIONED))["MountHealthy"]
     assert (mount["status"], mount["reason"]) == ("False", "IOError")
     assert mount["message"] == "1 of 2 bad: n2 (IOError)"
+
+
+def test_late_failed_and_hung_targets_are_bad() -> None:
+    bad = [(Kind.MOUNT, f"n{i}", verdict, Reason.HUNG) for i, verdict in enumerate(Verdict)]
+    assert made(*bad)["targets"]["bad"] == 3
 
 
 def test_a_long_list_of_bad_nodes_is_cut() -> None:

@@ -44,7 +44,11 @@ def status(
     return {
         "observedGeneration": generation,
         "conditions": conditions,
-        "targets": {"total": len(known), **{verdict.value: counts[verdict] for verdict in Verdict}},
+        "targets": {
+            "total": len(known),
+            "bad": sum(counts[verdict] for verdict in BAD),  # for the printer column, which cannot add
+            **{verdict.value: counts[verdict] for verdict in Verdict},
+        },
     }
 
 
