@@ -60,7 +60,7 @@ class ServerClock:
 
     def now(self) -> float:
         """Epoch seconds on the server's clock."""
-        return self.at(self._monotonic())
+        return self.at(self._monotonic()) if self._known else self._wall()
 
     def at(self, moment: float) -> float:
         """Epoch seconds on the server's clock at a moment of `monotonic()`, by what is known of it now."""

@@ -1,0 +1,235 @@
+"""Finding the cluster: kubeconfigs as kubectl reads them, and the files of a service account."""
+
+import os
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pie.kube import config as config_module
+from pie.kube.config import ClusterConfig, load
+from pie.kube.errors import ConfigError
+from pie.kube.proxy import proxy_from_environment
+
+
+def kubeconfig(**changes: Any) -> dict[str, Any]:
+    """Make a kubeconfig with one of everything; `cluster`, `user` and `context` replace those parts."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "clusters": [
+            {"name": "c", "cluster": changes.get("cluster", {"server": "https://example.test:6443"})}
+        ],
+        "users": [{"name": "u", "user": changes.get("user", {"token": "secret"})}],
+        "contexts": [{"name": "here", "context": changes.get("context", {"cluster": "c", "user": "u"})}],
+    }
+
+
+def write(path: Path, content: Any) -> str:
+    """Write YAML and return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Take away what this machine's environment says."""
+    for name in list(os.environ):
+        if "proxy" in name.lower() or name.startswith("KUBE"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(config_module, "SERVICE_ACCOUNT", tmp_path / "serviceaccount")
+
+
+def test_a_kubeconfig_names_everything(tmp_path: Path) -> None:
+    cluster = {
+        "server": "https://example.test:6443",
+        "certificate-authority-data": b64encode(b"ca").decode(),
+        "tls-server-name": "kubernetes",
+        "proxy-url": "http://proxy.test:3128",
+    }
+    user = {
+        "client-certificate-data": b64encode(b"cert").decode(),
+        "client-key-data": b64encode(b"key").decode(),
+        "as": "someone",
+        "as-groups": ["g1", "g2"],
+    }
+    context = {"cluster": "c", "user": "u", "namespace": "storage"}
+    found = load(write(tmp_path / "config", kubeconfig(cluster=cluster, user=user, context=context)))
+    assert found == ClusterConfig(
+        server="https://example.test:6443",
+        namespace="storage",
+        ca_pem=b"ca",
+        tls_server_name="kubernetes",
+        proxy_url="http://proxy.test:3128",
+        client_certificate_pem=b"cert",
+        client_key_pem=b"key",
+        impersonate_user="someone",
+        impersonate_groups=("g1", "g2"),
+    )
+
+
+def test_paths_are_relative_to_the_kubeconfig(tmp_path: Path) -> None:
+    cluster = {"server": "https://example.test", "certificate-authority": "ca.crt"}
+    user = {
+        "tokenFile": "../token",
+        "client-certificate": "/abs/tls.crt",
+        "client-key": "tls.key",
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "./plugin", "args": None},
+    }
+    found = load(write(tmp_path / "kube" / "config", kubeconfig(cluster=cluster, user=user)))
+    assert Path(found.ca_file) == tmp_path / "kube" / "ca.crt"
+    assert Path(found.token_file).resolve() == tmp_path / "token"
+    assert found.client_certificate_file == "/abs/tls.crt"
+    assert Path(found.client_key_file) == tmp_path / "kube" / "tls.key"
+    assert found.exec_plugin is not None
+    assert Path(found.exec_plugin.command) == tmp_path / "kube" / "plugin"
+    assert found.exec_plugin.interactive_mode == "IfAvailable"
+
+
+def test_of_several_files_the_first_to_set_a_name_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = kubeconfig(cluster={"server": "https://first.test"})
+    first["users"] = None
+    second = kubeconfig(cluster={"server": "https://second.test"}, user={"token": "second"})
+    second["current-context"] = "other"
+    second["contexts"].append({"name": "other", "context": {"cluster": "c", "user": "u", "namespace": "n"}})
+    files = [write(tmp_path / "1", first), str(tmp_path / "missing"), write(tmp_path / "2", second)]
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join(files))
+    found = load()
+    assert (found.server, found.token, found.namespace) == ("https://first.test", "second", "default")
+    assert load(context="other").namespace == "n"
+
+
+def test_the_service_account_is_used_in_a_pod_and_a_kubeconfig_at_home_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "home" / ".kube" / "config", kubeconfig())
+    assert load().server == "https://example.test:6443"
+    account = tmp_path / "serviceaccount"
+    write(account / "token", "t")
+    (account / "namespace").write_text("pie\n")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    found = load()
+    assert (found.server, found.namespace) == ("https://[fd00::1]:443", "pie")
+    assert (found.token_file, found.ca_file) == (str(account / "token"), str(account / "ca.crt"))
+    assert load(context="here").server == "https://example.test:6443", "only a kubeconfig has contexts"
+    monkeypatch.setenv(
+        "KUBECONFIG", write(tmp_path / "own", kubeconfig(cluster={"server": "https://own.test"}))
+    )
+    assert load().server == "https://own.test"
+
+
+PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "command": "p", "interactiveMode": "Never"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([], "Expected `object`, got `array`"),
+        ({"clusters": [{"cluster": {}}]}, "missing required field `name`"),
+        ({}, "no current-context"),
+        ({"current-context": "gone"}, "no context named 'gone'; there are: none"),
+        (kubeconfig(context={"cluster": "x"}), "no cluster named 'x'; there are: c"),
+        (kubeconfig(context={"cluster": "c", "user": "x"}), "no user named 'x'; there are: u"),
+        (kubeconfig(cluster={}), "cluster 'c' has no server"),
+        (kubeconfig(cluster={"server": "example.test:6443"}), "is not an http or https URL"),
+        (
+            kubeconfig(cluster={"server": "https://a", "proxy-url": "socks5://b"}),
+            "no other kind is supported",
+        ),
+        (kubeconfig(user={"auth-provider": {"name": "gcp"}}), "use an exec plugin"),
+        (kubeconfig(user={"username": "u", "password": "p"}), "use a token"),
+        (kubeconfig(user={"exec": PLUGIN | {"apiVersion": "v1alpha1"}}), "is not one of client.auth"),
+        (kubeconfig(user={"exec": {**PLUGIN, "interactiveMode": ""}}), "interactiveMode is required"),
+        (kubeconfig(user={"exec": {**PLUGIN, "interactiveMode": "Maybe"}}), "not one of Never"),
+        (
+            kubeconfig(
+                cluster={
+                    "server": "https://a",
+                    "insecure-skip-tls-verify": True,
+                    "certificate-authority": "ca",
+                }
+            ),
+            "contradict each other",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_kubeconfig_is_told(tmp_path: Path, content: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path / "config", content))
+    assert words in str(caught.value)
+
+
+def test_missing_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="no cluster is configured: set KUBECONFIG"):
+        load()
+    with pytest.raises(ConfigError, match="nowhere: No such file"):
+        load(str(tmp_path / "nowhere"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="none of the files in KUBECONFIG exists"):
+        load()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    content=st.fixed_dictionaries(
+        {},
+        optional={"clusters": JSON, "users": JSON, "contexts": JSON, "current-context": JSON, "other": JSON},
+    )
+)
+def test_any_kubeconfig_is_read_or_refused_in_words(
+    tmp_path_factory: pytest.TempPathFactory, content: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError):
+        load(write(tmp_path_factory.getbasetemp() / "any-config", content))
+
+
+def test_secrets_do_not_show_in_a_representation() -> None:
+    assert "secret" not in repr(ClusterConfig(server="https://a", token="secret"))  # noqa: S106  a test's
+
+
+PROXY = {"HTTPS_PROXY": "http://proxy.test:3128"}
+
+
+@pytest.mark.parametrize(
+    ("server", "environment", "proxy"),
+    [
+        ("https://api.test:6443", PROXY, "http://proxy.test:3128"),
+        ("https://api.test:6443", {"https_proxy": "proxy.test:3128"}, "http://proxy.test:3128"),
+        ("http://api.test", PROXY, None),
+        ("https://api.test", {}, None),
+        ("https://127.0.0.1:6443", PROXY, None),
+        ("https://[::1]:6443", PROXY, None),
+        ("https://localhost:6443", PROXY, None),
+        ("https://10.96.0.1", PROXY | {"NO_PROXY": "10.96.0.0/12"}, None),
+        ("https://10.96.0.1", PROXY | {"NO_PROXY": "192.168.0.0/16,bad/range"}, "http://proxy.test:3128"),
+        ("https://10.96.0.1", PROXY | {"no_proxy": "10.96.0.1"}, None),
+        ("https://[fd00::1]", PROXY | {"NO_PROXY": "[fd00::1]"}, None),
+        ("https://api.cluster.test", PROXY | {"NO_PROXY": "x, .cluster.test"}, None),
+        ("https://api.cluster.test", PROXY | {"NO_PROXY": "cluster.test"}, None),
+        ("https://api.cluster.test", PROXY | {"NO_PROXY": "*.cluster.test"}, None),
+        ("https://apicluster.test", PROXY | {"NO_PROXY": "cluster.test"}, "http://proxy.test:3128"),
+        ("https://api.test:6443", PROXY | {"NO_PROXY": "api.test:6443"}, None),
+        ("https://api.test:6443", PROXY | {"NO_PROXY": "api.test:443"}, "http://proxy.test:3128"),
+        ("https://api.test", PROXY | {"NO_PROXY": "*"}, None),
+    ],
+)
+def test_proxies_follow_the_environment_as_with_kubectl(
+    server: str, environment: dict[str, str], proxy: str | None
+) -> None:
+    assert proxy_from_environment(server, environment) == proxy
