@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import aiohttp
-import yaml
 
 from testbed.errors import TestbedError
+from testbed.kubeconfig import Kubeconfig
 
 Json = dict[str, Any]
 NOT_FOUND = 404
@@ -40,14 +40,10 @@ class Api:
 
     def __init__(self, kubeconfig: Path, *, user_agent: str = "testbed") -> None:
         """Read the kubeconfig; nothing is connected yet."""
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster = config["clusters"][0]["cluster"]
-        self._server: str = cluster["server"]
-        self._tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
-        self._headers = {
-            "Authorization": f"Bearer {config['users'][0]['user']['token']}",
-            "User-Agent": user_agent,
-        }
+        config = Kubeconfig.read(kubeconfig)
+        self._server = config.server
+        self._tls = ssl.create_default_context(cafile=config.certificate_authority)
+        self._headers = {"Authorization": f"Bearer {config.token}", "User-Agent": user_agent}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:

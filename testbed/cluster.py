@@ -12,12 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from testbed import control, images
 from testbed.api import Api
 from testbed.audit import Audit
 from testbed.build import binaries
 from testbed.errors import TestbedError
 from testbed.janitor import GRACE_SECONDS, KEEP_LOGS_VARIABLE, ROOT, clean
+from testbed.kubeconfig import Kubeconfig
 from testbed.packages import require
 from testbed.spec import (
     AUDIT_LOG_FILE,
@@ -186,6 +189,15 @@ class Cluster:
                 while await self.api.find(account) is None:  # noqa: ASYNC110  the other side is a server
                     await asyncio.sleep(0.05)
 
+    async def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
+        """Write a kubeconfig file of a service account that exists, good for an hour, and return its path."""
+        account = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
+        answer = await self.api.create(f"{account}/token", {"spec": {"expirationSeconds": 3600}})
+        path = self.directory / "users" / f"{namespace}.{name}.kubeconfig"
+        admin = Kubeconfig.read(self.kubeconfig)
+        msgspec.structs.replace(admin, token=answer["status"]["token"]).write(path)
+        return path
+
     async def call(self, command: str, **arguments: Any) -> Any:
         """Send a command to the supervisor inside."""
         return await control.call(self.directory / CONTROL_SOCKET, command, **arguments)
@@ -219,7 +231,7 @@ class Cluster:
     async def take_down(self) -> None:
         """End everything; return when nothing of it is left."""
         if self._janitor is None:
-            await self.call("shutdown")
+            os.kill(int((self.directory / LOCK_FILE).read_text()), signals.SIGTERM)
             async with asyncio.timeout(GRACE_SECONDS + 10):
                 await _poll(lambda: not is_running(self.directory))
             return

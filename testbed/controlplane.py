@@ -11,6 +11,7 @@ import yaml
 from testbed.api import Api
 from testbed.build import binaries
 from testbed.errors import TestbedError
+from testbed.kubeconfig import Kubeconfig
 from testbed.ports import Slot
 from testbed.processes import Processes
 
@@ -71,25 +72,9 @@ class ControlPlane:
     def user_kubeconfig(self, user: str) -> Path:
         """Return a kubeconfig file of a user that exists from the start, such as `system:node:<name>`."""
         path = self._directory / "users" / f"{user.replace(':', '.')}.kubeconfig"
-        self.write_kubeconfig(path, self._tokens[user])
+        authority = self._directory / "pki/apiserver.crt"
+        Kubeconfig(self.server, authority, self._tokens[user]).write(path)
         return path
-
-    def write_kubeconfig(self, path: Path, token: str) -> None:
-        """Write a kubeconfig for any bearer token."""
-        cluster = {"server": self.server, "certificate-authority": str(self._directory / "pki/apiserver.crt")}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "testbed", "cluster": cluster}],
-            "users": [{"name": "user", "user": {"token": token}}],
-            "contexts": [
-                {"name": "testbed", "context": {"cluster": "testbed", "user": "user", "namespace": "default"}}
-            ],
-            "current-context": "testbed",
-        }
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump(config))
-        path.chmod(0o600)
 
     async def start(self) -> None:
         """Start all components and wait until each is healthy and a namespace's pods can be created."""
@@ -99,7 +84,7 @@ class ControlPlane:
         for name in ("etcd", "kube-apiserver"):
             await self._processes.start(name, self._argv(name, programs[name]))
         await self.wait_until_healthy("kube-apiserver")
-        self.write_kubeconfig(self.kubeconfig, self._tokens[ADMIN])
+        self.user_kubeconfig(ADMIN).rename(self.kubeconfig)
         async with asyncio.TaskGroup() as group:
             for name in self._components:
                 await self._processes.start(name, self._argv(name, programs[name]))

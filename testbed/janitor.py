@@ -66,10 +66,14 @@ def clean(directory: Path) -> None:
 
 
 def _lock(directory: Path) -> None:
-    """Hold the lock until this process ends. It appears locked: unlocked ones are swept away."""
+    """Hold the lock until this process ends; in it stands whom to send SIGTERM.
+
+    It appears under its name when it is held: directories with a lock that nobody holds are swept away.
+    """
     unnamed = directory / f"{LOCK_FILE}.new"
     lock = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    os.write(lock, str(os.getpid()).encode())
     unnamed.rename(directory / LOCK_FILE)
 
 

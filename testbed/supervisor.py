@@ -92,7 +92,6 @@ class Supervisor:
             "processes": self.list_processes,
             "power-off": self.power_off,
             "power-on": self.power_on,
-            "shutdown": self.shutdown,
         }
 
     async def start_process(self, name: str) -> None:
@@ -121,10 +120,6 @@ class Supervisor:
         """Boot a real node again, with a new boot ID; return when its processes have been started."""
         await self._node(node).power_on(boot_id=boot_id)
         await self._storage[node].start()
-
-    async def shutdown(self) -> None:
-        """End the testbed. The answer comes at once; the end is near when the control socket is gone."""
-        self.ended.set()
 
     def _node(self, name: str) -> Node:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.api import ApiError
+from testbed.api import Api, ApiError
 from testbed.audit import Write
 from testbed.cluster import Cluster, running_names, sweep
 from testbed.errors import TestbedError
@@ -70,6 +70,36 @@ async def test_kubectl_works_with_the_kubeconfig(control_plane: Cluster) -> None
     )
     output, _ = await process.communicate()
     assert b"namespace/kube-system" in output
+
+
+async def test_a_service_account_may_do_what_its_role_binding_says_and_no_more(
+    control_plane: Cluster, namespace: str
+) -> None:
+    await control_plane.api.create(
+        f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
+        {
+            "metadata": {"name": "view"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}],
+        },
+    )
+    kubeconfig = await control_plane.service_account_kubeconfig(namespace, "default")
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    async with Api(kubeconfig) as api:
+        assert await api.items(pods) == []
+        with pytest.raises(ApiError, match="cannot create resource"):
+            await api.create(pods, {"metadata": {"name": "p"}, "spec": POD})
+
+
+async def test_a_detached_testbed_outlives_its_maker_until_it_is_taken_down() -> None:
+    name = f"detached-{os.getpid()}"
+    maker = Cluster(name=name, kube_controller_manager=False, kube_scheduler=False)
+    await maker.bring_up(detached=True)
+    async with Cluster.attach(name) as cluster:
+        await cluster.api.get("/readyz")
+    await Cluster.attach(name).take_down()
+    assert name not in running_names()
+    assert not is_there(str(maker.directory))
 
 
 async def test_a_component_can_be_killed_frozen_and_started_again(start_cluster: StartCluster) -> None:
