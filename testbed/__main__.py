@@ -1,33 +1,22 @@
 """`python -m testbed`: local Kubernetes clusters with real nodes, real volumes, and faults to order."""
 
-import asyncio
 import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from testbed import fault_commands
 from testbed.build import binaries, programs
 from testbed.cluster import Cluster, running_names
-from testbed.errors import TestbedError
+from testbed.fault_commands import DEFAULT_NAME, Name, attach, run
 from testbed.packages import debian_packages, missing
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
-Name = Annotated[str, typer.Option("--name", "-n", help="Which testbed.")]
-DEFAULT_NAME = "dev"
-
-
-def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run to the end; an error of the testbed is a message, not a trace."""
-    try:
-        return asyncio.run(work)
-    except TestbedError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from error
+app.add_typer(fault_commands.app, name="fault")
 
 
 @app.command()
@@ -61,14 +50,14 @@ def list_() -> None:
 @app.command()
 def env(name: Name = DEFAULT_NAME) -> None:
     """Print what a shell needs to talk to the cluster: `eval "$(python -m testbed env)"`."""
-    print(f"export KUBECONFIG={_attach(name).kubeconfig}")
+    print(f"export KUBECONFIG={attach(name).kubeconfig}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def kubectl(context: typer.Context, name: Name = DEFAULT_NAME) -> None:
     """Run kubectl against the cluster: `python -m testbed kubectl -- get pods -A`."""
     program = Path(sys.executable).with_name("kubectl")
-    environment = {**os.environ, "KUBECONFIG": str(_attach(name).kubeconfig)}
+    environment = {**os.environ, "KUBECONFIG": str(attach(name).kubeconfig)}
     os.execve(program, ["kubectl", *context.args], environment)  # noqa: S606  no shell is wanted
 
 
@@ -76,7 +65,7 @@ def kubectl(context: typer.Context, name: Name = DEFAULT_NAME) -> None:
 def processes(name: Name = DEFAULT_NAME) -> None:
     """List the processes of a testbed; `stop`, `start`, `freeze` and `thaw` take their names."""
     table = Table("process", "runs", "log")
-    cluster = _attach(name)
+    cluster = attach(name)
     for process, runs in run(cluster.processes()).items():
         table.add_row(process, "yes" if runs else "no", str(cluster.log_directory / f"{process}.log"))
     Console(soft_wrap=True).print(table)
@@ -88,25 +77,40 @@ Process = Annotated[str, typer.Argument(help="A name that `processes` lists.")]
 @app.command()
 def stop(process: Process, name: Name = DEFAULT_NAME) -> None:
     """Stop one process of a testbed."""
-    run(_attach(name).stop(process))
+    run(attach(name).stop(process))
 
 
 @app.command()
 def start(process: Process, name: Name = DEFAULT_NAME) -> None:
     """Start a process again that was stopped, or that ended."""
-    run(_attach(name).start(process))
+    run(attach(name).start(process))
 
 
 @app.command()
 def freeze(process: Process, name: Name = DEFAULT_NAME) -> None:
     """Let a process hang, with SIGSTOP."""
-    run(_attach(name).freeze(process))
+    run(attach(name).freeze(process))
 
 
 @app.command()
 def thaw(process: Process, name: Name = DEFAULT_NAME) -> None:
     """Let a frozen process go on."""
-    run(_attach(name).thaw(process))
+    run(attach(name).thaw(process))
+
+
+NodeName = Annotated[str, typer.Argument(help="A real node.")]
+
+
+@app.command()
+def power_off(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """Cut a real node's power: all that runs on it is gone, and nobody tells the API server."""
+    run(attach(name).power_off(node))
+
+
+@app.command()
+def power_on(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """Boot a real node again; it has another boot ID."""
+    run(attach(name).power_on(node))
 
 
 @app.command()
@@ -128,14 +132,6 @@ def doctor() -> None:
     lines = missing(nodes=True)
     print("\n".join(lines) or "this machine has all that the testbed needs")
     raise typer.Exit(1 if lines else 0)
-
-
-def _attach(name: str) -> Cluster:
-    async def attach() -> Cluster:
-        return Cluster.attach(name)
-
-    cluster: Cluster = run(attach())
-    return cluster
 
 
 async def _down(name: str) -> None:

@@ -1,0 +1,105 @@
+"""`python -m testbed fault …`: break storage on a real node, look at it, and mend it."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from testbed import faults
+from testbed.cluster import Cluster
+from testbed.errors import TestbedError
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+DEFAULT_NAME = "dev"
+Name = Annotated[str, typer.Option("--name", "-n", help="Which testbed.")]
+Node = Annotated[str, typer.Option("--node", help="Which node.")]
+Fault = Annotated[str, typer.Argument(help="A name that `fault list` shows.")]
+Claims = Annotated[
+    str, typer.Option(help="Whose volumes: a shell pattern for claims, <namespace>/<name> or <name>.")
+]
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end; an error of the testbed is a message, not a trace."""
+    try:
+        return asyncio.run(work)
+    except TestbedError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from error
+
+
+def attach(name: str) -> Cluster:
+    """Find a running testbed."""
+
+    async def find() -> Cluster:
+        return Cluster.attach(name)
+
+    return cast(Cluster, run(find()))
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List all faults."""
+    table = Table("fault", "what happens")
+    for name, fault in faults.FAULTS.items():
+        table.add_row(name, fault.meaning)
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def inflict(  # noqa: PLR0917  Typer passes them by name
+    fault: Fault,
+    node: Node,
+    name: Name = DEFAULT_NAME,
+    claims: Claims = "*",
+    after_seconds: Annotated[float, typer.Option(help="Bite so long after a publish.")] = 0,
+    delay_seconds: Annotated[float, typer.Option(help="How long slow calls take.")] = 60,
+    other: Annotated[str, typer.Option(help="Claim whose volume is swapped in.")] = "",
+) -> None:
+    """Bring a fault upon a node: at once on volumes in use, on idle ones at their next publish."""
+    options = faults.Options(
+        claims=claims, after_seconds=after_seconds, delay_seconds=delay_seconds, other=other
+    )
+    run(faults.inflict(attach(name), fault, node=node, options=options))
+
+
+@app.command()
+def undo(fault: Fault, node: Node, name: Name = DEFAULT_NAME) -> None:
+    """Take a fault back, with what it did."""
+    run(faults.undo(attach(name), fault, node=node))
+
+
+@app.command()
+def undo_all(node: Node, name: Name = DEFAULT_NAME) -> None:
+    """Take back all faults of a node."""
+    run(faults.undo_all(attach(name), node=node))
+
+
+@app.command()
+def snapshot(node: Node, claims: Claims, name: Name = DEFAULT_NAME) -> None:
+    """Copy volumes, for the fault `stale` to go back to."""
+    for claim, path in run(faults.snapshot(attach(name), node=node, claims=claims)).items():
+        print(claim, path)
+
+
+@app.command()
+def show(node: Node, name: Name = DEFAULT_NAME) -> None:
+    """Show a node's volumes, its armed faults, and which have bitten."""
+    state = run(faults.state(attach(name), node=node))
+    volumes = Table("claim", "filesystem", "bytes", "backing file", "mounts")
+    for each in state.volumes:
+        volume = each.volume
+        size = str(volume.capacity_bytes)
+        volumes.add_row(volume.claim, volume.filesystem, size, each.backing_file, str(len(each.mounts)))
+    console = Console(soft_wrap=True)
+    console.print(volumes)
+    print("free in the pool:", state.available_bytes, "bytes")
+    for name_, armed in state.armed.items():
+        print("armed:", name_, armed)
+    for bite in state.bitten:
+        when = datetime.fromtimestamp(bite.at_seconds, UTC).isoformat(timespec="seconds")
+        print("bitten:", when, bite.fault, bite.claim, bite.error)
