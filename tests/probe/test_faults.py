@@ -42,7 +42,9 @@ class Node:
         self.image = directory / "image"
         self.log = directory / "termination-log"
         self.prefix: tuple[str, ...] = ()
-        argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", "echo ready; exec cat"]
+        # ends with this process, however that ends; a frozen filesystem would outlive its mount
+        life = 'echo ready; cat; fsfreeze -u "$1" 2>/dev/null'
+        argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", life, "sh", str(self.path)]
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout
         assert self._process.stdout.readline() == b"ready\n"
@@ -80,16 +82,8 @@ class Node:
     def start(self, *options: str) -> subprocess.Popen[str]:
         self.log.write_text("")
         self.log.chmod(0o666)
-        probe: list[str | Path] = [
-            sys.executable,
-            "-c",
-            AS_USER,
-            *options,
-            "--path",
-            self.path,
-            "--termination-log",
-            self.log,
-        ]
+        probe: tuple[str | Path, ...] = (sys.executable, "-c", AS_USER, *options, "--path", self.path)
+        probe += ("--termination-log", self.log)
         return subprocess.Popen(
             self.inside(*self.prefix, *probe),
             stdout=subprocess.PIPE,
