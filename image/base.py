@@ -81,6 +81,7 @@ def _make(tar: Path) -> None:
         run(
             [
                 *("mmdebstrap", "--quiet", "--variant=essential", "--format=tar"),
+                '--aptopt=Acquire::Retries "5"',
                 "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
                 *(f"--dpkgopt=path-exclude={path}" for path in _EXCLUDED),
                 f"--dpkgopt=path-include={_KEPT}",

@@ -24,6 +24,7 @@ def make(name: str) -> None:
         path = root / name
         path.mkdir(parents=True, exist_ok=True)
         _inherit_cpuset(root, path)
+        _pass_controllers_on(root, path)
 
 
 def process_files(name: str) -> list[Path]:
@@ -71,8 +72,22 @@ def _remove_tree(top: Path) -> bool:
 
 def _inherit_cpuset(root: Path, path: Path) -> None:
     """Fill a new cpuset of cgroup v1: nothing may join it before it has processors and memory."""
-    for directory in (*reversed([p for p in path.parents if root in p.parents]), path):
+    for directory in (*_ancestors(root, path), path):
         for file in ("cpuset.cpus", "cpuset.mems"):
             setting = directory / file
             if setting.exists() and not setting.read_text().strip():
                 setting.write_text((directory.parent / file).read_text())
+
+
+def _pass_controllers_on(root: Path, path: Path) -> None:
+    """Let a new cgroup of v2 use every controller: a parent passes none on unless told to."""
+    for directory in (root, *_ancestors(root, path)):
+        controllers = directory / "cgroup.controllers"
+        if controllers.exists() and (names := controllers.read_text().split()):
+            passed_on = directory / "cgroup.subtree_control"
+            passed_on.write_text(" ".join(f"+{name}" for name in names))
+
+
+def _ancestors(root: Path, path: Path) -> list[Path]:
+    """Return the cgroups between the root and `path`, from above."""
+    return [parent for parent in reversed(path.parents) if root in parent.parents]
