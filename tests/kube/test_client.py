@@ -144,7 +144,7 @@ async def test_a_refused_write_never_reaches_the_server_and_reads_are_free() -> 
 
 
 async def test_the_right_to_write_is_asked_after_every_wait_right_before_sending() -> None:
-    """Between the decision to write and the socket lie pacing, connecting and a 429; the fence comes after all."""
+    """Between the decision and the socket lie pacing, connecting and a 429; the fence comes after all."""
     allowed = True
 
     def check() -> None:

@@ -134,7 +134,7 @@ PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "command": "p", "inte
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([], "Expected `object`, got `array`"),
+        (["x"], "Expected `object`, got `array`"),
         ({"clusters": [{"cluster": {}}]}, "missing required field `name`"),
         ({}, "no current-context"),
         ({"current-context": "gone"}, "no context named 'gone'; there are: none"),
