@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import msgspec
 import structlog
 
 from testbed.control import Handler
 from testbed.csi import filesystems
-from testbed.csi.armed import Armed, BackingFault, Fault, MountFault, matches
+from testbed.csi.armed import Armed, BackingFault, Fault, MountFault, RpcFault, matches
 from testbed.csi.backing import BackingFiles
 from testbed.csi.bites import Bite, Bites
 from testbed.csi.calls import Calls
@@ -61,9 +62,7 @@ class Control:
             decoded: Fault = msgspec.convert(fault, Fault)
         except msgspec.ValidationError as error:
             raise TestbedError(f"fault {name}: {error}") from error
-        if isinstance(decoded, BackingFault):
-            for volume in self._concerned(decoded.claims):
-                self.backing.check(volume, decoded)
+        self._check(decoded)
         await self.disarm(name)
         log.info("armed", name=name, fault=decoded)
         self.armed.arm(name, decoded)
@@ -105,6 +104,15 @@ class Control:
             volumes.append(VolumeState(volume, str(image), mounts))
         armed, bitten = self.armed.items(), list(self.bites.bitten)
         return msgspec.to_builtins(State(self.pool.available_bytes(), volumes, armed, bitten))
+
+    def _check(self, fault: Fault) -> None:
+        """Refuse what could only fail later, where nobody would see it."""
+        if isinstance(fault, RpcFault) and fault.code and fault.code not in grpc.StatusCode.__members__:
+            codes = ", ".join(grpc.StatusCode.__members__)
+            raise TestbedError(f"gRPC has no status {fault.code!r} (there are: {codes})")
+        if isinstance(fault, BackingFault):
+            for volume in self._concerned(fault.claims):
+                self.backing.check(volume, fault)
 
     async def _settle(self, fault: BackingFault) -> None:
         for volume in self._concerned(fault.claims):

@@ -52,7 +52,7 @@ def load() -> Stubs:
 
 
 def handler(service: Any, servicer: object) -> Any:
-    """Return the gRPC handler of a service (its descriptor); methods that `servicer` lacks are unimplemented."""
+    """Return the gRPC handler of a service (its descriptor). What `servicer` lacks is unimplemented."""
     methods = {
         method.name: grpc.unary_unary_rpc_method_handler(
             getattr(servicer, method.name),

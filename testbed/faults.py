@@ -1,0 +1,236 @@
+"""Faults of storage, each with its undo: what can break between a claim and its bytes.
+
+`await inflict(cluster, "hang", node="node-1", options=Options(claims="pie-pvc-*"))`, and `undo` with the same
+name. Most faults are armed in the node's CSI driver, see `testbed.csi.armed`: a volume that is mounted is hit
+at once, an idle one after each of its next publishes. Armed or not, a fault harms nobody else.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from testbed import control
+from testbed.csi.armed import BackingFault, Fault, MountFault, MountsNothing, PoolFull, RpcFault, matches
+from testbed.csi.control import State, VolumeState
+from testbed.csi.server import control_socket
+from testbed.errors import TestbedError
+
+POLL_SECONDS = 0.02
+
+
+class FaultyCluster(Protocol):
+    """What faults need of a testbed."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the nodes' directories lie."""
+
+    async def kill(self, name: str) -> None:
+        """End a process at once."""
+
+    async def start(self, name: str) -> None:
+        """Start a process that has ended."""
+
+    async def processes(self) -> dict[str, bool]:
+        """Tell which processes run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a fault shall do in detail; each takes what has a meaning for it.
+
+    `claims`: whose volumes, a shell pattern for `<namespace>/<name>` of claims, or for names alone. `when`,
+    if not the fault's own, and `after_seconds`: the moment after a publish, see MountFault. `delay_seconds`:
+    of slow calls. `code`, `message`: of refused ones, a gRPC status. `other`: claim of the volume to swap in.
+    """
+
+    claims: str = "*"
+    when: Literal["publish", "use"] | None = None
+    after_seconds: float = 0
+    delay_seconds: float = 60
+    code: str = "INTERNAL"
+    message: str = "refused by a fault of the testbed"
+    other: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmedFault:
+    """A fault that the node's CSI driver commits."""
+
+    meaning: str
+    make: Callable[[Options], Fault]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedProcess:
+    """A fault that is the absence of a process of the node, and of those that end with it."""
+
+    meaning: str
+    process: str
+    takes_along: str = ""
+
+
+def _mount(
+    kind: Literal["hang", "slow", "io-error", "read-only", "full"], when: Literal["publish", "use"]
+) -> Callable[[Options], Fault]:
+    return lambda options: MountFault(
+        kind=kind, when=options.when or when, after_seconds=options.after_seconds, claims=options.claims
+    )
+
+
+def _backing(kind: Literal["corrupted", "swapped", "emptied", "stale"]) -> Callable[[Options], Fault]:
+    return lambda options: BackingFault(kind=kind, claims=options.claims)
+
+
+def _slow(rpc: str) -> Callable[[Options], Fault]:
+    return lambda options: RpcFault(rpc=rpc, delay_seconds=options.delay_seconds, claims=options.claims)
+
+
+def _refused(rpc: str) -> Callable[[Options], Fault]:
+    return lambda options: RpcFault(
+        rpc=rpc, code=options.code, message=options.message, claims=options.claims
+    )
+
+
+FAULTS: Mapping[str, ArmedFault | EndedProcess] = {
+    "hang": ArmedFault("writes sleep, uninterruptible, until the undo (fsfreeze)", _mount("hang", "use")),
+    "slow": ArmedFault("writes get through only now and then", _mount("slow", "use")),
+    "io-error": ArmedFault("every access is EIO (shutdown), until a new mount", _mount("io-error", "use")),
+    "read-only": ArmedFault("the filesystem is remounted read-only", _mount("read-only", "publish")),
+    "full-volume": ArmedFault("no byte is free in the volume", _mount("full", "publish")),
+    "corrupted": ArmedFault("bytes of the small files in the volume are inverted", _backing("corrupted")),
+    "swapped": ArmedFault("the volume holds what another one does (`other`)", _backing("swapped")),
+    "emptied": ArmedFault("the volume holds a new, empty filesystem", _backing("emptied")),
+    "stale": ArmedFault("the volume is as it was when `snapshot` copied it", _backing("stale")),
+    "full-pool": ArmedFault("nothing is free for new volumes", lambda _options: PoolFull()),
+    "mounts-nothing": ArmedFault(
+        "stage and publish answer OK, and mount nothing", lambda options: MountsNothing(claims=options.claims)
+    ),
+    "create-slow": ArmedFault("CreateVolume takes long", _slow("CreateVolume")),
+    "create-refused": ArmedFault("CreateVolume fails", _refused("CreateVolume")),
+    "delete-refused": ArmedFault("DeleteVolume fails", _refused("DeleteVolume")),
+    "attach-slow": ArmedFault("ControllerPublishVolume takes long", _slow("ControllerPublishVolume")),
+    "attach-refused": ArmedFault("ControllerPublishVolume fails", _refused("ControllerPublishVolume")),
+    "detach-refused": ArmedFault("ControllerUnpublishVolume fails", _refused("ControllerUnpublishVolume")),
+    "stage-slow": ArmedFault("NodeStageVolume takes long", _slow("NodeStageVolume")),
+    "stage-refused": ArmedFault("NodeStageVolume fails", _refused("NodeStageVolume")),
+    "unstage-refused": ArmedFault("NodeUnstageVolume fails", _refused("NodeUnstageVolume")),
+    "publish-slow": ArmedFault("NodePublishVolume takes long", _slow("NodePublishVolume")),
+    "publish-refused": ArmedFault("NodePublishVolume fails", _refused("NodePublishVolume")),
+    "unpublish-refused": ArmedFault("NodeUnpublishVolume fails", _refused("NodeUnpublishVolume")),
+    "node-plugin-gone": EndedProcess(
+        "the CSI driver of the node has crashed; what is mounted stays so", "csi-{}", "csi-provisioner-{}"
+    ),
+    "provisioner-gone": EndedProcess("csi-provisioner of the node has ended", "csi-provisioner-{}"),
+}
+"""Every fault by name."""
+
+
+async def inflict(cluster: FaultyCluster, name: str, *, node: str, options: Options | None = None) -> None:
+    """Bring a fault upon a node. One that is there already is replaced, with other options."""
+    options = options or Options()
+    fault = _find(name)
+    if isinstance(fault, EndedProcess):
+        _mark(cluster, name, node).touch()
+        await cluster.kill(fault.process.format(node))
+        return
+    armed = fault.make(options)
+    if name == "swapped":
+        source = await _copy_of_another(cluster, options.other)
+        armed = msgspec.structs.replace(armed, source=source)
+    await _call(cluster, node, "arm", name=name, fault=msgspec.to_builtins(armed))
+
+
+async def undo(cluster: FaultyCluster, name: str, *, node: str) -> None:
+    """Take a fault back, with what it did; no error when it is not there."""
+    fault = _find(name)
+    if isinstance(fault, ArmedFault):
+        await _call(cluster, node, "disarm", name=name)
+        return
+    _mark(cluster, name, node).unlink(missing_ok=True)
+    gone = {
+        process.format(node)
+        for other, ended in FAULTS.items()
+        if isinstance(ended, EndedProcess) and _mark(cluster, other, node).exists()
+        for process in (ended.process, ended.takes_along)
+    }
+    running = await cluster.processes()
+    for process in (fault.process.format(node), fault.takes_along.format(node)):
+        if process and process not in gone and not running.get(process, True):
+            await cluster.start(process)
+
+
+async def undo_all(cluster: FaultyCluster, *, node: str) -> None:
+    """Take back all faults of a node."""
+    for name, fault in FAULTS.items():
+        if isinstance(fault, EndedProcess):
+            await undo(cluster, name, node=node)
+    for name in (await state(cluster, node=node)).armed:
+        await undo(cluster, name, node=node)
+
+
+async def snapshot(cluster: FaultyCluster, *, node: str, claims: str) -> dict[str, str]:
+    """Copy the volumes of some claims, for `stale` to go back to; return the copies' paths by claim."""
+    copies: dict[str, str] = await _call(cluster, node, "snapshot", claims=claims)
+    return copies
+
+
+async def state(cluster: FaultyCluster, *, node: str) -> State:
+    """Return the volumes of a node, its armed faults, and which have bitten."""
+    return msgspec.convert(await _call(cluster, node, "show"), State)
+
+
+async def volume(cluster: FaultyCluster, *, node: str, claims: str) -> VolumeState:
+    """Return the one volume on a node whose claim matches; TestbedError when there is not just one."""
+    volumes = (await state(cluster, node=node)).volumes
+    found = [each for each in volumes if matches(claims, each.volume.claim)]
+    if len(found) != 1:
+        there = ", ".join(each.volume.claim for each in volumes) or "none"
+        raise TestbedError(
+            f"{len(found)} volumes on {node} have a claim like {claims!r} (there are: {there})"
+        )
+    return found[0]
+
+
+async def wait_until_bitten(
+    cluster: FaultyCluster, name: str, *, node: str, since_seconds: float = 0, timeout_seconds: float = 60
+) -> None:
+    """Wait until a fault of mounted volumes has bitten one, after a moment (Unix time)."""
+    async with asyncio.timeout(timeout_seconds):
+        while True:
+            for bite in (await state(cluster, node=node)).bitten:
+                if bite.fault == name and bite.at_seconds >= since_seconds:
+                    if bite.error:
+                        raise TestbedError(f"fault {name} could not bite {bite.claim}: {bite.error}")
+                    return
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def _find(name: str) -> ArmedFault | EndedProcess:
+    if fault := FAULTS.get(name):
+        return fault
+    raise TestbedError(f"no fault {name!r} (there are: {', '.join(FAULTS)})")
+
+
+async def _copy_of_another(cluster: FaultyCluster, claims: str) -> str:
+    if not claims:
+        raise TestbedError("fault swapped: say which claim's volume to swap in (`other`)")
+    for socket in sorted(cluster.directory.glob("*/csi/control.sock")):
+        shown = msgspec.convert(await control.call(socket, "show"), State)
+        if any(matches(claims, each.volume.claim) for each in shown.volumes):
+            copies = await control.call(socket, "snapshot", claims=claims)
+            return str(next(iter(copies.values())))
+    raise TestbedError(f"fault swapped: no node has a volume with a claim like {claims!r}")
+
+
+async def _call(cluster: FaultyCluster, node: str, command: str, **arguments: Any) -> Any:
+    return await control.call(control_socket(cluster.directory / node / "csi"), command, **arguments)
+
+
+def _mark(cluster: FaultyCluster, name: str, node: str) -> Path:
+    """Return the file that is there while a process is meant to be gone."""
+    return cluster.directory / node / "csi" / name
