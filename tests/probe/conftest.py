@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,15 +15,20 @@ from pie.core.result import Result, decode
 Probe = Callable[..., Result]
 
 
-def demand(*programs: str) -> None:
-    """Skip the test, saying what to install, when a program is missing; in CI, fail."""
+def demand(*programs: str, root: bool = False) -> None:
+    """Skip the test, saying what it lacks and how to get it; in CI, fail."""
     missing = [program for program in programs if shutil.which(program) is None]
-    if not missing:
-        return
-    reason = f"this machine lacks {', '.join(missing)}: apt-get install fio util-linux e2fsprogs xfsprogs"
+    if missing:
+        lack(f"{', '.join(missing)}: apt-get install fio util-linux e2fsprogs xfsprogs")
+    if root and os.geteuid() != 0:
+        lack("root, to mount loop devices: run the tests as root")
+
+
+def lack(what: str) -> NoReturn:
+    """Skip the test, or in CI fail it, for what the machine lacks."""
     if os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+        pytest.fail(f"this machine lacks {what}", pytrace=False)
+    pytest.skip(f"this machine lacks {what}")
 
 
 @pytest.fixture
