@@ -24,9 +24,10 @@ def up(
     name: Name = DEFAULT_NAME,
     nodes: Annotated[int, typer.Option(help="Real nodes: kubelet, containerd, runc.")] = 2,
     kwok_nodes: Annotated[int, typer.Option(help="Simulated nodes.")] = 0,
+    attachable: Annotated[bool, typer.Option(help="Storage that must be attached, too.")] = False,
 ) -> None:
     """Bring up a testbed that lasts until `down`. The first time on a machine it builds Kubernetes."""
-    cluster = Cluster(name=name, nodes=nodes, kwok_nodes=kwok_nodes)
+    cluster = Cluster(name=name, nodes=nodes, kwok_nodes=kwok_nodes, attachable=attachable)
     run(cluster.bring_up(detached=True))
     print(f"export KUBECONFIG={cluster.kubeconfig}")
 

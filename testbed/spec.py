@@ -23,6 +23,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Simulated nodes, named kwok-1, kwok-2, …"""
     pool_bytes: int = 4 * 2**30
     """What the volumes of one real node have together."""
+    attachable: bool = False
+    """Real nodes also have storage that must be attached first, StorageClass `attachable`."""
     kube_controller_manager: bool = True
     kube_scheduler: bool = True
     arguments: dict[str, list[str]] = {}
@@ -41,8 +43,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def programs(self) -> list[str]:
         """The Go programs it takes."""
         kubelets = ["kubelet", "csi-provisioner"] if self.nodes else []
+        attacher = ["csi-attacher"] if self.nodes and self.attachable else []
         kwok = ["kwok"] if self.kwok_nodes else []
-        return ["etcd", "kube-apiserver", *self.components, *kubelets, *kwok]
+        return ["etcd", "kube-apiserver", *self.components, *kubelets, *attacher, *kwok]
 
     @property
     def node_names(self) -> list[str]:

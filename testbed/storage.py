@@ -6,7 +6,6 @@ from pathlib import Path
 
 from testbed.api import Api, Json
 from testbed.build import binary
-from testbed.csi.server import control_socket
 from testbed.errors import TestbedError
 from testbed.janitor import ROOT
 from testbed.node import Node
@@ -17,7 +16,7 @@ STORAGE_CLASSES = {"local": "ext4", "local-xfs": "xfs"}
 """StorageClass by the filesystem that its volumes have; all are node-local, as TopoLVM's."""
 REGISTRATION_TIMEOUT_SECONDS = 60
 # The default, 5 minutes, would outlast most tests of a provisioner that comes back.
-_RETRY_INTERVAL_MAX = "10s"
+RETRY_INTERVAL_MAX = "10s"
 
 
 class Storage:
@@ -31,7 +30,6 @@ class Storage:
         self._processes = processes
         self._kubeconfig = kubeconfig
         self._pool_bytes = pool_bytes
-        self._socket = node.kubelet_root / "plugins" / DRIVER / "csi.sock"
 
     @property
     def state(self) -> Path:
@@ -45,46 +43,31 @@ class Storage:
 
     async def start(self) -> None:
         """Start both processes on the node's machine."""
-        registration = self._node.kubelet_root / "plugins_registry" / f"{DRIVER}-reg.sock"
+        socket, registration = plugin_sockets(self._node, DRIVER)
         driver = [
             *(sys.executable, "-m", "testbed.csi", "serve"),
             *(f"--driver={DRIVER}", f"--node={self._node.name}", f"--state={self.state}"),
-            *(f"--socket={self._socket}", f"--registration={registration}"),
+            *(f"--socket={socket}", f"--registration={registration}"),
             *(f"--pool={self.pool}", f"--pool-bytes={self._pool_bytes}"),
         ]
         await self._start(self.driver, driver, {"PYTHONPATH": str(ROOT)})
         provisioner = [
             *(str(await binary("csi-provisioner")), f"--kubeconfig={self._kubeconfig}"),
-            f"--csi-address={self._socket}",
+            f"--csi-address={socket}",
             "--node-deployment=true",
             "--feature-gates=Topology=true",
             "--strict-topology=true",
             "--immediate-topology=false",
             "--leader-election=false",
             "--extra-create-metadata",
-            f"--retry-interval-max={_RETRY_INTERVAL_MAX}",
+            f"--retry-interval-max={RETRY_INTERVAL_MAX}",
         ]
         environment = {"NODE_NAME": self._node.name, "NAMESPACE": "kube-system"}
         await self._start(self.provisioner, provisioner, environment)
 
     async def wait_until_registered(self, api: Api) -> None:
         """Wait until kubelet has told the API server that the driver serves this node."""
-        path = f"/apis/storage.k8s.io/v1/csinodes/{self._node.name}"
-        try:
-            async with asyncio.timeout(REGISTRATION_TIMEOUT_SECONDS):
-                while not _lists_driver(await api.find(path)):
-                    self._processes.pid(self.driver)  # raises, with the end of its log, when it has ended
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            tail = self._processes.log_tail(self.driver)
-            raise TestbedError(
-                f"{self._node.name}: kubelet has not registered the CSI driver after "
-                f"{REGISTRATION_TIMEOUT_SECONDS} s; the driver's log ends:\n{tail}"
-            ) from None
-
-    def control_socket(self) -> Path:
-        """Return where the driver takes faults."""
-        return control_socket(self.state)
+        await wait_until_registered(api, self._node.name, DRIVER, self._processes, self.driver)
 
     async def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         await self._processes.start(name, self._node.machine.argv(command), env=environment)
@@ -117,7 +100,27 @@ async def apply_classes(api: Api) -> None:
         await api.apply(f"/apis/storage.k8s.io/v1/storageclasses/{name}", storage_class)
 
 
-def _lists_driver(csi_node: Json | None) -> bool:
+def plugin_sockets(node: Node, driver: str) -> tuple[Path, Path]:
+    """Return where a driver listens on a node, and where kubelet looks for its registration."""
+    root = node.kubelet_root
+    return root / "plugins" / driver / "csi.sock", root / "plugins_registry" / f"{driver}-reg.sock"
+
+
+async def wait_until_registered(api: Api, node: str, driver: str, processes: Processes, process: str) -> None:
+    """Wait until the API server's CSINode lists the driver; raise with the driver's log when it does not."""
+    try:
+        async with asyncio.timeout(REGISTRATION_TIMEOUT_SECONDS):
+            while not _lists(await api.find(f"/apis/storage.k8s.io/v1/csinodes/{node}"), driver):
+                processes.pid(process)  # raises, with the end of its log, when it has ended
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise TestbedError(
+            f"{node}: kubelet has not registered the CSI driver {driver} after "
+            f"{REGISTRATION_TIMEOUT_SECONDS} s; the driver's log ends:\n{processes.log_tail(process)}"
+        ) from None
+
+
+def _lists(csi_node: Json | None, driver: str) -> bool:
     if csi_node is None:
         return False
-    return any(driver["name"] == DRIVER for driver in csi_node["spec"].get("drivers") or [])
+    return any(each["name"] == driver for each in csi_node["spec"].get("drivers") or [])

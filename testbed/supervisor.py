@@ -12,6 +12,7 @@ from pathlib import Path
 
 from testbed import control
 from testbed.api import Api
+from testbed.attachable import Attachable
 from testbed.controlplane import ControlPlane
 from testbed.errors import TestbedError
 from testbed.kwok import Kwok
@@ -52,6 +53,12 @@ class Supervisor:
             name: Storage(node, self._processes, self._control_plane.kubeconfig, pool_bytes=spec.pool_bytes)
             for name, node in self._nodes.items()
         }
+        kubeconfig = self._control_plane.kubeconfig
+        self._attachable = (
+            Attachable(directory, self._processes, kubeconfig, pool_bytes=spec.pool_bytes)
+            if spec.attachable
+            else None
+        )
         self._kwok_nodes = spec.kwok_node_names
         self._kwok = Kwok(directory, self._processes, self._control_plane.kubeconfig)
 
@@ -69,12 +76,21 @@ class Supervisor:
     async def _start_nodes(self) -> None:
         async with Api(self._control_plane.kubeconfig) as api:
             await apply_classes(api)
+            if self._attachable:
+                await self._attachable.start(api)
             async with asyncio.TaskGroup() as group:
                 for name, node in self._nodes.items():
                     await node.start_kubelet()
-                    await self._storage[name].start()
+                    await self._start_storage(node)
                     group.create_task(node.wait_until_ready(api))
+                    if self._attachable:
+                        group.create_task(self._attachable.wait_until_registered(node, api))
                     group.create_task(self._storage[name].wait_until_registered(api))
+
+    async def _start_storage(self, node: Node) -> None:
+        await self._storage[node.name].start()
+        if self._attachable:
+            await self._attachable.start_on(node)
 
     async def stop(self) -> None:
         """End every part: the nodes, as by a power cut; then the other processes, the youngest first."""
@@ -119,7 +135,7 @@ class Supervisor:
     async def power_on(self, node: str, boot_id: str | None = None) -> None:
         """Boot a real node again, with a new boot ID; return when its processes have been started."""
         await self._node(node).power_on(boot_id=boot_id)
-        await self._storage[node].start()
+        await self._start_storage(self._node(node))
 
     def _node(self, name: str) -> Node:
         try:

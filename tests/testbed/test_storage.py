@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from testbed import faults
 from testbed.cgroups import hierarchies
 from testbed.cluster import Cluster
 from tests.testbed.test_cluster import is_there, processes_that_mention
@@ -64,6 +65,29 @@ async def test_without_its_provisioner_a_claim_waits_and_with_it_again_it_is_bou
     assert ended["status"]["phase"] == "Succeeded"
     await api.delete(f"{PODS}/waits")
     await until(lambda: api.items(VOLUMES), lambda volumes: not volumes)
+
+
+async def test_an_attachable_volume_is_attached_first_and_a_refused_attachment_is_told_and_retried(
+    start_cluster: Callable[..., Awaitable[Cluster]],
+) -> None:
+    cluster = await start_cluster(nodes=1, attachable=True)
+    api = cluster.api
+    await faults.inflict(cluster, "attach-refused", node="attachable")
+    await api.create(PODS, pod("attached", "true", storage_class="attachable"))
+    await until(
+        lambda: api.items("/api/v1/namespaces/default/events"),
+        lambda found: any(event["reason"] == "FailedAttachVolume" for event in found),
+    )
+    await faults.undo(cluster, "attach-refused", node="attachable")
+    ended = await until(lambda: api.get(f"{PODS}/attached"), has_ended)
+    assert ended["status"]["phase"] == "Succeeded"
+    attachments = await api.items("/apis/storage.k8s.io/v1/volumeattachments")
+    assert [(each["spec"]["nodeName"], each["status"]["attached"]) for each in attachments] == [
+        ("node-1", True)
+    ]
+    await api.delete(f"{PODS}/attached")
+    await until(lambda: api.items(VOLUMES), lambda volumes: not volumes)
+    assert await api.items("/apis/storage.k8s.io/v1/volumeattachments") == []
 
 
 async def test_when_its_user_is_killed_a_testbed_leaves_nothing_not_even_a_writer_to_a_frozen_volume(
