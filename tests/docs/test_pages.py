@@ -1,0 +1,55 @@
+"""The pages say what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from pie.core.model import Kind, Target
+from pie.core.reasons import MEANING, Reason
+from pie.kube.metrics import KubeMetrics
+from pie.serve.series import RunSeries, TargetSeries
+
+ROOT = Path(__file__).parents[2]
+METRICS = (ROOT / "docs/metrics.md").read_text()
+REASONS = (ROOT / "docs/reasons.md").read_text()
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+def metric_names() -> set[str]:
+    """Return the name of every metric of pie's own, as it stands on /metrics."""
+    registry = CollectorRegistry()
+    KubeMetrics(registry)
+    RunSeries(registry)
+    series = TargetSeries()
+    for kind in Kind:
+        series.add(Target("probe", kind, "class", "node" if kind is Kind.MOUNT else ""))
+    names = set(re.findall(r"^# TYPE (\S+)", series.render().decode(), re.MULTILINE))
+    for metric in registry.collect():
+        names.add(f"{metric.name}_total" if metric.type == "counter" else metric.name)
+    return names | {"pie_build_info"}
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    documented = set(re.findall(r"^\| `(pie_\w+)` \|", METRICS, re.MULTILINE))
+    assert documented == metric_names()
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_documented_with_its_meaning(reason: Reason) -> None:
+    assert f"| `{reason}` | {MEANING[reason]} |" in REASONS
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+    ],
+)
+def test_every_link_leads_somewhere(page: str) -> None:
+    here = ROOT / page
+    assert [link for link in LINK.findall(here.read_text()) if not (here.parent / link).exists()] == []
