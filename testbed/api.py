@@ -6,7 +6,7 @@ It is apart from pie's client on purpose, so that a defect there cannot hide its
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -112,7 +112,7 @@ class Api:
                 async with session.get(
                     self._server + path, params={"watch": "true", "timeoutSeconds": "300"}, timeout=timeout
                 ) as response:
-                    async for line in _lines(response):
+                    async for line in lines(response.content.iter_any()):
                         await handle(json.loads(line))
             except (aiohttp.ClientError, TimeoutError):
                 await asyncio.sleep(1)  # the API server may be stopped on purpose
@@ -148,12 +148,12 @@ class Api:
         return self._session
 
 
-async def _lines(response: aiohttp.ClientResponse) -> Any:
-    """Split a watch's body into lines of any length."""
+async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield the whole lines of a stream that comes in chunks of any size, without their ends."""
     rest = b""
-    async for chunk in response.content.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
             yield line
 
 

@@ -43,8 +43,13 @@ class Program:
 @cache
 def programs() -> dict[str, Program]:
     """Return every program the modules under `testbed/go` pin, by name."""
+    return find_programs(MODULES)
+
+
+def find_programs(modules: Path) -> dict[str, Program]:
+    """Return every program that the modules in a directory pin, by name."""
     found: dict[str, Program] = {}
-    for module in sorted(path.parent for path in MODULES.glob("*/go.mod")):
+    for module in sorted(path.parent for path in modules.glob("*/go.mod")):
         if (module / "main.go").exists():
             found[module.name] = Program(module.name, module, ".", static=True)
         elif (tools := module / "tools.go").exists():
@@ -65,7 +70,7 @@ async def binary(tool: str) -> Path:
         raise BuildError(
             f"no Go program {tool!r} under {MODULES} (there are: {', '.join(sorted(programs()))})"
         )
-    directory = cache_directory() / f"{program.module.name}-{_fingerprint(program)}"
+    directory = cache_directory() / f"{program.module.name}-{fingerprint(program)}"
     path = directory / tool
     if path.exists():
         return path
@@ -127,7 +132,7 @@ async def locked(path: Path) -> AsyncIterator[None]:
         yield
 
 
-def _fingerprint(program: Program) -> str:
+def fingerprint(program: Program) -> str:
     """Hash what decides the outcome of a build: the pins, our own sources, and the flags."""
     digest = hashlib.sha256(f"{program.linker_flags} {program.static}".encode())
     sources = [program.module / "go.mod", program.module / "go.sum", *sorted(program.module.glob("*.go"))]

@@ -1,0 +1,54 @@
+"""Which Go programs there are, and where they are kept."""
+
+from pathlib import Path
+
+import pytest
+
+from testbed import build
+from testbed.build import BuildError, Program
+
+
+def test_every_pinned_program_is_found_by_name() -> None:
+    kubernetes = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"}
+    assert kubernetes | {"etcd", "kwok", "csi-provisioner", "csi-attacher", "pause"} <= set(build.programs())
+
+
+def test_kubernetes_is_told_the_version_that_its_module_is_pinned_to() -> None:
+    program = build.programs()["kubelet"]
+    version = (program.module / "go.mod").read_text().partition("require k8s.io/kubernetes ")[2].split()[0]
+    assert program.linker_flags.endswith(f"version.gitVersion={version}")
+    assert "-X" not in build.programs()["etcd"].linker_flags
+
+
+def test_a_version_at_the_end_of_a_path_is_no_name(tmp_path: Path) -> None:
+    tools = 'import (\n\t_ "a.example/x/cmd/tool/v3"\n\t_ "b.example/server/v3" // other\n)\n'
+    module = tmp_path / "module"
+    module.mkdir()
+    (module / "go.mod").write_text("module m\n")
+    (module / "tools.go").write_text(tools)
+    assert {name: program.package for name, program in build.find_programs(tmp_path).items()} == {
+        "tool": "a.example/x/cmd/tool/v3",
+        "other": "b.example/server/v3",
+    }
+
+
+def test_another_pin_or_another_flag_is_another_place_in_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module m\n")
+    program = Program("tool", tmp_path, ".")
+    first = build.fingerprint(program)
+    assert build.fingerprint(program) == first
+    assert build.fingerprint(Program("tool", tmp_path, ".", static=True)) != first
+    (tmp_path / "go.sum").write_text("x\n")
+    assert build.fingerprint(program) != first
+
+
+async def test_an_unknown_program_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(BuildError, match=r"no Go program 'helm2' .*kubelet"):
+        await build.binary("helm2")
+
+
+async def test_without_go_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(BuildError, match=r"install Go 1\.26"):
+        await build.binary("etcd")
