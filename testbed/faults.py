@@ -2,7 +2,10 @@
 
 `await inflict(cluster, "hang", node="node-1", options=Options(claims="pie-pvc-*"))`, and `undo` with the same
 name. Most faults are armed in the node's CSI driver, see `testbed.csi.armed`: a volume that is mounted is hit
-at once, an idle one after each of its next publishes. Armed or not, a fault harms nobody else.
+at once, an idle one after each of its next publishes.
+
+`node` is a real node's name. Of storage that is attached first (`testbed.attachable`), `attachable` is where
+its controller runs, and `node-1/attachable` its part on a node.
 """
 
 import asyncio
@@ -67,11 +70,11 @@ class ArmedFault:
 
 @dataclass(frozen=True, slots=True)
 class EndedProcess:
-    """A fault that is the absence of a process of the node, and of those that end with it."""
+    """A fault that is the absence of a process, and of those that end when they lose it."""
 
     meaning: str
     process: str
-    takes_along: str = ""
+    takes_along: tuple[str, ...] = ()
 
 
 def _mount(
@@ -123,9 +126,10 @@ FAULTS: Mapping[str, ArmedFault | EndedProcess] = {
     "publish-refused": ArmedFault("NodePublishVolume fails", _refused("NodePublishVolume")),
     "unpublish-refused": ArmedFault("NodeUnpublishVolume fails", _refused("NodeUnpublishVolume")),
     "node-plugin-gone": EndedProcess(
-        "the CSI driver of the node has crashed; what is mounted stays so", "csi-{}", "csi-provisioner-{}"
+        "the CSI driver has crashed; what is mounted stays so", "csi", ("csi-provisioner", "csi-attacher")
     ),
-    "provisioner-gone": EndedProcess("csi-provisioner of the node has ended", "csi-provisioner-{}"),
+    "provisioner-gone": EndedProcess("csi-provisioner has ended", "csi-provisioner"),
+    "attacher-gone": EndedProcess("csi-attacher has ended", "csi-attacher"),
 }
 """Every fault by name."""
 
@@ -136,7 +140,7 @@ async def inflict(cluster: FaultyCluster, name: str, *, node: str, options: Opti
     fault = _find(name)
     if isinstance(fault, EndedProcess):
         _mark(cluster, name, node).touch()
-        await cluster.kill(fault.process.format(node))
+        await cluster.kill(_process(fault.process, node))
         return
     armed = fault.make(options)
     if name == "swapped":
@@ -153,15 +157,15 @@ async def undo(cluster: FaultyCluster, name: str, *, node: str) -> None:
         return
     _mark(cluster, name, node).unlink(missing_ok=True)
     gone = {
-        process.format(node)
+        process
         for other, ended in FAULTS.items()
         if isinstance(ended, EndedProcess) and _mark(cluster, other, node).exists()
-        for process in (ended.process, ended.takes_along)
+        for process in (ended.process, *ended.takes_along)
     }
     running = await cluster.processes()
-    for process in (fault.process.format(node), fault.takes_along.format(node)):
-        if process and process not in gone and not running.get(process, True):
-            await cluster.start(process)
+    for process in (fault.process, *fault.takes_along):
+        if process not in gone and not running.get(_process(process, node), True):
+            await cluster.start(_process(process, node))
 
 
 async def undo_all(cluster: FaultyCluster, *, node: str) -> None:
@@ -229,6 +233,11 @@ async def _copy_of_another(cluster: FaultyCluster, claims: str) -> str:
 
 async def _call(cluster: FaultyCluster, node: str, command: str, **arguments: Any) -> Any:
     return await control.call(control_socket(cluster.directory / node / "csi"), command, **arguments)
+
+
+def _process(kind: str, node: str) -> str:
+    """Name a node's process: `csi-node-1`, or `csi-attachable-node-1` for `node-1/attachable`."""
+    return "-".join((kind, *reversed(node.split("/"))))
 
 
 def _mark(cluster: FaultyCluster, name: str, node: str) -> Path:

@@ -36,7 +36,7 @@ class BackingFiles:
     async def settle(self, volume: Volume) -> None:
         """Do, or take back, what the armed faults say; a mounted volume is left alone until it is not."""
         image = self._pool.backing_file(volume.id)
-        if filesystems.mounts_of(image):
+        if filesystems.loop_device(image):
             return
         wanted = next((fault for _, fault in self._armed.concerning(BackingFault, volume.claim)), None)
         done = self._original(volume).exists() or self._damage(volume).exists()

@@ -53,10 +53,8 @@ class Controller:
         volume = self.pool.find(request.volume_id)
         if volume:
             async with self.locks[volume.id]:
-                if mounts := filesystems.mounts_of(self.pool.backing_file(volume.id)):
-                    raise CallError(
-                        Code.FAILED_PRECONDITION, f"volume {volume.id} is still mounted on {mounts[0]}"
-                    )
+                if filesystems.loop_device(self.pool.backing_file(volume.id)):  # perhaps on another node
+                    raise CallError(Code.FAILED_PRECONDITION, f"volume {volume.id} is still mounted")
                 if volume.attached_to:
                     raise CallError(
                         Code.FAILED_PRECONDITION,

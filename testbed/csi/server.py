@@ -68,7 +68,8 @@ async def serve(options: Options) -> None:
     options.state.mkdir(parents=True, exist_ok=True)
     pool = Pool(options.pool, options.pool_bytes)
     pool.prepare()
-    pool.add_node(options.node_name)
+    if options.node:
+        pool.add_node(options.node_name)
     async with asyncio.TaskGroup() as tasks:
         await _serve_until(stop, options, generated, pool, tasks)
 
