@@ -1,8 +1,9 @@
 """A control plane with pie's CRD, nodes that are only objects, and a kubelet played by the test."""
 
+import asyncio
 import itertools
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 
 from testbed.api import Api
 from testbed.cluster import Cluster
+from tests.conftest import demand_machine
 from tests.harness import CRD, Pie, until
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -156,6 +158,16 @@ def stamp(offset_seconds: float) -> str:
     return datetime.fromtimestamp(datetime.now(UTC).timestamp() + offset_seconds, UTC).strftime(
         "%Y-%m-%dT%H:%M:%SZ"
     )
+
+
+@pytest.fixture(scope="session")
+def shared_control_plane() -> Iterator[str]:
+    """Name of a control plane without scheduler: these tests bind pods themselves."""
+    demand_machine(nodes=False)
+    cluster = Cluster(kube_scheduler=False)
+    asyncio.run(cluster.bring_up())
+    yield cluster.name
+    asyncio.run(cluster.take_down())
 
 
 @pytest.fixture

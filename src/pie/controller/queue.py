@@ -110,6 +110,10 @@ class WorkQueue:
                 "API request failed, trying again", work=key.work, thing=str(key.thing), error=str(error)
             )
             self._retry(key)
+        except Exception:  # noqa: BLE001  the boundary of the controller's own work
+            # A defect met by one thing must not stop the watch over all the others.
+            _log.exception("defect in pie, please report it", work=key.work, thing=str(key.thing))
+            self._retry(key)
         else:
             self._failures.pop(key, None)
 

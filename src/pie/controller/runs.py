@@ -122,7 +122,7 @@ class Runs:
         self.states[target] = TargetState()
         runs = (self._tracked[uid] for uid in self._of_target.get(target, ()))
         for tracked in sorted(runs, key=lambda run: run.due):
-            self._evaluate(tracked)
+            self._queue.add("run", tracked.uid)
 
     # Events.
 
@@ -131,12 +131,8 @@ class Runs:
             if old is not None:
                 self._forget(old.metadata.uid)
             return
-        if (tracked := self._tracked.get(new.metadata.uid)) is None:
-            self._queue.add("run", new.metadata.uid)
-        elif tracked.recorded:
-            self._queue.add("job", tracked.uid)
-        else:
-            self._evaluate(tracked)
+        tracked = self._tracked.get(new.metadata.uid)
+        self._queue.add("job" if tracked is not None and tracked.recorded else "run", new.metadata.uid)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if new is not None and GO_PIE_FINALIZER in new.metadata.finalizers:
@@ -146,7 +142,7 @@ class Runs:
         if owner is None or (tracked := self._tracked.get(owner.uid)) is None or tracked.recorded:
             return
         tracked.pod, tracked.pod_gone = pod, new is None
-        self._evaluate(tracked)
+        self._queue.add("run", tracked.uid)
 
     def _cronjob_changed(self, _old: CronJob | None, new: CronJob | None) -> None:
         if new is not None and (target := target_of(new.metadata)) is not None:
@@ -377,7 +373,7 @@ class Runs:
         """Write what is known of a volume where it outlives the controller."""
         if not isinstance(thing, Target) or (state := self.states.get(thing)) is None:
             return
-        for claim in self._caches.claims_of.get(thing, {}).values():
+        for claim in tuple(self._caches.claims_of.get(thing, {}).values()):
             wanted = state.memory.annotations()
             if (
                 claim.metadata.uid == state.claim_uid

@@ -1,0 +1,254 @@
+"""Runs are judged, counted once, and their Jobs deleted: on a real control plane, with the kubelet played."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pie.core.model import Kind, Target
+from pie.core.naming import claim_names, cronjob_names
+from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
+from tests.controller.conftest import Stage
+from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until, until_condition
+
+WRITE_LATENCY = "pie_io_write_latency_on_mount_probe_seconds"
+SECONDS_UNTIL_HUNG = 5 + 3
+A, B, NEW = "a" * 32, "b" * 32, "c" * 32
+
+
+def latency(seconds: float) -> Latency:
+    return Latency(
+        iops=1000, mean_seconds=seconds, p50_seconds=seconds, p99_seconds=seconds, max_seconds=seconds
+    )
+
+
+def result(
+    outcome: Outcome = Outcome.OK,
+    *,
+    found: str | None = None,
+    sequence: int | None = None,
+    new: str = A,
+    message: str = "",
+) -> str:
+    records = RecordStats(
+        identity_found=found,
+        sequence_found=sequence,
+        identity_written=found or new,
+        sequence_written=(sequence or 0) + 1,
+    )
+    measured = IoStats(read=latency(0.001), write=latency(0.002))
+    return encode(
+        Result(probe="mount", outcome=outcome, message=message, io=measured, records=records)
+    ).decode()
+
+
+class Mounts:
+    """One mount target with a controller that watches it; CronJobs fire on New Year's Eve only."""
+
+    def __init__(self, stage: Stage, pie: Pie, node: str) -> None:
+        self.stage = stage
+        self.pie = pie
+        self.node = node
+        target = Target("p1", Kind.MOUNT, stage.storage_class, node)
+        self.cronjob, self.claim = cronjob_names(target)[0], claim_names(target)[0]
+
+    async def start(self, due: float | None = None) -> str:
+        """Start a run, bound to the node, and return its pod."""
+        pod = await self.stage.start_job(self.cronjob, time.time() if due is None else due)
+        await self.stage.bind(pod, self.node)
+        return pod
+
+    async def on_time(self, value: str) -> float | None:
+        return await self.pie.value(ON_TIME["mount"], node=self.node, on_time=value)
+
+    async def succeeded(self, value: str) -> float | None:
+        return await self.pie.value(PERFORMANCE, node=self.node, succeed=value)
+
+    async def until_on_time(self, value: str, count: float, timeout_seconds: float = 20) -> None:
+        await self.pie.until_value(
+            ON_TIME["mount"], lambda found: found == count, timeout_seconds, node=self.node, on_time=value
+        )
+
+    async def until_succeeded(self, value: str, count: float, timeout_seconds: float = 20) -> None:
+        await self.pie.until_value(
+            PERFORMANCE, lambda found: found == count, timeout_seconds, node=self.node, succeed=value
+        )
+
+    async def no_jobs(self) -> None:
+        await until(lambda: gone(self.stage.api, self.stage.path("jobs")), "recorded Jobs are deleted")
+
+
+@asynccontextmanager
+async def mounts(stage: Stage, **spec: Any) -> AsyncIterator[Mounts]:
+    await stage.make_class()
+    node = await stage.node()
+    wanted = {
+        "probePeriod": 59,
+        "probeThreshold": "3s",
+        "deadline": "5s",
+        "disableProvisionProbe": True,
+        **spec,
+    }
+    async with stage.pie() as pie:
+        await apply_probe(
+            stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **wanted)
+        )
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        target = Mounts(stage, pie, node)
+        await until(lambda: stage.api.find(stage.path("cronjobs", target.cronjob)), "the CronJob")
+        # The schedule would start runs of its own in the middle of a test.
+        await until(lambda: stage.api.find(stage.path("persistentvolumeclaims", target.claim)), "the claim")
+        yield target
+
+
+async def test_a_good_run_is_counted_once_and_its_job_deleted(stage: Stage) -> None:
+    async with mounts(stage) as target:
+        pod = await target.start()
+        await stage.run(pod)
+        await target.until_on_time("true", 1)
+        await stage.end(pod, result())
+        await target.until_succeeded("true", 1)
+        await target.no_jobs()
+        samples = await target.pie.samples()
+        assert samples.value(WRITE_LATENCY, node=target.node) == 0.002
+        assert samples.value(ON_TIME["mount"], node=target.node, on_time="true") == 1
+        assert samples.value(ON_TIME["mount"], node=target.node, on_time="false") == 0
+        assert samples.value(PERFORMANCE, node=target.node, succeed="false") == 0
+
+
+async def test_a_run_that_ends_before_anybody_looked_is_counted_as_well(stage: Stage) -> None:
+    async with mounts(stage) as target:
+        await stage.end(await target.start(), result())
+        await target.until_on_time("true", 1)
+        await target.until_succeeded("true", 1)
+
+
+async def test_a_pod_that_does_not_start_is_late_at_its_threshold_and_replaced_at_its_deadline(
+    stage: Stage,
+) -> None:
+    async with mounts(stage) as target:
+        pod = await target.start()
+        await target.until_on_time("false", 1, timeout_seconds=8)
+        found = await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", "NotStarted")
+        assert target.node in found["message"]
+        await until(lambda: _deleted(stage, pod), "the pod is deleted")
+        assert await target.on_time("false") == 1
+
+
+async def _deleted(stage: Stage, pod: str) -> bool:
+    found = await stage.api.find(stage.path("pods", pod))
+    return found is None or "deletionTimestamp" in found["metadata"]
+
+
+async def test_a_failed_io_is_counted_with_its_evidence_and_clears(stage: Stage) -> None:
+    async with mounts(stage) as target:
+        await stage.end(await target.start(), result(Outcome.IO_ERROR, message="write: EIO"), exit_code=1)
+        await target.until_succeeded("false", 1)
+        await target.until_on_time("true", 1)
+        await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", "IOError")
+        await target.no_jobs()
+        await stage.end(await target.start(), result(found=A, sequence=1))
+        await target.until_succeeded("true", 1)
+        await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "True")
+
+
+async def test_a_hung_run_fails_once_at_its_deadline_and_what_it_was_on_time_stays(stage: Stage) -> None:
+    async with mounts(stage) as target:
+        pod = await target.start()
+        await stage.run(pod)
+        await target.until_on_time("true", 1)
+        await target.until_succeeded("false", 1, timeout_seconds=SECONDS_UNTIL_HUNG + 5)
+        await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", "Hung")
+        assert not await _deleted(stage, pod)
+        await stage.end(pod, "", exit_code=137)
+        await target.no_jobs()
+        assert (await target.on_time("true"), await target.on_time("false")) == (1, 0)
+        assert (await target.succeeded("true"), await target.succeeded("false")) == (0, 1)
+
+
+async def test_lost_and_swapped_volumes_are_told_apart_from_a_fresh_one(stage: Stage) -> None:
+    async with mounts(stage) as target:
+        await stage.end(await target.start(), result())
+        await target.until_succeeded("true", 1)
+
+        async def annotated() -> bool:
+            found = await stage.api.get(stage.path("persistentvolumeclaims", target.claim))
+            return bool(found["metadata"]["annotations"].get("pie.topolvm.io/volume-identity") == A)
+
+        await until(annotated, "the claim says which volume it is")
+        await target.no_jobs()
+        await stage.end(await target.start(), result(found=B, sequence=9))
+        await target.until_succeeded("false", 1)
+        await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", "DataSwapped")
+        await target.no_jobs()
+        await target.pie.kill()
+        await target.pie.start()
+        await stage.end(await target.start(), result(new=NEW))
+        await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", "DataLost")
+        await target.no_jobs()
+        await stage.end(await target.start(), result(found=A, sequence=1))
+        await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "True")
+
+
+async def test_runs_that_finished_while_the_controller_was_dead_are_counted_once_each(stage: Stage) -> None:
+    async with mounts(stage) as target:
+        await target.pie.kill()
+        now = time.time()
+        for minutes in (3, 2, 1):
+            await stage.end(
+                await target.start(now - 60 * minutes),
+                result(found=None if minutes == 3 else A, sequence=4 - minutes),
+            )
+        await target.pie.start()
+        await target.until_succeeded("true", 3)
+        await target.until_on_time("true", 3)
+        await target.no_jobs()
+        assert (await target.on_time("true"), await target.succeeded("true")) == (3, 3)
+
+
+async def test_a_job_that_nobody_of_ours_owns_counts_nothing(stage: Stage) -> None:
+    async with mounts(stage) as target:
+        await stage.api.patch(
+            stage.path("cronjobs", target.cronjob), {"metadata": {"labels": {"forged": ""}}}
+        )
+        template = await stage.api.get(stage.path("cronjobs", target.cronjob))
+        job = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "forged", **template["spec"]["jobTemplate"]["metadata"]},
+            "spec": template["spec"]["jobTemplate"]["spec"],
+        }
+        await stage.api.create(stage.path("jobs"), job)
+        forged = await until(lambda: stage.api.items(stage.path("pods")), "the forged pod")
+        await stage.end(forged[0]["metadata"]["name"], result(), exit_code=0)
+        await stage.end(await target.start(), result())
+        await target.until_succeeded("true", 1)
+        assert await target.succeeded("true") == 1
+
+
+async def test_a_job_deleted_unread_is_a_lost_run(stage: Stage) -> None:
+    async with mounts(stage) as target:
+        await target.start()
+        (job,) = await stage.names("jobs")
+        await stage.api.delete(stage.path("jobs", job))
+        await target.pie.until_value("pie_lost_runs_total", lambda value: value == 1, reason="Pruned")
+
+
+async def test_the_provision_probe_is_on_time_when_its_volume_was_used(stage: Stage) -> None:
+    await stage.make_class()
+    node = await stage.node()
+    spec = {"probePeriod": 59, "probeThreshold": "3s", "deadline": "5s", "disableMountProbes": True}
+    async with stage.pie() as pie:
+        await apply_probe(
+            stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **spec)
+        )
+        cronjob = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
+        await until(lambda: stage.api.find(stage.path("cronjobs", cronjob)), "the CronJob")
+        pod = await stage.start_job(cronjob, time.time())
+        await stage.bind(pod, node)
+        await stage.run(pod)
+        await stage.end(pod, result())
+        await pie.until_value(ON_TIME["provision"], lambda value: value == 1, on_time="true")
+        await until_condition(stage.api, stage.namespace, "p1", "ProvisionHealthy", "True")
+        await stage.start_job(cronjob, time.time())
+        await pie.until_value(ON_TIME["provision"], lambda value: value == 1, on_time="false")
