@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pie.core.objects import Pod
 from pie.kube.backoff import Backoff
 from pie.kube.client import Client
+from pie.kube.config import ClusterConfig
 from pie.kube.errors import (
     AlreadyExists,
     ApiError,
@@ -194,6 +195,14 @@ async def test_a_refused_connection_names_the_server() -> None:
     async with Client(config, attempts=1) as client:
         with pytest.raises(Unreachable, match=f"cannot delete pods ns/a: {config.server}: .*onnect"):
             await client.delete(PODS, "a", "ns")
+
+
+async def test_a_proxy_is_used_where_the_config_names_one() -> None:
+    async with ScriptedServer(answer(pod("a", 1))) as proxy:
+        config = ClusterConfig(server="http://api.test:8080", proxy_url=proxy.url)
+        async with Client(config) as client:
+            await client.get(PODS, "a", "ns", decode=Pod)
+        assert proxy.requests[0].headers["Host"] == "api.test:8080"
 
 
 async def test_requests_are_counted_by_verb_resource_and_code() -> None:

@@ -21,6 +21,7 @@ from pie.kube.lease import Lease
 from pie.kube.metrics import KubeMetrics
 from pie.kube.reflector import Reflector
 from pie.kube.resources import LEASES, NAMESPACES, PVCS, Resource
+from pie.kube.timing import Timing
 from testbed.cluster import Cluster
 from tests.kube.scripted import eventually
 
@@ -147,6 +148,48 @@ async def test_a_reflector_sees_what_happens_across_a_restart_of_the_api_server(
         assert sorted(changes[7:]) == ["+new", "-m0", "~m1"]
         assert reflector.store["default", "m1"].data == {"value": "changed"}
         assert reflector.heard_at > heard_before
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_server_without_watchlist_is_listed_and_its_real_410_makes_a_new_list(
+    start_cluster: Callable[..., Awaitable[Cluster]],
+) -> None:
+    cluster = await start_cluster(
+        kube_controller_manager=False,
+        kube_scheduler=False,
+        arguments={"kube-apiserver": ["--feature-gates=WatchList=false"]},
+    )
+    registry = CollectorRegistry()
+    async with client_of(cluster, metrics=KubeMetrics(registry)) as client:
+        for number in range(7):
+            await client.create(CONFIG_MAPS, config_map(f"m{number}"), "default", decode=ConfigMap)
+        reflector = Reflector(
+            client,
+            CONFIG_MAPS,
+            ConfigMap,
+            label_selector="pie-test=yes",
+            on_change=lambda _old, _new: None,
+            timing=Timing(page_size=3),
+        )
+
+        def count(what: str, **labels: str) -> float:
+            return registry.get_sample_value(what, {"resource": "configmaps", **labels}) or 0.0
+
+        task = asyncio.create_task(reflector.run())
+        await eventually(reflector.synced.is_set, "the first list", 10)
+        assert len(reflector.store) == 7
+        assert count("pie_client_requests_total", verb="list", code="200") == 3
+        assert count("pie_reflector_lists_total", how="list") == 1
+        await cluster.kill("kube-apiserver")
+        await eventually(lambda: "cannot watch" in reflector.last_error, "the loss noticed", 10)
+        reflector._version = "1"  # as if we had been away for hours
+        await cluster.start("kube-apiserver")
+        await client.delete(CONFIG_MAPS, "m0", "default")
+        await eventually(lambda: len(reflector.store) == 6, "the deletion", 30)
+        assert count("pie_reflector_failures_total", reason="Expired") == 1
+        assert count("pie_reflector_lists_total", how="list") == 2
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
