@@ -59,10 +59,12 @@ def clean(directory: Path) -> None:
     """Remove what outlives the namespaces. It may be called twice."""
     for device in _loop_devices(directory):
         _release(device)
-    cgroups.remove(directory.name)
-    if (keep := os.environ.get(KEEP_LOGS_VARIABLE)) and (directory / LOG_DIRECTORY).exists():
-        shutil.copytree(directory / LOG_DIRECTORY, Path(keep) / directory.name, dirs_exist_ok=True)
-    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        cgroups.remove(directory.name)
+    finally:
+        if (keep := os.environ.get(KEEP_LOGS_VARIABLE)) and (directory / LOG_DIRECTORY).exists():
+            shutil.copytree(directory / LOG_DIRECTORY, Path(keep) / directory.name, dirs_exist_ok=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _lock(directory: Path) -> None:

@@ -1,9 +1,9 @@
 """The control plane alone: it comes up, can be broken and mended part by part, and leaves nothing behind."""
 
 import asyncio
+import contextlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -193,6 +193,9 @@ def is_there(directory: str) -> bool:
 
 
 def processes_that_mention(directory: Path) -> list[str]:
-    """Command lines of running processes with the directory in them, other than the test's own."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, check=True, text=True).stdout
-    return [line for line in listed.splitlines() if str(directory) in line]
+    """Return the command lines of running processes with the directory in them."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [command for command in found if str(directory) in command]
