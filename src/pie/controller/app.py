@@ -14,7 +14,9 @@ from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
 from pie.controller.settings import Settings
+from pie.controller.sweep import Sweep
 from pie.controller.targets import Targets
+from pie.controller.volumes import Volumes
 from pie.kube.client import Client
 from pie.kube.config import load
 from pie.kube.leader import Elector
@@ -82,7 +84,9 @@ async def _control(settings: Settings) -> None:
                 await elector.leading.wait()
             await caches.wait_synced()
             queue = WorkQueue()
-            runs = Runs(client, caches, queue, series=series, run_series=run_series)
+            Sweep(client, caches, queue)
+            volumes = Volumes(client, caches, queue)
+            runs = Runs(client, caches, queue, volumes=volumes, series=series, run_series=run_series)
             targets = Targets(client, caches, queue, settings, runs.target_changed)
             Conditions(client, caches, queue, targets=targets, runs=runs)
             runs.start()

@@ -5,24 +5,22 @@ finished pods wait in the history of their CronJob until they have been read.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
 
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
-from pie.core import integrity
-from pie.core.integrity import VolumeMemory
-from pie.core.judge import Judgement, Run, judge, timeline
+from pie.controller.volumes import Volumes
+from pie.core.judge import Judgement, Run, judge
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.naming import ANNOTATION_SCHEDULED, GO_PIE_FINALIZER, target_of
-from pie.core.objects import Claim, CronJob, Job, Pod, condition, epoch_seconds
+from pie.core.objects import Claim, CronJob, Job, Pod
 from pie.core.reasons import Reason
 from pie.core.schedule import dues_between, next_due
 from pie.kube.client import Client
-from pie.kube.errors import NotFound
-from pie.kube.resources import CRONJOBS, JOBS, PODS, PVCS
+from pie.kube.resources import CRONJOBS, JOBS, PODS
 from pie.serve.series import RunSeries, TargetSeries
 
 _log = structlog.get_logger()
@@ -35,7 +33,7 @@ _MOST_DUES = 60
 
 @dataclass(slots=True)
 class TargetState:
-    """The last word on a target, and what is remembered of its volume.
+    """The last word on a target.
 
     `counted_until`: due times up to here are counted, though no run of theirs was started. `last_ok`: when a
     run was last well, epoch seconds.
@@ -47,8 +45,6 @@ class TargetState:
     due: float = 0.0
     counted_until: float = 0.0
     last_ok: float = 0.0
-    claim_uid: str = ""
-    memory: VolumeMemory = field(default_factory=VolumeMemory)
 
 
 @dataclass(slots=True)
@@ -77,12 +73,14 @@ class Runs:
         caches: Caches,
         queue: WorkQueue,
         *,
+        volumes: Volumes,
         series: TargetSeries,
         run_series: RunSeries,
     ) -> None:
         self._client = client
         self._caches = caches
         self._queue = queue
+        self._volumes = volumes
         self._series = series
         self._run_series = run_series
         self._probes: dict[Target, Probe] = {}
@@ -91,10 +89,6 @@ class Runs:
         self._led_since = 0.0
         self.states: dict[Target, TargetState] = {}
         queue.handle("run", self._look)
-        queue.handle("job", self._delete_job)
-        queue.handle("pod", self._delete_pod)
-        queue.handle("claim", self._annotate_claim)
-        queue.handle("finalizer", self._remove_finalizer)
 
     def start(self) -> None:
         """Begin to lead: take up every run there is, oldest first."""
@@ -112,6 +106,7 @@ class Runs:
         if probe is None:
             self._probes.pop(target, None)
             self._series.remove(target)
+            self._volumes.forget(target)
             self.states.pop(target, None)
             return
         known = target in self._probes
@@ -223,7 +218,7 @@ class Runs:
         if probe is None or job is None or tracked.recorded:
             return
         as_of = self._as_of(tracked)
-        finished_at = _finished_at(job)
+        finished_at = job.finished_at
         pod_over = tracked.pod is not None and tracked.pod.status.phase in {"Succeeded", "Failed"}
         unseen_end = finished_at is not None and not pod_over and not tracked.pod_gone
         run = Run(
@@ -235,7 +230,7 @@ class Runs:
             self._ephemeral_claim(tracked),
             job_finished=finished_at is not None and not unseen_end,
         )
-        judgement = self._with_integrity(tracked, judge(run, probe, as_of), run)
+        judgement = self._with_integrity(judge(run, probe, as_of), run)
         self._count(tracked, probe, judgement, as_of)
         self._note_verdict(tracked, judgement)
         if judgement.ended:
@@ -258,23 +253,12 @@ class Runs:
             return None
         return self._caches.claim_of_pod.get(tracked.pod.metadata.uid)
 
-    def _with_integrity(self, tracked: Tracked, judgement: Judgement, run: Run) -> Judgement:
-        """Hold what the probe found on its volume against what should be there."""
-        result, pod = judgement.result, tracked.pod
-        if result is None or result.records is None or tracked.target.kind is not Kind.MOUNT or pod is None:
+    def _with_integrity(self, judgement: Judgement, run: Run) -> Judgement:
+        """Judge what the probe found on its volume, where the probe itself found nothing wrong."""
+        result = judgement.result
+        if result is None or result.records is None or run.target.kind is not Kind.MOUNT:
             return judgement
-        state = self.states[tracked.target]
-        claim = next(iter(self._caches.claims_of.get(tracked.target, {}).values()), None)
-        if claim is None or claim.metadata.created_seconds > pod.metadata.created_seconds:
-            return judgement  # The volume of this run is gone; a new one has nothing to do with it.
-        if claim.metadata.uid != state.claim_uid:
-            state.claim_uid, state.memory = claim.metadata.uid, VolumeMemory()
-        known = integrity.recall(claim.metadata.annotations, state.memory)
-        terminated = timeline(run).terminated
-        ended_seconds = epoch_seconds(terminated.finished_at) if terminated else 0.0
-        reason, message, state.memory = integrity.judge_records(known, result.records, ended_seconds)
-        if not state.memory.annotations().items() <= claim.metadata.annotations.items():
-            self._queue.add("claim", tracked.target)
+        reason, message = self._volumes.judge(run, result.records)
         if reason is None or not result.ok:
             return judgement
         return replace(judgement, verdict=Verdict.FAILED, reason=reason, message=message, succeeded=False)
@@ -330,71 +314,6 @@ class Runs:
             )
         self._queue.add("job", tracked.uid)
 
-    # Writes.
-
-    async def _delete_job(self, thing: Hashable) -> None:
-        """Delete the Job of a recorded run, once its CronJob has let go of it."""
-        uid = str(thing)
-        tracked, job = self._tracked.get(uid), self._caches.jobs_by_uid.get(uid)
-        if tracked is None or not tracked.recorded or job is None or _finished_at(job) is None:
-            return
-        if job.metadata.deletion_timestamp is not None or self._is_active(tracked):
-            return
-        try:
-            await self._client.delete(JOBS, job.metadata.name, job.metadata.namespace, uid=uid)
-        except NotFound:
-            _log.debug("Job is gone already", name=job.metadata.name)
-
-    def _is_active(self, tracked: Tracked) -> bool:
-        # A Job that is deleted while its CronJob lists it makes the CronJob controller complain (MissingJob).
-        return any(
-            active.uid == tracked.uid
-            for cronjob in self._caches.cronjobs_of.get(tracked.target, {}).values()
-            for active in cronjob.status.active
-        )
-
-    async def _delete_pod(self, thing: Hashable) -> None:
-        """Replace a run that cannot recover by itself: without its pod the Job fails; the next may start."""
-        tracked = self._tracked.get(str(thing))
-        if tracked is None or tracked.recorded or tracked.pod is None or tracked.pod_gone:
-            return
-        pod = tracked.pod.metadata
-        if pod.deletion_timestamp is not None:
-            return
-        _log.info("replacing a run that cannot recover", target=str(tracked.target), pod=pod.name)
-        try:
-            await self._client.delete(
-                PODS, pod.name, pod.namespace, uid=pod.uid, resource_version=pod.resource_version
-            )
-        except NotFound:
-            _log.debug("pod is gone already", name=pod.name)
-
-    async def _annotate_claim(self, thing: Hashable) -> None:
-        """Write what is known of a volume where it outlives the controller."""
-        if not isinstance(thing, Target) or (state := self.states.get(thing)) is None:
-            return
-        for claim in tuple(self._caches.claims_of.get(thing, {}).values()):
-            wanted = state.memory.annotations()
-            if (
-                claim.metadata.uid == state.claim_uid
-                and not wanted.items() <= claim.metadata.annotations.items()
-            ):
-                body = {"metadata": {"uid": claim.metadata.uid, "annotations": wanted}}
-                await self._client.merge_patch(
-                    PVCS, claim.metadata.name, body, claim.metadata.namespace, decode=Claim
-                )
-
-    async def _remove_finalizer(self, thing: Hashable) -> None:
-        """Free a pod that Go pie left behind: its finalizer would keep it for ever."""
-        pod = self._caches.pods.store.get((self._caches.namespace, str(thing)))
-        if pod is None or GO_PIE_FINALIZER not in pod.metadata.finalizers:
-            return
-        kept = [finalizer for finalizer in pod.metadata.finalizers if finalizer != GO_PIE_FINALIZER]
-        metadata = {"resourceVersion": pod.metadata.resource_version, "finalizers": kept}
-        await self._client.merge_patch(
-            PODS, pod.metadata.name, {"metadata": metadata}, pod.metadata.namespace, decode=Pod
-        )
-
 
 def _due_seconds(job: Job) -> float:
     """Return the time the schedule meant; a one-off Job is due when it is created."""
@@ -405,11 +324,3 @@ def _due_seconds(job: Job) -> float:
         return datetime.fromisoformat(stamp).timestamp()
     except ValueError:
         return job.metadata.created_seconds
-
-
-def _finished_at(job: Job) -> float | None:
-    for kind in ("Complete", "Failed"):
-        over = condition(job.status.conditions, kind)
-        if over is not None and over.status == "True":
-            return epoch_seconds(over.last_transition_time)
-    return None

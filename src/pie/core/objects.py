@@ -209,6 +209,15 @@ class Job(Object, frozen=True):
     metadata: Metadata
     status: JobStatus = JobStatus()
 
+    @property
+    def finished_at(self) -> float | None:
+        """When the Job was over, complete or failed; None while it is not."""
+        for kind in ("Complete", "Failed"):
+            over = condition(self.status.conditions, kind)
+            if over is not None and over.status == "True":
+                return epoch_seconds(over.last_transition_time)
+        return None
+
 
 class ObjectReference(Object, frozen=True):
     """A reference by name and uid, as in CronJob status.active[]."""

@@ -39,6 +39,13 @@ class Unreachable(KubeError):
     """No answer: connection refused, reset, cut in the middle, or timed out. A write may have been done."""
 
 
+class Silent(Unreachable):
+    """Nothing came on a watch for too long: the connection is dead, or there was not even a bookmark to send.
+
+    An API server sends no bookmarks for a kind of which nothing changed since that server started.
+    """
+
+
 class Undecodable(KubeError):
     """The server's answer is not the JSON that was expected."""
 

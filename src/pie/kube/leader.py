@@ -59,6 +59,11 @@ class LeaseTiming:
         if not self.lease_duration_seconds > self.renew_deadline_seconds > self.renew_period_seconds > 0:
             raise ValueError("wanted: lease duration > renew deadline > renew period > 0")
 
+    @property
+    def request_timeout_seconds(self) -> float:
+        """How long one renewal may take: a slow server is waited for, and a dead connection leaves a second try."""
+        return 0.6 * (self.renew_deadline_seconds - self.renew_period_seconds)
+
 
 DEFAULT_LEASE_TIMING: Final = LeaseTiming()
 
@@ -98,7 +103,7 @@ class Elector:
             config,
             metrics=metrics,
             before_write=self._check_own_write,
-            timeout_seconds=timing.retry_period_seconds,
+            timeout_seconds=timing.request_timeout_seconds,
             attempts=1,
         )
         self._log = log.bind(lease=f"{namespace}/{name}", identity=self.identity)
@@ -146,7 +151,7 @@ class Elector:
     async def release(self) -> None:
         """Give the lease back, so that a successor need not wait; call it when nothing writes any more.
 
-        Bounded by the retry period; a failure is logged and costs the successor the lease's duration.
+        Bounded by the time of one request; a failure is logged and costs the successor the lease's duration.
         """
         if not self.is_leader() or self._lease is None:
             return
@@ -167,6 +172,7 @@ class Elector:
         """Renew the lease, trying until the deadline. Raises Deposed."""
         why: KubeError | None = None
         while self.is_leader():
+            tried_at = self._clock()
             try:
                 if await self._try_renew():
                     return
@@ -176,7 +182,7 @@ class Elector:
             if self.holder != self.identity:
                 self._deadline = float("-inf")
                 raise Deposed(f"{self.holder or 'nobody'} holds the lease {self._namespace}/{self._name} now")
-            await asyncio.sleep(self._timing.retry_period_seconds)
+            await asyncio.sleep(tried_at + self._timing.retry_period_seconds - self._clock())
         reason = str(why) if why else "the process slept past its deadline"
         raise Deposed(f"the lease {self._namespace}/{self._name} was not renewed in time: {reason}") from why
 

@@ -41,7 +41,7 @@ class KubeMetrics:
         )
         self.events = Counter(
             "pie_reflector_events",
-            "Changes applied to the cache: added, modified, deleted.",
+            "Events that watches brought, by change: added, modified, deleted.",
             ("resource", "change"),
             registry=registry,
         )
@@ -60,3 +60,22 @@ class KubeMetrics:
             ("resource",),
             registry=registry,
         )
+
+
+class ReflectorMetrics:
+    """The series of one reflector, at zero from the start."""
+
+    def __init__(self, metrics: KubeMetrics, resource: str) -> None:
+        self.lists = {how: metrics.lists.labels(resource, how) for how in ("watchlist", "list")}
+        self.events = {
+            change: metrics.events.labels(resource, change) for change in ("added", "modified", "deleted")
+        }
+        self.undecodable = metrics.undecodable.labels(resource)
+        self.objects = metrics.objects.labels(resource)
+        self.heard = metrics.heard.labels(resource)
+        self._failures = metrics.failures
+        self._resource = resource
+
+    def failed(self, reason: str) -> None:
+        """Count a list or watch that ended in an error; `reason` is the name of one of `pie.kube.errors`."""
+        self._failures.labels(self._resource, reason).inc()

@@ -7,14 +7,17 @@ How it stays true to the server:
 - A new list against an old copy yields the difference, deletions that no watch reported included.
 - A watch goes on from the last resourceVersion it saw (bookmarks move it), and from a new list after 410,
   which comes as an HTTP status or as an ERROR event.
-- A connection that falls silent is cut: the server sends bookmarks about every minute.
+- A connection that falls silent is cut, and watched again from the same place: bookmarks come about every
+  minute, except for a kind of which nothing changed since the API server started.
 - Attempts are spaced by a jittered back-off, which only a watch that lived for a while resets: a server that
   accepts and closes at once is not asked in a busy loop.
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Final, Generic, Never
 
 import msgspec
@@ -27,13 +30,14 @@ from pie.kube.errors import (
     Forbidden,
     KubeError,
     ServiceUnavailable,
+    Silent,
     TooManyRequests,
     Unauthorized,
-    Undecodable,
     Unreachable,
     api_error,
 )
 from pie.kube.listing import list_all
+from pie.kube.metrics import ReflectorMetrics
 from pie.kube.resources import Resource
 from pie.kube.store import Key, Store, key_of
 from pie.kube.timing import DEFAULT_TIMING, Timing
@@ -95,7 +99,7 @@ class Reflector(Generic[T]):
         self._namespace = namespace
         self._selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
         self._timing = timing
-        self._metrics = client.metrics
+        self._metrics = ReflectorMetrics(client.metrics, resource.plural)
         self._clock = client.clock
         self._log = log.bind(resource=resource.plural)
         self._version = ""  # where to watch from; empty where a new list is needed
@@ -124,7 +128,8 @@ class Reflector(Generic[T]):
             except TimeoutError:
                 if not self._session_scope.expired():
                     raise
-                continue  # `confirm` ended it
+                self._version = ""  # `confirm` ended it
+                continue
             except KubeError as error:
                 self._note(error)
                 wait_seconds = (error.retry_after_seconds or 0.0) if isinstance(error, ApiError) else 0.0
@@ -204,16 +209,17 @@ class Reflector(Generic[T]):
         ) as chunks:
             if initial is None:
                 self._begin_watching()
-            async for event in events(chunks, self._decoder):
-                if initial is None:
-                    self._apply(event)
-                elif isinstance(event, Bookmark) and event.ends_initial_events:
-                    version = event.object.metadata.resource_version
-                    self._replace(initial, version, asked_at, how="watchlist")
-                    initial = None
-                    self._begin_watching()
-                else:
-                    self._collect(initial, event)
+            async with aclosing(events(chunks, self._decoder)) as stream:
+                async for event in stream:
+                    if initial is None:
+                        self._apply(event)
+                    elif isinstance(event, Bookmark) and event.ends_initial_events:
+                        version = event.object.metadata.resource_version
+                        self._replace(initial, version, asked_at, how="watchlist")
+                        initial = None
+                        self._begin_watching()
+                    else:
+                        self._collect(initial, event)
         if initial is not None:
             raise Unreachable(f"cannot watch {self._resource.plural}: the initial events broke off")
 
@@ -246,7 +252,7 @@ class Reflector(Generic[T]):
         self._plain_list_next = False
         self._store.replace(fresh)
         self._listed_at = asked_at
-        self._metrics.lists.labels(self._resource.plural, how).inc()
+        self._metrics.lists[how].inc()
         self.synced.set()
         self._heard(asked_at)
 
@@ -255,9 +261,11 @@ class Reflector(Generic[T]):
         match event:
             case Added(item) | Modified(item):
                 self._store.put(item)
+                self._metrics.events[type(event).__name__.lower()].inc()
                 version = item.metadata.resource_version
             case Deleted(item):
                 self._store.remove(item)
+                self._metrics.events["deleted"].inc()
                 version = item.metadata.resource_version
             case Skipped(marked, reason):
                 self._skip(marked, reason)
@@ -267,18 +275,17 @@ class Reflector(Generic[T]):
             case Failed():
                 raise self._failed(event)
         self._version = version or self._version
-        self._metrics.events.labels(self._resource.plural, type(event).__name__.lower()).inc()
         self._heard(self._clock.monotonic())
 
     def _heard(self, at: float) -> None:
         self._heard_at = max(self._heard_at, at)
         self.last_error = ""
-        self._metrics.heard.labels(self._resource.plural).set(self.heard_at)
-        self._metrics.objects.labels(self._resource.plural).set(len(self.store))
+        self._metrics.heard.set(self.heard_at)
+        self._metrics.objects.set(len(self.store))
 
     def _skip(self, marked: Marked, reason: str) -> None:
         """Leave out an object that does not fit its Struct; the others must not suffer from it."""
-        self._metrics.undecodable.labels(self._resource.plural).inc()
+        self._metrics.undecodable.inc()
         metadata = marked.metadata
         self._log.error("object skipped", namespace=metadata.namespace, name=metadata.name, error=reason)
 
@@ -286,7 +293,6 @@ class Reflector(Generic[T]):
         """Remember a failure, and whether the next attempt needs a new list."""
         keep = (
             Unreachable,
-            Undecodable,
             TooManyRequests,
             ServiceUnavailable,
             Unauthorized,
@@ -296,8 +302,9 @@ class Reflector(Generic[T]):
         if not isinstance(error, keep):
             self._version = ""
         self.last_error = str(error)
-        self._metrics.failures.labels(self._resource.plural, type(error).__name__).inc()
-        self._log.warning("watch interrupted", error=self.last_error, relist=not self._version)
+        self._metrics.failed(type(error).__name__)
+        level = logging.INFO if isinstance(error, Silent) else logging.WARNING
+        self._log.log(level, "watch interrupted", error=self.last_error, relist=not self._version)
 
 
 def _local_seconds() -> float:

@@ -16,7 +16,7 @@ from pie import __version__
 from pie.kube.auth import Access, Credentials
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
-from pie.kube.errors import ApiError, Unreachable, api_error
+from pie.kube.errors import ApiError, Silent, Unreachable, api_error
 from pie.kube.metrics import KubeMetrics
 from pie.kube.resources import Resource
 
@@ -158,7 +158,9 @@ class Transport:
                 raise call.error from None
             code = "error"
             words = str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
-            raise Unreachable(f"cannot {request}: {self._config.server}: {words}") from error
+            silent = request.verb == "watch" and isinstance(error, aiohttp.SocketTimeoutError)
+            kind = Silent if silent else Unreachable
+            raise kind(f"cannot {request}: {self._config.server}: {words}") from error
         finally:
             self._metrics.requests.labels(request.verb, request.resource.plural, code).inc()
 

@@ -1,6 +1,6 @@
 """A watch as typed events: splitting the stream into lines, and decoding each straight into its Struct."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -121,7 +121,7 @@ class LineSplitter:
                 raise Undecodable(f"a watch sent a line of more than {_LONGEST_LINE_BYTES} bytes")
 
 
-async def events(chunks: AsyncIterator[bytes], decoder: EventDecoder[T]) -> AsyncIterator[Event[T]]:
+async def events(chunks: AsyncIterator[bytes], decoder: EventDecoder[T]) -> AsyncGenerator[Event[T], None]:
     """Yield the events of a watch. An event cut off by the end is dropped: it will be sent again."""
     splitter = LineSplitter()
     async for chunk in chunks:

@@ -1,0 +1,76 @@
+"""Takes away what runs leave behind, each thing as soon as nobody needs it any more."""
+
+from collections.abc import Hashable
+
+import structlog
+
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.core.naming import GO_PIE_FINALIZER
+from pie.core.objects import Job, Pod
+from pie.kube.client import Client
+from pie.kube.errors import NotFound
+from pie.kube.resources import JOBS, PODS
+
+_log = structlog.get_logger()
+
+
+class Sweep:
+    """Deletes Jobs that were recorded and pods that cannot recover; frees pods that Go pie left behind."""
+
+    def __init__(self, client: Client, caches: Caches, queue: WorkQueue) -> None:
+        self._client = client
+        self._caches = caches
+        queue.handle("job", self._delete_job)
+        queue.handle("pod", self._delete_pod)
+        queue.handle("finalizer", self._remove_finalizer)
+
+    async def _delete_job(self, thing: Hashable) -> None:
+        """Delete the Job (by uid) of a recorded run, once it is over and its CronJob has let go of it.
+
+        A Job that is deleted while its CronJob lists it makes the CronJob controller complain (MissingJob);
+        the events that end either state bring us back here.
+        """
+        job = self._caches.jobs_by_uid.get(str(thing))
+        if job is None or job.metadata.deletion_timestamp is not None:
+            return
+        if job.finished_at is None or self._is_active(job):
+            return
+        try:
+            await self._client.delete(JOBS, job.metadata.name, job.metadata.namespace, uid=job.metadata.uid)
+        except NotFound:
+            _log.debug("Job is gone already", name=job.metadata.name)
+
+    def _is_active(self, job: Job) -> bool:
+        owner = job.metadata.controller_owner
+        if owner is None or owner.kind != "CronJob":
+            return False
+        cronjob = self._caches.cronjobs.store.get((job.metadata.namespace, owner.name))
+        if cronjob is None:
+            return False
+        return any(active.uid == job.metadata.uid for active in cronjob.status.active)
+
+    async def _delete_pod(self, thing: Hashable) -> None:
+        """Delete the pod of a Job (by uid) that cannot recover: the Job fails, and the next may start."""
+        pod = self._caches.pod_of_job.get(str(thing))
+        if pod is None or pod.metadata.deletion_timestamp is not None:
+            return
+        found = pod.metadata
+        _log.info("replacing a run that cannot recover", pod=found.name)
+        try:
+            await self._client.delete(
+                PODS, found.name, found.namespace, uid=found.uid, resource_version=found.resource_version
+            )
+        except NotFound:
+            _log.debug("pod is gone already", name=found.name)
+
+    async def _remove_finalizer(self, thing: Hashable) -> None:
+        """Free a pod (by name) of Go pie's: its finalizer would keep it for ever."""
+        pod = self._caches.pods.store.get((self._caches.namespace, str(thing)))
+        if pod is None or GO_PIE_FINALIZER not in pod.metadata.finalizers:
+            return
+        kept = [finalizer for finalizer in pod.metadata.finalizers if finalizer != GO_PIE_FINALIZER]
+        metadata = {"resourceVersion": pod.metadata.resource_version, "finalizers": kept}
+        await self._client.merge_patch(
+            PODS, pod.metadata.name, {"metadata": metadata}, pod.metadata.namespace, decode=Pod
+        )

@@ -1,0 +1,76 @@
+"""What is known of each mount target's volume, and whether a run found it so."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.core import integrity
+from pie.core.integrity import VolumeMemory
+from pie.core.judge import Run, timeline
+from pie.core.model import Target
+from pie.core.objects import Claim, epoch_seconds
+from pie.core.reasons import Reason
+from pie.core.result import RecordStats
+from pie.kube.client import Client
+from pie.kube.resources import PVCS
+
+
+@dataclass(slots=True)
+class _Known:
+    """The memory of one volume; another claim of the same name is another volume."""
+
+    claim_uid: str
+    memory: VolumeMemory = field(default_factory=VolumeMemory)
+
+
+class Volumes:
+    """The memory of volumes: here, and in annotations on their claims, where it outlives the controller."""
+
+    def __init__(self, client: Client, caches: Caches, queue: WorkQueue) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._known: dict[Target, _Known] = {}
+        queue.handle("claim", self._annotate)
+
+    def forget(self, target: Target) -> None:
+        """Forget the volume of a target that ended."""
+        self._known.pop(target, None)
+
+    def judge(self, run: Run, found: RecordStats) -> tuple[Reason | None, str]:
+        """Hold what a run found on its volume against what should be there; None: nothing is wrong."""
+        claim = self._claim(run.target)
+        if claim is None or run.pod is None:
+            return None, ""
+        if claim.metadata.created_seconds > run.pod.metadata.created_seconds:
+            return None, ""  # The volume of this run is gone; a new one has nothing to do with it.
+        known = self._known.get(run.target)
+        if known is None or known.claim_uid != claim.metadata.uid:
+            known = self._known[run.target] = _Known(claim.metadata.uid)
+        before = integrity.recall(claim.metadata.annotations, known.memory)
+        terminated = timeline(run).terminated
+        ended_seconds = epoch_seconds(terminated.finished_at) if terminated else 0.0
+        reason, message, known.memory = integrity.judge_records(before, found, ended_seconds)
+        if not _says(claim, known.memory):
+            self._queue.add("claim", run.target)
+        return reason, message
+
+    def _claim(self, target: Target) -> Claim | None:
+        return next(iter(self._caches.claims_of.get(target, {}).values()), None)
+
+    async def _annotate(self, thing: Hashable) -> None:
+        if not isinstance(thing, Target):
+            raise TypeError(f"not a target: {thing!r}")
+        claim, known = self._claim(thing), self._known.get(thing)
+        if claim is None or known is None or claim.metadata.uid != known.claim_uid:
+            return
+        if not _says(claim, known.memory):
+            body = {"metadata": {"uid": known.claim_uid, "annotations": known.memory.annotations()}}
+            await self._client.merge_patch(
+                PVCS, claim.metadata.name, body, claim.metadata.namespace, decode=Claim
+            )
+
+
+def _says(claim: Claim, memory: VolumeMemory) -> bool:
+    return memory.annotations().items() <= claim.metadata.annotations.items()
