@@ -31,6 +31,12 @@ def demand_machine(*, nodes: bool) -> None:
         pytest.skip(reason)
 
 
+@pytest.fixture
+def machine() -> None:
+    """Require a machine that can run real nodes, for a test that brings up its testbed by itself."""
+    demand_machine(nodes=True)
+
+
 @pytest.fixture(scope="session")
 def shared_control_plane() -> Iterator[str]:
     """Name of the control plane that all tests of the session share."""

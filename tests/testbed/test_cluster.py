@@ -15,6 +15,7 @@ from testbed.audit import Write
 from testbed.cluster import Cluster, running_names, sweep
 from testbed.errors import TestbedError
 
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
 StartCluster = Callable[..., Awaitable[Cluster]]
 POD = {"containers": [{"name": "probe", "image": "pie.test/pie:dev"}]}
 

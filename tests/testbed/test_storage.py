@@ -16,6 +16,7 @@ from testbed.cluster import Cluster
 from tests.testbed.test_cluster import is_there, processes_that_mention
 from tests.testbed.test_kwok import until
 
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
 PODS = "/api/v1/namespaces/default/pods"
 VOLUMES = "/api/v1/persistentvolumes"
 ROOT = Path(__file__).parent.parent.parent
