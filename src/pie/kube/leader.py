@@ -61,7 +61,7 @@ class LeaseTiming:
 
     @property
     def request_timeout_seconds(self) -> float:
-        """How long one renewal may take: a slow server is waited for, and a dead connection leaves a second try."""
+        """How long one renewal may take: slow servers are waited for, dead connections leave a second try."""
         return 0.6 * (self.renew_deadline_seconds - self.renew_period_seconds)
 
 
