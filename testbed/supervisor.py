@@ -131,6 +131,9 @@ class Supervisor:
     async def power_off(self, node: str) -> None:
         """Cut a real node's power: all that runs on it is gone, nothing is said to the API server."""
         await self._node(node).power_off()
+        for name in self._processes:
+            if name.startswith("csi-") and name.endswith(f"-{node}"):
+                await self._processes.wait(name)  # it has been killed; now it can be started again
 
     async def power_on(self, node: str, boot_id: str | None = None) -> None:
         """Boot a real node again, with a new boot ID; return when its processes have been started."""
