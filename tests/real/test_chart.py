@@ -1,0 +1,156 @@
+"""The Helm chart: what it renders, and that a controller with no more rights than it gives can do its work."""
+
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testbed.api import Api
+from testbed.build import binary
+from testbed.cluster import Cluster
+from tests.harness import CRD, GROUP, ON_TIME, Pie, apply_probe, gone, pieprobe, until
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
+
+Json = dict[str, Any]
+CHART = CRD.parents[1]
+IMAGE = ("--set", "image.repository=registry.example.com/pie")
+RELEASE = "pie"
+KINDS = {
+    "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts/{name}",
+    "Service": "/api/v1/namespaces/{namespace}/services/{name}",
+    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments/{name}",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/{name}",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings/{name}",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{name}",
+}
+
+
+async def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run helm."""
+    program = await binary("helm")
+    return subprocess.run(  # noqa: ASYNC221  a second at most
+        [program, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+async def rendered(namespace: str, *values: str) -> list[Json]:
+    """Return the chart's manifests."""
+    result = await helm(
+        *("template", RELEASE, str(CHART), "--namespace", namespace, "--kube-version", "1.35.0"),
+        *IMAGE,
+        *values,
+    )
+    assert result.returncode == 0, result.stderr
+    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
+
+
+async def install(api: Api, namespace: str, *values: str) -> None:
+    """Apply the chart's manifests as the API server's strict validation takes them."""
+    for manifest in await rendered(namespace, *values):
+        path = KINDS[manifest["kind"]].format(namespace=namespace, name=manifest["metadata"]["name"])
+        await api.apply(path, manifest)
+
+
+async def test_helm_finds_nothing_wrong_with_the_chart() -> None:
+    result = await helm("lint", "--strict", str(CHART), "--kube-version", "1.35.0", *IMAGE)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+async def test_without_an_image_it_says_what_to_set() -> None:
+    result = await helm("template", RELEASE, str(CHART), "--kube-version", "1.35.0")
+    assert result.returncode != 0
+    assert "image.repository is empty: say where your cluster pulls pie's image from" in result.stderr
+
+
+async def test_a_service_monitor_comes_only_when_asked_for() -> None:
+    assert "ServiceMonitor" not in {manifest["kind"] for manifest in await rendered("pie")}
+    with_monitor = await rendered("pie", "--set", "serviceMonitor.enabled=true")
+    (monitor,) = (manifest for manifest in with_monitor if manifest["kind"] == "ServiceMonitor")
+    (service,) = (manifest for manifest in with_monitor if manifest["kind"] == "Service")
+    wanted = monitor["spec"]["selector"]["matchLabels"]
+    assert wanted.items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+
+
+async def test_the_flags_are_those_that_the_controller_has() -> None:
+    (deployment,) = (
+        manifest
+        for manifest in await rendered("pie", "--set", "controller.extraArgs={--help}")
+        if manifest["kind"] == "Deployment"
+    )
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    result = subprocess.run(  # noqa: ASYNC221  a second at most
+        [Path(sys.executable).with_name("pie"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "--container-image=registry.example.com/pie:0.1.0" in arguments
+
+
+async def test_both_replicas_are_let_into_a_namespace_of_the_restricted_level(
+    control_plane: Cluster, namespace: str
+) -> None:
+    api = control_plane.api
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    await api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": labels}})
+    await install(api, namespace)
+
+    async def admitted() -> bool:
+        return len(await api.items(f"/api/v1/namespaces/{namespace}/pods")) == 2
+
+    await until(admitted, "two pods of the controller are created")
+
+
+async def test_the_rights_that_the_chart_gives_are_enough(
+    start_cluster: Callable[..., Awaitable[Cluster]],
+) -> None:
+    cluster = await start_cluster(kwok_nodes=2)
+    api, namespace = cluster.api, "storage"
+    await cluster.create_namespace(namespace)
+    crd = yaml.safe_load(CRD.read_text())
+    await api.apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}", crd)
+    await install(api, namespace, "--set", "replicas=0")
+    kubeconfig = await cluster.service_account_kubeconfig(namespace, RELEASE)
+    left_behind = await leave_a_pod_as_go_pie_did(api, namespace)
+
+    async with Pie(kubeconfig, namespace, "--leader-elect") as pie:
+        await pie.leads()
+        await apply_probe(api, namespace, pieprobe("p", "kwok", "type", probeThreshold="30s"))
+        for node in cluster.spec.kwok_node_names:
+            await pie.until_value(
+                ON_TIME["mount"], lambda value: value >= 1, 150, pie_probe_name="p", node=node, on_time="true"
+            )
+        await pie.until_value(
+            ON_TIME["provision"], lambda value: value >= 1, 150, pie_probe_name="p", on_time="true"
+        )
+        await until(lambda: gone(api, left_behind), "the pod that Go pie left behind is free to go")
+        await api.delete(f"{GROUP}/namespaces/{namespace}/pieprobes/p")
+        await until(
+            lambda: gone(api, f"/apis/batch/v1/namespaces/{namespace}/cronjobs"), "the CronJobs are gone"
+        )
+        refused = [line for line in (await pie.samples()).text.splitlines() if 'code="403"' in line]
+        assert refused == []
+
+
+async def leave_a_pod_as_go_pie_did(api: Api, namespace: str) -> str:
+    """Delete a pod that carries Go pie's finalizer, so that it waits for pie; return its path."""
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    metadata = {
+        "name": "left-behind",
+        "finalizers": ["pie.topolvm.io/pod"],
+        "labels": {"pie-probe": "old", "storage-class": "kwok"},
+    }
+    container = {"name": "probe", "image": "pie.test/pie:dev"}
+    spec = {"nodeSelector": {"no": "such-node"}, "containers": [container]}
+    await api.create(pods, {"metadata": metadata, "spec": spec})
+    await api.delete(f"{pods}/left-behind")
+    return f"{pods}/left-behind"

@@ -1,0 +1,148 @@
+"""The controller dies, freezes or is one of two: no run is lost, none is counted twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from testbed.audit import WRITE_VERBS
+from testbed.cluster import Cluster
+from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, until
+from tests.real.conftest import Probed, install_crd
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
+
+NODE = "node-1"
+LEASE_SECONDS = 15
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def namespace(shared_real_cluster: str, request: Any) -> AsyncIterator[Probed]:
+    """Give a namespace without a controller; the test starts its own."""
+    async with Cluster.attach(shared_real_cluster) as cluster:
+        await install_crd(cluster.api)
+        name = f"pie-{request.node.name.replace('_', '-')[5:40].strip('-')}"
+        await cluster.create_namespace(name)
+        yield Probed(cluster, name, Pie(cluster.kubeconfig, name))
+        await cluster.api.delete(f"{GROUP}/namespaces/{name}/pieprobes/p1")
+        await cluster.api.delete(f"/api/v1/namespaces/{name}")
+
+
+async def finished_jobs(probed: Probed) -> int:
+    """Count the Jobs that are over and still there."""
+    jobs = await probed.api.items(probed.path("jobs"))
+    over = {"Complete", "Failed"}
+    return sum(any(each["type"] in over for each in job["status"].get("conditions", [])) for job in jobs)
+
+
+async def running_pod(probed: Probed) -> bool:
+    pods = await probed.api.items(probed.path("pods"))
+    return any(pod["status"]["phase"] in {"Pending", "Running"} for pod in pods)
+
+
+async def test_runs_that_finish_while_the_controller_is_dead_are_counted_once_each(namespace: Probed) -> None:
+    probed = namespace
+    async with probed.pie as pie:
+        await probed.probe("p1", [NODE], disableProvisionProbe=True)
+        await until(lambda: running_pod(probed), "a run is in its middle", 90)
+        await pie.kill()
+        await asyncio.sleep(90)  # the outage itself: at period 1 it spans at least one whole run
+        await until(lambda: _idle(probed), "no run is in its middle", 60)
+        waiting = await finished_jobs(probed)
+        assert waiting >= 2
+        await pie.start()
+        labels = {"pie_probe_name": "p1", "node": NODE}
+        await pie.until_value(PERFORMANCE, lambda value: value >= waiting, 30, **labels, succeed="true")
+        await until(lambda: _swept(probed), "the Jobs that were read are deleted", 30)
+        seen = await pie.samples()
+        print(f"{waiting} runs finished meanwhile")  # noqa: T201
+        assert seen.value(PERFORMANCE, **labels, succeed="true") in {waiting, waiting + 1}  # + one since
+        assert seen.value(ON_TIME["mount"], **labels, on_time="false") == 0
+        assert seen.value("pie_lost_runs_total", pie_probe_name="p1", reason="Pruned") in {None, 0}
+
+
+async def _idle(probed: Probed) -> bool:
+    return not await running_pod(probed) and await finished_jobs(probed) >= 2
+
+
+async def _swept(probed: Probed) -> bool:
+    return await finished_jobs(probed) == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_the_survivor_takes_over_within_the_lease_and_counts_each_run_once(
+    namespace: Probed, how: str
+) -> None:
+    probed = namespace
+    cluster, name = probed.cluster, probed.namespace
+    replicas = [await _replica(probed, user) for user in ("first", "second")]
+    async with replicas[0] as first, replicas[1] as second:
+        await until(lambda: _any_leads(first, second), "one of the two leads", 30)
+        leader, standby = (first, second) if first.leading else (second, first)
+        await probed.probe("p1", [NODE], disableProvisionProbe=True)
+        await leader.until_value(
+            PERFORMANCE, lambda value: value >= 1, 120, pie_probe_name="p1", succeed="true"
+        )
+        assert (await standby.samples()).names(pie_probe_name="p1") == set()
+        assert (await standby.get("/readyz"))[0] == 200
+        if how == "killed":
+            await leader.kill()
+        else:
+            leader.freeze()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await standby.leads(LEASE_SECONDS + 10)
+        print(f"{how}: taken over after {loop.time() - began:.1f} s")  # noqa: T201
+        await standby.until_value(
+            PERFORMANCE, lambda value: value >= 1, 120, pie_probe_name="p1", succeed="true"
+        )
+        if how == "frozen":
+            since = cluster.audit.now()
+            leader.thaw()
+            assert await leader.ended(20) != 0
+            deposed = "first" if leader is first else "second"
+            assert not _writes(cluster, since, f"system:serviceaccount:{name}:{deposed}")
+        samples = await standby.samples()
+        labels = {"pie_probe_name": "p1", "node": NODE}
+        # As many I/O verdicts as starts: none lost, none twice.
+        started = samples.value(ON_TIME["mount"], **labels, on_time="true")
+        ended = samples.value(PERFORMANCE, **labels, succeed="true")
+        assert started is not None
+        assert ended is not None
+        assert started - 1 <= ended <= started
+        assert samples.value(ON_TIME["mount"], **labels, on_time="false") == 0
+
+
+async def _any_leads(*controllers: Pie) -> bool:
+    return any(each.leading for each in controllers)
+
+
+async def _replica(probed: Probed, user: str) -> Pie:
+    """Return a controller with a service account of its own, by which the audit log knows it."""
+    name = probed.namespace
+    await probed.api.apply(
+        probed.path("serviceaccounts", user), {"apiVersion": "v1", "kind": "ServiceAccount"}
+    )
+    kubeconfig = await probed.cluster.service_account_kubeconfig(name, user)
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": f"{name}-{user}"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": user, "namespace": name}],
+    }
+    path = f"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{name}-{user}"
+    await probed.api.apply(path, binding)
+    return Pie(kubeconfig, name, "--leader-elect")
+
+
+def _writes(cluster: Cluster, since: datetime, user: str) -> list[str]:
+    """Return what a user wrote after a moment."""
+    return [
+        f"{event.verb} {event.resource} {event.object_ref.name}"
+        for event in cluster.audit.events(since)
+        if event.user.username == user and event.verb in WRITE_VERBS
+    ]

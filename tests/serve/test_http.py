@@ -1,0 +1,46 @@
+"""/metrics, /healthz and /readyz over real sockets."""
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from pie.core.model import Kind, Target
+from pie.serve.http import health_app, metrics_app, parse_address, serving
+from pie.serve.series import TargetSeries
+
+
+@pytest.mark.parametrize(
+    ("address", "parsed"),
+    [(":8080", (None, 8080)), ("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:9", ("::1", 9))],
+)
+def test_go_style_addresses_are_read(address: str, parsed: tuple[str | None, int]) -> None:
+    assert parse_address(address) == parsed
+
+
+@pytest.mark.parametrize("address", ["", "8080", "x:", "x:http", ":70000"])
+def test_a_bad_address_gets_a_clear_error(address: str) -> None:
+    with pytest.raises(ValueError, match="is not an address"):
+        parse_address(address)
+
+
+async def fetch(port: int, path: str) -> tuple[int, str, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return answer.status, answer.content_type, await answer.text()
+
+
+async def test_metrics_are_served_with_the_targets_series() -> None:
+    series = TargetSeries()
+    series.add(Target("p1", Kind.PROVISION, "fast"))
+    async with serving(metrics_app(CollectorRegistry(), series), "127.0.0.1:0") as port:
+        status, content_type, text = await fetch(port, "/metrics")
+    assert (status, content_type) == (200, "text/plain")
+    assert 'pie_provision_probe_total{pie_probe_name="p1",storage_class="fast",on_time="true"} 0' in text
+
+
+async def test_readiness_says_what_is_missing() -> None:
+    missing = "waiting for the first list"
+    async with serving(health_app(lambda: missing), "127.0.0.1:0") as port:
+        assert (await fetch(port, "/healthz"))[0] == 200
+        assert (await fetch(port, "/readyz"))[::2] == (503, "waiting for the first list\n")
+        missing = ""
+        assert (await fetch(port, "/readyz"))[0] == 200

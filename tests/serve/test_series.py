@@ -1,0 +1,102 @@
+"""The per-target series: names, labels, zeros, and that Prometheus reads them."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from pie.core.model import Kind, Target
+from pie.kube.metrics import KubeMetrics
+from pie.serve.series import RunSeries, TargetSeries
+
+MOUNT = Target("p1", Kind.MOUNT, "fast", "node-1")
+PROVISION = Target("p1", Kind.PROVISION, "fast")
+
+
+def samples(series: TargetSeries) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(series.render().decode())
+        for sample in family.samples
+    }
+
+
+def key(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return name, tuple(sorted(labels.items()))
+
+
+def test_a_mount_target_has_go_pies_series_at_zero() -> None:
+    series = TargetSeries()
+    series.add(MOUNT)
+    target = {"pie_probe_name": "p1", "node": "node-1", "storage_class": "fast"}
+    found = samples(series)
+    for name, label in (
+        ("pie_mount_probe_total", "on_time"),
+        ("pie_performance_on_mount_probe_total", "succeed"),
+    ):
+        for value in ("true", "false"):
+            assert found[key(name, **target, **{label: value})] == 0
+    assert found[key("pie_io_write_latency_on_mount_probe_seconds", **target)] == 0
+    assert found[key("pie_io_read_latency_on_mount_probe_seconds", **target)] == 0
+
+
+def test_a_provision_target_has_its_series_without_a_node() -> None:
+    series = TargetSeries()
+    series.add(PROVISION)
+    assert set(samples(series)) == {
+        key("pie_provision_probe_total", pie_probe_name="p1", storage_class="fast", on_time=value)
+        for value in ("true", "false")
+    }
+
+
+def test_counts_and_latencies_show() -> None:
+    series = TargetSeries()
+    series.add(MOUNT)
+    series.count_on_time(MOUNT, on_time=False, times=2)
+    series.count_succeeded(MOUNT, succeeded=True)
+    series.set_latency(MOUNT, read_seconds=0.25, write_seconds=None)
+    found = {name: value for (name, labels), value in samples(series).items() if value}
+    assert found == {
+        "pie_mount_probe_total": 2,
+        "pie_performance_on_mount_probe_total": 1,
+        "pie_io_read_latency_on_mount_probe_seconds": 0.25,
+    }
+
+
+def test_a_target_that_ended_has_no_series_and_counts_nothing() -> None:
+    series = TargetSeries()
+    series.add(MOUNT)
+    series.remove(MOUNT)
+    series.count_on_time(MOUNT, on_time=True)
+    assert samples(series) == {}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_name_is_escaped_so_that_it_reads_back(name: str) -> None:
+    series = TargetSeries()
+    series.add(Target(name, Kind.PROVISION, "fast"))
+    assert {dict(labels)["pie_probe_name"] for _, labels in samples(series)} == {name}
+
+
+def test_promtool_finds_nothing_to_complain_about() -> None:
+    if shutil.which("promtool") is None:
+        reason = "promtool is missing: apt-get install prometheus"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    registry = CollectorRegistry()
+    KubeMetrics(registry).requests.labels("get", "pods", "200").inc()
+    RunSeries(registry).lost("p1", "Pruned")
+    series = TargetSeries()
+    series.add(MOUNT)
+    series.add(PROVISION)
+    from prometheus_client import generate_latest  # noqa: PLC0415
+
+    text = generate_latest(registry) + series.render()
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
