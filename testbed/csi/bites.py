@@ -44,11 +44,18 @@ class Bites:
         self._biting: dict[tuple[str, str], asyncio.Task[None]] = {}
         self.bitten: list[Bite] = []
 
-    def published(self, volume: Volume, target: Path) -> None:
-        """Let the armed faults that concern a volume, just published, bite when their time comes."""
+    async def published(self, volume: Volume, target: Path) -> None:
+        """Bite a volume that has just been published, or watch for the moment to do so.
+
+        What shall bite at the publish has bitten when this returns: the pod never sees the volume well.
+        """
         for name, fault in self._armed.concerning(MountFault, volume.claim):
-            use = FirstUse(target) if fault.when == "use" else None
-            self._start(name, fault, volume, use)
+            if fault.when == "use":
+                self._start(name, fault, volume, FirstUse(target))
+            elif fault.after_seconds or fault.kind == "slow":
+                self._start(name, fault, volume, None)
+            else:
+                await self._bite(name, fault, volume, None)
 
     def armed(self, name: str, fault: MountFault) -> None:
         """Bite all volumes that are mounted now and that the fault concerns."""
@@ -99,15 +106,16 @@ class Bites:
         try:
             if use:
                 await use.wait()
+                if fault.kind != "io-error" or fault.after_seconds:
+                    use.close()  # other faults cannot bite while somebody is held in the middle of an opening
             await asyncio.sleep(fault.after_seconds)
             mounts = filesystems.mounts_of(self._pool.backing_file(volume.id))
-            if not mounts:
-                return
-            log.info("biting", fault=name, kind=fault.kind, volume=volume.id, claim=volume.claim)
-            await self._strike(fault, volume, mounts[0])
-            self.bitten.append(Bite(name, volume.id, volume.claim, time.time()))
-            if fault.kind == "slow":
-                await _stutter(mounts[0])
+            if mounts:
+                log.info("biting", fault=name, kind=fault.kind, volume=volume.id, claim=volume.claim)
+                await self._strike(fault, volume, mounts[0])
+                self.bitten.append(Bite(name, volume.id, volume.claim, time.time()))
+                if fault.kind == "slow":
+                    await _stutter(mounts[0])
         except (OSError, CommandError) as error:
             log.exception("the fault could not bite", fault=name, volume=volume.id)
             self.bitten.append(Bite(name, volume.id, volume.claim, time.time(), str(error)))

@@ -4,6 +4,7 @@ What can hang on a broken filesystem runs in a process or a thread of its own, n
 """
 
 import asyncio
+import ctypes
 import errno
 import fcntl
 import os
@@ -22,7 +23,9 @@ from testbed.errors import TestbedError
 FIFREEZE = 0xC0045877
 FITHAW = 0xC0045878
 FS_IOC_SHUTDOWN = 0x8004587D
-SHUTDOWN_AFTER_FLUSH = 0  # what was written stays: the fault is the error, not a loss
+# Without a freeze first, which would wait for files that are being opened; with all that was written on disk.
+SHUTDOWN_FLUSH_LOG = 1
+SMALLEST_BLOCK_BYTES = 1024
 
 
 class CommandError(TestbedError):
@@ -183,7 +186,8 @@ async def is_frozen(target: Path) -> bool:
 
 async def shut_down(target: Path) -> None:
     """Make every access an I/O error until the next mount; what was written before is kept."""
-    await asyncio.to_thread(_ioctl, target, FS_IOC_SHUTDOWN, struct.pack("I", SHUTDOWN_AFTER_FLUSH))
+    await asyncio.to_thread(_sync, target)
+    await asyncio.to_thread(_ioctl, target, FS_IOC_SHUTDOWN, struct.pack("I", SHUTDOWN_FLUSH_LOG))
 
 
 async def remount(target: Path, *, readonly: bool) -> None:
@@ -221,17 +225,28 @@ def _ioctl_unless(target: Path, request: int, refusal: int) -> bool:
     return True
 
 
-def _fill(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_SYNC, 0o600)
+def _sync(target: Path) -> None:
+    directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for step in (1 << 20, 1 << 12):  # down to the last block
-            block = b"\0" * step
-            while True:
-                try:
-                    os.write(descriptor, block)
-                except OSError as error:
-                    if error.errno != errno.ENOSPC:
-                        raise
-                    break
+        if ctypes.CDLL(None, use_errno=True).syncfs(directory) < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(target))
+    finally:
+        os.close(directory)
+
+
+def _fill(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        step_bytes, size_bytes = 1 << 30, 0
+        while step_bytes >= SMALLEST_BLOCK_BYTES:
+            try:
+                os.posix_fallocate(descriptor, size_bytes, step_bytes)
+                size_bytes += step_bytes
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                step_bytes //= 2
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)

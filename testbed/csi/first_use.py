@@ -1,4 +1,7 @@
-"""Notice when an application opens the first file of a volume (inotify)."""
+"""Notice, and hold, the first opening of a file in a volume (fanotify).
+
+Whoever opens the file sleeps until the watch is closed: a fault can be there before the first byte is read.
+"""
 
 import asyncio
 import ctypes
@@ -6,55 +9,53 @@ import os
 import struct
 from pathlib import Path
 
-# linux/inotify.h
-IN_OPEN = 0x20
-IN_CREATE = 0x100
-IN_NONBLOCK = 0o4000
-IN_CLOEXEC = 0o2000000
-EVENT = struct.Struct("iIII")
-READ_BYTES = 64 * 1024
+# linux/fanotify.h
+FAN_CLOEXEC = 0x1
+FAN_NONBLOCK = 0x2
+FAN_CLASS_CONTENT = 0x4
+FAN_MARK_ADD = 0x1
+FAN_MARK_FILESYSTEM = 0x100
+FAN_OPEN_PERM = 0x10000
+AT_FDCWD = -100
+EVENT = struct.Struct("=IBBHQii")
+READ_BYTES = 4096
 
 
 class FirstUse:
-    """Watches one directory from its construction on, so that no use is missed before `wait` is called."""
+    """Watches one filesystem from its construction on, wherever it is mounted. Directories do not count."""
 
-    def __init__(self, directory: Path) -> None:
-        """OSError when the directory cannot be watched."""
+    def __init__(self, mount: Path) -> None:
+        """OSError when it cannot be watched: that takes root, and a kernel with permission events."""
         libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
+        self._opened: list[int] = []
+        self._descriptor = libc.fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK, os.O_RDONLY)
         if self._descriptor < 0:
-            raise OSError(ctypes.get_errno(), "inotify_init1")
-        if libc.inotify_add_watch(self._descriptor, os.fsencode(directory), IN_OPEN | IN_CREATE) < 0:
+            raise OSError(ctypes.get_errno(), "fanotify_init")
+        flags = FAN_MARK_ADD | FAN_MARK_FILESYSTEM
+        mask = ctypes.c_uint64(FAN_OPEN_PERM)
+        if libc.fanotify_mark(self._descriptor, flags, mask, AT_FDCWD, os.fsencode(mount)) < 0:
             number = ctypes.get_errno()
             os.close(self._descriptor)
-            raise OSError(number, os.strerror(number), str(directory))
+            raise OSError(number, os.strerror(number), str(mount))
 
     async def wait(self) -> None:
-        """Return when an entry of the directory is opened or created; the directory itself does not count."""
+        """Return when somebody wants to open a file; all who do are held."""
         used = asyncio.Event()
-
-        def read() -> None:
-            if _names_a_file(os.read(self._descriptor, READ_BYTES)):
-                used.set()
-
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._descriptor, read)
+        loop.add_reader(self._descriptor, used.set)
         try:
             await used.wait()
         finally:
             loop.remove_reader(self._descriptor)
+        events = os.read(self._descriptor, READ_BYTES)
+        while events:
+            length_bytes, _, _, _, _, descriptor, _ = EVENT.unpack_from(events)
+            self._opened.append(descriptor)
+            events = events[length_bytes:]
 
     def close(self) -> None:
-        """Stop watching."""
-        os.close(self._descriptor)
-
-
-def _names_a_file(events: bytes) -> bool:
-    """Say whether an event is about an entry: those about the directory itself have no name."""
-    offset = 0
-    while offset < len(events):
-        *_, name_bytes = EVENT.unpack_from(events, offset)
-        if name_bytes:
-            return True
-        offset += EVENT.size
-    return False
+        """Stop watching, and let those go on who were held. Closing twice is no error."""
+        for descriptor in (*self._opened, self._descriptor):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._opened, self._descriptor = [], -1

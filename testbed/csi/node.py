@@ -100,11 +100,11 @@ class Node:
                 await _give_to_group(target, mount.volume_mount_group)
                 return self.stubs.csi.NodePublishVolumeResponse()
             staging = Path(request.staging_target_path)
-            if not filesystems.mount_at(staging):
-                raise CallError(Code.FAILED_PRECONDITION, f"volume {volume.id} is not staged on {staging}")
+            # After a NodeStageVolume that only pretended, kubelet believes the volume to be staged.
+            await self._stage(volume, filesystems.make_directory(str(staging)), mount)
             if not filesystems.mount_at(target):
                 await filesystems.bind(staging, target, readonly=request.readonly)
-                self.bites.published(volume, target)
+                await self.bites.published(volume, target)
         return self.stubs.csi.NodePublishVolumeResponse()
 
     async def NodeUnpublishVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
