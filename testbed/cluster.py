@@ -234,8 +234,7 @@ class Cluster:
         """End everything; return when nothing of it is left."""
         if self._janitor is None:
             os.kill(int((self.directory / LOCK_FILE).read_text()), signals.SIGTERM)
-            async with asyncio.timeout(GRACE_SECONDS + 10):
-                await _poll(lambda: not is_running(self.directory))
+            await _wait_until_gone(self.directory)
             return
         self._janitor.terminate()
         await asyncio.to_thread(self._janitor.wait)
@@ -292,6 +291,15 @@ def _make_directory(name: str) -> Path:
         raise TestbedError(f"a testbed {name!r} runs already: `python -m testbed down --name {name}`")
     directory.mkdir()
     return directory
+
+
+async def _wait_until_gone(directory: Path) -> None:
+    limit_seconds = GRACE_SECONDS + 30
+    try:
+        async with asyncio.timeout(limit_seconds):
+            await _poll(lambda: not directory.exists())
+    except TimeoutError:
+        raise TestbedError(f"{directory} is still there {limit_seconds} s after it was told to end") from None
 
 
 async def _poll(condition: Callable[[], bool]) -> None:
