@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from testbed.api import Api, ApiError
 
@@ -60,6 +61,10 @@ class Samples:
         ]
         assert len(found) <= 1, f"{name} {labels} is not one sample"
         return found[0] if found else None
+
+    def all(self, name: str) -> list[Sample]:
+        """Return all samples of a name."""
+        return [sample for sample in self._samples if sample.name == name]
 
     def names(self, **labels: str) -> set[str]:
         """Return the names of all samples with these labels."""

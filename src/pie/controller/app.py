@@ -87,7 +87,7 @@ async def _control(settings: Settings) -> None:
             Sweep(client, caches, queue)
             volumes = Volumes(client, caches, queue)
             runs = Runs(client, caches, queue, volumes=volumes, series=series, run_series=run_series)
-            targets = Targets(client, caches, queue, settings, runs.target_changed)
+            targets = Targets(client, caches, queue, settings, runs)
             Conditions(client, caches, queue, targets=targets, runs=runs)
             runs.start()
             targets.start()

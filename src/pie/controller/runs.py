@@ -119,6 +119,10 @@ class Runs:
         for tracked in sorted(runs, key=lambda run: run.due):
             self._queue.add("run", tracked.uid)
 
+    def probe_gone(self, name: str) -> None:
+        """Take away what is shown of a PieProbe that is deleted."""
+        self._run_series.remove(name)
+
     # Events.
 
     def _job_changed(self, old: Job | None, new: Job | None) -> None:
@@ -180,7 +184,7 @@ class Runs:
         uids.discard(uid)
         if not uids:
             del self._of_target[tracked.target]
-        if not tracked.recorded and tracked.target in self._caches.cronjobs_of:
+        if not tracked.recorded and tracked.target in self._probes:
             self._run_series.lost(tracked.target.probe, "Pruned")
             _log.warning("a run's Job was deleted before it was read", target=str(tracked.target))
 

@@ -4,13 +4,14 @@ Incremental: a node's event costs work for that node's targets only. The set of 
 PieProbe and followed by events; objects are compared target by target.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
+from pie.controller.runs import Runs
 from pie.controller.settings import Settings
 from pie.core import manifests, naming, selector
 from pie.core.model import Kind, Probe, Target
@@ -62,7 +63,7 @@ class ProbeState:
 
 
 class Targets:
-    """The reconciler. `on_target(target, probe)` is told whose runs count, by which spec; None: no more."""
+    """The reconciler. It tells `runs` which targets' runs count, and by which spec."""
 
     def __init__(
         self,
@@ -70,13 +71,13 @@ class Targets:
         caches: Caches,
         queue: WorkQueue,
         settings: Settings,
-        on_target: Callable[[Target, Probe | None], None],
+        runs: Runs,
     ) -> None:
         self._client = client
         self._caches = caches
         self._queue = queue
         self._image = settings.container_image
-        self._on_target = on_target
+        self._runs = runs
         self.probes: dict[str, ProbeState] = {}
         self._cronjob_names = naming.Names()
         self._claim_names = naming.Names()
@@ -176,6 +177,7 @@ class Targets:
         if stored is None or stored.metadata.deletion_timestamp is not None:
             self.probes.pop(name, None)
             self._settle(before, None)
+            self._runs.probe_gone(name)
             return
         state = ProbeState(stored.metadata.uid)
         try:
@@ -228,7 +230,7 @@ class Targets:
             self._queue.add("target", target)
 
     def _mark(self, state: ProbeState | None, target: Target) -> None:
-        self._on_target(target, state.probe if state is not None and state.live(target) else None)
+        self._runs.target_changed(target, state.probe if state is not None and state.live(target) else None)
 
     # A target: gather, plan, write.
 

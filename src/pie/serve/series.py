@@ -149,3 +149,7 @@ class RunSeries:
     def lost(self, probe: str, reason: str) -> None:
         """Count a lost run; the reason is `Pruned` or `PodDeleted`."""
         self._lost.labels(probe, reason).inc()
+
+    def remove(self, probe: str) -> None:
+        """Take away the counters of a PieProbe."""
+        self._lost.remove_by_labels({"pie_probe_name": probe})
