@@ -1,4 +1,4 @@
-"""The Helm chart: what it renders, and that a controller with no more rights than it gives can do its work."""
+"""The Helm chart: what it renders, and that a controller with only the rights it gives can do its work."""
 
 import subprocess
 import sys
