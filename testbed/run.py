@@ -29,12 +29,12 @@ _START_TIMEOUT_SECONDS = 30
 _INTRODUCTION = """
 pie is at work. In another terminal:
     export KUBECONFIG={kubeconfig}
-    {kubectl} get -n {namespace} pieprobes,cronjobs,pods,pvc
-    {kubectl} describe -n {namespace} pieprobes
+    .venv/bin/kubectl get -n {namespace} pieprobes,cronjobs,pods,pvc
+    .venv/bin/kubectl describe -n {namespace} pieprobes
     curl {url}
-Break something, and mend it:
-    {python} -m testbed stop csi-node-1 -n {name}
-    {python} -m testbed start csi-node-1 -n {name}
+Break something, and mend it (`.venv/bin/python -m testbed fault list` shows what else can break):
+    .venv/bin/python -m testbed fault inflict node-plugin-gone --node node-1 -n {name}
+    .venv/bin/python -m testbed fault undo node-plugin-gone --node node-1 -n {name}
 Ctrl-C ends it all and leaves nothing behind. What changes on {url} (the first runs end within two minutes):
 """
 
@@ -67,8 +67,6 @@ async def _run() -> None:
             await _kubectl(cluster, "apply", "-n", NAMESPACE, "-f", str(PIEPROBE))
             introduction = _INTRODUCTION.format(
                 kubeconfig=cluster.kubeconfig,
-                kubectl=Path(sys.executable).with_name("kubectl"),
-                python=sys.executable,
                 namespace=NAMESPACE,
                 name=NAME,
                 url=url,
