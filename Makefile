@@ -43,7 +43,7 @@ prepare-real: setup
 	@$(BIN)/python -m testbed doctor || { \
 		if [ -n "$$CI" ]; then echo "make: in CI the real tests need all of this" >&2; exit 1; fi; \
 		echo "make: TESTS THAT NEED THIS WILL BE SKIPPED" >&2; }
-	@! command -v go >/dev/null || $(BIN)/python -m testbed build >/dev/null
+	@! command -v go >/dev/null || $(BIN)/python -m testbed build
 
 run: setup ## Probe real volumes on a real local Kubernetes, and show what comes of it (root)
 	@$(BIN)/python -m testbed.run
