@@ -70,7 +70,11 @@ class ArmedFault:
 
 @dataclass(frozen=True, slots=True)
 class EndedProcess:
-    """A fault that is the absence of a process, and of those that end when they lose it."""
+    """A fault that is the absence of a process.
+
+    `takes_along`: the sidecars that end by themselves at their next call, when they find the process gone.
+    They are ended at once, and started again with it: there is no kubelet to restart them.
+    """
 
     meaning: str
     process: str
@@ -140,7 +144,8 @@ async def inflict(cluster: FaultyCluster, name: str, *, node: str, options: Opti
     fault = _find(name)
     if isinstance(fault, EndedProcess):
         _mark(cluster, name, node).touch()
-        await cluster.kill(_process(fault.process, node))
+        for process in await _running(cluster, fault, node):
+            await cluster.kill(process)
         return
     armed = fault.make(options)
     if name == "swapped":
@@ -233,6 +238,13 @@ async def _copy_of_another(cluster: FaultyCluster, claims: str) -> str:
 
 async def _call(cluster: FaultyCluster, node: str, command: str, **arguments: Any) -> Any:
     return await control.call(control_socket(cluster.directory / node / "csi"), command, **arguments)
+
+
+async def _running(cluster: FaultyCluster, fault: EndedProcess, node: str) -> list[str]:
+    """Return which processes of the fault run."""
+    running = await cluster.processes()
+    names = (_process(kind, node) for kind in (fault.process, *fault.takes_along))
+    return [name for name in names if running.get(name)]
 
 
 def _process(kind: str, node: str) -> str:

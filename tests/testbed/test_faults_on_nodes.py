@@ -1,0 +1,191 @@
+"""Faults as pods on real nodes meet them: the pod starts, and fails where an application would."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from testbed import faults
+from testbed.cluster import Cluster
+from testbed.faults import Options
+from tests.testbed.test_kwok import until
+from tests.testbed.test_storage import PODS, has_ended, pod
+
+pytestmark = pytest.mark.timeout(600)  # the first time on a machine, images are made
+NODE = "node-1"
+CLAIMS = "/api/v1/namespaces/default/persistentvolumeclaims"
+VOLUMES = "/api/v1/persistentvolumes"
+# Reads what is there, then writes through to the disk; tells both, or the error, by the termination message.
+USE = """
+import os, pathlib, sys
+def use():
+    record = pathlib.Path("/volume/record")
+    found = record.read_text(errors="replace") if record.exists() else "nothing"
+    if sys.argv[1] != "-":
+        with record.open("w") as file:
+            file.write(sys.argv[1])
+            file.flush()
+            os.fsync(file.fileno())
+    return found
+try:
+    message = use()
+except OSError as error:
+    message = error.strerror
+pathlib.Path("/dev/termination-log").write_text(message)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim of a volume on node-1, and pods that use it."""
+
+    cluster: Cluster
+    name: str
+
+    @property
+    def options(self) -> Options:
+        return Options(claims=f"default/{self.name}")
+
+    async def start(self, text: str) -> str:
+        """Start a pod that writes `text` (`-`: nothing); return its name."""
+        name = f"use-{uuid.uuid4().hex[:6]}"
+        manifest: dict[str, Any] = pod(name, "true")
+        manifest["spec"]["nodeSelector"] = {"kubernetes.io/hostname": NODE}
+        manifest["spec"]["containers"][0]["command"] = ["python3", "-c", USE, text]
+        manifest["spec"]["volumes"] = [{"name": "volume", "persistentVolumeClaim": {"claimName": self.name}}]
+        await self.cluster.api.create(PODS, manifest)
+        return name
+
+    async def ended(self, name: str) -> str:
+        """Wait for a pod's end, remove it; return what it found, or its error."""
+        ended = await until(lambda: self.cluster.api.get(f"{PODS}/{name}"), has_ended)
+        await self.remove(name)
+        return str(ended["status"]["containerStatuses"][0]["state"]["terminated"].get("message", ""))
+
+    async def remove(self, name: str) -> None:
+        """Delete a pod; return when its volume is not mounted any more."""
+        await self.cluster.api.delete(f"{PODS}/{name}")
+        await until(lambda: self.cluster.api.find(f"{PODS}/{name}"), lambda pod: pod is None)
+        await until(
+            lambda: faults.volume(self.cluster, node=NODE, claims=self.name),
+            lambda volume: not volume.mounts,
+        )
+
+    async def use(self, text: str = "-") -> str:
+        """Run a pod to its end."""
+        return await self.ended(await self.start(text))
+
+    async def inflict(self, fault: str) -> None:
+        await faults.inflict(self.cluster, fault, node=NODE, options=self.options)
+
+    async def undo(self, fault: str) -> None:
+        await faults.undo(self.cluster, fault, node=NODE)
+
+
+async def make_claim(cluster: Cluster, storage_class: str) -> str:
+    """Create a claim; return its name."""
+    name = f"claim-{uuid.uuid4().hex[:6]}"
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": storage_class,
+        "resources": {"requests": {"storage": "32Mi"}},
+    }
+    await cluster.api.create(CLAIMS, {"metadata": {"name": name}, "spec": spec})
+    return name
+
+
+@pytest.fixture
+async def claim(real_cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[Claim]:
+    """Give a claim whose volume holds the record `first`."""
+    name = await make_claim(real_cluster, getattr(request, "param", "local"))
+    claim = Claim(real_cluster, name)
+    assert await claim.use("first") == "nothing"
+    yield claim
+    await faults.undo_all(real_cluster, node=NODE)
+    await real_cluster.api.delete(f"{CLAIMS}/{name}")
+    await until(lambda: real_cluster.api.items(VOLUMES), lambda volumes: not volumes)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message", "claim"),
+    [
+        ("io-error", "Input/output error", "local"),
+        ("io-error", "Input/output error", "local-xfs"),
+        ("read-only", "Read-only file system", "local-xfs"),
+        ("full-volume", "No space left on device", "local"),
+    ],
+    indirect=["claim"],
+)
+async def test_a_pod_starts_and_its_io_fails_until_the_undo(claim: Claim, fault: str, message: str) -> None:
+    await claim.inflict(fault)
+    assert await claim.use("x" * 100_000) == message
+    await claim.undo(fault)
+    assert await claim.use("second") in ("first", "")  # a write that failed may have emptied the file
+    assert await claim.use() == "second"
+
+
+async def test_a_pod_whose_volume_hangs_cannot_even_be_deleted_until_the_thaw(claim: Claim) -> None:
+    await claim.inflict("hang")
+    name = await claim.start("second")
+    await faults.wait_until_bitten(claim.cluster, "hang", node=NODE)
+    await claim.cluster.api.delete(f"{PODS}/{name}?gracePeriodSeconds=1")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5):
+            await until(lambda: claim.cluster.api.find(f"{PODS}/{name}"), lambda pod: pod is None)
+    await claim.undo("hang")
+    await until(lambda: claim.cluster.api.find(f"{PODS}/{name}"), lambda pod: pod is None)
+    assert await claim.use("third") in ("first", "second", "")
+    assert await claim.use() == "third"
+
+
+async def test_data_that_is_lost_stale_or_corrupted_is_found_so_by_the_next_pod(claim: Claim) -> None:
+    await faults.snapshot(claim.cluster, node=NODE, claims=claim.name)
+    assert await claim.use("second") == "first"
+    for fault, found in (("emptied", "nothing"), ("stale", "first")):
+        await claim.inflict(fault)
+        assert await claim.use() == found
+        await claim.undo(fault)
+        assert await claim.use() == "second"
+    await claim.inflict("corrupted")
+    assert await claim.use() != "second"
+    await claim.undo("corrupted")
+    assert await claim.use() == "second"
+
+
+async def test_a_volume_that_was_not_mounted_is_empty_and_takes_writes(claim: Claim) -> None:
+    await claim.inflict("mounts-nothing")
+    assert await claim.use("elsewhere") == "nothing"
+    await claim.undo("mounts-nothing")
+    assert await claim.use() == "first"
+
+
+async def test_without_node_plugin_a_pod_waits_and_with_it_again_it_runs(claim: Claim) -> None:
+    await claim.inflict("node-plugin-gone")
+    name = await claim.start("second")
+    events = "/api/v1/namespaces/default/events"
+    await until(
+        lambda: claim.cluster.api.items(events),
+        lambda found: any(
+            each["reason"] == "FailedMount" and each["involvedObject"]["name"] == name for each in found
+        ),
+    )
+    await claim.undo("node-plugin-gone")
+    assert await claim.ended(name) == "first"
+    other = Claim(claim.cluster, await make_claim(claim.cluster, "local"))
+    assert await other.use() == "nothing"  # its provisioner is back, too
+    await claim.cluster.api.delete(f"{CLAIMS}/{other.name}")
+
+
+async def test_refused_mounts_are_told_in_the_drivers_words(claim: Claim) -> None:
+    refused = Options(claims=claim.name, code="INTERNAL", message="the shelf is unplugged")
+    await faults.inflict(claim.cluster, "stage-refused", node=NODE, options=refused)
+    name = await claim.start("second")
+    await until(
+        lambda: claim.cluster.api.items("/api/v1/namespaces/default/events"),
+        lambda found: any("the shelf is unplugged" in each["message"] for each in found),
+    )
+    await claim.undo("stage-refused")
+    assert await claim.ended(name) == "first"
