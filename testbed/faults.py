@@ -23,6 +23,8 @@ from testbed.csi.server import control_socket
 from testbed.errors import TestbedError
 
 POLL_SECONDS = 0.02
+START_TIMEOUT_SECONDS = 20
+DRIVER = "csi"
 
 
 class FaultyCluster(Protocol):
@@ -130,7 +132,7 @@ FAULTS: Mapping[str, ArmedFault | EndedProcess] = {
     "publish-refused": ArmedFault("NodePublishVolume fails", _refused("NodePublishVolume")),
     "unpublish-refused": ArmedFault("NodeUnpublishVolume fails", _refused("NodeUnpublishVolume")),
     "node-plugin-gone": EndedProcess(
-        "the CSI driver has crashed; what is mounted stays so", "csi", ("csi-provisioner", "csi-attacher")
+        "the CSI driver has crashed; what is mounted stays so", DRIVER, ("csi-provisioner", "csi-attacher")
     ),
     "provisioner-gone": EndedProcess("csi-provisioner has ended", "csi-provisioner"),
     "attacher-gone": EndedProcess("csi-attacher has ended", "csi-attacher"),
@@ -171,6 +173,8 @@ async def undo(cluster: FaultyCluster, name: str, *, node: str) -> None:
     for process in (fault.process, *fault.takes_along):
         if process not in gone and not running.get(_process(process, node), True):
             await cluster.start(_process(process, node))
+            if process == DRIVER:
+                await _wait_until_it_answers(cluster, node)
 
 
 async def undo_all(cluster: FaultyCluster, *, node: str) -> None:
@@ -238,6 +242,20 @@ async def _copy_of_another(cluster: FaultyCluster, claims: str) -> str:
 
 async def _call(cluster: FaultyCluster, node: str, command: str, **arguments: Any) -> Any:
     return await control.call(control_socket(cluster.directory / node / "csi"), command, **arguments)
+
+
+async def _wait_until_it_answers(cluster: FaultyCluster, node: str) -> None:
+    """Wait until a driver that has been started takes commands."""
+    deadline = asyncio.get_running_loop().time() + START_TIMEOUT_SECONDS
+    while True:
+        try:
+            await state(cluster, node=node)
+        except TestbedError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 async def _running(cluster: FaultyCluster, fault: EndedProcess, node: str) -> list[str]:

@@ -109,7 +109,7 @@ async def mounted(image: Path, kind: Filesystem, options: Sequence[str] = ()) ->
 
 def mounts() -> list[Mount]:
     """Return what is mounted in the mount namespace of this process, in the order of mounting."""
-    return parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    return parse_mountinfo(os.fsdecode(Path("/proc/self/mountinfo").read_bytes()))
 
 
 def mount_at(target: Path) -> Mount | None:
@@ -158,7 +158,7 @@ def loop_devices() -> dict[str, Path]:
 def parse_mountinfo(text: str) -> list[Mount]:
     """Parse /proc/self/mountinfo, see proc_pid_mountinfo(5); paths have blanks and backslashes in octal."""
     found = []
-    for line in text.splitlines():
+    for line in text.rstrip("\n").split("\n"):  # a path may hold what splitlines takes for a line's end
         fields = line.split(" ")
         after = fields[fields.index("-") + 1 :]
         target = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
