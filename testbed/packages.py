@@ -36,6 +36,8 @@ NODES = (
     Requirement("fsfreeze", "util-linux"),
     Requirement("ip", "iproute2"),
 )
+# What some tests check with, though no testbed needs it.
+TESTS = (Requirement("promtool", "prometheus"),)
 
 
 class MissingError(TestbedError):
@@ -43,8 +45,9 @@ class MissingError(TestbedError):
 
 
 def debian_packages() -> list[str]:
-    """Return every Debian package the testbed needs."""
-    return sorted({requirement.package for requirement in (*CONTROL_PLANE, *NODES) if requirement.package})
+    """Return every Debian package that the testbed and the tests need."""
+    every = (*CONTROL_PLANE, *NODES, *TESTS)
+    return sorted({requirement.package for requirement in every if requirement.package})
 
 
 def missing(*, nodes: bool) -> list[str]:
