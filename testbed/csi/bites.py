@@ -158,8 +158,8 @@ class Bites:
 async def _stutter(mount: Path) -> None:
     """Let writes through only now and then, until cancelled."""
     while True:
-        await filesystems.freeze(mount)
         try:
+            await filesystems.freeze(mount)
             await asyncio.sleep(SLOW_FROZEN_SECONDS)
         finally:
             await filesystems.thaw(mount)

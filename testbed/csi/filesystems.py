@@ -11,10 +11,11 @@ import os
 import re
 import struct
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from testbed.csi.pool import Filesystem
 from testbed.errors import TestbedError
@@ -26,6 +27,7 @@ FS_IOC_SHUTDOWN = 0x8004587D
 # Without a freeze first, which would wait for files that are being opened; with all that was written on disk.
 SHUTDOWN_FLUSH_LOG = 1
 SMALLEST_BLOCK_BYTES = 1024
+T = TypeVar("T")
 
 
 class CommandError(TestbedError):
@@ -168,12 +170,12 @@ def parse_mountinfo(text: str) -> list[Mount]:
 
 async def freeze(target: Path) -> bool:
     """Freeze the filesystem: writers sleep until the thaw. False: it was frozen already."""
-    return await asyncio.to_thread(_ioctl_unless, target, FIFREEZE, errno.EBUSY)
+    return await _in_thread(_ioctl_unless, target, FIFREEZE, errno.EBUSY)
 
 
 async def thaw(target: Path) -> bool:
     """Thaw the filesystem. False: it was not frozen."""
-    return await asyncio.to_thread(_ioctl_unless, target, FITHAW, errno.EINVAL)
+    return await _in_thread(_ioctl_unless, target, FITHAW, errno.EINVAL)
 
 
 async def is_frozen(target: Path) -> bool:
@@ -186,8 +188,8 @@ async def is_frozen(target: Path) -> bool:
 
 async def shut_down(target: Path) -> None:
     """Make every access an I/O error until the next mount; what was written before is kept."""
-    await asyncio.to_thread(_sync, target)
-    await asyncio.to_thread(_ioctl, target, FS_IOC_SHUTDOWN, struct.pack("I", SHUTDOWN_FLUSH_LOG))
+    await _in_thread(_sync, target)
+    await _in_thread(_ioctl, target, FS_IOC_SHUTDOWN, struct.pack("I", SHUTDOWN_FLUSH_LOG))
 
 
 async def remount(target: Path, *, readonly: bool) -> None:
@@ -197,7 +199,7 @@ async def remount(target: Path, *, readonly: bool) -> None:
 
 async def fill(target: Path, name: str) -> None:
     """Take all space of a mounted filesystem with one file."""
-    await asyncio.to_thread(_fill, target / name)
+    await _in_thread(_fill, target / name)
 
 
 async def copy(source: Path, target: Path) -> None:
@@ -205,6 +207,16 @@ async def copy(source: Path, target: Path) -> None:
     scratch = target.with_name(f".{target.name}")
     await run("cp", "--sparse=always", "--reflink=auto", source, scratch)
     scratch.rename(target)
+
+
+async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """Run in a thread, to the end: cancelled, wait for it first, or it might freeze what was just thawed."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def _ioctl(target: Path, request: int, argument: bytes | int = 0) -> None:
