@@ -156,13 +156,9 @@ class Targets:
             self._queue.add("target", target)
 
     def _claim_changed(self, old: Claim | None, new: Claim | None) -> None:
-        if old is not None and new is not None:
-            return
-        claim = new or old
-        if claim is not None and (target := naming.target_of(claim.metadata)) is not None:
-            owner = claim.metadata.controller_owner
-            if owner is None or owner.kind != "Pod":
-                self._queue.add("target", target)
+        # Only what is gone needs work; a new claim is pie's own, or a pod's.
+        if old is not None and new is None and (target := naming.target_of(old.metadata)) is not None:
+            self._queue.add("target", target)
 
     def _seed(self, target: Target, cronjob: CronJob) -> None:
         self._cronjob_names.seed(target, cronjob.metadata.name)
