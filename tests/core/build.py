@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from pie.core.judge import Run
 from pie.core.model import Kind, Probe, Requirement, Target, Term
+from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.objects import (
+    Claim,
+    ClaimStatus,
     Condition,
     ContainerState,
     ContainerStatus,
@@ -15,8 +17,10 @@ from pie.core.objects import (
     PodStatus,
     StateRunning,
     StateTerminated,
+    StateWaiting,
 )
 from pie.core.result import Outcome, RecordStats, Result, encode
+from pie.core.timeline import Run, WarningEvent
 
 T0 = 1_700_000_040.0
 MOUNT = Target("p", Kind.MOUNT, "c", "n1")
@@ -56,6 +60,8 @@ def pod(
     phase: str = "",
     reason: str = "",
     deleted: float | None = None,
+    unschedulable: str = "",
+    waiting: StateWaiting | None = None,
 ) -> Pod:
     """Return a pod created at T0; the other moments are seconds after it."""
     state = ContainerState()
@@ -66,11 +72,15 @@ def pod(
     elif started is not None:
         state = ContainerState(running=StateRunning(at(started)))
         phase = phase or "Running"
-    conditions = (
+    elif waiting is not None:
+        state = ContainerState(waiting=waiting)
+    conditions: tuple[Condition, ...] = (
         (Condition("PodScheduled", "True", last_transition_time=at(scheduled)),)
         if scheduled is not None
         else ()
     )
+    if unschedulable:
+        conditions = (Condition("PodScheduled", "False", "Unschedulable", unschedulable),)
     return Pod(
         metadata=Metadata(name="pod", creation_timestamp=at(0), deletion_timestamp=at(deleted)),
         spec=PodSpec("n1" if scheduled is not None else ""),
@@ -84,9 +94,19 @@ def pod(
     )
 
 
-def run(seen: Pod | None, target: Target = MOUNT, **changes: Any) -> Run:
-    """Return a run due and created at T0 whose pod is `seen`."""
-    return Run(target, "job-uid", T0, T0, seen, **changes)
+def run(shown: Pod | None, target: Target = MOUNT, /, *warnings: tuple[str, str], **changes: Any) -> Run:
+    """Return a run due and created at T0 whose pod is `shown`, with Warning Events by reason and message."""
+    events = tuple(WarningEvent(reason, text, T0 + 7 + i) for i, (reason, text) in enumerate(warnings))
+    return Run(target, "job-uid", T0, T0, shown, warnings=events, **changes)
+
+
+def claim(*, created: float = 0, asked: bool = True, bound: bool = False) -> Claim:
+    """Return a provision run's claim; `asked`: a volume is being made for it, until it is `bound`."""
+    annotations = {ANNOTATION_SELECTED_NODE: "n1"} if asked else {}
+    return Claim(
+        metadata=Metadata(name="pod-volume", annotations=annotations, creation_timestamp=at(created)),
+        status=ClaimStatus(phase="Bound" if bound else "Pending"),
+    )
 
 
 def message(outcome: Outcome = Outcome.OK, records: RecordStats | None = None) -> str:

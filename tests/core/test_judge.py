@@ -8,15 +8,16 @@ from pie.core.judge import DEADLINE_SLACK_SECONDS, judge
 from pie.core.model import Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.objects import Claim, ClaimStatus, Metadata
-from pie.core.reasons import MEANING, Reason
+from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import Outcome
 from tests.core.build import MOUNT, PROVISION, T0, message, pod, probe, run
 
 HUNG_AFTER = 60 + DEADLINE_SLACK_SECONDS
 
 
-def test_every_reason_has_a_meaning() -> None:
+def test_every_reason_has_a_meaning_and_advice() -> None:
     assert set(MEANING) == set(Reason)
+    assert set(ADVICE) == set(Reason)
 
 
 def test_a_run_that_has_not_started_is_pending_until_its_threshold() -> None:
@@ -27,9 +28,10 @@ def test_a_run_that_has_not_started_is_pending_until_its_threshold() -> None:
 @pytest.mark.parametrize(
     ("seen", "reason"),
     [
-        (None, Reason.NO_POD),
+        (None, Reason.CONTROL_PLANE_LATE),
         (pod(), Reason.NOT_SCHEDULED),
-        (pod(scheduled=1, acknowledged=1), Reason.NOT_STARTED),
+        (pod(scheduled=1), Reason.NOT_STARTED),
+        (pod(scheduled=1, acknowledged=1), Reason.MOUNT_SLOW),
     ],
 )
 def test_a_run_that_has_not_started_by_its_threshold_is_late_and_says_where_it_stands(

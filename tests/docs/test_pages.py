@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pie.core.model import Kind, Target
-from pie.core.reasons import MEANING, Reason
+from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
 from pie.serve.series import RunSeries, TargetSeries
 
@@ -37,8 +37,8 @@ def test_every_metric_is_documented_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_reason_is_documented_with_its_meaning(reason: Reason) -> None:
-    assert f"| `{reason}` | {MEANING[reason]} |" in REASONS
+def test_every_reason_is_documented_with_its_meaning_and_what_to_do(reason: Reason) -> None:
+    assert f"| `{reason}` | {MEANING[reason]} | {ADVICE[reason]} |" in REASONS
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ import structlog
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.volumes import Volumes
-from pie.core.judge import Judgement, Run, judge
+from pie.core.judge import Judgement, judge
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.naming import ANNOTATION_SCHEDULED, GO_PIE_FINALIZER, target_of
 from pie.core.objects import Claim, CronJob, Job, Pod
 from pie.core.reasons import Reason
 from pie.core.schedule import dues_between, next_due
+from pie.core.timeline import Run
 from pie.kube.client import Client
 from pie.kube.resources import CRONJOBS, JOBS, PODS
 from pie.serve.series import RunSeries, TargetSeries

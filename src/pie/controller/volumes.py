@@ -7,11 +7,11 @@ from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core import integrity
 from pie.core.integrity import VolumeMemory
-from pie.core.judge import Run, timeline
 from pie.core.model import Target
 from pie.core.objects import Claim, epoch_seconds
 from pie.core.reasons import Reason
 from pie.core.result import RecordStats
+from pie.core.timeline import Run, timeline
 from pie.kube.client import Client
 from pie.kube.resources import PVCS
 

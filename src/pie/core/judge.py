@@ -1,51 +1,36 @@
 """What a run says: a pure function of its Job, its pod and how far we can see.
 
-Times come from one writer each: creation and binding are stamped by the API server, the pod's start and
-its container's start by the kubelet. What did not happen is judged by the API server's clock, and only up
-to the moment to which the watch is known to be complete (`as_of`).
+Ordered, named checks; the first that knows the answer gives it. What did not happen is judged by the API
+server's clock, and only up to the moment to which the watch is known to be complete (`as_of`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from pie.core.model import Kind, Probe, Target, Verdict
-from pie.core.naming import ANNOTATION_SELECTED_NODE
-from pie.core.objects import Claim, Pod, StateTerminated, condition, epoch_seconds
+from pie.core.causes import why_late, why_not_started
+from pie.core.model import Kind, Probe, Stage, Verdict
 from pie.core.reasons import Reason
-from pie.core.result import Outcome, Result, ResultError, decode
+from pie.core.result import Outcome, Result, ResultError, decode, one_line
+from pie.core.timeline import Run, Timeline, being_provisioned, timeline
 
 # Stamps have whole seconds, and the kubelet writes a pod's end a moment after it ended it.
 DEADLINE_SLACK_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One attempt: its Job and, once there is one, its pod; `claim` is a provision run's ephemeral claim.
-
-    `due_seconds` is the time the schedule meant, `created_seconds` the Job's creation. `pod` stays as last
-    seen when the pod is deleted; `job_finished` is the Job's own word that it is over.
-    """
-
-    target: Target
-    job_uid: str
-    due_seconds: float
-    created_seconds: float
-    pod: Pod | None = None
-    claim: Claim | None = None
-    job_finished: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Judgement:
     """What is known of a run by now.
 
-    `on_time` and `succeeded` are None while undecided, or when the run ended without saying. `check_at` is
-    the next moment at which time alone could change the judgement. `replace`: the run cannot recover by
-    itself, and taking its Job away harms nothing.
+    `stage` is where a bad run failed, None otherwise; `message` is the evidence, an Event's or an error's
+    text, or what was seen, at most 256 characters. `on_time` and `succeeded` are None while undecided, or
+    when the run ended without saying. `check_at` is the next moment at which time alone could change the
+    judgement. `replace`: the run cannot recover by itself, and taking its Job away harms nothing.
     """
 
     verdict: Verdict
     reason: Reason
     message: str = ""
+    stage: Stage | None = None
     on_time: bool | None = None
     succeeded: bool | None = None
     ended: bool = False
@@ -60,170 +45,245 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
-    """The moments of a run that are stamped; None where it has not happened (or nobody wrote it down)."""
+class _Case:
+    """A run as the checks look at it."""
 
-    created: float
-    scheduled: float | None
-    acknowledged: float | None
-    started: float | None
-    terminated: StateTerminated | None
+    run: Run
+    probe: Probe
+    times: Timeline
+    as_of: float
 
     @property
-    def start_seconds(self) -> float | None:
-        """From creation to the container's start, as a sum of differences by one writer each."""
-        if self.started is None:
+    def mount(self) -> bool:
+        return self.run.target.kind is Kind.MOUNT
+
+    @property
+    def started(self) -> bool:
+        return self.times.started is not None
+
+    @property
+    def pod_over(self) -> bool:
+        return self.run.pod is not None and self.run.pod.status.phase in {"Succeeded", "Failed"}
+
+    @property
+    def over(self) -> bool:
+        return self.pod_over or self.run.job_finished or (self.started and self.times.terminated is not None)
+
+    @property
+    def late(self) -> bool:
+        """Whether the container started later than the threshold."""
+        return (self.times.start_seconds or 0.0) > self.probe.threshold_seconds
+
+    @property
+    def being_deleted(self) -> bool:
+        return self.run.pod is not None and self.run.pod.metadata.deletion_timestamp is not None
+
+    @property
+    def late_at(self) -> float:
+        return self.times.created + self.probe.threshold_seconds
+
+    @property
+    def hung_at(self) -> float:
+        """Binding plus the deadline, which the kubelet counts from its own acknowledgement."""
+        started = self.times.started or 0.0
+        took = started - (self.times.acknowledged or started)
+        bound = self.times.scheduled or self.times.created
+        return bound + max(self.probe.deadline_seconds, took) + DEADLINE_SLACK_SECONDS
+
+    @property
+    def result(self) -> Result | ResultError | None:
+        """What the container left; None where it left nothing."""
+        if self.times.terminated is None or not self.times.terminated.message:
             return None
-        by_api_server = (self.scheduled or self.created) - self.created
-        by_kubelet = self.started - (self.acknowledged or self.started)
-        return by_api_server + by_kubelet
-
-
-def timeline(run: Run) -> Timeline:
-    """Read the stamps of a run's pod."""
-    if run.pod is None:
-        return Timeline(run.created_seconds, None, None, None, None)
-    pod = run.pod
-    bound = condition(pod.status.conditions, "PodScheduled")
-    scheduled = epoch_seconds(bound.last_transition_time) if bound and bound.status == "True" else None
-    acknowledged = epoch_seconds(pod.status.start_time) or None
-    state = pod.status.container_statuses[0].state if pod.status.container_statuses else None
-    terminated = state.terminated if state else None
-    running = state.running if state else None
-    # A container that never ran is reported terminated too (ContainerStatusUnknown), without a start.
-    began = terminated or running
-    started = epoch_seconds(began.started_at) or None if began else None
-    return Timeline(pod.metadata.created_seconds, scheduled, acknowledged, started, terminated)
+        try:
+            return decode(self.times.terminated.message)
+        except ResultError as error:
+            return error
 
 
 def judge(run: Run, probe: Probe, as_of: float) -> Judgement:
     """Judge a run from what is known up to `as_of`."""
-    times = timeline(run)
-    pod_over = run.pod is not None and run.pod.status.phase in {"Succeeded", "Failed"}
-    if times.started is not None:
-        late = (times.start_seconds or 0.0) > probe.threshold_seconds
-        if pod_over or times.terminated is not None or run.job_finished:
-            return _ended(run, times, late)
-        return _running(run, probe, times, late, as_of)
-    if pod_over or run.job_finished:
-        return _never_started(run, times)
-    return _waiting(run, probe, times, as_of)
+    case = _Case(run, probe, timeline(run), as_of)
+    return next(judgement for check in CHECKS if (judgement := check(case)) is not None)
 
 
-def _waiting(run: Run, probe: Probe, times: Timeline, as_of: float) -> Judgement:
-    late_at = times.created + probe.threshold_seconds
-    if as_of < late_at:
-        return Judgement(Verdict.PENDING, Reason.PENDING, check_at=late_at)
-    reason, message = _why_not_started(run, times)
-    give_up_at = times.created + max(probe.deadline_seconds, probe.threshold_seconds) + DEADLINE_SLACK_SECONDS
+def _in_time_to_start(case: _Case) -> Judgement | None:
+    if case.started or case.over or case.as_of >= case.late_at:
+        return None
+    return Judgement(Verdict.PENDING, Reason.PENDING, check_at=case.late_at)
+
+
+def _not_started_in_time(case: _Case) -> Judgement | None:
+    if case.started or case.over:
+        return None
+    cause = why_not_started(case.run, case.times)
+    longest = max(case.probe.deadline_seconds, case.probe.threshold_seconds)
+    give_up_at = case.times.created + longest + DEADLINE_SLACK_SECONDS
+    claim = case.run.claim
+    # Deleting the pod now could leave a volume in the back end that nobody knows.
+    at_work = not case.mount and claim is not None and being_provisioned(claim)
     return Judgement(
         Verdict.LATE,
-        reason,
-        message,
+        cause.reason,
+        cause.message,
+        cause.stage,
         on_time=False,
-        check_at=give_up_at if as_of < give_up_at else None,
-        replace=as_of >= give_up_at and not _being_provisioned(run),
+        check_at=give_up_at if case.as_of < give_up_at else None,
+        replace=case.as_of >= give_up_at and not at_work,
     )
 
 
-def _being_provisioned(run: Run) -> bool:
-    # Deleting the pod now could leave a volume in the back end that nobody knows.
-    if run.target.kind is Kind.MOUNT or run.claim is None:
-        return False
-    return run.claim.status.phase != "Bound" and ANNOTATION_SELECTED_NODE in run.claim.metadata.annotations
+def _deleted_before_start(case: _Case) -> Judgement | None:
+    # The Job is over while its pod was not: somebody deleted the pod. Late counts only if it had been.
+    if case.started or case.pod_over:
+        return None
+    message = "the pod was deleted before it started"
+    return Judgement(Verdict.SUPPRESSED, Reason.POD_DELETED, message, ended=True)
 
 
-def _why_not_started(run: Run, times: Timeline) -> tuple[Reason, str]:
-    pod = run.pod
-    if pod is None:
-        return Reason.NO_POD, "the Job has no pod"
-    if times.scheduled is None:
-        bound = condition(pod.status.conditions, "PodScheduled")
-        return Reason.NOT_SCHEDULED, bound.message if bound else "the pod was bound to no node"
-    state = pod.status.container_statuses[0].state if pod.status.container_statuses else None
-    waiting = state.waiting if state else None
-    seen = f": {waiting.reason} {waiting.message}".rstrip() if waiting else ""
-    return Reason.NOT_STARTED, f"bound to node {pod.spec.node_name}{seen}"
+def _ended_before_start(case: _Case) -> Judgement | None:
+    if case.started or case.run.pod is None:
+        return None
+    cause = why_not_started(case.run, case.times)
+    status = case.run.pod.status
+    message = cause.message
+    if cause.reason is Reason.NOT_STARTED:
+        message = one_line(status.message or status.reason) or message
+    return Judgement(Verdict.LATE, cause.reason, message, cause.stage, on_time=False, ended=True)
 
 
-def _running(run: Run, probe: Probe, times: Timeline, late: bool, as_of: float) -> Judgement:
-    hung_at = (times.scheduled or times.created) + _allowed(probe, times) + DEADLINE_SLACK_SECONDS
-    mount = run.target.kind is Kind.MOUNT
-    if as_of >= hung_at:
-        message = f"started, and no result after {probe.deadline_seconds:g} s"
-        # A provision run is on time when its volume was used in time; a mount run, when it started.
-        on_time = not late if mount else False
-        return Judgement(
-            Verdict.HUNG, Reason.HUNG, message, on_time=on_time, succeeded=False if mount else None
-        )
-    if late:
-        return Judgement(Verdict.LATE, Reason.STARTED_LATE, _took(times), on_time=False, check_at=hung_at)
-    return Judgement(Verdict.PENDING, Reason.PENDING, on_time=True if mount else None, check_at=hung_at)
-
-
-def _allowed(probe: Probe, times: Timeline) -> float:
-    """Seconds from binding to the deadline: the kubelet counts it from its own acknowledgement."""
-    started = (times.started or 0.0) - (times.acknowledged or times.started or 0.0)
-    return max(probe.deadline_seconds, started)
-
-
-def _took(times: Timeline) -> str:
-    return f"the container started after {times.start_seconds or 0.0:.0f} s"
-
-
-def _ended(run: Run, times: Timeline, late: bool) -> Judgement:
-    mount = run.target.kind is Kind.MOUNT
-    result, reason, message = _read_result(run, times)
-    if reason in {Reason.LOCKED, Reason.POD_DELETED}:
-        on_time = not late if mount else None
-        return Judgement(Verdict.SUPPRESSED, reason, message, on_time=on_time, ended=True, result=result)
-    good = reason is Reason.OK
-    verdict = Verdict.FAILED
-    if good:
-        verdict = Verdict.LATE if late else Verdict.OK
-    if good and late:
-        reason, message = Reason.STARTED_LATE, _took(times)
+def _hung(case: _Case) -> Judgement | None:
+    if case.over or case.as_of < case.hung_at:
+        return None
     return Judgement(
-        verdict,
+        Verdict.HUNG,
+        Reason.HUNG,
+        f"started, and no result after {case.probe.deadline_seconds:g} s",
+        Stage.IO,
+        # A provision run is on time when its volume was used in time; a mount run, when it started.
+        on_time=not case.late if case.mount else False,
+        succeeded=False if case.mount else None,
+    )
+
+
+def _running_late(case: _Case) -> Judgement | None:
+    if case.over or not case.late:
+        return None
+    cause = why_late(case.run, case.times, case.probe.threshold_seconds)
+    return Judgement(
+        Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, check_at=case.hung_at
+    )
+
+
+def _running(case: _Case) -> Judgement | None:
+    if case.over:
+        return None
+    on_time = True if case.mount else None
+    return Judgement(Verdict.PENDING, Reason.PENDING, on_time=on_time, check_at=case.hung_at)
+
+
+def _deleted_in_mid_run(case: _Case) -> Judgement | None:
+    result = case.result
+    killed = isinstance(result, Result) and result.outcome is Outcome.KILLED
+    # The Job is over and the pod is not: it was deleted, and this is the last that was seen of it.
+    vanished = result is None and case.run.job_finished and not case.pod_over
+    if not vanished and not (case.being_deleted and (result is None or killed)):
+        return None
+    return _says_nothing(case, Reason.POD_DELETED, "the pod was deleted before it ended")
+
+
+def _stood_back(case: _Case) -> Judgement | None:
+    result = case.result
+    if not isinstance(result, Result) or result.outcome is not Outcome.LOCKED:
+        return None
+    return _says_nothing(case, Reason.LOCKED, result.message)
+
+
+def _says_nothing(case: _Case, reason: Reason, message: str) -> Judgement:
+    result = case.result if isinstance(case.result, Result) else None
+    on_time = not case.late if case.mount else None
+    return Judgement(Verdict.SUPPRESSED, reason, message, on_time=on_time, ended=True, result=result)
+
+
+def _ended_at_deadline(case: _Case) -> Judgement | None:
+    status = case.run.pod.status if case.run.pod is not None else None
+    if case.result is not None or status is None or status.reason != "DeadlineExceeded":
+        return None
+    return _failed(case, Reason.KILLED, status.message or "the pod was ended at its deadline")
+
+
+def _no_result(case: _Case) -> Judgement | None:
+    if isinstance(case.result, Result):
+        return None
+    ended = case.times.terminated
+    words = f"{ended.reason}, exit code {ended.exit_code}" if ended else "no container status"
+    return _failed(case, Reason.NO_RESULT, str(case.result or words))
+
+
+def _bad_outcome(case: _Case) -> Judgement | None:
+    result = case.result
+    if not isinstance(result, Result) or result.ok:
+        return None
+    return _failed(case, Reason(result.outcome.value), result.message, result)
+
+
+def _failed(case: _Case, reason: Reason, message: str, result: Result | None = None) -> Judgement:
+    return Judgement(
+        Verdict.FAILED,
         reason,
-        message,
-        on_time=not late if mount else (good and not late),
-        succeeded=good if mount else None,
+        one_line(message),
+        Stage.IO,
+        on_time=case.mount and not case.late,
+        succeeded=False if case.mount else None,
         ended=True,
         result=result,
     )
 
 
-def _read_result(run: Run, times: Timeline) -> tuple[Result | None, Reason, str]:
-    terminated, pod = times.terminated, run.pod
-    deleted = run.job_finished and pod is not None and pod.status.phase not in {"Succeeded", "Failed"}
-    being_deleted = pod is not None and pod.metadata.deletion_timestamp is not None
-    if terminated is None or not terminated.message:
-        if deleted or being_deleted:
-            return None, Reason.POD_DELETED, "the pod was deleted before it ended"
-        if pod is not None and pod.status.reason == "DeadlineExceeded":
-            return None, Reason.KILLED, pod.status.message or "the pod was ended at its deadline"
-        ended = (
-            f"{terminated.reason}, exit code {terminated.exit_code}" if terminated else "no container status"
-        )
-        return None, Reason.NO_RESULT, ended
-    try:
-        result = decode(terminated.message)
-    except ResultError as error:
-        return None, Reason.NO_RESULT, str(error)
-    if result.outcome is Outcome.KILLED and being_deleted:
-        return result, Reason.POD_DELETED, "the pod was deleted before it ended"
-    if result.outcome is Outcome.OK:
-        return result, Reason.OK, ""
-    return result, Reason(result.outcome.value), result.message
+def _good_but_late(case: _Case) -> Judgement | None:
+    if not case.late:
+        return None
+    cause = why_late(case.run, case.times, case.probe.threshold_seconds)
+    return _good(case, Verdict.LATE, cause.reason, cause.message, cause.stage)
 
 
-def _never_started(run: Run, times: Timeline) -> Judgement:
-    pod = run.pod
-    if pod is None or pod.status.phase not in {"Succeeded", "Failed"}:
-        # The Job is over while its pod was not: somebody deleted the pod. Late counts only if it had been.
-        return Judgement(
-            Verdict.SUPPRESSED, Reason.POD_DELETED, "the pod was deleted before it started", ended=True
-        )
-    message = pod.status.message or pod.status.reason or _why_not_started(run, times)[1]
-    return Judgement(Verdict.LATE, Reason.NOT_STARTED, message, on_time=False, ended=True)
+def _ok(case: _Case) -> Judgement:
+    return _good(case, Verdict.OK, Reason.OK)
+
+
+def _good(
+    case: _Case, verdict: Verdict, reason: Reason, message: str = "", stage: Stage | None = None
+) -> Judgement:
+    return Judgement(
+        verdict,
+        reason,
+        message,
+        stage,
+        on_time=not case.late,
+        succeeded=True if case.mount else None,
+        ended=True,
+        result=case.result if isinstance(case.result, Result) else None,
+    )
+
+
+CHECKS: tuple[Callable[[_Case], Judgement | None], ...] = (
+    # Not started. Each check may assume that the ones before it found nothing.
+    _in_time_to_start,
+    _not_started_in_time,
+    _deleted_before_start,
+    _ended_before_start,
+    # Started, and without an end.
+    _hung,
+    _running_late,
+    _running,
+    # Ended, and says nothing about storage.
+    _deleted_in_mid_run,
+    _stood_back,
+    # Ended badly.
+    _ended_at_deadline,
+    _no_result,
+    _bad_outcome,
+    # Ended well.
+    _good_but_late,
+    _ok,
+)

@@ -26,6 +26,19 @@ class Verdict(StrEnum):
     PENDING = "pending"
 
 
+class Stage(StrEnum):
+    """The steps of a run, in order. Each takes time of its own, and each can be where a run fails."""
+
+    QUEUE = "queue"
+    SCHEDULE = "schedule"
+    PROVISION = "provision"
+    ATTACH = "attach"
+    MOUNT = "mount"
+    START = "start"
+    IO = "io"
+    TEARDOWN = "teardown"
+
+
 BAD = frozenset({Verdict.LATE, Verdict.FAILED, Verdict.HUNG})
 
 
@@ -60,6 +73,54 @@ class Term:
     fields: tuple[Requirement, ...] = ()
 
 
+# The effects of a taint that keep a pod away. PreferNoSchedule keeps nothing away.
+HARD_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
+
+
+class MarkKind(StrEnum):
+    """Where on a node a mark stands."""
+
+    TAINT = "taint"
+    LABEL = "label"
+    ANNOTATION = "annotation"
+    CONDITION = "condition"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What stands for maintenance on a node; empty `value` and `effect` match any.
+
+    Of a condition, `key` is the type and `value` the status. A taint counts only with an effect that keeps
+    pods away, NoSchedule or NoExecute.
+    """
+
+    kind: MarkKind
+    key: str
+    value: str = ""
+    effect: str = ""
+
+    def __str__(self) -> str:
+        """Return the mark as an operator would name it: `taint key=value:effect`."""
+        value = f"={self.value}" if self.value else ""
+        return f"{self.kind} {self.key}{value}{':' + self.effect if self.effect else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressionRules:
+    """When runs on a node are not held against the storage, besides what Kubernetes itself says of the node.
+
+    `marks` are the spec's own; with `well_known` those of `pie.core.marks` count too. A node is in grace for
+    `reboot_grace_seconds` after a reboot and `new_node_grace_seconds` after it was created, at most until the
+    first good run on it. What lasts longer than `max_duration_seconds` is itself reported.
+    """
+
+    marks: tuple[Mark, ...] = ()
+    well_known: bool = True
+    reboot_grace_seconds: float = 300.0
+    new_node_grace_seconds: float = 300.0
+    max_duration_seconds: float = 86_400.0
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """A PieProbe, parsed: what to check, how often, and when a run counts as late.
@@ -85,6 +146,7 @@ class Probe:
     resources: dict[str, Any] = field(default_factory=dict)
     tolerations: tuple[dict[str, Any], ...] = ()
     priority_class_name: str = ""
+    suppression: SuppressionRules = field(default_factory=SuppressionRules)
 
     def target(self, kind: Kind, node: str = "") -> Target:
         """Return this probe's target of a kind; `node` is empty for the provision probe."""

@@ -1,4 +1,7 @@
-"""Every reason pie gives, with one line of meaning. A bounded set: label values and status fields."""
+"""Every reason pie gives, with one line of meaning and one of advice.
+
+A bounded set: reasons are label values and stand in status fields.
+"""
 
 from enum import StrEnum
 
@@ -12,17 +15,38 @@ class Reason(StrEnum):
     OK = "OK"
     PENDING = "Pending"
 
-    # Of a run that did not start in time.
+    # Of a run that was not bound to a node in time: queue, schedule, provision.
+    CONTROL_PLANE_LATE = "ControlPlaneLate"
     NOT_SCHEDULED = "NotScheduled"
+    NO_CAPACITY = "NoCapacity"
+    VOLUME_AFFINITY = "VolumeAffinity"
+    VOLUME_LIMIT = "VolumeLimit"
+    INSUFFICIENT_RESOURCES = "InsufficientResources"
+    TAINTED = "Tainted"
+    CORDONED = "Cordoned"
+    SCHEDULE_SLOW = "ScheduleSlow"
+    PROVISIONER_SILENT = "ProvisionerSilent"
+    PROVISIONING_FAILED = "ProvisioningFailed"
+    PROVISION_SLOW = "ProvisionSlow"
+
+    # Of a run that was bound and did not start in time: attach, mount, start.
+    ATTACH_FAILED = "AttachFailed"
+    ATTACH_SLOW = "AttachSlow"
+    MOUNT_FAILED = "MountFailed"
+    MOUNT_SLOW = "MountSlow"
+    IMAGE_PULL = "ImagePull"
+    SANDBOX_FAILED = "SandboxFailed"
+    CONTAINER_START_FAILED = "ContainerStartFailed"
+    START_SLOW = "StartSlow"
     NOT_STARTED = "NotStarted"
     STARTED_LATE = "StartedLate"
-    NO_POD = "NoPod"
 
     # Of a run that started, by the controller.
     HUNG = "Hung"
     KILLED = "Killed"
     NO_RESULT = "NoResult"
     POD_DELETED = "PodDeleted"
+    IO_SLOW = "IOSlow"
     DATA_LOST = "DataLost"
     DATA_STALE = "DataStale"
     DATA_SWAPPED = "DataSwapped"
@@ -39,6 +63,21 @@ class Reason(StrEnum):
     LOCKED = "Locked"
     INTERNAL = "Internal"
 
+    # Of what a run leaves behind: teardown.
+    TEARDOWN_STUCK = "TeardownStuck"
+    VOLUME_LEAKED = "VolumeLeaked"
+    NODE_GONE = "NodeGone"
+
+    # Of a run, or of a target now, that is not held against the storage.
+    NODE_DELETED = "NodeDeleted"
+    NODE_MARKED = "NodeMarked"
+    NODE_CORDONED = "NodeCordoned"
+    NODE_NOT_READY = "NodeNotReady"
+    NODE_TAINTED = "NodeTainted"
+    NODE_REBOOTED = "NodeRebooted"
+    NODE_NEW = "NodeNew"
+    NO_USABLE_NODE = "NoUsableNode"
+
     # Of a PieProbe.
     INVALID_SPEC = "InvalidSpec"
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
@@ -48,23 +87,205 @@ class Reason(StrEnum):
     DISABLED = "Disabled"
 
 
-MEANING: dict[Reason, str] = {
-    Reason.OK: "The volume was provisioned or mounted in time and served its I/O.",
-    Reason.PENDING: "No run has ended yet.",
-    Reason.NOT_SCHEDULED: "Past the threshold the pod was bound to no node.",
-    Reason.NOT_STARTED: "Past the threshold the pod was bound to its node, but not started.",
-    Reason.STARTED_LATE: "The container started, but later than the threshold.",
-    Reason.NO_POD: "Past the threshold the Job had no pod.",
-    Reason.HUNG: "The probe started and had no result at its deadline: its I/O does not return.",
-    Reason.NO_RESULT: "The container ended without a result that can be read.",
-    Reason.POD_DELETED: "Somebody deleted the pod before it ended; the run says nothing about storage.",
-    Reason.DATA_LOST: "The volume came back empty: what earlier runs wrote is gone.",
-    Reason.DATA_STALE: "The volume holds an older state than the one last written to it.",
-    Reason.DATA_SWAPPED: "The volume holds another volume's data.",
-    Reason.INVALID_SPEC: "The spec cannot be used; the message names the field.",
-    Reason.STORAGE_CLASS_NOT_FOUND: "There is no StorageClass of this name.",
-    Reason.RECLAIM_POLICY_RETAIN: "Each provision run would leave a volume behind, so the probe rests.",
-    Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY: "Claims bind before a node is chosen, to wrong nodes.",
-    Reason.NO_MATCHING_NODE: "The nodeSelector matches no node.",
-    Reason.DISABLED: "The spec switches this kind of probe off.",
-} | {Reason(outcome): outcome.meaning for outcome in Outcome if outcome is not Outcome.OK}
+# What the outcomes of a probe mean stands with them; what to do about it stands here, with all others.
+_CONTROLLERS: dict[Reason, tuple[str, str]] = {
+    Reason.OK: ("The volume was provisioned or mounted in time and served its I/O.", "Nothing to do."),
+    Reason.PENDING: ("No run has ended yet.", "Wait for a period."),
+    Reason.CONTROL_PLANE_LATE: (
+        "Past the threshold Kubernetes had not made the pod, or the claim of its volume.",
+        "Look at kube-controller-manager: its log, its rate limit (--kube-api-qps), the API server's load.",
+    ),
+    Reason.NOT_SCHEDULED: (
+        "Past the threshold the pod was bound to no node.",
+        "Read the scheduler's message in the evidence; look at kube-scheduler if there is none.",
+    ),
+    Reason.NO_CAPACITY: (
+        "No node, or no back end, has room for a new volume of the requested size.",
+        "Free or add capacity in the storage back end; look at the CSIStorageCapacity objects.",
+    ),
+    Reason.VOLUME_AFFINITY: (
+        "The volume can be used on other nodes only than the one the probe is for.",
+        "Compare the PersistentVolume's node affinity with the node's labels; one may be lost.",
+    ),
+    Reason.VOLUME_LIMIT: (
+        "The node has as many volumes attached as its driver allows.",
+        "Look for volumes that were not detached; compare with the limit in the node's CSINode.",
+    ),
+    Reason.INSUFFICIENT_RESOURCES: (
+        "No matching node has the CPU, memory or pod slots that the probe's pod asks for.",
+        "Says nothing about storage: make room, lower spec.resources, or set spec.priorityClassName.",
+    ),
+    Reason.TAINTED: (
+        "The matching nodes have taints that the probe's pod does not tolerate.",
+        "Says nothing about storage: add a toleration to the spec, or narrow its nodeSelector.",
+    ),
+    Reason.CORDONED: (
+        "The matching nodes are cordoned.",
+        "Says nothing about storage: uncordon them when the maintenance is done.",
+    ),
+    Reason.SCHEDULE_SLOW: (
+        "The pod was bound to a node, but later than the threshold allows.",
+        "Look at kube-scheduler and at the API server's latency.",
+    ),
+    Reason.PROVISIONER_SILENT: (
+        "A volume was asked for, and the provisioner neither made one nor said why.",
+        "Look at the driver's controller: does csi-provisioner run, lead, and reach the API server?",
+    ),
+    Reason.PROVISIONING_FAILED: (
+        "The driver refused or failed to make the volume.",
+        "The evidence has the driver's own error; look at its controller's log and the storage back end.",
+    ),
+    Reason.PROVISION_SLOW: (
+        "The volume was made, but later than the threshold allows.",
+        "Look at the driver's controller and the back end's load; see pie_stage_duration_seconds.",
+    ),
+    Reason.ATTACH_FAILED: (
+        "The volume could not be attached to the node.",
+        "Look at the VolumeAttachment, the external-attacher's log, and where else it is attached.",
+    ),
+    Reason.ATTACH_SLOW: (
+        "Past the threshold the volume was not attached to the node, and nobody said why.",
+        "Look at the external-attacher and at kube-controller-manager's attach-detach controller.",
+    ),
+    Reason.MOUNT_FAILED: (
+        "The node could not mount the volume.",
+        "The evidence has the error; look at the driver's node pod on that node: is it running?",
+    ),
+    Reason.MOUNT_SLOW: (
+        "Past the threshold the node had not mounted the volume, and nobody said why.",
+        "Look at the driver's node pod and at the kubelet's log on that node.",
+    ),
+    Reason.IMAGE_PULL: (
+        "The node could not pull the probe's image.",
+        "Says nothing about storage: look at the registry and at the image of the pie controller.",
+    ),
+    Reason.SANDBOX_FAILED: (
+        "The node could not set up the pod's sandbox, most often its network.",
+        "Says nothing about storage: look at the CNI plugin and the container runtime on that node.",
+    ),
+    Reason.CONTAINER_START_FAILED: (
+        "The volume was mounted, but the node could not start the container.",
+        "Look at the container runtime on that node; the evidence has its error.",
+    ),
+    Reason.START_SLOW: (
+        "The volume was mounted in time, but the container started late.",
+        "Says little about storage: look at the container runtime and the load of that node.",
+    ),
+    Reason.NOT_STARTED: (
+        "Past the threshold the pod was bound to its node, and its kubelet had not taken it up.",
+        "Look at the kubelet on that node.",
+    ),
+    Reason.STARTED_LATE: (
+        "The container started, but later than the threshold; no stage stands out.",
+        "See pie_stage_duration_seconds for where the time goes.",
+    ),
+    Reason.HUNG: (
+        "The probe started and had no result at its deadline: its I/O does not return.",
+        "Look at the node's kernel log and the path to the back end; the pod goes when I/O returns.",
+    ),
+    Reason.NO_RESULT: (
+        "The container ended without a result that can be read.",
+        "Look at the node: out of memory, a crashed runtime, a reboot.",
+    ),
+    Reason.POD_DELETED: (
+        "Somebody deleted the pod before it ended; the run says nothing about storage.",
+        "Nothing to do, unless it happens all the time: then find who deletes pie's pods.",
+    ),
+    Reason.IO_SLOW: (
+        "I/O worked, but several runs in a row took many times as long as this target's runs before.",
+        "Look at the back end's load and its disks' health; see pie_target_io_latency_seconds.",
+    ),
+    Reason.DATA_LOST: (
+        "The volume came back empty: what earlier runs wrote is gone.",
+        "Treat it as data loss: look at what the back end did to the volume. Delete the claim to go on.",
+    ),
+    Reason.DATA_STALE: (
+        "The volume holds an older state than the one last written to it.",
+        "Acknowledged writes are gone: look for a restored snapshot, a split replica, a write cache.",
+    ),
+    Reason.DATA_SWAPPED: (
+        "The volume holds another volume's data.",
+        "Stop writers now: two claims lead to the same or to exchanged storage in the back end.",
+    ),
+    Reason.TEARDOWN_STUCK: (
+        "A finished run's pod or claim does not go away.",
+        "Look at the kubelet and the driver's node pod (unmounting), and at finalizers on the claim.",
+    ),
+    Reason.VOLUME_LEAKED: (
+        "A volume that pie's probe caused is not deleted.",
+        "Look at the PersistentVolume's events and the driver's log; its space is lost until it goes.",
+    ),
+    Reason.NODE_GONE: (
+        "A volume lies on a node that was removed; nobody can delete it any more.",
+        "Delete the PersistentVolume by hand once the node's disks are gone for good.",
+    ),
+    Reason.NODE_DELETED: (
+        "The node is being deleted, or is gone.",
+        "Nothing to do.",
+    ),
+    Reason.NODE_MARKED: (
+        "The node carries a mark that stands for maintenance; the message names it.",
+        "Finish the maintenance; see docs/suppression.md for the marks.",
+    ),
+    Reason.NODE_CORDONED: (
+        "The node is unschedulable (cordoned).",
+        "kubectl uncordon the node when the maintenance is done.",
+    ),
+    Reason.NODE_NOT_READY: (
+        "The node is not Ready.",
+        "Look at the kubelet and the machine; the message has the node's own words.",
+    ),
+    Reason.NODE_TAINTED: (
+        "The node has a taint that the probe's pods do not tolerate.",
+        "Add a toleration to the spec, or narrow its nodeSelector, if the taint is to stay.",
+    ),
+    Reason.NODE_REBOOTED: (
+        "The node booted less than rebootGrace ago, and no run was good since.",
+        "Nothing to do.",
+    ),
+    Reason.NODE_NEW: (
+        "The node was created less than newNodeGrace ago, and no run was good since.",
+        "Nothing to do.",
+    ),
+    Reason.NO_USABLE_NODE: (
+        "Every matching node is suppressed, so a new volume could be used nowhere.",
+        "Finish the maintenance of one of the nodes.",
+    ),
+    Reason.INVALID_SPEC: ("The spec cannot be used; the message names the field.", "Correct the field."),
+    Reason.STORAGE_CLASS_NOT_FOUND: (
+        "There is no StorageClass of this name.",
+        "Create it, or make a PieProbe for another class; probes start by themselves.",
+    ),
+    Reason.RECLAIM_POLICY_RETAIN: (
+        "Each provision run would leave a volume behind, so the probe rests.",
+        "Set spec.provisionOnRetain to probe all the same, and clean up by yourself.",
+    ),
+    Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY: (
+        "Claims bind before a node is chosen, to wrong nodes.",
+        "Use a class with volumeBindingMode WaitForFirstConsumer.",
+    ),
+    Reason.NO_MATCHING_NODE: (
+        "The nodeSelector matches no node.",
+        "Compare spec.nodeSelector with the labels of the nodes.",
+    ),
+    Reason.DISABLED: ("The spec switches this kind of probe off.", "Nothing to do."),
+}
+
+_PROBES: dict[Reason, str] = {
+    Reason.FIO_MISSING: "Use the released image, or one that has fio.",
+    Reason.FIO_FAILED: "The evidence has fio's own words; spec.resources may be too tight.",
+    Reason.IO_ERROR: "Look at the node's kernel log and the back end's disks and paths.",
+    Reason.READ_ONLY: "A filesystem goes read-only after I/O errors: look at the kernel log, then repair it.",
+    Reason.NO_SPACE: "The probe's volume is full: look for a full thin pool, or raise spec.pvcCapacity.",
+    Reason.PERMISSION_DENIED: "Look at fsGroup support of the driver (CSIDriver.spec.fsGroupPolicy).",
+    Reason.DATA_CORRUPTED: "Treat it as corruption: stop writers, look at the back end's disks and memory.",
+    Reason.VOLUME_MISSING: "The driver said that it mounted the volume, and did not: look at its node pod.",
+    Reason.KILLED: "I/O was too slow for spec.deadline, or somebody stopped the pod; see the I/O latency.",
+    Reason.LOCKED: "Nothing to do; if it stays, an earlier run hangs on the volume.",
+    Reason.INTERNAL: "Report it, with the evidence.",
+}
+
+MEANING: dict[Reason, str] = {reason: meaning for reason, (meaning, _) in _CONTROLLERS.items()} | {
+    Reason(outcome): outcome.meaning for outcome in Outcome if outcome is not Outcome.OK
+}
+ADVICE: dict[Reason, str] = {reason: advice for reason, (_, advice) in _CONTROLLERS.items()} | _PROBES

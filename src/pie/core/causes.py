@@ -1,0 +1,260 @@
+"""Why a run has not started, or started late: the stage it stands in, the reason, and the evidence.
+
+Ordered, pure checks; the first that knows something wins. Within a node the furthest stage comes first: a
+kubelet that complains about the sandbox has mounted the volume, whatever it said before.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pie.core.model import Kind, Stage
+from pie.core.objects import StateWaiting, condition
+from pie.core.reasons import MEANING, Reason
+from pie.core.result import one_line
+from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Where a run stands and why. `message` is the evidence, or what was seen, at most 256 characters."""
+
+    stage: Stage
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A run that has not started, with what the checks look at."""
+
+    run: Run
+    times: Timeline
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the pod is bound to a node."""
+        return self.times.scheduled is not None
+
+    @property
+    def waiting(self) -> StateWaiting:
+        """What the kubelet says the container waits for."""
+        pod = self.run.pod
+        statuses = pod.status.container_statuses if pod is not None else ()
+        found = statuses[0].state.waiting if statuses else None
+        return found or StateWaiting()
+
+    def warning(self, reason: str, pattern: str = "") -> str | None:
+        """Return the newest text of the Warning Events of a reason that matches a pattern."""
+        texts = (each.message for each in self._warnings() if each.reason == reason)
+        return next((text for text in texts if re.search(pattern, text)), None)
+
+    def _warnings(self) -> Iterator[WarningEvent]:
+        # A mount target's claim outlives its runs: what was said before this one is not about it.
+        since = self.times.created - 1.0
+        return (each for each in reversed(self.run.warnings) if each.seen_seconds >= since)
+
+
+def why_not_started(run: Run, times: Timeline) -> Cause:
+    """Return why the run has not started by now."""
+    standing = Standing(run, times)
+    return next(cause for check in CHECKS if (cause := check(standing)) is not None)
+
+
+def _cause(stage: Stage, reason: Reason, message: str = "") -> Cause:
+    return Cause(stage, reason, one_line(message) or MEANING[reason])
+
+
+def _no_pod(standing: Standing) -> Cause | None:
+    if standing.run.pod is not None:
+        return None
+    return _cause(Stage.QUEUE, Reason.CONTROL_PLANE_LATE, "the Job has no pod")
+
+
+def _provisioning_failed(standing: Standing) -> Cause | None:
+    claim = standing.run.claim
+    text = standing.warning("ProvisioningFailed")
+    if standing.scheduled or text is None or (claim is not None and claim.status.phase == "Bound"):
+        return None
+    # gRPC's code for a pool that is full (CSI spec, CreateVolume errors).
+    full = re.search(r"ResourceExhausted|[Nn]ot enough (free )?(space|capacity)", text)
+    return _cause(Stage.PROVISION, Reason.NO_CAPACITY if full else Reason.PROVISIONING_FAILED, text)
+
+
+def _provisioner_silent(standing: Standing) -> Cause | None:
+    claim = standing.run.claim
+    if standing.scheduled or claim is None or not being_provisioned(claim):
+        return None
+    node = claim.metadata.annotations.get("volume.kubernetes.io/selected-node")
+    where = f" on node {node}" if node else ""
+    message = f"claim {claim.metadata.name} waits for a volume{where}, and the provisioner reported nothing"
+    return _cause(Stage.PROVISION, Reason.PROVISIONER_SILENT, message)
+
+
+# The scheduler's words (k8s.io/kubernetes pkg/scheduler/framework/plugins). One message counts all nodes,
+# each with its own reason; those that storage has to do with come first.
+_UNSCHEDULABLE: tuple[tuple[str, Reason], ...] = (
+    (r"enough free storage", Reason.NO_CAPACITY),
+    (r"volume node affinity conflict|PersistentVolume's node affinity", Reason.VOLUME_AFFINITY),
+    (r"exceed max volume count", Reason.VOLUME_LIMIT),
+    (r"Insufficient \S|Too many pods", Reason.INSUFFICIENT_RESOURCES),
+    (r"untolerated taint|had taint", Reason.TAINTED),
+    (r"were unschedulable", Reason.CORDONED),
+    (r"node affinity/selector|no nodes available", Reason.NO_MATCHING_NODE),
+)
+
+
+def _unschedulable(standing: Standing) -> Cause | None:
+    if standing.scheduled or standing.run.pod is None:
+        return None
+    bound = condition(standing.run.pod.status.conditions, "PodScheduled")
+    text = (bound.message if bound else "") or standing.warning("FailedScheduling") or ""
+    for pattern, reason in _UNSCHEDULABLE:
+        if re.search(pattern, text):
+            return _cause(Stage.SCHEDULE, reason, text)
+    return None
+
+
+def _no_claim(standing: Standing) -> Cause | None:
+    run = standing.run
+    if standing.scheduled or run.claim is not None or run.target.kind is Kind.MOUNT:
+        return None
+    return _cause(
+        Stage.QUEUE, Reason.CONTROL_PLANE_LATE, "the claim of the pod's ephemeral volume was not made"
+    )
+
+
+def _not_scheduled(standing: Standing) -> Cause | None:
+    if standing.scheduled or standing.run.pod is None:
+        return None
+    bound = condition(standing.run.pod.status.conditions, "PodScheduled")
+    return _cause(Stage.SCHEDULE, Reason.NOT_SCHEDULED, bound.message if bound else "")
+
+
+def _refused_by_node(standing: Standing) -> Cause | None:
+    status = standing.run.pod.status if standing.run.pod is not None else None
+    if status is None or not status.reason.startswith("OutOf"):
+        return None
+    return _cause(Stage.SCHEDULE, Reason.INSUFFICIENT_RESOURCES, status.message or status.reason)
+
+
+def _container_start_failed(standing: Standing) -> Cause | None:
+    waiting = standing.waiting
+    if waiting.reason not in {"CreateContainerError", "CreateContainerConfigError", "RunContainerError"}:
+        return None
+    return _cause(Stage.START, Reason.CONTAINER_START_FAILED, waiting.message or waiting.reason)
+
+
+def _image_pull(standing: Standing) -> Cause | None:
+    waiting = standing.waiting
+    if not re.search(r"Image", waiting.reason):  # ErrImagePull, ImagePullBackOff, InvalidImageName, …
+        return None
+    return _cause(
+        Stage.START,
+        Reason.IMAGE_PULL,
+        standing.warning("Failed", r"[Ii]mage") or waiting.message or waiting.reason,
+    )
+
+
+def _sandbox_failed(standing: Standing) -> Cause | None:
+    text = standing.warning("FailedCreatePodSandBox")
+    if text is None or standing.run.seen.ready is not None:
+        return None
+    return _cause(Stage.START, Reason.SANDBOX_FAILED, text)
+
+
+_ABOUT_ATTACHING = r"WaitForAttach|AttachVolume|not yet attached|VolumeAttachment|Multi-Attach"
+# What the kubelet says in the end about any volume that is not there, after what it said about why.
+_GENERIC = r"^Unable to attach or mount volumes"
+
+
+def _mount_failed(standing: Standing) -> Cause | None:
+    text = standing.warning("FailedMount", rf"^(?!.*({_ABOUT_ATTACHING}))(?!{_GENERIC})")
+    if text is None or standing.run.seen.ready is not None:
+        return None
+    return _cause(Stage.MOUNT, Reason.MOUNT_FAILED, text)
+
+
+def _attach_failed(standing: Standing) -> Cause | None:
+    seen = standing.run.seen
+    if seen.ready is not None or seen.attach_seconds is not None:
+        return None
+    text = seen.attach_error or standing.warning("FailedAttachVolume")
+    text = text or standing.warning("FailedMount", _ABOUT_ATTACHING)
+    return _cause(Stage.ATTACH, Reason.ATTACH_FAILED, text) if text else None
+
+
+def _attach_slow(standing: Standing) -> Cause | None:
+    seen = standing.run.seen
+    if seen.ready is not None or not seen.attaching or seen.attach_seconds is not None:
+        return None
+    return _cause(Stage.ATTACH, Reason.ATTACH_SLOW)
+
+
+def _mount_slow(standing: Standing) -> Cause | None:
+    if standing.run.seen.ready is not None or standing.times.acknowledged is None:
+        return None
+    text = standing.warning("FailedMount")  # the generic one is all there is
+    if text is not None:
+        return _cause(Stage.MOUNT, Reason.MOUNT_FAILED, text)
+    return _cause(Stage.MOUNT, Reason.MOUNT_SLOW, _on_node(standing, "the volume is not mounted"))
+
+
+def _start_slow(standing: Standing) -> Cause | None:
+    if standing.run.seen.ready is None:
+        return None
+    return _cause(Stage.START, Reason.START_SLOW, _on_node(standing, "the volume is mounted"))
+
+
+def _not_started(standing: Standing) -> Cause:
+    return _cause(Stage.START, Reason.NOT_STARTED, _on_node(standing, "its kubelet says nothing"))
+
+
+def _on_node(standing: Standing, what: str) -> str:
+    pod, waiting = standing.run.pod, standing.waiting
+    said = f": {waiting.reason} {waiting.message}".rstrip() if waiting.reason else ""
+    return f"bound to node {pod.spec.node_name if pod else '?'}, {what}{said}"
+
+
+CHECKS: tuple[Callable[[Standing], Cause | None], ...] = (
+    # The control plane has made nothing to look at.
+    _no_pod,
+    # Bound to no node: a volume that is asked for explains more than the scheduler's count of nodes.
+    _provisioning_failed,
+    _provisioner_silent,
+    _unschedulable,
+    _no_claim,
+    _not_scheduled,
+    # Bound to a node: what the node got to, the furthest first.
+    _refused_by_node,
+    _container_start_failed,
+    _image_pull,
+    _sandbox_failed,
+    _mount_failed,
+    _attach_failed,
+    _attach_slow,
+    _mount_slow,
+    _start_slow,
+    _not_started,
+)
+
+
+_SLOW = {
+    Stage.SCHEDULE: Reason.SCHEDULE_SLOW,
+    Stage.PROVISION: Reason.PROVISION_SLOW,
+    Stage.ATTACH: Reason.ATTACH_SLOW,
+    Stage.MOUNT: Reason.MOUNT_SLOW,
+    Stage.START: Reason.START_SLOW,
+}
+
+
+def why_late(run: Run, times: Timeline, threshold_seconds: float) -> Cause:
+    """Return where a run that started late lost its time: the stage that took half the threshold or more."""
+    took = {stage: times.seconds[stage] for stage in _SLOW if stage in times.seconds}
+    total = f"the container started after {times.start_seconds or 0.0:.0f} s"
+    slowest = max(took, key=lambda stage: took[stage], default=None)
+    if slowest is None or took[slowest] < threshold_seconds / 2:
+        return Cause(Stage.START, Reason.STARTED_LATE, total)
+    said = Standing(run, times).warning("FailedMount") if slowest is Stage.MOUNT else None
+    evidence = f"; {said}" if said else ""
+    return _cause(slowest, _SLOW[slowest], f"{total}, {took[slowest]:.0f} s of it in {slowest}{evidence}")

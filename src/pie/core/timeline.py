@@ -1,0 +1,178 @@
+"""A run, and when what happened in it: its stamps, what the controller saw, and how long each stage took.
+
+A duration is a difference of two times by the same writer: the API server (creation, binding), the kubelet
+(pod taken, volumes ready, container started), or the controller's own clock (claim bound). An edge that was
+not seen makes the stage unknown (absent), never 0.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from pie.core.model import Kind, Stage, Target
+from pie.core.naming import ANNOTATION_SELECTED_NODE
+from pie.core.objects import Claim, Pod, StateTerminated, condition, epoch_seconds
+from pie.core.result import ResultError, decode
+
+# What the API server puts on a claim that an external provisioner is asked to serve.
+_ANNOTATION_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
+
+
+@dataclass(frozen=True, slots=True)
+class WarningEvent:
+    """A Warning Event about a run's pod or claim: its reason, its text, and when it was last seen."""
+
+    reason: str
+    message: str
+    seen_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What has to be noted when it is seen, because the objects do not keep it.
+
+    `ready` is the kubelet's stamp of PodReadyToStartContainers, which flips back when the pod ends.
+    `waiting` and `bound` are the controller's clock: a volume was asked for, and the claim had one.
+    `attach_seconds` is what the VolumeAttachment says; `attach_error` is its last error.
+    """
+
+    ready: float | None = None
+    waiting: float | None = None
+    bound: float | None = None
+    attaching: bool = False
+    attach_seconds: float | None = None
+    attach_error: str = ""
+
+
+def sight(seen: Sightings, pod: Pod | None, claim: Claim | None, now: float) -> Sightings:
+    """Return the sightings with what pod and claim show now; what was seen before stays."""
+    if pod is not None and seen.ready is None:
+        ready = condition(pod.status.conditions, "PodReadyToStartContainers")
+        if ready is not None and ready.status == "True":
+            seen = replace(seen, ready=epoch_seconds(ready.last_transition_time) or None)
+    if claim is not None and seen.bound is None:
+        if seen.waiting is None and being_provisioned(claim):
+            seen = replace(seen, waiting=now)
+        elif seen.waiting is not None and claim.status.phase == "Bound":
+            seen = replace(seen, bound=now)
+    return seen
+
+
+def being_provisioned(claim: Claim) -> bool:
+    """Tell whether a volume is being made for the claim right now."""
+    marks = claim.metadata.annotations
+    asked = ANNOTATION_SELECTED_NODE in marks or _ANNOTATION_PROVISIONER in marks
+    return asked and claim.status.phase not in {"Bound", "Lost"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt: its Job and, once there is one, its pod.
+
+    `due_seconds` is the time the schedule meant, `created_seconds` the Job's creation. `claim` is the pod's:
+    a provision run's ephemeral one, a mount run's pre-created one. `pod` stays as last seen when the pod is
+    deleted; `job_finished` is the Job's own word that it is over. `warnings` are about pod and claim, oldest
+    first.
+    """
+
+    target: Target
+    job_uid: str
+    due_seconds: float
+    created_seconds: float
+    pod: Pod | None = None
+    claim: Claim | None = None
+    job_finished: bool = False
+    seen: Sightings = Sightings()
+    warnings: tuple[WarningEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The moments of a run that are stamped; None where it has not happened (or nobody wrote it down).
+
+    `seconds` has the duration of each stage that is known; `teardown` comes after the run and is not here.
+    """
+
+    created: float
+    scheduled: float | None
+    acknowledged: float | None
+    started: float | None
+    terminated: StateTerminated | None
+    ready: float | None = None
+    seconds: dict[Stage, float] = field(default_factory=dict)
+
+    @property
+    def start_seconds(self) -> float | None:
+        """From creation to the container's start, as a sum of differences by one writer each."""
+        if self.started is None:
+            return None
+        by_api_server = (self.scheduled or self.created) - self.created
+        by_kubelet = self.started - (self.acknowledged or self.started)
+        return by_api_server + by_kubelet
+
+
+def timeline(run: Run) -> Timeline:
+    """Read the stamps of a run's pod, and what they make of its stages."""
+    if run.pod is None:
+        return Timeline(run.created_seconds, None, None, None, None)
+    pod = run.pod
+    bound = condition(pod.status.conditions, "PodScheduled")
+    scheduled = epoch_seconds(bound.last_transition_time) if bound and bound.status == "True" else None
+    state = pod.status.container_statuses[0].state if pod.status.container_statuses else None
+    terminated = state.terminated if state else None
+    running = state.running if state else None
+    # A container that never ran is reported terminated too (ContainerStatusUnknown), without a start.
+    began = terminated or running
+    times = Timeline(
+        created=pod.metadata.created_seconds,
+        scheduled=scheduled,
+        acknowledged=epoch_seconds(pod.status.start_time) or None,
+        started=epoch_seconds(began.started_at) or None if began else None,
+        terminated=terminated,
+        ready=run.seen.ready,
+    )
+    return replace(times, seconds=_durations(run, times))
+
+
+def _durations(run: Run, times: Timeline) -> dict[Stage, float]:
+    seen = run.seen
+    provision = _between(seen.waiting, seen.bound)
+    schedule = _between(times.created, times.scheduled)
+    if schedule is not None and _binds_late(run):
+        # The scheduler waits for the volume before it binds the pod: the time belongs to the provisioner.
+        schedule = max(0.0, schedule - provision) if provision is not None else None
+    mount = _between(times.acknowledged, times.ready)
+    if mount is not None and seen.attaching:
+        # The kubelet waits for the attachment before it mounts.
+        mount = max(0.0, mount - seen.attach_seconds) if seen.attach_seconds is not None else None
+    known = {
+        Stage.QUEUE: _between(run.due_seconds, times.created),
+        Stage.SCHEDULE: schedule,
+        Stage.PROVISION: provision,
+        Stage.ATTACH: seen.attach_seconds,
+        Stage.MOUNT: mount,
+        Stage.START: _between(times.ready, times.started),
+        Stage.IO: _io_seconds(times.terminated),
+    }
+    return {stage: seconds for stage, seconds in known.items() if seconds is not None}
+
+
+def _between(first: float | None, last: float | None) -> float | None:
+    return None if first is None or last is None else max(0.0, last - first)
+
+
+def _binds_late(run: Run) -> bool:
+    """Tell whether this run's volume was made for it: its claim is no older than its pod."""
+    if run.target.kind is Kind.PROVISION or run.seen.waiting is not None:
+        return True
+    if run.claim is None or run.pod is None:
+        return False
+    return run.claim.metadata.created_seconds >= run.pod.metadata.created_seconds
+
+
+def _io_seconds(terminated: StateTerminated | None) -> float | None:
+    if terminated is None or not terminated.message:
+        return None
+    try:
+        elapsed = decode(terminated.message).elapsed_seconds
+    except ResultError:
+        return None
+    return sum(elapsed.values()) if elapsed else None

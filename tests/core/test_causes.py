@@ -1,0 +1,263 @@
+"""Where a run that did not start stands, why, and on what evidence, in the words of Kubernetes."""
+
+from typing import Any
+
+import pytest
+
+from pie.core.causes import why_late, why_not_started
+from pie.core.judge import judge
+from pie.core.model import Stage, Target, Verdict
+from pie.core.objects import StateWaiting
+from pie.core.reasons import Reason
+from pie.core.timeline import Run, Sightings, timeline
+from tests.core.build import MOUNT, PROVISION, T0, claim, message, pod, probe, run
+
+BOUND = pod(scheduled=1)
+TAKEN = pod(scheduled=1, acknowledged=1)
+CREATING = pod(scheduled=1, acknowledged=1, waiting=StateWaiting("ContainerCreating"))
+READY = Sightings(ready=T0 + 2)
+PLUGIN_GONE = (
+    "FailedMount",
+    'MountVolume.MountDevice failed for volume "v" : rpc error: code = Unavailable desc = dial unix csi.sock',
+)
+GENERIC = (
+    "FailedMount",
+    "Unable to attach or mount volumes: unmounted volumes=[volume]: timed out waiting for the condition",
+)
+FULL = (
+    "ProvisioningFailed",
+    'failed to provision volume with StorageClass "c": rpc error: code = ResourceExhausted desc = full',
+)
+REFUSED = ("ProvisioningFailed", "rpc error: code = InvalidArgument desc = no such parameter")
+SILENT_EPHEMERAL = "waiting for ephemeral volume controller to create the persistentvolumeclaim"
+ATTACH = (
+    "FailedAttachVolume",
+    'AttachVolume.Attach failed for volume "pvc-1" : rpc error: code = Internal desc = no',
+)
+WAIT_FOR_ATTACH = (
+    "FailedMount",
+    'MountVolume.WaitForAttach failed for volume "pvc-1" : volume attachment is being deleted',
+)
+SANDBOX = ("FailedCreatePodSandBox", "Failed to create pod sandbox: plugin type=ptp failed")
+PULL = ("Failed", 'Failed to pull image "x": not found')
+
+
+def nodes(text: str) -> Any:
+    return pod(unschedulable=f"0/3 nodes are available: {text}")
+
+
+CASES: dict[str, tuple[Run, Stage, Reason]] = {
+    "no pod": (run(None), Stage.QUEUE, Reason.CONTROL_PLANE_LATE),
+    "no claim for the ephemeral volume": (
+        run(pod(unschedulable=SILENT_EPHEMERAL), PROVISION, ("FailedScheduling", SILENT_EPHEMERAL)),
+        Stage.QUEUE,
+        Reason.CONTROL_PLANE_LATE,
+    ),
+    "provisioner silent": (
+        run(pod(), PROVISION, ("FailedScheduling", SILENT_EPHEMERAL), claim=claim()),
+        Stage.PROVISION,
+        Reason.PROVISIONER_SILENT,
+    ),
+    "pool full, by the driver": (
+        run(pod(), PROVISION, FULL, claim=claim()),
+        Stage.PROVISION,
+        Reason.NO_CAPACITY,
+    ),
+    "pool full, by the scheduler": (
+        run(
+            nodes("1 node(s) had untolerated taint {x: }, 2 node(s) did not have enough free storage."),
+            PROVISION,
+            claim=claim(asked=False),
+        ),
+        Stage.SCHEDULE,
+        Reason.NO_CAPACITY,
+    ),
+    "refused by the driver": (
+        run(pod(), PROVISION, FULL, REFUSED, claim=claim()),
+        Stage.PROVISION,
+        Reason.PROVISIONING_FAILED,
+    ),
+    "the mount target's claim cannot be made": (
+        run(pod(), MOUNT, REFUSED, claim=claim()),
+        Stage.PROVISION,
+        Reason.PROVISIONING_FAILED,
+    ),
+    "volume elsewhere": (
+        run(nodes("1 node(s) had volume node affinity conflict, 2 node(s) didn't match node selector.")),
+        Stage.SCHEDULE,
+        Reason.VOLUME_AFFINITY,
+    ),
+    "volume elsewhere, in newer words": (
+        run(nodes("1 node(s) didn't match PersistentVolume's node affinity.")),
+        Stage.SCHEDULE,
+        Reason.VOLUME_AFFINITY,
+    ),
+    "too many volumes": (
+        run(nodes("1 node(s) exceed max volume count.")),
+        Stage.SCHEDULE,
+        Reason.VOLUME_LIMIT,
+    ),
+    "no CPU": (
+        run(nodes("1 Insufficient cpu, 2 node(s) didn't match Pod's node affinity/selector.")),
+        Stage.SCHEDULE,
+        Reason.INSUFFICIENT_RESOURCES,
+    ),
+    "tainted": (
+        run(nodes("1 node(s) had untolerated taint {maintenance: }.")),
+        Stage.SCHEDULE,
+        Reason.TAINTED,
+    ),
+    "cordoned": (run(nodes("1 node(s) were unschedulable.")), Stage.SCHEDULE, Reason.CORDONED),
+    "no node matches": (
+        run(nodes("3 node(s) didn't match Pod's node affinity/selector.")),
+        Stage.SCHEDULE,
+        Reason.NO_MATCHING_NODE,
+    ),
+    "unschedulable for what we do not know": (
+        run(nodes("3 something new.")),
+        Stage.SCHEDULE,
+        Reason.NOT_SCHEDULED,
+    ),
+    "scheduler silent": (run(pod()), Stage.SCHEDULE, Reason.NOT_SCHEDULED),
+    "attach failed": (run(CREATING, MOUNT, ATTACH, GENERIC), Stage.ATTACH, Reason.ATTACH_FAILED),
+    "attach failed, by the kubelet": (
+        run(CREATING, MOUNT, WAIT_FOR_ATTACH),
+        Stage.ATTACH,
+        Reason.ATTACH_FAILED,
+    ),
+    "attach failed, by the VolumeAttachment": (
+        run(CREATING, seen=Sightings(attaching=True, attach_error="refused")),
+        Stage.ATTACH,
+        Reason.ATTACH_FAILED,
+    ),
+    "attach slow": (run(CREATING, seen=Sightings(attaching=True)), Stage.ATTACH, Reason.ATTACH_SLOW),
+    "attached after all, mount slow": (
+        run(CREATING, MOUNT, ATTACH, seen=Sightings(attaching=True, attach_seconds=9)),
+        Stage.MOUNT,
+        Reason.MOUNT_SLOW,
+    ),
+    "node plugin gone": (run(CREATING, MOUNT, PLUGIN_GONE, GENERIC), Stage.MOUNT, Reason.MOUNT_FAILED),
+    "mount failed, and nobody says how": (run(CREATING, MOUNT, GENERIC), Stage.MOUNT, Reason.MOUNT_FAILED),
+    "mount slow": (run(CREATING), Stage.MOUNT, Reason.MOUNT_SLOW),
+    "sandbox": (run(CREATING, MOUNT, PLUGIN_GONE, SANDBOX), Stage.START, Reason.SANDBOX_FAILED),
+    "image": (
+        run(
+            pod(scheduled=1, acknowledged=1, waiting=StateWaiting("ImagePullBackOff", "Back-off")),
+            MOUNT,
+            PULL,
+            seen=READY,
+        ),
+        Stage.START,
+        Reason.IMAGE_PULL,
+    ),
+    "container": (
+        run(
+            pod(scheduled=1, acknowledged=1, waiting=StateWaiting("CreateContainerError", "no such user")),
+            seen=READY,
+        ),
+        Stage.START,
+        Reason.CONTAINER_START_FAILED,
+    ),
+    "start slow": (run(CREATING, MOUNT, PLUGIN_GONE, seen=READY), Stage.START, Reason.START_SLOW),
+    "kubelet silent": (run(BOUND), Stage.START, Reason.NOT_STARTED),
+    "refused by the kubelet": (
+        run(pod(scheduled=1, phase="Failed", reason="OutOfcpu")),
+        Stage.SCHEDULE,
+        Reason.INSUFFICIENT_RESOURCES,
+    ),
+}
+
+
+@pytest.mark.parametrize(("seen", "stage", "reason"), CASES.values(), ids=CASES.keys())
+def test_each_cause_has_its_stage_and_reason_and_evidence(seen: Run, stage: Stage, reason: Reason) -> None:
+    cause = why_not_started(seen, timeline(seen))
+    assert (cause.stage, cause.reason) == (stage, reason)
+    assert 0 < len(cause.message) <= 256
+    judgement = judge(seen, probe(), T0 + 31)
+    assert (judgement.verdict, judgement.stage, judgement.reason) == (Verdict.LATE, stage, reason)
+
+
+@pytest.mark.parametrize(
+    ("warning", "target", "seen"),
+    [
+        (PLUGIN_GONE, MOUNT, CREATING),
+        (ATTACH, MOUNT, CREATING),
+        (SANDBOX, MOUNT, CREATING),
+        (REFUSED, PROVISION, pod()),
+    ],
+)
+def test_the_evidence_is_the_words_of_who_failed_cut_to_256(
+    warning: tuple[str, str], target: Target, seen: Any
+) -> None:
+    long = (warning[0], warning[1] + " x" * 300)
+    found = run(seen, target, long, claim=claim() if target == PROVISION else None)
+    cause = why_not_started(found, timeline(found))
+    assert cause.message.startswith(warning[1][:60])
+    assert len(cause.message) == 256
+
+
+def test_what_was_said_before_the_run_is_not_about_it() -> None:
+    old = run(CREATING, MOUNT, REFUSED, PLUGIN_GONE)
+    earlier = tuple(type(each)(each.reason, each.message, each.seen_seconds - 3600) for each in old.warnings)
+    found = run(CREATING)
+    with_old = Run(found.target, "", T0, T0, CREATING, warnings=earlier)
+    assert why_not_started(with_old, timeline(with_old)) == why_not_started(found, timeline(found))
+
+
+def test_the_normal_first_words_of_the_scheduler_are_no_evidence() -> None:
+    seen = run(BOUND, PROVISION, ("FailedScheduling", SILENT_EPHEMERAL), claim=claim(bound=True))
+    assert SILENT_EPHEMERAL not in why_not_started(seen, timeline(seen)).message
+
+
+@pytest.mark.parametrize(
+    ("seen", "stage", "reason"),
+    [
+        (run(pod(scheduled=20, acknowledged=20, started=40)), Stage.SCHEDULE, Reason.SCHEDULE_SLOW),
+        (
+            run(
+                pod(scheduled=35, acknowledged=35, started=37),
+                PROVISION,
+                claim=claim(bound=True),
+                seen=Sightings(waiting=T0 + 1, bound=T0 + 34),
+            ),
+            Stage.PROVISION,
+            Reason.PROVISION_SLOW,
+        ),
+        (
+            run(
+                pod(scheduled=1, acknowledged=1, started=40),
+                seen=Sightings(ready=T0 + 38, attaching=True, attach_seconds=33),
+            ),
+            Stage.ATTACH,
+            Reason.ATTACH_SLOW,
+        ),
+        (
+            run(pod(scheduled=1, acknowledged=1, started=40), seen=Sightings(ready=T0 + 38)),
+            Stage.MOUNT,
+            Reason.MOUNT_SLOW,
+        ),
+        (
+            run(pod(scheduled=1, acknowledged=1, started=40), seen=Sightings(ready=T0 + 3)),
+            Stage.START,
+            Reason.START_SLOW,
+        ),
+        (run(pod(scheduled=1, acknowledged=1, started=40)), Stage.START, Reason.STARTED_LATE),
+    ],
+)
+def test_a_late_start_is_blamed_on_the_stage_that_took_the_time(
+    seen: Run, stage: Stage, reason: Reason
+) -> None:
+    cause = why_late(seen, timeline(seen), 30)
+    assert (cause.stage, cause.reason) == (stage, reason)
+
+
+def test_a_late_mount_shows_what_the_kubelet_complained_about() -> None:
+    seen = run(
+        pod(scheduled=1, acknowledged=1, started=40, ended=41, message=message()),
+        MOUNT,
+        PLUGIN_GONE,
+        seen=Sightings(ready=T0 + 38),
+    )
+    judgement = judge(seen, probe(), T0 + 42)
+    assert (judgement.verdict, judgement.stage, judgement.succeeded) == (Verdict.LATE, Stage.MOUNT, True)
+    assert "csi.sock" in judgement.message

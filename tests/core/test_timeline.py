@@ -1,0 +1,101 @@
+"""How long each stage took, and that what was not seen is unknown."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pie.core.judge import judge
+from pie.core.model import Kind, Stage
+from pie.core.objects import Claim, Condition, Pod
+from pie.core.result import Outcome, Result, encode
+from pie.core.timeline import Run, Sightings, sight, timeline
+from tests.core.build import MOUNT, PROVISION, T0, at, claim, pod, probe, run
+
+DONE = encode(
+    Result(probe="mount", outcome=Outcome.OK, elapsed_seconds={"fio": 1.25, "records": 0.25})
+).decode()
+
+
+def test_every_stage_of_a_mount_run_has_its_time() -> None:
+    ended = pod(scheduled=2, acknowledged=102, started=107, ended=109, message=DONE)
+    seen = Run(MOUNT, "", T0 - 1, T0, ended, seen=Sightings(ready=T0 + 105))
+    assert timeline(seen).seconds == {
+        Stage.QUEUE: 1.0,
+        Stage.SCHEDULE: 2.0,
+        Stage.MOUNT: 3.0,
+        Stage.START: 2.0,
+        Stage.IO: 1.5,
+    }
+
+
+def test_the_provisioners_time_is_not_the_schedulers() -> None:
+    bound = pod(scheduled=10, acknowledged=10, started=12)
+    seen = run(bound, PROVISION, claim=claim(bound=True), seen=Sightings(waiting=T0 + 501, bound=T0 + 508))
+    seconds = timeline(seen).seconds
+    assert (seconds[Stage.PROVISION], seconds[Stage.SCHEDULE]) == (7.0, 3.0)
+
+
+def test_an_edge_that_was_not_seen_is_unknown_and_so_is_what_contains_it() -> None:
+    bound = pod(scheduled=10, acknowledged=10, started=12)
+    seconds = timeline(run(bound, PROVISION, claim=claim(bound=True), seen=Sightings())).seconds
+    assert not {Stage.PROVISION, Stage.SCHEDULE, Stage.MOUNT, Stage.ATTACH, Stage.IO} & seconds.keys()
+    attaching = run(bound, seen=Sightings(ready=T0 + 11, attaching=True))
+    assert not {Stage.MOUNT, Stage.ATTACH} & timeline(attaching).seconds.keys()
+
+
+def test_the_attachments_time_is_not_the_mounts() -> None:
+    started = pod(scheduled=1, acknowledged=1, started=12)
+    seen = run(started, seen=Sightings(ready=T0 + 11, attaching=True, attach_seconds=6.0))
+    seconds = timeline(seen).seconds
+    assert (seconds[Stage.ATTACH], seconds[Stage.MOUNT]) == (6.0, 4.0)
+
+
+def with_ready(status: str, when: float) -> Pod:
+    found = pod(scheduled=1, acknowledged=1)
+    condition = Condition("PodReadyToStartContainers", status, last_transition_time=at(when))
+    return Pod(
+        metadata=found.metadata,
+        spec=found.spec,
+        status=type(found.status)(conditions=(*found.status.conditions, condition)),
+    )
+
+
+def test_the_readiness_of_a_pod_is_kept_when_its_end_takes_it_back() -> None:
+    seen = sight(Sightings(), with_ready("False", 1), None, T0)
+    assert seen.ready is None
+    seen = sight(seen, with_ready("True", 3), None, T0 + 4)
+    seen = sight(seen, with_ready("False", 9), None, T0 + 10)
+    assert seen.ready == T0 + 3
+
+
+def test_a_claim_that_was_bound_when_first_seen_was_provisioned_we_do_not_know_when() -> None:
+    assert sight(Sightings(), None, claim(bound=True), T0) == Sightings()
+    waiting = sight(Sightings(), None, claim(), T0)
+    again = sight(waiting, None, claim(), T0 + 5)
+    assert sight(again, None, claim(bound=True), T0 + 7) == Sightings(waiting=T0, bound=T0 + 7)
+
+
+lives = st.lists(st.tuples(st.sampled_from(["pod", "claim"]), st.integers(0, 3)), max_size=12)
+pods = [pod(), with_ready("True", 2), pod(scheduled=1, acknowledged=1, started=3)]
+ENDED = pod(scheduled=1, acknowledged=1, started=40, ended=42, message=DONE)
+
+
+@given(lives, st.sampled_from([MOUNT, PROVISION]))
+def test_whatever_watch_events_came_in_whatever_order_the_verdict_is_that_of_the_full_history(
+    history: list[tuple[str, int]], target: object
+) -> None:
+    seen = Sightings()
+    for offset, (kind, version) in enumerate(history):
+        shown_pod: Pod | None = pods[version % len(pods)] if kind == "pod" else None
+        shown_claim: Claim | None = claim(bound=version > 1) if kind == "claim" else None
+        seen = sight(seen, shown_pod, shown_claim, T0 + offset)
+    full = run(ENDED, target, claim=claim(bound=True), seen=Sightings(ready=T0 + 2))  # type: ignore[arg-type]
+    lossy = run(ENDED, target, claim=claim(bound=True), seen=seen)  # type: ignore[arg-type]
+    expected, given_ = judge(full, probe(), T0 + 50), judge(lossy, probe(), T0 + 50)
+    assert (given_.verdict, given_.on_time, given_.succeeded, given_.ended) == (
+        expected.verdict,
+        expected.on_time,
+        expected.succeeded,
+        expected.ended,
+    )
+    assert all(seconds >= 0 for seconds in timeline(lossy).seconds.values())
+    assert (expected.succeeded is True) == (full.target.kind is Kind.MOUNT)
