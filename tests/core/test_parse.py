@@ -119,6 +119,7 @@ fields = st.sampled_from(
         "runner",
         "pvcCapacity",
         "deadline",
+        "suppression",
     ]
 )
 
@@ -129,3 +130,51 @@ def test_any_json_in_a_spec_is_read_or_refused_by_name(spec: dict[str, Any]) -> 
         parsed(**spec)
     except SpecError as error:
         assert error.path.startswith("spec.")
+
+
+def test_suppression_has_its_defaults_and_a_grace_may_be_none() -> None:
+    rules = parsed().suppression
+    assert (rules.marks, rules.well_known) == ((), True)
+    assert (rules.reboot_grace_seconds, rules.new_node_grace_seconds) == (300, 300)
+    assert rules.max_duration_seconds == 86_400
+    rules = parsed(suppression={"rebootGrace": "0s", "newNodeGrace": "90s", "maxDuration": "2h"}).suppression
+    assert (rules.reboot_grace_seconds, rules.new_node_grace_seconds) == (0, 90)
+    assert rules.max_duration_seconds == 7200
+
+
+def test_marks_are_read_in_order() -> None:
+    marks = parsed(
+        suppression={
+            "taints": [{"key": "t", "value": "v", "effect": "NoExecute"}, {"key": "u"}],
+            "labels": [{"key": "l"}],
+            "annotations": [{"key": "a", "value": "v"}],
+            "conditions": [{"type": "C", "status": "False"}],
+        }
+    ).suppression.marks
+    assert [str(mark) for mark in marks] == [
+        "taint t=v:NoExecute",
+        "taint u",
+        "label l",
+        "annotation a=v",
+        "condition C=False",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("suppression", "path"),
+    [
+        ({"taints": {}}, "taints"),
+        ({"taints": ["x"]}, "taints[0]"),
+        ({"taints": [{}]}, "taints[0].key"),
+        ({"taints": [{"key": "a", "effect": "PreferNoSchedule"}]}, "taints[0].effect"),
+        ({"labels": [{"key": 1}]}, "labels[0].key"),
+        ({"conditions": [{"type": "A"}, {"status": "True"}]}, "conditions[1].type"),
+        ({"rebootGrace": "soon"}, "rebootGrace"),
+        ({"maxDuration": "0s"}, "maxDuration"),
+        ({"wellKnownMarks": "yes"}, "wellKnownMarks"),
+    ],
+)
+def test_a_bad_mark_is_named_by_its_place(suppression: dict[str, Any], path: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parsed(suppression=suppression)
+    assert caught.value.path == f"spec.suppression.{path}"

@@ -75,6 +75,7 @@ class Taint(Object, frozen=True):
     key: str
     effect: str
     value: str = ""
+    time_added: datetime | None = None
 
 
 class NodeSpec(Object, frozen=True):

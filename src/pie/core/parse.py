@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pie.core.model import Probe, Requirement, Term
+from pie.core.model import HARD_EFFECTS, Mark, MarkKind, Probe, Requirement, SuppressionRules, Term
 from pie.core.objects import PieProbe
 from pie.core.selector import FIELD_NAME, FIELD_OPERATORS, OPERATORS, integer
 
@@ -83,15 +83,16 @@ def parse_probe(stored: PieProbe) -> Probe:
         resources=_field(spec, "resources", dict, {}),
         tolerations=tuple(_field(spec, "tolerations", list, [])),
         priority_class_name=_field(spec, "priorityClassName", str, ""),
+        suppression=suppression_rules(_field(spec, "suppression", dict, {}), "spec.suppression"),
     )
 
 
-def _field(spec: Mapping[str, Any], name: str, kind: type[_T], default: _T) -> _T:
+def _field(spec: Mapping[str, Any], name: str, kind: type[_T], default: _T, path: str = "spec") -> _T:
     value = spec.get(name)
     if value is None:
         return default
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise SpecError(f"spec.{name}", f"must be a {kind.__name__}, not {type(value).__name__}")
+        raise SpecError(f"{path}.{name}", f"must be a {kind.__name__}, not {type(value).__name__}")
     return value
 
 
@@ -152,3 +153,52 @@ def _check_values(operator: str, values: list[str], path: str) -> None:
         raise SpecError(path, f"{operator} takes no values")
     if operator in {"Gt", "Lt"} and (len(values) != 1 or integer(values[0]) is None):
         raise SpecError(path, f"{operator} needs exactly one integer")
+
+
+# The field of each list of marks, what names a mark in it, and what is compared with the node's.
+_MARK_LISTS = (
+    ("taints", MarkKind.TAINT, "key", "value"),
+    ("labels", MarkKind.LABEL, "key", "value"),
+    ("annotations", MarkKind.ANNOTATION, "key", "value"),
+    ("conditions", MarkKind.CONDITION, "type", "status"),
+)
+
+
+def suppression_rules(spec: Mapping[str, Any], path: str) -> SuppressionRules:
+    """Return what marks maintenance besides what Kubernetes says of a node; raises SpecError."""
+    marks = tuple(
+        _mark(entry, kind, key, value, f"{path}.{name}[{i}]")
+        for name, kind, key, value in _MARK_LISTS
+        for i, entry in enumerate(_field(spec, name, list, [], path))
+    )
+    usual = SuppressionRules()
+    return SuppressionRules(
+        marks,
+        well_known=_field(spec, "wellKnownMarks", bool, usual.well_known, path),
+        reboot_grace_seconds=_grace(spec, "rebootGrace", usual.reboot_grace_seconds, path),
+        new_node_grace_seconds=_grace(spec, "newNodeGrace", usual.new_node_grace_seconds, path),
+        max_duration_seconds=_duration(spec, "maxDuration", usual.max_duration_seconds, path),
+    )
+
+
+def _mark(entry: Any, kind: MarkKind, key: str, value: str, path: str) -> Mark:
+    if not isinstance(entry, dict):
+        raise SpecError(path, f"must be an object with {key}")
+    named = _field(entry, key, str, "", path)
+    if not named:
+        raise SpecError(f"{path}.{key}", "is required")
+    effect = _field(entry, "effect", str, "", path) if kind is MarkKind.TAINT else ""
+    if effect not in {"", *HARD_EFFECTS}:
+        raise SpecError(f"{path}.effect", "must be NoSchedule or NoExecute; no other keeps pods away")
+    return Mark(kind, named, _field(entry, value, str, "", path), effect)
+
+
+def _duration(spec: Mapping[str, Any], name: str, default: float, path: str) -> float:
+    text = _field(spec, name, str, "", path)
+    return duration_seconds(text, f"{path}.{name}") if text else default
+
+
+def _grace(spec: Mapping[str, Any], name: str, default: float, path: str) -> float:
+    """Return a duration that may be zero: `0s` switches the grace off."""
+    text = _field(spec, name, str, "", path)
+    return 0.0 if re.fullmatch(r"0+(ns|us|µs|μs|ms|s|m|h)?", text) else _duration(spec, name, default, path)

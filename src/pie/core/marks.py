@@ -1,0 +1,57 @@
+"""The marks by which other programs say that a node is under maintenance, and what each stands for.
+
+These count on every node unless `spec.suppression.wellKnownMarks` is false, also where the probe's pods
+tolerate the taint: a toleration says that a pod may run there, not that the node is well.
+"""
+
+from pie.core.model import Mark, MarkKind
+
+# A soft taint (PreferNoSchedule), such as cluster-autoscaler's DeletionCandidateOfClusterAutoscaler, keeps no
+# pod away and is no mark.
+WELL_KNOWN: dict[Mark, str] = {
+    Mark(MarkKind.TAINT, "node.cilium.io/agent-not-ready"): (
+        "Cilium: the network agent of the node is not ready (a new node, or an agent that restarts)"
+    ),
+    Mark(MarkKind.TAINT, "cke.cybozu.com/state"): (
+        "CKE: the machine is unhealthy, unreachable, retiring or retired"
+    ),
+    Mark(MarkKind.TAINT, "ToBeDeletedByClusterAutoscaler"): (
+        "cluster-autoscaler: the node is drained to be removed"
+    ),
+    Mark(MarkKind.TAINT, "karpenter.sh/disrupted"): "Karpenter: the node is drained to be removed",
+    Mark(MarkKind.TAINT, "karpenter.sh/disruption"): "Karpenter before 1.0: the same",
+    Mark(MarkKind.TAINT, "karpenter.sh/unregistered"): "Karpenter: the new node is not set up yet",
+    Mark(MarkKind.TAINT, "node.kubernetes.io/out-of-service"): (
+        "node shutdown: an administrator or cloud provider says that the node is down for good"
+    ),
+    Mark(MarkKind.TAINT, "node.cloudprovider.kubernetes.io/uninitialized"): (
+        "cloud provider: the new node is not set up yet"
+    ),
+    Mark(MarkKind.TAINT, "node.cloudprovider.kubernetes.io/shutdown"): (
+        "cloud provider: the machine is shut down"
+    ),
+    Mark(MarkKind.TAINT, "cloud.google.com/impending-node-termination"): (
+        "Google Cloud: the machine is about to be taken away"
+    ),
+    Mark(MarkKind.TAINT, "aws-node-termination-handler/spot-itn"): (
+        "AWS node termination handler: the spot machine is about to be taken away"
+    ),
+    Mark(MarkKind.TAINT, "aws-node-termination-handler/scheduled-maintenance"): (
+        "AWS node termination handler: scheduled maintenance of the machine"
+    ),
+    Mark(MarkKind.TAINT, "aws-node-termination-handler/asg-lifecycle-termination"): (
+        "AWS node termination handler: the scaling group takes the machine away"
+    ),
+    Mark(MarkKind.TAINT, "aws-node-termination-handler/rebalance-recommendation"): (
+        "AWS node termination handler: the spot machine is likely to be taken away"
+    ),
+    Mark(MarkKind.LABEL, "cloud.google.com/active-node-maintenance", "ONGOING"): (
+        "Google Cloud: maintenance of the host under the node"
+    ),
+    Mark(MarkKind.ANNOTATION, "weave.works/kured-reboot-in-progress"): (
+        "kured (with --annotate-nodes): the node is about to reboot or reboots"
+    ),
+    Mark(MarkKind.CONDITION, "VMEventScheduled", "True"): (
+        "Azure (node problem detector of AKS): the host has scheduled a reboot, freeze or redeployment"
+    ),
+}

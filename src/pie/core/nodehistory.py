@@ -1,0 +1,120 @@
+"""What a node went through, as far as a run's life needs it: a pure fold over its states.
+
+A run is judged over its whole life, not at one instant: a node that goes away in mid-run and is back when the
+run is judged was in maintenance all the same.
+"""
+
+from dataclasses import dataclass, replace
+
+from pie.core.model import Probe
+from pie.core.objects import Node, condition, epoch_seconds
+from pie.core.reasons import Reason
+from pie.core.suppress import Facts, Suppression, suppression
+
+# A node that flaps: more than this many spans within the life of one run tell nothing more.
+MOST_SPANS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time in which runs on the node were suppressed; `until` is None while it lasts."""
+
+    why: Suppression
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHistory:
+    """A node as one probe's rules see it: spans in order of time, the newest last."""
+
+    spans: tuple[Span, ...] = ()
+    boot_id: str = ""
+    rebooted_at: float = 0.0
+    proven_at: float = 0.0
+
+    @property
+    def current(self) -> Suppression | None:
+        """Why runs on the node are suppressed now, if they are."""
+        return self.spans[-1].why if self.spans and self.spans[-1].until is None else None
+
+    @property
+    def suppressed_since(self) -> float | None:
+        """Since when the node is suppressed without a break, whatever the reasons were; None: it is not."""
+        if self.current is None:
+            return None
+        began = self.spans[-1].since
+        for span in reversed(self.spans[:-1]):
+            if span.until is None or span.until < began:
+                break
+            began = span.since
+        return began
+
+    def during(self, since: float, until: float) -> Span | None:
+        """Return the newest span that shares a moment with [since, until]; None if there is none."""
+        for span in reversed(self.spans):
+            if span.since <= until and (span.until is None or span.until >= since):
+                return span
+        return None
+
+
+def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: float) -> NodeHistory:
+    """Return the history after the node was seen so at `now`; a node that is None is gone.
+
+    Time alone ends a grace, so a node is observed again at its suppression's `ends_at`, too.
+    """
+    if node is None:
+        gone = Suppression(Reason.NODE_DELETED, "the node is gone", now)
+        return _follow(history or NodeHistory(), gone, now)
+    if history is None:
+        history = NodeHistory(_before_first_seen(node, now))
+    boot_id = node.status.node_info.boot_id
+    if history.boot_id and boot_id and history.boot_id != boot_id:
+        # Noted as a moment of its own, since a grace of no length ends before anybody looks.
+        booted = Suppression(Reason.NODE_REBOOTED, "the node has booted (its bootID changed)", now)
+        history = replace(_follow(history, booted, now), rebooted_at=now)
+    history = replace(history, boot_id=boot_id or history.boot_id)
+    return _follow(history, suppression(_facts(history, node, now), probe), now)
+
+
+def prove(history: NodeHistory, now: float) -> NodeHistory:
+    """Return the history after a good run on the node: it has shown what the graces wait for."""
+    history = replace(history, proven_at=now)
+    current = history.current
+    return _follow(history, None, now) if current is not None and not current.blocks else history
+
+
+def _facts(history: NodeHistory, node: Node, now: float) -> Facts:
+    return Facts(node, now, history.rebooted_at, history.proven_at)
+
+
+def _before_first_seen(node: Node, now: float) -> tuple[Span, ...]:
+    """Return what a node that is seen for the first time tells of its past: until when it was not Ready."""
+    ready = condition(node.status.conditions, "Ready")
+    if ready is None or ready.status != "True" or ready.last_transition_time is None:
+        return ()
+    until = min(epoch_seconds(ready.last_transition_time), now)
+    was = Suppression(Reason.NODE_NOT_READY, "the node was not Ready", until)
+    return (Span(was, until, until),)
+
+
+def _follow(history: NodeHistory, why: Suppression | None, now: float) -> NodeHistory:
+    """Return the history with its newest span brought up to date."""
+    current = history.current
+    if (
+        current is not None
+        and why is not None
+        and (current.reason, current.blocks) == (why.reason, why.blocks)
+    ):
+        newest = replace(history.spans[-1], why=replace(why, since=current.since))
+        return replace(history, spans=(*history.spans[:-1], newest))
+    spans = history.spans
+    if current is not None:
+        spans = (*spans[:-1], replace(spans[-1], until=now))
+    if why is not None:
+        spans = (*spans, Span(why, now if current is not None else min(why.since, now)))
+    return replace(history, spans=spans[-MOST_SPANS:])
+
+
+def _same(one: Suppression, other: Suppression) -> bool:
+    return (one.reason, one.blocks) == (other.reason, other.blocks)
