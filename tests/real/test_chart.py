@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from testbed.api import Api
+from testbed.api import Api, ApiError
 from testbed.build import binary
 from testbed.cluster import Cluster
 from tests.harness import CRD, GROUP, ON_TIME, Pie, apply_probe, gone, pieprobe, until
@@ -154,3 +154,104 @@ async def leave_a_pod_as_go_pie_did(api: Api, namespace: str) -> str:
     await api.create(pods, {"metadata": metadata, "spec": spec})
     await api.delete(f"{pods}/left-behind")
     return f"{pods}/left-behind"
+
+
+# As far as an upgrade is concerned, the chart of the Go implementation: the CRD is one of its templates.
+GO_TEMPLATES = {
+    "deployment.yaml": {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "pie"},
+        "spec": {
+            "selector": {
+                "matchLabels": {
+                    "app.kubernetes.io/name": "pie",
+                    "app.kubernetes.io/instance": "{{ .Release.Name }}",
+                }
+            },
+            "template": {
+                "metadata": {
+                    "labels": {
+                        "app.kubernetes.io/name": "pie",
+                        "app.kubernetes.io/instance": "{{ .Release.Name }}",
+                    }
+                },
+                "spec": {"containers": [{"name": "controller", "image": "registry.example.com/go-pie"}]},
+            },
+        },
+    },
+    "service.yaml": {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "pie"},
+        "spec": {
+            "selector": {"app.kubernetes.io/name": "pie"},
+            "ports": [{"name": "metrics", "port": 8080}, {"name": "receiver", "port": 8082}],
+        },
+    },
+}
+
+
+async def test_an_upgrade_from_the_go_chart_keeps_the_probes_when_done_as_documented(
+    control_plane: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    await write_go_chart(tmp_path)
+    where = ("--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace)
+    await succeeds("install", RELEASE, str(tmp_path), *where)
+    api = control_plane.api
+    crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pieprobes.pie.topolvm.io"
+    try:
+        await until(lambda: has_been_applied(api, namespace), "PieProbes are served")
+        await api.patch(crd, {"metadata": {"annotations": {"helm.sh/resource-policy": "keep"}}})
+        await api.apply(crd, yaml.safe_load(CRD.read_text()))
+        await succeeds("upgrade", RELEASE, str(CHART), *where, "--reset-values", *IMAGE)
+
+        (probe,) = await until(lambda: served(api, namespace), "PieProbes are served again")
+        assert "deletionTimestamp" not in probe["metadata"]
+        assert (await api.get(crd))["spec"]["versions"][0]["additionalPrinterColumns"]
+        ports = (await api.get(f"/api/v1/namespaces/{namespace}/services/pie"))["spec"]["ports"]
+        assert [port["name"] for port in ports] == ["metrics"]
+    finally:
+        await helm("uninstall", RELEASE, *where)
+        await api.delete(crd)
+        await until(lambda: gone(api, crd), "the CRD is gone")
+
+
+async def succeeds(*arguments: str) -> None:
+    """Run helm, which must not fail."""
+    result = await helm(*arguments)
+    assert result.returncode == 0, result.stderr
+
+
+async def write_go_chart(directory: Path) -> None:
+    """Write a chart like that of the Go implementation."""
+    (directory / "Chart.yaml").write_text("apiVersion: v2\nname: pie\nversion: 0.0.1\n")
+    templates = directory / "templates"
+    templates.mkdir()
+    crd = yaml.safe_load(CRD.read_text())
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    crd["spec"]["versions"] = [version]
+    for name, manifest in {**GO_TEMPLATES, "crd.yaml": crd}.items():
+        (templates / name).write_text(yaml.safe_dump(manifest))
+
+
+async def served(api: Api, namespace: str) -> list[Json] | None:
+    """Return the PieProbes; None while the API server changes over to another version of the resource."""
+    try:
+        return await api.items(f"{GROUP}/namespaces/{namespace}/pieprobes")
+    except ApiError as error:
+        if error.status == 429:
+            return None
+        raise
+
+
+async def has_been_applied(api: Api, namespace: str) -> bool:
+    """Try to apply a PieProbe; a new resource is served a moment after it is there."""
+    try:
+        await apply_probe(api, namespace, pieprobe("p", "some-class", "some-label"))
+    except ApiError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
