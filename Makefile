@@ -11,6 +11,8 @@ TIER ?= fast
 MARKERS_fast := not real
 MARKERS_real :=
 MARKERS ?= $(MARKERS_$(TIER))
+# The real tests mostly wait for the next minute; two files at a time, each with testbeds of its own.
+WORKERS_real := --numprocesses 2 --dist loadfile
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,7 +38,7 @@ lint: setup ## Check style, types and imports
 test: lint ## Lint, then the tests that need neither Go nor root; TIER=real: all tests
 	@case "$(TIER)" in fast) ;; real) $(MAKE) --no-print-directory prepare-real ;; \
 		*) echo "TIER is fast or real, not $(TIER)" >&2; exit 2 ;; esac
-	$(BIN)/pytest $(if $(MARKERS),-m "$(MARKERS)")
+	$(BIN)/pytest $(if $(MARKERS),-m "$(MARKERS)") $(WORKERS_$(TIER))
 
 # Says what the machine lacks for the real tests; builds Kubernetes and the rest when it is not in the cache.
 prepare-real: setup
