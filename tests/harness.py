@@ -174,6 +174,10 @@ class Pie:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def said(self, event: str) -> str:
+        """Return all log lines of an event."""
+        return "\n".join(line for line in self.lines if json.loads(line)["event"] == event)
+
     async def get(self, path: str) -> tuple[int, str]:
         """GET a path of the metrics or health server; return status and body."""
         assert self._ports is not None
@@ -217,6 +221,8 @@ def pieprobe(name: str, storage_class: str, label: str, **spec: Any) -> dict[str
     wanted = {
         "monitoringStorageClass": storage_class,
         "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},
+        # The nodes of a test are always new.
+        "suppression": {"newNodeGrace": "0s"},
         **spec,
     }
     return {

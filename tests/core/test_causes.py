@@ -132,7 +132,7 @@ CASES: dict[str, tuple[Run, Stage, Reason]] = {
     ),
     "attach slow": (run(CREATING, seen=Sightings(attaching=True)), Stage.ATTACH, Reason.ATTACH_SLOW),
     "attached after all, mount slow": (
-        run(CREATING, MOUNT, ATTACH, seen=Sightings(attaching=True, attach_seconds=9)),
+        run(CREATING, MOUNT, ATTACH, seen=Sightings(attaching=True, attached=True, attach_seconds=9)),
         Stage.MOUNT,
         Reason.MOUNT_SLOW,
     ),
@@ -226,7 +226,7 @@ def test_the_normal_first_words_of_the_scheduler_are_no_evidence() -> None:
         (
             run(
                 pod(scheduled=1, acknowledged=1, started=40),
-                seen=Sightings(ready=T0 + 38, attaching=True, attach_seconds=33),
+                seen=Sightings(ready=T0 + 38, attaching=True, attached=True, attach_seconds=33),
             ),
             Stage.ATTACH,
             Reason.ATTACH_SLOW,

@@ -44,7 +44,7 @@ def test_an_edge_that_was_not_seen_is_unknown_and_so_is_what_contains_it() -> No
 
 def test_the_attachments_time_is_not_the_mounts() -> None:
     started = pod(scheduled=1, acknowledged=1, started=12)
-    seen = run(started, seen=Sightings(ready=T0 + 11, attaching=True, attach_seconds=6.0))
+    seen = run(started, seen=Sightings(ready=T0 + 11, attaching=True, attached=True, attach_seconds=6.0))
     seconds = timeline(seen).seconds
     assert (seconds[Stage.ATTACH], seconds[Stage.MOUNT]) == (6.0, 4.0)
 

@@ -177,7 +177,7 @@ def _mount_failed(standing: Standing) -> Cause | None:
 
 def _attach_failed(standing: Standing) -> Cause | None:
     seen = standing.run.seen
-    if seen.ready is not None or seen.attach_seconds is not None:
+    if seen.ready is not None or seen.attached:
         return None
     text = seen.attach_error or standing.warning("FailedAttachVolume")
     text = text or standing.warning("FailedMount", _ABOUT_ATTACHING)
@@ -186,7 +186,7 @@ def _attach_failed(standing: Standing) -> Cause | None:
 
 def _attach_slow(standing: Standing) -> Cause | None:
     seen = standing.run.seen
-    if seen.ready is not None or not seen.attaching or seen.attach_seconds is not None:
+    if seen.ready is not None or not seen.attaching or seen.attached:
         return None
     return _cause(Stage.ATTACH, Reason.ATTACH_SLOW)
 

@@ -268,6 +268,24 @@ class Claim(Object, frozen=True):
     status: ClaimStatus = ClaimStatus()
 
 
+class InvolvedObject(Object, frozen=True):
+    """Event involvedObject: what the Event is about."""
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class Event(Object, frozen=True):
+    """A v1 Event. Events of events.k8s.io/v1 are the same objects."""
+
+    metadata: Metadata
+    involved_object: InvolvedObject = InvolvedObject()
+    reason: str = ""
+    message: str = ""
+
+
 class PieProbe(Object, frozen=True):
     """A PieProbe as stored. Its spec is outside input and is parsed in `pie.core.parse`."""
 

@@ -31,13 +31,15 @@ class Sightings:
 
     `ready` is the kubelet's stamp of PodReadyToStartContainers, which flips back when the pod ends.
     `waiting` and `bound` are the controller's clock: a volume was asked for, and the claim had one.
-    `attach_seconds` is what the VolumeAttachment says; `attach_error` is its last error.
+    `attaching`, `attached`, `attach_error` and `attach_seconds` are what the VolumeAttachment says, if the
+    driver has any: that there is one to wait for, its state, its last error, and how long it took.
     """
 
     ready: float | None = None
     waiting: float | None = None
     bound: float | None = None
     attaching: bool = False
+    attached: bool = False
     attach_seconds: float | None = None
     attach_error: str = ""
 
@@ -160,12 +162,8 @@ def _between(first: float | None, last: float | None) -> float | None:
 
 
 def _binds_late(run: Run) -> bool:
-    """Tell whether this run's volume was made for it: its claim is no older than its pod."""
-    if run.target.kind is Kind.PROVISION or run.seen.waiting is not None:
-        return True
-    if run.claim is None or run.pod is None:
-        return False
-    return run.claim.metadata.created_seconds >= run.pod.metadata.created_seconds
+    """Tell whether this run's volume was made while its pod waited to be bound."""
+    return run.target.kind is Kind.PROVISION or run.seen.waiting is not None
 
 
 def _io_seconds(terminated: StateTerminated | None) -> float | None:

@@ -4,12 +4,12 @@ Our own renderer over a table: prometheus-client takes seconds of CPU for the te
 that a large cluster has. A target's series are there, at zero, from the moment it has probes, and go with it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from pie.core.model import Kind, Target
+from pie.core.model import Kind, Stage, Target
 
 
 @dataclass(slots=True)
@@ -135,6 +135,10 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
+# Stamps have whole seconds, so that finer buckets would say nothing; a period is an hour at most.
+_STAGE_BUCKETS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+
+
 class RunSeries:
     """Counters about runs that are few enough for prometheus-client."""
 
@@ -145,6 +149,19 @@ class RunSeries:
             ("pie_probe_name", "reason"),
             registry=registry,
         )
+
+        self._stages = Histogram(
+            "pie_stage_duration_seconds",
+            "How long the stages of ended runs took; a stage that was not seen from end to end is left out.",
+            ("storage_class", "probe", "stage"),
+            buckets=_STAGE_BUCKETS,
+            registry=registry,
+        )
+
+    def stages(self, target: Target, seconds: Mapping[Stage, float]) -> None:
+        """Take in how long the stages of a run took."""
+        for stage, duration in seconds.items():
+            self._stages.labels(target.storage_class, target.kind.value, stage.value).observe(duration)
 
     def lost(self, probe: str, reason: str) -> None:
         """Count a lost run; the reason is `Pruned` or `PodDeleted`."""

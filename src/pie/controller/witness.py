@@ -1,0 +1,169 @@
+"""What is known of a run beyond its objects: moments that were seen, Warning Events, the attachment.
+
+Objects show their present state only. What has to be noted when it is seen is noted here, by the pod's uid,
+from the watch event itself, since a later look at the cache may come too late.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pie.controller.evidence import Evidence
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.core.attachment import CSIDriver, CSISource, PersistentVolume, VolumeAttachment, attachment_name
+from pie.core.judge import Judgement
+from pie.core.objects import Claim, InvolvedObject, Pod
+from pie.core.timeline import Run, Sightings, sight
+from pie.kube.client import Client
+from pie.kube.resources import CSI_DRIVERS, PODS, PVCS, PVS, VOLUME_ATTACHMENTS
+
+_ASK_AGAIN_SECONDS: Final = 10.0
+"""An attachment that a bad run waits for is looked at no more often."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was seen of one pod, and what the API server was asked about it (by the controller's clock)."""
+
+    seen: Sightings = field(default_factory=Sightings)
+    run: Run | None = None
+    asked_events: bool = False
+    asked_attachment_at: float = 0.0
+
+
+class Witness:
+    """The testimony about runs, by their pods."""
+
+    def __init__(self, client: Client, caches: Caches, queue: WorkQueue) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._pods: dict[str, _Known] = {}
+        self._attaches: dict[str, bool] = {}
+        self.evidence = Evidence(client, caches.namespace, self._warned)
+        queue.handle("events", self._recall_events)
+        queue.handle("attachment", self._look_at_attachment)
+        caches.listen(PODS, self._pod_changed)
+        caches.listen(PVCS, self._claim_changed)
+
+    def testify(self, run: Run) -> Run:
+        """Return the run with what was seen of it and the warnings about its pod and claim."""
+        if run.pod is None:
+            return run
+        known = self._pods.setdefault(run.pod.metadata.uid, _Known())
+        known.seen = sight(known.seen, run.pod, run.claim, self._client.now())
+        uids = [run.pod.metadata.uid]
+        if run.claim is not None:
+            uids.append(run.claim.metadata.uid)
+        known.run = replace(run, seen=known.seen, warnings=self.evidence.about(*uids))
+        return known.run
+
+    def investigate(self, run: Run, judgement: Judgement) -> None:
+        """Ask the API server for what is missing to explain a run; what it says has the run judged again."""
+        known = self._pods.get(run.pod.metadata.uid) if run.pod is not None else None
+        if run.pod is None or known is None or judgement.ended:
+            return
+        if judgement.bad and not run.warnings and not known.asked_events:
+            known.asked_events = True
+            self._queue.add("events", run.pod.metadata.uid)
+        waits = judgement.bad and known.seen.ready is None
+        now = self._client.now()
+        asked = known.asked_attachment_at > (now - _ASK_AGAIN_SECONDS if waits else 0.0)
+        if (waits or known.seen.ready is not None) and not asked and self._may_attach(run):
+            known.asked_attachment_at = now
+            self._queue.add("attachment", run.pod.metadata.uid)
+
+    def forget(self, pod: Pod | None) -> None:
+        """Forget a pod whose run is over."""
+        if pod is not None:
+            self._pods.pop(pod.metadata.uid, None)
+
+    # What the watches bring.
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is not None:
+            known = self._pods.setdefault(new.metadata.uid, _Known())
+            known.seen = sight(known.seen, new, None, self._client.now())
+        elif old is not None:
+            owner = old.metadata.controller_owner
+            if owner is None or owner.uid not in self._caches.jobs_by_uid:
+                self.forget(old)
+
+    def _claim_changed(self, _old: Claim | None, new: Claim | None) -> None:
+        owner = new.metadata.controller_owner if new is not None else None
+        if new is None or owner is None or owner.kind != "Pod" or new.metadata.deletion_timestamp is not None:
+            return
+        known = self._pods.setdefault(owner.uid, _Known())
+        known.seen = sight(known.seen, None, new, self._client.now())
+
+    def _warned(self, about: InvolvedObject) -> None:
+        name = about.name
+        if about.kind == "PersistentVolumeClaim":
+            claim = self._caches.claims.store.get((about.namespace, name))
+            owner = claim.metadata.controller_owner if claim is not None else None
+            if owner is None or owner.kind != "Pod":
+                return  # A mount target's: its run is judged again by itself.
+            name = owner.name
+        self._judge_again(self._caches.pods.store.get((about.namespace, name)))
+
+    def _judge_again(self, pod: Pod | None) -> None:
+        owner = pod.metadata.controller_owner if pod is not None else None
+        if owner is not None:
+            self._queue.add("run", owner.uid)
+
+    # What the API server is asked.
+
+    async def _recall_events(self, thing: Hashable) -> None:
+        """Recall what was said about a pod (by uid) and its claim before anybody listened."""
+        run = self._run(thing)
+        if run is None or run.pod is None:
+            return
+        if await self.evidence.recall(run.pod.metadata.uid) and run.claim is not None:
+            await self.evidence.recall(run.claim.metadata.uid)
+        self._judge_again(run.pod)
+
+    def _run(self, thing: Hashable) -> Run | None:
+        known = self._pods.get(str(thing))
+        return known.run if known is not None else None
+
+    def _may_attach(self, run: Run) -> bool:
+        """Tell whether the run's class may have attachments: its driver says so, or was not asked yet."""
+        storage_class = self._caches.storage_classes.store.get(("", run.target.storage_class))
+        if storage_class is None or run.pod is None or not run.pod.spec.node_name:
+            return False
+        bound = run.claim is not None and bool(run.claim.spec.volume_name)
+        return bound and self._attaches.get(storage_class.provisioner, True)
+
+    async def _look_at_attachment(self, thing: Hashable) -> None:
+        """Look at the attachment that a pod (by uid) waits for, or had."""
+        run = self._run(thing)
+        storage_class = (
+            self._caches.storage_classes.store.get(("", run.target.storage_class)) if run else None
+        )
+        if run is None or run.pod is None or run.claim is None or storage_class is None:
+            return
+        driver = storage_class.provisioner
+        if driver not in self._attaches:
+            found = await self._client.get_or_none(CSI_DRIVERS, driver, decode=CSIDriver)
+            self._attaches[driver] = found is not None and found.spec.attach_required
+        if not self._attaches[driver] or (source := await self._source(run.claim)) is None:
+            return
+        name = attachment_name(source, run.pod.spec.node_name)
+        attachment = await self._client.get_or_none(VOLUME_ATTACHMENTS, name, decode=VolumeAttachment)
+        if (known := self._pods.get(str(thing))) is None:
+            return
+        known.seen = replace(known.seen, attaching=True)
+        if attachment is not None:
+            error = attachment.status.attach_error
+            known.seen = replace(
+                known.seen,
+                attached=attachment.status.attached,
+                attach_seconds=attachment.attach_seconds,
+                attach_error=error.message if error is not None else "",
+            )
+        self._judge_again(run.pod)
+
+    async def _source(self, claim: Claim) -> CSISource | None:
+        volume = await self._client.get_or_none(PVS, claim.spec.volume_name, decode=PersistentVolume)
+        return volume.spec.csi if volume is not None else None
