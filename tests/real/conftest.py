@@ -16,7 +16,13 @@ from tests.harness import CRD, GROUP, ON_TIME, PERFORMANCE, Pie, until
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 STORAGE_CLASS = "local"
 # A probe's pod takes two to three seconds to start; a dozen at once on two cores, several times that.
-SPEC = {"probePeriod": 1, "probeThreshold": "40s", "deadline": "50s"}
+# The nodes of a test are always new, and a fault on them counts.
+SPEC = {
+    "probePeriod": 1,
+    "probeThreshold": "40s",
+    "deadline": "50s",
+    "suppression": {"newNodeGrace": "0s"},
+}
 
 
 class Probed:
