@@ -1,0 +1,135 @@
+"""Incidents as they stand in a PieProbe's status, and in words for whoever is woken by one."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from pie.core.incidents import Incident, Scope
+from pie.core.model import Stage
+from pie.core.reasons import ADVICE, MEANING, Reason
+
+MOST_IN_STATUS = 20
+_MOST_NODES = 10
+_NAMED_NODES = 3
+
+_BROKEN = {
+    Stage.QUEUE: "Kubernetes does not start pods in time",
+    Stage.SCHEDULE: "pods with volumes are not scheduled",
+    Stage.PROVISION: "new volumes are not provisioned",
+    Stage.ATTACH: "volumes are not attached",
+    Stage.MOUNT: "volumes are not mounted",
+    Stage.START: "volumes are mounted, but pods do not start",
+    Stage.IO: "I/O fails or is wrong",
+    Stage.TEARDOWN: "volumes are not taken down",
+}
+
+
+class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """An incident in the status. Times are RFC 3339; see the CRD for the meaning of each field."""
+
+    id: str
+    scope: Scope
+    stage: Stage
+    reason: str
+    opened_at: str
+    nodes: tuple[str, ...] = ()
+    zone: str = ""
+    evidence: str = ""
+    targets: int = 0
+    provision: bool = False
+    closed_at: str | None = None
+
+
+def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
+    """Return incidents for the status: the open ones first, then newest first, at most 20."""
+    ordered = sorted(
+        incidents, key=lambda each: (each.closed_at is not None, -(each.closed_at or each.opened_at), each.id)
+    )
+    stored = (
+        Stored(
+            id=each.id,
+            scope=each.scope,
+            stage=each.stage,
+            reason=each.reason.value,
+            opened_at=rfc3339(each.opened_at),
+            nodes=tuple(sorted(each.nodes)[:_MOST_NODES]),
+            zone=each.zone,
+            evidence=each.evidence,
+            targets=each.targets,
+            provision=each.provision,
+            closed_at=rfc3339(each.closed_at) if each.closed_at is not None else None,
+        )
+        for each in ordered[:MOST_IN_STATUS]
+    )
+    found: list[dict[str, Any]] = msgspec.to_builtins(list(stored))
+    return found
+
+
+def from_status(status: dict[str, Any]) -> list[Incident]:
+    """Return the incidents that a status tells of; what cannot be read (another version's) is left out."""
+    listed = status.get("incidents")
+    found = (_restored(entry) for entry in listed) if isinstance(listed, list) else ()
+    return [incident for incident in found if incident is not None]
+
+
+def _restored(entry: Any) -> Incident | None:
+    try:
+        stored = msgspec.convert(entry, Stored)
+        return Incident(
+            id=stored.id,
+            scope=stored.scope,
+            stage=stored.stage,
+            reason=Reason(stored.reason),
+            evidence=stored.evidence,
+            opened_at=datetime.fromisoformat(stored.opened_at).timestamp(),
+            nodes=frozenset(stored.nodes),
+            provision=stored.provision,
+            zone=stored.zone,
+            targets=stored.targets,
+            closed_at=datetime.fromisoformat(stored.closed_at).timestamp() if stored.closed_at else None,
+            restored=True,
+        )
+    except (msgspec.ValidationError, ValueError):
+        return None
+
+
+def rfc3339(seconds: float) -> str:
+    """Return epoch seconds as Kubernetes writes times."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def headline(incident: Incident) -> str:
+    """Return what is broken and where, in one line: `volumes are not mounted on node n1 (MountFailed)`."""
+    return f"{_BROKEN[incident.stage]} {_where(incident)} ({incident.reason})"
+
+
+def _where(incident: Incident) -> str:
+    names = sorted(incident.nodes)
+    more = max(len(names), incident.targets - incident.provision) - _NAMED_NODES
+    listed = ", ".join(names[:_NAMED_NODES]) + (f" and {more} more" if more > 0 else "")
+    match incident.scope:
+        case Scope.ZONE:
+            return f"in zone {incident.zone} (nodes {listed})"
+        case Scope.CLASS:
+            return f"in the whole class (nodes {listed})" if names else "in the whole class"
+        case Scope.NODE:
+            return f"on node {listed}" if len(names) == 1 else f"on nodes {listed}"
+
+
+def story(incident: Incident, storage_class: str) -> str:
+    """Return all there is to say: what, where, since when, what it means, the evidence, what to look at."""
+    evidence = f' Evidence: "{incident.evidence}".' if incident.evidence else ""
+    return (
+        f"StorageClass {storage_class}: {headline(incident)}, since {rfc3339(incident.opened_at)}."
+        f" {MEANING[incident.reason]}{evidence} Next: {ADVICE[incident.reason]}"
+    )
+
+
+def recovery(incident: Incident, storage_class: str) -> str:
+    """Return what there is to say when an incident closes."""
+    lasted_seconds = max(0.0, (incident.closed_at or incident.opened_at) - incident.opened_at)
+    return (
+        f"StorageClass {storage_class}: recovered after {lasted_seconds / 60:.0f} min: {headline(incident)}."
+    )

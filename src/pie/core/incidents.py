@@ -1,0 +1,295 @@
+"""Bad targets to incidents: one fault, one incident, from its first bad run to its recovery.
+
+A pure fold of what is bad now over the incidents that are open: it does not matter in which order targets
+went bad or recovered, or how many looks were missed in between.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from pie.core.model import Kind, Stage, Target
+from pie.core.reasons import Reason
+
+# So many targets that fail together are no coincidence; fewer must fail twice in a row.
+SEVERAL = 3
+BAD_RUNS_IN_A_ROW = 2
+
+# What says only that something is late; another target of the same fault may know more.
+_VAGUE = frozenset(
+    {Reason.NOT_STARTED, Reason.NOT_SCHEDULED, Reason.STARTED_LATE, Reason.MOUNT_SLOW, Reason.ATTACH_SLOW}
+)
+
+
+class Scope(StrEnum):
+    """How far an incident reaches. `node`: one node or a few, less than a zone or half of the class."""
+
+    NODE = "node"
+    ZONE = "zone"
+    CLASS = "class"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A target that is bad: where, why, on what evidence, on which node it was seen.
+
+    `first_bad` is the due time of the first bad run in a row, epoch seconds; `bad_runs` how many there were,
+    due times at which a stuck run stood in the way included.
+    """
+
+    target: Target
+    stage: Stage
+    reason: Reason
+    evidence: str
+    node: str
+    first_bad: float
+    bad_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A PieProbe at one moment.
+
+    `zones` are the nodes that could tell (matching, not in maintenance), each with its zone or "". `unheard`
+    are targets without a verdict so far, as after a restart.
+    """
+
+    findings: tuple[Finding, ...]
+    zones: Mapping[str, str]
+    unheard: frozenset[Target] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One fault. `nodes` are all it was seen on, `targets` how many; `provision`: that probe is in it too.
+
+    `restored`: read from a status and not yet confirmed by new runs.
+    """
+
+    id: str
+    scope: Scope
+    stage: Stage
+    reason: Reason
+    evidence: str
+    opened_at: float
+    nodes: frozenset[str] = frozenset()
+    provision: bool = False
+    zone: str = ""
+    targets: int = 0
+    closed_at: float | None = None
+    restored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Findings of one fault. Mount findings name stage, reason and evidence where there are any."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def mounts(self) -> list[Finding]:
+        return [each for each in self.findings if each.target.kind is Kind.MOUNT]
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        return frozenset(each.target.node for each in self.mounts)
+
+    @property
+    def provision(self) -> bool:
+        return len(self.mounts) < len(self.findings)
+
+    @property
+    def leading(self) -> Finding:
+        """The finding that speaks for the group: of the most frequent reason, a specific one if any."""
+        voices = self.mounts or list(self.findings)
+        counts = Counter((each.stage, each.reason) for each in voices)
+        return min(
+            voices,
+            key=lambda each: (
+                each.reason in _VAGUE,
+                -counts[each.stage, each.reason],
+                each.stage,
+                each.reason,
+                each.target,
+            ),
+        )
+
+    @property
+    def first_bad(self) -> float:
+        return min(each.first_bad for each in self.findings)
+
+    def opens(self, view: View) -> bool:
+        """Tell whether this is an incident, were there none yet."""
+        if any(each.bad_runs >= BAD_RUNS_IN_A_ROW for each in self.findings):
+            return True
+        together = len(self.nodes)
+        return together >= SEVERAL or 1 < together == len(view.zones)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The incidents that are open now, and those that just closed (a merged one only vanishes)."""
+
+    open: tuple[Incident, ...]
+    opened: tuple[Incident, ...] = field(default=())
+    closed: tuple[Incident, ...] = field(default=())
+
+
+def fold(known: Iterable[Incident], view: View, now: float) -> Fold:
+    """Return the incidents after a look at what is bad now; `known` are the ones that were open."""
+    before = sorted(known, key=lambda incident: (incident.opened_at, incident.id))
+    groups = _groups(view)
+    claims: dict[int, list[Incident]] = defaultdict(list)
+    kept: list[Incident] = []
+    closed: list[Incident] = []
+    for incident in before:
+        best = max(range(len(groups)), key=lambda i: (_kinship(incident, groups[i]), -i), default=None)
+        if best is not None and any(_kinship(incident, groups[best])):
+            claims[best].append(incident)
+        elif incident.restored and _unheard(incident, view):
+            kept.append(incident)
+        else:
+            closed.append(replace(incident, closed_at=now, restored=False))
+    opened = []
+    for number, group in enumerate(groups):
+        if owners := claims[number]:
+            kept.append(_updated(owners, group, view))
+        elif group.opens(view):
+            opened.append(_opened(group, view))
+    return Fold((*kept, *opened), tuple(opened), tuple(closed))
+
+
+def _groups(view: View) -> list[_Group]:
+    """Return the bad targets by fault, the widest first."""
+    by_fault: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    alone: list[Finding] = []
+    in_io = sum(each.stage is Stage.IO and each.target.kind is Kind.MOUNT for each in view.findings)
+    wide_io = _wide(in_io, view)
+    for finding in sorted(view.findings, key=lambda each: (each.target, each.stage)):
+        if finding.target.kind is Kind.PROVISION and finding.stage is not Stage.TEARDOWN:
+            alone.append(finding)
+        elif finding.stage is Stage.TEARDOWN or (finding.stage is Stage.IO and not wide_io):
+            # Up to the start one thing is broken; what a volume's I/O suffers from may differ by node.
+            by_fault[finding.stage, finding.reason].append(finding)
+        else:
+            by_fault[finding.stage,].append(finding)
+    ordered = sorted(by_fault.values(), key=lambda found: (-len(found), found[0].stage, found[0].target))
+    groups = [_Group(tuple(found)) for found in ordered]
+    for finding in alone:
+        _join(groups, finding, view)
+    return groups
+
+
+def _join(groups: list[_Group], finding: Finding, view: View) -> None:
+    """Put a provision probe's finding to the mount probes' that explain it, or by itself."""
+    for number, group in enumerate(groups):
+        leading = group.leading
+        if leading.stage is Stage.TEARDOWN:
+            continue
+        same = leading.stage is finding.stage
+        if same or finding.node in group.nodes or _wide(len(group.nodes), view):
+            groups[number] = _Group((*group.findings, finding))
+            return
+    groups.append(_Group((finding,)))
+
+
+def _wide(nodes: int, view: View) -> bool:
+    return nodes > 1 and 2 * nodes >= len(view.zones)
+
+
+def _kinship(incident: Incident, group: _Group) -> tuple[bool, bool, int, bool]:
+    """Return how much an incident and a group are the same fault; nothing true: not at all."""
+    stage = group.leading.stage
+    if (incident.stage is Stage.TEARDOWN) != (stage is Stage.TEARDOWN):
+        return (False, False, 0, False)
+    shared = len(incident.nodes & group.nodes) + (incident.provision and group.provision)
+    same_stage = incident.stage is stage
+    same_fault = same_stage and (incident.reason is group.leading.reason or stage is not Stage.IO)
+    return (same_fault, same_stage and shared > 0, shared, same_fault)
+
+
+def _unheard(incident: Incident, view: View) -> bool:
+    """Tell whether a target that an incident may concern has said nothing yet."""
+    return any(
+        incident.scope is not Scope.NODE
+        or (target.node in incident.nodes if target.node else incident.provision)
+        or len(incident.nodes) < incident.targets - incident.provision
+        for target in view.unheard
+    )
+
+
+def _opened(group: _Group, view: View) -> Incident:
+    leading = group.leading
+    scope, zone = _scope(group, view)
+    key = f"{leading.target}\0{leading.stage}\0{leading.reason}\0{group.first_bad:.3f}"
+    return Incident(
+        id=hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:12],
+        scope=scope,
+        zone=zone,
+        stage=leading.stage,
+        reason=leading.reason,
+        evidence=leading.evidence,
+        opened_at=group.first_bad,
+        nodes=group.nodes,
+        provision=group.provision,
+        targets=len(group.nodes) + group.provision,
+    )
+
+
+def _updated(owners: list[Incident], group: _Group, view: View) -> Incident:
+    """Return the oldest of the incidents that turned out to be one fault, as it is now."""
+    oldest, leading = owners[0], group.leading
+    if oldest.restored and _unheard(oldest, view):
+        return oldest  # The rest of its targets has yet to speak.
+    nodes = frozenset().union(group.nodes, *(each.nodes for each in owners))
+    provision = group.provision or any(each.provision for each in owners)
+    scope, zone = _scope(group, view)
+    for owner in owners:
+        scope, zone = _wider((scope, zone), (owner.scope, owner.zone))
+    same = (oldest.stage, oldest.reason) == (leading.stage, leading.reason)
+    return replace(
+        oldest,
+        scope=scope,
+        zone=zone,
+        stage=leading.stage,
+        reason=leading.reason,
+        # The first evidence stands: it would change with each run, and say nothing new.
+        evidence=oldest.evidence if same and oldest.evidence else leading.evidence,
+        nodes=nodes,
+        provision=provision,
+        targets=max(len(nodes) + provision, *(each.targets for each in owners)),
+        restored=False,
+    )
+
+
+def _scope(group: _Group, view: View) -> tuple[Scope, str]:
+    bad, every = group.nodes, len(view.zones)
+    if not bad:
+        return Scope.CLASS, ""
+    if _wide(len(bad), view) or (group.provision and len(bad) >= every):
+        zone = _one_zone(bad, view)
+        whole = zone and len(bad) > 1 and any(other != zone for other in view.zones.values())
+        return (Scope.ZONE, zone) if whole else (Scope.CLASS, "")
+    zone = _one_zone(bad, view)
+    in_zone = sum(other == zone for other in view.zones.values())
+    if zone and len(bad) > 1 and 2 * len(bad) >= in_zone:
+        return Scope.ZONE, zone
+    return Scope.NODE, ""
+
+
+def _one_zone(nodes: frozenset[str], view: View) -> str:
+    """Return the zone that all these nodes are in; empty where there is none."""
+    zones = {view.zones.get(node, "") for node in nodes}
+    return zones.pop() if len(zones) == 1 else ""
+
+
+_WIDTH = {Scope.NODE: 0, Scope.ZONE: 1, Scope.CLASS: 2}
+
+
+def _wider(one: tuple[Scope, str], other: tuple[Scope, str]) -> tuple[Scope, str]:
+    """Return the wider of two scopes; an incident never shrinks, and two zones make a class."""
+    if one[0] is other[0] is Scope.ZONE and one[1] != other[1]:
+        return Scope.CLASS, ""
+    return max(one, other, key=lambda scope: _WIDTH[scope[0]])
