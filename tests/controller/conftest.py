@@ -52,7 +52,7 @@ class Stage:
         return {item["metadata"]["name"] for item in await self.api.items(self.path(plural))}
 
     async def node(self, name: str = "", **labels: str) -> str:
-        """Make a node that the test's selector matches; no kubelet stands behind it."""
+        """Make a node that the test's selector matches, Ready; no kubelet stands behind it."""
         name = name or f"node-{self.unique}-{next(self._counter)}"
         body = {
             "apiVersion": "v1",
@@ -61,7 +61,34 @@ class Stage:
         }
         await self.api.create("/api/v1/nodes", body)
         self._cluster_objects.append(f"/api/v1/nodes/{name}")
+        # A node is born with the taint not-ready.
+        await self.taint(name)
+        await self.node_status(name)
         return name
+
+    async def taint(self, node: str, *taints: dict[str, str]) -> None:
+        """Give a node these taints and no other."""
+        await self.api.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": list(taints) or None}})
+
+    async def cordon(self, node: str, *, undo: bool = False) -> None:
+        """Cordon a node, or uncordon it."""
+        await self.api.patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None if undo else True}})
+
+    async def node_status(self, node: str, ready: str = "True", boot_id: str = "boot-1") -> None:
+        """Write a node's status, as its kubelet and the node controller do."""
+        condition = {
+            "type": "Ready",
+            "status": ready,
+            "reason": "Test",
+            "message": "said the test",
+            "lastHeartbeatTime": stamp(0),
+            "lastTransitionTime": stamp(0),
+        }
+        names = ("machineID", "systemUUID", "kernelVersion", "osImage", "containerRuntimeVersion")
+        more = ("kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture")
+        info = {**dict.fromkeys(names + more, "x"), "bootID": boot_id}
+        status = {"conditions": [condition], "nodeInfo": info}
+        await self.api.patch(f"/api/v1/nodes/{node}/status", {"status": status})
 
     async def make_class(self, **fields: Any) -> None:
         """Make the test's StorageClass: late binding and deletion unless `fields` say otherwise."""
@@ -162,9 +189,10 @@ def stamp(offset_seconds: float) -> str:
 
 @pytest.fixture(scope="session")
 def shared_control_plane() -> Iterator[str]:
-    """Name of a control plane without scheduler: these tests bind pods themselves."""
+    """Name of a control plane without scheduler and node controller: these tests play both."""
     demand_machine(nodes=False)
-    cluster = Cluster(kube_scheduler=False)
+    controllers = ["--controllers=*,-node-lifecycle-controller"]
+    cluster = Cluster(kube_scheduler=False, arguments={"kube-controller-manager": controllers})
     asyncio.run(cluster.bring_up())
     yield cluster.name
     asyncio.run(cluster.take_down())

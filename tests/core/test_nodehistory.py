@@ -69,7 +69,8 @@ def test_a_reboot_is_seen_by_its_boot_id_and_a_good_run_ends_its_grace() -> None
     assert reason(history, 50, 99) is None
     assert reason(history, 50, 101) is Reason.NODE_REBOOTED
     assert reason(history, 250, 280) is Reason.NODE_REBOOTED
-    proven = prove(history, T0 + 130)
+    assert prove(history, T0 + 90, T0 + 120).current is not None
+    proven = prove(history, T0 + 110, T0 + 130)
     assert proven.current is None
     assert reason(proven, 50, 120) is Reason.NODE_REBOOTED
     assert reason(proven, 131, 200) is None
@@ -92,7 +93,7 @@ def test_a_grace_ends_when_the_node_is_seen_after_it() -> None:
 
 
 def test_a_good_run_does_not_end_a_cordon() -> None:
-    assert prove(seen((0, node(cordoned=True))), T0 + 10).current is not None
+    assert prove(seen((0, node(cordoned=True))), T0 + 5, T0 + 10).current is not None
 
 
 def test_a_node_that_goes_is_suppressed_from_then_on() -> None:
@@ -145,5 +146,5 @@ def test_a_ready_node_without_marks_is_never_suppressed(steps: list[tuple[float,
     for step, proven in steps:
         now += step
         history = observe(history, node(ready_since=-3600), PROBE, now)
-        history = prove(history, now) if proven else history
+        history = prove(history, now - 1, now) if proven else history
         assert history.during(T0, now + 1000) is None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
@@ -71,13 +72,16 @@ class Targets:
         caches: Caches,
         queue: WorkQueue,
         settings: Settings,
+        *,
         runs: Runs,
+        maintenance: Maintenance,
     ) -> None:
         self._client = client
         self._caches = caches
         self._queue = queue
         self._image = settings.container_image
         self._runs = runs
+        self._maintenance = maintenance
         self.probes: dict[str, ProbeState] = {}
         self._cronjob_names = naming.Names()
         self._claim_names = naming.Names()
@@ -184,6 +188,7 @@ class Targets:
             state.error = error
         else:
             await self._survey(state, state.probe)
+            self._maintenance.follow(state.probe, state.nodes)
         self.probes[name] = state
         self._settle(before, state)
         self._queue.add("status", name)
@@ -262,7 +267,14 @@ class Targets:
         claim = self._claim_names.claim(target, naming.claim_names(target)) if mount else ""
         name = self._cronjob_names.claim(target, naming.cronjob_names(target))
         return Desired(
-            manifests.cronjob(probe, target, name=name, claim=claim, image=self._image),
+            manifests.cronjob(
+                probe,
+                target,
+                name=name,
+                claim=claim,
+                image=self._image,
+                suspend=self._maintenance.suspended(target),
+            ),
             manifests.claim(probe, target, name=claim) if mount else None,
             create=rest is None,
         )

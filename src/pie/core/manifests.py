@@ -27,7 +27,9 @@ HISTORY_LIMIT = {Kind.MOUNT: 10, Kind.PROVISION: 2}
 TERMINATION_GRACE_SECONDS = 5
 
 
-def cronjob(probe: Probe, target: Target, *, name: str, claim: str, image: str) -> Manifest:
+def cronjob(
+    probe: Probe, target: Target, *, name: str, claim: str, image: str, suspend: bool = False
+) -> Manifest:
     """Return the CronJob of a target; `claim` is the name of a mount target's claim."""
     template = {
         "metadata": {"labels": labels(target)},
@@ -39,6 +41,7 @@ def cronjob(probe: Probe, target: Target, *, name: str, claim: str, image: str) 
         "schedule": cron_schedule(target, probe.period_seconds),
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
+        "suspend": suspend,
         # A schedule missed by more than a period is superseded; without this, every CronJob of the fleet
         # would run one at once when the CronJob controller comes back.
         "startingDeadlineSeconds": probe.period_seconds,

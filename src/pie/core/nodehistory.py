@@ -47,7 +47,7 @@ class NodeHistory:
         for span in reversed(self.spans[:-1]):
             if span.until is None or span.until < began:
                 break
-            began = span.since
+            began = min(began, span.since)
         return began
 
     def during(self, since: float, until: float) -> Span | None:
@@ -77,11 +77,16 @@ def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: f
     return _follow(history, suppression(_facts(history, node, now), probe), now)
 
 
-def prove(history: NodeHistory, now: float) -> NodeHistory:
-    """Return the history after a good run on the node: it has shown what the graces wait for."""
-    history = replace(history, proven_at=now)
+def prove(history: NodeHistory, began: float, now: float) -> NodeHistory:
+    """Return the history after a good run on the node, from `began` until `now`.
+
+    If it began after what a grace waits for, it has shown that all is well.
+    """
     current = history.current
-    return _follow(history, None, now) if current is not None and not current.blocks else history
+    history = replace(history, proven_at=max(history.proven_at, began))
+    if current is None or current.blocks or began <= current.since:
+        return history
+    return _follow(history, None, now)
 
 
 def _facts(history: NodeHistory, node: Node, now: float) -> Facts:

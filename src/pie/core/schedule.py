@@ -19,6 +19,11 @@ def phase_minutes(target: Target, period_seconds: int) -> int:
     return zlib.crc32(key.encode()) % (period_seconds // _MINUTE)
 
 
+def spread_seconds(target: Target, width_seconds: float) -> float:
+    """Return the target's own fixed place in [0, width), so that what many targets do at once is spread."""
+    return zlib.crc32(f"{target}/spread".encode()) / 2**32 * width_seconds
+
+
 def cron_schedule(target: Target, period_seconds: int) -> str:
     """Return the cron expression `<phase>-59/<period> * * * *`."""
     return f"{phase_minutes(target, period_seconds)}-59/{period_seconds // _MINUTE} * * * *"

@@ -1,0 +1,99 @@
+"""Whether a node's kubelet still speaks, which Kubernetes itself notices only after some 50 seconds.
+
+A bad run on a node that has just died is no fault of the storage, but nothing says so yet. So a bad run is
+doubted for a moment, in which the watch of nodes catches up with that of pods; and if the node's kubelet is
+silent, until Kubernetes has had the time to call the node NotReady.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from pie.controller.queue import WorkQueue
+from pie.core.judge import Judgement
+from pie.kube.client import Client
+from pie.kube.errors import Forbidden, NotFound
+from pie.kube.lease import Lease
+from pie.kube.resources import LEASES
+
+_log = structlog.get_logger()
+
+_NAMESPACE = "kube-node-lease"
+# A kubelet renews its lease at a quarter of its duration; one renewal may be lost on the way.
+_SILENT_PART = 0.4
+_USUAL_DURATION_SECONDS = 40
+# The watch of nodes may be so far behind that of pods.
+_CATCH_UP_SECONDS = 1.5
+# --node-monitor-grace-period is 50 s since Kubernetes 1.32, and the node controller looks every 5 s.
+_NODE_CONTROLLER_SECONDS = 60.0
+_ASK_AGAIN_SECONDS = 3.0
+
+
+class Heartbeats:
+    """Reads the leases of nodes, one at a time, for bad runs only."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def silent(self, node: str) -> bool:
+        """Tell whether the node's kubelet has missed a heartbeat; a node without a lease has not."""
+        try:
+            lease = await self._client.get(LEASES, node, _NAMESPACE, decode=Lease)
+        except NotFound:
+            return False
+        except Forbidden as error:
+            _log.warning("cannot read the leases of nodes; is the chart's role there?", error=str(error))
+            return False
+        try:
+            renewed = datetime.fromisoformat(lease.spec.renew_time or "").timestamp()
+        except ValueError:
+            return False
+        duration_seconds = lease.spec.lease_duration_seconds or _USUAL_DURATION_SECONDS
+        return self._client.now() - renewed > _SILENT_PART * duration_seconds
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """What a run was said to be, since when (by the controller's clock), on which node; if it is believed."""
+
+    said: tuple[bool | None, bool | None]
+    since: float
+    node: str
+    believed: bool = False
+
+
+class Doubts:
+    """Bad runs that are not believed yet, by the uids of their Jobs."""
+
+    def __init__(self, client: Client, queue: WorkQueue) -> None:
+        self._client = client
+        self._queue = queue
+        self._heartbeats = Heartbeats(client)
+        self._doubts: dict[str, _Doubt] = {}
+        queue.handle("doubt", self._look)
+
+    def believes(self, uid: str, judgement: Judgement, node: str) -> bool:
+        """Tell whether a bad run on a node may be held against it; else it is judged again in a moment."""
+        said = (judgement.on_time, judgement.succeeded)
+        known = self._doubts.get(uid)
+        if known is None or known.said != said:
+            known = self._doubts[uid] = _Doubt(said, self._client.now(), node)
+            self._queue.add("doubt", uid, after_seconds=_CATCH_UP_SECONDS)
+        return known.believed
+
+    def forget(self, uid: str) -> None:
+        """Forget a run that is gone."""
+        self._doubts.pop(uid, None)
+
+    async def _look(self, thing: Hashable) -> None:
+        uid = str(thing)
+        if (doubt := self._doubts.get(uid)) is None or doubt.believed:
+            return
+        patient = self._client.now() - doubt.since < _NODE_CONTROLLER_SECONDS
+        if patient and doubt.node and await self._heartbeats.silent(doubt.node):
+            self._queue.add("doubt", uid, after_seconds=_ASK_AGAIN_SECONDS)
+        else:
+            doubt.believed = True
+        self._queue.add("run", uid)

@@ -1,0 +1,38 @@
+"""The condition LongSuppressed: maintenance that nobody finished is a node that nobody probes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pie.core.reasons import ADVICE, Reason
+from pie.core.suppress import Suppression
+
+CONDITION = "LongSuppressed"
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Overdue:
+    """A node whose targets have been suppressed for longer than the spec's maxDuration."""
+
+    node: str
+    why: Suppression
+
+
+def long_suppressed(overdue: Sequence[Overdue], max_duration_seconds: float) -> dict[str, Any]:
+    """Return the condition: which nodes, by which marks, and what to do."""
+    hours = f"{max_duration_seconds / 3600:g} h"
+    if not overdue:
+        message = f"no node has been suppressed for longer than {hours}"
+        return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
+    named = sorted(overdue, key=lambda each: each.node)[:_NAMED]
+    nodes = "; ".join(f"{each.node}: {each.why.message}" for each in named)
+    more = f"; and {len(overdue) - _NAMED} more" if len(overdue) > _NAMED else ""
+    advice = " ".join(sorted({ADVICE[each.why.reason] for each in overdue}))
+    return {
+        "type": CONDITION,
+        "status": "True",
+        "reason": named[0].why.reason.value,
+        "message": f"{len(overdue)} suppressed for longer than {hours}, and not probed: {nodes}{more}."
+        f" {advice} Or narrow spec.nodeSelector to leave the node out.",
+    }

@@ -1,0 +1,83 @@
+"""The series about suppressed runs and targets."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pie.core.model import Kind, Probe, Target
+from pie.core.reasons import Reason
+
+# At zero from the start, so that the first suppressed run of each kind is an increase.
+REASONS = (
+    Reason.NODE_DELETED,
+    Reason.NODE_MARKED,
+    Reason.NODE_CORDONED,
+    Reason.NODE_NOT_READY,
+    Reason.NODE_TAINTED,
+    Reason.NODE_REBOOTED,
+    Reason.NODE_NEW,
+    Reason.NO_USABLE_NODE,
+    Reason.POD_DELETED,
+    Reason.LOCKED,
+)
+
+
+class SuppressedSeries(Collector):
+    """How many runs were suppressed and why, and which targets are suppressed now."""
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[str, str, Kind], dict[Reason, int]] = {}
+        self._targets: dict[Target, Reason] = {}
+
+    def add(self, probe: Probe) -> None:
+        """Show the counters of a PieProbe, at zero if they are new."""
+        for kind, enabled in (
+            (Kind.PROVISION, probe.provision_enabled),
+            (Kind.MOUNT, probe.mount_enabled),
+        ):
+            if enabled:
+                self._runs.setdefault((probe.name, probe.storage_class, kind), dict.fromkeys(REASONS, 0))
+
+    def remove(self, probe: str) -> None:
+        """Take away all that is shown of a PieProbe."""
+        for key in [key for key in self._runs if key[0] == probe]:
+            del self._runs[key]
+        for target in [target for target in self._targets if target.probe == probe]:
+            del self._targets[target]
+
+    def count(self, target: Target, reason: Reason, times: int = 1) -> None:
+        """Count suppressed runs of a target."""
+        counts = self._runs.get((target.probe, target.storage_class, target.kind))
+        if counts is not None:
+            counts[reason] = counts.get(reason, 0) + times
+
+    def show(self, target: Target, reason: Reason | None) -> None:
+        """Show that a target is suppressed, or that it is not."""
+        if reason is None:
+            self._targets.pop(target, None)
+        else:
+            self._targets[target] = reason
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the families, as prometheus-client asks for them."""
+        yield from self._families()
+
+    def _families(self) -> Iterator[Metric]:
+        runs = CounterMetricFamily(
+            "pie_suppressed_runs",
+            "Runs that say nothing about storage, because of maintenance or because somebody ended them.",
+            labels=("pie_probe_name", "storage_class", "probe", "reason"),
+        )
+        for (probe, storage_class, kind), counts in self._runs.items():
+            for reason, count in counts.items():
+                runs.add_metric((probe, storage_class, kind.value, reason.value), count)
+        yield runs
+        now = GaugeMetricFamily(
+            "pie_target_suppressed",
+            "1 while runs of a target are suppressed; node is empty for the provision probe.",
+            labels=("pie_probe_name", "node", "storage_class", "reason"),
+        )
+        for target, reason in self._targets.items():
+            now.add_metric((target.probe, target.node, target.storage_class, reason.value), 1)
+        yield now
