@@ -157,7 +157,7 @@ async def test_a_node_plugin_that_is_gone_makes_its_node_late_at_each_due_time_a
         print(f"late after {time.monotonic() - began:.0f} s")  # noqa: T201
         await probed.more(ON_TIME["mount"], PERIOD_SECONDS + SLACK_SECONDS, **late)
         await probed.more(ON_TIME["mount"], PERIOD_SECONDS + SLACK_SECONDS, **late)
-        await until_condition(probed.api, probed.namespace, "steady", "MountHealthy", "False", "NotStarted")
+        await until_condition(probed.api, probed.namespace, "steady", "MountHealthy", "False", "MountFailed")
         written = await last_write(probed, application)
         await until(lambda: _wrote_since(probed, application, written), "the application goes on writing", 15)
         assert await probed.on_time("steady", healthy, "false") == other_late
