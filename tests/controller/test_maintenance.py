@@ -1,4 +1,4 @@
-"""Maintenance is not an outage: on a real control plane, with the kubelet and the nodes played by the test."""
+"""Maintenance is not an outage: a real control plane, with kubelet and node controller played by the test."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable

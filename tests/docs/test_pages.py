@@ -10,6 +10,7 @@ from pie.core.model import Kind, Target
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
 from pie.serve.series import RunSeries, TargetSeries
+from pie.serve.suppressed import SuppressedSeries
 
 ROOT = Path(__file__).parents[2]
 METRICS = (ROOT / "docs/metrics.md").read_text()
@@ -25,6 +26,7 @@ def metric_names() -> set[str]:
     series = TargetSeries()
     for kind in Kind:
         series.add(Target("probe", kind, "class", "node" if kind is Kind.MOUNT else ""))
+    registry.register(SuppressedSeries())
     names = set(re.findall(r"^# TYPE (\S+)", series.render().decode(), re.MULTILINE))
     for metric in registry.collect():
         names.add(f"{metric.name}_total" if metric.type == "counter" else metric.name)

@@ -1,0 +1,224 @@
+"""A week of maintenance in minutes: rolling cordons, reboots and taints of all nodes, one added, one removed.
+
+Runs on the real control plane with simulated (KWOK) nodes, and says what became of every due time:
+
+    python bench/maintenance.py [--nodes 300] [--waves 6] [--minutes 3]
+
+Each node is in one wave: cordoned (every third one tainted by a cluster manager instead), its probes killed
+without a word, NotReady, then Ready with another bootID and free again. Ends with an error if a single run
+was held against the storage, or if a due time is not accounted for.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Iterable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from pie.core.model import Kind, Target
+from pie.core.schedule import dues_between
+from testbed.api import Api, ApiError
+from testbed.cluster import Cluster
+from testbed.kwok import add_nodes
+from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, until
+from tests.real.conftest import install_crd
+
+NAMESPACE, PROBE, CLASS = "pie", "p1", "kwok"
+SUPPRESSED = "pie_suppressed_runs_total"
+CLUSTER_MANAGER = {"key": "ToBeDeletedByClusterAutoscaler", "value": "1700000000", "effect": "NoSchedule"}
+CILIUM = {"key": "node.cilium.io/agent-not-ready", "effect": "NoExecute"}
+_PARALLEL = asyncio.Semaphore(16)
+
+
+async def main(nodes: int, waves: int, minutes: int) -> bool:
+    """Replay the maintenance; tell whether all went well."""
+    async with Cluster(kwok_nodes=nodes) as cluster:
+        await install_crd(cluster.api)
+        await cluster.create_namespace(NAMESPACE)
+        async with Pie(cluster.kubeconfig, NAMESPACE, "--leader-elect") as pie:
+            await pie.leads()
+            return await Replay(cluster, pie, nodes, minutes).run(waves)
+
+
+class Replay:
+    """One replay on one cluster."""
+
+    def __init__(self, cluster: Cluster, pie: Pie, nodes: int, minutes: int) -> None:
+        self._cluster = cluster
+        self._api: Api = cluster.api
+        self._pie = pie
+        self._minutes = minutes
+        self._names = [f"kwok-{number}" for number in range(1, nodes + 1)]
+        self._counted_from = 0.0
+
+    async def run(self, waves: int) -> bool:
+        """Do it all; tell whether all went well."""
+        await apply_probe(self._api, NAMESPACE, probe(self._minutes))
+        await until(self._all_cronjobs, "a CronJob for every node and the class", 300, 1)
+        self._counted_from = time.time()
+        size = -(-len(self._names) // waves)
+        for number in range(waves):
+            await self._wave(number + 1, self._names[number * size : (number + 1) * size])
+        await self._new_node()
+        removed = self._names[-1]
+        await self._api.delete(f"/api/v1/nodes/{removed}")
+        print(f"{removed} removed")
+        since = time.time()
+        await until(
+            lambda: self._all_good_since(since), "a good run on every node", 300 + 120 * self._minutes, 5
+        )
+        return await self._report(removed)
+
+    async def _all_cronjobs(self) -> bool:
+        found = await self._api.items(f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs")
+        return len(found) == len(self._names) + 1
+
+    async def _wave(self, number: int, names: list[str]) -> None:
+        """Take some nodes through a maintenance of about half a period."""
+        began = time.time()
+        since = self._cluster.audit.now()
+        await every(self._drain(name, tainted=i % 3 == 0) for i, name in enumerate(names))
+        await every(self._go_down(name) for name in names)
+        await asyncio.sleep(30 * self._minutes)
+        quiet = self._cluster.audit.count_writes(since, namespace=NAMESPACE)
+        pies = sum(count for write, count in quiet.items() if write.agent == "pie")
+        await every(self._come_back(name) for name in names)
+        print(
+            f"wave {number}: {len(names)} nodes, {time.time() - began:.0f} s; pie wrote {pies} times meanwhile,"
+            " for all nodes together"
+        )
+
+    async def _drain(self, name: str, *, tainted: bool) -> None:
+        spec = {"taints": [CLUSTER_MANAGER]} if tainted else {"unschedulable": True}
+        await self._api.patch(f"/api/v1/nodes/{name}", {"spec": spec})
+
+    async def _go_down(self, name: str) -> None:
+        for pod in await self._api.items(f"/api/v1/namespaces/{NAMESPACE}/pods", selector=f"node={name}"):
+            if pod["status"].get("phase") in {"Pending", "Running"}:
+                await self._kill(pod)
+        await self._ready(name, "False")
+
+    async def _kill(self, pod: dict[str, Any]) -> None:
+        """End a pod as a reboot does: the kubelet finds its containers gone, and nothing left of them."""
+        status = {"phase": "Failed", "reason": "Terminated", "containerStatuses": None}
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}"
+        try:
+            await self._api.patch(f"{path}/status", {"status": status})
+        except ApiError as error:
+            print(f"  {error}")  # it ended by itself just now
+
+    async def _come_back(self, name: str) -> None:
+        await self._ready(name, "True", boot_id=str(uuid.uuid4()))
+        spec = {"taints": None, "unschedulable": None}
+        await self._api.patch(f"/api/v1/nodes/{name}", {"spec": spec})
+
+    async def _ready(self, name: str, status: str, boot_id: str = "") -> None:
+        path = f"/api/v1/nodes/{name}"
+        found = (await self._api.get(path))["status"]
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        for condition in found["conditions"]:
+            if condition["type"] == "Ready":
+                condition |= {"status": status, "lastTransitionTime": stamp, "lastHeartbeatTime": stamp}
+        info = found["nodeInfo"] | ({"bootID": boot_id} if boot_id else {})
+        body = {"status": {"conditions": found["conditions"], "nodeInfo": info}}
+        await self._api.patch(f"{path}/status", body)
+
+    async def _new_node(self) -> None:
+        """Add a node as it comes: its network agent takes a minute."""
+        name = "kwok-new"
+        await add_nodes(self._api, [name])
+        await self._api.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": [CILIUM]}})
+        await asyncio.sleep(60)
+        await self._api.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
+        print(f"{name} added, tainted by its CNI for a minute")
+
+    async def _all_good_since(self, since: float) -> bool:
+        """Tell whether the whole period after a moment was good for every node and the class."""
+        if time.time() < since + 60 * self._minutes + 60:
+            return False
+        status = (await self._api.get(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{PROBE}"))["status"]
+        jobs = await self._api.items(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs")
+        return bool(status["targets"]["ok"] == status["targets"]["total"] and not jobs)
+
+    async def _report(self, removed: str) -> bool:
+        samples = await self._pie.samples()
+        now = time.time()
+        late = sum(
+            each.value
+            for kind in ON_TIME.values()
+            for each in samples.all(kind)
+            if each.labels["on_time"] == "false"
+        )
+        failed = sum(each.value for each in samples.all(PERFORMANCE) if each.labels["succeed"] == "false")
+        reasons = {
+            (each.labels["probe"], each.labels["reason"]): each.value
+            for each in samples.all(SUPPRESSED)
+            if each.value
+        }
+        suppressed = sum(count for (kind, _), count in reasons.items() if kind == "mount")
+        ran = sum(each.value for each in samples.all(ON_TIME["mount"]) if each.labels["on_time"] == "true")
+        due = sum(
+            dues_between(
+                Target(PROBE, Kind.MOUNT, CLASS, name),
+                60 * self._minutes,
+                self._counted_from,
+                now,
+                limit=10_000,
+            )
+            for name in self._names
+            if name != removed
+        )
+        status = (await self._api.get(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{PROBE}"))["status"]
+        print(f"held against the storage: {late:.0f} late, {failed:.0f} failed")
+        print(f"incidents: {status.get('incidents', [])}")
+        print(f"mount runs due: {due}; on time {ran:.0f}, suppressed {suppressed:.0f}")
+        for (kind, reason), count in sorted(reasons.items()):
+            print(f"  {count:5.0f} {kind} {reason}")
+        # A run that was on time and then killed by the reboot is on time and suppressed; the runs of the new
+        # node and of the removed one are beyond the count of those due.
+        beyond = ran + suppressed - due
+        print(f"beyond those due: {beyond:.0f}")
+        return late == failed == 0 and not status.get("incidents") and beyond >= 0
+
+
+async def every(works: Iterable[Awaitable[None]]) -> None:
+    """Do many small things, some at a time."""
+
+    async def one(work: Awaitable[None]) -> None:
+        async with _PARALLEL:
+            await work
+
+    await asyncio.gather(*(one(work) for work in works))
+
+
+def probe(minutes: int) -> dict[str, Any]:
+    """Return a PieProbe for every simulated node."""
+    rule = {"key": "type", "operator": "In", "values": ["kwok"]}
+    return {
+        "apiVersion": "pie.topolvm.io/v1alpha1",
+        "kind": "PieProbe",
+        "metadata": {"name": PROBE},
+        "spec": {
+            "monitoringStorageClass": CLASS,
+            "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},
+            "probePeriod": minutes,
+            "probeThreshold": "30s",
+            "suppression": {"newNodeGrace": "2m", "rebootGrace": "1m"},
+        },
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--nodes", type=int, default=300)
+    parser.add_argument("--waves", type=int, default=6)
+    parser.add_argument("--minutes", type=int, default=3)
+    arguments = parser.parse_args()
+    sys.exit(0 if asyncio.run(main(arguments.nodes, arguments.waves, arguments.minutes)) else 1)
