@@ -4,7 +4,7 @@ from typing import Any
 
 from pie.core.model import Kind, Verdict
 from pie.core.preflight import Rest
-from pie.core.reasons import Reason
+from pie.core.reasons import ADVICE, Reason
 from pie.core.status import status
 
 OK = (Kind.MOUNT, "n1", Verdict.OK, Reason.OK)
@@ -36,7 +36,8 @@ def test_all_well() -> None:
 def test_a_bad_node_is_named_with_its_reason() -> None:
     mount = conditions(made(OK, BAD, PROVISIONED))["MountHealthy"]
     assert (mount["status"], mount["reason"]) == ("False", "IOError")
-    assert mount["message"] == "1 of 2 bad: n2 (IOError)"
+    assert mount["message"].startswith("1 of 2 bad: n2 (IOError). ")
+    assert ADVICE[Reason.IO_ERROR] in mount["message"]
 
 
 def test_late_failed_and_hung_targets_are_bad() -> None:
@@ -46,7 +47,8 @@ def test_late_failed_and_hung_targets_are_bad() -> None:
 
 def test_a_long_list_of_bad_nodes_is_cut() -> None:
     many = [(Kind.MOUNT, f"n{i}", Verdict.FAILED, Reason.IO_ERROR) for i in range(5000)]
-    assert conditions(made(*many))["MountHealthy"]["message"].endswith("and 4995 more")
+    assert conditions(made(*many))["MountHealthy"]["message"].startswith("5000 of 5000 bad: n0 (IOError)")
+    assert "and 4995 more" in conditions(made(*many))["MountHealthy"]["message"]
 
 
 def test_no_run_yet_is_unknown() -> None:

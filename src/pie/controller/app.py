@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 import pie
 from pie.controller.conditions import Conditions
+from pie.controller.incidents import Incidents
+from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
@@ -17,13 +19,16 @@ from pie.controller.settings import Settings
 from pie.controller.sweep import Sweep
 from pie.controller.targets import Targets
 from pie.controller.volumes import Volumes
+from pie.controller.witness import Witness
 from pie.kube.client import Client
 from pie.kube.config import load
 from pie.kube.leader import Elector
 from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
 from pie.serve.http import health_app, metrics_app, serving
+from pie.serve.incidents import IncidentSeries
 from pie.serve.series import RunSeries, TargetSeries
+from pie.serve.suppressed import SuppressedSeries
 
 _log = structlog.get_logger()
 
@@ -59,6 +64,8 @@ async def _control(settings: Settings) -> None:
     registry = _registry()
     metrics = KubeMetrics(registry)
     series, run_series = TargetSeries(), RunSeries(registry)
+    suppressed_series, incident_series = SuppressedSeries(), IncidentSeries(registry)
+    registry.register(suppressed_series)
     pacer = Pacer(settings.budget, max(1, int(settings.budget)), on_rate=metrics.write_rate.set)
     async with AsyncExitStack() as stack:
         elector: Elector | None = None
@@ -86,11 +93,35 @@ async def _control(settings: Settings) -> None:
             queue = WorkQueue()
             Sweep(client, caches, queue)
             volumes = Volumes(client, caches, queue)
-            runs = Runs(client, caches, queue, volumes=volumes, series=series, run_series=run_series)
-            targets = Targets(client, caches, queue, settings, runs)
-            Conditions(client, caches, queue, targets=targets, runs=runs)
+            witness = Witness(client, caches, queue)
+            maintenance = Maintenance(client, caches, queue, suppressed_series)
+            incidents = Incidents(client, caches, queue, maintenance=maintenance, series=incident_series)
+            runs = Runs(
+                client,
+                caches,
+                queue,
+                volumes=volumes,
+                witness=witness,
+                maintenance=maintenance,
+                incidents=incidents,
+                series=series,
+                run_series=run_series,
+            )
+            targets = Targets(client, caches, queue, settings, runs=runs, maintenance=maintenance)
+            Conditions(
+                client,
+                caches,
+                queue,
+                targets=targets,
+                runs=runs,
+                maintenance=maintenance,
+                incidents=incidents,
+            )
             runs.start()
             targets.start()
+            incidents.start(targets.live_targets)
+            maintenance.start(runs.count_unstarted)
+            group.create_task(witness.evidence.run())
             group.create_task(queue.run())
             _log.info("probing", namespace=namespace)
 

@@ -6,14 +6,17 @@ from typing import Any
 
 import structlog
 
+from pie.controller.incidents import Incidents
+from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs, TargetState
 from pie.controller.targets import Targets
-from pie.core.model import Kind
+from pie.core.longsuppressed import long_suppressed
+from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.objects import PieProbe
 from pie.core.reasons import Reason
-from pie.core.status import status
+from pie.core.status import Condition, status
 from pie.kube.client import Client
 from pie.kube.errors import NotFound
 from pie.kube.resources import PIE_PROBES
@@ -27,13 +30,23 @@ class Conditions:
     """The status writer."""
 
     def __init__(
-        self, client: Client, caches: Caches, queue: WorkQueue, *, targets: Targets, runs: Runs
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        targets: Targets,
+        runs: Runs,
+        maintenance: Maintenance,
+        incidents: Incidents,
     ) -> None:
         self._client = client
         self._caches = caches
         self._queue = queue
         self._targets = targets
         self._runs = runs
+        self._maintenance = maintenance
+        self._incidents = incidents
         self._written_at: dict[str, float] = {}
         queue.handle("status", self._write)
 
@@ -44,7 +57,7 @@ class Conditions:
             self._written_at.pop(name, None)
             return
         since = self._client.now() - self._written_at.get(name, 0.0)
-        if since < _INTERVAL_SECONDS:
+        if since < _INTERVAL_SECONDS and not self._incidents.urgent(stored):
             self._queue.add("status", name, after_seconds=_INTERVAL_SECONDS - since)
             return
         wanted = self._status(name, stored)
@@ -65,14 +78,13 @@ class Conditions:
             _log.debug("PieProbe is gone", name=name)
             return
         self._written_at[name] = self._client.now()
+        self._incidents.written(stored)
 
     def _status(self, name: str, stored: PieProbe) -> dict[str, Any]:
         state = self._targets.probes[name]
         problem = (Reason.INVALID_SPEC, str(state.error)) if state.error else None
         targets = (
-            (target.kind, target.node, known.verdict, known.reason)
-            for target in self._targets.live_targets(name)
-            if (known := self._runs.states.get(target, TargetState()))
+            (target.kind, target.node, *self._verdict(target)) for target in self._targets.live_targets(name)
         )
         return status(
             generation=stored.metadata.generation,
@@ -81,7 +93,21 @@ class Conditions:
             targets=targets,
             stored=stored.status,
             now=_rfc3339(self._client.now()),
-        )
+            more=self._long_suppressed(name, state.probe),
+            incidents=self._incidents.open(stored),
+        ) | {"incidents": self._incidents.stored(stored)}
+
+    def _verdict(self, target: Target) -> tuple[Verdict, Reason]:
+        """Return the last word on a target; while it is suppressed, that."""
+        if (why := self._maintenance.suppression(target)) is not None:
+            return Verdict.SUPPRESSED, why.reason
+        known = self._runs.states.get(target, TargetState())
+        return known.verdict, known.reason
+
+    def _long_suppressed(self, name: str, probe: Probe | None) -> list[Condition]:
+        if probe is None:
+            return []
+        return [long_suppressed(self._maintenance.overdue(name), probe.suppression.max_duration_seconds)]
 
     def _last_provision(self, name: str) -> str | None:
         times = [

@@ -10,16 +10,20 @@ from datetime import datetime
 
 import structlog
 
+from pie.controller.heartbeats import Doubts
+from pie.controller.incidents import Incidents
+from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.volumes import Volumes
+from pie.controller.witness import Witness
 from pie.core.judge import Judgement, judge
-from pie.core.model import Kind, Probe, Target, Verdict
+from pie.core.model import Kind, Probe, Stage, Target, Verdict
 from pie.core.naming import ANNOTATION_SCHEDULED, GO_PIE_FINALIZER, target_of
 from pie.core.objects import Claim, CronJob, Job, Pod
 from pie.core.reasons import Reason
 from pie.core.schedule import dues_between, next_due
-from pie.core.timeline import Run
+from pie.core.timeline import Run, timeline
 from pie.kube.client import Client
 from pie.kube.resources import CRONJOBS, JOBS, PODS
 from pie.serve.series import RunSeries, TargetSeries
@@ -62,6 +66,8 @@ class Tracked:
     check_at: float | None = None
     on_time_counted: bool = False
     succeeded_counted: bool = False
+    suppressed_counted: bool = False
+    held_against: bool = False
     recorded: bool = False
 
 
@@ -75,6 +81,9 @@ class Runs:
         queue: WorkQueue,
         *,
         volumes: Volumes,
+        witness: Witness,
+        maintenance: Maintenance,
+        incidents: Incidents,
         series: TargetSeries,
         run_series: RunSeries,
     ) -> None:
@@ -82,11 +91,16 @@ class Runs:
         self._caches = caches
         self._queue = queue
         self._volumes = volumes
+        self._witness = witness
+        self._maintenance = maintenance
+        self._incidents = incidents
+        self._doubts = Doubts(client, queue)
         self._series = series
         self._run_series = run_series
         self._probes: dict[Target, Probe] = {}
         self._tracked: dict[str, Tracked] = {}
         self._of_target: dict[Target, set[str]] = {}
+        self._newest_due: dict[Target, float] = {}
         self._led_since = 0.0
         self.states: dict[Target, TargetState] = {}
         queue.handle("run", self._look)
@@ -105,9 +119,11 @@ class Runs:
     def target_changed(self, target: Target, probe: Probe | None) -> None:
         """Show a target that came to life and judge its runs; forget one that ended (`probe` is None)."""
         if probe is None:
+            self._drop_runs(target)
             self._probes.pop(target, None)
             self._series.remove(target)
             self._volumes.forget(target)
+            self._incidents.forget(target)
             self.states.pop(target, None)
             return
         known = target in self._probes
@@ -123,6 +139,24 @@ class Runs:
     def probe_gone(self, name: str) -> None:
         """Take away what is shown of a PieProbe that is deleted."""
         self._run_series.remove(name)
+        self._maintenance.forget(name)
+
+    def count_unstarted(self, target: Target, due: float, reason: Reason) -> None:
+        """Count a suppressed run for a due time at which none was started."""
+        state = self.states.get(target)
+        if state is not None and due > max(state.counted_until, self._newest_due.get(target, 0.0)):
+            state.counted_until = due
+            self._maintenance.count(target, reason)
+
+    def _drop_runs(self, target: Target) -> None:
+        """Count the runs that a node took with it when it was deleted: their target goes, and nobody asks."""
+        self._newest_due.pop(target, None)
+        if target not in self._probes or not target.node or ("", target.node) in self._caches.nodes.store:
+            return
+        for tracked in (self._tracked[uid] for uid in self._of_target.get(target, ())):
+            if not (tracked.recorded or tracked.held_against or tracked.suppressed_counted):
+                self._maintenance.count(target, Reason.NODE_DELETED)
+            tracked.recorded = True
 
     # Events.
 
@@ -161,6 +195,7 @@ class Runs:
         tracked.pod = self._caches.pod_of_job.get(uid)
         self._tracked[uid] = tracked
         self._of_target.setdefault(target, set()).add(uid)
+        self._newest_due[target] = max(tracked.due, self._newest_due.get(target, 0.0))
         return tracked
 
     def _chain(self, job: Job) -> Target | None:
@@ -181,6 +216,8 @@ class Runs:
     def _forget(self, uid: str) -> None:
         if (tracked := self._tracked.pop(uid, None)) is None:
             return
+        self._witness.forget(tracked.pod)
+        self._doubts.forget(uid)
         uids = self._of_target[tracked.target]
         uids.discard(uid)
         if not uids:
@@ -226,25 +263,32 @@ class Runs:
         finished_at = job.finished_at
         pod_over = tracked.pod is not None and tracked.pod.status.phase in {"Succeeded", "Failed"}
         unseen_end = finished_at is not None and not pod_over and not tracked.pod_gone
-        run = Run(
-            tracked.target,
-            tracked.uid,
-            tracked.due,
-            tracked.created,
-            tracked.pod,
-            self._ephemeral_claim(tracked),
-            job_finished=finished_at is not None and not unseen_end,
+        run = self._witness.testify(
+            Run(
+                tracked.target,
+                tracked.uid,
+                tracked.due,
+                tracked.created,
+                tracked.pod,
+                self._claim(tracked),
+                job_finished=finished_at is not None and not unseen_end,
+            )
         )
-        judgement = self._with_integrity(judge(run, probe, as_of), run)
+        judgement = self._maintenance.excuse(run, judge(run, probe, as_of))
+        self._witness.investigate(run, judgement)
+        node = tracked.pod.spec.node_name if tracked.pod is not None else ""
+        if judgement.bad and not self._doubts.believes(tracked.uid, judgement, node or tracked.target.node):
+            return
+        judgement = self._with_integrity(judgement, run)
         self._count(tracked, probe, judgement, as_of)
         self._note_verdict(tracked, judgement)
         if judgement.ended:
-            self._record(tracked, judgement)
+            self._record(tracked, run, judgement)
             return
         if judgement.replace and tracked.pod is not None and not tracked.pod_gone:
             self._queue.add("pod", tracked.uid)
         checks = [judgement.check_at]
-        if judgement.bad:
+        if judgement.bad or judgement.verdict is Verdict.SUPPRESSED:
             checks.append(next_due(tracked.target, probe.period_seconds, as_of))
         if unseen_end:
             checks.append(self._client.now() + _POD_CATCHES_UP_SECONDS)
@@ -253,10 +297,10 @@ class Runs:
             wait_seconds = max(0.01, tracked.check_at - self._client.now())
             self._queue.add("run", tracked.uid, after_seconds=wait_seconds)
 
-    def _ephemeral_claim(self, tracked: Tracked) -> Claim | None:
-        if tracked.target.kind is Kind.MOUNT or tracked.pod is None:
-            return None
-        return self._caches.claim_of_pod.get(tracked.pod.metadata.uid)
+    def _claim(self, tracked: Tracked) -> Claim | None:
+        if tracked.target.kind is Kind.MOUNT:
+            return next(iter(self._caches.claims_of.get(tracked.target, {}).values()), None)
+        return self._caches.claim_of_pod.get(tracked.pod.metadata.uid) if tracked.pod is not None else None
 
     def _with_integrity(self, judgement: Judgement, run: Run) -> Judgement:
         """Judge what the probe found on its volume, where the probe itself found nothing wrong."""
@@ -266,7 +310,8 @@ class Runs:
         reason, message = self._volumes.judge(run, result.records)
         if reason is None or not result.ok:
             return judgement
-        return replace(judgement, verdict=Verdict.FAILED, reason=reason, message=message, succeeded=False)
+        wrong = replace(judgement, verdict=Verdict.FAILED, reason=reason, message=message)
+        return replace(wrong, stage=Stage.IO, succeeded=False)
 
     def _count(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
         state, target = self.states[tracked.target], tracked.target
@@ -278,11 +323,22 @@ class Runs:
         if judgement.succeeded is not None and not tracked.succeeded_counted:
             tracked.succeeded_counted = True
             self._series.count_succeeded(target, succeeded=judgement.succeeded)
-        if judgement.bad and not judgement.ended:
+        tracked.held_against = tracked.held_against or judgement.bad
+        suppressed = judgement.verdict is Verdict.SUPPRESSED
+        if suppressed and not (tracked.suppressed_counted or tracked.held_against):
+            tracked.suppressed_counted = True
+            if tracked.due > state.counted_until:
+                self._maintenance.count(target, judgement.reason)
+                state.counted_until = tracked.due
+        if (judgement.bad or suppressed) and not judgement.ended:
             since = max(tracked.due, state.counted_until, self._led_since)
             dues = dues_between(target, probe.period_seconds, since, as_of, limit=_MOST_DUES)
-            if dues:
+            if dues and suppressed:
+                self._maintenance.count(target, judgement.reason, dues)
+            elif dues:
                 self._series.count_on_time(target, on_time=False, times=dues)
+                self._incidents.still_bad(target, dues)
+            if dues:
                 state.counted_until = as_of
 
     def _note_verdict(self, tracked: Tracked, judgement: Judgement) -> None:
@@ -295,6 +351,8 @@ class Runs:
         changed = (state.verdict, state.reason) != (judgement.verdict, judgement.reason)
         state.verdict, state.reason, state.message = judgement.verdict, judgement.reason, judgement.message
         state.due = tracked.due
+        node = tracked.pod.spec.node_name if tracked.pod is not None else ""
+        self._incidents.note(tracked.target, judgement, due=tracked.due, node=node)
         if changed:
             log = _log.info if judgement.verdict is Verdict.OK else _log.warning
             log(
@@ -306,8 +364,9 @@ class Runs:
             )
             self._queue.add("status", tracked.target.probe)
 
-    def _record(self, tracked: Tracked, judgement: Judgement) -> None:
+    def _record(self, tracked: Tracked, run: Run, judgement: Judgement) -> None:
         tracked.recorded = True
+        self._run_series.stages(tracked.target, timeline(run).seconds)
         if judgement.reason is Reason.POD_DELETED and not tracked.on_time_counted:
             self._run_series.lost(tracked.target.probe, "PodDeleted")
         if judgement.result is not None and judgement.result.io is not None:

@@ -157,7 +157,7 @@ def fold(known: Iterable[Incident], view: View, now: float) -> Fold:
         if owners := claims[number]:
             kept.append(_updated(owners, group, view))
         elif group.opens(view):
-            opened.append(_opened(group, view))
+            opened.append(_opened(group, view, now))
     return Fold((*kept, *opened), tuple(opened), tuple(closed))
 
 
@@ -220,10 +220,10 @@ def _unheard(incident: Incident, view: View) -> bool:
     )
 
 
-def _opened(group: _Group, view: View) -> Incident:
+def _opened(group: _Group, view: View, now: float) -> Incident:
     leading = group.leading
     scope, zone = _scope(group, view)
-    key = f"{leading.target}\0{leading.stage}\0{leading.reason}\0{group.first_bad:.3f}"
+    key = f"{leading.target}\0{leading.stage}\0{leading.reason}\0{now:.3f}"
     return Incident(
         id=hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:12],
         scope=scope,

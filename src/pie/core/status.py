@@ -1,17 +1,21 @@
 """The status of a PieProbe: conditions, and targets by verdict."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pie.core.incident_report import headline
+from pie.core.incidents import Incident
 from pie.core.model import BAD, Kind, Verdict
 from pie.core.preflight import Rest
-from pie.core.reasons import MEANING, Reason
+from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.result import one_line
 
 Condition = dict[str, Any]
 
 HEALTHY = {Kind.PROVISION: "ProvisionHealthy", Kind.MOUNT: "MountHealthy"}
 _NAMED_NODES = 5
+_LONGEST_SUMMARY = 512
 
 
 def status(
@@ -22,18 +26,22 @@ def status(
     targets: Iterable[tuple[Kind, str, Verdict, Reason]],
     stored: Mapping[str, Any],
     now: str,
+    more: Iterable[Condition] = (),
+    incidents: Sequence[Incident] = (),
 ) -> dict[str, Any]:
     """Return the status to write.
 
     `problem` is what keeps the whole PieProbe from working; `targets` are kind, node, last verdict and its
     reason; `stored` is the present status, whose transition times stand where nothing changed; `now` is an
-    RFC 3339 time for those that did.
+    RFC 3339 time for those that did; `more` are conditions made elsewhere;
+    `incidents` are the open ones.
     """
     known = tuple(targets)
     counts = Counter(verdict for _, _, verdict, _ in known)
     conditions = [
         _ready(problem, resting),
         *(_healthy(kind, problem, resting.get(kind), [t for t in known if t[0] is kind]) for kind in Kind),
+        *more,
     ]
     old = {condition.get("type"): condition for condition in stored.get("conditions", [])}
     for condition in conditions:
@@ -44,12 +52,35 @@ def status(
     return {
         "observedGeneration": generation,
         "conditions": conditions,
+        "summary": summary(conditions, counts, incidents),
         "targets": {
             "total": len(known),
             "bad": sum(counts[verdict] for verdict in BAD),  # for the printer column, which cannot add
             **{verdict.value: counts[verdict] for verdict in Verdict},
         },
     }
+
+
+def summary(
+    conditions: Sequence[Condition], counts: Mapping[Verdict, int], incidents: Sequence[Incident]
+) -> str:
+    """Say in one line whether the storage is fine: for the printer column of `kubectl get`."""
+    if incidents:
+        more = f"; {len(incidents) - 1} more incidents" if len(incidents) > 1 else ""
+        return _line(headline(incidents[0]) + more)
+    by_type = {condition["type"]: condition for condition in conditions}
+    if bad := sum(counts[verdict] for verdict in BAD):
+        return f"{bad} bad so far, not twice in a row"
+    if by_type["Ready"]["status"] != "True":
+        return _line(f"not probed: {by_type['Ready']['reason']}")
+    asked = [by_type[name] for name in HEALTHY.values() if by_type[name]["reason"] != Reason.DISABLED]
+    if all(condition["status"] == "True" for condition in asked):
+        return "fine"
+    return "not known yet"
+
+
+def _line(text: str) -> str:
+    return one_line(text, _LONGEST_SUMMARY)
 
 
 def _condition(kind: str, state: str, reason: Reason, message: str) -> Condition:
@@ -77,7 +108,8 @@ def _healthy(
         nodes = [f"{node} ({reason})" if node else reason.value for node, reason in bad]
         more = f" and {len(nodes) - _NAMED_NODES} more" if len(nodes) > _NAMED_NODES else ""
         message = f"{len(bad)} of {len(targets)} bad: {', '.join(nodes[:_NAMED_NODES])}{more}"
-        return _condition(name, "False", bad[0][1], message)
+        reason = Counter(reason for _, reason in bad).most_common(1)[0][0]
+        return _condition(name, "False", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
     if problem is not None:
         return _condition(name, "Unknown", *problem)
     if rest is not None:

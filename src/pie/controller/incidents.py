@@ -1,0 +1,267 @@
+"""Keeps the incidents of each PieProbe: what is bad goes in, one fault after the other comes out.
+
+They live in the status (written by `Conditions`), from where the next controller takes them up. Opening and
+closing each leave a Kubernetes Event on the PieProbe.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import structlog
+
+from pie.controller.maintenance import Maintenance
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.core.incident_report import MOST_IN_STATUS, from_status, recovery, rfc3339, story, to_status
+from pie.core.incidents import Finding, Incident, View, fold
+from pie.core.judge import Judgement
+from pie.core.model import BAD, Kind, Stage, Target, Verdict
+from pie.core.objects import Event, PieProbe
+from pie.core.result import one_line
+from pie.kube.client import Client
+from pie.kube.errors import AlreadyExists
+from pie.kube.resources import EVENTS, PIE_PROBES
+from pie.serve.incidents import IncidentSeries
+
+_log = structlog.get_logger()
+
+_SETTLE_SECONDS: Final = 0.5
+"""Verdicts that come together are looked at together."""
+
+_LOOK_AGAIN_SECONDS: Final = 15.0
+"""While something is bad: maintenance begins and ends, nodes go, without a verdict of any run."""
+
+_ZONE: Final = "topology.kubernetes.io/zone"
+
+_EVENT_CHARACTERS: Final = 1024
+"""Longest message of an Event (core/v1 validation)."""
+
+
+@dataclass(slots=True)
+class _Bad:
+    """A bad target, and the due time of the last run that said so."""
+
+    finding: Finding
+    last_due: float
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is known of one PieProbe."""
+
+    uid: str
+    open: tuple[Incident, ...]
+    closed: tuple[Incident, ...]
+    urgent: bool = False
+    announced: dict[str, Incident] = field(default_factory=dict)
+
+
+class Incidents:
+    """The incidents, by PieProbe. `Runs` tells it each verdict, `Conditions` asks it for the status."""
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        maintenance: Maintenance,
+        series: IncidentSeries,
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._maintenance = maintenance
+        self._series = series
+        self._live_targets: Callable[[str], Iterable[Target]] = lambda _probe: ()
+        self._kept: dict[str, _Kept] = {}
+        self._bad: dict[str, dict[Target, _Bad]] = {}
+        self._heard: dict[str, set[Target]] = {}
+        self._left_behind: Callable[[str], tuple[Finding, ...]] = lambda _probe: ()
+        queue.handle("incidents", self._look)
+        queue.handle("announce", self._announce)
+
+    def start(self, live_targets: Callable[[str], Iterable[Target]]) -> None:
+        """Begin to lead: take up every PieProbe's incidents. `live_targets` are those whose runs count."""
+        self._live_targets = live_targets
+        for stored in self._caches.probes.store.values():
+            self._queue.add("incidents", stored.metadata.name, after_seconds=_SETTLE_SECONDS)
+        self._caches.listen(PIE_PROBES, self._probe_changed)
+
+    # Told by Runs.
+
+    def note(self, target: Target, judgement: Judgement, *, due: float, node: str) -> None:
+        """Note the verdict of a target's newest run, which was due at `due` and seen on `node`."""
+        heard = self._heard.setdefault(target.probe, set())
+        bad = self._bad.setdefault(target.probe, {})
+        new, before = target not in heard, bad.get(target)
+        heard.add(target)
+        if judgement.verdict is Verdict.OK:
+            if bad.pop(target, None) is not None or new:
+                self._changed(target.probe)
+            return
+        if judgement.verdict not in BAD:
+            return
+        again = before is not None and due > before.last_due
+        finding = Finding(
+            target=target,
+            stage=judgement.stage or Stage.IO,
+            reason=judgement.reason,
+            evidence=judgement.message,
+            node=target.node or node,
+            first_bad=before.finding.first_bad if before else due,
+            bad_runs=(before.finding.bad_runs if before else 1) + again,
+        )
+        bad[target] = _Bad(finding, due)
+        if before is None or before.finding != finding:
+            self._changed(target.probe)
+
+    def still_bad(self, target: Target, dues: int) -> None:
+        """Note due times at which a bad run stood in the way of the next."""
+        if (bad := self._bad.get(target.probe, {}).get(target)) is not None:
+            bad.finding = replace(bad.finding, bad_runs=bad.finding.bad_runs + dues)
+            self._changed(target.probe)
+
+    def forget(self, target: Target) -> None:
+        """Forget a target that ended."""
+        self._heard.get(target.probe, set()).discard(target)
+        if self._bad.get(target.probe, {}).pop(target, None) is not None:
+            self._changed(target.probe)
+
+    # Asked by Conditions.
+
+    def stored(self, probe: PieProbe) -> list[dict[str, Any]]:
+        """Return the incidents as they stand in the status."""
+        kept = self._keep(probe)
+        return to_status((*kept.open, *kept.closed))
+
+    def open(self, probe: PieProbe) -> tuple[Incident, ...]:
+        """Return the open incidents."""
+        return self._keep(probe).open
+
+    def urgent(self, probe: PieProbe) -> bool:
+        """Tell whether an incident opened that the status does not show yet."""
+        return self._keep(probe).urgent
+
+    def written(self, probe: PieProbe) -> None:
+        """Note that the status was written."""
+        self._keep(probe).urgent = False
+
+    # The work.
+
+    def _changed(self, probe: str) -> None:
+        self._queue.add("incidents", probe, after_seconds=_SETTLE_SECONDS)
+
+    def _probe_changed(self, _old: PieProbe | None, new: PieProbe | None) -> None:
+        if new is None and _old is not None:
+            self._queue.add("incidents", _old.metadata.name)
+
+    def _keep(self, probe: PieProbe) -> _Kept:
+        """Return what is known of a PieProbe; the first time, what its status says."""
+        kept = self._kept.get(probe.metadata.name)
+        if kept is None or kept.uid != probe.metadata.uid:
+            told = from_status(probe.status)
+            kept = self._kept[probe.metadata.name] = _Kept(
+                probe.metadata.uid,
+                tuple(each for each in told if each.closed_at is None),
+                tuple(each for each in told if each.closed_at is not None),
+            )
+        return kept
+
+    async def _look(self, thing: Hashable) -> None:
+        name = str(thing)
+        stored = self._caches.probe(name)
+        if stored is None:
+            for table in (self._kept, self._bad, self._heard):
+                table.pop(name, None)
+            self._series.remove(name)
+            return
+        kept, view = self._keep(stored), self._view(name)
+        found = fold(kept.open, view, self._client.now())
+        changed = found.open != kept.open or bool(found.closed)
+        kept.open = found.open
+        kept.closed = (*found.closed, *kept.closed)[:MOST_IN_STATUS]
+        storage_class = str(stored.spec.get("monitoringStorageClass", ""))
+        self._series.show(name, storage_class, (*kept.open, *kept.closed))
+        for incident in (*found.opened, *found.closed):
+            opening = incident.closed_at is None
+            words = story(incident, storage_class) if opening else recovery(incident, storage_class)
+            log = _log.warning if opening else _log.info
+            log("incident opened" if opening else "incident closed", id=incident.id, probe=name, story=words)
+            kept.announced[incident.id] = incident
+            self._queue.add("announce", (name, incident.id))
+        if changed:
+            kept.urgent = kept.urgent or bool(found.opened)
+            self._queue.add("status", name)
+        if kept.open or view.findings:
+            self._queue.add("incidents", name, after_seconds=_LOOK_AGAIN_SECONDS)
+
+    def _view(self, probe: str) -> View:
+        """Return what is bad now, among the targets that are not suppressed."""
+        live = self._live_targets(probe)
+        telling = {target for target in live if self._maintenance.suppression(target) is None}
+        bad = self._bad.get(probe, {})
+        findings = (each.finding for target, each in bad.items() if target in telling)
+        return View(
+            findings=(*findings, *self._left_behind(probe)),
+            zones={target.node: self._zone(target.node) for target in telling if target.kind is Kind.MOUNT},
+            unheard=frozenset(telling - self._heard.get(probe, set())),
+        )
+
+    def _zone(self, name: str) -> str:
+        node = self._caches.nodes.store.get(("", name))
+        return node.metadata.labels.get(_ZONE, "") if node is not None else ""
+
+    async def _announce(self, thing: Hashable) -> None:
+        """Leave a Kubernetes Event about an incident (PieProbe, id) that opened or closed."""
+        name, identity = thing if isinstance(thing, tuple) else ("", "")
+        stored, kept = self._caches.probe(name), self._kept.get(name)
+        incident = kept.announced.pop(identity, None) if kept is not None else None
+        if stored is None or kept is None or incident is None:
+            return
+        storage_class = str(stored.spec.get("monitoringStorageClass", ""))
+        closed = incident.closed_at is not None
+        try:
+            await self._client.create(
+                EVENTS,
+                _event(
+                    stored,
+                    # The same incident makes the same Event, however often it is tried.
+                    name=f"{name[:200]}.{incident.id}.{'closed' if closed else 'opened'}",
+                    kind="Normal" if closed else "Warning",
+                    reason="IncidentClosed" if closed else "IncidentOpened",
+                    message=recovery(incident, storage_class) if closed else story(incident, storage_class),
+                    now=rfc3339(self._client.now()),
+                ),
+                stored.metadata.namespace,
+                decode=Event,
+            )
+        except AlreadyExists:
+            _log.debug("Event is there already", id=incident.id)
+        except BaseException:
+            kept.announced.setdefault(identity, incident)
+            raise
+
+
+def _event(about: PieProbe, *, name: str, kind: str, reason: str, message: str, now: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": about.metadata.namespace},
+        "involvedObject": {
+            "apiVersion": PIE_PROBES.api_version,
+            "kind": PIE_PROBES.kind,
+            "namespace": about.metadata.namespace,
+            "name": about.metadata.name,
+            "uid": about.metadata.uid,
+        },
+        "type": kind,
+        "reason": reason,
+        "message": one_line(message, _EVENT_CHARACTERS),
+        "source": {"component": "pie"},
+        "reportingComponent": "pie.topolvm.io/controller",
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
