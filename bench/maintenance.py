@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pie.core.model import Kind, Target
 from pie.core.schedule import dues_between
 from testbed.api import Api, ApiError
+from testbed.audit import Write
 from testbed.cluster import Cluster
 from testbed.kwok import add_nodes
 from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, until
@@ -86,11 +87,11 @@ class Replay:
         await every(self._go_down(name) for name in names)
         await asyncio.sleep(30 * self._minutes)
         quiet = self._cluster.audit.count_writes(since, namespace=NAMESPACE)
-        pies = sum(count for write, count in quiet.items() if write.agent == "pie")
+        suspended = quiet[Write("pie", "patch", "cronjobs")]
         await every(self._come_back(name) for name in names)
         print(
-            f"wave {number}: {len(names)} nodes, {time.time() - began:.0f} s; pie wrote {pies} times meanwhile,"
-            " for all nodes together"
+            f"wave {number}: {len(names)} nodes, {time.time() - began:.0f} s;"
+            f" {suspended} CronJobs suspended or resumed meanwhile"
         )
 
     async def _drain(self, name: str, *, tainted: bool) -> None:

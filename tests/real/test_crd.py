@@ -229,6 +229,27 @@ REFUSED: dict[str, tuple[Json, str]] = {
         r"a request must not be greater than the limit of the same resource",
     ),
     "misspelt field": (pieprobe(probeTreshold="1m"), r'unknown field "spec\.probeTreshold"'),
+    "a mark without a key": (pieprobe(suppression={"taints": [{"value": "x"}]}), "key: Required value"),
+    "a mark that is no key": (
+        pieprobe(suppression={"labels": [{"key": "not a key"}]}),
+        "this is not the key of a label",
+    ),
+    "a mark that keeps no pod away": (
+        pieprobe(suppression={"taints": [{"key": "a", "effect": "PreferNoSchedule"}]}),
+        'supported values: "NoSchedule", "NoExecute"',
+    ),
+    "a condition that is maybe": (
+        pieprobe(suppression={"conditions": [{"type": "A", "status": "Maybe"}]}),
+        'supported values: "True", "False", "Unknown"',
+    ),
+    "a grace that is no duration": (
+        pieprobe(suppression={"rebootGrace": "5 minutes"}),
+        'rebootGrace "5 minutes" is not a duration such as 0s, 90s or 5m',
+    ),
+    "a suppression that is long at once": (
+        pieprobe(suppression={"maxDuration": "10s"}),
+        'maxDuration "10s" is not a duration of at least 1m',
+    ),
 }
 
 
@@ -272,6 +293,16 @@ ACCEPTED: dict[str, Json] = {
             {"key": "slow", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
         ],
         resources={"requests": {"cpu": "100m"}, "limits": {"cpu": 1, "memory": "128Mi"}},
+        suppression={
+            "wellKnownMarks": False,
+            "taints": [{"key": "example.com/firmware", "value": "update", "effect": "NoExecute"}],
+            "labels": [{"key": "example.com/state", "value": "repair"}],
+            "annotations": [{"key": "example.com/ticket"}],
+            "conditions": [{"type": "DiskReplacement", "status": "Unknown"}],
+            "rebootGrace": "0s",
+            "newNodeGrace": "2m30s",
+            "maxDuration": "72h",
+        },
     ),
 }
 
