@@ -1,9 +1,9 @@
 """The controller dies, freezes or is one of two: no run is lost, none is counted twice."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -20,11 +20,11 @@ LEASE_SECONDS = 15
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def namespace(shared_real_cluster: str, request: Any) -> AsyncIterator[Probed]:
+async def namespace(shared_real_cluster: str) -> AsyncIterator[Probed]:
     """Give a namespace without a controller; the test starts its own."""
     async with Cluster.attach(shared_real_cluster) as cluster:
         await install_crd(cluster.api)
-        name = f"pie-{request.node.name.replace('_', '-')[5:40].strip('-')}"
+        name = f"pie-{uuid.uuid4().hex[:8]}"
         await cluster.create_namespace(name)
         yield Probed(cluster, name, Pie(cluster.kubeconfig, name))
         await cluster.api.delete(f"{GROUP}/namespaces/{name}/pieprobes/p1")
@@ -123,9 +123,8 @@ async def _any_leads(*controllers: Pie) -> bool:
 async def _replica(probed: Probed, user: str) -> Pie:
     """Return a controller with a service account of its own, by which the audit log knows it."""
     name = probed.namespace
-    await probed.api.apply(
-        probed.path("serviceaccounts", user), {"apiVersion": "v1", "kind": "ServiceAccount"}
-    )
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": user}}
+    await probed.api.apply(probed.path("serviceaccounts", user), account)
     kubeconfig = await probed.cluster.service_account_kubeconfig(name, user)
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
