@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from pie.core.model import Kind, Target
+from pie.core.result import IoStats, Latency
 from pie.kube.metrics import KubeMetrics
 from pie.serve.series import RunSeries, TargetSeries
 
@@ -59,13 +60,46 @@ def test_counts_and_latencies_show() -> None:
     series.add(MOUNT)
     series.count_on_time(MOUNT, on_time=False, times=2)
     series.count_succeeded(MOUNT, succeeded=True)
-    series.set_latency(MOUNT, read_seconds=0.25, write_seconds=None)
+    side = Latency(iops=1, mean_seconds=0.25, p50_seconds=0.2, p99_seconds=0.9, max_seconds=1)
+    series.set_latency(MOUNT, IoStats(read=side))
     found = {name: value for (name, labels), value in samples(series).items() if value}
     assert found == {
         "pie_mount_probe_total": 2,
         "pie_performance_on_mount_probe_total": 1,
         "pie_io_read_latency_on_mount_probe_seconds": 0.25,
+        "pie_target_io_latency_seconds": 0.9,  # the last of two
     }
+    labels = {"pie_probe_name": "p1", "node": "node-1", "storage_class": "fast", "direction": "read"}
+    median = key("pie_target_io_latency_seconds", **labels, quantile="0.5")
+    assert samples(series)[median] == 0.2
+
+
+def test_health_shows_from_the_first_verdict_on_and_a_hang_while_it_lasts() -> None:
+    series = TargetSeries(now=lambda: 1_700_000_300.0)
+    series.add(MOUNT)
+    health = {"pie_probe_name": "p1", "node": "node-1", "storage_class": "fast", "probe": "mount"}
+    assert key("pie_target_healthy", **health) not in samples(series)
+    series.set_health(MOUNT, healthy=True, at_seconds=1_700_000_123.456)
+    found = samples(series)
+    assert found[key("pie_target_healthy", **health)] == 1
+    assert found[key("pie_target_last_success_timestamp_seconds", **health)] == 1_700_000_123.456
+    assert key("pie_target_hung_seconds", **health) not in found
+    series.set_health(MOUNT, healthy=False, at_seconds=1_700_000_123.456, hung_since=1_700_000_180.0)
+    found = samples(series)
+    assert found[key("pie_target_healthy", **health)] == 0
+    assert found[key("pie_target_hung_seconds", **health)] == 120
+
+
+def test_five_thousand_nodes_stay_under_seventy_thousand_series() -> None:
+    series = TargetSeries()
+    side = Latency(iops=1, mean_seconds=0.25, p50_seconds=0.2, p99_seconds=0.9, max_seconds=1)
+    for number in range(5000):
+        target = Target("p1", Kind.MOUNT, "fast", f"node-{number}")
+        series.add(target)
+        series.set_latency(target, IoStats(read=side, write=side))
+        series.set_health(target, healthy=False, at_seconds=1.0, hung_since=1.0)
+    lines = series.render().splitlines()
+    assert sum(not line.startswith(b"#") for line in lines) <= 70_000 - 5_000  # 5,000 may be suppressed too
 
 
 def test_a_target_that_ended_has_no_series_and_counts_nothing() -> None:

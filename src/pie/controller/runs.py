@@ -279,7 +279,7 @@ class Runs:
         node = tracked.pod.spec.node_name if tracked.pod is not None else ""
         if judgement.bad and not self._doubts.believes(tracked.uid, judgement, node or tracked.target.node):
             return
-        judgement = self._with_integrity(judgement, run)
+        judgement = self._with_latency(self._with_integrity(judgement, run), run)
         self._count(tracked, probe, judgement, as_of)
         self._note_verdict(tracked, judgement)
         if judgement.ended:
@@ -312,6 +312,15 @@ class Runs:
             return judgement
         wrong = replace(judgement, verdict=Verdict.FAILED, reason=reason, message=message)
         return replace(wrong, stage=Stage.IO, succeeded=False)
+
+    def _with_latency(self, judgement: Judgement, run: Run) -> Judgement:
+        """Call a good run late if its I/O was slow for its target; what it counts as stays."""
+        if judgement.verdict is not Verdict.OK or judgement.result is None:
+            return judgement
+        slow = self._volumes.slow(run.target, judgement.result.io)
+        if not slow:
+            return judgement
+        return replace(judgement, verdict=Verdict.LATE, reason=Reason.IO_SLOW, stage=Stage.IO, message=slow)
 
     def _count(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
         state, target = self.states[tracked.target], tracked.target
@@ -352,6 +361,12 @@ class Runs:
         state.verdict, state.reason, state.message = judgement.verdict, judgement.reason, judgement.message
         state.due = tracked.due
         node = tracked.pod.spec.node_name if tracked.pod is not None else ""
+        self._series.set_health(
+            tracked.target,
+            healthy=judgement.verdict is Verdict.OK,
+            at_seconds=state.last_ok,
+            hung_since=tracked.due if judgement.verdict is Verdict.HUNG else None,
+        )
         self._incidents.note(tracked.target, judgement, due=tracked.due, node=node)
         if changed:
             log = _log.info if judgement.verdict is Verdict.OK else _log.warning
@@ -371,11 +386,7 @@ class Runs:
             self._run_series.lost(tracked.target.probe, "PodDeleted")
         if judgement.result is not None and judgement.result.io is not None:
             measured = judgement.result.io
-            self._series.set_latency(
-                tracked.target,
-                read_seconds=measured.read.mean_seconds if measured.read else None,
-                write_seconds=measured.write.mean_seconds if measured.write else None,
-            )
+            self._series.set_latency(tracked.target, measured)
         self._queue.add("job", tracked.uid)
 
 

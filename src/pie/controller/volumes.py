@@ -7,10 +7,11 @@ from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core import integrity
 from pie.core.integrity import VolumeMemory
+from pie.core.latency import LatencyHistory, judge_latency, typical_seconds
 from pie.core.model import Target
 from pie.core.objects import Claim, epoch_seconds
 from pie.core.reasons import Reason
-from pie.core.result import RecordStats
+from pie.core.result import IoStats, RecordStats
 from pie.core.timeline import Run, timeline
 from pie.kube.client import Client
 from pie.kube.resources import PVCS
@@ -32,11 +33,13 @@ class Volumes:
         self._caches = caches
         self._queue = queue
         self._known: dict[Target, _Known] = {}
+        self._latency: dict[Target, LatencyHistory] = {}
         queue.handle("claim", self._annotate)
 
     def forget(self, target: Target) -> None:
         """Forget the volume of a target that ended."""
         self._known.pop(target, None)
+        self._latency.pop(target, None)
 
     def judge(self, run: Run, found: RecordStats) -> tuple[Reason | None, str]:
         """Hold what a run found on its volume against what should be there; None: nothing is wrong."""
@@ -55,6 +58,15 @@ class Volumes:
         if not _says(claim, known.memory):
             self._queue.add("claim", run.target)
         return reason, message
+
+    def slow(self, target: Target, measured: IoStats | None) -> str:
+        """Hold a good run's I/O against the target's history; say how slow it was, empty: not slow."""
+        seconds = typical_seconds(measured) if measured is not None else None
+        if seconds is None:
+            return ""
+        message, history = judge_latency(self._latency.get(target, LatencyHistory()), seconds)
+        self._latency[target] = history
+        return message
 
     def _claim(self, target: Target) -> Claim | None:
         return next(iter(self._caches.claims_of.get(target, {}).values()), None)

@@ -4,12 +4,14 @@ Our own renderer over a table: prometheus-client takes seconds of CPU for the te
 that a large cluster has. A target's series are there, at zero, from the moment it has probes, and go with it.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from pie.core.model import Kind, Stage, Target
+from pie.core.result import IoStats, Latency
 
 
 @dataclass(slots=True)
@@ -17,21 +19,43 @@ class _Values:
     """One target's numbers, and its labels rendered once."""
 
     labels: str
+    probe: str
     on_time: int = 0
     late: int = 0
     succeeded: int = 0
     failed: int = 0
-    read_seconds: float = 0.0
-    write_seconds: float = 0.0
+    io: IoStats = field(default_factory=IoStats)
+    healthy: bool | None = None
+    last_ok: float = 0.0
+    hung_since: float | None = None
+
+
+_Samples = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Metric:
+    """A family: which kinds of target have it, and a target's samples (further labels, value) at a moment."""
+
     name: str
     type: str
     help: str
-    kind: Kind
-    samples: Callable[[_Values], tuple[tuple[str, float], ...]]
+    kinds: tuple[Kind, ...]
+    samples: Callable[[_Values, float], _Samples]
+
+
+def _mean(side: Latency | None) -> float:
+    return side.mean_seconds if side is not None else 0.0
+
+
+def _quantiles(values: _Values, _now: float) -> _Samples:
+    sides = (("read", values.io.read), ("write", values.io.write))
+    return tuple(
+        (f',direction="{direction}",quantile="{quantile}"', seconds)
+        for direction, side in sides
+        if side is not None
+        for quantile, seconds in (("0.5", side.p50_seconds), ("0.99", side.p99_seconds))
+    )
 
 
 _METRICS = (
@@ -39,50 +63,79 @@ _METRICS = (
         "pie_mount_probe_total",
         "counter",
         "Runs of the mount probe, by whether the container started within the threshold.",
-        Kind.MOUNT,
-        lambda v: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
+        (Kind.MOUNT,),
+        lambda v, _: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
     ),
     _Metric(
         "pie_provision_probe_total",
         "counter",
         "Runs of the provision probe, by whether a new volume was in use within the threshold.",
-        Kind.PROVISION,
-        lambda v: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
+        (Kind.PROVISION,),
+        lambda v, _: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
     ),
     _Metric(
         "pie_performance_on_mount_probe_total",
         "counter",
         "Runs of the mount probe that started, by whether I/O and data were right.",
-        Kind.MOUNT,
-        lambda v: ((',succeed="true"', v.succeeded), (',succeed="false"', v.failed)),
+        (Kind.MOUNT,),
+        lambda v, _: ((',succeed="true"', v.succeeded), (',succeed="false"', v.failed)),
     ),
     _Metric(
         "pie_io_write_latency_on_mount_probe_seconds",
         "gauge",
         "Mean write latency of the last mount probe run, as fio measured it.",
-        Kind.MOUNT,
-        lambda v: (("", v.write_seconds),),
+        (Kind.MOUNT,),
+        lambda v, _: (("", _mean(v.io.write)),),
     ),
     _Metric(
         "pie_io_read_latency_on_mount_probe_seconds",
         "gauge",
         "Mean read latency of the last mount probe run, as fio measured it.",
-        Kind.MOUNT,
-        lambda v: (("", v.read_seconds),),
+        (Kind.MOUNT,),
+        lambda v, _: (("", _mean(v.io.read)),),
+    ),
+    _Metric(
+        "pie_target_io_latency_seconds",
+        "gauge",
+        "Latency of the last mount probe run, as fio measured it, by direction and quantile.",
+        (Kind.MOUNT,),
+        _quantiles,
+    ),
+    _Metric(
+        "pie_target_healthy",
+        "gauge",
+        "1 if the last verdict on the target was good, 0 if it was bad; absent before the first.",
+        (Kind.PROVISION, Kind.MOUNT),
+        lambda v, _: ((v.probe, int(v.healthy)),) if v.healthy is not None else (),
+    ),
+    _Metric(
+        "pie_target_last_success_timestamp_seconds",
+        "gauge",
+        "When a run of the target was last good, as far as this controller saw.",
+        (Kind.PROVISION, Kind.MOUNT),
+        lambda v, _: ((v.probe, round(v.last_ok, 3)),) if v.last_ok else (),
+    ),
+    _Metric(
+        "pie_target_hung_seconds",
+        "gauge",
+        "How long ago the run was due that hangs on the target; absent while none does.",
+        (Kind.PROVISION, Kind.MOUNT),
+        lambda v, now: ((v.probe, max(0, round(now - v.hung_since))),) if v.hung_since is not None else (),
     ),
 )
 
 
 class TargetSeries:
-    """The counters and gauges of every target."""
+    """The counters and gauges of every target. `now` is the clock, epoch seconds, that ages are told by."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._values: dict[Kind, dict[Target, _Values]] = {kind: {} for kind in Kind}
 
     def add(self, target: Target) -> None:
         """Show a target's series, at zero if they are new."""
         if target not in self._values[target.kind]:
-            self._values[target.kind][target] = _Values(_labels(target))
+            self._values[target.kind][target] = _Values(_labels(target), f',probe="{target.kind}"')
 
     def remove(self, target: Target) -> None:
         """Take a target's series away."""
@@ -104,24 +157,30 @@ class TargetSeries:
             else:
                 values.failed += 1
 
-    def set_latency(self, target: Target, *, read_seconds: float | None, write_seconds: float | None) -> None:
-        """Set the latency gauges; None leaves one as it is."""
+    def set_latency(self, target: Target, measured: IoStats) -> None:
+        """Show what a run measured; a direction in which it did no I/O stays as it is."""
         if (values := self._values[target.kind].get(target)) is not None:
-            if read_seconds is not None:
-                values.read_seconds = read_seconds
-            if write_seconds is not None:
-                values.write_seconds = write_seconds
+            values.io = IoStats(read=measured.read or values.io.read, write=measured.write or values.io.write)
+
+    def set_health(
+        self, target: Target, *, healthy: bool, at_seconds: float, hung_since: float | None = None
+    ) -> None:
+        """Show a verdict: when the target was last well, and since when its run hangs, if it does."""
+        if (values := self._values[target.kind].get(target)) is not None:
+            values.healthy, values.last_ok, values.hung_since = healthy, at_seconds, hung_since
 
     def render(self) -> bytes:
         """Return the series in the Prometheus text format 0.0.4."""
         return "".join(self._lines()).encode()
 
     def _lines(self) -> Iterator[str]:
+        now = self._now()
         for metric in _METRICS:
             yield f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.type}\n"
-            for values in self._values[metric.kind].values():
-                for label, value in metric.samples(values):
-                    yield f"{metric.name}{{{values.labels}{label}}} {value}\n"
+            for kind in metric.kinds:
+                for values in self._values[kind].values():
+                    for label, value in metric.samples(values, now):
+                        yield f"{metric.name}{{{values.labels}{label}}} {value}\n"
 
 
 def _labels(target: Target) -> str:

@@ -1,0 +1,65 @@
+"""I/O that is slow for its target, and noise that is not."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pie.core.latency import (
+    LEAST_SECONDS,
+    RUNS_NEEDED,
+    RUNS_REMEMBERED,
+    SLOW_RUNS_IN_A_ROW,
+    LatencyHistory,
+    judge_latency,
+    typical_seconds,
+)
+from pie.core.result import IoStats, Latency
+
+
+def after(*runs: float, history: LatencyHistory | None = None) -> tuple[str, LatencyHistory]:
+    message, known = "", history or LatencyHistory()
+    for seconds in runs:
+        message, known = judge_latency(known, seconds)
+    return message, known
+
+
+USUAL = (0.001,) * RUNS_NEEDED
+
+
+def test_the_typical_latency_is_that_of_a_read_and_a_write() -> None:
+    side = Latency(iops=1, mean_seconds=9, p50_seconds=0.002, p99_seconds=9, max_seconds=9)
+    assert typical_seconds(IoStats(read=side, write=side)) == 0.004
+    assert typical_seconds(IoStats(write=side)) == 0.002
+    assert typical_seconds(IoStats()) is None
+
+
+def test_several_slow_runs_in_a_row_are_slow_and_say_how_much() -> None:
+    assert not after(*USUAL, *(0.1,) * (SLOW_RUNS_IN_A_ROW - 1))[0]
+    assert after(*USUAL, *(0.1,) * SLOW_RUNS_IN_A_ROW)[0] == (
+        "a read and a write took 100.0 ms, usually 1.00 ms; 3 runs in a row"
+    )
+
+
+def test_slowness_never_becomes_usual() -> None:
+    assert after(*USUAL, *(0.1,) * 1000)[0]
+    assert not after(*USUAL, *(0.1,) * 1000, 0.001)[0]
+
+
+def test_without_a_history_nothing_is_slow() -> None:
+    assert not after(0.001, 5, 5, 5, 5)[0]
+
+
+@given(st.lists(st.floats(1e-6, LEAST_SECONDS * 0.99), max_size=100))
+def test_a_latency_that_applications_do_not_feel_is_never_slow(runs: list[float]) -> None:
+    assert not any(after(*runs[: i + 1])[0] for i in range(len(runs)))
+
+
+@given(st.lists(st.tuples(st.floats(0.001, 0.005), st.lists(st.floats(0, 60), max_size=2)), max_size=40))
+def test_spikes_of_one_or_two_runs_are_noise_and_the_history_is_bounded(
+    runs: list[tuple[float, list[float]]],
+) -> None:
+    known = after(*USUAL)[1]
+    for usual, spikes in runs:
+        for seconds in (*spikes, usual):
+            message, known = judge_latency(known, seconds)
+            assert not message
+    assert len(known.seconds) <= RUNS_REMEMBERED
