@@ -29,6 +29,15 @@ def test_a_volume_whose_first_result_was_lost_is_adopted() -> None:
     assert (reason, known.identity) == (None, A)
 
 
+def test_the_first_run_read_again_after_a_restart_is_no_loss() -> None:
+    first = found(None, None, written=A)
+    _, _, known = judge_records(VolumeMemory(), first, 1.0)
+    after_restart = recall(known.annotations(), VolumeMemory())
+    reason, _, known = judge_records(after_restart, first, 1.0)
+    assert reason is None
+    assert judge_records(known, found(A, 1), 61.0)[0] is None
+
+
 def test_the_same_volume_moves_on() -> None:
     reason, _, known = judge_records(KNOWN, found(A, 5), 160.0)
     assert (reason, known.sequence, known.finished_seconds) == (None, 6, 160.0)

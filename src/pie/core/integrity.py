@@ -53,6 +53,9 @@ def judge_records(
     if known.identity is None:
         fresh = found.identity_written or found.identity_found
         return None, "", replace(known, identity=fresh, sequence=found.sequence_written)
+    if found.identity_found is None and found.identity_written == known.identity:
+        # The very first run, read again: the controller ended between noting it and deleting its Job.
+        return None, "", replace(known, sequence=max(known.sequence or 0, found.sequence_written or 0))
     if found.identity_found is None and found.corrupted:
         return None, "", known  # No good record left: the probe says so itself, as DataCorrupted.
     if found.identity_found is None or found.identity_found == known.replaced_by:
