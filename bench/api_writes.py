@@ -32,8 +32,12 @@ async def main(nodes: int, minutes: int) -> None:
         await cluster.create_namespace(NAMESPACE)
         async with Pie(cluster.kubeconfig, NAMESPACE, "--leader-elect") as pie:
             await pie.leads()
-            await _reconcile(cluster, nodes)
+            await _reconcile(cluster, pie, nodes)
             await _idle(cluster, nodes)
+            # The first round binds the claims and marks them; the second is what goes on for ever.
+            print("first round")
+            await _runs(cluster, pie, nodes, minutes)
+            print("second round")
             await _runs(cluster, pie, nodes, minutes)
 
 
@@ -54,7 +58,7 @@ def probe(period_minutes: int) -> dict[str, object]:
     }
 
 
-async def _reconcile(cluster: Cluster, nodes: int) -> None:
+async def _reconcile(cluster: Cluster, pie: Pie, nodes: int) -> None:
     loop = asyncio.get_running_loop()
     began, since = loop.time(), cluster.audit.now()
     await apply_probe(cluster.api, NAMESPACE, probe(59))
@@ -65,7 +69,9 @@ async def _reconcile(cluster: Cluster, nodes: int) -> None:
 
     await until(all_there, f"{2 * nodes} objects", 300)
     took = loop.time() - began
+    used = await pie.value("process_cpu_seconds_total")
     print(f"reconcile: {2 * nodes} objects in {took:.1f} s, {1000 * took / (2 * nodes):.1f} ms an object")
+    print(f"CPU of pie from its start until then: {used:.1f} s")
 
 
 def _made_by_pie(write: Write) -> bool:
@@ -83,13 +89,17 @@ async def _idle(cluster: Cluster, nodes: int) -> None:
 
 async def _runs(cluster: Cluster, pie: Pie, nodes: int, minutes: int) -> None:
     """Let every target run, wait for a moment at which no run is under way, and count up to it."""
-    since = cluster.audit.now()
+
+    async def good_runs() -> float:
+        samples = (await pie.samples()).all(PERFORMANCE)
+        return sum(sample.value for sample in samples if sample.labels["succeed"] == "true")
+
+    since, before = cluster.audit.now(), await good_runs()
     await apply_probe(cluster.api, NAMESPACE, probe(minutes))
 
     async def settled() -> bool:
-        samples = (await pie.samples()).all(PERFORMANCE)
-        good = sum(sample.value for sample in samples if sample.labels["succeed"] == "true")
-        return good >= nodes and not await cluster.api.items(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs")
+        jobs = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+        return await good_runs() >= before + nodes and not await cluster.api.items(jobs)
 
     await until(settled, f"{nodes} runs, and none under way", 120 + 120 * minutes, 1)
     writes = cluster.audit.count_writes(since, namespace=NAMESPACE)
