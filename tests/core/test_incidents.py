@@ -183,6 +183,13 @@ def test_a_leak_is_an_incident_of_its_own() -> None:
     assert {each.reason for each in later.closed} == {Reason.VOLUME_LEAKED, Reason.MOUNT_FAILED}
 
 
+def test_a_restored_leak_waits_until_it_is_known_what_was_left_behind() -> None:
+    opened = look(provision(Stage.TEARDOWN, Reason.VOLUME_LEAKED))
+    early = fold(restored(opened), View((), ONE_ZONE, settled=False), T0 + 300)
+    assert early.closed == ()
+    assert len(look(known=early.open).closed) == 1
+
+
 reasons = st.sampled_from([Reason.MOUNT_FAILED, Reason.MOUNT_SLOW, Reason.NOT_STARTED])
 
 

@@ -18,6 +18,7 @@ from pie.controller.runs import Runs
 from pie.controller.settings import Settings
 from pie.controller.sweep import Sweep
 from pie.controller.targets import Targets
+from pie.controller.teardown import Teardown
 from pie.controller.volumes import Volumes
 from pie.controller.witness import Witness
 from pie.kube.client import Client
@@ -117,9 +118,18 @@ async def _control(settings: Settings) -> None:
                 maintenance=maintenance,
                 incidents=incidents,
             )
+            teardown = Teardown(
+                client,
+                caches,
+                queue,
+                maintenance=maintenance,
+                run_series=run_series,
+                on_change=incidents.changed,
+            )
             runs.start()
             targets.start()
-            incidents.start(targets.live_targets)
+            incidents.start(targets.live_targets, teardown.left_behind)
+            teardown.start()
             maintenance.start(runs.count_unstarted)
             group.create_task(witness.evidence.run())
             group.create_task(queue.run())

@@ -38,6 +38,9 @@ _EVENT_CHARACTERS: Final = 1024
 """Longest message of an Event (core/v1 validation)."""
 
 
+LeftBehind = Callable[[str], tuple[tuple[Finding, ...], bool]]
+
+
 @dataclass(slots=True)
 class _Bad:
     """A bad target, and the due time of the last run that said so."""
@@ -78,13 +81,22 @@ class Incidents:
         self._kept: dict[str, _Kept] = {}
         self._bad: dict[str, dict[Target, _Bad]] = {}
         self._heard: dict[str, set[Target]] = {}
-        self._left_behind: Callable[[str], tuple[Finding, ...]] = lambda _probe: ()
+        self._left_behind: LeftBehind = lambda _probe: ((), False)
         queue.handle("incidents", self._look)
         queue.handle("announce", self._announce)
 
-    def start(self, live_targets: Callable[[str], Iterable[Target]]) -> None:
-        """Begin to lead: take up every PieProbe's incidents. `live_targets` are those whose runs count."""
+    def start(
+        self,
+        live_targets: Callable[[str], Iterable[Target]],
+        left_behind: LeftBehind,
+    ) -> None:
+        """Begin to lead: take up every PieProbe's incidents.
+
+        `live_targets` are a PieProbe's targets whose runs count, `left_behind` what its runs left behind, and
+        whether that is all known by now.
+        """
         self._live_targets = live_targets
+        self._left_behind = left_behind
         for stored in self._caches.probes.store.values():
             self._queue.add("incidents", stored.metadata.name, after_seconds=_SETTLE_SECONDS)
         self._caches.listen(PIE_PROBES, self._probe_changed)
@@ -99,7 +111,7 @@ class Incidents:
         heard.add(target)
         if judgement.verdict is Verdict.OK:
             if bad.pop(target, None) is not None or new:
-                self._changed(target.probe)
+                self.changed(target.probe)
             return
         if judgement.verdict not in BAD:
             return
@@ -115,19 +127,19 @@ class Incidents:
         )
         bad[target] = _Bad(finding, due)
         if before is None or before.finding != finding:
-            self._changed(target.probe)
+            self.changed(target.probe)
 
     def still_bad(self, target: Target, dues: int) -> None:
         """Note due times at which a bad run stood in the way of the next."""
         if (bad := self._bad.get(target.probe, {}).get(target)) is not None:
             bad.finding = replace(bad.finding, bad_runs=bad.finding.bad_runs + dues)
-            self._changed(target.probe)
+            self.changed(target.probe)
 
     def forget(self, target: Target) -> None:
         """Forget a target that ended."""
         self._heard.get(target.probe, set()).discard(target)
         if self._bad.get(target.probe, {}).pop(target, None) is not None:
-            self._changed(target.probe)
+            self.changed(target.probe)
 
     # Asked by Conditions.
 
@@ -150,7 +162,8 @@ class Incidents:
 
     # The work.
 
-    def _changed(self, probe: str) -> None:
+    def changed(self, probe: str) -> None:
+        """Have the incidents of a PieProbe looked at."""
         self._queue.add("incidents", probe, after_seconds=_SETTLE_SECONDS)
 
     def _probe_changed(self, _old: PieProbe | None, new: PieProbe | None) -> None:
@@ -202,11 +215,16 @@ class Incidents:
         live = self._live_targets(probe)
         telling = {target for target in live if self._maintenance.suppression(target) is None}
         bad = self._bad.get(probe, {})
-        findings = (each.finding for target, each in bad.items() if target in telling)
+        findings = [each.finding for target, each in bad.items() if target in telling]
+        left, settled = self._left_behind(probe)
+        if any(each.target.kind is Kind.PROVISION for each in findings):
+            # Who cannot make volumes cannot delete them either: one fault, and one incident is enough.
+            left = tuple(replace(each, bad_runs=1) for each in left)
         return View(
-            findings=(*findings, *self._left_behind(probe)),
+            findings=(*findings, *left),
             zones={target.node: self._zone(target.node) for target in telling if target.kind is Kind.MOUNT},
             unheard=frozenset(telling - self._heard.get(probe, set())),
+            settled=settled,
         )
 
     def _zone(self, name: str) -> str:

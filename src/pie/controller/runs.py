@@ -131,6 +131,7 @@ class Runs:
         if known:
             return
         self._series.add(target)
+        self._run_series.add(target)
         self.states[target] = TargetState()
         runs = (self._tracked[uid] for uid in self._of_target.get(target, ()))
         for tracked in sorted(runs, key=lambda run: run.due):

@@ -53,12 +53,13 @@ class View:
     """A PieProbe at one moment.
 
     `zones` are the nodes that could tell (matching, not in maintenance), each with its zone or "". `unheard`
-    are targets without a verdict so far, as after a restart.
+    are targets without a verdict so far, as after a restart; `settled`: what runs left behind is known.
     """
 
     findings: tuple[Finding, ...]
     zones: Mapping[str, str]
     unheard: frozenset[Target] = frozenset()
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,8 @@ def _kinship(incident: Incident, group: _Group) -> tuple[bool, bool, int, bool]:
 
 def _unheard(incident: Incident, view: View) -> bool:
     """Tell whether a target that an incident may concern has said nothing yet."""
+    if incident.stage is Stage.TEARDOWN:
+        return not view.settled
     return any(
         incident.scope is not Scope.NODE
         or (target.node in incident.nodes if target.node else incident.provision)

@@ -221,8 +221,9 @@ class Job(Object, frozen=True):
 
 
 class ObjectReference(Object, frozen=True):
-    """A reference by name and uid, as in CronJob status.active[]."""
+    """A reference by name and uid, as in CronJob status.active[] or PersistentVolume spec.claimRef."""
 
+    namespace: str = ""
     name: str = ""
     uid: str = ""
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from pie.core.model import Kind, Stage, Target
+from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency
 
 
@@ -198,6 +199,9 @@ def _escaped(value: str) -> str:
 _STAGE_BUCKETS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 
 
+_LEFT = (Reason.VOLUME_LEAKED, Reason.TEARDOWN_STUCK, Reason.NODE_GONE)
+
+
 class RunSeries:
     """Counters about runs that are few enough for prometheus-client."""
 
@@ -217,6 +221,23 @@ class RunSeries:
             registry=registry,
         )
 
+        self._left = Gauge(
+            "pie_leaked_volumes",
+            "Volumes, and claims, of ended runs that are still there after a run's deadline, by reason.",
+            ("pie_probe_name", "storage_class", "reason"),
+            registry=registry,
+        )
+
+    def add(self, target: Target) -> None:
+        """Show the gauges of a provision target, at zero."""
+        if target.kind is Kind.PROVISION:
+            self.left_behind(target, {})
+
+    def left_behind(self, target: Target, counts: Mapping[Reason, int]) -> None:
+        """Show how much a target's runs left behind."""
+        for reason in _LEFT:
+            self._left.labels(target.probe, target.storage_class, reason.value).set(counts.get(reason, 0))
+
     def stages(self, target: Target, seconds: Mapping[Stage, float]) -> None:
         """Take in how long the stages of a run took."""
         for stage, duration in seconds.items():
@@ -228,4 +249,5 @@ class RunSeries:
 
     def remove(self, probe: str) -> None:
         """Take away the counters of a PieProbe."""
-        self._lost.remove_by_labels({"pie_probe_name": probe})
+        for series in (self._lost, self._left):
+            series.remove_by_labels({"pie_probe_name": probe})
