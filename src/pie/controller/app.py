@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 import pie
 from pie.controller.conditions import Conditions
+from pie.controller.followups import FollowUps
 from pie.controller.incidents import Incidents
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
@@ -96,6 +97,9 @@ async def _control(settings: Settings) -> None:
             volumes = Volumes(client, caches, queue)
             witness = Witness(client, caches, queue)
             maintenance = Maintenance(client, caches, queue, suppressed_series)
+            follow_ups = FollowUps(
+                client, caches, queue, maintenance=maintenance, image=settings.container_image
+            )
             incidents = Incidents(client, caches, queue, maintenance=maintenance, series=incident_series)
             runs = Runs(
                 client,
@@ -104,6 +108,7 @@ async def _control(settings: Settings) -> None:
                 volumes=volumes,
                 witness=witness,
                 maintenance=maintenance,
+                follow_ups=follow_ups,
                 incidents=incidents,
                 series=series,
                 run_series=run_series,

@@ -155,6 +155,11 @@ class Maintenance:
         """Count suppressed runs."""
         self._series.count(target, reason, times)
 
+    def usable(self, probe: str) -> set[str]:
+        """Return the matching nodes of a PieProbe that are not suppressed."""
+        followed = self._followed.get(probe)
+        return followed.nodes - followed.suppressed if followed is not None else set()
+
     def overdue(self, probe: str) -> list[Overdue]:
         """Return the nodes of a PieProbe that have been suppressed for longer than its maxDuration.
 

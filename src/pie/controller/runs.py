@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 
+from pie.controller.followups import PATIENCE_SECONDS, FollowUps
 from pie.controller.heartbeats import Doubts
 from pie.controller.incidents import Incidents
 from pie.controller.maintenance import Maintenance
@@ -19,7 +20,7 @@ from pie.controller.volumes import Volumes
 from pie.controller.witness import Witness
 from pie.core.judge import Judgement, judge
 from pie.core.model import Kind, Probe, Stage, Target, Verdict
-from pie.core.naming import ANNOTATION_SCHEDULED, GO_PIE_FINALIZER, target_of
+from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SCHEDULED, GO_PIE_FINALIZER, target_of
 from pie.core.objects import Claim, CronJob, Job, Pod
 from pie.core.reasons import Reason
 from pie.core.schedule import dues_between, next_due
@@ -63,6 +64,7 @@ class Tracked:
     pod: Pod | None = None
     pod_gone: bool = False
     seen_until: float = 0.0
+    follows: str = ""
     check_at: float | None = None
     on_time_counted: bool = False
     succeeded_counted: bool = False
@@ -83,6 +85,7 @@ class Runs:
         volumes: Volumes,
         witness: Witness,
         maintenance: Maintenance,
+        follow_ups: FollowUps,
         incidents: Incidents,
         series: TargetSeries,
         run_series: RunSeries,
@@ -93,6 +96,7 @@ class Runs:
         self._volumes = volumes
         self._witness = witness
         self._maintenance = maintenance
+        self._follow_ups = follow_ups
         self._incidents = incidents
         self._doubts = Doubts(client, queue)
         self._series = series
@@ -120,6 +124,7 @@ class Runs:
         """Show a target that came to life and judge its runs; forget one that ended (`probe` is None)."""
         if probe is None:
             self._drop_runs(target)
+            self._follow_ups.forget(target)
             self._probes.pop(target, None)
             self._series.remove(target)
             self._volumes.forget(target)
@@ -193,9 +198,11 @@ class Runs:
             return None
         uid = job.metadata.uid
         tracked = Tracked(target, uid, _due_seconds(job), job.metadata.created_seconds)
+        tracked.follows = job.metadata.annotations.get(ANNOTATION_FOLLOWS, "")
         tracked.pod = self._caches.pod_of_job.get(uid)
         self._tracked[uid] = tracked
         self._of_target.setdefault(target, set()).add(uid)
+        self._follow_ups.see(target, job, tracked.due)
         self._newest_due[target] = max(tracked.due, self._newest_due.get(target, 0.0))
         return tracked
 
@@ -280,6 +287,15 @@ class Runs:
         node = tracked.pod.spec.node_name if tracked.pod is not None else ""
         if judgement.bad and not self._doubts.believes(tracked.uid, judgement, node or tracked.target.node):
             return
+        taken_over = judgement.bad and self._follow_ups.takes_over(
+            job, run, probe, judgement, busy=self._follow_up_runs(tracked.target)
+        )
+        if taken_over and not self._follow_ups.under_way(tracked.target):
+            self._queue.add("run", tracked.uid, after_seconds=PATIENCE_SECONDS)
+            return
+        if taken_over:
+            tracked.on_time_counted = True
+            judgement = replace(judgement, verdict=Verdict.PENDING, on_time=None)
         judgement = self._with_latency(self._with_integrity(judgement, run), run)
         self._count(tracked, probe, judgement, as_of)
         self._note_verdict(tracked, judgement)
@@ -289,7 +305,7 @@ class Runs:
         if judgement.replace and tracked.pod is not None and not tracked.pod_gone:
             self._queue.add("pod", tracked.uid)
         checks = [judgement.check_at]
-        if judgement.bad or judgement.verdict is Verdict.SUPPRESSED:
+        if judgement.bad or taken_over or judgement.verdict is Verdict.SUPPRESSED:
             checks.append(next_due(tracked.target, probe.period_seconds, as_of))
         if unseen_end:
             checks.append(self._client.now() + _POD_CATCHES_UP_SECONDS)
@@ -297,6 +313,10 @@ class Runs:
         if tracked.check_at is not None:
             wait_seconds = max(0.01, tracked.check_at - self._client.now())
             self._queue.add("run", tracked.uid, after_seconds=wait_seconds)
+
+    def _follow_up_runs(self, target: Target) -> bool:
+        runs = (self._tracked[uid] for uid in self._of_target.get(target, ()))
+        return any(tracked.follows and not tracked.recorded for tracked in runs)
 
     def _claim(self, tracked: Tracked) -> Claim | None:
         if tracked.target.kind is Kind.MOUNT:

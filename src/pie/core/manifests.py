@@ -6,12 +6,19 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 
 import hashlib
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from pie.core.model import Kind, Probe, Target
-from pie.core.naming import ANNOTATION_SPEC_HASH, ANNOTATION_TARGET, labels
+from pie.core.naming import (
+    ANNOTATION_FOLLOWS,
+    ANNOTATION_SCHEDULED,
+    ANNOTATION_SPEC_HASH,
+    ANNOTATION_TARGET,
+    labels,
+)
 from pie.core.schedule import cron_schedule
 from pie.core.selector import FIELD_NAME
 
@@ -31,12 +38,7 @@ def cronjob(
     probe: Probe, target: Target, *, name: str, claim: str, image: str, suspend: bool = False
 ) -> Manifest:
     """Return the CronJob of a target; `claim` is the name of a mount target's claim."""
-    template = {
-        "metadata": {"labels": labels(target)},
-        "spec": pod_spec(probe, target, claim=claim, image=image),
-    }
-    # On the pod, since a Job's own deadline deletes the pod and with it the message that says what happened.
-    template["spec"]["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
+    template = _pod_template(probe, target, claim=claim, image=image)
     spec: Manifest = {
         "schedule": cron_schedule(target, probe.period_seconds),
         "timeZone": "Etc/UTC",
@@ -56,6 +58,50 @@ def cronjob(
     metadata = _metadata(probe, target, name)
     metadata["annotations"][ANNOTATION_SPEC_HASH] = digest
     return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec": spec}
+
+
+def follow_up_job(
+    probe: Probe,
+    target: Target,
+    *,
+    cronjob: str,
+    due_seconds: float,
+    without: str,
+    follows: str,
+    image: str,
+) -> Manifest:
+    """Return the Job of a provision run for a due time on any node but `without`.
+
+    `follows` is the uid of the Job that did not work there, and `cronjob` the name of the target's CronJob.
+    """
+    template = _pod_template(probe, target, claim="", image=image)
+    required = {"nodeSelectorTerms": _terms_without(probe.node_selector_json, without)}
+    template["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = required
+    # The CronJob controller appends the minutes in decimal; these are told apart by their letter.
+    metadata = _metadata(probe, target, f"{cronjob}-x{int(due_seconds) // 60:x}")
+    metadata["annotations"] |= {
+        ANNOTATION_FOLLOWS: follows,
+        ANNOTATION_SCHEDULED: datetime.fromtimestamp(due_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    spec = {"backoffLimit": 0, "template": template}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def _terms_without(selector: Manifest, node: str) -> list[Manifest]:
+    """Return the terms of a NodeSelector, less one node; an empty term matches nothing, and is left out."""
+    but_for = {"key": FIELD_NAME, "operator": "NotIn", "values": [node]}
+    return [
+        {**term, "matchFields": [*(term.get("matchFields") or []), but_for]}
+        for term in selector["nodeSelectorTerms"]
+        if term.get("matchExpressions") or term.get("matchFields")
+    ]
+
+
+def _pod_template(probe: Probe, target: Target, *, claim: str, image: str) -> Manifest:
+    spec = pod_spec(probe, target, claim=claim, image=image)
+    # On the pod, since a Job's own deadline deletes the pod and with it the message that says what happened.
+    spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
+    return {"metadata": {"labels": labels(target)}, "spec": spec}
 
 
 def claim(probe: Probe, target: Target, *, name: str) -> Manifest:

@@ -24,6 +24,8 @@ ANNOTATION_IDENTITY = "pie.topolvm.io/volume-identity"
 ANNOTATION_REPLACED_BY = "pie.topolvm.io/volume-replaced-by"
 # What the scheduler puts on a claim that waits for its node: from then on a volume is being made.
 ANNOTATION_SELECTED_NODE = "volume.kubernetes.io/selected-node"
+# On a follow-up run's Job: the uid of the Job it follows.
+ANNOTATION_FOLLOWS = "pie.topolvm.io/follows"
 GO_PIE_FINALIZER = "pie.topolvm.io/pod"
 
 # The annotation that the CronJob controller puts on its Jobs.

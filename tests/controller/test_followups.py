@@ -1,0 +1,70 @@
+"""A late provision run is followed by one elsewhere before the class is called bad."""
+
+import time
+from typing import Any
+
+from pie.core.naming import ANNOTATION_FOLLOWS
+from tests.controller.conftest import Stage
+from tests.controller.test_maintenance import provisions
+from tests.controller.test_runs import result
+from tests.harness import ON_TIME, Pie, until, until_condition
+
+
+async def follow_up_pod(stage: Stage) -> dict[str, Any]:
+    """Return the pod of the follow-up run when there is one."""
+
+    async def found() -> dict[str, Any] | None:
+        for job in await stage.api.items(stage.path("jobs")):
+            if ANNOTATION_FOLLOWS in job["metadata"]["annotations"]:
+                selector = f"batch.kubernetes.io/controller-uid={job['metadata']['uid']}"
+                pods = await stage.api.items(stage.path("pods"), selector=selector)
+                return pods[0] if pods else None
+        return None
+
+    pod: dict[str, Any] = await until(found, "a follow-up run")
+    return pod
+
+
+async def counted(pie: Pie, value: str) -> float | None:
+    return await pie.value(ON_TIME["provision"], on_time=value)
+
+
+async def test_a_class_that_works_on_another_node_is_well(stage: Stage) -> None:
+    async with provisions(stage, nodes=2) as (pie, cronjob, nodes):
+        pod = await stage.start_job(cronjob, time.time())
+        await stage.bind(pod, nodes[0])
+        following = await follow_up_pod(stage)
+        assert nodes[0] in str(following["spec"]["affinity"])
+        name = following["metadata"]["name"]
+        await stage.bind(name, nodes[1])
+        await stage.end(name, result())
+        await pie.until_value(ON_TIME["provision"], lambda value: value == 1, on_time="true")
+        await until_condition(stage.api, stage.namespace, "p1", "ProvisionHealthy", "True")
+        await stage.end(pod, result(), after_seconds=10)
+        await until(lambda: no_jobs(stage), "recorded Jobs are deleted")
+        assert (await counted(pie, "true"), await counted(pie, "false")) == (1, 0)
+
+
+async def no_jobs(stage: Stage) -> bool:
+    return not await stage.names("jobs")
+
+
+async def test_a_class_that_works_nowhere_is_bad_once(stage: Stage) -> None:
+    async with provisions(stage, nodes=3) as (pie, cronjob, nodes):
+        pod = await stage.start_job(cronjob, time.time())
+        await stage.bind(pod, nodes[0])
+        following = await follow_up_pod(stage)
+        assert await counted(pie, "false") == 0
+        await stage.bind(following["metadata"]["name"], nodes[1])
+        await pie.until_value(ON_TIME["provision"], lambda value: value == 1, on_time="false")
+        await until_condition(stage.api, stage.namespace, "p1", "ProvisionHealthy", "False")
+        assert len(await stage.names("jobs")) == 2
+
+
+async def test_where_there_is_no_other_node_the_first_run_is_the_verdict(stage: Stage) -> None:
+    async with provisions(stage, nodes=2) as (pie, cronjob, nodes):
+        await stage.cordon(nodes[1])
+        pod = await stage.start_job(cronjob, time.time())
+        await stage.bind(pod, nodes[0])
+        await pie.until_value(ON_TIME["provision"], lambda value: value == 1, on_time="false")
+        assert len(await stage.names("jobs")) == 1

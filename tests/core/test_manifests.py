@@ -1,0 +1,52 @@
+"""What the manifests say that others rely on."""
+
+from typing import Any
+
+from pie.core.manifests import cronjob, follow_up_job
+from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SCHEDULED, ANNOTATION_SPEC_HASH, target_of
+from pie.core.objects import Metadata
+from tests.core.build import MOUNT, PROVISION, T0, probe
+
+ROLE = {"matchExpressions": [{"key": "role", "operator": "Exists"}]}
+NAMED = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n2"]}]}
+
+
+def follow_up(*terms: dict[str, Any]) -> dict[str, Any]:
+    return follow_up_job(
+        probe(node_selector_json={"nodeSelectorTerms": list(terms)}),
+        PROVISION,
+        cronjob="provision-p-c-abcdef",
+        due_seconds=T0,
+        without="n1",
+        follows="job-uid",
+        image="image",
+    )
+
+
+def test_a_follow_up_run_goes_anywhere_but_where_the_first_one_was() -> None:
+    affinity = follow_up(ROLE, NAMED, {})["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+    without = {"key": "metadata.name", "operator": "NotIn", "values": ["n1"]}
+    assert affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"] == [
+        {**ROLE, "matchFields": [without]},
+        {"matchFields": [*NAMED["matchFields"], without]},
+    ]
+
+
+def test_a_follow_up_run_is_of_the_same_target_and_due_time_under_a_name_of_its_own() -> None:
+    metadata = follow_up(ROLE)["metadata"]
+    assert len(metadata["name"]) <= 63
+    assert metadata["name"] == follow_up(ROLE)["metadata"]["name"]
+    assert metadata["ownerReferences"][0]["kind"] == "PieProbe"
+    assert metadata["annotations"][ANNOTATION_FOLLOWS] == "job-uid"
+    assert metadata["annotations"][ANNOTATION_SCHEDULED] == "2023-11-14T22:14:00Z"
+    assert target_of(Metadata(annotations=metadata["annotations"])) == PROVISION
+
+
+def test_a_suspended_cronjob_differs_from_one_that_runs_and_from_no_other() -> None:
+    def spec_hash(**options: Any) -> str:
+        made = cronjob(probe(), MOUNT, name="n", claim="c", image="i", **options)
+        return str(made["metadata"]["annotations"][ANNOTATION_SPEC_HASH])
+
+    assert spec_hash() == spec_hash(suspend=False)
+    assert spec_hash(suspend=True) == spec_hash(suspend=True)
+    assert spec_hash() != spec_hash(suspend=True)
