@@ -124,7 +124,7 @@ class EmbeddedCluster:
         try:
             async with asyncio.TaskGroup() as self._group:
                 for actor in self._actors:
-                    self.spawn(run(actor, self.store, self.front.reachable))
+                    self.spawn(run(actor, self.store, self.machines, self.front.reachable))
                 for number in range(1, self._first_nodes + 1):
                     self.add_node(f"node-{number}")
                 up.set()

@@ -231,7 +231,9 @@ FAULTS: Final[dict[str, Fault]] = {
         Fault(
             "pool-full", "The pool has no room for a new volume.", _set(pool_full=True), _set(pool_full=False)
         ),
-        Fault("slow-disk", "I/O takes ten times as long as usual.", _set(slow=True), _set(slow=False)),
+        Fault(
+            "slow-disk", "fio's I/O takes several times as long as usual.", _set(slow=True), _set(slow=False)
+        ),
         Fault(
             "hang",
             "I/O does not return, and what waits for it cannot be killed.",

@@ -1,7 +1,7 @@
-"""Starts a program that dies with its parent and, if asked to, fails to write: `launch [ERRNO] -- PROGRAM …`.
+"""Runs pie so that it dies with its parent and, if asked to, fails to write: `launch [ERRNO] -- ARGUMENTS`.
 
 With EIO, ENOSPC or EROFS a seccomp filter makes the kernel answer the system calls that write to a volume
-with that error, for the program and all it starts. The error is so a real one, from the kernel, without root
+with that error, for pie and all it starts. The error is so a real one, from the kernel, without root
 and without a disk that is broken. Only Linux on x86-64 and arm64 has it.
 """
 
@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import platform
+import runpy
 import signal
 import struct
 import sys
@@ -78,15 +79,15 @@ def _prctl(libc: ctypes.CDLL, option: int, *arguments: int) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Become the program after `--`."""
+    """Be `pie` with the arguments after `--`, in this process: another start would cost as much again."""
     split = argv.index("--")
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         _prctl(libc, _PR_SET_PDEATHSIG, signal.SIGKILL)
         for name in argv[:split]:
             _refuse_writes(libc, name)
-    program = argv[split + 1 :]
-    os.execvp(program[0], program)  # noqa: S606  that is what it is for
+    sys.argv = ["pie", *argv[split + 1 :]]
+    runpy.run_module("pie", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

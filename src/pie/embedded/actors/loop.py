@@ -8,6 +8,7 @@ import structlog
 
 from pie.embedded.errors import Refused
 from pie.embedded.kinds import Kind
+from pie.embedded.machines import Machines
 from pie.embedded.store import Change, Store
 
 _log = structlog.get_logger()
@@ -26,7 +27,7 @@ class Actor(Protocol):
         """Look at everything and act; return after how many seconds to look again though nothing changed."""
 
 
-async def run(actor: Actor, store: Store, reachable: asyncio.Event) -> Never:
+async def run(actor: Actor, store: Store, machines: Machines, reachable: asyncio.Event) -> Never:
     """Run an actor until cancelled; while the API server is gone it can do nothing, and waits."""
     changed = asyncio.Event()
     kinds = actor.kinds
@@ -36,6 +37,7 @@ async def run(actor: Actor, store: Store, reachable: asyncio.Event) -> Never:
             changed.set()
 
     store.listen(note)
+    machines.listen(changed.set)
     while True:
         await reachable.wait()
         changed.clear()

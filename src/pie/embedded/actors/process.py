@@ -14,9 +14,9 @@ from pie.embedded.machines import Machine
 Json = dict[str, Any]
 
 _LONGEST_MESSAGE_BYTES: Final = 4096
-# While its disk is slow, a process may run for the first part of each turn only.
+# While its disk is slow, fio may run for a part of each turn only.
 _RUN_SECONDS: Final = 0.02
-_STAND_SECONDS: Final = 0.18
+_STAND_SECONDS: Final = 0.08
 
 
 class ProbeProcess:
@@ -47,10 +47,8 @@ class ProbeProcess:
         """Start the process."""
         self._log.touch()
         failing = [self._machine.errno] if self._machine.errno else []
-        launch = (sys.executable, "-m", "pie.embedded.launch", *failing, "--")
         self._process = await asyncio.create_subprocess_exec(
-            *launch,
-            *(sys.executable, "-m", "pie", "probe", *self._arguments),
+            *(sys.executable, "-m", "pie.embedded.launch", *failing, "--", "probe", *self._arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -94,7 +92,7 @@ class ProbeProcess:
         """End the process at once, as a machine that goes down does."""
         if self._turns is not None:
             self._turns.cancel()
-        for pid in self._children():
+        for pid in self._below():
             _send(pid, signal.SIGKILL)
         self._signal(signal.SIGKILL)
 
@@ -110,24 +108,27 @@ class ProbeProcess:
                 task.cancel()
 
     async def _take_turns(self) -> None:
-        """Let the process and its fio run for a part of the time only, while the disk is slow."""
+        """Let fio run for a part of the time only, while the disk is slow."""
         while self._machine.slow and not self.ended:
             for number, seconds in ((signal.SIGSTOP, _STAND_SECONDS), (signal.SIGCONT, _RUN_SECONDS)):
-                if not self._frozen:
-                    self._signal(number)
-                for pid in self._children():
+                for pid in self._below():
                     _send(pid, number)
                 await asyncio.sleep(seconds)
         self._turns = None
 
-    def _children(self) -> list[int]:
+    def _below(self) -> list[int]:
+        """Return the process IDs of fio, and of what it started."""
         if self._process is None or self.ended:
             return []
-        pid = self._process.pid
-        try:
-            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        except OSError:
-            return []
+        found: list[int] = []
+        looked_at = [self._process.pid]
+        while looked_at:
+            pid = looked_at.pop()
+            with suppress(OSError):
+                listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                found += [int(child) for child in listed]
+                looked_at += [int(child) for child in listed]
+        return found
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and not self.ended:

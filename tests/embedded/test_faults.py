@@ -1,0 +1,239 @@
+"""pie's controller on the embedded cluster: real probes, real I/O, faults that it has to see and clear."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from pie.core.reasons import Reason
+from pie.embedded import launch
+from pie.embedded.cluster import EmbeddedCluster
+from pie.embedded.faults import FAULTS, FaultError
+from pie.embedded.machines import STORAGE_CLASS
+from tests.embedded.conftest import PlainApi, Start
+from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until
+from tests.probe.conftest import demand
+
+pytestmark = pytest.mark.timeout(180)
+
+MINUTE_SECONDS = 4
+"""How long a minute of the cron schedules lasts here."""
+SPEC: dict[str, Any] = {
+    "probePeriod": 2,  # so that not all runs are due at once
+    "probeThreshold": "5s",
+    "deadline": "8s",
+    "suppression": {"newNodeGrace": "0s", "rebootGrace": "0s"},
+}
+
+
+@pytest.fixture(autouse=True)
+def fio() -> None:
+    """Demand fio."""
+    demand("fio")
+
+
+class Scene:
+    """A cluster with a controller that probes it."""
+
+    def __init__(self, cluster: EmbeddedCluster, api: PlainApi, pie: Pie) -> None:
+        self.cluster = cluster
+        self.api = api
+        self.pie = pie
+
+    async def verdict(
+        self, node: str, verdict: str, reason: Reason | None = None, timeout: float = 40
+    ) -> None:
+        """Return when the newest verdict on a node's mount target is this one."""
+
+        async def found() -> bool:
+            last = self._last(f"mount/p1/{STORAGE_CLASS}/{node}")
+            return last[0] == verdict and reason in {None, last[1]}
+
+        try:
+            await until(found, "", timeout)
+        except AssertionError:
+            last = self._last(f"mount/p1/{STORAGE_CLASS}/{node}")
+            raise AssertionError(f"{node} is {last}, not {verdict} {reason}") from None
+
+    def _last(self, target: str) -> tuple[str, str]:
+        verdicts = [
+            (entry["verdict"], entry["reason"])
+            for line in self.pie.lines
+            if line.startswith("{") and (entry := json.loads(line))["event"] == "verdict"
+            if entry["target"] == target
+        ]
+        return verdicts[-1] if verdicts else ("", "")
+
+    async def failures(self, node: str) -> float:
+        """Return how many runs failed on a node."""
+        return await self.pie.value(PERFORMANCE, node=node, succeed="false") or 0
+
+    async def healthy(self, *nodes: str) -> None:
+        """Return when the newest verdicts on these nodes are ok."""
+        async with asyncio.TaskGroup() as group:
+            for node in nodes:
+                group.create_task(self.verdict(node, "ok"))
+
+
+@asynccontextmanager
+async def scene(start: Start, nodes: int, **spec: Any) -> AsyncIterator[Scene]:
+    cluster = await start(nodes=nodes, minute_seconds=MINUTE_SECONDS, probe_options=("--size", "4M"))
+    async with PlainApi(cluster.front.address) as api, Pie(cluster.kubeconfig, "pie") as pie:
+        await apply_probe(api, "pie", pieprobe("p1", STORAGE_CLASS, "kubernetes.io/os", **SPEC, **spec))
+        yield Scene(cluster, api, pie)
+
+
+ON_A_NODE = {
+    "plugin-crash": ("late", Reason.MOUNT_FAILED),
+    "eio": ("failed", Reason.IO_ERROR),
+    "volume-full": ("failed", Reason.NO_SPACE),
+    "read-only": ("failed", Reason.READ_ONLY),
+    "corruption": ("failed", Reason.DATA_CORRUPTED),
+    "data-loss": ("failed", Reason.DATA_LOST),
+    "hang": ("hung", Reason.HUNG),
+}
+
+
+@pytest.mark.skipif(not launch.supported(), reason="this machine cannot make system calls fail")
+async def test_every_fault_is_told_apart_and_clears_and_a_deleted_probe_leaves_nothing(
+    start_embedded: Start,
+) -> None:
+    """All at once, one to a node, and one node without any: it must stay well."""
+    where = {fault: f"node-{i + 2}" for i, fault in enumerate(ON_A_NODE)}
+    async with scene(start_embedded, len(ON_A_NODE) + 1) as stage:
+        await stage.healthy("node-1", *where.values())
+        await everything_is_measured(stage)
+        before = await stage.failures("node-1"), await stage.failures(where["hang"])
+        for fault, node in where.items():
+            await stage.cluster.faults.inject(fault, node)
+        await stage.cluster.faults.inject("provisioner-down")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                stage.pie.until_value(ON_TIME["provision"], lambda value: value >= 1, on_time="false")
+            )
+            for fault, (verdict, reason) in ON_A_NODE.items():
+                group.create_task(stage.verdict(where[fault], verdict, reason))
+        good = await stage.pie.value(ON_TIME["provision"], on_time="true") or 0
+        await stage.cluster.faults.clear_all()
+        await stage.healthy(*where.values())
+        await stage.pie.until_value(ON_TIME["provision"], lambda value: value > good, on_time="true")
+        assert await stage.failures("node-1") == before[0]
+        assert await stage.failures(where["hang"]) == before[1] + 1
+        await nothing_is_left(stage)
+
+
+async def everything_is_measured(stage: Scene) -> None:
+    labels = {"node": "node-1", "on_time": "true"}
+    await stage.pie.until_value(ON_TIME["mount"], lambda value: value >= 1, **labels)
+    await stage.pie.until_value(ON_TIME["provision"], lambda value: value >= 1, on_time="true")
+    samples = await stage.pie.samples()
+    for direction in ("read", "write"):
+        latency = samples.value(f"pie_io_{direction}_latency_on_mount_probe_seconds", node="node-1")
+        assert latency is not None
+        assert latency > 0
+    records = list(stage.cluster.directory.glob("volumes/node-1/*/.pie/records"))
+    assert records[0].stat().st_size > 0
+
+
+async def nothing_is_left(stage: Scene) -> None:
+    await stage.api.delete("/apis/pie.topolvm.io/v1alpha1/namespaces/pie/pieprobes/p1")
+    for plural in ("pods", "persistentvolumeclaims"):
+        await until(lambda plural=plural: gone(stage.api, f"/api/v1/namespaces/pie/{plural}"), plural)
+    await until(lambda: gone(stage.api, "/api/v1/persistentvolumes"), "the volumes are gone")
+    assert list(stage.cluster.directory.glob("volumes/*/*")) == []
+
+
+async def test_a_full_pool_refuses_a_claim_in_the_drivers_words(start_embedded: Start) -> None:
+    cluster = await start_embedded(nodes=1, pool_bytes=1024**3)
+    async with PlainApi(cluster.front.address) as api:
+        path = "/api/v1/namespaces/pie/persistentvolumeclaims"
+        for name in ("first", "second"):
+            spec = {
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": STORAGE_CLASS,
+                "resources": {"requests": {"storage": "1Gi"}},
+            }
+            annotations = {"volume.kubernetes.io/selected-node": "node-1"}
+            await api.create(path, {"metadata": {"name": name, "annotations": annotations}, "spec": spec})
+
+        async def refused() -> bool:
+            events = await api.items("/api/v1/namespaces/pie/events")
+            about = {
+                each["involvedObject"]["name"] for each in events if "ResourceExhausted" in each["message"]
+            }
+            return about == {"second"}
+
+        await until(refused, "the second claim is refused")
+        assert (await api.get(f"{path}/first"))["status"]["phase"] == "Bound"
+
+
+@pytest.mark.real  # for its length only
+async def test_maintenance_is_no_fault(start_embedded: Start) -> None:
+    async with scene(start_embedded, 4, disableProvisionProbe=True) as stage:
+        nodes = [f"node-{i}" for i in range(1, 5)]
+        await stage.healthy(*nodes)
+        await stage.cluster.faults.inject("cordon", "node-1")
+        await stage.cluster.faults.inject("taint", "node-2")
+        await stage.cluster.faults.inject("reboot", "node-3")
+        await stage.cluster.faults.inject("new-node")
+
+        async def suppressed() -> bool:
+            samples = await stage.pie.samples()
+            away = {"node-1", "node-2", "node-3", "node-5"}
+            return all("pie_target_suppressed" in samples.names(node=node) for node in away)
+
+        await until(suppressed, "all four are known to be under maintenance")
+        good = await stage.pie.value(PERFORMANCE, node="node-4", succeed="true") or 0
+        await stage.pie.until_value(
+            PERFORMANCE, lambda value: value > good + 1, node="node-4", succeed="true"
+        )
+        await stage.cluster.faults.clear_all()
+        samples = await stage.pie.samples()
+        for node in (*nodes, "node-5"):
+            assert samples.value(ON_TIME["mount"], node=node, on_time="false") == 0
+            assert samples.value(PERFORMANCE, node=node, succeed="false") == 0
+
+
+@pytest.mark.real  # for its length only
+async def test_an_api_server_that_is_slow_or_gone_is_no_fault_of_the_storage(start_embedded: Start) -> None:
+    async with scene(start_embedded, 1, disableProvisionProbe=True) as stage:
+        await stage.healthy("node-1")
+        good = await stage.pie.value(PERFORMANCE, node="node-1", succeed="true") or 0
+        await stage.cluster.faults.inject("api-gone")
+        await until(lambda: interrupted(stage.pie), "the controller noticed")
+        await stage.cluster.faults.clear("api-gone")
+        await stage.pie.until_value(PERFORMANCE, lambda value: value > good, node="node-1", succeed="true")
+        assert await stage.pie.value(ON_TIME["mount"], node="node-1", on_time="false") == 0
+
+
+async def interrupted(pie: Pie) -> bool:
+    return any('"watch interrupted"' in line for line in pie.lines)
+
+
+@pytest.mark.real  # for its length only
+async def test_slow_io_is_measured(start_embedded: Start) -> None:
+    async with scene(start_embedded, 2, disableProvisionProbe=True) as stage:
+        await stage.healthy("node-1", "node-2")
+        await stage.cluster.faults.inject("slow-disk", "node-2")
+        name = "pie_io_write_latency_on_mount_probe_seconds"
+
+        async def slower() -> bool:
+            samples = await stage.pie.samples()
+            usual, slow = (samples.value(name, node=node) or 0 for node in ("node-1", "node-2"))
+            return slow > 2 * usual > 0
+
+        await until(slower, "the slow node's latency is twice the other's or more", 40)
+
+
+async def test_a_fault_that_is_unknown_or_has_no_place_is_refused_in_words(start_embedded: Start) -> None:
+    cluster = await start_embedded(nodes=1)
+    with pytest.raises(FaultError, match="there is no fault 'flood'; there are: api-gone"):
+        await cluster.faults.inject("flood")
+    with pytest.raises(FaultError, match="there is no node 'node-9'; there are: node-1"):
+        await cluster.faults.inject("hang", "node-9")
+    with pytest.raises(FaultError, match="nothing to corrupt"):
+        await cluster.faults.inject("corruption", "node-1")
+    assert all(fault.meaning.endswith(".") for fault in FAULTS.values())
