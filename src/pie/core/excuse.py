@@ -70,12 +70,9 @@ def everywhere(histories: Iterable[NodeHistory | None], since: float, until: flo
     found = [span for span in spans if span is not None]
     if not found or len(found) < len(spans):
         return None
-    ends = [span.until for span in found]
-    return Span(
-        nowhere([span.why for span in found]),
-        max(span.since for span in found),
-        None if None in ends else min(end for end in ends if end is not None),
-    )
+    # The class can be used again as soon as the first node can.
+    until_first = min((span.until for span in found if span.until is not None), default=None)
+    return Span(nowhere([span.why for span in found]), max(span.since for span in found), until_first)
 
 
 def nowhere(reasons: list[Suppression]) -> Suppression:

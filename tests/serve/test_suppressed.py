@@ -1,0 +1,41 @@
+"""The series about suppressed runs."""
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from pie.core.model import Target
+from pie.core.reasons import Reason
+from pie.serve.suppressed import REASONS, SuppressedSeries
+from tests.core.build import MOUNT, PROVISION, probe
+
+
+def shown(series: SuppressedSeries) -> list[str]:
+    registry = CollectorRegistry()
+    registry.register(series)
+    lines = generate_latest(registry).decode().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def test_every_reason_is_at_zero_from_the_start_for_the_probes_that_are_on() -> None:
+    series = SuppressedSeries()
+    assert shown(series) == []
+    series.add(probe(mount_enabled=False))
+    assert len(shown(series)) == len(REASONS)
+    assert all(line.endswith(" 0.0") and 'probe="provision"' in line for line in shown(series))
+
+
+def test_runs_are_counted_and_nothing_is_left_of_a_probe_that_is_gone() -> None:
+    series = SuppressedSeries()
+    series.add(probe())
+    series.count(MOUNT, Reason.NODE_CORDONED, 2)
+    series.add(probe())
+    series.count(Target("other", MOUNT.kind, "c", "n1"), Reason.NODE_CORDONED)
+    series.show(MOUNT, Reason.NODE_CORDONED)
+    series.show(PROVISION, Reason.NO_USABLE_NODE)
+    counted = 'pie_probe_name="p",probe="mount",reason="NodeCordoned",storage_class="c"'
+    assert f"pie_suppressed_runs_total{{{counted}}} 2.0" in shown(series)
+    gauge = 'pie_target_suppressed{node="n1",pie_probe_name="p",reason="NodeCordoned",storage_class="c"} 1.0'
+    assert gauge in shown(series)
+    series.show(MOUNT, None)
+    assert gauge not in shown(series)
+    series.remove("p")
+    assert shown(series) == []
