@@ -14,11 +14,12 @@ from pie.controller.followups import PATIENCE_SECONDS, FollowUps
 from pie.controller.heartbeats import Doubts
 from pie.controller.incidents import Incidents
 from pie.controller.maintenance import Maintenance
+from pie.controller.missed import Missed
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.volumes import Volumes
 from pie.controller.witness import Witness
-from pie.core.judge import Judgement, judge
+from pie.core.judge import Judgement, judge, missed
 from pie.core.model import Kind, Probe, Stage, Target, Verdict
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SCHEDULED, GO_PIE_FINALIZER, target_of
 from pie.core.objects import Claim, CronJob, Job, Pod
@@ -99,6 +100,14 @@ class Runs:
         self._follow_ups = follow_ups
         self._incidents = incidents
         self._doubts = Doubts(client, queue)
+        self._missed = Missed(
+            client,
+            caches,
+            queue,
+            maintenance=maintenance,
+            last_due=lambda target: self._newest_due.get(target, self._led_since),
+            on_missed=self._count_missed,
+        )
         self._series = series
         self._run_series = run_series
         self._probes: dict[Target, Probe] = {}
@@ -122,6 +131,7 @@ class Runs:
 
     def target_changed(self, target: Target, probe: Probe | None) -> None:
         """Show a target that came to life and judge its runs; forget one that ended (`probe` is None)."""
+        self._missed.follow(target, probe)
         if probe is None:
             self._drop_runs(target)
             self._follow_ups.forget(target)
@@ -153,6 +163,15 @@ class Runs:
         if state is not None and due > max(state.counted_until, self._newest_due.get(target, 0.0)):
             state.counted_until = due
             self._maintenance.count(target, reason)
+
+    def _count_missed(self, target: Target, due: float) -> None:
+        """Count a due time at which Kubernetes started no run."""
+        state = self.states.get(target)
+        if state is None or due <= state.counted_until:
+            return
+        state.counted_until = due
+        self._series.count_on_time(target, on_time=False)
+        self._note_verdict(target, missed(), due, target.node)
 
     def _drop_runs(self, target: Target) -> None:
         """Count the runs that a node took with it when it was deleted: their target goes, and nobody asks."""
@@ -298,7 +317,7 @@ class Runs:
             judgement = replace(judgement, verdict=Verdict.PENDING, on_time=None)
         judgement = self._with_latency(self._with_integrity(judgement, run), run)
         self._count(tracked, probe, judgement, as_of)
-        self._note_verdict(tracked, judgement)
+        self._note_verdict(tracked.target, judgement, tracked.due, node or tracked.target.node)
         if judgement.ended:
             self._record(tracked, run, judgement)
             return
@@ -371,34 +390,33 @@ class Runs:
             if dues:
                 state.counted_until = as_of
 
-    def _note_verdict(self, tracked: Tracked, judgement: Judgement) -> None:
+    def _note_verdict(self, target: Target, judgement: Judgement, due: float, node: str) -> None:
         """Note the target's last verdict; a run in flight, or one that says nothing, leaves it standing."""
-        state = self.states[tracked.target]
-        if judgement.verdict in {Verdict.PENDING, Verdict.SUPPRESSED} or tracked.due < state.due:
+        state = self.states[target]
+        if judgement.verdict in {Verdict.PENDING, Verdict.SUPPRESSED} or due < state.due:
             return
         if judgement.verdict is Verdict.OK:
             state.last_ok = self._client.now()
         changed = (state.verdict, state.reason) != (judgement.verdict, judgement.reason)
         state.verdict, state.reason, state.message = judgement.verdict, judgement.reason, judgement.message
-        state.due = tracked.due
-        node = tracked.pod.spec.node_name if tracked.pod is not None else ""
+        state.due = due
         self._series.set_health(
-            tracked.target,
+            target,
             healthy=judgement.verdict is Verdict.OK,
             at_seconds=state.last_ok,
-            hung_since=tracked.due if judgement.verdict is Verdict.HUNG else None,
+            hung_since=due if judgement.verdict is Verdict.HUNG else None,
         )
-        self._incidents.note(tracked.target, judgement, due=tracked.due, node=node)
+        self._incidents.note(target, judgement, due=due, node=node)
         if changed:
             log = _log.info if judgement.verdict is Verdict.OK else _log.warning
             log(
                 "verdict",
-                target=str(tracked.target),
+                target=str(target),
                 verdict=judgement.verdict.value,
                 reason=judgement.reason.value,
                 message=judgement.message,
             )
-            self._queue.add("status", tracked.target.probe)
+            self._queue.add("status", target.probe)
 
     def _record(self, tracked: Tracked, run: Run, judgement: Judgement) -> None:
         tracked.recorded = True

@@ -101,6 +101,12 @@ class _Case:
             return error
 
 
+def missed() -> Judgement:
+    """Return the verdict of a due time at which Kubernetes started no run."""
+    message = "the schedule was due, and the CronJob controller made no Job"
+    return Judgement(Verdict.LATE, Reason.CONTROL_PLANE_LATE, message, Stage.QUEUE, on_time=False, ended=True)
+
+
 def judge(run: Run, probe: Probe, as_of: float) -> Judgement:
     """Judge a run from what is known up to `as_of`."""
     case = _Case(run, probe, timeline(run), as_of)
