@@ -55,13 +55,13 @@ class Replay:
         self._pie = pie
         self._minutes = minutes
         self._names = [f"kwok-{number}" for number in range(1, nodes + 1)]
-        self._counted_from = 0.0
+        self._counted_from = self._before = 0.0
 
     async def run(self, waves: int) -> bool:
         """Do it all; tell whether all went well."""
         await apply_probe(self._api, NAMESPACE, probe(self._minutes))
         await until(self._all_cronjobs, "a CronJob for every node and the class", 300, 1)
-        self._counted_from = time.time()
+        self._counted_from, self._before = time.time(), await self._mount_runs()
         size = -(-len(self._names) // waves)
         for number in range(waves):
             await self._wave(number + 1, self._names[number * size : (number + 1) * size])
@@ -146,6 +146,11 @@ class Replay:
         jobs = await self._api.items(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs")
         return bool(status["targets"]["ok"] == status["targets"]["total"] and not jobs)
 
+    async def _mount_runs(self) -> float:
+        """Return how many mount runs were on time, up to now."""
+        found = (await self._pie.samples()).all(ON_TIME["mount"])
+        return sum(each.value for each in found if each.labels["on_time"] == "true")
+
     async def _report(self, removed: str) -> bool:
         samples = await self._pie.samples()
         now = time.time()
@@ -162,7 +167,7 @@ class Replay:
             if each.value
         }
         suppressed = sum(count for (kind, _), count in reasons.items() if kind == "mount")
-        ran = sum(each.value for each in samples.all(ON_TIME["mount"]) if each.labels["on_time"] == "true")
+        ran = await self._mount_runs() - self._before
         due = sum(
             dues_between(
                 Target(PROBE, Kind.MOUNT, CLASS, name),
@@ -181,10 +186,10 @@ class Replay:
         for (kind, reason), count in sorted(reasons.items()):
             print(f"  {count:5.0f} {kind} {reason}")
         # A run that was on time and then killed by the reboot is on time and suppressed; the runs of the new
-        # node and of the removed one are beyond the count of those due.
+        # node and of the removed one are beyond the count of those due; some are under way at either end.
         beyond = ran + suppressed - due
         print(f"beyond those due: {beyond:.0f}")
-        return late == failed == 0 and not status.get("incidents") and beyond >= 0
+        return late == failed == 0 and not status.get("incidents") and beyond >= -0.02 * due
 
 
 async def every(works: Iterable[Awaitable[None]]) -> None:

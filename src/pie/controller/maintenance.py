@@ -37,6 +37,14 @@ _RESUME_WITHIN_SECONDS = 20.0
 _REMEMBER_SECONDS = 7200.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Resumption:
+    """When a CronJob is to be resumed (`at`), so that it starts the run of the due time just before."""
+
+    due: float
+    at: float
+
+
 @dataclass(slots=True)
 class _Followed:
     """A PieProbe, the names of its matching nodes, and what they went through.
@@ -63,7 +71,7 @@ class Maintenance:
         self._queue = queue
         self._series = series
         self._followed: dict[str, _Followed] = {}
-        self._resume_at: dict[Target, float] = {}
+        self._resume_at: dict[Target, _Resumption] = {}
         self._due_at: dict[Target, float] = {}
         self._on_due: OnDue | None = None
         queue.handle("maintenance", self._look_again)
@@ -109,17 +117,21 @@ class Maintenance:
             return self._is_suspended(target)
         period_seconds = followed.probe.period_seconds
         if (why := self.suppression(target)) is not None and why.blocks:
-            self._resume_at.pop(target, None)
+            missed = self._resume_at.pop(target, None)
+            if missed is not None and missed.due <= now and self._on_due is not None:
+                # Its run was to start with the resumption, which does not come now.
+                self._on_due(target, missed.due, why.reason)
             self._expect_due(target, period_seconds, now)
             return True
         if not self._is_suspended(target):
             self._resume_at.pop(target, None)
             return False
         due = next_due(target, period_seconds, now)
-        resume_at = self._resume_at.setdefault(target, due + spread_seconds(target, _RESUME_WITHIN_SECONDS))
-        if now < resume_at:
-            self._queue.add("target", target, after_seconds=max(0.05, resume_at - now))
-        return now < resume_at
+        soon = _Resumption(due, due + spread_seconds(target, _RESUME_WITHIN_SECONDS))
+        resume = self._resume_at.setdefault(target, soon)
+        if now < resume.at:
+            self._queue.add("target", target, after_seconds=max(0.05, resume.at - now))
+        return now < resume.at
 
     def _is_suspended(self, target: Target) -> bool:
         return any(each.spec.suspend for each in self._caches.cronjobs_of.get(target, {}).values())
