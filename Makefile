@@ -11,7 +11,9 @@ TIER ?= fast
 MARKERS_fast := not real
 MARKERS_real :=
 MARKERS ?= $(MARKERS_$(TIER))
-# The real tests mostly wait for the next minute; two files at a time, each with testbeds of its own.
+# Tests mostly wait: the fast ones for the embedded cluster, the real ones for the next minute. Of the real ones
+# two files at a time, each with testbeds of its own.
+WORKERS_fast := --numprocesses 3 --dist worksteal
 WORKERS_real := --numprocesses 2 --dist loadfile
 
 help: ## Show the targets

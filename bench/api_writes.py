@@ -22,6 +22,7 @@ from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, until
 from tests.real.conftest import install_crd
 
 NAMESPACE = "pie"
+JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 STAND_INS = frozenset({"kwok", "testbed-binder", "testbed"})
 
 
@@ -79,10 +80,18 @@ def _made_by_pie(write: Write) -> bool:
 
 
 async def _idle(cluster: Cluster, nodes: int) -> None:
-    await asyncio.sleep(15)  # the status is written at most every ten seconds
+    """Count what pie writes while no run is due or under way: nobody makes Jobs now."""
+
+    async def settled() -> bool:
+        return not await cluster.api.items(JOBS)
+
+    await until(settled, "no run is under way", 120, 1)
+    await cluster.stop("kube-controller-manager")
+    await asyncio.sleep(12)  # the status is written at most every ten seconds
     since = cluster.audit.now()
     await asyncio.sleep(30)
     writes = cluster.audit.count_writes(since)
+    await cluster.start("kube-controller-manager")
     ours = {write: count for write, count in writes.items() if write.agent == "pie"}
     print(f"idle, {nodes} nodes, 30 s: pie wrote\n{_table(Counter(ours))}")
 
@@ -98,8 +107,7 @@ async def _runs(cluster: Cluster, pie: Pie, nodes: int, minutes: int) -> None:
     await apply_probe(cluster.api, NAMESPACE, probe(minutes))
 
     async def settled() -> bool:
-        jobs = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
-        return await good_runs() >= before + nodes and not await cluster.api.items(jobs)
+        return await good_runs() >= before + nodes and not await cluster.api.items(JOBS)
 
     await until(settled, f"{nodes} runs, and none under way", 120 + 120 * minutes, 1)
     writes = cluster.audit.count_writes(since, namespace=NAMESPACE)
