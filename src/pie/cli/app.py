@@ -4,6 +4,7 @@ import typer
 
 import pie
 from pie.cli.controller import controller
+from pie.cli.demo import demo
 
 app = typer.Typer(
     help="Proves around the clock that Kubernetes storage works, as an application sees it.",
@@ -11,6 +12,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(controller)
+app.command()(demo)
 
 
 @app.callback(invoke_without_command=True)

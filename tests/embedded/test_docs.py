@@ -1,0 +1,36 @@
+"""docs/embedded.md says what the code does, and the stories tell of faults that there are."""
+
+import re
+
+import pytest
+
+from pie.embedded.cel import CelError, compiled
+from pie.embedded.crd import pieprobe_schema
+from pie.embedded.faults import FAULTS
+from pie.embedded.stories import STORIES, Story
+from tests.harness import ROOT
+
+PAGE = (ROOT / "docs" / "embedded.md").read_text()
+
+
+def test_the_page_lists_every_fault_in_its_own_words() -> None:
+    listed = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", PAGE, re.MULTILINE))
+    assert listed == {fault.name: fault.meaning for fault in FAULTS.values()}
+
+
+def test_the_page_names_every_story() -> None:
+    assert all(name in PAGE for name in STORIES)
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_a_story_injects_known_faults_and_clears_them_all(story: Story) -> None:
+    injected = [fault for step in story.steps for fault in step.inject]
+    cleared = [fault for step in story.steps for fault in step.clear]
+    assert {fault.split()[0] for fault in injected} <= FAULTS.keys()
+    assert set(injected) - {"reboot node-2"} == set(cleared), "a reboot ends by itself"
+
+
+def test_every_rule_of_the_crd_is_understood() -> None:
+    assert pieprobe_schema()
+    with pytest.raises(CelError, match="the function lookUp is not known"):
+        compiled("lookUp(self) == 1")
