@@ -1,6 +1,7 @@
 """`pie demo`: a small cluster in this process, pie at work on it, and faults to watch it find."""
 
 import asyncio
+import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,6 +68,10 @@ async def _demo(
             console.print(f"  export KUBECONFIG={cluster.kubeconfig}", soft_wrap=True)
             console.print(f"Faults: curl {address}/faults", soft_wrap=True)
             console.print(f"        curl -X POST '{address}/faults/hang?node=node-1'", soft_wrap=True)
+            if shutil.which("fio") is None:
+                console.print(
+                    "fio is not installed: pie measures by itself, more roughly. apt-get install fio"
+                )
             _apply_probe(cluster)
             settings = Settings(
                 container_image="pie",

@@ -75,6 +75,8 @@ class IoStats(msgspec.Struct, frozen=True, kw_only=True):
 
     read: Latency | None = None
     write: Latency | None = None
+    tool: Literal["fio", "pie"] = "fio"
+    """Who measured: `pie` is the probe's own stand-in where there is no fio, which demos may ask for."""
 
 
 class RecordStats(msgspec.Struct, frozen=True, kw_only=True):

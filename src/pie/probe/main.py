@@ -64,6 +64,9 @@ def parse(argv: Sequence[str]) -> Options:
     )
     mount.add_argument("--direct", action=argparse.BooleanOptionalAction, default=job.direct, help="O_DIRECT")
     mount.add_argument("--fsync", type=_count, default=job.fsync, help="sync after so many writes (0: never)")
+    mount.add_argument(
+        "--without-fio", action="store_true", help="where there is no fio, measure without it, for demos"
+    )
     mount.add_argument("--no-integrity", action="store_true", help="keep no records on the volume")
     given = parser.parse_args(argv)
     if given.probe == "mount":
@@ -81,6 +84,7 @@ def parse(argv: Sequence[str]) -> Options:
         job=job,
         integrity=not getattr(given, "no_integrity", False),
         check_mount=not given.no_mount_check,
+        without_fio=getattr(given, "without_fio", False),
         termination_log=given.termination_log,
     )
 

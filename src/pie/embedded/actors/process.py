@@ -36,7 +36,7 @@ class ProbeProcess:
         self._arguments = [
             *(str(volume) if word in mounts else word for word in command[2:]),
             *("--no-mount-check", "--termination-log", str(self._log)),
-            *(options if command[2:3] == ["mount"] else ()),
+            *(("--without-fio", *options) if command[2:3] == ["mount"] else ()),
         ]
         self._process: asyncio.subprocess.Process | None = None
         self._kill_at = float("inf")
