@@ -18,6 +18,7 @@ from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
 from pie.controller.settings import Settings
 from pie.controller.sweep import Sweep
+from pie.controller.tally import Tally
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
 from pie.controller.volumes import Volumes
@@ -101,6 +102,14 @@ async def _control(settings: Settings) -> None:
                 client, caches, queue, maintenance=maintenance, image=settings.container_image
             )
             incidents = Incidents(client, caches, queue, maintenance=maintenance, series=incident_series)
+            tally = Tally(
+                client,
+                queue,
+                maintenance=maintenance,
+                incidents=incidents,
+                series=series,
+                run_series=run_series,
+            )
             runs = Runs(
                 client,
                 caches,
@@ -109,9 +118,7 @@ async def _control(settings: Settings) -> None:
                 witness=witness,
                 maintenance=maintenance,
                 follow_ups=follow_ups,
-                incidents=incidents,
-                series=series,
-                run_series=run_series,
+                tally=tally,
             )
             targets = Targets(client, caches, queue, settings, runs=runs, maintenance=maintenance)
             Conditions(

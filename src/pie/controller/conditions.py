@@ -10,7 +10,8 @@ from pie.controller.incidents import Incidents
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
-from pie.controller.runs import Runs, TargetState
+from pie.controller.runs import Runs
+from pie.controller.tally import TargetState
 from pie.controller.targets import Targets
 from pie.core.longsuppressed import long_suppressed
 from pie.core.model import Kind, Probe, Target, Verdict

@@ -1,0 +1,166 @@
+"""What the verdicts add up to: counters, gauges, and the last word on each target."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from pie.controller.incidents import Incidents
+from pie.controller.maintenance import Maintenance
+from pie.controller.queue import WorkQueue
+from pie.controller.tracking import Tracked
+from pie.core.judge import Judgement, missed
+from pie.core.model import Probe, Target, Verdict
+from pie.core.reasons import Reason
+from pie.core.schedule import dues_between
+from pie.core.timeline import Run, timeline
+from pie.kube.client import Client
+from pie.serve.series import RunSeries, TargetSeries
+
+_log = structlog.get_logger()
+
+# Bounds a count after a very long silence.
+_MOST_DUES = 60
+
+
+@dataclass(slots=True)
+class TargetState:
+    """The last word on a target.
+
+    `counted_until`: due times up to here are counted, though no run of theirs was started. `last_ok`: when a
+    run was last well, epoch seconds.
+    """
+
+    verdict: Verdict = Verdict.PENDING
+    reason: Reason = Reason.PENDING
+    message: str = ""
+    due: float = 0.0
+    counted_until: float = 0.0
+    last_ok: float = 0.0
+
+
+class Tally:
+    """The table of targets with their last verdict (`states`), and what is counted of their runs."""
+
+    def __init__(
+        self,
+        client: Client,
+        queue: WorkQueue,
+        *,
+        maintenance: Maintenance,
+        incidents: Incidents,
+        series: TargetSeries,
+        run_series: RunSeries,
+    ) -> None:
+        self._client = client
+        self._queue = queue
+        self._maintenance = maintenance
+        self._incidents = incidents
+        self._series = series
+        self._run_series = run_series
+        self.led_since = 0.0
+        self.states: dict[Target, TargetState] = {}
+
+    def add(self, target: Target) -> None:
+        """Show a target that came to life."""
+        self._series.add(target)
+        self._run_series.add(target)
+        self.states[target] = TargetState()
+
+    def remove(self, target: Target) -> None:
+        """Forget a target that ended."""
+        self._series.remove(target)
+        self._incidents.forget(target)
+        self.states.pop(target, None)
+
+    def remove_probe(self, name: str) -> None:
+        """Take away what is shown of a PieProbe that is deleted."""
+        self._run_series.remove(name)
+
+    def count_unstarted(self, target: Target, due: float, newest_due: float, reason: Reason) -> None:
+        """Count a suppressed run for a due time at which none was started."""
+        state = self.states.get(target)
+        if state is not None and due > max(state.counted_until, newest_due):
+            state.counted_until = due
+            self._maintenance.count(target, reason)
+
+    def count_missed(self, target: Target, due: float) -> None:
+        """Count a due time at which Kubernetes started no run."""
+        state = self.states.get(target)
+        if state is None or due <= state.counted_until:
+            return
+        state.counted_until = due
+        self._series.count_on_time(target, on_time=False)
+        self.note(target, missed(), due, target.node)
+
+    def lost(self, target: Target) -> None:
+        """Count a run whose Job was deleted before it was read."""
+        self._run_series.lost(target.probe, "Pruned")
+        _log.warning("a run's Job was deleted before it was read", target=str(target))
+
+    def count(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
+        """Count what a run is known to be by now: each answer once, and the due times it blocks."""
+        state, target = self.states[tracked.target], tracked.target
+        if judgement.on_time is not None and not tracked.on_time_counted:
+            tracked.on_time_counted = True
+            # A due time that was counted while an earlier run stood in its way is not counted again.
+            if judgement.on_time or tracked.due > state.counted_until:
+                self._series.count_on_time(target, on_time=judgement.on_time)
+        if judgement.succeeded is not None and not tracked.succeeded_counted:
+            tracked.succeeded_counted = True
+            self._series.count_succeeded(target, succeeded=judgement.succeeded)
+        tracked.held_against = tracked.held_against or judgement.bad
+        suppressed = judgement.verdict is Verdict.SUPPRESSED
+        if suppressed and not (tracked.suppressed_counted or tracked.held_against):
+            tracked.suppressed_counted = True
+            if tracked.due > state.counted_until:
+                self._maintenance.count(target, judgement.reason)
+                state.counted_until = tracked.due
+        if (judgement.bad or suppressed) and not judgement.ended:
+            since = max(tracked.due, state.counted_until, self.led_since)
+            dues = dues_between(target, probe.period_seconds, since, as_of, limit=_MOST_DUES)
+            if dues and suppressed:
+                self._maintenance.count(target, judgement.reason, dues)
+            elif dues:
+                self._series.count_on_time(target, on_time=False, times=dues)
+                self._incidents.still_bad(target, dues)
+            if dues:
+                state.counted_until = as_of
+
+    def note(self, target: Target, judgement: Judgement, due: float, node: str) -> None:
+        """Note the target's last verdict; a run in flight, or one that says nothing, leaves it standing."""
+        state = self.states[target]
+        if judgement.verdict in {Verdict.PENDING, Verdict.SUPPRESSED} or due < state.due:
+            return
+        if judgement.verdict is Verdict.OK:
+            state.last_ok = self._client.now()
+        changed = (state.verdict, state.reason) != (judgement.verdict, judgement.reason)
+        state.verdict, state.reason, state.message = judgement.verdict, judgement.reason, judgement.message
+        state.due = due
+        self._series.set_health(
+            target,
+            healthy=judgement.verdict is Verdict.OK,
+            at_seconds=state.last_ok,
+            hung_since=due if judgement.verdict is Verdict.HUNG else None,
+        )
+        self._incidents.note(target, judgement, due=due, node=node)
+        if changed:
+            log = _log.info if judgement.verdict is Verdict.OK else _log.warning
+            log(
+                "verdict",
+                target=str(target),
+                verdict=judgement.verdict.value,
+                reason=judgement.reason.value,
+                message=judgement.message,
+            )
+            self._queue.add("status", target.probe)
+
+    def record(self, tracked: Tracked, run: Run, judgement: Judgement) -> None:
+        """Take in what an ended run measured; its Job is not needed any more."""
+        tracked.recorded = True
+        self._run_series.stages(tracked.target, timeline(run).seconds)
+        if judgement.reason is Reason.POD_DELETED and not tracked.on_time_counted:
+            self._run_series.lost(tracked.target.probe, "PodDeleted")
+        if judgement.result is not None and judgement.result.io is not None:
+            measured = judgement.result.io
+            self._series.set_latency(tracked.target, measured)
+        self._queue.add("job", tracked.uid)

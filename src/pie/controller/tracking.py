@@ -1,0 +1,105 @@
+"""The runs being followed: one for each Job whose owner chain leads to a PieProbe."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from pie.controller.observe import Caches
+from pie.core.model import Target
+from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SCHEDULED, target_of
+from pie.core.objects import Job, Pod
+
+
+@dataclass(slots=True)
+class Tracked:
+    """A run being followed. `seen_until`: to when its pod is known by asking, not by the watch."""
+
+    target: Target
+    uid: str
+    due: float
+    created: float
+    pod: Pod | None = None
+    pod_gone: bool = False
+    seen_until: float = 0.0
+    follows: str = ""
+    check_at: float | None = None
+    on_time_counted: bool = False
+    succeeded_counted: bool = False
+    suppressed_counted: bool = False
+    held_against: bool = False
+    recorded: bool = False
+
+
+class Tracking:
+    """The table, by the uid of the Job and by target."""
+
+    def __init__(self, caches: Caches) -> None:
+        self._caches = caches
+        self._tracked: dict[str, Tracked] = {}
+        self._of_target: dict[Target, set[str]] = {}
+        self._newest_due: dict[Target, float] = {}
+
+    def get(self, uid: str) -> Tracked | None:
+        """Return the run of a Job; None if it is not followed."""
+        return self._tracked.get(uid)
+
+    def of(self, target: Target) -> Iterator[Tracked]:
+        """Yield the runs of a target."""
+        return (self._tracked[uid] for uid in self._of_target.get(target, ()))
+
+    def newest_due(self, target: Target, default: float = 0.0) -> float:
+        """Return the due time of the newest run of a target that was ever followed."""
+        return self._newest_due.get(target, default)
+
+    def forget_target(self, target: Target) -> None:
+        """Forget what is known of a target that ended; its runs stay until their Jobs go."""
+        self._newest_due.pop(target, None)
+
+    def add(self, job: Job) -> Tracked | None:
+        """Take up a Job whose owner chain leads to a PieProbe; None for any other."""
+        if (target := self._chain(job)) is None:
+            return None
+        uid = job.metadata.uid
+        tracked = Tracked(target, uid, _due_seconds(job), job.metadata.created_seconds)
+        tracked.follows = job.metadata.annotations.get(ANNOTATION_FOLLOWS, "")
+        tracked.pod = self._caches.pod_of_job.get(uid)
+        self._tracked[uid] = tracked
+        self._of_target.setdefault(target, set()).add(uid)
+        self._newest_due[target] = max(tracked.due, self._newest_due.get(target, 0.0))
+        return tracked
+
+    def remove(self, uid: str) -> Tracked | None:
+        """Forget the run of a Job that is gone, and return it."""
+        if (tracked := self._tracked.pop(uid, None)) is None:
+            return None
+        uids = self._of_target[tracked.target]
+        uids.discard(uid)
+        if not uids:
+            del self._of_target[tracked.target]
+        return tracked
+
+    def _chain(self, job: Job) -> Target | None:
+        owner = job.metadata.controller_owner
+        made_for = job.metadata
+        if owner is not None and owner.kind == "CronJob":
+            cronjob = self._caches.cronjobs.store.get((self._caches.namespace, owner.name))
+            if cronjob is None or cronjob.metadata.uid != owner.uid:
+                return None
+            made_for, owner = cronjob.metadata, cronjob.metadata.controller_owner
+        if owner is None or owner.kind != "PieProbe":
+            return None
+        probe = self._caches.probe(owner.name)
+        if probe is None or probe.metadata.uid != owner.uid:
+            return None
+        return target_of(made_for)
+
+
+def _due_seconds(job: Job) -> float:
+    """Return the time the schedule meant; a one-off Job is due when it is created."""
+    stamp = job.metadata.annotations.get(ANNOTATION_SCHEDULED)
+    if stamp is None:
+        return job.metadata.created_seconds
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return job.metadata.created_seconds
