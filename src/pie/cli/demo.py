@@ -61,7 +61,7 @@ async def _demo(
     async with asyncio.timeout(duration):
         cluster = EmbeddedCluster(nodes=nodes, minute_seconds=minute_seconds, probe_options=("--size", "8M"))
         async with cluster, panel(cluster.faults) as address:
-            cluster.store.listen(lambda change: _tell_event(console, change))
+            cluster.store.listen(lambda change: _tell_change(console, change))
             console.print(
                 f"[bold]A cluster of {nodes} nodes[/], in memory. Look at it with the real kubectl:"
             )
@@ -150,16 +150,18 @@ def _tell_verdicts(console: "Console") -> None:
     structlog.configure(processors=[show], wrapper_class=structlog.make_filtering_bound_logger(20))
 
 
-def _tell_event(console: "Console", change: "Change") -> None:
-    """Show the Events that pie writes on its PieProbe: incidents, as they open and close."""
-    from pie.embedded.kinds import EVENTS  # noqa: PLC0415
+def _tell_change(console: "Console", change: "Change") -> None:
+    """Show what pie writes to its PieProbe: Events (incidents open and close), and how its targets are."""
+    from pie.embedded.kinds import EVENTS, PIE_PROBES  # noqa: PLC0415
 
-    event = change.object
-    if change.kind is EVENTS and change.type == "ADDED" and event["involvedObject"]["kind"] == "PieProbe":
-        colour = "red" if event["type"] == "Warning" else "green"
-        console.print(
-            f"{_now()}  [bold {colour}]{event['reason']}[/] {_plain(event['message'])}", soft_wrap=True
-        )
+    new, old = change.object, change.old or {}
+    if change.kind is EVENTS and change.type == "ADDED" and new["involvedObject"]["kind"] == "PieProbe":
+        colour = "red" if new["type"] == "Warning" else "green"
+        console.print(f"{_now()}  [bold {colour}]{new['reason']}[/] {_plain(new['message'])}", soft_wrap=True)
+    targets = new.get("status", {}).get("targets") if change.kind is PIE_PROBES else None
+    if targets and targets != old.get("status", {}).get("targets"):
+        counts = [f"{count} {word}" for word, count in targets.items() if count and word != "total"]
+        console.print(f"{_now()}  [dim]{targets['total']} targets: {', '.join(counts)}[/]")
 
 
 def _plain(text: str) -> str:

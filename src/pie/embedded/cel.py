@@ -211,7 +211,7 @@ def _must(value: Fraction | None, what: str) -> Fraction:
 
 def re_of(pattern: str) -> str:
     """Return a Go regular expression as Python's: there `$` is the end, not the last line's end."""
-    return re.sub(r"\\$$", r"\\Z", pattern)
+    return f"{pattern[:-1]}\\Z" if pattern.endswith("$") else pattern
 
 
 def _string(value: Any) -> str:
