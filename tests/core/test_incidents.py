@@ -134,6 +134,12 @@ def test_a_better_word_for_the_same_trouble_is_no_new_incident() -> None:
     assert (only(second).id, only(second).reason) == (only(first).id, Reason.MOUNT_FAILED)
 
 
+def test_what_was_known_for_certain_is_not_taken_back_for_it_is_slow() -> None:
+    first = look(mount("n0", Stage.ATTACH, Reason.ATTACH_FAILED))
+    recovering = look(mount("n0", Stage.MOUNT, Reason.MOUNT_SLOW), known=first.open)
+    assert recovering.open == first.open
+
+
 def test_incidents_that_turn_out_to_be_one_fault_merge_into_the_oldest() -> None:
     apart = look(mount("n0", Stage.IO, Reason.HUNG), mount("n1", Stage.IO, Reason.IO_ERROR, since=T0 + 60))
     assert len(apart.open) == 2

@@ -19,7 +19,16 @@ BAD_RUNS_IN_A_ROW = 2
 
 # What says only that something is late; another target of the same fault may know more.
 _VAGUE = frozenset(
-    {Reason.NOT_STARTED, Reason.NOT_SCHEDULED, Reason.STARTED_LATE, Reason.MOUNT_SLOW, Reason.ATTACH_SLOW}
+    {
+        Reason.NOT_STARTED,
+        Reason.NOT_SCHEDULED,
+        Reason.STARTED_LATE,
+        Reason.SCHEDULE_SLOW,
+        Reason.PROVISION_SLOW,
+        Reason.ATTACH_SLOW,
+        Reason.MOUNT_SLOW,
+        Reason.START_SLOW,
+    }
 )
 
 
@@ -251,15 +260,20 @@ def _updated(owners: list[Incident], group: _Group, view: View) -> Incident:
     scope, zone = _scope(group, view)
     for owner in owners:
         scope, zone = _wider((scope, zone), (owner.scope, owner.zone))
-    same = (oldest.stage, oldest.reason) == (leading.stage, leading.reason)
+    told = (oldest.stage, oldest.reason, oldest.evidence)
+    # The first evidence stands: it would change with each run, and say nothing new. What was known for
+    # certain is not taken back for "it is slow": a volume that is attached at last is yet to be mounted.
+    same = told[:2] == (leading.stage, leading.reason)
+    if not same and (leading.reason not in _VAGUE or oldest.reason in _VAGUE):
+        told = (leading.stage, leading.reason, leading.evidence)
+    stage, reason, evidence = told
     return replace(
         oldest,
         scope=scope,
         zone=zone,
-        stage=leading.stage,
-        reason=leading.reason,
-        # The first evidence stands: it would change with each run, and say nothing new.
-        evidence=oldest.evidence if same and oldest.evidence else leading.evidence,
+        stage=stage,
+        reason=reason,
+        evidence=evidence,
         nodes=nodes,
         provision=provision,
         targets=max(len(nodes) + provision, *(each.targets for each in owners)),
