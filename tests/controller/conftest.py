@@ -48,8 +48,12 @@ class Stage:
         return "/".join(part for part in parts if part)
 
     async def names(self, plural: str) -> set[str]:
-        """Return the names of all objects of a kind."""
-        return {item["metadata"]["name"] for item in await self.api.items(self.path(plural))}
+        """Return the names of all objects of a kind, but for what belongs to a pod (ephemeral claims)."""
+        return {
+            item["metadata"]["name"]
+            for item in await self.api.items(self.path(plural))
+            if all(owner["kind"] != "Pod" for owner in item["metadata"].get("ownerReferences", []))
+        }
 
     async def node(self, name: str = "", **labels: str) -> str:
         """Make a node that the test's selector matches, Ready; no kubelet stands behind it."""

@@ -33,13 +33,15 @@ async def events(stage: Stage) -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: str(each["firstTimestamp"]))
 
 
-async def until_incidents(stage: Stage, count: int, *, still_open: bool) -> list[dict[str, Any]]:
+async def until_incidents(
+    stage: Stage, count: int, *, still_open: bool, timeout_seconds: float = 30
+) -> list[dict[str, Any]]:
     async def seen() -> list[dict[str, Any]]:
         found = await incidents(stage)
         good = len(found) == count and all(("closedAt" not in each) is still_open for each in found)
         return found if good else []
 
-    return list(await until(seen, f"{count} incidents, open: {still_open}"))
+    return list(await until(seen, f"{count} incidents, open: {still_open}", timeout_seconds))
 
 
 async def until_summary(stage: Stage, text: str) -> None:

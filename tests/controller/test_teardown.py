@@ -99,7 +99,7 @@ async def test_a_volume_that_stays_is_a_leak_and_an_incident_until_it_goes_also_
     async with provisioning(stage) as (pie, cronjob, node):
         volume = await one_run(stage, cronjob, node)
         await pie.until_value(LEAKED, lambda value: value == 1, reason="VolumeLeaked")
-        (opened,) = await until_incidents(stage, 1, still_open=True)
+        (opened,) = await until_incidents(stage, 1, still_open=True, timeout_seconds=180)
         assert (opened["stage"], opened["reason"]) == ("teardown", "VolumeLeaked")
         assert volume in opened["evidence"]
         await pie.kill()

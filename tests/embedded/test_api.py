@@ -392,6 +392,23 @@ async def test_a_foreground_deletion_waits_for_the_dependents(server: Server) ->
     await until(lambda: gone(server.api, f"{path}/owner"), "the owner is gone")
 
 
+async def test_a_namespace_takes_its_contents_along(server: Server) -> None:
+    name = f"{server.namespace}-b"
+    await server.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{name}/leases"
+    await server.api.create(path, lease("inside", finalizers=["test.pie/keep"]))
+    await server.api.delete(f"/api/v1/namespaces/{name}")
+
+    async def leaving() -> bool:
+        return "deletionTimestamp" in (await server.api.get(f"{path}/inside"))["metadata"]
+
+    await until(leaving, "what is inside is being deleted")
+    found = await server.api.get(f"/api/v1/namespaces/{name}")
+    assert found["status"]["phase"] == "Terminating"
+    await server.patch(f"{path}/inside", {"metadata": {"finalizers": None}})
+    await until(lambda: gone(server.api, f"/api/v1/namespaces/{name}"), "the namespace is gone", 60)
+
+
 async def test_a_claim_without_users_goes_at_once(server: Server) -> None:
     path = server.path("persistentvolumeclaims")
     created = await server.api.create(path, claim("c"))

@@ -193,28 +193,26 @@ GO_TEMPLATES = {
 
 
 async def test_an_upgrade_from_the_go_chart_keeps_the_probes_when_done_as_documented(
-    control_plane: Cluster, namespace: str, tmp_path: Path
+    start_cluster: Callable[..., Awaitable[Cluster]], tmp_path: Path
 ) -> None:
+    # One of its own: in the shared control plane other tests install the CRD without helm.
+    control_plane, namespace = await start_cluster(kube_scheduler=False), "pie"
+    await control_plane.create_namespace(namespace)
     await write_go_chart(tmp_path)
     where = ("--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace)
     await succeeds("install", RELEASE, str(tmp_path), *where)
     api = control_plane.api
     crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pieprobes.pie.topolvm.io"
-    try:
-        await until(lambda: has_been_applied(api, namespace), "PieProbes are served")
-        await api.patch(crd, {"metadata": {"annotations": {"helm.sh/resource-policy": "keep"}}})
-        await api.apply(crd, yaml.safe_load(CRD.read_text()))
-        await succeeds("upgrade", RELEASE, str(CHART), *where, "--reset-values", *IMAGE)
+    await until(lambda: has_been_applied(api, namespace), "PieProbes are served")
+    await api.patch(crd, {"metadata": {"annotations": {"helm.sh/resource-policy": "keep"}}})
+    await api.apply(crd, yaml.safe_load(CRD.read_text()))
+    await succeeds("upgrade", RELEASE, str(CHART), *where, "--reset-values", *IMAGE)
 
-        (probe,) = await until(lambda: served(api, namespace), "PieProbes are served again")
-        assert "deletionTimestamp" not in probe["metadata"]
-        assert (await api.get(crd))["spec"]["versions"][0]["additionalPrinterColumns"]
-        ports = (await api.get(f"/api/v1/namespaces/{namespace}/services/pie"))["spec"]["ports"]
-        assert [port["name"] for port in ports] == ["metrics"]
-    finally:
-        await helm("uninstall", RELEASE, *where)
-        await api.delete(crd)
-        await until(lambda: gone(api, crd), "the CRD is gone")
+    (probe,) = await until(lambda: served(api, namespace), "PieProbes are served again")
+    assert "deletionTimestamp" not in probe["metadata"]
+    assert (await api.get(crd))["spec"]["versions"][0]["additionalPrinterColumns"]
+    ports = (await api.get(f"/api/v1/namespaces/{namespace}/services/pie"))["spec"]["ports"]
+    assert [port["name"] for port in ports] == ["metrics"]
 
 
 async def succeeds(*arguments: str) -> None:

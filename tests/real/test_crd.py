@@ -427,12 +427,14 @@ def test_the_columns_answer_whether_storage_is_fine(storing: Kubectl) -> None:
             "pending": 0,
         },
         "lastProvisionTime": "2026-01-02T03:04:05Z",
+        "summary": "2 of 5 targets are bad",
     }
     patch = json.dumps({"status": status})
     storing.must("patch", "pieprobe", "p", "--subresource=status", "--type=merge", "-p", patch)
     header, row = storing.must("get", "pieprobe", "p").splitlines()
-    assert header.split() == ["NAME", "CLASS", "READY", "TARGETS", "BAD", "SUPPRESSED", "AGE"]
+    assert header.split() == ["NAME", "CLASS", "READY", "TARGETS", "BAD", "SUPPRESSED", "AGE", "STORAGE"]
     assert row.split()[:6] == ["p", "topolvm-provisioner", "True", "5", "2", "1"]
+    assert row.endswith("2 of 5 targets are bad")
     stored = json.loads(storing.must("get", "pieprobe", "p", "-o", "json"))
     assert stored["status"] == status, "the schema must drop nothing that the controller writes"
 

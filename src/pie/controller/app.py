@@ -119,6 +119,7 @@ async def _control(settings: Settings) -> None:
                 maintenance=maintenance,
                 follow_ups=follow_ups,
                 tally=tally,
+                image=settings.container_image,
             )
             targets = Targets(client, caches, queue, settings, runs=runs, maintenance=maintenance)
             Conditions(

@@ -13,6 +13,7 @@ import structlog
 
 from pie.controller.queue import WorkQueue
 from pie.core.judge import Judgement
+from pie.core.reasons import Reason
 from pie.kube.client import Client
 from pie.kube.errors import Forbidden, NotFound
 from pie.kube.lease import Lease
@@ -25,7 +26,10 @@ _NAMESPACE = "kube-node-lease"
 _SILENT_PART = 0.4
 _USUAL_DURATION_SECONDS = 40
 # The watch of nodes may be so far behind that of pods.
-_CATCH_UP_SECONDS = 1.5
+_CATCH_UP_SECONDS = 2.0
+# A kubelet that starts after a reboot tells of its lost containers and of its new boot in either order.
+_REBOOT_SECONDS = 10.0
+_LIKE_A_REBOOT = frozenset({Reason.NO_RESULT, Reason.KILLED})
 # --node-monitor-grace-period is 50 s since Kubernetes 1.32, and the node controller looks every 5 s.
 _NODE_CONTROLLER_SECONDS = 60.0
 _ASK_AGAIN_SECONDS = 3.0
@@ -80,7 +84,8 @@ class Doubts:
         known = self._doubts.get(uid)
         if known is None or known.said != said:
             known = self._doubts[uid] = _Doubt(said, self._client.now(), node)
-            self._queue.add("doubt", uid, after_seconds=_CATCH_UP_SECONDS)
+            wait_seconds = _REBOOT_SECONDS if judgement.reason in _LIKE_A_REBOOT else _CATCH_UP_SECONDS
+            self._queue.add("doubt", uid, after_seconds=wait_seconds)
         return known.believed
 
     def forget(self, uid: str) -> None:

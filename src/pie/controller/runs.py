@@ -13,12 +13,13 @@ from pie.controller.maintenance import Maintenance
 from pie.controller.missed import Missed
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
+from pie.controller.retries import Retries
 from pie.controller.tally import Tally
 from pie.controller.tracking import Tracked, Tracking
 from pie.controller.volumes import Volumes
 from pie.controller.witness import Witness
 from pie.core.judge import Judgement, judge
-from pie.core.model import Kind, Probe, Stage, Target, Verdict
+from pie.core.model import BAD, Kind, Probe, Stage, Target, Verdict
 from pie.core.naming import GO_PIE_FINALIZER, target_of
 from pie.core.objects import Claim, CronJob, Job, Pod
 from pie.core.reasons import Reason
@@ -45,6 +46,7 @@ class Runs:
         maintenance: Maintenance,
         follow_ups: FollowUps,
         tally: Tally,
+        image: str,
     ) -> None:
         self._client = client
         self._caches = caches
@@ -64,6 +66,9 @@ class Runs:
             last_due=lambda target: self._tracking.newest_due(target, tally.led_since),
             on_missed=tally.count_missed,
         )
+        self._retries = Retries(
+            client, caches, queue, maintenance=maintenance, image=image, wants=self._wants_retry
+        )
         self._probes: dict[Target, Probe] = {}
         self.states = tally.states
         queue.handle("run", self._look)
@@ -82,6 +87,7 @@ class Runs:
     def target_changed(self, target: Target, probe: Probe | None) -> None:
         """Show a target that came to life and judge its runs; forget one that ended (`probe` is None)."""
         self._missed.follow(target, probe)
+        self._retries.follow(target, probe)
         if probe is None:
             self._drop_runs(target)
             self._follow_ups.forget(target)
@@ -225,6 +231,7 @@ class Runs:
         self._tally.note(tracked.target, judgement, tracked.due, node or tracked.target.node)
         if judgement.ended:
             self._tally.record(tracked, run, judgement)
+            self._retries.ended(tracked.target, on_schedule=not tracked.retry)
             return
         if judgement.replace and tracked.pod is not None and not tracked.pod_gone:
             self._queue.add("pod", tracked.uid)
@@ -237,6 +244,13 @@ class Runs:
         if tracked.check_at is not None:
             wait_seconds = max(0.01, tracked.check_at - self._client.now())
             self._queue.add("run", tracked.uid, after_seconds=wait_seconds)
+
+    def _wants_retry(self, target: Target) -> bool:
+        """Tell whether a target is bad, does not hang, and has no run under way."""
+        state = self.states.get(target)
+        if state is None or state.verdict not in BAD or state.verdict is Verdict.HUNG:
+            return False
+        return all(each.recorded for each in self._tracking.of(target))
 
     def _follow_up_runs(self, target: Target) -> bool:
         return any(each.follows and not each.recorded for each in self._tracking.of(target))

@@ -99,6 +99,8 @@ class Tally:
 
     def count(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
         """Count what a run is known to be by now: each answer once, and the due times it blocks."""
+        if tracked.retry and judgement.verdict is not Verdict.HUNG:
+            return  # The series count due times; but a hang blocks those that follow.
         state, target = self.states[tracked.target], tracked.target
         if judgement.on_time is not None and not tracked.on_time_counted:
             tracked.on_time_counted = True
@@ -116,15 +118,20 @@ class Tally:
                 self._maintenance.count(target, judgement.reason)
                 state.counted_until = tracked.due
         if (judgement.bad or suppressed) and not judgement.ended:
-            since = max(tracked.due, state.counted_until, self.led_since)
-            dues = dues_between(target, probe.period_seconds, since, as_of, limit=_MOST_DUES)
-            if dues and suppressed:
-                self._maintenance.count(target, judgement.reason, dues)
-            elif dues:
-                self._series.count_on_time(target, on_time=False, times=dues)
-                self._incidents.still_bad(target, dues)
-            if dues:
-                state.counted_until = as_of
+            self._count_blocked(tracked, probe, judgement, as_of)
+
+    def _count_blocked(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
+        """Count the due times that passed while an unfinished run stood in their way."""
+        state, target = self.states[tracked.target], tracked.target
+        since = max(tracked.due, state.counted_until, self.led_since)
+        dues = dues_between(target, probe.period_seconds, since, as_of, limit=_MOST_DUES)
+        if dues and judgement.verdict is Verdict.SUPPRESSED:
+            self._maintenance.count(target, judgement.reason, dues)
+        elif dues:
+            self._series.count_on_time(target, on_time=False, times=dues)
+            self._incidents.still_bad(target, dues)
+        if dues:
+            state.counted_until = as_of
 
     def note(self, target: Target, judgement: Judgement, due: float, node: str) -> None:
         """Note the target's last verdict; a run in flight, or one that says nothing, leaves it standing."""

@@ -16,7 +16,7 @@ from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core.attachment import PersistentVolume
 from pie.core.incidents import BAD_RUNS_IN_A_ROW, Finding
-from pie.core.model import Kind, Stage, Target
+from pie.core.model import Kind, Probe, Stage, Target
 from pie.core.naming import ANNOTATION_SELECTED_NODE, labels
 from pie.core.objects import Claim, OwnerReference, Pod
 from pie.core.parse import SpecError, parse_probe
@@ -31,6 +31,7 @@ _log = structlog.get_logger()
 _FIRST_LOOK_SECONDS: Final = 2.0
 _LONGEST_WAIT_SECONDS: Final = 60.0
 _USUAL_DEADLINE_SECONDS: Final = 60.0
+_LONGEST_PATIENCE: Final = 120.0
 _PAGE: Final = 500
 _EPHEMERAL_SUFFIX: Final = "-volume"
 """Kubernetes names an ephemeral claim `<pod>-<volume>`, and pie's pods have one volume of this name."""
@@ -41,7 +42,7 @@ class _Remains:
     """What a provision run's pod leaves behind. `began`: when the pod began to go, by the controller's clock.
 
     `whole`: the teardown was seen from its beginning. `node` is where the volume was made. `left` is why it
-    counts as left behind, `evidence` what its volume says.
+    counts as left behind, `evidence` what its volume says, `urgent`: for so long that it is an incident.
     """
 
     target: Target
@@ -52,6 +53,7 @@ class _Remains:
     whole: bool = True
     claim_gone: bool = False
     left: Reason | None = None
+    urgent: bool = False
     evidence: str = ""
 
 
@@ -107,7 +109,7 @@ class Teardown:
                 evidence=each.evidence,
                 node=each.node,
                 first_bad=each.began or 0.0,
-                bad_runs=BAD_RUNS_IN_A_ROW,
+                bad_runs=BAD_RUNS_IN_A_ROW if each.urgent else 1,
             )
             for each in remains
             if each.left is not None and each.left is not Reason.NODE_GONE
@@ -175,11 +177,26 @@ class Teardown:
         return None
 
     def _deadline(self, target: Target) -> float:
+        probe = self._probe(target)
+        return probe.deadline_seconds if probe is not None else _USUAL_DEADLINE_SECONDS
+
+    def _patience(self, target: Target) -> float:
+        """How long a leak may last before it is an incident of its own.
+
+        Who cannot delete volumes often cannot make them either. By then the next run has told, and then
+        that is the incident.
+        """
+        probe = self._probe(target)
+        if probe is None:
+            return _USUAL_DEADLINE_SECONDS
+        return probe.deadline_seconds + probe.threshold_seconds + min(probe.period_seconds, _LONGEST_PATIENCE)
+
+    def _probe(self, target: Target) -> Probe | None:
         stored = self._caches.probe(target.probe)
         try:
-            return parse_probe(stored).deadline_seconds if stored is not None else _USUAL_DEADLINE_SECONDS
+            return parse_probe(stored) if stored is not None else None
         except SpecError:
-            return _USUAL_DEADLINE_SECONDS
+            return None
 
     # Looking after the volumes.
 
@@ -207,6 +224,9 @@ class Teardown:
             remains.left, remains.evidence = left, self._words(remains, volume)
             _log.warning("left behind", probe=remains.target.probe, reason=left, evidence=remains.evidence)
             self._show(remains.target)
+        if overdue and not remains.urgent and age_seconds >= self._patience(remains.target):
+            remains.urgent = True
+            self._on_change(remains.target.probe)
         self._queue.add("teardown", uid, after_seconds=min(_LONGEST_WAIT_SECONDS, max(1.0, age_seconds / 2)))
 
     async def _volume(self, remains: _Remains) -> PersistentVolume | None:

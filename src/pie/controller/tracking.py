@@ -6,13 +6,16 @@ from datetime import datetime
 
 from pie.controller.observe import Caches
 from pie.core.model import Target
-from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SCHEDULED, target_of
+from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_RETRY, ANNOTATION_SCHEDULED, target_of
 from pie.core.objects import Job, Pod
 
 
 @dataclass(slots=True)
 class Tracked:
-    """A run being followed. `seen_until`: to when its pod is known by asking, not by the watch."""
+    """A run being followed. `seen_until`: to when its pod is known by asking, not by the watch.
+
+    `retry`: no due time asked for it.
+    """
 
     target: Target
     uid: str
@@ -22,6 +25,7 @@ class Tracked:
     pod_gone: bool = False
     seen_until: float = 0.0
     follows: str = ""
+    retry: bool = False
     check_at: float | None = None
     on_time_counted: bool = False
     succeeded_counted: bool = False
@@ -62,6 +66,7 @@ class Tracking:
         uid = job.metadata.uid
         tracked = Tracked(target, uid, _due_seconds(job), job.metadata.created_seconds)
         tracked.follows = job.metadata.annotations.get(ANNOTATION_FOLLOWS, "")
+        tracked.retry = tracked.on_time_counted = ANNOTATION_RETRY in job.metadata.annotations
         tracked.pod = self._caches.pod_of_job.get(uid)
         self._tracked[uid] = tracked
         self._of_target.setdefault(target, set()).add(uid)

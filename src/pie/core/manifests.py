@@ -14,6 +14,7 @@ import msgspec
 from pie.core.model import Kind, Probe, Target
 from pie.core.naming import (
     ANNOTATION_FOLLOWS,
+    ANNOTATION_RETRY,
     ANNOTATION_SCHEDULED,
     ANNOTATION_SPEC_HASH,
     ANNOTATION_TARGET,
@@ -84,6 +85,16 @@ def follow_up_job(
         ANNOTATION_SCHEDULED: datetime.fromtimestamp(due_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     spec = {"backoffLimit": 0, "template": template}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def retry_job(
+    probe: Probe, target: Target, *, cronjob: str, claim: str, at_seconds: float, image: str
+) -> Manifest:
+    """Return the Job of a mount run between two due times; `cronjob` is the name of the target's CronJob."""
+    metadata = _metadata(probe, target, f"{cronjob}-r{int(at_seconds):x}")
+    metadata["annotations"][ANNOTATION_RETRY] = "true"
+    spec = {"backoffLimit": 0, "template": _pod_template(probe, target, claim=claim, image=image)}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 

@@ -26,6 +26,8 @@ ANNOTATION_REPLACED_BY = "pie.topolvm.io/volume-replaced-by"
 ANNOTATION_SELECTED_NODE = "volume.kubernetes.io/selected-node"
 # On a follow-up run's Job: the uid of the Job it follows.
 ANNOTATION_FOLLOWS = "pie.topolvm.io/follows"
+# On the Job of a run that no due time asked for: it is not counted as one.
+ANNOTATION_RETRY = "pie.topolvm.io/retry"
 GO_PIE_FINALIZER = "pie.topolvm.io/pod"
 
 # The annotation that the CronJob controller puts on its Jobs.

@@ -30,6 +30,7 @@ Json = dict[str, Any]
 
 CLAIM_PROTECTION: Final = "kubernetes.io/pvc-protection"
 VOLUME_PROTECTION: Final = "kubernetes.io/pv-protection"
+NAMESPACE_CONTENTS: Final = "kubernetes"
 
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_VALUE: Final = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
@@ -54,8 +55,11 @@ def complete(kind: Kind, item: Json) -> None:
         list(schema.prune(item))
         schema.default(item)
         item["metadata"] = metadata
-    elif (defaults := _DEFAULTS.get(kind)) is not None and isinstance(item.get("spec", {}), dict):
-        defaults(item)
+    _fill(item, _DEFAULTS.get(kind, {}))
+    finalizer = _FINALIZERS.get(kind)
+    if finalizer is not None and "resourceVersion" not in item["metadata"]:
+        kept = item["metadata"].setdefault("finalizers", [])
+        kept += [finalizer] if finalizer not in kept else []
 
 
 def unknown_fields(kind: Kind, item: Json) -> list[str]:
@@ -65,86 +69,39 @@ def unknown_fields(kind: Kind, item: Json) -> list[str]:
     return list(schema.prune(rest)) if schema is not None else []
 
 
-def _default_pod(item: Json) -> None:
-    item.setdefault("status", {}).setdefault("phase", "Pending")
-    _default_pod_spec(item.setdefault("spec", {}))
-
-
-def _default_pod_spec(spec: Json) -> None:
-    spec.setdefault("restartPolicy", "Always")
-    spec.setdefault("terminationGracePeriodSeconds", 30)
-    spec.setdefault("schedulerName", "default-scheduler")
-
-
-def _default_job(item: Json) -> None:
-    spec = item.setdefault("spec", {})
-    for key, value in {"backoffLimit": 6, "completions": 1, "parallelism": 1, "suspend": False}.items():
-        spec.setdefault(key, value)
-
-
-def _default_cronjob(item: Json) -> None:
-    spec = item.setdefault("spec", {})
-    defaults = {
-        "concurrencyPolicy": "Allow",
-        "suspend": False,
-        "successfulJobsHistoryLimit": 3,
-        "failedJobsHistoryLimit": 1,
-    }
-    for key, value in defaults.items():
-        spec.setdefault(key, value)
-
-
-def _default_claim(item: Json) -> None:
-    item.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    item.setdefault("status", {}).setdefault("phase", "Pending")
-    _protect(item, CLAIM_PROTECTION)
-
-
-def _default_volume(item: Json) -> None:
-    item.setdefault("status", {}).setdefault("phase", "Pending")
-    _protect(item, VOLUME_PROTECTION)
-
-
-def _protect(item: Json, finalizer: str) -> None:
-    metadata = item["metadata"]
-    if "resourceVersion" not in metadata and finalizer not in metadata.setdefault("finalizers", []):
-        metadata["finalizers"].append(finalizer)
-
-
-def _default_class(item: Json) -> None:
-    item.setdefault("reclaimPolicy", "Delete")
-    item.setdefault("volumeBindingMode", "Immediate")
-
-
-def _default_namespace(item: Json) -> None:
-    item.setdefault("status", {}).setdefault("phase", "Active")
-    metadata = item["metadata"]
-    if "resourceVersion" not in metadata:
-        item.setdefault("spec", {})["finalizers"] = ["kubernetes"]
-        metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = metadata.get("name", "")
-
-
-def _default_node(item: Json) -> None:
-    item.setdefault("spec", {})
-    item.setdefault("status", {})
-
-
-def _default_crd(item: Json) -> None:
-    established = {"type": "Established", "status": "True", "reason": "InitialNamesAccepted", "message": ""}
-    item.setdefault("status", {}).setdefault("conditions", [established])
-
-
-_DEFAULTS = {
-    NAMESPACES: _default_namespace,
-    NODES: _default_node,
-    CRDS: _default_crd,
-    PODS: _default_pod,
-    JOBS: _default_job,
-    CRONJOBS: _default_cronjob,
-    PVCS: _default_claim,
-    PVS: _default_volume,
-    STORAGE_CLASSES: _default_class,
+_DEFAULTS: Final[dict[Kind, Json]] = {
+    NAMESPACES: {"status": {"phase": "Active"}},
+    NODES: {"spec": {}, "status": {}},
+    PODS: {
+        "spec": {"restartPolicy": "Always", "terminationGracePeriodSeconds": 30},
+        "status": {"phase": "Pending"},
+    },
+    JOBS: {"spec": {"backoffLimit": 6, "completions": 1, "parallelism": 1, "suspend": False}},
+    CRONJOBS: {
+        "spec": {
+            "concurrencyPolicy": "Allow",
+            "suspend": False,
+            "successfulJobsHistoryLimit": 3,
+            "failedJobsHistoryLimit": 1,
+        }
+    },
+    PVCS: {"spec": {"volumeMode": "Filesystem"}, "status": {"phase": "Pending"}},
+    PVS: {"status": {"phase": "Pending"}},
+    STORAGE_CLASSES: {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"},
+    CRDS: {
+        "status": {"conditions": [{"type": "Established", "status": "True", "reason": "", "message": ""}]}
+    },
 }
+_FINALIZERS: Final = {PVCS: CLAIM_PROTECTION, PVS: VOLUME_PROTECTION, NAMESPACES: NAMESPACE_CONTENTS}
+"""What new objects get. (A real namespace has its finalizer in the spec.)"""
+
+
+def _fill(item: Json, defaults: Json) -> None:
+    for key, value in defaults.items():
+        if isinstance(value, dict) and isinstance(item.setdefault(key, {}), dict):
+            _fill(item[key], value)
+        else:
+            item.setdefault(key, value)
 
 
 def validate(kind: Kind, item: Json, old: Json | None) -> None:

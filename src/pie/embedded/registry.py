@@ -24,7 +24,8 @@ TERMINAL: Final = frozenset({"Succeeded", "Failed"})
 ORPHAN: Final = "orphan"
 FOREGROUND: Final = "foregroundDeletion"
 _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
-_EVENT_SECONDS: Final = 3600
+_MOST_EVENTS: Final = 2000
+"""A real API server keeps Events for an hour; where minutes are short, that could be too many."""
 
 
 def timestamp(seconds: float) -> str:
@@ -43,6 +44,7 @@ class Registry:
     def __init__(self, store: Store, now: Callable[[], float] = time.time) -> None:
         self.store = store
         self.now = now
+        self._events: dict[tuple[str, str, str], tuple[str, str]] = {}
         self._random = random.Random()  # noqa: S311  suffixes of names guard nothing
 
     def stamp(self) -> str:
@@ -231,17 +233,18 @@ class Registry:
             "uid": metadata["uid"],
             **({"namespace": metadata["namespace"]} if metadata.get("namespace") else {}),
         }
-        same = {"involvedObject": involved, "reason": reason, "message": message}
         now = self.stamp()
-        for known in self.store.all(EVENTS, namespace):
-            if all(known[key] == value for key, value in same.items()):
-                self.edit(
-                    EVENTS, known, lambda copy: {**copy, "count": copy["count"] + 1, "lastTimestamp": now}
-                )
-                return
+        same = (metadata["uid"], reason, message)
+        known = self.find(EVENTS, *self._events[same]) if same in self._events else None
+        if known is not None:
+            newer = {"count": known["count"] + 1, "lastTimestamp": now}
+            self.edit(EVENTS, known, lambda copy: {**copy, **newer})
+            return
         body = {
             "metadata": {"name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}"},
-            **same,
+            "involvedObject": involved,
+            "reason": reason,
+            "message": message,
             "type": "Warning" if warning else "Normal",
             "source": {"component": source, **({"host": host} if host else {})},
             "count": 1,
@@ -251,13 +254,12 @@ class Registry:
             "reportingComponent": source,
             "reportingInstance": host,
         }
-        self.create(EVENTS, body, namespace)
-
-    def expire_events(self) -> None:
-        """Remove Events that are an hour old, as the API server does."""
-        for event in self.store.all(EVENTS):
-            if seconds_of(event["lastTimestamp"]) < self.now() - _EVENT_SECONDS:
-                self.remove(EVENTS, event)
+        name = self.create(EVENTS, body, namespace)["metadata"]["name"]
+        self._events[same] = (namespace, name)
+        while len(self._events) > _MOST_EVENTS:
+            oldest = self.find(EVENTS, *self._events.pop(next(iter(self._events))))
+            if oldest is not None:
+                self.remove(EVENTS, oldest)
 
 
 def _keep(metadata: Json, stored: Json) -> None:

@@ -88,26 +88,23 @@ def age(seconds: float) -> str:
 
 @lru_cache(maxsize=64)
 def _columns(kind: Kind) -> tuple[tuple[str, str, int, Cell], ...]:
-    name = ("Name", "string", 0, _at("metadata", "name"))
-    created = ("Age", "date", 0, _at("metadata", "creationTimestamp"))
+    """Return name, type, priority and content of each column."""
+    name = ("Name", "string", 0, _json_path(".metadata.name"))
     if kind is PIE_PROBES:
         listed = pieprobe_version()["additionalPrinterColumns"]
-        return (
-            name,
-            *(
-                (each["name"], each["type"], each.get("priority", 0), _json_path(each["jsonPath"]))
-                for each in listed
-            ),
+        paths = (_json_path(each["jsonPath"]) for each in listed)
+        return name, *(
+            (each["name"], each["type"], each.get("priority", 0), path)
+            for each, path in zip(listed, paths, strict=True)
         )
-    columns = _COLUMNS.get(kind, ())
-    if any(column == "Last Seen" for column, _, _, _ in columns):
-        return columns
-    return (
-        name,
-        *(each for each in columns if each[2] == 0),
-        created,
-        *(each for each in columns if each[2]),
-    )
+    if kind is EVENTS:
+        name = ("Last Seen", "date", 0, _json_path(".lastTimestamp"))
+    shown = [
+        (title, _json_path(cell) if isinstance(cell, str) else cell) for title, cell in _COLUMNS.get(kind, ())
+    ]
+    columns = ((title, "date" if title.startswith("Last") else "string", 0, cell) for title, cell in shown)
+    created = ("Age", "date", 0, _json_path(".metadata.creationTimestamp"))
+    return (name, *columns) if kind is EVENTS else (name, *columns, created)
 
 
 def _json_path(text: str) -> Cell:
@@ -123,10 +120,6 @@ def _json_path(text: str) -> Cell:
         return found
 
     return cell
-
-
-def _at(*path: str) -> Cell:
-    return lambda item: find(item, *path)
 
 
 def _ready(item: Json) -> str:
@@ -159,10 +152,6 @@ def _job_status(item: Json) -> str:
     return next((each for each in ("Complete", "Failed", "FailureTarget") if each in over), "Running")
 
 
-def _claim_of(item: Json) -> str:
-    return f"{find(item, 'spec', 'claimRef', 'namespace')}/{find(item, 'spec', 'claimRef', 'name')}"
-
-
 def _about(item: Json) -> str:
     return f"{str(find(item, 'involvedObject', 'kind')).lower()}/{find(item, 'involvedObject', 'name')}"
 
@@ -171,49 +160,35 @@ def _count(*path: str) -> Cell:
     return lambda item: len(find(item, *path) or ())
 
 
-_COLUMNS: Final[dict[Kind, tuple[tuple[str, str, int, Cell], ...]]] = {
-    NAMESPACES: (("Status", "string", 0, _at("status", "phase")),),
-    NODES: (
-        ("Status", "string", 0, _ready),
-        ("Version", "string", 0, _at("status", "nodeInfo", "kubeletVersion")),
-    ),
-    PODS: (
-        ("Ready", "string", 0, _pod_ready),
-        ("Status", "string", 0, _pod_status),
-        ("Node", "string", 1, _at("spec", "nodeName")),
-    ),
+_COLUMNS: Final[dict[Kind, tuple[tuple[str, str | Cell], ...]]] = {
+    NAMESPACES: (("Status", ".status.phase"),),
+    NODES: (("Status", _ready), ("Version", ".status.nodeInfo.kubeletVersion")),
+    PODS: (("Ready", _pod_ready), ("Status", _pod_status), ("Node", ".spec.nodeName")),
     PVCS: (
-        ("Status", "string", 0, _at("status", "phase")),
-        ("Volume", "string", 0, _at("spec", "volumeName")),
-        ("Capacity", "string", 0, _at("status", "capacity", "storage")),
-        ("StorageClass", "string", 0, _at("spec", "storageClassName")),
+        ("Status", ".status.phase"),
+        ("Volume", ".spec.volumeName"),
+        ("Capacity", ".status.capacity.storage"),
+        ("StorageClass", ".spec.storageClassName"),
     ),
     PVS: (
-        ("Capacity", "string", 0, _at("spec", "capacity", "storage")),
-        ("Reclaim Policy", "string", 0, _at("spec", "persistentVolumeReclaimPolicy")),
-        ("Status", "string", 0, _at("status", "phase")),
-        ("Claim", "string", 0, _claim_of),
-        ("StorageClass", "string", 0, _at("spec", "storageClassName")),
+        ("Capacity", ".spec.capacity.storage"),
+        ("Reclaim Policy", ".spec.persistentVolumeReclaimPolicy"),
+        ("Status", ".status.phase"),
+        ("Claim", ".spec.claimRef.name"),
+        ("StorageClass", ".spec.storageClassName"),
     ),
-    EVENTS: (
-        ("Last Seen", "date", 0, _at("lastTimestamp")),
-        ("Type", "string", 0, _at("type")),
-        ("Reason", "string", 0, _at("reason")),
-        ("Object", "string", 0, _about),
-        ("Message", "string", 0, _at("message")),
-        ("Name", "string", 1, _at("metadata", "name")),
-    ),
-    JOBS: (("Status", "string", 0, _job_status),),
+    EVENTS: (("Type", ".type"), ("Reason", ".reason"), ("Object", _about), ("Message", ".message")),
+    JOBS: (("Status", _job_status),),
     CRONJOBS: (
-        ("Schedule", "string", 0, _at("spec", "schedule")),
-        ("Suspend", "string", 0, _at("spec", "suspend")),
-        ("Active", "integer", 0, _count("status", "active")),
-        ("Last Schedule", "date", 0, _at("status", "lastScheduleTime")),
+        ("Schedule", ".spec.schedule"),
+        ("Suspend", ".spec.suspend"),
+        ("Active", lambda item: str(len(find(item, "status", "active") or ()))),
+        ("Last Schedule", ".status.lastScheduleTime"),
     ),
     STORAGE_CLASSES: (
-        ("Provisioner", "string", 0, _at("provisioner")),
-        ("ReclaimPolicy", "string", 0, _at("reclaimPolicy")),
-        ("VolumeBindingMode", "string", 0, _at("volumeBindingMode")),
+        ("Provisioner", ".provisioner"),
+        ("ReclaimPolicy", ".reclaimPolicy"),
+        ("VolumeBindingMode", ".volumeBindingMode"),
     ),
-    LEASES: (("Holder", "string", 0, _at("spec", "holderIdentity")),),
+    LEASES: (("Holder", ".spec.holderIdentity"),),
 }

@@ -4,26 +4,26 @@ https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 """
 
 from collections import defaultdict
-from typing import Any, Final
+from typing import Any
 
-from pie.embedded.kinds import KINDS, NAMESPACES, Kind
+from pie.embedded.admission import NAMESPACE_CONTENTS
+from pie.embedded.kinds import EVENTS, KINDS, NAMESPACES, Kind
 from pie.embedded.registry import FOREGROUND, ORPHAN, Registry
 
 Json = dict[str, Any]
-_KUBERNETES: Final = "kubernetes"
 
 
 class GarbageCollector:
     """Deletes what has owners, none of which is left; does what the deletion of an owner asked for."""
 
-    kinds = frozenset(KINDS)
+    kinds = frozenset(KINDS) - {EVENTS}  # which are many, own nothing, and are not owned
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     def reconcile(self) -> None:
         """Look at every object once."""
-        everything = [(kind, item) for kind in KINDS for item in self._registry.store.all(kind)]
+        everything = [(kind, item) for kind in self.kinds for item in self._registry.store.all(kind)]
         living = {item["metadata"]["uid"] for _, item in everything}
         dependents: dict[str, list[tuple[Kind, Json]]] = defaultdict(list)
         for kind, item in everything:
@@ -77,9 +77,12 @@ class GarbageCollector:
             if "deletionTimestamp" not in namespace["metadata"]:
                 continue
             name = namespace["metadata"]["name"]
+            self._registry.set_status(NAMESPACES, namespace, phase="Terminating")
+            for event in self._registry.store.all(EVENTS, name):
+                self._registry.remove(EVENTS, event)
             inside = [(kind, item) for kind, item in everything if item["metadata"].get("namespace") == name]
             for kind, item in inside:
                 if self._registry.find(kind, name, item["metadata"]["name"]) is not None:
                     self._collect(kind, item)
             if not inside:
-                self._registry.drop_finalizer(NAMESPACES, namespace, _KUBERNETES)
+                self._registry.drop_finalizer(NAMESPACES, namespace, NAMESPACE_CONTENTS)

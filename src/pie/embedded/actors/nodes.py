@@ -106,7 +106,6 @@ class NodeLifecycle:
         for pod in self._registry.store.all(PODS):
             if find(pod, "spec", "nodeName") and pod["spec"]["nodeName"] not in names:
                 self._registry.remove(PODS, pod)
-        self._registry.expire_events()
         return 5.0
 
     def _judge(self, node: Json) -> Json:

@@ -1,0 +1,99 @@
+"""A bad mount target is probed again before its next due time, so that an incident opens and closes sooner.
+
+The runs are one-off Jobs owned by the PieProbe. They are few (each wait is twice the one before, and none
+comes close to the next due time), never started on a target that hangs or has a run under way, and not
+counted in the series that count due times. The probe's lock on the volume keeps two runs apart in any case.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Final
+
+import structlog
+
+from pie.controller.maintenance import Maintenance
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.core.manifests import retry_job
+from pie.core.model import Kind, Probe, Target
+from pie.core.objects import Job
+from pie.core.schedule import next_due
+from pie.kube.client import Client
+from pie.kube.errors import AlreadyExists
+from pie.kube.resources import JOBS
+
+_log = structlog.get_logger()
+
+_FIRST_PART: Final = 1 / 8
+"""Of the period: the first wait. So there are at most three in a period."""
+
+_SHORTEST_WAIT_SECONDS: Final = 30.0
+_CLEAR_OF_DUE_SECONDS: Final = 45.0
+
+
+class Retries:
+    """Starts the runs. `wants` tells whether a target is bad, not hung, and has no run under way."""
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        maintenance: Maintenance,
+        image: str,
+        wants: Callable[[Target], bool],
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._maintenance = maintenance
+        self._image = image
+        self._wants = wants
+        self._probes: dict[Target, Probe] = {}
+        self._waited: dict[Target, float] = {}
+        queue.handle("retry", self._start)
+
+    def follow(self, target: Target, probe: Probe | None) -> None:
+        """Note the spec of a target; None: it ended."""
+        if probe is None:
+            self._probes.pop(target, None)
+            self._waited.pop(target, None)
+        else:
+            self._probes[target] = probe
+
+    def ended(self, target: Target, *, on_schedule: bool) -> None:
+        """Have a target probed again early, if the run that ended left it bad."""
+        probe = self._probes.get(target)
+        if probe is None or target.kind is not Kind.MOUNT or not self._wants(target):
+            self._waited.pop(target, None)
+            return
+        before = 0.0 if on_schedule else self._waited.get(target, 0.0)
+        wait = max(_SHORTEST_WAIT_SECONDS, probe.period_seconds * _FIRST_PART, 2 * before)
+        now = self._client.now()
+        if now + wait > next_due(target, probe.period_seconds, now) - _CLEAR_OF_DUE_SECONDS:
+            self._waited.pop(target, None)
+            return
+        self._waited[target] = wait
+        self._queue.add("retry", target, after_seconds=wait)
+
+    async def _start(self, thing: Hashable) -> None:
+        if not isinstance(thing, Target):
+            raise TypeError(f"not a target: {thing!r}")
+        probe = self._probes.get(thing)
+        if probe is None or not self._wants(thing) or self._maintenance.suppression(thing) is not None:
+            return
+        now = self._client.now()
+        claim = next(iter(self._caches.claims_of.get(thing, {})), None)
+        cronjob = next(iter(self._caches.cronjobs_of.get(thing, {}).values()), None)
+        if claim is None or cronjob is None or cronjob.spec.suspend or cronjob.status.active:
+            return
+        if now > next_due(thing, probe.period_seconds, now) - _CLEAR_OF_DUE_SECONDS:
+            return
+        manifest = retry_job(
+            probe, thing, cronjob=cronjob.metadata.name, claim=claim, at_seconds=now, image=self._image
+        )
+        _log.info("probing a bad target again", target=str(thing))
+        try:
+            await self._client.create(JOBS, manifest, self._caches.namespace, decode=Job)
+        except AlreadyExists:
+            _log.debug("probed again already", target=str(thing))

@@ -1,0 +1,74 @@
+"""A bad target is probed again before its next due time: on a real control plane, the kubelet played."""
+
+import time
+from typing import Any
+
+import pytest
+
+from pie.core.model import Kind, Target
+from pie.core.result import Outcome
+from pie.core.schedule import next_due
+from tests.controller.conftest import Stage
+from tests.controller.test_incidents import until_incidents
+from tests.controller.test_runs import A, mounts, result
+from tests.harness import PERFORMANCE, until
+
+pytestmark = pytest.mark.timeout(400)
+
+PERIODS_MINUTES = (4, 5, 6, 7, 8)
+LONG_ENOUGH_SECONDS = 150.0
+
+
+def period_with_time_left(target: Target) -> int:
+    """Return a period of which enough is left for a retry at an eighth of it."""
+    now = time.time()
+    return max(PERIODS_MINUTES, key=lambda minutes: next_due(target, 60 * minutes, now) - now)
+
+
+async def until_retried(stage: Stage, known: set[str]) -> tuple[str, dict[str, Any]]:
+    """Return the pod of a one-off Job that nobody knows, and the Job."""
+
+    async def job() -> dict[str, Any] | None:
+        found = [
+            each
+            for each in await stage.api.items(stage.path("jobs"))
+            if each["metadata"]["name"] not in known
+            and "pie.topolvm.io/retry" in each["metadata"]["annotations"]
+        ]
+        return found[0] if found else None
+
+    started = await until(job, "the target is probed again", 90)
+    selector = f"batch.kubernetes.io/controller-uid={started['metadata']['uid']}"
+
+    async def pods() -> list[dict[str, Any]]:
+        return await stage.api.items(stage.path("pods"), selector=selector)
+
+    found = await until(pods, "the pod of the retry")
+    return str(found[0]["metadata"]["name"]), started
+
+
+async def test_a_failed_target_is_probed_again_early_which_opens_and_closes_its_incident(
+    stage: Stage,
+) -> None:
+    target_to_be = Target("p1", Kind.MOUNT, stage.storage_class, f"node-{stage.unique}-0")
+    async with mounts(stage, probePeriod=period_with_time_left(target_to_be)) as target:
+        broken = result(Outcome.IO_ERROR, message="write: EIO", found=A, sequence=1)
+        await stage.end(await target.start(), broken, exit_code=1)
+        await target.until_succeeded("false", 1)
+
+        pod, job = await until_retried(stage, set())
+        owner = job["metadata"]["ownerReferences"][0]
+        assert (owner["kind"], owner["name"]) == ("PieProbe", "p1")
+        await stage.bind(pod, target.node)
+        await stage.end(pod, broken, exit_code=1)
+        (opened,) = await until_incidents(stage, 1, still_open=True)
+        assert opened["reason"] == "IOError"
+        # It is no due time's run: what is counted stays.
+        assert await target.pie.value(PERFORMANCE, node=target.node, succeed="false") == 1
+
+        pod, _ = await until_retried(stage, {job["metadata"]["name"]})
+        await stage.bind(pod, target.node)
+        await stage.end(pod, result(found=A, sequence=2))
+        await until_incidents(stage, 1, still_open=False)
+        assert await target.pie.value(PERFORMANCE, node=target.node, succeed="true") == 0
+        await target.no_jobs()
