@@ -67,7 +67,8 @@ class Stage:
         self._cluster_objects.append(f"/api/v1/nodes/{name}")
         # A node is born with the taint not-ready.
         await self.taint(name)
-        await self.node_status(name)
+        # Ready for an hour: a run of the same second as the node's turn to Ready is not held against storage.
+        await self.node_status(name, since_seconds=-3600)
         return name
 
     async def taint(self, node: str, *taints: dict[str, str]) -> None:
@@ -78,7 +79,9 @@ class Stage:
         """Cordon a node, or uncordon it."""
         await self.api.patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None if undo else True}})
 
-    async def node_status(self, node: str, ready: str = "True", boot_id: str = "boot-1") -> None:
+    async def node_status(
+        self, node: str, ready: str = "True", boot_id: str = "boot-1", since_seconds: float = 0.0
+    ) -> None:
         """Write a node's status, as its kubelet and the node controller do."""
         condition = {
             "type": "Ready",
@@ -86,7 +89,7 @@ class Stage:
             "reason": "Test",
             "message": "said the test",
             "lastHeartbeatTime": stamp(0),
-            "lastTransitionTime": stamp(0),
+            "lastTransitionTime": stamp(since_seconds),
         }
         names = ("machineID", "systemUUID", "kernelVersion", "osImage", "containerRuntimeVersion")
         more = ("kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture")

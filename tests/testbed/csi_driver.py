@@ -92,7 +92,7 @@ class Driver:
                 stderr=log,
             )
         async with asyncio.timeout(20):
-            while not (state / "control.sock").exists():  # noqa: ASYNC110  the other side is a process
+            while not await _answers(state / "control.sock"):  # noqa: ASYNC110  the other side is a process
                 await asyncio.sleep(0.02)
 
     async def kill(self, name: str) -> None:
@@ -213,6 +213,16 @@ class Writer:
     def hangs(self) -> bool:
         """Say whether it sleeps uninterruptibly."""
         return _state(self.process.pid) == "D"
+
+
+async def _answers(path: Path) -> bool:
+    """Say whether somebody listens: a socket's file is there a moment before that."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def claim_parameters(claim: str) -> dict[str, str]:
