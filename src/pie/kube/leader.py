@@ -176,6 +176,8 @@ class Elector:
             try:
                 if await self._try_renew():
                     return
+            except NotLeading as error:
+                why = why or error  # what kept us from renewing until now says more
             except KubeError as error:
                 why = error
                 self._log.warning("lease not renewed", error=str(error))
