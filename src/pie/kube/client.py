@@ -193,8 +193,8 @@ class Client:
     ) -> T:
         """Change fields by JSON merge patch (RFC 7386); None removes one.
 
-        With metadata.resourceVersion or metadata.uid in the body the change is refused where the object is not
-        that one: Conflict for the version, Invalid for the uid, which to the API server is an immutable field.
+        With metadata.resourceVersion or metadata.uid in the body the change is refused where the object is
+        not that one: Conflict for the version, Invalid for the uid (to the API server an immutable field).
         """
         query = {"fieldManager": FIELD_MANAGER}
         request = Request("patch", resource, namespace, name, subresource, query, msgspec.json.encode(body))
