@@ -8,15 +8,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pie.controller.attachments import Attachments
 from pie.controller.evidence import Evidence
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
-from pie.core.attachment import CSIDriver, CSISource, PersistentVolume, VolumeAttachment, attachment_name
 from pie.core.judge import Judgement
 from pie.core.objects import Claim, InvolvedObject, Pod
 from pie.core.timeline import Run, Sightings, sight
 from pie.kube.client import Client
-from pie.kube.resources import CSI_DRIVERS, PODS, PVCS, PVS, VOLUME_ATTACHMENTS
+from pie.kube.resources import PODS, PVCS
 
 _ASK_AGAIN_SECONDS: Final = 10.0
 """An attachment that a bad run waits for is looked at no more often."""
@@ -40,7 +40,7 @@ class Witness:
         self._caches = caches
         self._queue = queue
         self._pods: dict[str, _Known] = {}
-        self._attaches: dict[str, bool] = {}
+        self._attachments = Attachments(client)
         self.evidence = Evidence(client, caches.namespace, self._warned)
         queue.handle("events", self._recall_events)
         queue.handle("attachment", self._look_at_attachment)
@@ -127,43 +127,29 @@ class Witness:
         known = self._pods.get(str(thing))
         return known.run if known is not None else None
 
-    def _may_attach(self, run: Run) -> bool:
-        """Tell whether the run's class may have attachments: its driver says so, or was not asked yet."""
+    def _driver(self, run: Run) -> str | None:
         storage_class = self._caches.storage_classes.store.get(("", run.target.storage_class))
-        if storage_class is None or run.pod is None or not run.pod.spec.node_name:
-            return False
-        bound = run.claim is not None and bool(run.claim.spec.volume_name)
-        return bound and self._attaches.get(storage_class.provisioner, True)
+        return storage_class.provisioner if storage_class is not None else None
+
+    def _may_attach(self, run: Run) -> bool:
+        driver = self._driver(run)
+        return driver is not None and self._attachments.possible(run, driver)
 
     async def _look_at_attachment(self, thing: Hashable) -> None:
         """Look at the attachment that a pod (by uid) waits for, or had."""
         run = self._run(thing)
-        storage_class = (
-            self._caches.storage_classes.store.get(("", run.target.storage_class)) if run else None
+        driver = self._driver(run) if run is not None else None
+        if run is None or driver is None:
+            return
+        found = await self._attachments.look(run, driver)
+        if found is None or (known := self._pods.get(str(thing))) is None:
+            return
+        # What the watches brought meanwhile stays.
+        known.seen = replace(
+            known.seen,
+            attaching=found.attaching,
+            attached=found.attached,
+            attach_seconds=found.attach_seconds,
+            attach_error=found.attach_error,
         )
-        if run is None or run.pod is None or run.claim is None or storage_class is None:
-            return
-        driver = storage_class.provisioner
-        if driver not in self._attaches:
-            found = await self._client.get_or_none(CSI_DRIVERS, driver, decode=CSIDriver)
-            self._attaches[driver] = found is not None and found.spec.attach_required
-        if not self._attaches[driver] or (source := await self._source(run.claim)) is None:
-            return
-        name = attachment_name(source, run.pod.spec.node_name)
-        attachment = await self._client.get_or_none(VOLUME_ATTACHMENTS, name, decode=VolumeAttachment)
-        if (known := self._pods.get(str(thing))) is None:
-            return
-        known.seen = replace(known.seen, attaching=True)
-        if attachment is not None:
-            error = attachment.status.attach_error
-            known.seen = replace(
-                known.seen,
-                attached=attachment.status.attached,
-                attach_seconds=attachment.attach_seconds,
-                attach_error=error.message if error is not None else "",
-            )
         self._judge_again(run.pod)
-
-    async def _source(self, claim: Claim) -> CSISource | None:
-        volume = await self._client.get_or_none(PVS, claim.spec.volume_name, decode=PersistentVolume)
-        return volume.spec.csi if volume is not None else None

@@ -1,0 +1,49 @@
+"""What the attachment of a run's volume says: only drivers that attach have any, and it has no label of pie's."""
+
+from dataclasses import replace
+
+from pie.core.attachment import CSIDriver, CSISource, PersistentVolume, VolumeAttachment, attachment_name
+from pie.core.objects import Claim
+from pie.core.timeline import Run, Sightings
+from pie.kube.client import Client
+from pie.kube.resources import CSI_DRIVERS, PVS, VOLUME_ATTACHMENTS
+
+
+class Attachments:
+    """Asks the API server, by name; remembers which drivers attach."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._attaches: dict[str, bool] = {}
+
+    def possible(self, run: Run, driver: str) -> bool:
+        """Tell whether a run can have one: it has a node, a volume, and a driver that may attach."""
+        if run.pod is None or not run.pod.spec.node_name or run.claim is None:
+            return False
+        return bool(run.claim.spec.volume_name) and self._attaches.get(driver, True)
+
+    async def look(self, run: Run, driver: str) -> Sightings | None:
+        """Return the run's sightings with what its attachment says now; None where there can be none."""
+        if run.pod is None or run.claim is None:
+            return None
+        if driver not in self._attaches:
+            found = await self._client.get_or_none(CSI_DRIVERS, driver, decode=CSIDriver)
+            self._attaches[driver] = found is not None and found.spec.attach_required
+        if not self._attaches[driver] or (source := await self._source(run.claim)) is None:
+            return None
+        name = attachment_name(source, run.pod.spec.node_name)
+        attachment = await self._client.get_or_none(VOLUME_ATTACHMENTS, name, decode=VolumeAttachment)
+        seen = replace(run.seen, attaching=True)
+        if attachment is None:
+            return seen
+        error = attachment.status.attach_error
+        return replace(
+            seen,
+            attached=attachment.status.attached,
+            attach_seconds=attachment.attach_seconds,
+            attach_error=error.message if error is not None else "",
+        )
+
+    async def _source(self, claim: Claim) -> CSISource | None:
+        volume = await self._client.get_or_none(PVS, claim.spec.volume_name, decode=PersistentVolume)
+        return volume.spec.csi if volume is not None else None
