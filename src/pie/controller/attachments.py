@@ -1,4 +1,4 @@
-"""What the attachment of a run's volume says: only drivers that attach have any, and it has no label of pie's."""
+"""What the attachment of a run's volume says: only some drivers attach, and it has no label of pie's."""
 
 from dataclasses import replace
 
