@@ -12,7 +12,7 @@ from pie.core.model import Kind, Stage, Verdict
 from pie.core.result import IoStats
 
 State = Literal["fine", "warning", "bad", "unknown"]
-"""`bad`: an incident is open. `warning`: a target is bad, or cannot be probed. `unknown`: no run ended yet."""
+"""`bad`: an incident is open. `warning`: a target is bad, or not probed. `unknown`: no run ended yet."""
 
 Cause = Literal["schedule", "retry", "followup"]
 """What asked for a run: its due time; a bad verdict, to look again soon; a bad provision run elsewhere."""
@@ -161,7 +161,6 @@ class TargetDetail(Struct, frozen=True):
 class HeatRow(Struct, frozen=True):
     """One target over time: a letter per column, the oldest first."""
 
-    probe: str
     kind: Kind
     node: str
     zone: str
@@ -170,34 +169,28 @@ class HeatRow(Struct, frozen=True):
 
 
 class Heatmap(Struct, frozen=True):
-    """`/api/v1/heatmap`. Column n covers the due times from `start + n * step_seconds` on."""
+    """`/api/v1/heatmap`, of one PieProbe. Column n begins at `start + n * step_seconds`."""
 
     now: float
+    probe: str
     start: float
-    step_seconds: int
+    step_seconds: float
     columns: int
     rows: tuple[HeatRow, ...]
 
 
 class LatencyTrend(Struct, frozen=True):
-    """A class's I/O latency over time: a value per column, None where nothing was measured.
+    """`/api/v1/latency`, of one PieProbe: a value per column, None where nothing was measured.
 
-    `median` is the median over the runs of their medians, `p99` the 99th percentile of their 99th percentiles.
+    `median` is the median over the runs of their medians, `p99` the 99th percentile over the runs of theirs.
     """
 
+    now: float
     probe: str
-    storage_class: str
+    start: float
+    step_seconds: float
+    columns: int
     read_median_seconds: tuple[float | None, ...]
     read_p99_seconds: tuple[float | None, ...]
     write_median_seconds: tuple[float | None, ...]
     write_p99_seconds: tuple[float | None, ...]
-
-
-class Latency(Struct, frozen=True):
-    """`/api/v1/latency`."""
-
-    now: float
-    start: float
-    step_seconds: int
-    columns: int
-    probes: tuple[LatencyTrend, ...]
