@@ -5,6 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pie.core.model import Kind, Target
+from pie.serve.api import Api
 from pie.serve.http import health_app, metrics_app, parse_address, serving
 from pie.serve.series import TargetSeries
 
@@ -31,7 +32,7 @@ async def fetch(port: int, path: str) -> tuple[int, str, str]:
 async def test_metrics_are_served_with_the_targets_series() -> None:
     series = TargetSeries()
     series.add(Target("p1", Kind.PROVISION, "fast"))
-    async with serving(metrics_app(CollectorRegistry(), series), "127.0.0.1:0") as port:
+    async with serving(metrics_app(CollectorRegistry(), series, Api()), "127.0.0.1:0") as port:
         status, content_type, text = await fetch(port, "/metrics")
     assert (status, content_type) == (200, "text/plain")
     assert 'pie_provision_probe_total{pie_probe_name="p1",storage_class="fast",on_time="true"} 0' in text

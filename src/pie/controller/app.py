@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 import pie
+from pie.controller.answers import Answers
 from pie.controller.conditions import Conditions
 from pie.controller.followups import FollowUps
 from pie.controller.incidents import Incidents
@@ -23,12 +24,14 @@ from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
 from pie.controller.volumes import Volumes
 from pie.controller.witness import Witness
+from pie.core.history import History
 from pie.kube.client import Client
 from pie.kube.config import load
 from pie.kube.leader import Elector
 from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
-from pie.serve.http import health_app, metrics_app, serving
+from pie.serve.api import Api
+from pie.serve.http import health_app, metrics_app, parse_address, serving
 from pie.serve.incidents import IncidentSeries
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
@@ -80,13 +83,15 @@ async def _control(settings: Settings) -> None:
             Client(config, metrics=metrics, pacer=pacer, before_write=elector.check if elector else None)
         )
         caches = Caches(client, namespace)
+        api = Api(leader=lambda: elector.holder if elector is not None else "")
         metrics_port = await stack.enter_async_context(
-            serving(metrics_app(registry, series), settings.metrics_bind_address)
+            serving(metrics_app(registry, series, api), settings.metrics_bind_address)
         )
         health_port = await stack.enter_async_context(
             serving(health_app(caches.missing), settings.health_probe_bind_address)
         )
-        _log.info("serving", metrics_port=metrics_port, health_port=health_port)
+        page = f"http://{_reachable_at(settings.metrics_bind_address)}:{metrics_port}/"
+        _log.info("serving", metrics_port=metrics_port, health_port=health_port, page=page)
         async with asyncio.TaskGroup() as group:
             group.create_task(caches.run())
             if elector is not None:
@@ -102,6 +107,7 @@ async def _control(settings: Settings) -> None:
                 client, caches, queue, maintenance=maintenance, image=settings.container_image
             )
             incidents = Incidents(client, caches, queue, maintenance=maintenance, series=incident_series)
+            history = History(settings.minute_seconds)
             tally = Tally(
                 client,
                 queue,
@@ -109,6 +115,7 @@ async def _control(settings: Settings) -> None:
                 incidents=incidents,
                 series=series,
                 run_series=run_series,
+                history=history,
             )
             runs = Runs(
                 client,
@@ -122,7 +129,7 @@ async def _control(settings: Settings) -> None:
                 image=settings.container_image,
             )
             targets = Targets(client, caches, queue, settings, runs=runs, maintenance=maintenance)
-            Conditions(
+            conditions = Conditions(
                 client,
                 caches,
                 queue,
@@ -144,9 +151,27 @@ async def _control(settings: Settings) -> None:
             incidents.start(targets.live_targets, teardown.left_behind)
             teardown.start()
             maintenance.start(runs.count_unstarted)
+            api.source = Answers(
+                client,
+                caches,
+                settings,
+                targets=targets,
+                tally=tally,
+                maintenance=maintenance,
+                incidents=incidents,
+                conditions=conditions,
+                history=history,
+            )
             group.create_task(witness.evidence.run())
             group.create_task(queue.run())
             _log.info("probing", namespace=namespace)
+
+
+def _reachable_at(address: str) -> str:
+    """Return the host under which this machine reaches what listens on a bind address."""
+    host, _ = parse_address(address)
+    wildcard = host in {None, "0.0.0.0", "::"}  # noqa: S104  compared with, not bound to
+    return "localhost" if wildcard or host is None else f"[{host}]" if ":" in host else host
 
 
 def _registry() -> CollectorRegistry:

@@ -61,7 +61,7 @@ class Conditions:
         if since < _INTERVAL_SECONDS and not self._incidents.urgent(stored):
             self._queue.add("status", name, after_seconds=_INTERVAL_SECONDS - since)
             return
-        wanted = self._status(name, stored)
+        wanted = self._status(name, stored) | {"incidents": self._incidents.stored(stored)}
         if wanted == {key: stored.status.get(key) for key in wanted}:
             return
         if (provisioned := self._last_provision(name)) is not None:
@@ -85,7 +85,7 @@ class Conditions:
         state = self._targets.probes[name]
         problem = (Reason.INVALID_SPEC, str(state.error)) if state.error else None
         targets = (
-            (target.kind, target.node, *self._verdict(target)) for target in self._targets.live_targets(name)
+            (target.kind, target.node, *self.verdict(target)) for target in self._targets.live_targets(name)
         )
         return status(
             generation=stored.metadata.generation,
@@ -96,9 +96,16 @@ class Conditions:
             now=_rfc3339(self._client.now()),
             more=self._long_suppressed(name, state.probe),
             incidents=self._incidents.open(stored),
-        ) | {"incidents": self._incidents.stored(stored)}
+        )
 
-    def _verdict(self, target: Target) -> tuple[Verdict, Reason]:
+    def current(self, stored: PieProbe) -> dict[str, Any] | None:
+        """Return conditions, summary and targets as they are now; None: not looked at yet."""
+        state = self._targets.probes.get(stored.metadata.name)
+        if state is None or state.uid != stored.metadata.uid:
+            return None
+        return self._status(stored.metadata.name, stored)
+
+    def verdict(self, target: Target) -> tuple[Verdict, Reason]:
         """Return the last word on a target; while it is suppressed, that."""
         if (why := self._maintenance.suppression(target)) is not None:
             return Verdict.SUPPRESSED, why.reason

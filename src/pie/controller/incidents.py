@@ -61,7 +61,10 @@ class _Kept:
 
 
 class Incidents:
-    """The incidents, by PieProbe. `Runs` tells it each verdict, `Conditions` asks it for the status."""
+    """The incidents, by PieProbe. `Runs` tells it each verdict, `Conditions` asks it for the status.
+
+    `revision` grows with each change.
+    """
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class Incidents:
         self._bad: dict[str, dict[Target, _Bad]] = {}
         self._heard: dict[str, set[Target]] = {}
         self._left_behind: LeftBehind = lambda _probe: ((), False)
+        self.revision = 0
         queue.handle("incidents", self._look)
         queue.handle("announce", self._announce)
 
@@ -152,6 +156,11 @@ class Incidents:
         """Return the open incidents."""
         return self._keep(probe).open
 
+    def known(self, probe: PieProbe) -> tuple[Incident, ...]:
+        """Return the open incidents, and those that closed of late."""
+        kept = self._keep(probe)
+        return (*kept.open, *kept.closed)
+
     def urgent(self, probe: PieProbe) -> bool:
         """Tell whether an incident opened that the status does not show yet."""
         return self._keep(probe).urgent
@@ -205,6 +214,7 @@ class Incidents:
             kept.announced[incident.id] = incident
             self._queue.add("announce", (name, incident.id))
         if changed:
+            self.revision += 1
             kept.urgent = kept.urgent or bool(found.opened)
             self._queue.add("status", name)
         if kept.open or view.findings:

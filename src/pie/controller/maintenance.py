@@ -42,7 +42,7 @@ class _Resumption:
 
 
 class Maintenance:
-    """What rests, what is excused, and what is counted as suppressed."""
+    """What rests, what is excused, and what is counted as suppressed; `revision` grows with what rests."""
 
     def __init__(self, client: Client, caches: Caches, queue: WorkQueue, series: SuppressedSeries) -> None:
         self._client = client
@@ -53,6 +53,7 @@ class Maintenance:
         self._resumptions: dict[Target, _Resumption] = {}
         self._dues: dict[Target, float] = {}
         self._on_due: OnDue | None = None
+        self.revision = 0
         queue.handle("due", self._due)
 
     def start(self, on_due: OnDue) -> None:
@@ -148,6 +149,7 @@ class Maintenance:
     def _changed(self, target: Target, before: Suppression | None, now: Suppression | None) -> None:
         if _kind(before) == _kind(now):
             return
+        self.revision += 1
         if now is not None:
             _log.info("suppressed", target=str(target), reason=now.reason.value, message=now.message)
         else:

@@ -97,6 +97,7 @@ class Runs:
             return
         known = target in self._probes
         self._probes[target] = probe
+        self._tally.remember(target, probe)
         if known:
             return
         self._tally.add(target)
@@ -223,12 +224,14 @@ class Runs:
         if taken_over and not self._follow_ups.under_way(tracked.target):
             self._queue.add("run", tracked.uid, after_seconds=PATIENCE_SECONDS)
             return
+        own = judgement
         if taken_over:
             tracked.on_time_counted = True
             judgement = replace(judgement, verdict=Verdict.PENDING, on_time=None)
         judgement = self._with_latency(self._with_integrity(judgement, run), run)
         self._tally.count(tracked, probe, judgement, as_of)
         self._tally.note(tracked.target, judgement, tracked.due, node or tracked.target.node)
+        self._tally.show(tracked, run, own if taken_over else judgement, decides=not taken_over)
         if judgement.ended:
             self._tally.record(tracked, run, judgement)
             self._retries.ended(tracked.target, on_schedule=not tracked.retry)

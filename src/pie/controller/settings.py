@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The flags of `pie controller`; the first five are Go pie's."""
+    """The flags of `pie controller`; the first five are Go pie's.
+
+    `pie demo` alone sets `minute_seconds`, how long a minute of the cluster's cron schedules lasts, and
+    `panel_url`, where its panel of faults is, for the page to link to.
+    """
 
     container_image: str
     namespace: str | None = None
@@ -14,3 +18,5 @@ class Settings:
     leader_elect: bool = False
     kubeconfig: str | None = None
     budget: float = 200.0
+    minute_seconds: float = 60.0
+    panel_url: str | None = None

@@ -8,9 +8,11 @@ from pie.controller.incidents import Incidents
 from pie.controller.maintenance import Maintenance
 from pie.controller.queue import WorkQueue
 from pie.controller.tracking import Tracked
+from pie.core.history import History, PastRun, measured
 from pie.core.judge import Judgement, missed
-from pie.core.model import Probe, Target, Verdict
+from pie.core.model import Probe, Stage, Target, Verdict
 from pie.core.reasons import Reason
+from pie.core.result import IoStats
 from pie.core.schedule import dues_between
 from pie.core.timeline import Run, timeline
 from pie.kube.client import Client
@@ -27,7 +29,8 @@ class TargetState:
     """The last word on a target.
 
     `counted_until`: due times up to here are counted, though no run of theirs was started. `last_ok`: when a
-    run was last well, epoch seconds.
+    run was last well, epoch seconds. `since`: the due time from which on the verdict is this one. `io`: what
+    the last run measured that measured anything.
     """
 
     verdict: Verdict = Verdict.PENDING
@@ -36,6 +39,9 @@ class TargetState:
     due: float = 0.0
     counted_until: float = 0.0
     last_ok: float = 0.0
+    stage: Stage | None = None
+    since: float = 0.0
+    io: IoStats | None = None
 
 
 class Tally:
@@ -50,6 +56,7 @@ class Tally:
         incidents: Incidents,
         series: TargetSeries,
         run_series: RunSeries,
+        history: History,
     ) -> None:
         self._client = client
         self._queue = queue
@@ -57,6 +64,7 @@ class Tally:
         self._incidents = incidents
         self._series = series
         self._run_series = run_series
+        self._history = history
         self.led_since = 0.0
         self.states: dict[Target, TargetState] = {}
 
@@ -66,15 +74,21 @@ class Tally:
         self._run_series.add(target)
         self.states[target] = TargetState()
 
+    def remember(self, target: Target, probe: Probe) -> None:
+        """Remember what becomes of a target's runs, by its spec of now."""
+        self._history.follow(target, probe.period_seconds)
+
     def remove(self, target: Target) -> None:
         """Forget a target that ended."""
         self._series.remove(target)
+        self._history.forget(target)
         self._incidents.forget(target)
         self.states.pop(target, None)
 
     def remove_probe(self, name: str) -> None:
         """Take away what is shown of a PieProbe that is deleted."""
         self._run_series.remove(name)
+        self._history.forget_probe(name)
 
     def count_unstarted(self, target: Target, due: float, newest_due: float, reason: Reason) -> None:
         """Count a suppressed run for a due time at which none was started."""
@@ -82,6 +96,7 @@ class Tally:
         if state is not None and due > max(state.counted_until, newest_due):
             state.counted_until = due
             self._maintenance.count(target, reason)
+            self._history.mark(target, due, Verdict.SUPPRESSED)
 
     def count_missed(self, target: Target, due: float) -> None:
         """Count a due time at which Kubernetes started no run."""
@@ -90,7 +105,13 @@ class Tally:
             return
         state.counted_until = due
         self._series.count_on_time(target, on_time=False)
-        self.note(target, missed(), due, target.node)
+        judgement = missed()
+        self.note(target, judgement, due, target.node)
+        self._history.mark(target, due, judgement.verdict)
+        self._history.record(
+            target,
+            PastRun(due, "schedule", judgement.verdict, judgement.reason, judgement.message, judgement.stage),
+        )
 
     def lost(self, target: Target) -> None:
         """Count a run whose Job was deleted before it was read."""
@@ -141,8 +162,10 @@ class Tally:
         if judgement.verdict is Verdict.OK:
             state.last_ok = self._client.now()
         changed = (state.verdict, state.reason) != (judgement.verdict, judgement.reason)
+        if state.verdict is not judgement.verdict:
+            state.since = due
         state.verdict, state.reason, state.message = judgement.verdict, judgement.reason, judgement.message
-        state.due = due
+        state.due, state.stage = due, judgement.stage
         self._series.set_health(
             target,
             healthy=judgement.verdict is Verdict.OK,
@@ -161,6 +184,27 @@ class Tally:
             )
             self._queue.add("status", target.probe)
 
+    def show(self, tracked: Tracked, run: Run, judgement: Judgement, *, decides: bool) -> None:
+        """Show what is known of a run by now; unless it `decides`, another one speaks for its due time."""
+        if judgement.verdict is Verdict.PENDING:
+            return
+        if decides:
+            self._history.mark(tracked.target, tracked.due, judgement.verdict)
+        io = judgement.result.io if judgement.result is not None else None
+        past = PastRun(
+            due=tracked.due,
+            cause=tracked.cause,
+            verdict=judgement.verdict,
+            reason=judgement.reason,
+            message=judgement.message,
+            stage=judgement.stage,
+            node=tracked.target.node or (run.pod.spec.node_name if run.pod is not None else ""),
+            ended=judgement.ended,
+            measured=measured(timeline(run).seconds, io),
+            rough=io is not None and io.tool == "pie",
+        )
+        self._history.record(tracked.target, past)
+
     def record(self, tracked: Tracked, run: Run, judgement: Judgement) -> None:
         """Take in what an ended run measured; its Job is not needed any more."""
         tracked.recorded = True
@@ -168,6 +212,8 @@ class Tally:
         if judgement.reason is Reason.POD_DELETED and not tracked.on_time_counted:
             self._run_series.lost(tracked.target.probe, "PodDeleted")
         if judgement.result is not None and judgement.result.io is not None:
-            measured = judgement.result.io
-            self._series.set_latency(tracked.target, measured)
+            io = judgement.result.io
+            self._series.set_latency(tracked.target, io)
+            self.states[tracked.target].io = io
+            self._history.measure(tracked.target, tracked.due, io)
         self._queue.add("job", tracked.uid)

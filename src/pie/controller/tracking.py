@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pie.controller.observe import Caches
+from pie.core.answers import Cause
 from pie.core.model import Target
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_RETRY, ANNOTATION_SCHEDULED, target_of
 from pie.core.objects import Job, Pod
@@ -32,6 +33,11 @@ class Tracked:
     suppressed_counted: bool = False
     held_against: bool = False
     recorded: bool = False
+
+    @property
+    def cause(self) -> Cause:
+        """What asked for the run."""
+        return "retry" if self.retry else "followup" if self.follows else "schedule"
 
 
 class Tracking:

@@ -102,10 +102,16 @@ def rfc3339(seconds: float) -> str:
 
 def headline(incident: Incident) -> str:
     """Return what is broken and where, in one line: `volumes are not mounted on node n1 (MountFailed)`."""
-    return f"{_BROKEN[incident.stage]} {_where(incident)} ({incident.reason})"
+    return f"{broken(incident)} {where(incident)} ({incident.reason})"
 
 
-def _where(incident: Incident) -> str:
+def broken(incident: Incident) -> str:
+    """Return what is broken: `volumes are not mounted`."""
+    return _BROKEN[incident.stage]
+
+
+def where(incident: Incident) -> str:
+    """Return where: `on node n1`, `in zone a (nodes …)`, `in the whole class`."""
     names = sorted(incident.nodes)
     more = max(len(names), incident.targets - incident.provision) - _NAMED_NODES
     listed = ", ".join(names[:_NAMED_NODES]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""The HTTP servers: `/metrics` on one address, `/healthz` and `/readyz` on another, as Go pie has them."""
+"""The HTTP servers: `/metrics`, API and page on one address, `/healthz` and `/readyz` on another."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
+from pie.serve.api import Api
 from pie.serve.series import TargetSeries
 
 _TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -22,8 +23,8 @@ def parse_address(address: str) -> tuple[str | None, int]:
     return host.strip("[]") or None, int(port)
 
 
-def metrics_app(registry: CollectorRegistry, series: TargetSeries) -> web.Application:
-    """Return the application that serves `/metrics`."""
+def metrics_app(registry: CollectorRegistry, series: TargetSeries, api: Api) -> web.Application:
+    """Return the application that serves `/metrics`, the API and the page."""
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(
@@ -32,6 +33,7 @@ def metrics_app(registry: CollectorRegistry, series: TargetSeries) -> web.Applic
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
+    api.add_to(app)
     return app
 
 

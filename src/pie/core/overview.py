@@ -1,0 +1,79 @@
+"""Is everything fine? The answer in one word and one sentence, and incidents as a person reads them."""
+
+from collections.abc import Sequence
+
+from pie.core.answers import Counts, IncidentView, ProbeView, State
+from pie.core.incident_report import broken, where
+from pie.core.incidents import Incident
+from pie.core.reasons import ADVICE, MEANING
+
+_MOST_NODES = 10
+_LIST_MOST = 3
+
+
+def state_of(targets: Counts, incidents: Sequence[Incident], *, probed: bool) -> State:
+    """Return how a PieProbe is; `incidents` are the open ones, `probed`: nothing keeps it from its work."""
+    if incidents:
+        return "bad"
+    if targets.late or targets.failed or targets.hung or not probed:
+        return "warning"
+    return "fine" if targets.ok else "unknown"
+
+
+def worst(states: Sequence[State]) -> State:
+    """Return the state of all: the worst of each; one that is unknown does not hide what is fine."""
+    order: tuple[State, ...] = ("bad", "warning", "fine", "unknown")
+    return next((state for state in order if state in states), "unknown")
+
+
+def summary(probes: Sequence[ProbeView], open_incidents: Sequence[IncidentView], namespace: str) -> str:
+    """Say in one sentence whether everything is fine."""
+    if not probes:
+        return f"There is no PieProbe in the namespace {namespace} yet, so nothing is probed."
+    if open_incidents:
+        others = len(open_incidents) - 1
+        more = f" And {others} more incident{'s' if others > 1 else ''}." if others else ""
+        return open_incidents[0].words + more
+    state = worst([probe.state for probe in probes])
+    total = sum(probe.targets.total for probe in probes)
+    if state == "warning":
+        bad = sum(probe.targets.late + probe.targets.failed + probe.targets.hung for probe in probes)
+        if bad:
+            return f"{bad} of {total} targets had a bad run, not twice in a row so far."
+        silent = [f"{probe.name} ({probe.summary})" for probe in probes if probe.state == "warning"]
+        return f"Not everything is probed: {', '.join(silent[:_LIST_MOST])}."
+    resting = sum(probe.targets.suppressed for probe in probes)
+    if state == "unknown" and resting == total > 0:
+        return f"All {total} targets rest for maintenance."
+    if state == "unknown":
+        return "Nothing is known yet: no run has ended since this controller began to lead."
+    aside = f" {resting} rest for maintenance." if resting else ""
+    waiting = sum(probe.targets.pending for probe in probes)
+    aside += f" {waiting} not heard of yet." if waiting else ""
+    classes = len({probe.storage_class for probe in probes})
+    return (
+        f"Everything is fine: {total - resting - waiting} target{'s' if total > 1 else ''} of"
+        f" {classes} StorageClass{'es' if classes > 1 else ''} work{'' if total > 1 else 's'}.{aside}"
+    )
+
+
+def incident_view(incident: Incident, probe: str, storage_class: str) -> IncidentView:
+    """Return an incident in words."""
+    return IncidentView(
+        id=incident.id,
+        probe=probe,
+        storage_class=storage_class,
+        scope=incident.scope.value,
+        where=where(incident),
+        zone=incident.zone,
+        nodes=tuple(sorted(incident.nodes)[:_MOST_NODES]),
+        targets=incident.targets,
+        stage=incident.stage,
+        reason=incident.reason.value,
+        words=f"StorageClass {storage_class}: {broken(incident)} {where(incident)}.",
+        meaning=MEANING[incident.reason],
+        evidence=incident.evidence,
+        next=ADVICE[incident.reason],
+        opened=incident.opened_at,
+        closed=incident.closed_at,
+    )

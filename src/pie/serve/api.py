@@ -1,0 +1,183 @@
+"""The JSON API under `/api/v1`: docs/api.md says what it answers."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+import msgspec
+from aiohttp import web
+
+from pie.core.answers import Failure, Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
+from pie.core.model import Kind
+from pie.core.trend import COLUMNS
+
+_Answer = msgspec.Struct | None
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_DEFAULT_COLUMNS: Final = 120
+_COST_FACTOR: Final = 20
+"""An answer is given again for so many times as long as it took to make: 5 % of a CPU for each, at most."""
+
+_MOST_KEPT: Final = 32
+_MOST_LISTENERS: Final = 64
+_LOOK_EVERY_SECONDS: Final = 1.0
+_KEEP_ALIVE_SECONDS: Final = 15.0
+
+
+class Source(Protocol):
+    """Who knows the answers; None stands for what does not exist."""
+
+    @property
+    def revision(self) -> int:
+        """A number that grows whenever something else would be answered."""
+
+    def overview(self) -> Overview:
+        """Answer `/overview`."""
+
+    def targets(self, probe: str) -> TargetList | None:
+        """Answer `/targets`."""
+
+    def target(self, probe: str, kind: Kind, node: str) -> TargetDetail | None:
+        """Answer `/targets/{probe}/{kind}`."""
+
+    def heatmap(self, probe: str, columns: int) -> Heatmap | None:
+        """Answer `/heatmap`."""
+
+    def latency(self, probe: str, columns: int) -> LatencyTrend | None:
+        """Answer `/latency`."""
+
+
+class Api:
+    """The handlers. `source` is set once this replica leads; `leader` names who does, or "" ."""
+
+    def __init__(self, leader: Callable[[], str] = lambda: "") -> None:
+        self.source: Source | None = None
+        self._leader = leader
+        self._kept: dict[str, tuple[float, bytes]] = {}
+        self._listeners = 0
+        self._ending = asyncio.Event()
+
+    def add_to(self, app: web.Application) -> None:
+        """Serve the API from an application."""
+        for path, answer in (
+            ("overview", lambda source, _: source.overview()),
+            ("targets", lambda source, query: source.targets(query.get("probe", ""))),
+            ("targets/{probe}/{kind}", _target),
+            ("heatmap", lambda source, query: source.heatmap(_named(query), _columns(query))),
+            ("latency", lambda source, query: source.latency(_named(query), _columns(query))),
+        ):
+            app.router.add_get(f"/api/v1/{path}", self._answering(answer))
+        app.router.add_get("/api/v1/events", self._events)
+        app.router.add_get("/api/{path:.*}", self._unknown)
+        app.on_shutdown.append(self._end)
+
+    def _answering(self, answer: Callable[[Source, dict[str, str]], _Answer]) -> _Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if self.source is None:
+                return self._standby()
+            kept_until, body = self._kept.get(request.path_qs, (0.0, b""))
+            if time.monotonic() >= kept_until:
+                began = time.monotonic()
+                try:
+                    found = answer(self.source, {**request.query, **request.match_info})
+                except ValueError as error:
+                    return _failure(400, str(error))
+                if found is None:
+                    return _failure(404, "there is no such PieProbe or target; see /api/v1/targets")
+                body = msgspec.json.encode(found)
+                ended = time.monotonic()
+                self._keep(request.path_qs, ended + _COST_FACTOR * (ended - began), body)
+            return _json(body)
+
+        return handle
+
+    def _keep(self, path: str, until: float, body: bytes) -> None:
+        self._kept.pop(path, None)
+        self._kept[path] = (until, body)
+        while len(self._kept) > _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    def _standby(self) -> web.Response:
+        leader = self._leader()
+        if leader:
+            return _failure(503, "this replica stands by; ask the leader", leader)
+        return _failure(503, "this replica does not lead, or has not read the cluster yet")
+
+    async def _unknown(self, _request: web.Request) -> web.StreamResponse:
+        return _failure(404, "there is no such path; docs/api.md lists those there are")
+
+    # Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if self.source is None:
+            return self._standby()
+        if self._listeners >= _MOST_LISTENERS:
+            return _failure(503, f"{_MOST_LISTENERS} listen already; ask again later")
+        stream = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        self._listeners += 1
+        try:
+            with suppress(ConnectionResetError):
+                await stream.prepare(request)
+                await self._tell(request, stream, self.source)
+        finally:
+            self._listeners -= 1
+        return stream
+
+    async def _tell(self, request: web.Request, stream: web.StreamResponse, source: Source) -> None:
+        told, told_at = -1, time.monotonic()
+        await stream.write(b"retry: 2000\n\n")
+        while not (self._ending.is_set() or request.transport is None or request.transport.is_closing()):
+            if (revision := source.revision) != told:
+                await stream.write(b'event: changed\ndata: {"revision": %d}\n\n' % revision)
+                told, told_at = revision, time.monotonic()
+            elif time.monotonic() - told_at >= _KEEP_ALIVE_SECONDS:
+                await stream.write(b": still here\n\n")
+                told_at = time.monotonic()
+            try:
+                await asyncio.wait_for(self._ending.wait(), _LOOK_EVERY_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def _end(self, _app: web.Application) -> None:
+        self._ending.set()
+
+
+def _target(source: Source, query: dict[str, str]) -> TargetDetail | None:
+    if query["kind"] not in set(Kind):
+        raise ValueError(f"kind is {query['kind']!r}, and can be mount or provision")
+    kind = Kind(query["kind"])
+    if kind is Kind.MOUNT and not query.get("node"):
+        raise ValueError("a mount target has a node: ?node=NAME")
+    return source.target(query["probe"], kind, query.get("node", "") if kind is Kind.MOUNT else "")
+
+
+def _named(query: dict[str, str]) -> str:
+    if not query.get("probe"):
+        raise ValueError("of which PieProbe? ?probe=NAME")
+    return query["probe"]
+
+
+def _columns(query: dict[str, str]) -> int:
+    wanted = query.get("columns", str(_DEFAULT_COLUMNS))
+    if not wanted.isascii() or not wanted.isdigit() or not 1 <= int(wanted) <= COLUMNS:
+        raise ValueError(f"columns is {wanted!r}, and can be 1 to {COLUMNS}")
+    return int(wanted)
+
+
+def _failure(status: int, error: str, leader: str = "") -> web.Response:
+    return _json(msgspec.json.encode(Failure(error, leader or None)), status)
+
+
+def _json(body: bytes, status: int = 200) -> web.Response:
+    response = web.Response(
+        body=body,
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+    )
+    response.enable_compression()
+    return response
