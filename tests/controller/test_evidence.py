@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from pie.core.attachment import CSISource, attachment_name
 from tests.controller.conftest import Stage, stamp
 from tests.controller.test_runs import mounts, result
 from tests.harness import until, until_condition
@@ -99,3 +100,48 @@ async def test_the_stages_of_a_run_are_timed(stage: Stage) -> None:
         for name in ("provision", "attach"):
             assert samples.value("pie_stage_duration_seconds_count", stage=name) is None
         assert not [line for line in samples.text.splitlines() if "_created" in line]
+
+
+async def test_a_run_that_ends_before_it_was_seen_running_is_timed_with_its_attachment(stage: Stage) -> None:
+    driver = f"driver-{stage.unique}"
+    made = "/apis/storage.k8s.io/v1"
+    volume = {
+        "metadata": {"name": f"pv-{stage.unique}"},
+        "spec": {
+            "capacity": {"storage": "100Mi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": stage.storage_class,
+            "csi": {"driver": driver, "volumeHandle": "handle"},
+        },
+    }
+    async with mounts(stage, driver) as target:
+        claim = stage.path("persistentvolumeclaims", target.claim)
+        await stage.api.create(
+            f"{made}/csidrivers", {"metadata": {"name": driver}, "spec": {"attachRequired": True}}
+        )
+        await stage.api.create("/api/v1/persistentvolumes", volume)
+        await stage.api.patch(claim, {"spec": {"volumeName": volume["metadata"]["name"]}})
+
+        async def bound() -> bool:
+            return bool((await stage.api.get(claim))["status"].get("phase") == "Bound")
+
+        await until(bound, "the claim is bound")
+        name = attachment_name(CSISource(driver, "handle"), target.node)
+        source = {"persistentVolumeName": volume["metadata"]["name"]}
+        spec = {"attacher": driver, "nodeName": target.node, "source": source}
+        await stage.api.create(f"{made}/volumeattachments", {"metadata": {"name": name}, "spec": spec})
+        attached = {"status": {"attached": True}}
+        await stage.api.patch(f"{made}/volumeattachments/{name}/status", attached)
+        pod = await target.start()
+        await stage.end(pod, result())
+        await target.until_succeeded("true", 1)
+        await target.pie.until_value(
+            "pie_stage_duration_seconds_count",
+            lambda count: count == 1,
+            storage_class=stage.storage_class,
+            probe="mount",
+            stage="attach",
+        )
+        await stage.api.delete(f"{made}/volumeattachments/{name}")
+        await stage.api.delete(f"{made}/csidrivers/{driver}")
+    await stage.api.delete(f"/api/v1/persistentvolumes/{volume['metadata']['name']}")

@@ -79,8 +79,8 @@ class Mounts:
 
 
 @asynccontextmanager
-async def mounts(stage: Stage, **spec: Any) -> AsyncIterator[Mounts]:
-    await stage.make_class()
+async def mounts(stage: Stage, provisioner: str = "test.pie", **spec: Any) -> AsyncIterator[Mounts]:
+    await stage.make_class(provisioner=provisioner)
     node = await stage.node()
     wanted = {
         "probePeriod": 59,

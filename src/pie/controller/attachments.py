@@ -1,12 +1,31 @@
 """What the attachment of a run's volume says: only some drivers attach, and it has no label of pie's."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pie.core.attachment import CSIDriver, CSISource, PersistentVolume, VolumeAttachment, attachment_name
 from pie.core.objects import Claim
 from pie.core.timeline import Run, Sightings
 from pie.kube.client import Client
 from pie.kube.resources import CSI_DRIVERS, PVS, VOLUME_ATTACHMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an attachment says; nothing of it is there yet where all is at its default."""
+
+    attached: bool = False
+    seconds: float | None = None
+    error: str = ""
+
+    def added_to(self, sightings: Sightings) -> Sightings:
+        """Return the sightings of a run with this."""
+        return replace(
+            sightings,
+            attaching=True,
+            attached=self.attached,
+            attach_seconds=self.seconds,
+            attach_error=self.error,
+        )
 
 
 class Attachments:
@@ -22,8 +41,8 @@ class Attachments:
             return False
         return bool(run.claim.spec.volume_name) and self._attaches.get(driver, True)
 
-    async def look(self, run: Run, driver: str) -> Sightings | None:
-        """Return the run's sightings with what its attachment says now; None where there can be none."""
+    async def look(self, run: Run, driver: str) -> Seen | None:
+        """Return what the attachment of a run's volume says now; None where there can be none."""
         if run.pod is None or run.claim is None:
             return None
         if driver not in self._attaches:
@@ -33,15 +52,13 @@ class Attachments:
             return None
         name = attachment_name(source, run.pod.spec.node_name)
         attachment = await self._client.get_or_none(VOLUME_ATTACHMENTS, name, decode=VolumeAttachment)
-        seen = replace(run.seen, attaching=True)
         if attachment is None:
-            return seen
+            return Seen()
         error = attachment.status.attach_error
-        return replace(
-            seen,
-            attached=attachment.status.attached,
-            attach_seconds=attachment.attach_seconds,
-            attach_error=error.message if error is not None else "",
+        return Seen(
+            attachment.status.attached,
+            attachment.attach_seconds,
+            error.message if error is not None else "",
         )
 
     async def _source(self, claim: Claim) -> CSISource | None:

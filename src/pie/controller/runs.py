@@ -7,7 +7,8 @@ finished pods wait in the history of their CronJob until they have been read.
 from collections.abc import Hashable
 from dataclasses import replace
 
-from pie.controller.followups import PATIENCE_SECONDS, FollowUps
+from pie.controller.followups import PATIENCE_SECONDS as FOLLOW_UP_SECONDS
+from pie.controller.followups import FollowUps
 from pie.controller.heartbeats import Doubts
 from pie.controller.maintenance import Maintenance
 from pie.controller.missed import Missed
@@ -17,7 +18,7 @@ from pie.controller.retries import Retries
 from pie.controller.tally import Tally
 from pie.controller.tracking import Tracked, Tracking
 from pie.controller.volumes import Volumes
-from pie.controller.witness import Witness
+from pie.controller.witness import PATIENCE_SECONDS, Witness
 from pie.core.judge import Judgement, judge
 from pie.core.model import BAD, Kind, Probe, Stage, Target, Verdict
 from pie.core.naming import GO_PIE_FINALIZER, target_of
@@ -214,7 +215,9 @@ class Runs:
             )
         )
         judgement = self._maintenance.excuse(run, judge(run, probe, as_of))
-        self._witness.investigate(run, judgement)
+        if self._witness.investigate(run, judgement):
+            self._queue.add("run", tracked.uid, after_seconds=PATIENCE_SECONDS)
+            return
         node = tracked.pod.spec.node_name if tracked.pod is not None else ""
         if judgement.bad and not self._doubts.believes(tracked.uid, judgement, node or tracked.target.node):
             return
@@ -222,7 +225,7 @@ class Runs:
             job, run, probe, judgement, busy=self._follow_up_runs(tracked.target)
         )
         if taken_over and not self._follow_ups.under_way(tracked.target):
-            self._queue.add("run", tracked.uid, after_seconds=PATIENCE_SECONDS)
+            self._queue.add("run", tracked.uid, after_seconds=FOLLOW_UP_SECONDS)
             return
         own = judgement
         if taken_over:
@@ -238,12 +241,14 @@ class Runs:
             return
         if judgement.replace and tracked.pod is not None and not tracked.pod_gone:
             self._queue.add("pod", tracked.uid)
-        checks = [judgement.check_at]
-        if judgement.bad or taken_over or judgement.verdict is Verdict.SUPPRESSED:
-            checks.append(next_due(tracked.target, probe.period_seconds, as_of))
-        if unseen_end:
-            checks.append(self._client.now() + _POD_CATCHES_UP_SECONDS)
-        tracked.check_at = min((at for at in checks if at is not None), default=None)
+        blocks = judgement.bad or taken_over or judgement.verdict is Verdict.SUPPRESSED
+        due = next_due(tracked.target, probe.period_seconds, as_of) if blocks else None
+        catch_up_at = self._client.now() + _POD_CATCHES_UP_SECONDS if unseen_end else None
+        self._look_again(tracked, judgement.check_at, due, catch_up_at)
+
+    def _look_again(self, tracked: Tracked, *moments: float | None) -> None:
+        """Have a run that goes on judged again at the first of some moments."""
+        tracked.check_at = min((at for at in moments if at is not None), default=None)
         if tracked.check_at is not None:
             wait_seconds = max(0.01, tracked.check_at - self._client.now())
             self._queue.add("run", tracked.uid, after_seconds=wait_seconds)

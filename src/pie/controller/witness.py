@@ -21,6 +21,9 @@ from pie.kube.resources import PODS, PVCS
 _ASK_AGAIN_SECONDS: Final = 10.0
 """An attachment that a bad run waits for is looked at no more often."""
 
+PATIENCE_SECONDS: Final = 5.0
+"""A run that has ended waits so long for what its attachment says, before it is recorded without."""
+
 
 @dataclass(slots=True)
 class _Known:
@@ -30,6 +33,7 @@ class _Known:
     run: Run | None = None
     asked_events: bool = False
     asked_attachment_at: float = 0.0
+    knows_attachment: bool = False
 
 
 class Witness:
@@ -59,20 +63,25 @@ class Witness:
         known.run = replace(run, seen=known.seen, warnings=self.evidence.about(*uids))
         return known.run
 
-    def investigate(self, run: Run, judgement: Judgement) -> None:
-        """Ask the API server for what is missing to explain a run; what it says has the run judged again."""
+    def investigate(self, run: Run, judgement: Judgement) -> bool:
+        """Ask the API server for what is missing to explain a run; what it says has the run judged again.
+
+        True: the run has ended, and is to be recorded only with the answer. A short run may end before
+        anybody saw it start, and its attachment goes soon after it.
+        """
         known = self._pods.get(run.pod.metadata.uid) if run.pod is not None else None
-        if run.pod is None or known is None or judgement.ended:
-            return
-        if judgement.bad and not run.warnings and not known.asked_events:
+        if run.pod is None or known is None:
+            return False
+        ended, now = judgement.ended, self._client.now()
+        if judgement.bad and not ended and not run.warnings and not known.asked_events:
             known.asked_events = True
             self._queue.add("events", run.pod.metadata.uid)
-        waits = judgement.bad and known.seen.ready is None
-        now = self._client.now()
+        waits = judgement.bad and not ended and known.seen.ready is None
         asked = known.asked_attachment_at > (now - _ASK_AGAIN_SECONDS if waits else 0.0)
-        if (waits or known.seen.ready is not None) and not asked and self._may_attach(run):
+        if (waits or ended or known.seen.ready is not None) and not asked and self._may_attach(run):
             known.asked_attachment_at = now
             self._queue.add("attachment", run.pod.metadata.uid)
+        return ended and not known.knows_attachment and now < known.asked_attachment_at + PATIENCE_SECONDS
 
     def forget(self, pod: Pod | None) -> None:
         """Forget a pod whose run is over."""
@@ -142,14 +151,9 @@ class Witness:
         if run is None or driver is None:
             return
         found = await self._attachments.look(run, driver)
-        if found is None or (known := self._pods.get(str(thing))) is None:
+        if (known := self._pods.get(str(thing))) is None:
             return
-        # What the watches brought meanwhile stays.
-        known.seen = replace(
-            known.seen,
-            attaching=found.attaching,
-            attached=found.attached,
-            attach_seconds=found.attach_seconds,
-            attach_error=found.attach_error,
-        )
+        known.knows_attachment = True
+        if found is not None:
+            known.seen = found.added_to(known.seen)
         self._judge_again(run.pod)
