@@ -49,6 +49,9 @@ prepare-real: setup
 		echo "make: TESTS THAT NEED THIS WILL BE SKIPPED" >&2; }
 	@! command -v go >/dev/null || $(BIN)/python -m testbed build
 
+faults: prepare-real ## Break real storage in every way, and write docs/faults.md (root, half an hour)
+	$(BIN)/python -m tests.faults
+
 run: setup ## Probe real volumes on a real local Kubernetes, and show what comes of it (root)
 	@$(BIN)/python -m testbed.run
 
@@ -63,4 +66,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test prepare-real run lock clean
+.PHONY: help setup lint test prepare-real faults run lock clean

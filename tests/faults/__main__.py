@@ -1,0 +1,55 @@
+"""`make faults`: the whole fault matrix on real nodes; writes docs/faults.md, and fails if a row is wrong."""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from testbed.cluster import Cluster
+from tests.faults import page
+from tests.faults.matrix import ROWS, Given, Row
+from tests.faults.runner import nodes_for, run
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the rows that are asked for; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", default="", help="only these, by number: 1,5,9 (the page is not written)")
+    parser.add_argument("--lanes", default="", help="only these, by name (the page is not written)")
+    parser.add_argument("--quick", action="store_true", help="only those that CI runs")
+    chosen = parser.parse_args(arguments)
+    numbers = {int(each) - 1 for each in chosen.rows.split(",") if each}
+    lanes = {each for each in chosen.lanes.split(",") if each}
+    rows = [
+        number
+        for number, row in enumerate(ROWS)
+        if (not numbers or number in numbers)
+        and (not lanes or row.lane in lanes)
+        and (row.quick or not chosen.quick)
+    ]
+    began = time.monotonic()
+    results = asyncio.run(_run([ROWS[number] for number in rows]))
+    by_number = dict(zip(rows, results, strict=True))
+    minutes = (time.monotonic() - began) / 60
+    wrong = [number for number, given in by_number.items() if not ROWS[number].right(given)]
+    print(f"{len(rows) - len(wrong)} of {len(rows)} rows are right, {minutes:.0f} min")  # noqa: T201  the command's result
+    for number in wrong:
+        print(page.line(number, ROWS[number], by_number[number]), end="")  # noqa: T201  as above
+    if len(rows) == len(ROWS):
+        today = datetime.now(UTC).date().isoformat()
+        setting = f"Run on {today}, {os.cpu_count()} cores, {minutes:.0f} minutes."
+        page.write(by_number, ROWS, setting=setting)
+        print(f"written: {page.PAGE}")  # noqa: T201  as above
+    return 1 if wrong else 0
+
+
+async def _run(rows: Sequence[Row]) -> list[Given]:
+    async with Cluster(nodes=nodes_for(rows), attachable=True) as cluster:
+        return await run(cluster, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

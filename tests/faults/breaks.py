@@ -1,0 +1,234 @@
+"""Ways to break a cluster, each with its mending: faults of `testbed.faults`, and what happens to nodes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from testbed import faults
+from testbed.cluster import Cluster
+from testbed.faults import Options
+from tests.harness import until
+
+CILIUM = {"key": "node.cilium.io/agent-not-ready", "effect": "NoExecute"}
+DEDICATED = {"key": "example.com/dedicated", "value": "others", "effect": "NoSchedule"}
+AUTOSCALER = {"key": "ToBeDeletedByClusterAutoscaler", "value": "1700000000", "effect": "NoSchedule"}
+KURED = {"weave.works/kured-reboot-in-progress": "2026-01-01T00:00:00Z"}
+_BOOT_SECONDS = 120.0
+
+
+class Place(Protocol):
+    """Where something breaks: a PieProbe of a cluster. `claims` is a pattern for its volumes' claims."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster."""
+
+    @property
+    def probe(self) -> str:
+        """The PieProbe's name."""
+
+    @property
+    def claims(self) -> str:
+        """A pattern for `<namespace>/<name>` of its claims."""
+
+    def path(self, plural: str, name: str = "") -> str:
+        """Return the path of objects in its namespace."""
+
+    async def next_good_run(self) -> None:
+        """Return when another mount run has gone well."""
+
+
+class Break(Protocol):
+    """Something that breaks, or is maintained, and is mended."""
+
+    async def begin(self, at: Place) -> None:
+        """Break it."""
+
+    async def end(self, at: Place) -> None:
+        """Mend it; no error when it never began."""
+
+
+@dataclass(frozen=True)
+class Storage(Break):
+    """A fault of `testbed.faults` on some nodes (`attachable`: the controller of that storage)."""
+
+    fault: str
+    nodes: tuple[str, ...]
+    options: Options = field(default_factory=Options)
+
+    async def begin(self, at: Place) -> None:
+        """Inflict it on the PieProbe's volumes."""
+        options = replace(self.options, claims=at.claims)
+        for node in self.nodes:
+            await faults.inflict(at.cluster, self.fault, node=node, options=options)
+
+    async def end(self, at: Place) -> None:
+        """Undo it."""
+        for node in self.nodes:
+            await faults.undo(at.cluster, self.fault, node=node)
+
+
+@dataclass(frozen=True)
+class Snapshot(Break):
+    """Copies of a node's volumes, older than what is in them: `stale` goes back to them."""
+
+    node: str
+
+    async def begin(self, at: Place) -> None:
+        """Copy them, and wait until more is written."""
+        await faults.snapshot(at.cluster, node=self.node, claims=at.claims)
+        await at.next_good_run()
+
+    async def end(self, at: Place) -> None:
+        """Leave them: copies do no harm."""
+
+
+@dataclass(frozen=True)
+class Changed(Break):
+    """A node's spec or annotations as an administrator or another program changes them."""
+
+    node: str
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    async def begin(self, at: Place) -> None:
+        """Change them."""
+        await self._patch(at, self.spec, self.annotations)
+
+    async def end(self, at: Place) -> None:
+        """Take the change back."""
+        await self._patch(at, dict.fromkeys(self.spec), dict.fromkeys(self.annotations))
+
+    async def _patch(self, at: Place, spec: Mapping[str, Any], annotations: Mapping[str, Any]) -> None:
+        body = {"spec": dict(spec), "metadata": {"annotations": dict(annotations)}}
+        await at.cluster.api.patch(f"/api/v1/nodes/{self.node}", body)
+
+
+def cordoned(node: str) -> Changed:
+    """Return what `kubectl cordon` does."""
+    return Changed(node, spec={"unschedulable": True})
+
+
+def tainted(node: str, taint: Mapping[str, str]) -> Changed:
+    """Return what `kubectl taint` does, for a node without taints."""
+    return Changed(node, spec={"taints": [dict(taint)]})
+
+
+def annotated(node: str, annotations: Mapping[str, str]) -> Changed:
+    """Return what `kubectl annotate` does."""
+    return Changed(node, annotations=annotations)
+
+
+@dataclass(frozen=True)
+class Rebooted(Break):
+    """A node that boots without a word."""
+
+    node: str
+
+    async def begin(self, at: Place) -> None:
+        """Power it off and on; return when it is Ready."""
+        await at.cluster.reboot(self.node)
+        await until_ready(at.cluster, self.node)
+
+    async def end(self, at: Place) -> None:
+        """Do nothing: it is up."""
+
+
+@dataclass(frozen=True)
+class WithoutPower(Break):
+    """A node without power."""
+
+    node: str
+
+    async def begin(self, at: Place) -> None:
+        """Power it off."""
+        await at.cluster.power_off(self.node)
+
+    async def end(self, at: Place) -> None:
+        """Power it on; return when it is Ready."""
+        await at.cluster.power_on(self.node)
+        await until_ready(at.cluster, self.node)
+
+
+@dataclass(frozen=True)
+class WithoutProcess(Break):
+    """A process of the testbed, such as a kubelet, that is gone."""
+
+    process: str
+
+    async def begin(self, at: Place) -> None:
+        """Kill it."""
+        await at.cluster.kill(self.process)
+
+    async def end(self, at: Place) -> None:
+        """Start it."""
+        if not (await at.cluster.processes())[self.process]:
+            await at.cluster.start(self.process)
+
+
+@dataclass(frozen=True)
+class Removed(Break):
+    """A node that is taken out of the cluster; mended, a machine of its name joins as a new node."""
+
+    node: str
+
+    async def begin(self, at: Place) -> None:
+        """Power it off, and delete the Node."""
+        await at.cluster.power_off(self.node)
+        await at.cluster.api.delete(f"/api/v1/nodes/{self.node}")
+
+    async def end(self, at: Place) -> None:
+        """Boot it: it registers anew."""
+        await at.cluster.power_on(self.node)
+        await until_ready(at.cluster, self.node)
+
+
+@dataclass(frozen=True)
+class New(Break):
+    """A node that joins, and whose network agent takes its time."""
+
+    node: str
+
+    async def begin(self, at: Place) -> None:
+        """Let it join, with the taint of its CNI."""
+        await Removed(self.node).begin(at)
+        await at.cluster.power_on(self.node)
+        await until(lambda: self._taint(at), f"{self.node} joins", _BOOT_SECONDS, 0.05)
+
+    async def end(self, at: Place) -> None:
+        """Take the taint away."""
+        await at.cluster.api.patch(f"/api/v1/nodes/{self.node}", {"spec": {"taints": None}})
+        await until_ready(at.cluster, self.node)
+
+    async def _taint(self, at: Place) -> bool:
+        found = await at.cluster.api.find(f"/api/v1/nodes/{self.node}")
+        if found is None:
+            return False
+        taints = [*(found["spec"].get("taints") or []), CILIUM]
+        await at.cluster.api.patch(f"/api/v1/nodes/{self.node}", {"spec": {"taints": taints}})
+        return True
+
+
+@dataclass(frozen=True)
+class Suspended(Break):
+    """The PieProbe's CronJobs are suspended by hand."""
+
+    async def begin(self, at: Place) -> None:
+        """Suspend them."""
+        for each in await at.cluster.api.items(at.path("cronjobs"), selector=f"pie-probe={at.probe}"):
+            path = at.path("cronjobs", each["metadata"]["name"])
+            await at.cluster.api.patch(path, {"spec": {"suspend": True}})
+
+    async def end(self, at: Place) -> None:
+        """Leave it to pie to resume them."""
+
+
+async def until_ready(cluster: Cluster, node: str) -> None:
+    """Return when a node is Ready."""
+
+    async def ready() -> bool:
+        found = await cluster.api.find(f"/api/v1/nodes/{node}")
+        conditions = found["status"].get("conditions", []) if found is not None else []
+        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+    await until(ready, f"{node} is Ready", _BOOT_SECONDS)

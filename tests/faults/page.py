@@ -1,0 +1,79 @@
+"""Writes docs/faults.md: the matrix with what a real run of it gave."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.faults.matrix import (
+    DEADLINE_SECONDS,
+    LANES,
+    PERIOD_SECONDS,
+    THRESHOLD_SECONDS,
+    Expected,
+    Given,
+    Row,
+)
+
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+_HEAD = f"""# Faults and what pie says of them
+
+Each row is a fault of real storage on real nodes, and what pie said of it: kubelet, containerd,
+csi-provisioner and external-attacher are the released ones, the CSI driver is the testbed's own, which breaks
+to order. `make faults` runs them all and writes this page. It fails when a row is not as expected, or when
+anything else was said: another incident, or a bad run of what was well. What is expected stands in
+`tests/faults/matrix.py`; `.ci/run` runs some of the rows.
+
+Storage is probed every {PERIOD_SECONDS} s, with a threshold of {THRESHOLD_SECONDS} s and a deadline of
+{DEADLINE_SECONDS} s.
+
+- *Moment*: whether the fault begins between two runs, or in the middle of one.
+- *Counted*: after how many seconds the first bad run was counted in the metrics.
+- *Told*: after how many seconds the incident said this (it opens after two bad runs of a target in a row, or
+  at once where all fail together), or the suppression showed.
+- *Clear*: how many seconds after the mending all was well again, with the incident closed.
+
+Maintenance must hold nothing against the storage: no bad run, no incident.
+
+"""
+_TABLE = """
+| # | Class | Fault | Moment | Expected | Given | Counted | Told | Clear | Also said |
+|--:|---|---|---|---|---|--:|--:|--:|---|
+"""
+
+
+def write(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> None:
+    """Write the page. `given` is by the row's place in the matrix, `setting` where and how long it ran."""
+    right = sum(row.right(given[number]) for number, row in enumerate(rows))
+    lines = "".join(line(number, row, given[number]) for number, row in enumerate(rows))
+    PAGE.write_text(f"{_HEAD}{right} of {len(rows)} rows are right. {setting}\n{_TABLE}{lines}")
+
+
+def line(number: int, row: Row, given: Given) -> str:
+    """Return one row of the table."""
+    storage_class = next(lane.storage_class for lane in LANES if lane.name == row.lane)
+    right = row.expected.matches(given)
+    cells = (
+        str(number + 1),
+        storage_class,
+        row.title,
+        row.moment.value,
+        said(row.expected),
+        "the same" if right else f"**{said(given)}**",
+        seconds(given.seen_seconds),
+        seconds(given.detect_seconds),
+        seconds(given.clear_seconds),
+        "; ".join(given.problems) or "nothing",
+    )
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n"
+
+
+def said(it: Expected | Given) -> str:
+    """Return a verdict, its stage, reason, scope and nodes in short."""
+    where = (
+        f"{it.scope} ({', '.join(it.nodes)})" if it.scope and it.nodes else it.scope or ", ".join(it.nodes)
+    )
+    return ", ".join(part for part in (it.verdict, it.stage, it.reason, where) if part) or "nothing"
+
+
+def seconds(value: float | None) -> str:
+    """Return whole seconds."""
+    return "" if value is None else f"{value:.0f}"
