@@ -42,6 +42,9 @@ SANDBOX = ("FailedCreatePodSandBox", "Failed to create pod sandbox: plugin type=
 PULL = ("Failed", 'Failed to pull image "x": not found')
 
 
+TIMED_OUT = "rpc error: code = DeadlineExceeded desc = context deadline exceeded"
+
+
 def nodes(text: str) -> Any:
     return pod(unschedulable=f"0/3 nodes are available: {text}")
 
@@ -76,6 +79,11 @@ CASES: dict[str, tuple[Run, Stage, Reason]] = {
         run(pod(), PROVISION, FULL, REFUSED, claim=claim()),
         Stage.PROVISION,
         Reason.PROVISIONING_FAILED,
+    ),
+    "the driver does not answer the provisioner in time": (
+        run(pod(), PROVISION, ("ProvisioningFailed", TIMED_OUT), claim=claim()),
+        Stage.PROVISION,
+        Reason.PROVISION_SLOW,
     ),
     "the mount target's claim cannot be made": (
         run(pod(), MOUNT, REFUSED, claim=claim()),
@@ -131,12 +139,22 @@ CASES: dict[str, tuple[Run, Stage, Reason]] = {
         Reason.ATTACH_FAILED,
     ),
     "attach slow": (run(CREATING, seen=Sightings(attaching=True)), Stage.ATTACH, Reason.ATTACH_SLOW),
+    "the driver does not answer the attacher in time": (
+        run(CREATING, MOUNT, seen=Sightings(attaching=True, attach_error=TIMED_OUT)),
+        Stage.ATTACH,
+        Reason.ATTACH_SLOW,
+    ),
     "attached after all, mount slow": (
         run(CREATING, MOUNT, ATTACH, seen=Sightings(attaching=True, attached=True, attach_seconds=9)),
         Stage.MOUNT,
         Reason.MOUNT_SLOW,
     ),
     "node plugin gone": (run(CREATING, MOUNT, PLUGIN_GONE, GENERIC), Stage.MOUNT, Reason.MOUNT_FAILED),
+    "the driver does not answer the kubelet in time": (
+        run(CREATING, MOUNT, ("FailedMount", f'MountVolume.MountDevice failed for volume "v" : {TIMED_OUT}')),
+        Stage.MOUNT,
+        Reason.MOUNT_SLOW,
+    ),
     "mount failed, and nobody says how": (run(CREATING, MOUNT, GENERIC), Stage.MOUNT, Reason.MOUNT_FAILED),
     "mount slow": (run(CREATING), Stage.MOUNT, Reason.MOUNT_SLOW),
     "sandbox": (run(CREATING, MOUNT, PLUGIN_GONE, SANDBOX), Stage.START, Reason.SANDBOX_FAILED),

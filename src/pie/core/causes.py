@@ -77,8 +77,15 @@ def _provisioning_failed(standing: Standing) -> Cause | None:
     if standing.scheduled or text is None or (claim is not None and claim.status.phase == "Bound"):
         return None
     # gRPC's code for a pool that is full (CSI spec, CreateVolume errors).
-    full = re.search(r"ResourceExhausted|[Nn]ot enough (free )?(space|capacity)", text)
-    return _cause(Stage.PROVISION, Reason.NO_CAPACITY if full else Reason.PROVISIONING_FAILED, text)
+    if re.search(r"ResourceExhausted|[Nn]ot enough (free )?(space|capacity)", text):
+        return _cause(Stage.PROVISION, Reason.NO_CAPACITY, text)
+    reason = Reason.PROVISION_SLOW if _no_answer(text) else Reason.PROVISIONING_FAILED
+    return _cause(Stage.PROVISION, reason, text)
+
+
+def _no_answer(text: str) -> bool:
+    """Tell whether the caller of a driver gave up waiting: gRPC's own code, or Go's words for it."""
+    return re.search(r"DeadlineExceeded|context deadline exceeded", text) is not None
 
 
 def _provisioner_silent(standing: Standing) -> Cause | None:
@@ -172,7 +179,7 @@ def _mount_failed(standing: Standing) -> Cause | None:
     text = standing.warning("FailedMount", rf"^(?!.*({_ABOUT_ATTACHING}))(?!{_GENERIC})")
     if text is None or standing.run.seen.ready is not None:
         return None
-    return _cause(Stage.MOUNT, Reason.MOUNT_FAILED, text)
+    return _cause(Stage.MOUNT, Reason.MOUNT_SLOW if _no_answer(text) else Reason.MOUNT_FAILED, text)
 
 
 def _attach_failed(standing: Standing) -> Cause | None:
@@ -181,7 +188,9 @@ def _attach_failed(standing: Standing) -> Cause | None:
         return None
     text = seen.attach_error or standing.warning("FailedAttachVolume")
     text = text or standing.warning("FailedMount", _ABOUT_ATTACHING)
-    return _cause(Stage.ATTACH, Reason.ATTACH_FAILED, text) if text else None
+    if not text:
+        return None
+    return _cause(Stage.ATTACH, Reason.ATTACH_SLOW if _no_answer(text) else Reason.ATTACH_FAILED, text)
 
 
 def _attach_slow(standing: Standing) -> Cause | None:

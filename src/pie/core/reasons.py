@@ -136,7 +136,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The evidence has the driver's own error; look at its controller's log and the storage back end.",
     ),
     Reason.PROVISION_SLOW: (
-        "The volume was made, but later than the threshold allows.",
+        "The volume was not made within the threshold: the driver takes long to answer.",
         "Look at the driver's controller and the back end's load; see pie_stage_duration_seconds.",
     ),
     Reason.ATTACH_FAILED: (
@@ -144,7 +144,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Look at the VolumeAttachment, the external-attacher's log, and where else it is attached.",
     ),
     Reason.ATTACH_SLOW: (
-        "Past the threshold the volume was not attached to the node, and nobody said why.",
+        "Past the threshold the volume was not attached to the node: nobody answers, or not in time.",
         "Look at the external-attacher and at kube-controller-manager's attach-detach controller.",
     ),
     Reason.MOUNT_FAILED: (
@@ -152,7 +152,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The evidence has the error; look at the driver's node pod on that node: is it running?",
     ),
     Reason.MOUNT_SLOW: (
-        "Past the threshold the node had not mounted the volume, and nobody said why.",
+        "Past the threshold the node had not mounted the volume: the driver does not answer in time.",
         "Look at the driver's node pod and at the kubelet's log on that node.",
     ),
     Reason.IMAGE_PULL: (
