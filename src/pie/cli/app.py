@@ -3,6 +3,7 @@
 import typer
 
 import pie
+from pie.cli.check import check
 from pie.cli.controller import controller
 from pie.cli.demo import demo
 
@@ -10,7 +11,9 @@ app = typer.Typer(
     help="Proves around the clock that Kubernetes storage works, as an application sees it.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
 )
+app.command()(check)
 app.command()(controller)
 app.command()(demo)
 

@@ -1,0 +1,150 @@
+"""`pie check`: one-shot check of a StorageClass, with the user's own rights."""
+
+import asyncio
+import signal
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pie.cli.output import USAGE, complain, plain_errors, structured
+
+if TYPE_CHECKING:
+    from pie.core.check import Order, Report
+
+
+class Format(StrEnum):
+    """How the report is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    JUNIT = "junit"
+
+
+def check(  # noqa: PLR0917  Typer reads flags from parameters
+    storage_class: Annotated[str, typer.Argument(metavar="STORAGECLASS", help="The StorageClass to check.")],
+    nodes: Annotated[
+        str,
+        typer.Option(
+            help="Names (a,b) or a label selector (zone=a). Default: all nodes that have the class."
+        ),
+    ] = "",
+    provision: Annotated[
+        bool, typer.Option("--provision", help="Only ask for new volumes (alone, or with --mount: both).")
+    ] = False,
+    mount: Annotated[
+        bool, typer.Option("--mount", help="Only mount a volume twice on each node, and do I/O on it.")
+    ] = False,
+    each_node: Annotated[
+        bool, typer.Option("--each-node", help="Ask for a new volume on each node, not on any one.")
+    ] = False,
+    image: Annotated[
+        str,
+        typer.Option(
+            envvar="PIE_CONTAINER_IMAGE",
+            help="Image of the pods. Default: that of the pie in this cluster, if there is one.",
+        ),
+    ] = "",
+    size: Annotated[str, typer.Option(help="Size of each volume.")] = "100Mi",
+    timeout: Annotated[
+        str, typer.Option(help="How long a run may take to start, and then for its I/O.")
+    ] = "60s",
+    parallel: Annotated[int, typer.Option(min=1, max=200, help="How many nodes at once.")] = 10,
+    keep_on_failure: Annotated[
+        bool, typer.Option("--keep-on-failure", help="Leave the pods and claims of what failed, to look at.")
+    ] = False,
+    output: Annotated[Format, typer.Option("--output", "-o", help="How to print the report.")] = Format.TABLE,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Where the pods run. Default: the kubeconfig's.")
+    ] = None,
+    kubeconfig: Annotated[str | None, typer.Option(help="Default: $KUBECONFIG, ~/.kube/config.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+) -> None:
+    """Check a StorageClass once, now, on every node; nothing has to be installed, and nothing stays.
+
+    For acceptance of a new cluster, node or driver version. On each node a volume is made, mounted, written,
+    unmounted, mounted again and read back; and a new volume is asked for as an application would.
+
+    \b
+    Examples:
+      pie check topolvm-provisioner --image registry.example.com/pie:1.0
+      pie check ceph-block --nodes node-17,node-18 --mount
+      pie check ceph-block --nodes 'topology.kubernetes.io/zone=a' --output junit > report.xml
+
+    Exit status: 0 all is well, 1 something is not, 2 it could not be checked; 130 or 143 when interrupted.
+    """  # noqa: D301  \b is Click's
+    from pie.controller.check.perform import INTERRUPTED, Interrupted  # noqa: PLC0415  `pie --help` is quick
+    from pie.controller.check.survey import CannotCheck  # noqa: PLC0415
+    from pie.core.check import Order  # noqa: PLC0415
+    from pie.core.model import Kind  # noqa: PLC0415
+    from pie.core.parse import SpecError, duration_seconds  # noqa: PLC0415
+
+    try:
+        timeout_seconds = duration_seconds(timeout, "--timeout")
+    except SpecError as error:
+        raise typer.BadParameter(str(error)) from None
+    asked = {kind for kind, wanted in ((Kind.PROVISION, provision), (Kind.MOUNT, mount)) if wanted}
+    order = Order(
+        storage_class=storage_class,
+        namespace=namespace or "",
+        nodes=nodes,
+        kinds=frozenset(asked or Kind),
+        each_node=each_node,
+        image=image,
+        timeout_seconds=timeout_seconds,
+        parallel=parallel,
+        keep_on_failure=keep_on_failure,
+        pvc_capacity=size,
+    )
+    signals: list[int] = []
+    with plain_errors("pie check"):
+        try:
+            report = asyncio.run(_check(order, kubeconfig, context, signals))
+        except CannotCheck as error:
+            complain("pie check", str(error))
+            raise typer.Exit(USAGE) from None
+        except Interrupted:
+            raise typer.Exit(128 + signals[0]) from None
+    _show(report, output)
+    if report.error == INTERRUPTED:
+        raise typer.Exit(128 + signals[0])
+    if report.error:
+        complain("pie check", report.error)
+        raise typer.Exit(USAGE)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+async def _check(order: "Order", kubeconfig: str | None, context: str | None, signals: list[int]) -> "Report":
+    """Perform the check; the first signal ends it, the second its cleaning up."""
+    from pie.cli.checkprogress import progress  # noqa: PLC0415
+    from pie.controller.check.perform import perform  # noqa: PLC0415
+    from pie.kube.client import Client  # noqa: PLC0415
+    from pie.kube.config import load  # noqa: PLC0415
+
+    stop = asyncio.Event()
+
+    def told(number: int) -> None:
+        signals.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told, number)
+    config = load(kubeconfig, context)
+    order = replace(order, namespace=order.namespace or config.namespace)
+    async with Client(config) as client:
+        with progress() as shown:
+            return await perform(client, order, shown, stop)
+
+
+def _show(report: "Report", output: Format) -> None:
+    """Print the report on standard output."""
+    from pie.cli.checkreport import junit, table  # noqa: PLC0415
+
+    if output is Format.TABLE:
+        table(report)
+    else:
+        text = junit(report) if output is Format.JUNIT else structured(report, output)
+        sys.stdout.write(f"{text}\n")

@@ -1,0 +1,120 @@
+"""How a check goes, on standard error: a live table for a terminal, else a line for each step."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pie.cli.words import colour, many, seconds_text
+from pie.controller.check.perform import Progress
+from pie.controller.check.survey import Survey
+from pie.core.check import Checked
+from pie.core.model import Stage, Target, Verdict
+
+_MOST_ROWS = 20
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show how a check goes while the context lasts."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield Lines()
+        return
+    shown = LiveTable()
+    with Live(shown, console=console, refresh_per_second=4, transient=True):
+        yield shown
+
+
+class Lines:
+    """Progress as lines."""
+
+    def begins(self, check: str, found: Survey, targets: int) -> None:
+        """Say what begins, and what is left out."""
+        self._say(f"{check}: {targets} checks of {found.storage_class.metadata.name}, image {found.image}")
+        for each in found.skipped:
+            self._say(f"node {each.node} skipped: {each.reason} ({each.message})")
+
+    def stage(self, target: Target, stage: Stage) -> None:
+        """Say that a target is in this stage."""
+        self._say(f"{name(target)}: {stage}")
+
+    def ended(self, target: Target, result: Checked) -> None:
+        """Say what became of a target."""
+        self._say(f"{name(target)}: {verdict(result)}")
+
+    def cleaning(self) -> None:
+        """Say that everything is being taken away."""
+        self._say("cleaning up")
+
+    @staticmethod
+    def _say(line: str) -> None:
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        sys.stderr.flush()
+
+
+class LiveTable:
+    """Progress as a table of what is under way, above a line that counts."""
+
+    def __init__(self) -> None:
+        self._title = "looking at the cluster"
+        self._targets = 0
+        self._began: dict[Target, float] = {}
+        self._stages: dict[Target, Stage] = {}
+        self._bad: list[tuple[Target, Checked]] = []
+        self._verdicts: Counter[Verdict] = Counter()
+        self._skipped = 0
+
+    def begins(self, check: str, found: Survey, targets: int) -> None:
+        """Note what begins."""
+        self._title, self._targets, self._skipped = check, targets, len(found.skipped)
+
+    def stage(self, target: Target, stage: Stage) -> None:
+        """Note that a target is in this stage."""
+        self._began.setdefault(target, time.monotonic())
+        self._stages[target] = stage
+
+    def ended(self, target: Target, result: Checked) -> None:
+        """Note what became of a target."""
+        self._stages.pop(target, None)
+        self._verdicts[result.verdict] += 1
+        if result.verdict is not Verdict.OK:
+            self._bad.append((target, result))
+
+    def cleaning(self) -> None:
+        """Note that everything is being taken away."""
+        self._title += ": cleaning up (Ctrl-C again: leave it)"
+        self._stages.clear()
+
+    def __rich__(self) -> Group:
+        """Return what is shown now."""
+        done = sum(self._verdicts.values())
+        counts = ", ".join(f"{count} {word}" for word, count in sorted(self._verdicts.items()))
+        skipped = f", {many(self._skipped, 'node')} skipped" if self._skipped else ""
+        line = f"{self._title}: {done} of {self._targets} done{': ' if counts else ''}{counts}{skipped}"
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for target, result in self._bad[-_MOST_ROWS:]:
+            table.add_row(name(target), Text(str(result.verdict), colour(result.verdict)), verdict(result))
+        for target, stage in list(self._stages.items())[:_MOST_ROWS]:
+            took = seconds_text(time.monotonic() - self._began[target])
+            table.add_row(name(target), Text(str(stage), "cyan"), Text(took, "dim"))
+        return Group(Text(line, "bold"), table)
+
+
+def name(target: Target) -> str:
+    """Return a target as a user calls it."""
+    return f"{target.kind} {target.node or 'on any node'}"
+
+
+def verdict(result: Checked) -> str:
+    """Return in one line what became of a target."""
+    if result.verdict is Verdict.OK:
+        return f"ok after {seconds_text(result.seconds)}"
+    where = f" in {result.stage}" if result.stage is not None else ""
+    return f"{result.verdict}{where}: {result.reason}: {result.message}"

@@ -1,0 +1,113 @@
+"""What came of a check: a table for people, JUnit for continuous integration."""
+
+from collections import Counter
+from xml.etree import ElementTree as ET
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pie.cli.words import colour, many, seconds_text
+from pie.core.check import Checked, Report
+from pie.core.model import Verdict
+
+_MOST_ROWS = 40
+"""Of more targets than that, those that are well are only counted."""
+
+_WORTH_SAYING_SECONDS = 0.1
+
+
+def table(report: Report, console: Console | None = None) -> None:
+    """Print a report for people."""
+    console = console or Console(highlight=False)
+    shown = report.targets
+    if len(shown) > _MOST_ROWS:
+        shown = tuple(each for each in shown if each.verdict is not Verdict.OK)
+    if shown:
+        rows = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+        for title in ("CHECK", "NODE", "VERDICT", "STAGE", "REASON", "TOOK", ""):
+            rows.add_column(title, overflow="fold")
+        for each in shown:
+            rows.add_row(
+                str(each.kind),
+                each.node or "any",
+                Text(str(each.verdict), colour(each.verdict)),
+                str(each.stage or ""),
+                "" if each.verdict is Verdict.OK else str(each.reason),
+                seconds_text(each.seconds),
+                Text(_detail(each)),
+            )
+        console.print(rows)
+    for skipped in report.skipped:
+        console.print(Text(f"node {skipped.node} was skipped: {skipped.reason}: {skipped.message}", "yellow"))
+    for note in report.notes:
+        console.print(Text(note, "yellow"))
+    for left in report.left:
+        console.print(Text(f"left behind: {left.kind} {left.name}: {left.message}", "red"))
+    if report.kept:
+        console.print(Text(f"kept: {', '.join(report.kept)}", "yellow"))
+        console.print(f"  away with it: kubectl delete lease {report.check} -n {report.namespace}")
+    console.print(Text(summary(report), "bold green" if report.ok else "bold red"))
+
+
+def summary(report: Report) -> str:
+    """Return a report in one line."""
+    counts = Counter(each.verdict for each in report.targets)
+    words = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    skipped = f", {many(len(report.skipped), 'node')} skipped" if report.skipped else ""
+    said = "is well" if report.ok else f"ended early ({report.error})" if report.error else "is not well"
+    if not report.targets and not report.error:
+        said = "was not checked"
+    return f"StorageClass {report.storage_class} {said}: {words or 'nothing was checked'}{skipped}"
+
+
+def junit(report: Report) -> str:
+    """Return a report as JUnit XML: a test case for each check, and one for each node that was skipped."""
+    failures = sum(each.bad for each in report.targets)
+    skipped = len(report.skipped) + sum(_says_nothing(each) for each in report.targets)
+    errors = len(report.left) + bool(report.error)
+    suite = ET.Element(
+        "testsuite",
+        name=f"pie check {report.storage_class}",
+        tests=str(len(report.targets) + len(report.skipped) + errors),
+        failures=str(failures),
+        errors=str(errors),
+        skipped=str(skipped),
+        time=f"{report.seconds:.3f}",
+    )
+    for each in report.targets:
+        case = _case(suite, str(each.kind), each.node or "any node", each.seconds)
+        words = f"{each.verdict} in {each.stage}: {each.reason}" if each.stage else str(each.reason)
+        if each.bad:
+            failure = ET.SubElement(case, "failure", message=words, type=str(each.reason))
+            failure.text = f"{each.message}\n{each.next}"
+        elif _says_nothing(each):
+            ET.SubElement(case, "skipped", message=f"{words}: {each.message}")
+    for node in report.skipped:
+        case = _case(suite, "node", node.node)
+        ET.SubElement(case, "skipped", message=f"{node.reason}: {node.message}")
+    for left in report.left:
+        case = _case(suite, "left behind", f"{left.kind} {left.name}")
+        ET.SubElement(case, "error", message=left.message)
+    if report.error:
+        ET.SubElement(_case(suite, "check", report.check), "error", message=report.error)
+    ET.indent(suite)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}'
+
+
+def _case(suite: ET.Element, kind: str, name: str, seconds: float = 0.0) -> ET.Element:
+    return ET.SubElement(suite, "testcase", classname=f"pie.{kind}", name=name, time=f"{seconds:.3f}")
+
+
+def _says_nothing(each: Checked) -> bool:
+    return not each.bad and each.verdict is not Verdict.OK
+
+
+def _detail(each: Checked) -> str:
+    if each.verdict is not Verdict.OK:
+        return f"{each.message}\n→ {each.next}" if each.next else each.message
+    return ", ".join(
+        f"{stage} {seconds_text(took)}"
+        for stage, took in each.stages.items()
+        if took >= _WORTH_SAYING_SECONDS
+    )

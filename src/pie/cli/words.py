@@ -1,0 +1,57 @@
+"""How verdicts and durations look in a terminal."""
+
+from pie.core.model import Stage, Verdict
+
+_COLOURS = {
+    Verdict.OK: "green",
+    Verdict.LATE: "red",
+    Verdict.FAILED: "red",
+    Verdict.HUNG: "bold red",
+    Verdict.SUPPRESSED: "yellow",
+    Verdict.PENDING: "dim",
+}
+STAGE_COLOURS = {
+    Stage.QUEUE: "bright_black",
+    Stage.SCHEDULE: "blue",
+    Stage.PROVISION: "magenta",
+    Stage.ATTACH: "yellow",
+    Stage.MOUNT: "cyan",
+    Stage.START: "bright_blue",
+    Stage.IO: "green",
+    Stage.TEARDOWN: "white",
+}
+_MINUTE = 60.0
+_HOUR = 3600.0
+_DAY = 86_400.0
+
+
+def colour(verdict: Verdict) -> str:
+    """Return the Rich style of a verdict; its word is always there, too."""
+    return _COLOURS[verdict]
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration for people: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    if seconds < 10:  # noqa: PLR2004  below it tenths matter
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    for unit, name, part, part_name in (
+        (_MINUTE, "min", 1, "s"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_DAY, "d", _HOUR, "h"),
+    ):
+        if whole < unit * (24 if unit == _HOUR else 60) or unit == _DAY:
+            return f"{whole // unit:.0f} {name} {whole % unit // part:.0f} {part_name}"
+    raise AssertionError("a day is the longest unit")
+
+
+def many(count: int, thing: str) -> str:
+    """Return `1 node`, `2 nodes`."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def latency_text(seconds: float | None) -> str:
+    """Return a latency for people: `0.21 ms`; empty where it is not known."""
+    return "" if seconds is None else f"{seconds * 1000:.2f} ms"

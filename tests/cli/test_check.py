@@ -1,0 +1,206 @@
+"""`pie check` as a user runs it, on the embedded cluster."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from pie.embedded import launch
+from pie.embedded.cluster import EmbeddedCluster
+from pie.embedded.kinds import LEASES, PODS, PVCS, PVS, STORAGE_CLASSES, Kind
+from pie.embedded.machines import DRIVER, STORAGE_CLASS
+from tests.cli.conftest import Ended, run, start
+from tests.embedded.conftest import Start
+from tests.harness import until
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("fio")]
+
+
+async def cluster_of(start_embedded: Start, nodes: int) -> EmbeddedCluster:
+    return await start_embedded(nodes=nodes, probe_options=("--size", "4M"))
+
+
+def options(cluster: EmbeddedCluster) -> tuple[str, ...]:
+    return ("--image", "pie", "--kubeconfig", str(cluster.kubeconfig))
+
+
+async def check(cluster: EmbeddedCluster, *arguments: str) -> tuple[Ended, dict[str, Any]]:
+    ended = await run("check", *arguments, "--output", "json", *options(cluster))
+    return ended, json.loads(ended.said) if ended.said else {}
+
+
+def there(cluster: EmbeddedCluster, *kinds: Kind) -> list[str]:
+    return [
+        item["metadata"]["name"]
+        for kind in kinds or (PODS, PVCS, PVS, LEASES)
+        for item in cluster.store.all(kind)
+        if item["metadata"].get("namespace", "pie") == "pie"
+    ]
+
+
+def verdicts(report: dict[str, Any]) -> dict[str, tuple[str, str, str | None]]:
+    return {
+        f"{each['kind']} {each['node']}": (each["verdict"], each["reason"], each["stage"])
+        for each in report["targets"]
+    }
+
+
+async def test_a_cluster_that_is_well_passes_and_nothing_stays(start_embedded: Start) -> None:
+    cluster = await cluster_of(start_embedded, 2)
+    ended, report = await check(cluster, STORAGE_CLASS)
+    assert ended.status == 0, ended.complained
+    assert report["ok"]
+    assert [each["kind"] for each in report["targets"]] == ["provision", "mount", "mount"]
+    assert {each["verdict"] for each in report["targets"]} == {"ok"}
+    assert report["targets"][1]["io"]["write"]["iops"] > 0
+    assert {"schedule", "mount", "start", "io", "teardown"} <= report["targets"][1]["stages"].keys()
+    assert "mount node-1: io" in ended.complained
+    assert there(cluster) == []
+
+
+@pytest.mark.skipif(not launch.supported(), reason="this machine cannot make system calls fail")
+async def test_each_fault_is_named_with_stage_and_reason_and_a_cordoned_node_is_skipped(
+    start_embedded: Start,
+) -> None:
+    cluster = await cluster_of(start_embedded, 6)
+    for fault, node in (
+        ("plugin-crash", "node-2"),
+        ("eio", "node-3"),
+        ("pool-full", "node-4"),
+        ("provisioner-down", "node-5"),
+        ("cordon", "node-6"),
+    ):
+        await cluster.faults.inject(fault, node)
+    ended, report = await check(cluster, STORAGE_CLASS, "--mount", "--timeout", "6s")
+    assert ended.status == 1, ended.complained
+    assert verdicts(report) == {
+        "mount node-1": ("ok", "OK", None),
+        "mount node-2": ("late", "ProvisioningFailed", "provision"),
+        "mount node-3": ("failed", "IOError", "io"),
+        "mount node-4": ("late", "NoCapacity", "provision"),
+        "mount node-5": ("late", "ProvisionerSilent", "provision"),
+    }
+    assert [(each["node"], each["reason"]) for each in report["skipped"]] == [("node-6", "NodeCordoned")]
+    assert "csi.sock" in report["targets"][1]["message"]
+    assert there(cluster) == []
+
+
+async def test_ctrl_c_takes_everything_away(start_embedded: Start) -> None:
+    cluster = await cluster_of(start_embedded, 1)
+    await cluster.faults.inject("provisioner-down")
+    command = await start("check", STORAGE_CLASS, *options(cluster))
+    await command.says("mount node-1: provision")
+    assert len(there(cluster, PODS)) == 2
+    assert len(there(cluster, LEASES)) == 1
+    command.process.send_signal(signal.SIGINT)
+    ended = await command.ended()
+    assert ended.status == 130
+    assert "cleaning up" in ended.complained
+    assert "ended early (interrupted)" in ended.said
+    assert there(cluster) == []
+
+
+async def test_an_interrupted_clean_up_says_what_takes_the_rest_away(
+    start_embedded: Start,
+) -> None:
+    cluster = await cluster_of(start_embedded, 1)
+    await cluster.faults.inject("hang")
+    command = await start("check", STORAGE_CLASS, "--mount", "--timeout", "4s", *options(cluster))
+    await command.says("hung in io: Hung")
+    await command.says("cleaning up")
+    await until(lambda: deleted(cluster), "the pod is being deleted")
+    command.process.send_signal(signal.SIGTERM)
+    ended = await command.ended()
+    assert ended.status == 1
+    assert "left behind: Lease pie-check-" in ended.said
+    assert "kubectl delete lease pie-check-" in ended.said
+    await cluster.faults.clear("hang")
+    await until(lambda: nothing_there(cluster, PODS, PVCS, PVS), "what was left goes when its I/O returns")
+
+
+async def deleted(cluster: EmbeddedCluster) -> bool:
+    return any("deletionTimestamp" in pod["metadata"] for pod in cluster.store.all(PODS))
+
+
+async def nothing_there(cluster: EmbeddedCluster, *kinds: Kind) -> bool:
+    return not there(cluster, *kinds)
+
+
+@pytest.mark.skipif(not launch.supported(), reason="this machine cannot make system calls fail")
+async def test_what_failed_can_be_kept_and_goes_with_its_lease(start_embedded: Start) -> None:
+    cluster = await cluster_of(start_embedded, 2)
+    await cluster.faults.inject("read-only", "node-2")
+    ended, report = await check(cluster, STORAGE_CLASS, "--mount", "--keep-on-failure")
+    assert ended.status == 1
+    assert report["left"] == []
+    (pod,) = there(cluster, PODS)
+    assert pod in report["kept"]
+    assert len(there(cluster, PVCS)) == 1
+    cluster.registry.delete(LEASES, "pie", report["check"])
+    await until(lambda: nothing_there(cluster), "all that was kept goes with its Lease")
+
+
+async def test_retained_volumes_are_taken_away_too(start_embedded: Start) -> None:
+    cluster = await cluster_of(start_embedded, 1)
+    retaining = {
+        "metadata": {"name": "retaining"},
+        "provisioner": DRIVER,
+        "reclaimPolicy": "Retain",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    cluster.registry.create(STORAGE_CLASSES, retaining)
+    ended, _ = await check(cluster, "retaining", "--nodes", "node-1", "--each-node")
+    assert ended.status == 0, ended.complained
+    assert there(cluster) == []
+
+
+async def test_a_check_of_nothing_proves_nothing(start_embedded: Start) -> None:
+    cluster = await cluster_of(start_embedded, 1)
+    await cluster.faults.inject("cordon")
+    ended, report = await check(cluster, STORAGE_CLASS)
+    assert ended.status == 1
+    assert not report["ok"]
+    assert [each["node"] for each in report["skipped"]] == ["node-1"]
+
+
+async def test_what_cannot_be_checked_is_said_in_one_line(start_embedded: Start, nowhere: Path) -> None:
+    cluster = await cluster_of(start_embedded, 1)
+    for arguments, words in (
+        (("no-such", *options(cluster)), f"there is no StorageClass no-such; there are: {STORAGE_CLASS}"),
+        ((STORAGE_CLASS, "--nodes", "node-1,node-9", *options(cluster)), "there is no node node-9"),
+        ((STORAGE_CLASS, "--nodes", "zone=x", *options(cluster)), "no node has the name or the labels"),
+        ((STORAGE_CLASS, "--kubeconfig", str(cluster.kubeconfig)), "give --image"),
+        ((STORAGE_CLASS, "--namespace", "no-such", *options(cluster)), "no-such"),
+        ((STORAGE_CLASS, "--kubeconfig", str(nowhere)), "http://127.0.0.1:1"),
+    ):
+        ended = await run("check", *arguments)
+        assert ended.status == 2, arguments
+        assert words in ended.complained
+        assert len(ended.complained.splitlines()) <= 3
+        assert "Traceback" not in ended.complained
+    assert there(cluster) == []
+
+
+async def test_a_bad_duration_is_a_usage_error() -> None:
+    ended = await run("check", "x", "--timeout", "soon")
+    assert ended.status == 2
+    assert "not a positive duration" in ended.complained
+
+
+@pytest.mark.skipif(not launch.supported(), reason="this machine cannot make system calls fail")
+async def test_junit_and_table_say_the_same(start_embedded: Start) -> None:
+    cluster = await cluster_of(start_embedded, 2)
+    await cluster.faults.inject("volume-full", "node-2")
+    ended = await run("check", STORAGE_CLASS, "--mount", "--output", "junit", *options(cluster))
+    assert ended.status == 1
+    suite = ET.fromstring(ended.said)  # noqa: S314  our own
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    failure = suite.find("testcase[@name='node-2']/failure")
+    assert failure is not None
+    assert failure.get("message") == "failed in io: NoSpace"
+    ended = await run("check", STORAGE_CLASS, "--mount", *options(cluster))
+    assert "is not well: 1 ok, 1 failed" in ended.said
+    assert "NoSpace" in ended.said
