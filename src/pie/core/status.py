@@ -66,7 +66,8 @@ def summary(
 ) -> str:
     """Say in one line whether the storage is fine: for the printer column of `kubectl get`."""
     if incidents:
-        more = f"; {len(incidents) - 1} more incidents" if len(incidents) > 1 else ""
+        others = len(incidents) - 1
+        more = f"; {others} more incident{'s' if others > 1 else ''}" if others else ""
         return _line(headline(incidents[0]) + more)
     by_type = {condition["type"]: condition for condition in conditions}
     if bad := sum(counts[verdict] for verdict in BAD):

@@ -7,6 +7,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.serve.api import Api
+from pie.serve.page import add_page
 from pie.serve.series import TargetSeries
 
 _TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,6 +35,7 @@ def metrics_app(registry: CollectorRegistry, series: TargetSeries, api: Api) -> 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
     api.add_to(app)
+    add_page(app)
     return app
 
 

@@ -1,0 +1,148 @@
+// What is shown, by the address (`#/probe/kind/node`, or nothing), and how it stays up to date.
+
+import { byId, put, time } from "./dom.js";
+import { Heatmap } from "./heatmap.js";
+import { hero, showOverview, slowest } from "./overview.js";
+import { showTarget } from "./target.js";
+import { trendCharts } from "./trend.js";
+
+const EVERY_MS = 20_000; // Columns move on by themselves; and a net for when no events come.
+const RECONNECT_MS = 3_000;
+
+const heatmap = new Heatmap();
+let selected = "";
+let busy = false;
+let again = false;
+let seenAt = null;
+
+class Refused extends Error {
+  constructor(status, { error, leader }) {
+    super(error);
+    Object.assign(this, { status, leader });
+  }
+}
+
+async function get(path) {
+  const answer = await fetch(`api/v1/${path}`, { headers: { Accept: "application/json" } });
+  const body = await answer.json();
+  if (!answer.ok) throw new Refused(answer.status, body);
+  return body;
+}
+
+const address = () => {
+  const parts = location.hash.replace(/^#\/?/, "").split("/");
+  try {
+    const [probe, kind, node = ""] = parts.map((part) => decodeURIComponent(part));
+    return kind ? { probe, kind, node } : null;
+  } catch (error) {
+    if (error instanceof URIError) return null;
+    throw error;
+  }
+};
+
+/** Ask for what is shown; while an answer is on its way, at most one more time afterwards. */
+async function refresh() {
+  if (busy || document.hidden) {
+    again = true;
+    return;
+  }
+  busy = true;
+  again = false;
+  try {
+    await show();
+    byId("stale").hidden = true;
+  } catch (error) {
+    failed(error);
+  } finally {
+    busy = false;
+    if (again && !document.hidden) refresh();
+  }
+}
+
+async function show() {
+  const overview = await get("overview");
+  seenAt = overview.now;
+  byId("where").textContent = `namespace ${overview.namespace} · ${overview.version}`;
+  const panel = byId("panel");
+  panel.hidden = !/^https?:\/\//.test(overview.panel_url ?? "");
+  if (!panel.hidden) panel.href = overview.panel_url;
+  if (!overview.probes.some((probe) => probe.name === selected)) {
+    selected = (overview.probes.find((probe) => probe.state === "bad") ?? overview.probes[0])?.name ?? "";
+  }
+  const target = address();
+  showOverview(overview, selected, select);
+  if (target) {
+    await showOne(target);
+  } else {
+    byId("all").hidden = false;
+    byId("one").hidden = true;
+    if (selected) await showMap(overview);
+  }
+}
+
+async function showMap(overview) {
+  const probe = encodeURIComponent(selected);
+  const [heat, trend] = await Promise.all([get(`heatmap?probe=${probe}`), get(`latency?probe=${probe}`)]);
+  heatmap.show(heat);
+  put(byId("trend"), trendCharts(trend), slowest(overview, selected));
+}
+
+async function showOne({ probe, kind, node }) {
+  const one = byId("one");
+  const entering = one.hidden;
+  try {
+    const path = `targets/${encodeURIComponent(probe)}/${encodeURIComponent(kind)}?node=${encodeURIComponent(node)}`;
+    showTarget(await get(path));
+  } catch (error) {
+    if (!(error instanceof Refused) || error.status === 503) throw error;
+    put(one, `There is no such target: ${error.message}`);
+  }
+  byId("all").hidden = true;
+  one.hidden = false;
+  if (entering) byId("target-title")?.focus();
+}
+
+function failed(error) {
+  if (error instanceof Refused && error.status === 503) {
+    const pod = error.leader?.split("_")[0];
+    const hint = pod ? `The leader is ${pod}: kubectl port-forward pod/${pod} 8080` : error.message;
+    hero("unknown", "This replica stands by and knows nothing.", hint);
+    byId("all").hidden = byId("one").hidden = true;
+    return;
+  }
+  const stale = byId("stale");
+  stale.hidden = false;
+  stale.textContent = seenAt === null ? "The controller does not answer." : `The controller does not answer. This is what it said at ${time(seenAt, true)}.`;
+}
+
+function select(probe) {
+  selected = probe;
+  refresh();
+}
+
+function listen() {
+  const live = byId("live");
+  const events = new EventSource("api/v1/events");
+  events.addEventListener("open", () => {
+    live.className = live.textContent = "live";
+  });
+  events.addEventListener("changed", refresh);
+  events.addEventListener("error", () => {
+    live.className = live.textContent = "reconnecting";
+    events.close();
+    refresh();
+    setTimeout(listen, RECONNECT_MS);
+  });
+}
+
+addEventListener("hashchange", () => {
+  const leaving = !byId("one").hidden && !address();
+  refresh().then(() => leaving && byId("heat").focus({ preventScroll: true }));
+  scrollTo(0, 0);
+});
+addEventListener("visibilitychange", refresh);
+byId("filter").addEventListener("input", (event) => heatmap.arrange({ filter: event.target.value }));
+byId("zones").addEventListener("change", (event) => heatmap.arrange({ grouped: event.target.checked }));
+setInterval(refresh, EVERY_MS);
+refresh();
+listen();

@@ -1,0 +1,250 @@
+// Targets over time: a row for each, a cell for each period. Only the rows in sight are elements, so that
+// thousands scroll smoothly; their cells are drawn on a canvas each.
+
+import { MARKS, RANK, VERDICTS, badge, byId, h, put, targetHref, time } from "./dom.js";
+
+const ROW = 24;
+const FEWEST = 30;
+const NARROWEST = 4;
+const LETTER_FROM = 11;
+
+export class Heatmap {
+  constructor() {
+    this.root = byId("heat");
+    this.space = h("div.space");
+    this.pool = [];
+    this.rows = [];
+    this.active = 0;
+    this.grouped = false;
+    this.filter = "";
+    this.root.append(this.space);
+    this.root.addEventListener("scroll", () => this.later());
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.root.addEventListener("click", (event) => this.clicked(event));
+    this.root.addEventListener("pointermove", (event) => this.point(event));
+    this.root.addEventListener("pointerleave", () => this.note(""));
+    this.root.addEventListener("focus", () => this.later());
+    new ResizeObserver(() => this.redraw()).observe(this.root);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+    put(byId("legend"), Object.entries(VERDICTS).map(([letter, word]) => h(`span.badge.${word}`, {}, `${MARKS[word]} ${word} (${letter})`)));
+  }
+
+  /** Show an answer of /api/v1/heatmap. */
+  show(answer) {
+    if (this.answer && this.answer.probe !== answer.probe) this.root.scrollTop = this.active = 0;
+    this.answer = answer;
+    this.arrange();
+  }
+
+  arrange(changes = {}) {
+    Object.assign(this, changes);
+    if (!this.answer) return;
+    const kept = this.rows[this.active]?.key;
+    const wanted = this.filter.toLowerCase();
+    const rows = this.answer.rows
+      .map((row) => ({ ...row, key: `${row.kind}/${row.node}`, name: row.node || "any node (new volume)", badness: badness(row) }))
+      .filter((row) => !wanted || row.name.toLowerCase().includes(wanted) || row.zone.toLowerCase().includes(wanted));
+    const collate = new Intl.Collator("en", { numeric: true }).compare;
+    rows.sort((a, b) => b.badness - a.badness || Boolean(a.node) - Boolean(b.node) || collate(a.name, b.name));
+    this.rows = this.grouped ? grouped(rows) : rows;
+    const found = this.rows.findIndex((row) => row.key === kept);
+    this.active = found >= 0 ? found : this.rows.findIndex((row) => !row.header);
+    this.first = firstKnown(this.answer);
+    this.space.style.height = `${this.rows.length * ROW}px`;
+    this.root.style.height = `${Math.min(this.rows.length * ROW + 2, Math.max(240, innerHeight * 0.6))}px`;
+    this.redraw();
+  }
+
+  redraw() {
+    const style = getComputedStyle(this.root);
+    this.colours = Object.fromEntries(Object.values(VERDICTS).map((word) => [word, style.getPropertyValue(`--${word}`)]));
+    this.colours.ink = style.getPropertyValue("--on-bad");
+    this.colours.none = style.getPropertyValue("--none");
+    for (const element of this.pool) element.drawn = null;
+    this.later();
+  }
+
+  later() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.draw();
+    });
+  }
+
+  draw() {
+    if (!this.answer) return;
+    const top = Math.floor(this.root.scrollTop / ROW);
+    const wanted = Math.min(this.rows.length, Math.ceil(this.root.clientHeight / ROW) + 1);
+    while (this.pool.length < wanted) this.pool.push(this.space.appendChild(rowElement()));
+    while (this.pool.length > wanted) this.pool.pop().remove();
+    const width = this.pool[0] ? this.pool[0].lastChild.clientWidth : 0;
+    const columns = this.answer.columns - this.first;
+    this.columns = Math.max(1, Math.min(columns, Math.floor(width / NARROWEST)));
+    for (let index = top; index < Math.min(top + wanted, this.rows.length); index += 1) {
+      this.drawRow(this.pool[index % wanted], index, width);
+    }
+    const focused = this.rows[this.active] && this.active >= top && this.active < top + wanted;
+    if (focused) this.root.setAttribute("aria-activedescendant", this.pool[this.active % wanted].id);
+    else this.root.removeAttribute("aria-activedescendant");
+    this.axis();
+  }
+
+  drawRow(element, index, width) {
+    const row = this.rows[index];
+    element.style.transform = `translateY(${index * ROW}px)`;
+    element.classList.toggle("active", index === this.active);
+    element.dataset.index = index;
+    element.dataset.verdict = row.verdict;
+    if (element.drawn === row && element.width === width) return;
+    element.drawn = row;
+    element.width = width;
+    const [name, verdict, canvas] = element.children;
+    element.classList.toggle("header", Boolean(row.header));
+    element.setAttribute("role", row.header ? "presentation" : "option");
+    element.setAttribute("aria-selected", String(index === this.active));
+    element.setAttribute("aria-setsize", this.rows.length);
+    element.setAttribute("aria-posinset", index + 1);
+    name.textContent = row.name;
+    name.title = row.zone ? `${row.name} (zone ${row.zone})` : row.name;
+    verdict.replaceWith(row.header ? h(`span.badge.${row.verdict}`, {}, row.words) : badge(row.verdict));
+    paint(canvas, row.cells.slice(-this.columns), width, this.colours);
+  }
+
+  axis() {
+    const { start, step_seconds: step, columns } = this.answer;
+    byId("axis-start").textContent = time(start + (columns - this.columns) * step);
+    byId("axis-end").textContent = time(start + columns * step);
+    if (!this.pointed) this.note("");
+  }
+
+  note(text) {
+    this.pointed = text;
+    const step = this.answer?.step_seconds ?? 0;
+    byId("axis-note").textContent = text || `each cell ${step < 60 ? `${step} s` : `${Math.round(step / 60)} min`}`;
+  }
+
+  point(event) {
+    const element = event.target.closest(".row");
+    const row = element && this.rows[element.dataset.index];
+    if (!row || event.target.tagName !== "CANVAS") return this.note("");
+    const column = Math.floor((event.offsetX / event.target.clientWidth) * this.columns);
+    const cells = row.cells.slice(-this.columns);
+    const at = this.answer.start + (this.answer.columns - this.columns + column) * this.answer.step_seconds;
+    return this.note(`${row.name} · ${time(at, true)} · ${VERDICTS[cells[column]] ?? "nothing known"}`);
+  }
+
+  clicked(event) {
+    const element = event.target.closest(".row");
+    if (element) this.open(Number(element.dataset.index));
+  }
+
+  open(index) {
+    const row = this.rows[index];
+    if (!row || row.header) return;
+    this.active = index;
+    location.hash = targetHref(this.answer.probe, row.kind, row.node);
+  }
+
+  key(event) {
+    const page = Math.max(1, Math.floor(this.root.clientHeight / ROW) - 1);
+    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    if (event.key === "Enter" || event.key === " ") this.open(this.active);
+    else if (event.key in moves) this.move(moves[event.key]);
+    else return;
+    event.preventDefault();
+  }
+
+  move(by) {
+    const last = this.rows.length - 1;
+    let next = Math.min(last, Math.max(0, this.active + by));
+    const step = by > 0 ? 1 : -1;
+    while (this.rows[next]?.header && next + step >= 0 && next + step <= last) next += step;
+    if (this.rows[next]?.header) return;
+    this.active = next;
+    const [from, to] = [next * ROW, (next + 1) * ROW];
+    if (from < this.root.scrollTop) this.root.scrollTop = from;
+    if (to > this.root.scrollTop + this.root.clientHeight) this.root.scrollTop = to - this.root.clientHeight;
+    for (const element of this.pool) element.drawn = null;
+    this.later();
+  }
+}
+
+let made = 0;
+function rowElement() {
+  made += 1;
+  return h("div.row", { id: `row-${made}` }, h("span.name"), h("span.badge"), h("canvas", { "aria-hidden": "true" }));
+}
+
+/** Order of rows: bad now, then bad of late, then the rest. */
+function badness(row) {
+  const now = RANK[row.verdict] ?? 0;
+  let latest = 0;
+  for (let column = row.cells.length - 1; column >= 0 && !latest; column -= 1) {
+    if (RANK[row.cells[column]] > 2) latest = (column + 1) / row.cells.length;
+  }
+  return (now > 2 ? 10 * now : 0) + latest * 5;
+}
+
+function grouped(rows) {
+  const zones = new Map();
+  for (const row of rows) {
+    const zone = row.node ? row.zone || "no zone" : "whole class";
+    if (!zones.has(zone)) zones.set(zone, []);
+    zones.get(zone).push(row);
+  }
+  return [...zones].flatMap(([zone, members]) => [header(zone, members), ...members]);
+}
+
+function header(zone, members) {
+  const bad = members.filter((row) => RANK[row.verdict] > 2).length;
+  const cells = [...members[0].cells].map((_, column) =>
+    members.reduce((worst, row) => (RANK[row.cells[column]] > RANK[worst] ? row.cells[column] : worst), "."));
+  const verdict = members.reduce((worst, row) => (RANK[row.verdict] > RANK[worst] ? row.verdict : worst), "pending");
+  const words = bad ? `${bad} of ${members.length} bad` : `${members.length}`;
+  return { header: true, key: `zone/${zone}`, name: zone, zone: "", verdict, words, cells: cells.join("") };
+}
+
+/** Return the first column that says anything; a young controller has few. */
+function firstKnown(answer) {
+  let first = answer.columns;
+  for (const row of answer.rows) {
+    const known = row.cells.search(/[^.]/);
+    if (known >= 0 && known < first) first = known;
+  }
+  return Math.max(0, Math.min(first, answer.columns - FEWEST));
+}
+
+/** Draw cells. Each verdict has a shape of its own besides its colour, and its letter where there is room. */
+function paint(canvas, cells, width, colours) {
+  const ratio = devicePixelRatio || 1;
+  const height = ROW - 6;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const pen = canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  pen.font = "600 10px system-ui, sans-serif";
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  const wide = width / cells.length;
+  const gap = wide > 6 ? 1.5 : wide > 4 ? 1 : 0.5;
+  for (let column = 0; column < cells.length; column += 1) {
+    const word = VERDICTS[cells[column]];
+    const [x, across] = [column * wide, wide - gap];
+    if (!word) {
+      pen.fillStyle = colours.none;
+      pen.fillRect(x, height / 2 - 1, across, 2);
+      continue;
+    }
+    pen.fillStyle = colours[word];
+    if (word === "suppressed") pen.fillRect(x, height * 0.35, across, height * 0.3);
+    else if (word === "late") pen.fillRect(x, height * 0.25, across, height * 0.75);
+    else pen.fillRect(x, 0, across, height);
+    if (word === "ok") continue;
+    pen.fillStyle = colours.ink;
+    if (wide >= LETTER_FROM && word !== "suppressed") pen.fillText(cells[column], x + across / 2, height * (word === "late" ? 0.62 : 0.5));
+    else if (word === "failed") pen.fillRect(x, height / 2 - 1, across, 2);
+    else if (word === "hung") [0.3, 0.65].forEach((part) => pen.fillRect(x, height * part, across, 2));
+  }
+}

@@ -1,0 +1,84 @@
+// The first view: is everything fine, what is not, and which classes there are.
+
+import { MARKS, byId, duration, h, latency, put, stamp, targetHref } from "./dom.js";
+
+const GLYPH = { fine: "✓", warning: "!", bad: "✕", unknown: "…" };
+const ORDER = ["ok", "late", "failed", "hung", "suppressed", "pending"];
+
+export function hero(state, sentence, detail) {
+  const root = byId("hero");
+  root.className = `hero ${state}`;
+  put(root, h("span.glyph", { "aria-hidden": "true" }, GLYPH[state]), h("div", {}, h("h1", {}, sentence), detail ? h("p", {}, detail) : null));
+  document.title = `${GLYPH[state]} pie: ${state}`;
+}
+
+export function showOverview(overview, selected, select) {
+  const open = overview.incidents.filter((each) => each.closed === null);
+  const closed = overview.incidents.filter((each) => each.closed !== null);
+  const several = open.length > 1 ? `${open.length} incidents are` : "1 incident is";
+  hero(overview.state, open.length ? `Not everything is fine: ${several} open.` : overview.summary, detail(overview, open));
+  put(byId("incidents"), open.map((each) => incident(each, overview.now)));
+  byId("closed").hidden = closed.length === 0;
+  byId("closed-count").textContent = closed.length;
+  put(byId("closed-list"), closed.map((each) => incident(each, overview.now)));
+  put(byId("classes"), overview.probes.map((each) => card(each, each.name === selected, () => select(each.name))));
+}
+
+function detail(overview, open) {
+  const counts = {};
+  for (const probe of overview.probes) {
+    for (const word of ORDER) counts[word] = (counts[word] ?? 0) + probe.targets[word];
+  }
+  const told = ORDER.filter((word) => counts[word]).map((word) => `${counts[word].toLocaleString()} ${word}`);
+  const since = open.length ? `since ${duration(overview.now - Math.min(...open.map((each) => each.opened)))} · ` : "";
+  return told.length ? since + told.join(" · ") : "";
+}
+
+function incident(each, now) {
+  const over = each.closed !== null;
+  const lasted = duration((each.closed ?? now) - each.opened);
+  return h(`article.incident${over ? ".over" : ""}`, { "data-incident": each.id },
+    h("h3", {}, each.words),
+    h("p.facts", {},
+      h("span.tag", {}, `stage: ${each.stage}`), h("span.tag", {}, each.reason), h("span.tag", {}, each.probe),
+      over ? h("span", {}, "over after ", lasted, ", at ", stamp(each.closed)) : h("span", {}, "for ", lasted, ", since ", stamp(each.opened))),
+    h("p", {}, each.meaning),
+    each.evidence ? h("blockquote", {}, each.evidence) : null,
+    over ? null : h("p.next", {}, h("strong", {}, "Look at: "), each.next),
+    each.nodes.length && !over ? h("p.links", {}, "Timelines: ", nodeLinks(each)) : null);
+}
+
+function nodeLinks(each) {
+  const links = each.nodes.map((node) => h("a", { href: targetHref(each.probe, "mount", node), id: `at-${each.id}-${node}` }, node));
+  const more = each.targets - each.nodes.length;
+  return [...links.flatMap((link) => [link, " "]), more > 0 ? `and ${more} more` : null];
+}
+
+function card(probe, selected, select) {
+  const { targets } = probe;
+  const counts = ORDER.filter((word) => targets[word]);
+  const button = h(`button.card.${probe.state}`, { type: "button", id: `class-${probe.name}`, "aria-pressed": String(selected) },
+    h("span.title", {}, h("span.dot", { "aria-hidden": "true" }, GLYPH[probe.state]), probe.storage_class),
+    h("span.sub", {}, `PieProbe ${probe.name} · every ${duration(probe.period_seconds ?? 0)}`),
+    h("span.parts", { "aria-hidden": "true" }, counts.map((word) => grow(h(`span.part.${word}`), targets[word]))),
+    h("span.counts", {}, counts.length ? counts.map((word) => h("span", {}, `${MARKS[word]} ${targets[word].toLocaleString()} ${word}`)) : "no targets"),
+    h("span.summary", {}, probe.summary));
+  button.addEventListener("click", select);
+  return button;
+}
+
+function grow(element, by) {
+  element.style.flexGrow = by;
+  return element;
+}
+
+export function slowest(overview, probe) {
+  const found = overview.slowest.filter((each) => each.probe === probe).slice(0, 5);
+  if (!found.length) return null;
+  return h("figure", {}, h("figcaption", {}, h("strong", {}, "slowest nodes"), " p99 of their last run"), h("table", {},
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "node"), h("th", { scope: "col" }, "read"), h("th", { scope: "col" }, "write"))),
+    h("tbody", {}, found.map((each) => h("tr", {},
+      h("th", { scope: "row" }, h("a", { href: targetHref(probe, "mount", each.node), id: `slow-${each.node}` }, each.node)),
+      h("td", {}, latency(each.read_p99_seconds)), h("td", {}, latency(each.write_p99_seconds)))))));
+}
+
