@@ -12,9 +12,9 @@ MARKERS_fast := not real
 MARKERS_real :=
 MARKERS ?= $(MARKERS_$(TIER))
 # Tests mostly wait: the fast ones for the embedded cluster, the real ones for the next minute. Of the real ones
-# two files at a time, each with testbeds of its own.
+# three files at a time, each with testbeds of its own, in the order of tests/conftest.py: the longest first.
 WORKERS_fast := --numprocesses 3 --dist worksteal
-WORKERS_real := --numprocesses 2 --dist loadfile
+WORKERS_real := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'

@@ -12,11 +12,13 @@ import pytest
 from testbed.cluster import Cluster
 from testbed.packages import missing
 
+LONGEST = ("tests/real/", "tests/controller/")
 REAL_FIXTURES = {"control_plane", "namespace", "start_cluster", "real_cluster"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a testbed."""
+    """Mark the tests that use a testbed, and have the longest files begun first."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONGEST])
     for item in items:
         if REAL_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)

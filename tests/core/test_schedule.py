@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.model import Kind, Target
-from pie.core.schedule import cron_schedule, dues_between, next_due, phase_minutes
+from pie.core.schedule import (
+    CLEAR_OF_DUE_SECONDS,
+    cron_schedule,
+    dues_between,
+    next_due,
+    phase_minutes,
+    retry_wait_seconds,
+)
 
 periods = st.integers(1, 59).map(lambda minutes: minutes * 60)
 moments = st.floats(1.6e9, 2.0e9)
@@ -59,3 +66,22 @@ def test_a_count_over_a_long_silence_is_bounded(limit: int) -> None:
 @given(targets, periods)
 def test_the_phase_lies_within_the_period(target: Target, period_seconds: int) -> None:
     assert 0 <= phase_minutes(target, period_seconds) < period_seconds // 60
+
+
+@given(targets, periods, moments)
+def test_early_runs_are_few_ever_further_apart_and_clear_of_the_next_due_time(
+    target: Target, period_seconds: int, ended_at: float
+) -> None:
+    due = next_due(target, period_seconds, ended_at)
+    now, waits = ended_at, [0.0]
+    while (wait := retry_wait_seconds(target, period_seconds, now, waits[-1])) is not None:
+        assert wait >= max(30, 2 * waits[-1])
+        waits.append(wait)
+        now += wait
+    assert now == ended_at or now <= due - CLEAR_OF_DUE_SECONDS
+    assert len(waits) <= 1 + 3
+
+
+def test_with_a_period_of_a_minute_the_next_due_time_is_near_enough() -> None:
+    target = Target("p", Kind.MOUNT, "c", "n")
+    assert retry_wait_seconds(target, 60, next_due(target, 60, 1.7e9) + 1, 0.0) is None

@@ -6,7 +6,6 @@ counted in the series that count due times. The probe's lock on the volume keeps
 """
 
 from collections.abc import Callable, Hashable
-from typing import Final
 
 import structlog
 
@@ -16,18 +15,12 @@ from pie.controller.queue import WorkQueue
 from pie.core.manifests import retry_job
 from pie.core.model import Kind, Probe, Target
 from pie.core.objects import Job
-from pie.core.schedule import next_due
+from pie.core.schedule import CLEAR_OF_DUE_SECONDS, next_due, retry_wait_seconds
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists
 from pie.kube.resources import JOBS
 
 _log = structlog.get_logger()
-
-_FIRST_PART: Final = 1 / 8
-"""Of the period: the first wait. So there are at most three in a period."""
-
-_SHORTEST_WAIT_SECONDS: Final = 30.0
-_CLEAR_OF_DUE_SECONDS: Final = 45.0
 
 
 class Retries:
@@ -68,9 +61,8 @@ class Retries:
             self._waited.pop(target, None)
             return
         before = 0.0 if on_schedule else self._waited.get(target, 0.0)
-        wait = max(_SHORTEST_WAIT_SECONDS, probe.period_seconds * _FIRST_PART, 2 * before)
-        now = self._client.now()
-        if now + wait > next_due(target, probe.period_seconds, now) - _CLEAR_OF_DUE_SECONDS:
+        wait = retry_wait_seconds(target, probe.period_seconds, self._client.now(), before)
+        if wait is None:
             self._waited.pop(target, None)
             return
         self._waited[target] = wait
@@ -87,7 +79,7 @@ class Retries:
         cronjob = next(iter(self._caches.cronjobs_of.get(thing, {}).values()), None)
         if claim is None or cronjob is None or cronjob.spec.suspend or cronjob.status.active:
             return
-        if now > next_due(thing, probe.period_seconds, now) - _CLEAR_OF_DUE_SECONDS:
+        if now > next_due(thing, probe.period_seconds, now) - CLEAR_OF_DUE_SECONDS:
             return
         manifest = retry_job(
             probe, thing, cronjob=cronjob.metadata.name, claim=claim, at_seconds=now, image=self._image

@@ -12,6 +12,13 @@ from pie.core.model import Target
 _MINUTE = 60
 _HOUR = 3600
 
+_FIRST_RETRY_PART = 1 / 8
+"""Of the period: the first wait. So there are at most three in a period."""
+
+_SHORTEST_RETRY_WAIT_SECONDS = 30.0
+CLEAR_OF_DUE_SECONDS = 45.0
+"""An early run is to be over when the next due time comes."""
+
 
 def phase_minutes(target: Target, period_seconds: int) -> int:
     """Return the minute of the hour at which the target's first run is due."""
@@ -50,3 +57,14 @@ def dues_between(target: Target, period_seconds: int, after: float, until: float
         count += 1
         due = next_due(target, period_seconds, due)
     return count
+
+
+def retry_wait_seconds(
+    target: Target, period_seconds: int, now: float, waited_seconds: float
+) -> float | None:
+    """Return how long to wait before a bad target is probed again early; None: its due time is near enough.
+
+    Each wait is at least twice the one before it, `waited_seconds` (0 after a run that was due).
+    """
+    wait = max(_SHORTEST_RETRY_WAIT_SECONDS, period_seconds * _FIRST_RETRY_PART, 2 * waited_seconds)
+    return wait if now + wait <= next_due(target, period_seconds, now) - CLEAR_OF_DUE_SECONDS else None
