@@ -31,7 +31,7 @@ SPEC = {
     "suppression": {"newNodeGrace": "0s", "rebootGrace": "90s"},
 }
 _WELL_SECONDS = 420.0
-_TOLD_SECONDS = 400.0
+_TOLD_SECONDS = 340.0
 _EVERY_SECONDS = 1.0
 
 

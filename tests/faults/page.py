@@ -77,3 +77,10 @@ def said(it: Expected | Given) -> str:
 def seconds(value: float | None) -> str:
     """Return whole seconds."""
     return "" if value is None else f"{value:.0f}"
+
+
+def words(given: Given) -> str:
+    """Return all that was given, in one line."""
+    times = (given.seen_seconds, given.detect_seconds, given.clear_seconds)
+    took = "counted {} s, told {} s, clear {} s".format(*(seconds(each) or "-" for each in times))
+    return f"{said(given)}; {took}; {'; '.join(given.problems) or 'nothing else'}; {given.evidence!r}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from testbed.cluster import Cluster
+from tests.faults import page
 from tests.faults.lanes import Suffering
 from tests.faults.matrix import LANES, Given, Lane, Row
 from tests.harness import Pie
@@ -88,7 +89,9 @@ class Matrix:
         except Exception as error:  # noqa: BLE001  a row that cannot be run is a wrong row, and not the end
             self._note(f"{row.title}: {traceback.format_exc()}")
             given = Given(problems=(f"not run to its end: {error}",))
-        self._note(f"{'right' if row.right(given) else 'WRONG'}  {row.lane}: {row.title}: {given}")
+        self._note(
+            f"{'right' if row.right(given) else 'WRONG'}  {row.lane}: {row.title}: {page.words(given)}"
+        )
         return given
 
     def _note(self, text: str) -> None:
