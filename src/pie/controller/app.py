@@ -17,7 +17,7 @@ from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
-from pie.controller.settings import Settings
+from pie.controller.settings import LEASE_NAME, Settings
 from pie.controller.sweep import Sweep
 from pie.controller.tally import Tally
 from pie.controller.targets import Targets
@@ -37,8 +37,6 @@ from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
 
 _log = structlog.get_logger()
-
-LEASE_NAME = "pie.topolvm.io"
 
 
 class Stopped(Exception):  # noqa: N818  an order, not an error

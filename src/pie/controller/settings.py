@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+LEASE_NAME = "pie.topolvm.io"
+"""Of the lease that the leader holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

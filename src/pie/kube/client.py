@@ -94,9 +94,18 @@ class Client:
         """Epoch seconds on the API server's clock; see `ServerClock`."""
         return self.clock.now()
 
-    async def get(self, resource: Resource, name: str, namespace: str | None = None, *, decode: type[T]) -> T:
-        """Read one object. Raises NotFound."""
-        request = Request("get", resource, namespace, name)
+    async def get(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        decode: type[T],
+        subresource: str | None = None,
+        query: Mapping[str, str | None] | None = None,
+    ) -> T:
+        """Read one object, or what a subresource of it answers. Raises NotFound."""
+        request = Request("get", resource, namespace, name, subresource, query or {})
         return _decoded(request, await self._read(request), decode)
 
     async def get_or_none(

@@ -37,7 +37,10 @@ class Resource:
         if namespace:
             parts += ["namespaces", quote(namespace, safe="")]
         parts.append(self.plural)
-        parts += [quote(part, safe="") for part in (name, subresource) if part]
+        if name:
+            parts.append(quote(name, safe=""))
+        if subresource:  # may go deeper, as `proxy/metrics` of a pod does
+            parts.append(quote(subresource))
         return "/".join(parts)
 
     def describe(

@@ -1,0 +1,159 @@
+"""Asks the controller: its JSON API, at an address or by way of the API server to the leader's pod."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+import aiohttp
+import msgspec
+
+from pie.controller.settings import LEASE_NAME
+from pie.core.answers import Failure
+from pie.core.objects import Metadata, PieProbe
+from pie.kube.client import Client
+from pie.kube.config import load
+from pie.kube.errors import ApiError, ConfigError, KubeError, NotFound, Undecodable
+from pie.kube.lease import Lease
+from pie.kube.resources import LEASES, PIE_PROBES, PODS
+
+T = TypeVar("T")
+
+_PORT_NAME: Final = "metrics"
+_USUAL_PORT: Final = 8080
+_TIMEOUT_SECONDS: Final = 15.0
+
+
+class NoAnswer(Exception):  # noqa: N818  says what happened
+    """The controller cannot be asked; says why."""
+
+
+class Asker(Protocol):
+    """Whom to ask."""
+
+    async def ask(self, path: str, kind: type[T], **query: str) -> T:
+        """Return what `/api/v1/<path>` answers. Raises NoAnswer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """Where to look for a controller: at `server`, or in the cluster of the kubeconfig."""
+
+    server: str = ""
+    namespace: str = ""
+    kubeconfig: str | None = None
+    context: str | None = None
+
+
+class Server:
+    """A controller at an address, as a port-forward or `pie demo` gives it."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+
+    async def ask(self, path: str, kind: type[T], **query: str) -> T:
+        """Return what `/api/v1/<path>` answers. Raises NoAnswer."""
+        url = f"{self._url}/api/v1/{path}"
+        try:
+            async with self._session.get(url, params=query) as response:
+                status, body = response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise NoAnswer(f"{url} does not answer: {error or type(error).__name__}") from error
+        try:
+            if status != 200:  # noqa: PLR2004  HTTP's OK
+                raise NoAnswer(f"{url}: {_words(msgspec.json.decode(body, type=Failure))}")
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as error:
+            raise NoAnswer(f"{url} does not answer as a pie controller does: {status} {error}") from error
+
+
+def _words(failure: Failure) -> str:
+    return f"{failure.error}{f': {failure.leader}' if failure.leader else ''}"
+
+
+class Cluster:
+    """The controller that leads in a namespace, by way of the API server."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self.client = client
+        self.namespace = namespace
+        self._pod = ""
+
+    async def ask(self, path: str, kind: type[T], **query: str) -> T:
+        """Return what `/api/v1/<path>` answers. Raises NoAnswer."""
+        self._pod = self._pod or await self._leader()
+        try:
+            return await self.client.get(
+                PODS,
+                self._pod,
+                self.namespace,
+                decode=kind,
+                subresource=f"proxy/api/v1/{path}",
+                query=query,
+            )
+        except (ApiError, Undecodable) as error:
+            self._pod = ""  # it may have ended, or lead no more
+            raise NoAnswer(str(error)) from error
+
+    async def stored(self) -> list[PieProbe]:
+        """Return the PieProbes of the namespace, with their statuses. Raises KubeError."""
+        try:
+            page = await self.client.list_page(PIE_PROBES, self.namespace, decode=PieProbe, limit=0)
+        except NotFound as error:
+            raise ConfigError("pie is not installed here: the cluster knows no PieProbes") from error
+        return page.items
+
+    async def elsewhere(self) -> set[str]:
+        """Return the namespaces that have PieProbes, as far as one may look."""
+        try:
+            page = await self.client.list_page(PIE_PROBES, decode=PieProbe, limit=500)
+        except KubeError:
+            return set()
+        return {each.metadata.namespace for each in page.items}
+
+    async def _leader(self) -> str:
+        """Return the leader's pod and port, as the proxy wants them."""
+        try:
+            lease = await self.client.get(LEASES, LEASE_NAME, self.namespace, decode=Lease)
+            # The holder is <pod>_<uuid>, see `pie.kube.leader.own_identity`.
+            holder = (lease.spec.holder_identity or "").rpartition("_")[0]
+            if not holder:
+                raise NoAnswer(f"no controller leads in the namespace {self.namespace}")
+            pod = await self.client.get(PODS, holder, self.namespace, decode=_Pod)
+        except ApiError as error:
+            raise NoAnswer(str(error)) from error
+        ports = (port for container in pod.spec.containers for port in container.ports)
+        number = next((port.container_port for port in ports if port.name == _PORT_NAME), _USUAL_PORT)
+        return f"{holder}:{number}"
+
+
+class _Port(msgspec.Struct, rename="camel"):
+    container_port: int
+    name: str = ""
+
+
+class _Container(msgspec.Struct):
+    ports: tuple[_Port, ...] = ()
+
+
+class _PodSpec(msgspec.Struct):
+    containers: tuple[_Container, ...] = ()
+
+
+class _Pod(msgspec.Struct):
+    metadata: Metadata
+    spec: _PodSpec
+
+
+@asynccontextmanager
+async def asking(whom: Whom) -> AsyncIterator[Server | Cluster]:
+    """Yield whom to ask. Raises ConfigError where nothing says where the cluster is."""
+    if whom.server:
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            yield Server(session, whom.server)
+        return
+    config = load(whom.kubeconfig, whom.context)
+    async with Client(config, timeout_seconds=_TIMEOUT_SECONDS, attempts=2) as client:
+        yield Cluster(client, whom.namespace or config.namespace)
