@@ -52,7 +52,10 @@ prepare-real: setup
 faults: prepare-real ## Break real storage in every way, and write docs/faults.md (root, half an hour)
 	$(BIN)/python -m tests.faults
 
-run: setup ## Probe real volumes on a real local Kubernetes, and show what comes of it (root)
+run: setup ## Show pie at work on a small cluster in one process: real I/O, faults, a page (Python only)
+	@$(BIN)/pie demo $(DEMO)
+
+run-real: setup ## Probe real volumes on a real local Kubernetes, and show what comes of it (root, Go)
 	@$(BIN)/python -m testbed.run
 
 lock: setup ## Choose the newest versions of all dependencies, and pin them with hashes
@@ -66,4 +69,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test prepare-real faults run lock clean
+.PHONY: help setup lint test prepare-real faults run run-real lock clean

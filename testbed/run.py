@@ -1,4 +1,4 @@
-"""`make run`: a real local Kubernetes with pie at work on it, until Ctrl-C."""
+"""`make run-real`: a real local Kubernetes with pie at work on it, until Ctrl-C."""
 
 import asyncio
 import json
@@ -148,4 +148,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(main())
     except TestbedError as error:
-        sys.exit(f"make run: {error}")
+        sys.exit(f"make run-real: {error}")

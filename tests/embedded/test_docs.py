@@ -28,6 +28,8 @@ def test_a_story_injects_known_faults_and_clears_them_all(story: Story) -> None:
     cleared = [fault for step in story.steps for fault in step.clear]
     assert {fault.split()[0] for fault in injected} <= FAULTS.keys()
     assert set(injected) - {"reboot node-2"} == set(cleared), "a reboot ends by itself"
+    named = [int(number) for fault in injected for number in re.findall(r"node-(\d+)", fault)]
+    assert story.nodes >= max(named, default=1)
 
 
 def test_every_rule_of_the_crd_is_understood() -> None:

@@ -28,13 +28,23 @@ JSON = st.recursive(
 OBJECT = st.dictionaries(WORD, JSON, max_size=4)
 
 
-@given(st.integers(1, 59), st.text(min_size=1, max_size=20), st.floats(0, 4e9))
-def test_a_schedule_is_due_when_the_controller_expects_it(minutes: int, node: str, after: float) -> None:
-    target = Target("p", Kind.MOUNT, "c", node)
+@given(
+    st.integers(1, 59),
+    st.text(min_size=1, max_size=20),
+    st.integers(0, 2**32),
+    st.sampled_from([60.0, 10.0, 7.0, 4.0, 2.5]),
+)
+def test_a_schedule_is_due_when_the_controller_expects_it_however_long_a_minute_lasts(
+    minutes: int, node: str, after: int, minute_seconds: float
+) -> None:
+    target, clock = Target("p", Kind.MOUNT, "c", node), Minutes(minute_seconds)
     schedule = parse(cron_schedule(target, 60 * minutes))
-    due = next_due(target, 60 * minutes, after)
-    assert Minutes().last_due(schedule, after, due) == due // 60
-    assert Minutes().last_due(schedule, after, due - 1) is None
+    due = next_due(target, 60 * minutes, after, minute_seconds)
+    number = clock.last_due(schedule, after, due)
+    assert number is not None
+    assert clock.seconds(number) == due
+    assert clock.last_due(schedule, after, due - 0.5) is None
+    assert next_due(target, 60 * minutes, due, minute_seconds) > due
 
 
 @pytest.mark.parametrize(

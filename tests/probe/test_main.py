@@ -256,6 +256,7 @@ def test_the_default_job_is_go_pies() -> None:
     job = {argument for argument in arguments if argument.startswith("--")} - {
         "--name=pie",
         "--filename=/pie/job",
+        "--thread",
         "--output-format=json",
         "--eta=never",
     }

@@ -2,101 +2,132 @@
 
 import asyncio
 import shutil
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from pie.cli.narrator import Narrator
     from pie.embedded.cluster import EmbeddedCluster
-    from pie.embedded.store import Change
-    from pie.embedded.stories import Story
+    from pie.embedded.stories import Said, Step, Story
 
 PROBE = "demo"
 NAMESPACE = "pie"
+_FIRST_STORY = "crash"
+_NO_STORY = "none"
+# Faults come so long before the next runs are due, and so in the calmest moment.
+_BEFORE_DUE_SECONDS = 0.5
+_PATIENCE_SECONDS = 90.0
+_PATIENCE_MINUTES = 5.0
+_LOOK_EVERY_SECONDS = 0.2
+_SHORTEST_DEADLINE_SECONDS = 20
+_LONGEST_DEADLINE_SECONDS = 60
 
 
-def demo(
-    nodes: Annotated[int, typer.Option(min=1, max=50, help="How many nodes.")] = 4,
+@dataclass(frozen=True, slots=True)
+class _Options:
+    nodes: int
+    story: "Story | None"
+    headless: bool
+    minute_seconds: float
+    port: int
+
+
+def demo(  # noqa: PLR0917  Typer reads flags from parameters
+    nodes: Annotated[int, typer.Option(min=1, max=50, help="How many nodes.")] = 6,
     scenario: Annotated[
-        str, typer.Option(help="A story to play: crash, maintenance, control-plane or disks.")
+        str,
+        typer.Option(help="The story to play: crash, maintenance, control-plane, disks, or none."),
     ] = "",
     duration: Annotated[
         float | None,
-        typer.Option(min=1, help="End after so many seconds. Default: with the story, or never."),
+        typer.Option(min=1, help="End after so many seconds. Default: never; headless, with the story."),
     ] = None,
-    headless: Annotated[bool, typer.Option("--headless", help="No page (there is none yet).")] = False,  # noqa: ARG001
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No panel for faults, and the end of the story is the end.")
+    ] = False,
     minute_seconds: Annotated[
         float, typer.Option(min=2, help="How long a minute of the schedules lasts; 60 is real time.")
     ] = 10.0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any that is free.")] = 0,
 ) -> None:
     """Show pie at work on a cluster in this process: real I/O on directories, no Kubernetes needed.
 
-    Example: pie demo --scenario crash
+    Without --scenario it plays `crash`, and then is yours: break something in the panel, watch the page.
+
+    Exits with 1 when pie did not say in time what the story has it say.
+
+    Examples: pie demo; pie demo --scenario maintenance; pie demo --headless --scenario disks
     """
     from rich.console import Console  # noqa: PLC0415  `pie --help` need not load it
 
+    from pie.cli.narrator import Narrator  # noqa: PLC0415
     from pie.embedded.stories import STORIES  # noqa: PLC0415
 
-    if scenario and scenario not in STORIES:
-        raise typer.BadParameter(f"there is no story {scenario!r}; there are: {', '.join(STORIES)}")
-    console = Console(highlight=False)
+    story = STORIES.get(scenario or _FIRST_STORY)
+    if story is None and scenario != _NO_STORY:
+        known = ", ".join([*STORIES, _NO_STORY])
+        raise typer.BadParameter(f"there is no story {scenario!r}; there are: {known}")
+    if story is not None and nodes < story.nodes:
+        if scenario:
+            raise typer.BadParameter(f"the story {scenario} takes {story.nodes} nodes or more, not {nodes}")
+        story = None
+    narrator = Narrator(Console(highlight=False))
+    told = True
     try:
-        asyncio.run(_demo(console, nodes, STORIES.get(scenario), duration, minute_seconds))
+        told = asyncio.run(
+            _demo(narrator, _Options(nodes, story, headless, minute_seconds, port), duration),
+        )
     except TimeoutError:
-        console.print("the time is over")
+        narrator.say("the time is over")
+    if not told:
+        raise typer.Exit(1)
 
 
-async def _demo(
-    console: "Console", nodes: int, story: "Story | None", duration: float | None, minute_seconds: float
-) -> None:
+async def _demo(narrator: "Narrator", options: _Options, duration: float | None) -> bool:
+    """Bring all up and play; return whether pie said what the story has it say."""
     from pie.controller.app import run  # noqa: PLC0415
     from pie.controller.settings import Settings  # noqa: PLC0415
     from pie.embedded.cluster import EmbeddedCluster  # noqa: PLC0415
     from pie.embedded.panel import panel  # noqa: PLC0415
 
-    _tell_verdicts(console)
-    async with asyncio.timeout(duration):
-        cluster = EmbeddedCluster(nodes=nodes, minute_seconds=minute_seconds, probe_options=("--size", "8M"))
-        async with cluster, panel(cluster.faults) as address:
-            cluster.store.listen(lambda change: _tell_change(console, change))
-            console.print(
-                f"[bold]A cluster of {nodes} nodes[/], in memory. Look at it with the real kubectl:"
+    narrator.listen()
+    async with asyncio.timeout(duration), AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(
+            EmbeddedCluster(
+                nodes=options.nodes,
+                minute_seconds=options.minute_seconds,
+                probe_options=("--size", "8M"),
             )
-            console.print(f"  export KUBECONFIG={cluster.kubeconfig}", soft_wrap=True)
-            console.print(f"Faults: curl {address}/faults", soft_wrap=True)
-            console.print(f"        curl -X POST '{address}/faults/hang?node=node-1'", soft_wrap=True)
-            if shutil.which("fio") is None:
-                console.print(
-                    "fio is not installed: pie measures by itself, more roughly. apt-get install fio"
-                )
-            _apply_probe(cluster)
-            settings = Settings(
-                container_image="pie",
-                kubeconfig=str(cluster.kubeconfig),
-                metrics_bind_address="127.0.0.1:0",
-                health_probe_bind_address="127.0.0.1:0",
-            )
-            controller = asyncio.create_task(run(settings))
-            playing = asyncio.create_task(_play(console, cluster, story, minute_seconds))
-            try:
-                await asyncio.wait([controller, playing], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                playing.cancel()
-                controller.cancel()
-                await asyncio.wait([controller, playing])
-            _raise_from(controller, playing)
+        )
+        cluster.store.listen(narrator.changed)
+        panel_url = None if options.headless else await stack.enter_async_context(panel(cluster))
+        _apply_probe(cluster, options.minute_seconds)
+        settings = Settings(
+            container_image="pie",
+            kubeconfig=str(cluster.kubeconfig),
+            metrics_bind_address=f"127.0.0.1:{options.port}",
+            health_probe_bind_address="127.0.0.1:0",
+            minute_seconds=options.minute_seconds,
+            panel_url=panel_url,
+        )
+        controller = asyncio.create_task(run(settings))
+        playing = asyncio.create_task(_play(narrator, cluster, options, panel_url))
+        try:
+            await asyncio.wait([controller, playing], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            playing.cancel()
+            controller.cancel()
+            await asyncio.wait([controller, playing])
+        if not controller.cancelled():
+            controller.result()
+        return playing.cancelled() or playing.result()
 
 
-def _raise_from(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
-
-
-def _apply_probe(cluster: "EmbeddedCluster") -> None:
+def _apply_probe(cluster: "EmbeddedCluster", minute_seconds: float) -> None:
     from pie.embedded.kinds import PIE_PROBES  # noqa: PLC0415
     from pie.embedded.machines import STORAGE_CLASS  # noqa: PLC0415
 
@@ -105,70 +136,100 @@ def _apply_probe(cluster: "EmbeddedCluster") -> None:
         "monitoringStorageClass": STORAGE_CLASS,
         "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},
         "probeThreshold": "5s",
-        "deadline": "10s",
+        "deadline": f"{_deadline_seconds(minute_seconds)}s",
+        # The nodes of a demo are always new.
+        "suppression": {"newNodeGrace": "0s"},
     }
     cluster.registry.create(PIE_PROBES, {"metadata": {"name": PROBE}, "spec": spec}, NAMESPACE)
 
 
+def _deadline_seconds(minute_seconds: float) -> int:
+    """Return the deadline of runs: what a busy machine may take, and no longer than the period allows."""
+    return min(_LONGEST_DEADLINE_SECONDS, max(_SHORTEST_DEADLINE_SECONDS, round(2 * minute_seconds)))
+
+
+def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str | None) -> None:
+    def line(words: str) -> None:
+        narrator.say(words, stamp=False)
+
+    line(f"[bold]A cluster of {len(cluster.machines.by_name)} nodes[/], in memory, and pie at work on it.")
+    if panel_url is not None:
+        line(f"  The page:    [bold]http://127.0.0.1:{narrator.port}/[/]")
+        line(f"  Make faults: [bold]{panel_url}/[/]")
+    line(f"  Metrics:     http://127.0.0.1:{narrator.port}/metrics")
+    line(f"  kubectl:     export KUBECONFIG={cluster.kubeconfig}")
+    if shutil.which("fio") is None:
+        line("  fio is not installed: pie measures by itself, more roughly. On Debian: apt-get install fio")
+
+
 async def _play(
-    console: "Console", cluster: "EmbeddedCluster", story: "Story | None", minute_seconds: float
-) -> None:
-    """Play a story to its end; without one, never end."""
-    if story is None:
-        await asyncio.Event().wait()
-        return
-    console.print(f"[bold]{story.name}[/]: {story.meaning}")
-    for step in story.steps:
-        await asyncio.sleep(step.after_minutes * minute_seconds)
-        console.print(f"{_now()}  [bold cyan]{step.words}[/]")
-        for act, faults in ((cluster.faults.inject, step.inject), (cluster.faults.clear, step.clear)):
-            for fault in faults:
-                name, _, where = fault.partition(" ")
-                for node in sorted(cluster.machines.by_name)[1:] if where == "others" else [where]:
-                    await act(name, node)
+    narrator: "Narrator", cluster: "EmbeddedCluster", options: _Options, panel_url: str | None
+) -> bool:
+    """Play the story; return whether pie said all it has it say. Without --headless, never return."""
+    await narrator.serving.wait()
+    _introduce(narrator, cluster, panel_url)
+    told = True
+    if options.story is not None:
+        narrator.say(f"[bold]{options.story.name}[/]: {options.story.meaning}", stamp=False)
+        for step in options.story.steps:
+            told = await _take(narrator, cluster, step, options.minute_seconds) and told
+        narrator.say(await _counted(narrator.port))
+    if options.story is not None and options.headless:
+        return told
+    if panel_url is not None:
+        narrator.say(f"[bold cyan]Now it is yours: break something at {panel_url}/ ; Ctrl-C ends it.[/]")
+    await asyncio.Event().wait()
+    return told
 
 
-def _tell_verdicts(console: "Console") -> None:
-    """Have the controller's logs shown as a person wants to read them: verdicts, and what goes wrong."""
-    import structlog  # noqa: PLC0415
-
-    colours = {"ok": "green", "suppressed": "yellow"}
-
-    def show(_logger: Any, level: str, entry: Any) -> Any:
-        if entry["event"] == "verdict":
-            colour = colours.get(entry["verdict"], "red")
-            said = f"{entry['reason']} {entry['message']}".removeprefix("OK").strip()
-            console.print(
-                f"{_now()}  [{colour}]{entry['verdict']:<10}[/] {entry['target']}  [dim]{_plain(said)}[/]",
-                soft_wrap=True,
+async def _take(
+    narrator: "Narrator", cluster: "EmbeddedCluster", step: "Step", minute_seconds: float
+) -> bool:
+    """Take one step of a story; return whether pie said in time what it has to."""
+    if step.inject:
+        left = minute_seconds - time.time() % minute_seconds
+        await asyncio.sleep(max(0.0, left - _BEFORE_DUE_SECONDS))
+    narrator.say(f"[bold cyan]{step.words}[/]")
+    for act, faults in ((cluster.faults.inject, step.inject), (cluster.faults.clear, step.clear)):
+        for fault in faults:
+            name, _, where = fault.partition(" ")
+            for node in sorted(cluster.machines.by_name)[1:] if where == "others" else [where]:
+                await act(name, node)
+    await asyncio.sleep(step.minutes * minute_seconds)
+    if step.until is None:
+        return True
+    patience_seconds = _PATIENCE_SECONDS + _PATIENCE_MINUTES * minute_seconds
+    give_up_at = time.monotonic() + patience_seconds
+    while not _says(cluster, step.until):
+        if time.monotonic() > give_up_at:
+            wanted = ", ".join(f"{reason} at {stage}" for stage, reason in sorted(step.until))
+            narrator.say(
+                f"[bold red]pie has not said within {patience_seconds:.0f} s: {wanted or 'all is well'}[/]"
             )
-        elif level in {"warning", "error", "critical"} and not entry["event"].startswith("incident"):
-            words = " ".join(f"{key}={value}" for key, value in entry.items() if key != "event")
-            console.print(f"{_now()}  [dim]{_plain(entry['event'])} {_plain(words)}[/]", soft_wrap=True)
-        raise structlog.DropEvent
-
-    structlog.configure(processors=[show], wrapper_class=structlog.make_filtering_bound_logger(20))
+            return False
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+    return True
 
 
-def _tell_change(console: "Console", change: "Change") -> None:
-    """Show what pie writes to its PieProbe: Events (incidents open and close), and how its targets are."""
-    from pie.embedded.kinds import EVENTS, PIE_PROBES  # noqa: PLC0415
+def _says(cluster: "EmbeddedCluster", until: "Said") -> bool:
+    """Tell whether pie has exactly these incidents open; if none, whether every target is well."""
+    from pie.embedded.kinds import PIE_PROBES  # noqa: PLC0415
 
-    new, old = change.object, change.old or {}
-    if change.kind is EVENTS and change.type == "ADDED" and new["involvedObject"]["kind"] == "PieProbe":
-        colour = "red" if new["type"] == "Warning" else "green"
-        console.print(f"{_now()}  [bold {colour}]{new['reason']}[/] {_plain(new['message'])}", soft_wrap=True)
-    targets = new.get("status", {}).get("targets") if change.kind is PIE_PROBES else None
-    if targets and targets != old.get("status", {}).get("targets"):
-        counts = [f"{count} {word}" for word, count in targets.items() if count and word != "total"]
-        console.print(f"{_now()}  [dim]{targets['total']} targets: {', '.join(counts)}[/]")
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415
-
-    return escape(str(text))
+    probe = cluster.registry.find(PIE_PROBES, NAMESPACE, PROBE)
+    status = (probe or {}).get("status", {})
+    now_open = {
+        (each["stage"], each["reason"]) for each in status.get("incidents", []) if "closedAt" not in each
+    }
+    targets = status.get("targets", {"total": 0})
+    well = targets["total"] > 0 and targets["ok"] == targets["total"]
+    return now_open == until and (bool(until) or well)
 
 
-def _now() -> str:
-    return datetime.now().astimezone().strftime("%H:%M:%S")
+async def _counted(port: int) -> str:
+    """Return what pie's own metrics say of all runs so far."""
+    import aiohttp  # noqa: PLC0415
+
+    from pie.cli.narrator import counted  # noqa: PLC0415
+
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+        return counted(await answer.text())

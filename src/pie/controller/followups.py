@@ -131,8 +131,8 @@ def _bound_to(run: Run) -> str:
 
 def _newest_due(run: Run, probe: Probe, now: float) -> float:
     newest = run.due_seconds
-    due = next_due(run.target, probe.period_seconds, now - probe.period_seconds)
+    due = next_due(run.target, probe.period_seconds, now - probe.period_seconds, probe.minute_seconds)
     while due <= now:
         newest = max(newest, due)
-        due = next_due(run.target, probe.period_seconds, due)
+        due = next_due(run.target, probe.period_seconds, due, probe.minute_seconds)
     return newest

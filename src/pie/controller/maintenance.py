@@ -28,9 +28,9 @@ _log = structlog.get_logger()
 OnDue = Callable[[Target, float, Reason], None]
 
 # After a due time, how long the CronJob controller may take to start the run before it counts as not started.
-_DUE_SLACK_SECONDS = 10.0
+_DUE_SLACK_MINUTES = 1 / 6
 # A CronJob is resumed so soon after its due time; the run that it missed starts at once.
-_RESUME_WITHIN_SECONDS = 20.0
+_RESUME_WITHIN_MINUTES = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,13 @@ class Maintenance:
             if missed is not None and missed.due <= now and self._on_due is not None:
                 # Its run was to start with the resumption, which does not come now.
                 self._on_due(target, missed.due, why.reason)
-            self._expect_due(target, probe.period_seconds, now)
+            self._expect_due(target, probe, now)
             return True
         if not self._is_suspended(target):
             self._resumptions.pop(target, None)
             return False
-        due = next_due(target, probe.period_seconds, now)
-        soon = _Resumption(due, due + spread_seconds(target, _RESUME_WITHIN_SECONDS))
+        due = next_due(target, probe.period_seconds, now, probe.minute_seconds)
+        soon = _Resumption(due, due + spread_seconds(target, _RESUME_WITHIN_MINUTES * probe.minute_seconds))
         resume = self._resumptions.setdefault(target, soon)
         if now < resume.at:
             self._queue.add("target", target, after_seconds=max(0.05, resume.at - now))
@@ -158,9 +158,10 @@ class Maintenance:
         self._queue.add("target", target)
         self._queue.add("status", target.probe)
 
-    def _expect_due(self, target: Target, period_seconds: int, now: float) -> None:
-        due = self._dues.setdefault(target, next_due(target, period_seconds, now))
-        self._queue.add("due", target, after_seconds=max(0.05, due + _DUE_SLACK_SECONDS - now))
+    def _expect_due(self, target: Target, probe: Probe, now: float) -> None:
+        due = next_due(target, probe.period_seconds, now, probe.minute_seconds)
+        count_at = self._dues.setdefault(target, due) + _DUE_SLACK_MINUTES * probe.minute_seconds
+        self._queue.add("due", target, after_seconds=max(0.05, count_at - now))
 
     async def _due(self, thing: Hashable) -> None:
         """Have a suppressed run counted for a due time that passed while the CronJob was suspended."""
@@ -170,13 +171,13 @@ class Maintenance:
         if due is None or probe is None:
             self._dues.pop(thing, None)
             return
-        if now >= due + _DUE_SLACK_SECONDS:
+        if now >= due + _DUE_SLACK_MINUTES * probe.minute_seconds:
             del self._dues[thing]
             span = self._nodes.span(thing, due, due)
             if span is not None and self._on_due is not None:
                 self._on_due(thing, due, span.why.reason)
         if (why := self.suppression(thing)) is not None and why.blocks:
-            self._expect_due(thing, probe.period_seconds, now)
+            self._expect_due(thing, probe, now)
 
 
 def _kind(why: Suppression | None) -> tuple[Reason, bool] | None:

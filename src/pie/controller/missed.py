@@ -58,7 +58,7 @@ class Missed:
             self._await(target, probe, self._client.now())
 
     def _await(self, target: Target, probe: Probe, after: float) -> None:
-        due = self._due[target] = next_due(target, probe.period_seconds, after)
+        due = self._due[target] = next_due(target, probe.period_seconds, after, probe.minute_seconds)
         wait_seconds = self._late_at(probe, due) - self._client.now()
         self._queue.add("missed", target, after_seconds=max(0.05, wait_seconds))
 

@@ -79,7 +79,7 @@ class Retries:
         cronjob = next(iter(self._caches.cronjobs_of.get(thing, {}).values()), None)
         if claim is None or cronjob is None or cronjob.spec.suspend or cronjob.status.active:
             return
-        if now > next_due(thing, probe.period_seconds, now) - CLEAR_OF_DUE_SECONDS:
+        if now > next_due(thing, probe.period_seconds, now, probe.minute_seconds) - CLEAR_OF_DUE_SECONDS:
             return
         manifest = retry_job(
             probe, thing, cronjob=cronjob.metadata.name, claim=claim, at_seconds=now, image=self._image

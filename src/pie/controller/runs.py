@@ -242,7 +242,7 @@ class Runs:
         if judgement.replace and tracked.pod is not None and not tracked.pod_gone:
             self._queue.add("pod", tracked.uid)
         blocks = judgement.bad or taken_over or judgement.verdict is Verdict.SUPPRESSED
-        due = next_due(tracked.target, probe.period_seconds, as_of) if blocks else None
+        due = next_due(tracked.target, probe.period_seconds, as_of, probe.minute_seconds) if blocks else None
         catch_up_at = self._client.now() + _POD_CATCHES_UP_SECONDS if unseen_end else None
         self._look_again(tracked, judgement.check_at, due, catch_up_at)
 

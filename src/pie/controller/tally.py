@@ -145,7 +145,14 @@ class Tally:
         """Count the due times that passed while an unfinished run stood in their way."""
         state, target = self.states[tracked.target], tracked.target
         since = max(tracked.due, state.counted_until, self.led_since)
-        dues = dues_between(target, probe.period_seconds, since, as_of, limit=_MOST_DUES)
+        dues = dues_between(
+            target,
+            probe.period_seconds,
+            since,
+            as_of,
+            limit=_MOST_DUES,
+            minute_seconds=probe.minute_seconds,
+        )
         if dues and judgement.verdict is Verdict.SUPPRESSED:
             self._maintenance.count(target, judgement.reason, dues)
         elif dues:

@@ -80,6 +80,7 @@ class Targets:
         self._caches = caches
         self._queue = queue
         self._image = settings.container_image
+        self._minute_seconds = settings.minute_seconds
         self._runs = runs
         self._maintenance = maintenance
         self.probes: dict[str, ProbeState] = {}
@@ -181,7 +182,7 @@ class Targets:
             return
         state = ProbeState(stored.metadata.uid)
         try:
-            state.probe = parse_probe(stored)
+            state.probe = parse_probe(stored, self._minute_seconds)
         except SpecError as error:
             # What runs goes on as it was: a typo is no reason to stop watching the storage.
             state = replace(before, error=error) if before and before.uid == state.uid else state

@@ -79,7 +79,7 @@ def follow_up_job(
     required = {"nodeSelectorTerms": _terms_without(probe.node_selector_json, without)}
     template["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = required
     # The CronJob controller appends the minutes in decimal; these are told apart by their letter.
-    metadata = _metadata(probe, target, f"{cronjob}-x{int(due_seconds) // 60:x}")
+    metadata = _metadata(probe, target, f"{cronjob}-x{round(due_seconds / probe.minute_seconds):x}")
     metadata["annotations"] |= {
         ANNOTATION_FOLLOWS: follows,
         ANNOTATION_SCHEDULED: datetime.fromtimestamp(due_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -125,8 +125,9 @@ class SuppressionRules:
 class Probe:
     """A PieProbe, parsed: what to check, how often, and when a run counts as late.
 
-    `node_selector` is a disjunction of terms. `node_selector_json`, `resources` and `tolerations` are kept as
-    the user wrote them, for the pods.
+    `period_seconds` counts sixty for each minute, and `minute_seconds` is how long a minute of the cluster's
+    schedules really lasts: sixty, but in a demo. `node_selector` is a disjunction of terms.
+    `node_selector_json`, `resources` and `tolerations` are kept as the user wrote them, for the pods.
     """
 
     namespace: str
@@ -137,6 +138,7 @@ class Probe:
     node_selector: tuple[Term, ...]
     node_selector_json: dict[str, Any]
     period_seconds: int = 60
+    minute_seconds: float = 60.0
     threshold_seconds: float = 60.0
     deadline_seconds: float = 60.0
     pvc_capacity: str = "100Mi"

@@ -47,8 +47,11 @@ def duration_seconds(text: str, path: str) -> float:
 _QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?\d{1,2})?")
 
 
-def parse_probe(stored: PieProbe) -> Probe:
-    """Return the PieProbe as the model; raises SpecError naming the first field that cannot be used."""
+def parse_probe(stored: PieProbe, minute_seconds: float = 60.0) -> Probe:
+    """Return the PieProbe as the model; raises SpecError naming the first field that cannot be used.
+
+    `minute_seconds` is how long a minute of the cluster's cron schedules lasts.
+    """
     spec = stored.spec
     period_minutes = _field(spec, "probePeriod", int, 1)
     if not 1 <= period_minutes <= 59:  # noqa: PLR2004  minutes of cron's hour
@@ -74,6 +77,7 @@ def parse_probe(stored: PieProbe) -> Probe:
         node_selector=node_selector(selector, "spec.nodeSelector"),
         node_selector_json=selector,
         period_seconds=period_seconds,
+        minute_seconds=minute_seconds,
         threshold_seconds=threshold_seconds,
         deadline_seconds=min(deadline_seconds, float(period_seconds)),
         pvc_capacity=capacity,

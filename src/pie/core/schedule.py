@@ -10,7 +10,9 @@ import zlib
 from pie.core.model import Target
 
 _MINUTE = 60
-_HOUR = 3600
+_MINUTES_OF_HOUR = 60
+# A moment that is a due time, but for the rounding of its own computing, is that due time.
+_ROUNDING_MINUTES = 1e-6
 
 _FIRST_RETRY_PART = 1 / 8
 """Of the period: the first wait. So there are at most three in a period."""
@@ -36,26 +38,34 @@ def cron_schedule(target: Target, period_seconds: int) -> str:
     return f"{phase_minutes(target, period_seconds)}-59/{period_seconds // _MINUTE} * * * *"
 
 
-def next_due(target: Target, period_seconds: int, after: float) -> float:
-    """Return the first due time later than `after`.
+def next_due(target: Target, period_seconds: int, after: float, minute_seconds: float = _MINUTE) -> float:
+    """Return the first due time later than `after`, by a clock whose minutes last `minute_seconds`.
 
     Cron counts minutes of the hour, so with a period that does not divide 60 the step over the hour is
     shorter than the period.
     """
-    phase = phase_minutes(target, period_seconds) * _MINUTE
-    hour = math.floor(after / _HOUR) * _HOUR
-    steps = max(0, math.floor((after - hour - phase) / period_seconds) + 1)
-    offset = phase + steps * period_seconds
-    return hour + (offset if offset < _HOUR else _HOUR + phase)
+    phase, period = phase_minutes(target, period_seconds), period_seconds // _MINUTE
+    minute = math.floor(after / minute_seconds + _ROUNDING_MINUTES)
+    hour = minute // _MINUTES_OF_HOUR * _MINUTES_OF_HOUR
+    offset = phase + max(0, (minute - hour - phase) // period + 1) * period
+    return (hour + (offset if offset < _MINUTES_OF_HOUR else _MINUTES_OF_HOUR + phase)) * minute_seconds
 
 
-def dues_between(target: Target, period_seconds: int, after: float, until: float, *, limit: int) -> int:
+def dues_between(
+    target: Target,
+    period_seconds: int,
+    after: float,
+    until: float,
+    *,
+    limit: int,
+    minute_seconds: float = _MINUTE,
+) -> int:
     """Return how many due times lie in (after, until], at most `limit`."""
     count = 0
-    due = next_due(target, period_seconds, after)
+    due = next_due(target, period_seconds, after, minute_seconds)
     while due <= until and count < limit:
         count += 1
-        due = next_due(target, period_seconds, due)
+        due = next_due(target, period_seconds, due, minute_seconds)
     return count
 
 

@@ -1,35 +1,94 @@
-"""Faults over HTTP, on a port of its own, which stays when the API server goes.
+"""Faults over HTTP, on a port of its own that stays when the API server goes: a page, and what it calls.
 
-curl localhost:PORT/faults                           # what there is, and what is active
-curl -X POST   'localhost:PORT/faults/hang?node=node-2'
-curl -X DELETE 'localhost:PORT/faults/hang?node=node-2'
+curl localhost:PORT/faults                                          # what there is, and what is active
+curl -X POST   -H 'X-Pie-Panel: 1' 'localhost:PORT/faults/hang?node=node-2'
+curl -X DELETE -H 'X-Pie-Panel: 1' 'localhost:PORT/faults/hang?node=node-2'
+
+A browser lets no other site set that header without asking, and is told no; nor does a name that was made to
+point here get an answer (DNS rebinding).
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import resources
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from pie.embedded.faults import FAULTS, FaultError, Faults
+from pie.embedded.faults import FAULTS, FaultError
+
+if TYPE_CHECKING:
+    from pie.embedded.cluster import EmbeddedCluster
+
+HEADER: Final = "X-Pie-Panel"
+_HOSTS: Final = {"127.0.0.1", "localhost"}
+_PAGE: Final = {
+    "/": ("index.html", "text/html"),
+    "/panel.js": ("panel.js", "text/javascript"),
+    "/panel.css": ("panel.css", "text/css"),
+}
+_SAFE: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none';"
+        " form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 
-def panel_app(faults: Faults) -> web.Application:
-    """Return the application that injects and clears faults."""
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer only who asks for this very address, and change nothing for who cannot set the header."""
+    if request.url.host not in _HOSTS:
+        answer: web.StreamResponse = _refusal(f"this is {' or '.join(sorted(_HOSTS))}", 421)
+    elif request.method != "GET" and HEADER not in request.headers:
+        answer = _refusal(f"a change needs the header {HEADER}: 1", 403)
+    else:
+        answer = await handler(request)
+    answer.headers.update(_SAFE)
+    return answer
+
+
+def _refusal(why: str, status: int) -> web.Response:
+    return web.json_response({"error": why}, status=status)
+
+
+def panel_app(cluster: "EmbeddedCluster") -> web.Application:
+    """Return the application that shows, injects and clears faults."""
+    faults = cluster.faults
+
+    async def page(request: web.Request) -> web.Response:
+        name, content_type = _PAGE[request.path]
+        text = (resources.files("pie.embedded") / "panel_page" / name).read_text("utf-8")
+        return web.Response(text=text, content_type=content_type, charset="utf-8")
 
     async def show(_request: web.Request) -> web.Response:
-        known = {fault.name: fault.meaning for fault in FAULTS.values()}
-        active = [{"fault": name, "node": node} for name, node in sorted(faults.active)]
-        return web.json_response({"faults": known, "active": active})
+        return web.json_response(
+            {
+                "faults": [
+                    {"name": each.name, "meaning": each.meaning, "per_node": each.per_node}
+                    for each in FAULTS.values()
+                ],
+                "nodes": list(cluster.machines.by_name),
+                "active": [{"fault": name, "node": node} for name, node in sorted(faults.active)],
+            }
+        )
 
     async def change(request: web.Request) -> web.Response:
         act = faults.inject if request.method == "POST" else faults.clear
         try:
             await act(request.match_info["fault"], request.query.get("node", ""))
         except FaultError as error:
-            return web.json_response({"error": str(error)}, status=400)
+            return _refusal(str(error), 400)
         return await show(request)
 
-    app = web.Application()
+    app = web.Application(middlewares=[_guard])
+    for path in _PAGE:
+        app.router.add_get(path, page)
     app.router.add_get("/faults", show)
     app.router.add_post("/faults/{fault}", change)
     app.router.add_delete("/faults/{fault}", change)
@@ -37,9 +96,9 @@ def panel_app(faults: Faults) -> web.Application:
 
 
 @asynccontextmanager
-async def panel(faults: Faults) -> AsyncIterator[str]:
-    """Serve the faults while the context lasts; yields the address."""
-    runner = web.AppRunner(panel_app(faults), access_log=None)
+async def panel(cluster: "EmbeddedCluster") -> AsyncIterator[str]:
+    """Serve the panel while the context lasts; yields its address."""
+    runner = web.AppRunner(panel_app(cluster), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -1,4 +1,4 @@
-"""Stories for the demo: faults in an order that shows what pie is for.
+"""Stories for the demo: faults in an order that shows what pie is for, and what pie has to say of them.
 
 Times are in minutes of the schedules, which may be shorter than sixty seconds.
 """
@@ -6,78 +6,116 @@ Times are in minutes of the schedules, which may be shorter than sixty seconds.
 from dataclasses import dataclass
 from typing import Final
 
+from pie.core.model import Stage
+from pie.core.reasons import Reason
+
+Said = frozenset[tuple[Stage, Reason]]
+"""The incidents that are open, each by its stage and reason."""
+
+WELL: Final[Said] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: `after_minutes` from the step before, say `words`, then inject and clear faults.
+    """One step: say `words`, inject and clear faults, let `minutes` pass, then wait until pie says `until`.
 
-    A fault is its name, or its name and a node: `hang node-2`. `others` means every node but the first.
+    `until`: exactly these incidents are open; where there are none, every target is well besides. A fault is
+    its name, or its name and a node: `hang node-2`; `others` means every node but the first.
     """
 
-    after_minutes: float
     words: str
     inject: tuple[str, ...] = ()
     clear: tuple[str, ...] = ()
+    minutes: float = 0.0
+    until: Said | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A name, one line of what it shows, and its steps."""
+    """A name, one line of what it shows, how many nodes it takes at least, and its steps."""
 
     name: str
     meaning: str
+    nodes: int
     steps: tuple[Step, ...]
 
 
+_START = Step("pie makes a volume on each node, and does I/O on it.", until=WELL)
 _CRASH = Story(
     "crash",
     "A component dies, and applications do not notice: the CSI node plugin crashes on most nodes.",
+    3,
     (
+        _START,
         Step(
-            3, "All is well. Now the CSI node plugin crashes on every node but one.", ("plugin-crash others",)
+            "Now the CSI node plugin crashes on every node but one. What is mounted works on.",
+            inject=("plugin-crash others",),
+            minutes=2,
+            until=frozenset({(Stage.MOUNT, Reason.MOUNT_FAILED)}),
         ),
-        Step(4, "The plugin is repaired.", clear=("plugin-crash others",)),
-        Step(3, "The end: what was mounted went on working all the time, and still pie knew."),
+        Step("The plugin is repaired.", clear=("plugin-crash others",), until=WELL),
+        Step("The end: no application noticed so far, and still pie knew, and where, and why."),
     ),
 )
 _MAINTENANCE = Story(
     "maintenance",
     "Maintenance is not an outage: nodes are cordoned, tainted, rebooted and added.",
+    4,
     (
-        Step(3, "node-1 is cordoned.", ("cordon node-1",)),
-        Step(1, "node-2 reboots.", ("reboot node-2",)),
-        Step(1, "A node joins; its network agent is not ready yet.", ("new-node",)),
-        Step(2, "node-3 gets a taint that probes do not tolerate.", ("taint node-3",)),
-        Step(3, "The maintenance is over.", clear=("cordon node-1", "taint node-3", "new-node")),
-        Step(4, "The end: not one failure was counted."),
+        _START,
+        Step("node-1 is cordoned, and node-2 reboots.", inject=("cordon node-1", "reboot node-2"), minutes=2),
+        Step(
+            "node-3 gets a taint that probes do not tolerate; a node joins whose network agent is not ready.",
+            inject=("taint node-3", "new-node"),
+            minutes=2,
+        ),
+        Step(
+            "The maintenance is over.",
+            clear=("cordon node-1", "taint node-3", "new-node"),
+            minutes=1,
+            until=WELL,
+        ),
+        Step("The end: no run was counted as bad, and none was forgotten."),
     ),
 )
 _CONTROL_PLANE = Story(
     "control-plane",
-    "The monitor must not be the outage: the API server is slow, then gone; pie blames no storage.",
+    "The monitor must not be the outage: the API server is slow, then gone, and pie blames no storage.",
+    1,
     (
-        Step(3, "The API server takes two seconds longer for everything.", ("api-slow",)),
-        Step(3, "It is well again.", clear=("api-slow",)),
-        Step(2, "Now it is gone altogether.", ("api-gone",)),
-        Step(2, "And back.", clear=("api-gone",)),
-        Step(3, "The end: the storage was well all the time."),
+        _START,
+        Step("The API server takes two seconds longer for everything.", inject=("api-slow",), minutes=3),
+        Step("It is well again.", clear=("api-slow",), minutes=1, until=WELL),
+        Step("Now it is gone altogether.", inject=("api-gone",), minutes=2),
+        Step("And back.", clear=("api-gone",), minutes=2, until=WELL),
+        Step("The end: the storage was well all the time."),
     ),
 )
 _DISKS = Story(
     "disks",
     "What disks do: errors, hangs, lost and corrupted data, each told apart from the others.",
+    5,
     (
-        Step(3, "I/O on node-1 hangs; node-2 answers EIO.", ("hang node-1", "eio node-2")),
-        Step(4, "Both are repaired.", clear=("hang node-1", "eio node-2")),
+        _START,
         Step(
-            2,
-            "The data on node-1 is lost, on node-2 a byte flips.",
-            ("data-loss node-1", "corruption node-2"),
+            "I/O on node-1 hangs; node-2 answers EIO.",
+            inject=("hang node-1", "eio node-2"),
+            until=frozenset({(Stage.IO, Reason.HUNG), (Stage.IO, Reason.IO_ERROR)}),
         ),
-        Step(4, "Both are brought back.", clear=("data-loss node-1", "corruption node-2")),
-        Step(2, "The pool is full, so there are no new volumes.", ("pool-full",)),
-        Step(4, "There is room again.", clear=("pool-full",)),
-        Step(3, "The end."),
+        Step("Both are repaired.", clear=("hang node-1", "eio node-2"), until=WELL),
+        Step(
+            "The data on node-1 is lost, on node-2 a byte flips.",
+            inject=("data-loss node-1", "corruption node-2"),
+            until=frozenset({(Stage.IO, Reason.DATA_LOST), (Stage.IO, Reason.DATA_CORRUPTED)}),
+        ),
+        Step("Both are brought back.", clear=("data-loss node-1", "corruption node-2"), until=WELL),
+        Step(
+            "The pools are full, so there are no new volumes.",
+            inject=("pool-full",),
+            until=frozenset({(Stage.PROVISION, Reason.NO_CAPACITY)}),
+        ),
+        Step("There is room again.", clear=("pool-full",), until=WELL),
+        Step("The end."),
     ),
 )
 

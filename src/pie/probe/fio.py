@@ -35,6 +35,8 @@ class Job(msgspec.Struct, frozen=True):
             f"--bs={self.block_size}",
             f"--size={self.size}",
             "--numjobs=1",
+            # As a process its worker would be in a session of its own, and outlive a fio that is killed.
+            "--thread",
             f"--runtime={self.runtime_seconds}",
             *([f"--fsync={self.fsync}"] if self.fsync else []),
             "--output-format=json",

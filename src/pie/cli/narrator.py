@@ -1,0 +1,106 @@
+"""What `pie demo` says on the terminal while things happen."""
+
+import asyncio
+import time
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+from rich.markup import escape
+
+from pie.embedded.kinds import EVENTS, PIE_PROBES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pie.embedded.store import Change
+
+_COLOURS = {"ok": "green", "suppressed": "yellow"}
+_AGAIN_SECONDS = 20.0
+_LONGEST = 160
+# Said in other words: by the Events of the PieProbe, or in the step's own.
+_UNSAID = frozenset({"incident opened", "incident closed"})
+
+
+class Narrator:
+    """Turns what the controller logs and writes into lines for a person.
+
+    `port`: where it serves its page and /metrics, once `serving` is set.
+    """
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+        self._warned: dict[str, float] = {}
+        self.port = 0
+        self.serving = asyncio.Event()
+
+    def say(self, words: str, *, stamp: bool = True) -> None:
+        """Print words in Rich's markup, with the time."""
+        now = datetime.now().astimezone().strftime("%H:%M:%S")
+        self._console.print(f"{now}  {words}" if stamp else words, soft_wrap=True)
+
+    def listen(self) -> None:
+        """Have the controller's logs told instead of printed."""
+        structlog.configure(processors=[self._log], wrapper_class=structlog.make_filtering_bound_logger(20))
+
+    def _log(self, _logger: Any, level: str, entry: Any) -> Any:
+        event = entry["event"]
+        if event == "serving":
+            self.port = entry["metrics_port"]
+            self.serving.set()
+        elif event == "verdict":
+            said = f"{entry['reason']} {entry['message']}".removeprefix("OK").strip()
+            self._verdict(entry["verdict"], entry["target"], said)
+        elif event == "suppressed":
+            self._verdict(event, entry["target"], f"{entry['reason']} {entry['message']}")
+        elif event == "no longer suppressed":
+            self._verdict("", entry["target"], event)
+        elif level in {"warning", "error", "critical"} and event not in _UNSAID:
+            self._warn(event, " ".join(f"{key}={value}" for key, value in entry.items() if key != "event"))
+        raise structlog.DropEvent
+
+    def _verdict(self, verdict: str, target: str, said: str) -> None:
+        colour = _COLOURS.get(verdict, "red" if verdict else "dim")
+        self.say(f"[{colour}]{verdict:<10}[/] {target}  [dim]{escape(said)}[/]")
+
+    def _warn(self, event: str, words: str) -> None:
+        """Tell a warning; the same again not too soon, for seven watches break off together."""
+        now = time.monotonic()
+        if now - self._warned.get(event, float("-inf")) >= _AGAIN_SECONDS:
+            self._warned[event] = now
+            cut = words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+            self.say(f"[dim]{escape(event)}: {escape(cut)}[/]")
+
+    def changed(self, change: "Change") -> None:
+        """Tell what pie writes about its PieProbe: Events of incidents, and how its targets are."""
+        new, old = change.object, change.old or {}
+        if change.kind is EVENTS and change.type == "ADDED" and new["involvedObject"]["kind"] == "PieProbe":
+            colour = "red" if new["type"] == "Warning" else "green"
+            self.say(f"[bold {colour}]{new['reason']}[/] {escape(new['message'])}")
+        targets = new.get("status", {}).get("targets") if change.kind is PIE_PROBES else None
+        if targets and targets != old.get("status", {}).get("targets"):
+            counts = [
+                f"{count} {word}" for word, count in targets.items() if count and word not in {"total", "bad"}
+            ]
+            self.say(f"[dim]{targets['total']} targets: {', '.join(counts)}[/]")
+
+
+def counted(metrics: str) -> str:
+    """Return in one line what /metrics counted: `runs: 31 on time, 0 late, 0 with bad I/O, …`."""
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for family in text_string_to_metric_families(metrics):
+        for name, labels, value in ((each.name, each.labels, int(each.value)) for each in family.samples):
+            if name in {"pie_mount_probe_total", "pie_provision_probe_total"}:
+                counts["on time" if labels["on_time"] == "true" else "late"] += value
+            elif name == "pie_performance_on_mount_probe_total" and labels["succeed"] == "false":
+                counts["bad"] += value
+            elif name == "pie_suppressed_runs_total" and value:
+                reasons[labels["reason"]] += value
+    why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+    return (
+        f"runs: {counts['on time']} on time, {counts['late']} late, {counts['bad']} with bad I/O,"
+        f" {reasons.total()} suppressed{f' ({why})' if why else ''}"
+    )

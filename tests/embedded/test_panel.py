@@ -1,0 +1,77 @@
+"""The panel of faults: who may press its buttons, and what they do."""
+
+import re
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from pie.embedded.cluster import EmbeddedCluster
+from pie.embedded.faults import FAULTS
+from pie.embedded.panel import HEADER, panel
+from tests.embedded.conftest import Start
+
+ALLOWED = {HEADER: "1"}
+
+
+@pytest.fixture
+async def cluster(start_embedded: Start) -> EmbeddedCluster:
+    """Give a cluster with two nodes."""
+    return await start_embedded(nodes=2)
+
+
+@pytest.fixture
+async def session(cluster: EmbeddedCluster) -> AsyncIterator[aiohttp.ClientSession]:
+    """Give a session with the cluster's panel."""
+    async with panel(cluster) as address, aiohttp.ClientSession(address) as session:
+        yield session
+
+
+async def test_a_fault_is_made_and_mended_and_shown(
+    session: aiohttp.ClientSession, cluster: EmbeddedCluster
+) -> None:
+    async with session.post("/faults/cordon?node=node-2", headers=ALLOWED) as answer:
+        shown = await answer.json()
+    assert shown["active"] == [{"fault": "cordon", "node": "node-2"}]
+    assert shown["nodes"] == ["node-1", "node-2"]
+    assert [each["name"] for each in shown["faults"]] == list(FAULTS)
+    async with session.delete("/faults/cordon", headers=ALLOWED) as answer:
+        assert (await answer.json())["active"] == []
+    assert cluster.faults.active == set()
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_nothing_changes_for_who_cannot_set_the_header_as_a_form_of_another_site(
+    session: aiohttp.ClientSession, cluster: EmbeddedCluster, method: str
+) -> None:
+    async with session.request(method, "/faults/cordon", data={"node": "node-1"}) as answer:
+        assert answer.status == 403
+    async with session.options("/faults/cordon", headers={"Origin": "http://evil.example"}) as answer:
+        assert "Access-Control-Allow-Origin" not in answer.headers
+    assert cluster.faults.active == set()
+
+
+async def test_a_name_that_was_made_to_point_here_gets_no_answer(session: aiohttp.ClientSession) -> None:
+    for path in ("/", "/faults"):
+        async with session.get(path, headers={"Host": "evil.example"}) as answer:
+            assert answer.status == 421
+
+
+async def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with session.get("/") as answer:
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+        page = await answer.text()
+    for path in re.findall(r'(?:src|href)="([^"]+)"', page):
+        if not path.startswith("data:"):
+            async with session.get(path) as answer:
+                assert answer.status == 200
+    assert not re.search(r"<script(?! src)|style=|\son\w+=|https?://", page)
+
+
+async def test_what_cannot_be_done_is_refused_in_words(session: aiohttp.ClientSession) -> None:
+    async with session.post("/faults/flood", headers=ALLOWED) as answer:
+        assert answer.status == 400
+        assert "there is no fault 'flood'" in (await answer.json())["error"]
