@@ -42,6 +42,14 @@ SANDBOX = ("FailedCreatePodSandBox", "Failed to create pod sandbox: plugin type=
 PULL = ("Failed", 'Failed to pull image "x": not found')
 
 
+ATTACHER_GONE = (
+    "FailedAttachVolume",
+    'AttachVolume.Attach failed for volume "v" : timed out waiting for external-attacher of d CSI driver',
+)
+NOT_YET_SEEN = (
+    "FailedMount",
+    "Unable to attach or mount volumes: failed to fetch PVC: no relationship found between node and object",
+)
 TIMED_OUT = "rpc error: code = DeadlineExceeded desc = context deadline exceeded"
 
 
@@ -128,10 +136,16 @@ CASES: dict[str, tuple[Run, Stage, Reason]] = {
     ),
     "scheduler silent": (run(pod()), Stage.SCHEDULE, Reason.NOT_SCHEDULED),
     "attach failed": (run(CREATING, MOUNT, ATTACH, GENERIC), Stage.ATTACH, Reason.ATTACH_FAILED),
-    "attach failed, by the kubelet": (
-        run(CREATING, MOUNT, WAIT_FOR_ATTACH),
+    "still being detached": (run(CREATING, MOUNT, WAIT_FOR_ATTACH), Stage.ATTACH, Reason.ATTACH_SLOW),
+    "the attacher is gone": (
+        run(CREATING, MOUNT, ATTACHER_GONE, seen=Sightings(attaching=True)),
         Stage.ATTACH,
-        Reason.ATTACH_FAILED,
+        Reason.ATTACH_SLOW,
+    ),
+    "mount slow, after the node could not see the claim for a moment": (
+        run(CREATING, MOUNT, NOT_YET_SEEN),
+        Stage.MOUNT,
+        Reason.MOUNT_SLOW,
     ),
     "attach failed, by the VolumeAttachment": (
         run(CREATING, seen=Sightings(attaching=True, attach_error="refused")),

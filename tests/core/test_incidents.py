@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.incident_report import MOST_IN_STATUS, from_status, headline, recovery, story, to_status
-from pie.core.incidents import Finding, Fold, Incident, Scope, View, fold
+from pie.core.incidents import Finding, Fold, Incident, Scope, View, explains_leaks, fold
 from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import ADVICE, Reason
 from tests.core.build import T0
@@ -64,6 +64,29 @@ def test_one_bad_run_is_no_incident_and_two_in_a_row_are() -> None:
         Reason.MOUNT_FAILED,
     )
     assert (incident.nodes, incident.opened_at, incident.evidence) == ({"n0"}, T0, "evidence of n0")
+
+
+def test_what_a_run_read_needs_no_second_run_to_be_believed() -> None:
+    for reason in (Reason.DATA_STALE, Reason.DATA_LOST, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED):
+        assert only(look(mount("n0", Stage.IO, reason, runs=1))).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("findings", "explained"),
+    [
+        ((), False),
+        ((provision(),), True),
+        ((mount("n0"),), True),
+        ((mount("n1"),), False),
+        ((mount("n1"), mount("n2"), mount("n3")), True),
+        ((mount("n0", Stage.IO, Reason.IO_ERROR),), False),
+        ((provision(Stage.TEARDOWN, Reason.VOLUME_LEAKED, node="n0"),), False),
+    ],
+)
+def test_a_leak_is_explained_by_what_is_wrong_on_its_node_or_everywhere(
+    findings: tuple[Finding, ...], explained: bool
+) -> None:
+    assert explains_leaks(View(findings, ONE_ZONE), "n0") is explained
 
 
 def test_several_targets_that_fail_together_are_an_incident_at_once() -> None:

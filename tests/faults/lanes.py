@@ -213,9 +213,8 @@ class Suffering:
 
     async def _told(self, row: Row, before: _Before) -> Given:
         """Return what pie says of the fault as soon as it is right, or in the end."""
-        look = {"suppressed": self._suppression, "gone": self._absence, "ok": self._nothing}.get(
-            row.expected.verdict, self._incident
-        )
+        silent = {"suppressed": self._suppression, "gone": self._absence, "ok": self._nothing}
+        look = self._incident if row.expected.incident else silent[row.expected.verdict]
         seen: float | None = None
         given = Given()
         while (now := time.monotonic()) < before.at + _TOLD_SECONDS:

@@ -392,9 +392,16 @@ ROWS = (
     ),
     Row(
         lane="attached",
-        title="DeleteVolume is refused",
-        breaks=(Storage("delete-refused", ("attachable",)),),
-        expected=_creation("teardown", "VolumeLeaked", "volume pvc-", "ok"),
+        title="ControllerUnpublishVolume is refused",
+        breaks=(Storage("detach-refused", ("attachable",)),),
+        expected=Expected(
+            verdict="late",
+            stage="attach",
+            reason="AttachFailed",
+            scope="class",
+            nodes=("node-1", "node-2"),
+            evidence="refused by a fault",
+        ),
     ),
     # Processes of the driver, and more than one thing at once.
     Row(

@@ -143,6 +143,7 @@ async def _control(settings: Settings) -> None:
                 maintenance=maintenance,
                 run_series=run_series,
                 on_change=incidents.changed,
+                explained=incidents.explain_leaks,
             )
             runs.start()
             targets.start()

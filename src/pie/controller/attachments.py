@@ -52,14 +52,9 @@ class Attachments:
             return None
         name = attachment_name(source, run.pod.spec.node_name)
         attachment = await self._client.get_or_none(VOLUME_ATTACHMENTS, name, decode=VolumeAttachment)
-        if attachment is None:
-            return Seen()
-        error = attachment.status.attach_error
-        return Seen(
-            attachment.status.attached,
-            attachment.attach_seconds,
-            error.message if error is not None else "",
-        )
+        if attachment is None or (attachment.leaving and run.pod.status.phase == "Pending"):
+            return Seen(error=attachment.error if attachment is not None else "")  # of the run before
+        return Seen(attachment.status.attached, attachment.attach_seconds, attachment.error)
 
     async def _source(self, claim: Claim) -> CSISource | None:
         volume = await self._client.get_or_none(PVS, claim.spec.volume_name, decode=PersistentVolume)

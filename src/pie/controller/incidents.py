@@ -14,7 +14,7 @@ from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core.incident_report import MOST_IN_STATUS, from_status, recovery, rfc3339, story, to_status
-from pie.core.incidents import Finding, Incident, View, fold
+from pie.core.incidents import Finding, Incident, View, explains_leaks, fold
 from pie.core.judge import Judgement
 from pie.core.model import BAD, Kind, Stage, Target, Verdict
 from pie.core.objects import Event, PieProbe
@@ -145,7 +145,11 @@ class Incidents:
         if self._bad.get(target.probe, {}).pop(target, None) is not None:
             self.changed(target.probe)
 
-    # Asked by Conditions.
+    # Asked by Teardown and Conditions.
+
+    def explain_leaks(self, probe: str, node: str) -> bool:
+        """Tell whether something else is wrong that keeps volumes made on a node from going."""
+        return explains_leaks(self._view(probe), node)
 
     def stored(self, probe: PieProbe) -> list[dict[str, Any]]:
         """Return the incidents as they stand in the status."""
@@ -227,9 +231,6 @@ class Incidents:
         bad = self._bad.get(probe, {})
         findings = [each.finding for target, each in bad.items() if target in telling]
         left, settled = self._left_behind(probe)
-        if any(each.target.kind is Kind.PROVISION for each in findings):
-            # Who cannot make volumes cannot delete them either: one fault, and one incident is enough.
-            left = tuple(replace(each, bad_runs=1) for each in left)
         return View(
             findings=(*findings, *left),
             zones={target.node: self._zone(target.node) for target in telling if target.kind is Kind.MOUNT},

@@ -41,7 +41,8 @@ _EPHEMERAL_SUFFIX: Final = "-volume"
 class _Remains:
     """What a provision run's pod leaves behind. `began`: when the pod began to go, by the controller's clock.
 
-    `whole`: the teardown was seen from its beginning. `node` is where the volume was made. `left` is why it
+    `whole`: the teardown was seen from its beginning. `excused_at`: when something else was last wrong that
+    explains why it stays. `node` is where the volume was made. `left` is why it
     counts as left behind, `evidence` what its volume says, `urgent`: for so long that it is an incident.
     """
 
@@ -50,6 +51,7 @@ class _Remains:
     node: str = ""
     volume: str = ""
     began: float | None = None
+    excused_at: float = 0.0
     whole: bool = True
     claim_gone: bool = False
     left: Reason | None = None
@@ -58,7 +60,11 @@ class _Remains:
 
 
 class Teardown:
-    """The table of what is going, by the uid of the pod that had it. `on_change` is told the PieProbe."""
+    """The table of what is going, by the uid of the pod that had it.
+
+    `on_change` is told the PieProbe. `explained` tells whether something else is wrong with a PieProbe's
+    storage that also keeps volumes made on a node from going.
+    """
 
     def __init__(
         self,
@@ -69,6 +75,7 @@ class Teardown:
         maintenance: Maintenance,
         run_series: RunSeries,
         on_change: Callable[[str], None],
+        explained: Callable[[str, str], bool],
     ) -> None:
         self._client = client
         self._caches = caches
@@ -76,6 +83,7 @@ class Teardown:
         self._maintenance = maintenance
         self._run_series = run_series
         self._on_change = on_change
+        self._explained = explained
         self._remains: dict[str, _Remains] = {}
         self._going: dict[str, float] = {}
         self._stock_taken = False
@@ -184,7 +192,7 @@ class Teardown:
         """How long a leak may last before it is an incident of its own.
 
         Who cannot delete volumes often cannot make them either. By then the next run has told, and then
-        that is the incident.
+        that is the incident; when it is over, there is as much time again to delete them.
         """
         probe = self._probe(target)
         if probe is None:
@@ -224,7 +232,10 @@ class Teardown:
             remains.left, remains.evidence = left, self._words(remains, volume)
             _log.warning("left behind", probe=remains.target.probe, reason=left, evidence=remains.evidence)
             self._show(remains.target)
-        if overdue and not remains.urgent and age_seconds >= self._patience(remains.target):
+        if self._explained(remains.target.probe, remains.node):
+            remains.excused_at = self._client.now()
+        since = max(remains.began, remains.excused_at)
+        if overdue and not remains.urgent and self._client.now() >= since + self._patience(remains.target):
             remains.urgent = True
             self._on_change(remains.target.probe)
         self._queue.add("teardown", uid, after_seconds=min(_LONGEST_WAIT_SECONDS, max(1.0, age_seconds / 2)))

@@ -77,7 +77,7 @@ class Witness:
             known.asked_events = True
             self._queue.add("events", run.pod.metadata.uid)
         waits = judgement.bad and not ended and known.seen.ready is None
-        asked = known.asked_attachment_at > (now - _ASK_AGAIN_SECONDS if waits else 0.0)
+        asked = known.knows_attachment or known.asked_attachment_at > now - _ASK_AGAIN_SECONDS
         if (waits or ended or known.seen.ready is not None) and not asked and self._may_attach(run):
             known.asked_attachment_at = now
             self._queue.add("attachment", run.pod.metadata.uid)
@@ -148,12 +148,13 @@ class Witness:
         """Look at the attachment that a pod (by uid) waits for, or had."""
         run = self._run(thing)
         driver = self._driver(run) if run is not None else None
-        if run is None or driver is None:
+        if run is None or run.pod is None or driver is None:
             return
         found = await self._attachments.look(run, driver)
         if (known := self._pods.get(str(thing))) is None:
             return
-        known.knows_attachment = True
+        # While a run waits, what is said may change.
+        known.knows_attachment = found is None or run.pod.status.phase != "Pending"
         if found is not None:
             known.seen = found.added_to(known.seen)
         self._judge_again(run.pod)

@@ -61,11 +61,12 @@ class AttachmentMetadata(Object, frozen=True):
     """metadata of a VolumeAttachment."""
 
     creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
     managed_fields: tuple[ManagedFields, ...] = ()
 
 
 class AttachError(Object, frozen=True):
-    """VolumeAttachment status.attachError."""
+    """VolumeAttachment status.attachError, status.detachError."""
 
     message: str = ""
 
@@ -75,6 +76,7 @@ class AttachmentStatus(Object, frozen=True):
 
     attached: bool = False
     attach_error: AttachError | None = None
+    detach_error: AttachError | None = None
 
 
 class VolumeAttachment(Object, frozen=True):
@@ -82,6 +84,17 @@ class VolumeAttachment(Object, frozen=True):
 
     metadata: AttachmentMetadata
     status: AttachmentStatus = AttachmentStatus()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the volume is being detached: who wants it next waits for that, however attached it is."""
+        return self.metadata.deletion_timestamp is not None
+
+    @property
+    def error(self) -> str:
+        """What keeps the volume from being attached; empty where nobody says."""
+        error = self.status.detach_error if self.leaving else self.status.attach_error
+        return error.message if error is not None else ""
 
     @property
     def attach_seconds(self) -> float | None:

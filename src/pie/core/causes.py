@@ -83,9 +83,19 @@ def _provisioning_failed(standing: Standing) -> Cause | None:
     return _cause(Stage.PROVISION, reason, text)
 
 
+_NO_ANSWER = (
+    r"DeadlineExceeded|context deadline exceeded"
+    r"|timed out waiting for external-attacher|volume attachment is being deleted"
+)
+
+
 def _no_answer(text: str) -> bool:
-    """Tell whether the caller of a driver gave up waiting: gRPC's own code, or Go's words for it."""
-    return re.search(r"DeadlineExceeded|context deadline exceeded", text) is not None
+    """Tell whether somebody gave up waiting for a driver or its attacher, which refused nothing.
+
+    gRPC's own code, Go's words for it, and those of kube-controller-manager and the kubelet
+    (k8s.io/kubernetes pkg/volume/csi/csi_attacher.go).
+    """
+    return re.search(_NO_ANSWER, text) is not None
 
 
 def _provisioner_silent(standing: Standing) -> Cause | None:
@@ -203,7 +213,8 @@ def _attach_slow(standing: Standing) -> Cause | None:
 def _mount_slow(standing: Standing) -> Cause | None:
     if standing.run.seen.ready is not None or standing.times.acknowledged is None:
         return None
-    text = standing.warning("FailedMount")  # the generic one is all there is
+    # The generic one is all there is; at first the API server may not know that the node may see the claim.
+    text = standing.warning("FailedMount", r"^(?!.*no relationship found)")
     if text is not None:
         return _cause(Stage.MOUNT, Reason.MOUNT_FAILED, text)
     return _cause(Stage.MOUNT, Reason.MOUNT_SLOW, _on_node(standing, "the volume is not mounted"))

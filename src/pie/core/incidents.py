@@ -17,6 +17,9 @@ from pie.core.reasons import Reason
 SEVERAL = 3
 BAD_RUNS_IN_A_ROW = 2
 
+# What a run read is a fact, and needs no second run to be believed.
+_CERTAIN = frozenset({Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED})
+
 # What says only that something is late; another target of the same fault may know more.
 _VAGUE = frozenset(
     {
@@ -132,7 +135,7 @@ class _Group:
 
     def opens(self, view: View) -> bool:
         """Tell whether this is an incident, were there none yet."""
-        if any(each.bad_runs >= BAD_RUNS_IN_A_ROW for each in self.findings):
+        if any(each.bad_runs >= BAD_RUNS_IN_A_ROW or each.reason in _CERTAIN for each in self.findings):
             return True
         together = len(self.nodes)
         return together >= SEVERAL or 1 < together == len(view.zones)
@@ -169,6 +172,16 @@ def fold(known: Iterable[Incident], view: View, now: float) -> Fold:
         elif group.opens(view):
             opened.append(_opened(group, view, now))
     return Fold((*kept, *opened), tuple(opened), tuple(closed))
+
+
+def explains_leaks(view: View, node: str) -> bool:
+    """Tell whether something else is wrong that also keeps volumes made on a node from being taken down.
+
+    Who cannot make, attach or mount volumes often cannot unmount, detach or delete them either: one fault.
+    """
+    found = [each for each in view.findings if each.stage not in {Stage.IO, Stage.TEARDOWN}]
+    nodes = {each.target.node for each in found}
+    return "" in nodes or node in nodes or _wide(len(nodes), view)
 
 
 def _groups(view: View) -> list[_Group]:
