@@ -37,7 +37,11 @@ NODES = (
     Requirement("ip", "iproute2"),
 )
 # What some tests check with, though no testbed needs it.
-TESTS = (Requirement("promtool", "prometheus"), Requirement("ps", "procps"))
+TESTS = (
+    Requirement("chromium", "chromium"),
+    Requirement("promtool", "prometheus"),
+    Requirement("ps", "procps"),
+)
 
 
 class MissingError(TestbedError):

@@ -174,6 +174,12 @@ class Pie:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    @property
+    def address(self) -> str:
+        """Where the page, its API and /metrics are."""
+        assert self._ports is not None
+        return f"http://127.0.0.1:{self._ports.result()[0]}"
+
     def said(self, event: str) -> str:
         """Return all log lines of an event."""
         return "\n".join(line for line in self.lines if json.loads(line)["event"] == event)

@@ -65,9 +65,9 @@ class Tab:
     def _note(self, method: str, params: dict[str, Any]) -> None:
         if method == "Runtime.exceptionThrown":
             self.complaints.append(json.dumps(params["exceptionDetails"])[:500])
-        elif method == "Runtime.consoleAPICalled" and params["type"] in {"error", "warning", "assert"}:
+        elif method == "Runtime.consoleAPICalled" and params["type"] in {"error", "assert"}:
             self.complaints.append(json.dumps(params["args"])[:500])
-        elif method == "Log.entryAdded" and params["entry"]["level"] in {"error", "warning"}:
+        elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.complaints.append(params["entry"]["text"])
 
     async def command(self, method: str, **params: Any) -> dict[str, Any]:
@@ -87,8 +87,15 @@ class Tab:
             await self.command(f"{domain}.enable")
 
     async def open(self, address: str) -> None:
-        """Go to an address."""
-        await self.command("Page.navigate", url=address)
+        """Go to an address, and return when its page is there."""
+
+        async def there() -> bool:
+            if "errorText" in await self.command("Page.navigate", url=address):
+                return False
+            await self.until("document.readyState === 'complete'")
+            return True
+
+        await until(there, f"{address} is served")
 
     async def see(self, script: str) -> Any:
         """Return the value of a JavaScript expression on the page."""
@@ -126,7 +133,10 @@ class Tab:
         """Give the page another size, as of a phone."""
         await self.command(
             "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile},
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=mobile,
         )
 
     async def colours(self, scheme: str) -> None:
@@ -137,7 +147,7 @@ class Tab:
     async def picture(self, path: Path, *, whole: bool = False) -> None:
         """Take a picture of what is seen, or of the `whole` page."""
         shot = await self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))
+        path.write_bytes(base64.b64decode(shot["data"]))  # noqa: ASYNC240  a small file, once
 
 
 @asynccontextmanager

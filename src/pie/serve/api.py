@@ -50,11 +50,14 @@ class Source(Protocol):
 
 
 class Api:
-    """The handlers. `source` is set once this replica leads; `leader` names who does, or "" ."""
+    """The handlers. `source` is set once this replica leads; `leader` names who does, or is empty."""
 
-    def __init__(self, leader: Callable[[], str] = lambda: "") -> None:
+    def __init__(
+        self, leader: Callable[[], str] = lambda: "", *, most_listeners: int = _MOST_LISTENERS
+    ) -> None:
         self.source: Source | None = None
         self._leader = leader
+        self._most_listeners = most_listeners
         self._kept: dict[str, tuple[float, bytes]] = {}
         self._listeners = 0
         self._ending = asyncio.Event()
@@ -113,8 +116,8 @@ class Api:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if self.source is None:
             return self._standby()
-        if self._listeners >= _MOST_LISTENERS:
-            return _failure(503, f"{_MOST_LISTENERS} listen already; ask again later")
+        if self._listeners >= self._most_listeners:
+            return _failure(503, f"{self._listeners} listen already; ask again later")
         stream = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )

@@ -7,6 +7,11 @@ const ROW = 24;
 const FEWEST = 30;
 const NARROWEST = 4;
 const LETTER_FROM = 11;
+const LETTERS = ".oslfh";
+const RANK_OF_CODE = new Uint8Array(128);
+[...LETTERS].forEach((letter) => (RANK_OF_CODE[letter.charCodeAt(0)] = RANK[letter]));
+// Letter, and where its mark begins and how high it is, in parts of a row.
+const SHAPES = [[".", 0.45, 0.1], ["o", 0, 1], ["s", 0.35, 0.3], ["l", 0.25, 0.75], ["f", 0, 1], ["h", 0, 1]];
 
 export class Heatmap {
   constructor() {
@@ -60,6 +65,7 @@ export class Heatmap {
     this.colours = Object.fromEntries(Object.values(VERDICTS).map((word) => [word, style.getPropertyValue(`--${word}`)]));
     this.colours.ink = style.getPropertyValue("--on-bad");
     this.colours.none = style.getPropertyValue("--none");
+    this.width = 0;
     for (const element of this.pool) element.drawn = null;
     this.later();
   }
@@ -79,7 +85,8 @@ export class Heatmap {
     const wanted = Math.min(this.rows.length, Math.ceil(this.root.clientHeight / ROW) + 1);
     while (this.pool.length < wanted) this.pool.push(this.space.appendChild(rowElement()));
     while (this.pool.length > wanted) this.pool.pop().remove();
-    const width = this.pool[0] ? this.pool[0].lastChild.clientWidth : 0;
+    this.width ||= this.pool[0]?.lastChild.clientWidth ?? 0;
+    const { width } = this;
     const columns = this.answer.columns - this.first;
     this.columns = Math.max(1, Math.min(columns, Math.floor(width / NARROWEST)));
     for (let index = top; index < Math.min(top + wanted, this.rows.length); index += 1) {
@@ -96,10 +103,8 @@ export class Heatmap {
     element.style.transform = `translateY(${index * ROW}px)`;
     element.classList.toggle("active", index === this.active);
     element.dataset.index = index;
-    element.dataset.verdict = row.verdict;
-    if (element.drawn === row && element.width === width) return;
+    if (element.drawn === row) return;
     element.drawn = row;
-    element.width = width;
     const [name, verdict, canvas] = element.children;
     element.classList.toggle("header", Boolean(row.header));
     element.setAttribute("role", row.header ? "presentation" : "option");
@@ -108,7 +113,12 @@ export class Heatmap {
     element.setAttribute("aria-posinset", index + 1);
     name.textContent = row.name;
     name.title = row.zone ? `${row.name} (zone ${row.zone})` : row.name;
-    verdict.replaceWith(row.header ? h(`span.badge.${row.verdict}`, {}, row.words) : badge(row.verdict));
+    const words = row.header ? `${row.verdict} ${row.words}` : row.verdict;
+    if (element.words !== words) {
+      verdict.replaceWith(row.header ? h(`span.badge.${row.verdict}`, {}, row.words) : badge(row.verdict));
+      element.words = words;
+    }
+    element.dataset.verdict = row.verdict;
     paint(canvas, row.cells.slice(-this.columns), width, this.colours);
   }
 
@@ -199,11 +209,21 @@ function grouped(rows) {
 
 function header(zone, members) {
   const bad = members.filter((row) => RANK[row.verdict] > 2).length;
-  const cells = [...members[0].cells].map((_, column) =>
-    members.reduce((worst, row) => (RANK[row.cells[column]] > RANK[worst] ? row.cells[column] : worst), "."));
   const verdict = members.reduce((worst, row) => (RANK[row.verdict] > RANK[worst] ? row.verdict : worst), "pending");
   const words = bad ? `${bad} of ${members.length} bad` : `${members.length}`;
-  return { header: true, key: `zone/${zone}`, name: zone, zone: "", verdict, words, cells: cells.join("") };
+  return { header: true, key: `zone/${zone}`, name: zone, zone: "", verdict, words, cells: worstOf(members) };
+}
+
+/** The worst letter of each column. */
+function worstOf(rows) {
+  const worst = new Uint8Array(rows[0].cells.length);
+  for (const { cells } of rows) {
+    for (let column = 0; column < worst.length; column += 1) {
+      const rank = RANK_OF_CODE[cells.charCodeAt(column)];
+      if (rank > worst[column]) worst[column] = rank;
+    }
+  }
+  return Array.from(worst, (rank) => LETTERS[rank]).join("");
 }
 
 /** Return the first column that says anything; a young controller has few. */
@@ -220,31 +240,32 @@ function firstKnown(answer) {
 function paint(canvas, cells, width, colours) {
   const ratio = devicePixelRatio || 1;
   const height = ROW - 6;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== across || canvas.height !== down) Object.assign(canvas, { width: across, height: down });
   const pen = canvas.getContext("2d");
-  pen.scale(ratio, ratio);
-  pen.font = "600 10px system-ui, sans-serif";
-  pen.textAlign = "center";
-  pen.textBaseline = "middle";
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
   const wide = width / cells.length;
-  const gap = wide > 6 ? 1.5 : wide > 4 ? 1 : 0.5;
+  const thick = wide - (wide > 6 ? 1.5 : wide > 4 ? 1 : 0.5);
+  for (const [letter, top, part] of SHAPES) {
+    let column = cells.indexOf(letter);
+    if (column < 0) continue;
+    pen.fillStyle = colours[VERDICTS[letter] ?? "none"];
+    pen.beginPath();
+    for (; column >= 0; column = cells.indexOf(letter, column + 1)) pen.rect(column * wide, top * height, thick, part * height);
+    pen.fill();
+  }
+  pen.fillStyle = colours.ink;
+  if (wide >= LETTER_FROM) {
+    pen.font = "600 10px system-ui, sans-serif";
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+  }
   for (let column = 0; column < cells.length; column += 1) {
-    const word = VERDICTS[cells[column]];
-    const [x, across] = [column * wide, wide - gap];
-    if (!word) {
-      pen.fillStyle = colours.none;
-      pen.fillRect(x, height / 2 - 1, across, 2);
-      continue;
-    }
-    pen.fillStyle = colours[word];
-    if (word === "suppressed") pen.fillRect(x, height * 0.35, across, height * 0.3);
-    else if (word === "late") pen.fillRect(x, height * 0.25, across, height * 0.75);
-    else pen.fillRect(x, 0, across, height);
-    if (word === "ok") continue;
-    pen.fillStyle = colours.ink;
-    if (wide >= LETTER_FROM && word !== "suppressed") pen.fillText(cells[column], x + across / 2, height * (word === "late" ? 0.62 : 0.5));
-    else if (word === "failed") pen.fillRect(x, height / 2 - 1, across, 2);
-    else if (word === "hung") [0.3, 0.65].forEach((part) => pen.fillRect(x, height * part, across, 2));
+    const [letter, x] = [cells[column], column * wide];
+    if (!"lfh".includes(letter)) continue;
+    if (wide >= LETTER_FROM) pen.fillText(letter, x + thick / 2, height * (letter === "l" ? 0.62 : 0.5));
+    else if (letter === "f") pen.fillRect(x, height / 2 - 1, thick, 2);
+    else if (letter === "h") [0.3, 0.65].forEach((at) => pen.fillRect(x, height * at, thick, 2));
   }
 }

@@ -1,0 +1,127 @@
+"""Answers made up: for clusters larger, and names worse, than any that a test could bring up."""
+
+import time
+
+from msgspec.structs import replace
+
+from pie.core.answers import (
+    Counts,
+    Heatmap,
+    HeatRow,
+    IncidentView,
+    LatencyTrend,
+    Overview,
+    ProbeView,
+    RunView,
+    TargetDetail,
+    TargetList,
+    TargetView,
+)
+from pie.core.model import Kind, Stage, Verdict
+
+PROBE = "synthetic"
+
+
+class MadeUp:
+    """A PieProbe with so many nodes in three zones; every hundredth fails. `text` is in all words."""
+
+    def __init__(self, nodes: int, text: str = "") -> None:
+        self.revision = 1
+        self.text = text
+        self.nodes = nodes
+
+    def overview(self) -> Overview:
+        """Answer with one open incident."""
+        counts = Counts(total=self.nodes, ok=self.nodes - self.nodes // 100, failed=self.nodes // 100)
+        probe = ProbeView(PROBE, "pie", f"fast{self.text}", "bad", f"bad {self.text}", 60, counts, ())
+        incident = IncidentView(
+            id="1",
+            probe=PROBE,
+            storage_class="fast",
+            scope="node",
+            where="on nodes",
+            zone="",
+            nodes=(self._name(0),),
+            targets=self.nodes // 100,
+            stage=Stage.IO,
+            reason="IOError",
+            words=f"StorageClass fast: I/O fails {self.text}.",
+            meaning=f"meaning {self.text}",
+            evidence=f"evidence {self.text}",
+            next=f"next {self.text}",
+            opened=time.time() - 60,
+            closed=None,
+        )
+        return Overview(
+            time.time(),
+            "1",
+            "pie",
+            leading=True,
+            state="bad",
+            summary="",
+            probes=(probe,),
+            incidents=(incident,),
+            slowest=(),
+        )
+
+    def targets(self, probe: str) -> TargetList | None:
+        """Answer with nothing: the page does not ask."""
+        return None if probe else TargetList(time.time(), ())
+
+    def target(self, probe: str, kind: Kind, node: str) -> TargetDetail | None:
+        """Answer with a target whose one run failed."""
+        view = TargetView(
+            probe=probe,
+            kind=kind,
+            storage_class="fast",
+            node=node,
+            zone=self.text,
+            verdict=Verdict.FAILED,
+            reason="IOError",
+            message=f"message {self.text}",
+            stage=Stage.IO,
+            since=time.time() - 60,
+            due=None,
+            last_ok=None,
+            io=None,
+        )
+        run = RunView(
+            due=time.time(),
+            cause="retry",
+            verdict=Verdict.FAILED,
+            reason="IOError",
+            message=f"run {self.text}",
+            stage=Stage.IO,
+            node=node,
+            ended=True,
+            stages={Stage.MOUNT: 1.0},
+            io=None,
+            meaning=self.text,
+            next=self.text,
+        )
+        return TargetDetail(time.time(), view, 30.0, (run, replace(run, due=run.due - 60)))
+
+    def heatmap(self, probe: str, columns: int) -> Heatmap | None:
+        """Answer with a full strip for every node."""
+        good, bad = "o" * columns, "o" * (columns - 3) + "lff"
+        rows = tuple(
+            HeatRow(
+                Kind.MOUNT,
+                self._name(number),
+                f"zone-{number % 3}",
+                Verdict.OK if number % 100 else Verdict.FAILED,
+                good if number % 100 else bad,
+            )
+            for number in range(self.nodes)
+        )
+        return Heatmap(time.time(), probe, time.time() - 60 * columns, 60, columns, rows)
+
+    def latency(self, probe: str, columns: int) -> LatencyTrend | None:
+        """Answer with a flat line."""
+        flat = (0.001,) * columns
+        return LatencyTrend(
+            time.time(), probe, time.time() - 60 * columns, 60, columns, flat, flat, flat, flat
+        )
+
+    def _name(self, number: int) -> str:
+        return f"node-{number:05}{self.text}"

@@ -1,0 +1,204 @@
+"""The JSON API: what it answers over a controller at work, and what it refuses."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from pie.core.answers import Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
+from pie.serve.api import Api
+from pie.serve.http import metrics_app, serving
+from pie.serve.series import TargetSeries
+from tests.controller.conftest import Stage
+from tests.controller.test_runs import mounts, result
+from tests.harness import until
+from tests.serve.source import PROBE, MadeUp
+
+DOCUMENTED = (Path(__file__).parents[2] / "docs/api.md").read_text()
+
+
+@asynccontextmanager
+async def served(api: Api) -> AsyncIterator[aiohttp.ClientSession]:
+    """Serve an API; yields a session for it."""
+    app = metrics_app(CollectorRegistry(), TargetSeries(), api)
+    async with (
+        serving(app, "127.0.0.1:0") as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        yield session
+
+
+def made_up(nodes: int = 3) -> Api:
+    api = Api()
+    api.source = MadeUp(nodes)
+    return api
+
+
+async def get(session: aiohttp.ClientSession, path: str) -> tuple[int, Any]:
+    async with session.get(f"/api/v1/{path}") as answer:
+        assert answer.content_type == "application/json"
+        return answer.status, await answer.json()
+
+
+async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> None:
+    async with mounts(stage) as target, aiohttp.ClientSession(target.pie.address) as session:
+
+        async def ask(path: str, kind: type) -> Any:
+            async with session.get(f"/api/v1/{path}") as answer:
+                assert answer.status == 200, await answer.text()
+                return msgspec.json.decode(await answer.read(), type=kind)
+
+        before: Overview = await ask("overview", Overview)
+        assert (before.state, before.incidents, before.leading) == ("unknown", (), True)
+
+        await stage.end(await target.start(due=time.time() - 60), result())
+        await target.until_succeeded("true", 1)
+        fine: Overview = await ask("overview", Overview)
+        assert fine.state == "fine"
+        assert fine.summary == "Everything is fine: 1 target of 1 StorageClass works."
+        assert fine.probes[0].targets.ok == 1
+        assert [(each.node, each.read_p99_seconds) for each in fine.slowest] == [(target.node, 0.001)]
+
+        await target.start()
+
+        async def bad() -> TargetList | None:
+            found: TargetList = await ask("targets?probe=p1", TargetList)
+            return found if found.targets[0].verdict == "late" else None
+
+        found: TargetList = await until(bad, "the late run shows", 20)
+        assert found.targets[0].reason == "NotStarted"
+        assert found.targets[0].since is not None
+
+        detail: TargetDetail = await ask(f"targets/p1/mount?node={target.node}", TargetDetail)
+        newest, oldest = detail.runs
+        assert (newest.verdict, newest.stage, newest.ended) == ("late", "start", False)
+        assert "kubelet" in newest.next
+        assert (oldest.verdict, oldest.next, oldest.cause) == ("ok", "", "schedule")
+        assert oldest.io is not None
+        assert oldest.io.write is not None
+        assert oldest.io.write.p99_seconds == 0.002
+        assert detail.target == found.targets[0]
+
+        heat: Heatmap = await ask("heatmap?probe=p1&columns=2", Heatmap)
+        (row,) = heat.rows
+        assert (row.node, row.verdict, row.cells[-1]) == (target.node, "late", "l")
+        assert heat.step_seconds == 59 * 60
+        assert heat.start <= time.time() < heat.start + 2 * heat.step_seconds
+
+        trend: LatencyTrend = await ask("latency?probe=p1&columns=2", LatencyTrend)
+        assert trend.write_median_seconds[-1] == pytest.approx(0.002, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "path", ["overview", "targets", "targets/p/mount?node=n", "heatmap?probe=p", "events"]
+)
+async def test_a_replica_that_stands_by_says_who_leads(path: str) -> None:
+    async with served(Api(leader=lambda: "pie-1_uuid")) as session:
+        status, body = await get(session, path)
+        assert status == 503
+        assert body == {"error": "this replica stands by; ask the leader", "leader": "pie-1_uuid"}
+
+
+async def test_a_leader_that_has_not_read_the_cluster_says_so() -> None:
+    async with served(Api()) as session:
+        status, body = await get(session, "overview")
+        assert (status, body["leader"]) == (503, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("targets/p/mount", 400, "a mount target has a node"),
+        ("targets/p/other?node=n", 400, "'other'"),
+        ("heatmap", 400, "?probe=NAME"),
+        ("heatmap?probe=p&columns=0", 400, "1 to 240"),
+        ("heatmap?probe=p&columns=241", 400, "'241'"),
+        ("heatmap?probe=p&columns=-1", 400, "'-1'"),
+        ("latency?probe=p&columns=²", 400, "'²'"),
+        ("targets?probe=nobody", 404, "no such PieProbe"),
+        ("nothing", 404, "docs/api.md"),
+    ],
+)
+async def test_what_cannot_be_answered_is_refused_in_words(path: str, status: int, said: str) -> None:
+    async with served(made_up()) as session:
+        got, body = await get(session, path)
+        assert got == status
+        assert said in body["error"]
+
+
+async def test_nothing_can_be_changed() -> None:
+    async with served(made_up()) as session:
+        for path in ("/", "/api/v1/overview", "/metrics"):
+            for method in ("POST", "PUT", "PATCH", "DELETE"):
+                async with session.request(method, path) as answer:
+                    assert answer.status == 405
+
+
+async def test_events_come_at_once_and_then_with_each_change_but_not_in_a_flood() -> None:
+    api = Api()
+    source = api.source = MadeUp(1)
+    async with served(api) as session, session.get("/api/v1/events") as stream:
+        assert stream.content_type == "text/event-stream"
+        loop = asyncio.get_running_loop()
+        heard: list[tuple[float, bytes]] = []
+        async with asyncio.timeout(10):
+            async for line in stream.content:
+                source.revision += 1
+                if line.startswith(b"data:"):
+                    heard.append((loop.time(), line.strip()))
+                if len(heard) == 3:
+                    break
+        assert heard[0][1].startswith(b'data: {"revision":')
+        assert heard[2][0] - heard[0][0] > 1.5
+
+
+async def test_a_listener_is_let_go_when_the_server_ends() -> None:
+    loop = asyncio.get_running_loop()
+    async with served(made_up()) as session:
+        stream = await session.get("/api/v1/events")
+        await stream.content.readline()
+        began = loop.time()
+    assert loop.time() - began < 5
+
+
+async def test_listeners_are_bounded_and_those_that_left_are_not_counted() -> None:
+    api = Api(most_listeners=2)
+    api.source = MadeUp(1)
+    async with served(api) as session:
+        streams = [await session.get("/api/v1/events") for _ in range(2)]
+        assert (await get(session, "events"))[0] == 503
+        for stream in streams:
+            stream.close()
+
+        async def room() -> bool:
+            async with session.get("/api/v1/events") as answer:
+                return answer.status == 200
+
+        await until(room, "there is room for a listener again")
+
+
+async def test_an_answer_that_is_dear_is_given_again_for_a_while() -> None:
+    api = Api()
+    source = api.source = MadeUp(5000)
+    async with served(api) as session:
+        _, first = await get(session, f"heatmap?probe={PROBE}")
+        source.nodes = 1
+        assert await get(session, f"heatmap?probe={PROBE}") == (200, first)
+
+        async def new() -> bool:
+            return len((await get(session, f"heatmap?probe={PROBE}"))[1]["rows"]) == 1
+
+        await until(new, "the new answer comes")
+
+
+@pytest.mark.parametrize("answer", [Overview, TargetList, TargetDetail, Heatmap, LatencyTrend])
+def test_every_field_of_an_answer_is_documented(answer: type[msgspec.Struct]) -> None:
+    missing = [field for field in answer.__struct_fields__ if f'"{field}"' not in DOCUMENTED]
+    assert missing == []

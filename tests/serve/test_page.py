@@ -1,0 +1,268 @@
+"""The page in a real Chromium: on an embedded cluster under faults, and on answers that are made up.
+
+PIE_PICTURES=docs/images has the pictures of the documentation taken anew.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from pie.controller.app import run
+from pie.controller.settings import Settings
+from pie.embedded.cluster import EmbeddedCluster
+from pie.embedded.kinds import NODES, PIE_PROBES
+from pie.embedded.machines import STORAGE_CLASS
+from pie.serve.api import Api
+from pie.serve.http import metrics_app, serving
+from pie.serve.series import TargetSeries
+from tests.embedded.conftest import Start
+from tests.harness import pieprobe
+from tests.probe.conftest import demand
+from tests.serve.browser import Tab, browser
+from tests.serve.source import MadeUp
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+MINUTE_SECONDS = 8.0
+THRESHOLD_SECONDS = 5
+WITHIN_SECONDS = MINUTE_SECONDS + THRESHOLD_SECONDS + 10
+"""A fault shows within a period and the threshold; the rest is for a busy machine."""
+EVIL = "<img src=x onerror=\"document.title='evil'\">"
+ZONE = "topology.kubernetes.io/zone"
+
+
+@pytest.fixture
+async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
+    """Give a tab of a new Chromium, as wide as a laptop's."""
+    async with browser(tmp_path / "chromium") as tab:
+        await tab.resize(1180, 940)
+        yield tab
+
+
+async def picture(tab: Tab, name: str) -> None:
+    """Take a picture for the documentation, if pictures are wanted."""
+    if folder := os.environ.get("PIE_PICTURES"):
+        await tab.picture(Path(folder) / name)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def controlled(cluster: EmbeddedCluster) -> AsyncIterator[str]:
+    """Run a controller that probes a cluster; yields the address of its page."""
+    for number, node in enumerate(cluster.store.all(NODES)):
+        zone = {ZONE: "zone-a" if number < 3 else "zone-b"}
+        cluster.registry.edit(NODES, node, lambda copy, zone=zone: copy["metadata"]["labels"].update(zone))
+    spec: dict[str, Any] = {"probeThreshold": f"{THRESHOLD_SECONDS}s", "deadline": "20s"}
+    probe = pieprobe("local", STORAGE_CLASS, "kubernetes.io/os", **spec)
+    cluster.registry.create(PIE_PROBES, probe, "pie")
+    port = free_port()
+    settings = Settings(
+        container_image="pie",
+        kubeconfig=str(cluster.kubeconfig),
+        metrics_bind_address=f"127.0.0.1:{port}",
+        health_probe_bind_address="127.0.0.1:0",
+        minute_seconds=MINUTE_SECONDS,
+    )
+    controller = asyncio.create_task(run(settings))
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        controller.cancel()
+        await asyncio.wait([controller])
+
+
+@asynccontextmanager
+async def served(source: MadeUp | None, port: int = 0, leader: str = "") -> AsyncIterator[str]:
+    """Serve the page over answers that are made up; yields its address."""
+    api = Api(leader=lambda: leader)
+    api.source = source
+    app = metrics_app(CollectorRegistry(), TargetSeries(), api)
+    async with serving(app, f"127.0.0.1:{port}") as bound:
+        yield f"http://127.0.0.1:{bound}/"
+
+
+def painted(node: str, verdict: str) -> str:
+    """Return a script: how many pixels of a node's cells have the colour of a verdict."""
+    return f"""(() => {{
+      const row = [...document.querySelectorAll('.row')].find((each) => each.innerText.startsWith('{node}'));
+      const canvas = row?.querySelector('canvas');
+      if (!canvas?.width) return 0;
+      const pen = document.createElement('canvas').getContext('2d');
+      pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--{verdict}');
+      pen.fillRect(0, 0, 1, 1);
+      const [r, g, b] = pen.getImageData(0, 0, 1, 1).data;
+      const found = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+      let count = 0;
+      for (let at = 0; at < found.length; at += 4) {{
+        count += found[at] === r && found[at + 1] === g && found[at + 2] === b;
+      }}
+      return count;
+    }})()"""
+
+
+def known_columns(count: int) -> str:
+    """Return a script: whether so many cells of the first row say something."""
+    return f"""fetch('api/v1/heatmap?probe=local').then((answer) => answer.json())
+      .then(({{rows}}) => rows[0].cells.replaceAll('.', '').length >= {count})"""
+
+
+H1 = "document.querySelector('h1').innerText"
+NO_WIDER = "document.documentElement.scrollWidth <= innerWidth"
+
+
+async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboard(
+    start_embedded: Start, tab: Tab
+) -> None:
+    demand("fio")
+    cluster = await start_embedded(nodes=5, minute_seconds=MINUTE_SECONDS, probe_options=("--size", "1M"))
+    async with controlled(cluster) as page:
+        await tab.open(page)
+        await tab.until(f"{H1}.startsWith('Everything is fine: 6 targets')", 40)
+        assert await tab.text("#live") == "live"
+        assert await tab.see("document.querySelectorAll('.incident').length") == 0
+        assert await tab.see(painted("node-2", "ok")) > 0
+        if os.environ.get("PIE_PICTURES"):
+            await tab.until(known_columns(18), 300)
+
+        await cluster.faults.inject("cordon", "node-5")
+        for node in ("node-1", "node-2", "node-3"):
+            await cluster.faults.inject("plugin-crash", node)
+        await tab.until("document.querySelectorAll('#incidents .incident').length === 1", WITHIN_SECONDS)
+        incident = await tab.text(".incident")
+        assert "volumes are not mounted in zone zone-a" in incident
+        for words in ("stage: mount", "MountFailed", "connection refused", "Look at:"):
+            assert words in incident
+        assert (await tab.text("h1")).startswith("Not everything is fine: 1 incident")
+        await tab.until(painted("node-2", "late"), 5)
+        assert await tab.see(painted("node-2", "ok")) > 0
+        assert await tab.see(painted("node-4", "late")) == 0
+        await tab.until(
+            "document.querySelector('.row[data-verdict=suppressed]')?.innerText.includes('node-5')"
+        )
+        if os.environ.get("PIE_PICTURES"):
+            await tab.until(known_columns(24), 300)
+        await picture(tab, "page-light.png")
+        await tab.colours("dark")
+        await tab.until("getComputedStyle(document.body).backgroundColor === 'rgb(20, 24, 26)'")
+        await picture(tab, "page-dark.png")
+        await tab.colours("light")
+
+        await tab.see("document.querySelector('.card').focus()")
+        for _ in range(4):
+            if await tab.see("document.activeElement.id === 'heat'"):
+                break
+            await tab.press("Tab")
+        await tab.press("Home", "ArrowDown", "Enter")
+        await tab.until(
+            "document.activeElement.id === 'target-title' && location.hash.startsWith('#/local/mount/node-')"
+        )
+        timeline = await tab.text("#one")
+        for words in ("mount probe local", "zone-a", "late in mount", "✓ ok", "io ", "read p99", "Look at:"):
+            assert words in timeline
+        assert await tab.see(
+            "!!document.querySelector('.stuck.late') && !!document.querySelector('.part.io')"
+        )
+        await picture(tab, "page-target.png")
+
+        await tab.resize(390, 844, mobile=True)
+        assert await tab.see(NO_WIDER)
+        await tab.see("document.querySelector('#back').focus()")
+        await tab.press("Enter")
+        await tab.until("!document.querySelector('#all').hidden && document.activeElement.id === 'heat'")
+        assert await tab.see(NO_WIDER)
+
+        await cluster.faults.clear_all()
+        await tab.until(f"{H1}.startsWith('Everything is fine')", 50)
+        await tab.until("document.querySelector('#closed-count').innerText === '1'")
+    assert tab.complaints == []
+
+
+async def test_what_names_and_texts_of_a_cluster_say_is_text(tab: Tab) -> None:
+    async with served(MadeUp(3, EVIL)) as page:
+        await tab.open(page)
+        await tab.until("document.querySelector('.row .name')?.innerText.includes('onerror')")
+        for selector in (".incident", ".card", ".row"):
+            assert EVIL in await tab.text(selector)
+        await tab.see("document.querySelector('.row').click()")
+        await tab.until("!!document.querySelector('.run')")
+        assert EVIL in await tab.text(".run")
+        assert EVIL in await tab.text("#one h2")
+        assert await tab.see("document.querySelectorAll('main img').length") == 0
+        assert await tab.see("document.title") == "✕ pie: bad"
+        await tab.see("""(() => {
+          const script = document.createElement('script');
+          script.textContent = 'window.ran = 1';
+          document.body.append(script);
+        })()""")
+        assert await tab.see("window.ran ?? 0") == 0
+        assert [each for each in tab.complaints if "Content Security Policy" not in each] == []
+        assert len(tab.complaints) == 1
+
+
+async def test_five_thousand_nodes_scroll_smoothly_failing_first_and_by_zone(tab: Tab) -> None:
+    async with served(MadeUp(5000)) as page:
+        await tab.open(page)
+        await tab.until("document.querySelector('.row')?.dataset.verdict === 'failed'")
+        assert await tab.text(".row .name") == "node-00000"
+        draw_ms = await tab.see("""(async () => {
+          const { Heatmap } = await import('./heatmap.js');
+          const draw = Heatmap.prototype.draw;
+          const took = [];
+          Heatmap.prototype.draw = function () {
+            const began = performance.now();
+            draw.call(this);
+            took.push(performance.now() - began);
+          };
+          for (let step = 1; step <= 60; step += 1) {
+            document.querySelector('#heat').scrollTop = step * 2000;
+            await new Promise(requestAnimationFrame);
+          }
+          return took.sort((a, b) => a - b)[took.length >> 1];
+        })()""")
+        assert draw_ms < 10  # a frame has 16; idle, a machine needs one or two
+        assert await tab.see("document.querySelectorAll('.row').length") < 60
+        await tab.see("document.querySelector('#zones').click()")
+        await tab.see("document.querySelector('#heat').scrollTop = 0")
+        await tab.until("document.querySelector('.row.header')?.innerText.includes('bad')")
+        await tab.see("document.querySelector('#heat').focus()")
+        await tab.press("End")
+        await tab.until("document.querySelector('.row.active .name')?.innerText.startsWith('node-049')")
+        await tab.resize(390, 844, mobile=True)
+        assert await tab.see(NO_WIDER)
+        assert tab.complaints == []
+
+
+async def test_it_says_when_the_controller_is_gone_and_is_live_again_when_it_is_back(tab: Tab) -> None:
+    port = free_port()
+    async with served(MadeUp(3), port) as page:
+        await tab.open(page)
+        await tab.until("document.querySelector('#live').innerText === 'live'")
+    await tab.until("document.querySelector('#live').innerText === 'reconnecting'")
+    await tab.until("document.querySelector('#stale').innerText.includes('does not answer')")
+    async with served(MadeUp(4), port):
+        await tab.until("document.querySelector('#live').innerText === 'live'")
+        await tab.until(
+            "document.querySelector('#stale').hidden && document.querySelectorAll('.row').length === 4"
+        )
+
+
+async def test_a_replica_that_stands_by_says_where_to_look(tab: Tab) -> None:
+    async with served(None, leader="pie-7c9-x2_5e3a") as page:
+        await tab.open(page)
+        await tab.until(
+            "document.querySelector('#hero').innerText.includes('kubectl port-forward pod/pie-7c9-x2 8080')"
+        )
