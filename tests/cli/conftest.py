@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pie.cli.app import app
 from tests.embedded.conftest import start_embedded  # noqa: F401  a fixture for the tests here
 from tests.probe.conftest import demand
 
@@ -28,15 +30,25 @@ class Command:
         self.process = process
         self.lines: list[str] = []
 
-    async def says(self, words: str, timeout_seconds: float = 30) -> None:
+    async def says(self, words: str, timeout_seconds: float = 60) -> None:
         """Return when a line on standard error has these words."""
-        assert self.process.stderr is not None
+        await self._until(words, self.process.stderr, self.lines, timeout_seconds)
+
+    async def prints(self, words: str, timeout_seconds: float = 60) -> None:
+        """Return when a line on standard output has these words; nobody sees the lines before it again."""
+        await self._until(words, self.process.stdout, [], timeout_seconds)
+
+    @staticmethod
+    async def _until(
+        words: str, stream: asyncio.StreamReader | None, lines: list[str], timeout_seconds: float
+    ) -> None:
+        assert stream is not None
         async with asyncio.timeout(timeout_seconds):
-            async for raw in self.process.stderr:
-                self.lines.append(raw.decode())
-                if words in self.lines[-1]:
+            async for raw in stream:
+                lines.append(raw.decode())
+                if words in lines[-1]:
                     return
-        raise AssertionError(f"it ended without saying {words!r}: {''.join(self.lines)}")
+        raise AssertionError(f"it ended without saying {words!r}: {''.join(lines)}")
 
     async def ended(self, timeout_seconds: float = 60) -> Ended:
         """Return what it said when it has ended."""
@@ -62,6 +74,14 @@ async def start(*arguments: str, **environment: str) -> Command:
 async def run(*arguments: str, timeout_seconds: float = 60, **environment: str) -> Ended:
     """Run `pie` with these arguments to its end."""
     return await (await start(*arguments, **environment)).ended(timeout_seconds)
+
+
+async def within(*arguments: str) -> Ended:
+    """Run `pie` with these arguments to its end, in a thread of this process: quicker than `run`."""
+    result = await asyncio.to_thread(CliRunner(env={"COLUMNS": "200"}).invoke, app, arguments)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ended(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import pie
 from pie.cli.check import check
 from pie.cli.controller import controller
 from pie.cli.demo import demo
+from pie.cli.explain import explain
+from pie.cli.status import status
 
 app = typer.Typer(
     help="Proves around the clock that Kubernetes storage works, as an application sees it.",
@@ -16,6 +18,8 @@ app = typer.Typer(
 app.command()(check)
 app.command()(controller)
 app.command()(demo)
+app.command()(status)
+app.command()(explain)
 
 
 @app.callback(invoke_without_command=True)

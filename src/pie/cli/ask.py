@@ -115,11 +115,11 @@ class Cluster:
     async def _leader(self) -> str:
         """Return the leader's pod and port, as the proxy wants them."""
         try:
-            lease = await self.client.get(LEASES, LEASE_NAME, self.namespace, decode=Lease)
+            lease = await self.client.get_or_none(LEASES, LEASE_NAME, self.namespace, decode=Lease)
             # The holder is <pod>_<uuid>, see `pie.kube.leader.own_identity`.
-            holder = (lease.spec.holder_identity or "").rpartition("_")[0]
+            holder = ((lease.spec.holder_identity or "") if lease is not None else "").rpartition("_")[0]
             if not holder:
-                raise NoAnswer(f"no controller leads in the namespace {self.namespace}")
+                raise NoAnswer(f"no controller leads: nobody holds the Lease {self.namespace}/{LEASE_NAME}")
             pod = await self.client.get(PODS, holder, self.namespace, decode=_Pod)
         except ApiError as error:
             raise NoAnswer(str(error)) from error

@@ -20,9 +20,9 @@ STAGE_COLOURS = {
     Stage.IO: "green",
     Stage.TEARDOWN: "white",
 }
-_MINUTE = 60.0
-_HOUR = 3600.0
-_DAY = 86_400.0
+_MINUTE = 60
+_HOUR = 3600
+_DAY = 86_400
 
 
 def colour(verdict: Verdict) -> str:
@@ -37,14 +37,11 @@ def seconds_text(seconds: float) -> str:
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"
-    for unit, name, part, part_name in (
-        (_MINUTE, "min", 1, "s"),
-        (_HOUR, "h", _MINUTE, "min"),
-        (_DAY, "d", _HOUR, "h"),
-    ):
-        if whole < unit * (24 if unit == _HOUR else 60) or unit == _DAY:
-            return f"{whole // unit:.0f} {name} {whole % unit // part:.0f} {part_name}"
-    raise AssertionError("a day is the longest unit")
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
 def many(count: int, thing: str) -> str:

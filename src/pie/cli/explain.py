@@ -1,0 +1,108 @@
+"""`pie explain`: why a target is as it is, by its last runs."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pie.cli.output import USAGE, Output, complain, plain_errors, structured
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pie.cli.ask import Whom
+    from pie.cli.explaintable import Explanation
+    from pie.core.answers import TargetView
+
+_MOST_TARGETS = 5
+_MOST_NAMED = 10
+
+
+def explain(  # noqa: PLR0917  Typer reads flags from parameters
+    probe: Annotated[str, typer.Argument(metavar="PROBE", help="The name of the PieProbe.")],
+    node: Annotated[
+        str, typer.Option(help="Of this node. Default: what is bad, or else the provision probe.")
+    ] = "",
+    runs: Annotated[int, typer.Option(min=1, max=100, help="How many runs to show.")] = 5,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TABLE,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Of the PieProbe. Default: the kubeconfig's.")
+    ] = None,
+    server: Annotated[
+        str, typer.Option(help="Ask a controller at this address (http://127.0.0.1:8080), and no cluster.")
+    ] = "",
+    kubeconfig: Annotated[str | None, typer.Option(help="Default: $KUBECONFIG, ~/.kube/config.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+) -> None:
+    """Show the last runs of a PieProbe, stage by stage: verdict, evidence, and what to look at next.
+
+    \b
+    Examples:
+      pie explain local -n pie
+      pie explain local -n pie --node node-17 --runs 20
+
+    Exit status: 0 all that is shown is well, 1 something is not, 2 the controller could not be asked.
+    """  # noqa: D301  \b is Click's
+    from pie.cli.ask import NoAnswer, Whom  # noqa: PLC0415  `pie --help` is quick
+    from pie.core.model import BAD  # noqa: PLC0415
+
+    whom = Whom(server, namespace or "", kubeconfig, context)
+    with plain_errors("pie explain"):
+        try:
+            explanation = asyncio.run(_explanation(whom, probe, node, runs))
+        except NoAnswer as error:
+            complain(
+                "pie explain", f"{error}; what stands in the PieProbe: kubectl describe pieprobe {probe}"
+            )
+            raise typer.Exit(USAGE) from None
+    if output is Output.TABLE:
+        from rich.console import Console  # noqa: PLC0415
+
+        from pie.cli.explaintable import table  # noqa: PLC0415
+
+        Console(highlight=False).print(table(explanation))
+    else:
+        sys.stdout.write(f"{structured(explanation, output)}\n")
+    raise typer.Exit(1 if any(each.target.verdict in BAD for each in explanation.targets) else 0)
+
+
+async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Explanation":
+    """Ask the controller. Raises NoAnswer."""
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from pie.cli.ask import NoAnswer, asking  # noqa: PLC0415
+    from pie.cli.explaintable import Explanation  # noqa: PLC0415
+    from pie.core.answers import Overview, TargetDetail, TargetList  # noqa: PLC0415
+
+    async with asking(whom) as asked:
+        known = (await asked.ask("overview", Overview)).probes
+        if probe not in {each.name for each in known}:
+            names = ", ".join(each.name for each in known) or "none"
+            raise NoAnswer(f"there is no PieProbe {probe}; there are: {names}")
+        targets = (await asked.ask("targets", TargetList, probe=probe)).targets
+        chosen = _chosen(targets, node)
+        if not chosen:
+            nodes = ", ".join(sorted(each.node for each in targets if each.node)[:_MOST_NAMED]) or "none"
+            raise NoAnswer(
+                f"PieProbe {probe} has no target {f'on node {node}' if node else 'yet'}; nodes: {nodes}"
+            )
+        details = [
+            await asked.ask(f"targets/{probe}/{each.kind}", TargetDetail, node=each.node)
+            for each in chosen[:_MOST_TARGETS]
+        ]
+    return Explanation(
+        now=details[0].now,
+        targets=tuple(replace(each, runs=each.runs[:runs]) for each in details),
+        more=tuple(str(each.node or each.kind) for each in chosen[_MOST_TARGETS:]),
+    )
+
+
+def _chosen(targets: "Sequence[TargetView]", node: str) -> "list[TargetView]":
+    """Return the targets of a node; without one those that are bad, or else the provision probe's."""
+    from pie.core.model import BAD, Kind  # noqa: PLC0415
+
+    if node:
+        return [each for each in targets if each.node == node]
+    bad = [each for each in targets if each.verdict in BAD]
+    return bad or [each for each in targets if each.kind is Kind.PROVISION] or list(targets[:1])

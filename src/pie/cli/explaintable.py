@@ -1,0 +1,127 @@
+"""The runs of targets as a terminal shows them: a bar for each, a letter and a colour for each stage."""
+
+from datetime import datetime
+
+from msgspec import Struct
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pie.cli.words import STAGE_COLOURS, colour, latency_text, seconds_text
+from pie.core.answers import RunView, TargetDetail, TargetView
+from pie.core.model import BAD, Stage, Verdict
+
+_BAR_WIDTH = 40
+_LETTERS = {
+    Stage.QUEUE: "q",
+    Stage.SCHEDULE: "s",
+    Stage.PROVISION: "p",
+    Stage.ATTACH: "a",
+    Stage.MOUNT: "m",
+    Stage.START: "t",
+    Stage.IO: "i",
+    Stage.TEARDOWN: "d",
+}
+
+
+class Explanation(Struct, frozen=True):
+    """Targets with their runs, as the controller tells of them; `more` are those that are not shown."""
+
+    now: float
+    targets: tuple[TargetDetail, ...]
+    more: tuple[str, ...] = ()
+
+
+def table(explanation: Explanation) -> Group:
+    """Return what a terminal shows of it."""
+    parts: list[RenderableType] = []
+    for detail in explanation.targets:
+        parts += [*_target(detail, explanation.now), Text()]
+    stages = {stage for each in explanation.targets for run in each.runs for stage in run.stages}
+    if stages:
+        parts.append(_legend(stages))
+    if explanation.more:
+        parts.append(Text(f"bad as well: {', '.join(explanation.more)}", "red"))
+    return Group(*parts)
+
+
+def _target(detail: TargetDetail, now: float) -> list[RenderableType]:
+    target = detail.target
+    where = f"on node {target.node}" if target.node else "on any node"
+    since = f" since {_ago(target.since, now)}" if target.since is not None else ""
+    title = f"{target.kind} of {target.storage_class} {where}: "
+    verdict = f"{target.verdict}{since}"
+    lines: list[RenderableType] = [
+        Text.assemble((title, "bold"), (verdict, f"bold {colour(target.verdict)}"))
+    ]
+    if target.verdict is not Verdict.OK:
+        stage = f" in {target.stage}" if target.stage is not None else ""
+        lines.append(Text(f"  {target.reason}{stage}: {target.message}".rstrip(": ")))
+        if (bad := next((run for run in detail.runs if run.reason == target.reason), None)) is not None:
+            lines += [Text(f"  {bad.meaning}"), Text(f"  next: {bad.next}", "bold")]
+    lines += [Text(f"  {line}", "dim") for line in _facts(target, detail.threshold_seconds, now)]
+    lines.append(_runs(detail.runs) if detail.runs else Text("  no run has ended yet", "dim"))
+    return lines
+
+
+def _facts(target: TargetView, threshold_seconds: float, now: float) -> list[str]:
+    well = f"last well {_ago(target.last_ok, now)} ago" if target.last_ok is not None else "not well yet"
+    facts = [f"{well}; late after {threshold_seconds:g} s"]
+    if target.io is not None:
+        sides = (("read", target.io.read), ("write", target.io.write))
+        said = [
+            f"{name} {latency_text(side.p50_seconds)} (p99 {latency_text(side.p99_seconds)})"
+            for name, side in sides
+            if side
+        ]
+        facts.append(f"last I/O: {', '.join(said)}")
+    return facts
+
+
+def _runs(runs: tuple[RunView, ...]) -> Table:
+    longest = max((sum(run.stages.values()) for run in runs), default=0.0)
+    rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    rows.add_column(no_wrap=True)
+    rows.add_column(no_wrap=True)
+    rows.add_column(no_wrap=True, width=_BAR_WIDTH)
+    rows.add_column(overflow="fold")
+    for run in runs:
+        due = datetime.fromtimestamp(run.due).astimezone().strftime("%m-%d %H:%M:%S")
+        cause = "" if run.cause == "schedule" else f" ({run.cause})"
+        rows.add_row(
+            f"  {due}{cause}", Text(str(run.verdict), colour(run.verdict)), _bar(run, longest), _said(run)
+        )
+    return rows
+
+
+def _bar(run: RunView, longest: float) -> Text:
+    """Return the stages of a run to scale: each as many letters as it took time, at least one."""
+    bar = Text()
+    for stage, took in run.stages.items():
+        letters = max(1, round(took / longest * (_BAR_WIDTH - len(Stage)))) if longest else 1
+        bar.append(_LETTERS[stage] * letters, f"black on {STAGE_COLOURS[stage]}")
+    if run.stage is not None and run.verdict in BAD:
+        bar.append(f"✗ {run.stage}", "bold red")
+    return bar
+
+
+def _said(run: RunView) -> Text:
+    took = seconds_text(sum(run.stages.values())) if run.stages else ""
+    parts = [f"{stage} {seconds_text(seconds)}" for stage, seconds in run.stages.items() if seconds >= 0.1]  # noqa: PLR2004  tenths
+    words = f"{took}: {', '.join(parts)}" if parts else took
+    if run.verdict is Verdict.OK:
+        return Text(words, "dim")
+    return Text(f"{run.reason}: {run.message}" + (f" [{words}]" if words else ""))
+
+
+def _legend(stages: set[Stage]) -> Text:
+    legend = Text("stages: ", "dim")
+    for stage in Stage:
+        if stage in stages:
+            legend.append(_LETTERS[stage], f"black on {STAGE_COLOURS[stage]}")
+            legend.append(f" {stage}  ", "dim")
+    return legend
+
+
+def _ago(then: float, now: float) -> str:
+    return seconds_text(max(0.0, now - then))

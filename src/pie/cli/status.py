@@ -1,0 +1,138 @@
+"""`pie status`: is everything fine, and if not, what is not."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pie.cli.output import Output, complain, plain_errors, structured
+
+if TYPE_CHECKING:
+    from pie.cli.ask import Cluster, Server, Whom
+    from pie.core.answers import Overview
+
+_EVERY_SECONDS = 2.0
+_INTERRUPTED = 130
+
+
+def status(  # noqa: PLR0917  Typer reads flags from parameters
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it until Ctrl-C.")] = False,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TABLE,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Of the PieProbes. Default: the kubeconfig's.")
+    ] = None,
+    server: Annotated[
+        str, typer.Option(help="Ask a controller at this address (http://127.0.0.1:8080), and no cluster.")
+    ] = "",
+    kubeconfig: Annotated[str | None, typer.Option(help="Default: $KUBECONFIG, ~/.kube/config.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+) -> None:
+    """Show the PieProbes of a namespace: targets by verdict, incidents, the slowest nodes.
+
+    It asks the leading controller, by way of the API server; where that is not possible, it reads what stands
+    in the PieProbes, and says so.
+
+    \b
+    Examples:
+      pie status -n pie
+      pie status -n pie -w
+      pie status --server http://127.0.0.1:8080 --output json
+
+    Exit status: 0 no incident is open, 1 one is, 2 nobody could be asked; 130 when a watch is interrupted.
+    """  # noqa: D301  \b is Click's
+    from pie.cli.ask import NoAnswer, Whom  # noqa: PLC0415  `pie --help` is quick
+
+    whom = Whom(server, namespace or "", kubeconfig, context)
+    with plain_errors("pie status"):
+        try:
+            bad = asyncio.run(_watch(whom, output) if watch else _once(whom, output))
+        except NoAnswer as error:
+            complain("pie status", str(error))
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(_INTERRUPTED) from None
+    raise typer.Exit(1 if bad else 0)
+
+
+async def _once(whom: "Whom", output: Output) -> bool:
+    """Print the overview; return whether an incident is open."""
+    from pie.cli.ask import asking  # noqa: PLC0415
+
+    async with asking(whom) as asked:
+        overview, note = await _overview(asked)
+    with _screen(output, live=False) as show:
+        show(overview, note)
+    return overview.state == "bad"
+
+
+async def _watch(whom: "Whom", output: Output) -> bool:
+    """Show the overview, and again whenever it changes, until interrupted."""
+    from pie.cli.ask import NoAnswer, asking  # noqa: PLC0415
+    from pie.kube.errors import KubeError  # noqa: PLC0415
+
+    async with asking(whom) as asked:
+        overview, note = await _overview(asked)
+        with _screen(output, live=True) as show:
+            while True:
+                show(overview, note)
+                await asyncio.sleep(_EVERY_SECONDS)
+                try:
+                    overview, note = await _overview(asked)
+                except (NoAnswer, KubeError) as error:
+                    note = f"no answer now: {error}"
+
+
+async def _overview(asked: "Server | Cluster") -> "tuple[Overview, str]":
+    """Return the overview, and in words why it is not the controller's own; empty: it is."""
+    from pie.cli.ask import NoAnswer, Server  # noqa: PLC0415
+    from pie.core.answers import Overview  # noqa: PLC0415
+    from pie.core.stored_overview import stored_overview  # noqa: PLC0415
+
+    try:
+        return await asked.ask("overview", Overview), ""
+    except NoAnswer as error:
+        if isinstance(asked, Server):
+            raise
+        why = str(error)
+    stored = await asked.stored()
+    if not stored and (elsewhere := await asked.elsewhere()):
+        there = ", ".join(sorted(elsewhere))
+        raise NoAnswer(f"no PieProbe is in the namespace {asked.namespace}; there are in: {there}")
+    note = f"the controller cannot be asked ({why}); this is what stands in the PieProbes"
+    return stored_overview(stored, asked.namespace, asked.client.now()), note
+
+
+@contextmanager
+def _screen(output: Output, *, live: bool) -> "Iterator[Callable[[Overview, str], None]]":
+    """Yield what shows an overview: in place on a terminal, else each one that differs from the last."""
+    from msgspec.structs import replace  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    from pie.cli.statustable import table  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    if live and console.is_terminal and output is Output.TABLE:
+        with Live(console=console, auto_refresh=False) as screen:
+            yield lambda overview, note: screen.update(table(overview, note), refresh=True)
+        return
+    shown: tuple[Overview, str] | None = None
+
+    def show(overview: "Overview", note: str) -> None:
+        nonlocal shown
+        if shown == (now := (replace(overview, now=0.0), note)):
+            return
+        shown = now
+        if note:
+            complain("pie status", note)
+        if output is Output.TABLE:
+            console.print(table(overview))
+        else:
+            separator = "---\n" if live and output is Output.YAML else ""
+            sys.stdout.write(f"{separator}{structured(overview, output)}\n")
+            sys.stdout.flush()
+
+    yield show
