@@ -154,12 +154,14 @@ class Tally:
             minute_seconds=probe.minute_seconds,
         )
         if dues and judgement.verdict is Verdict.SUPPRESSED:
-            self._maintenance.count(target, judgement.reason, dues)
+            self._maintenance.count(target, judgement.reason, len(dues))
         elif dues:
-            self._series.count_on_time(target, on_time=False, times=dues)
-            self._incidents.still_bad(target, dues)
+            self._series.count_on_time(target, on_time=False, times=len(dues))
+            self._incidents.still_bad(target, len(dues))
         if dues:
             state.counted_until = as_of
+        for due in dues:
+            self._history.mark(target, due, judgement.verdict)
 
     def note(self, target: Target, judgement: Judgement, due: float, node: str) -> None:
         """Note the target's last verdict; a run in flight, or one that says nothing, leaves it standing."""

@@ -47,14 +47,13 @@ def summary(probes: Sequence[ProbeView], open_incidents: Sequence[IncidentView],
         return f"All {total} targets rest for maintenance."
     if state == "unknown":
         return "Nothing is known yet: no run has ended since this controller began to lead."
-    aside = f" {resting} rest for maintenance." if resting else ""
+    aside = f" {resting} rest{'s' if resting == 1 else ''} for maintenance." if resting else ""
     waiting = sum(probe.targets.pending for probe in probes)
     aside += f" {waiting} not heard of yet." if waiting else ""
-    classes = len({probe.storage_class for probe in probes})
-    return (
-        f"Everything is fine: {total - resting - waiting} target{'s' if total > 1 else ''} of"
-        f" {classes} StorageClass{'es' if classes > 1 else ''} work{'' if total > 1 else 's'}.{aside}"
-    )
+    classes, well = len({probe.storage_class for probe in probes}), total - resting - waiting
+    works = "1 target" if well == 1 else f"{well} targets"
+    of = "1 StorageClass" if classes == 1 else f"{classes} StorageClasses"
+    return f"Everything is fine: {works} of {of} work{'s' if well == 1 else ''}.{aside}"
 
 
 def incident_view(incident: Incident, probe: str, storage_class: str) -> IncidentView:

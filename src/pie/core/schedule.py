@@ -59,14 +59,14 @@ def dues_between(
     *,
     limit: int,
     minute_seconds: float = _MINUTE,
-) -> int:
-    """Return how many due times lie in (after, until], at most `limit`."""
-    count = 0
+) -> list[float]:
+    """Return the due times in (after, until], the oldest first, at most `limit` of them."""
+    found: list[float] = []
     due = next_due(target, period_seconds, after, minute_seconds)
-    while due <= until and count < limit:
-        count += 1
+    while due <= until and len(found) < limit:
+        found.append(due)
         due = next_due(target, period_seconds, due, minute_seconds)
-    return count
+    return found
 
 
 def retry_wait_seconds(
