@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from testbed.cluster import Cluster
 from tests.faults import page
-from tests.faults.matrix import ROWS, Given, Row
+from tests.faults.matrix import ROWS
+from tests.faults.row import Given, Row
 from tests.faults.runner import nodes_for, run
 
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         number
         for number, row in enumerate(ROWS)
         if (not numbers or number in numbers)
-        and (not lanes or row.lane in lanes)
+        and (not lanes or row.lane.name in lanes)
         and (row.quick or not chosen.quick)
     ]
     began = time.monotonic()

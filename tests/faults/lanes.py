@@ -9,7 +9,7 @@ from typing import Any
 
 from testbed.cluster import Cluster
 from tests.faults.application import Application
-from tests.faults.matrix import (
+from tests.faults.row import (
     DEADLINE_SECONDS,
     PERIOD_SECONDS,
     THRESHOLD_SECONDS,

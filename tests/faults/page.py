@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.faults.matrix import (
+from tests.faults.row import (
     DEADLINE_SECONDS,
-    LANES,
     PERIOD_SECONDS,
     THRESHOLD_SECONDS,
     Expected,
@@ -49,11 +48,10 @@ def write(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> N
 
 def line(number: int, row: Row, given: Given) -> str:
     """Return one row of the table."""
-    storage_class = next(lane.storage_class for lane in LANES if lane.name == row.lane)
     right = row.expected.matches(given)
     cells = (
         str(number + 1),
-        storage_class,
+        row.lane.storage_class,
         row.title,
         row.moment.value,
         said(row.expected),

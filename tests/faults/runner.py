@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from testbed.cluster import Cluster
 from tests.faults import page
 from tests.faults.lanes import Suffering
-from tests.faults.matrix import LANES, Given, Lane, Row
+from tests.faults.row import Given, Lane, Row
 from tests.harness import Pie
 from tests.real.conftest import Probed, install_crd
 
@@ -19,7 +19,7 @@ NAMESPACE = "pie"
 
 def nodes_for(rows: Sequence[Row]) -> int:
     """Return how many real nodes it takes."""
-    return max(int(node.removeprefix("node-")) for row in rows for node in row.nodes)
+    return max(int(node.removeprefix("node-")) for row in rows for node in row.lane.nodes)
 
 
 async def prepare(cluster: Cluster) -> None:
@@ -47,19 +47,18 @@ class Matrix:
 
     probed: Probed
     rows: Sequence[Row]
-    started: dict[str, asyncio.Future[None]] = field(default_factory=dict)
+    started: dict[Lane, asyncio.Future[None]] = field(default_factory=dict)
     given: list[asyncio.Future[Given]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
 
     def begin(self) -> None:
-        """Begin with all lanes that have rows."""
+        """Begin with all lanes."""
         loop = asyncio.get_running_loop()
         self.given = [loop.create_future() for _ in self.rows]
-        for lane in LANES:
-            if any(row.lane == lane.name for row in self.rows):
-                self.started[lane.name] = loop.create_future()
-                self._tasks.append(asyncio.create_task(self._run(lane)))
+        for lane in dict.fromkeys(row.lane for row in self.rows):
+            self.started[lane] = loop.create_future()
+            self._tasks.append(asyncio.create_task(self._run(lane)))
 
     async def done(self) -> None:
         """Return when all rows are."""
@@ -72,15 +71,18 @@ class Matrix:
 
     async def _run(self, lane: Lane) -> None:
         suffering = Suffering(self.probed, lane, self._note)
+        mine = [each for each in zip(self.rows, self.given, strict=True) if each[0].lane == lane]
         try:
             await suffering.start()
-        except Exception as error:
-            self.started[lane.name].set_exception(error)
-            raise
-        self.started[lane.name].set_result(None)
-        for row, future in zip(self.rows, self.given, strict=True):
-            if row.lane == lane.name:
-                future.set_result(await self._suffer(suffering, row))
+        except Exception as error:  # noqa: BLE001  the other lanes go on
+            self._note(f"{lane.name}: {traceback.format_exc()}")
+            self.started[lane].set_exception(error)
+            for _, future in mine:
+                future.set_result(Given(problems=(f"not begun: {error}",)))
+            return
+        self.started[lane].set_result(None)
+        for row, future in mine:
+            future.set_result(await self._suffer(suffering, row))
         await suffering.stop()
 
     async def _suffer(self, lane: Suffering, row: Row) -> Given:
@@ -90,7 +92,7 @@ class Matrix:
             self._note(f"{row.title}: {traceback.format_exc()}")
             given = Given(problems=(f"not run to its end: {error}",))
         self._note(
-            f"{'right' if row.right(given) else 'WRONG'}  {row.lane}: {row.title}: {page.words(given)}"
+            f"{'right' if row.right(given) else 'WRONG'}  {row.lane.name}: {row.title}: {page.words(given)}"
         )
         return given
 

@@ -1,0 +1,124 @@
+"""What a row of the fault matrix is: something that breaks, what pie must say of it, and what it said."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+from tests.faults.breaks import Break
+
+PERIOD_SECONDS = 60
+THRESHOLD_SECONDS = 45
+DEADLINE_SECONDS = 50
+SLACK_SECONDS = 10
+
+
+class Moment(StrEnum):
+    """When a fault begins."""
+
+    QUIET = "quiet"
+    MID_RUN = "mid-run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What pie said. Seconds are from the fault's beginning, or from its end: `clear_seconds`.
+
+    `seen_seconds`: until the first bad run was counted; `detect_seconds`: until the verdict was told, in an
+    incident or as a suppression. None: it did not come. `problems` is what it should not have said.
+    """
+
+    verdict: str = ""
+    stage: str = ""
+    reason: str = ""
+    scope: str = ""
+    nodes: tuple[str, ...] = ()
+    evidence: str = ""
+    seen_seconds: float | None = None
+    detect_seconds: float | None = None
+    clear_seconds: float | None = None
+    problems: tuple[str, ...] = ()
+
+    def at(self, seen_seconds: float | None, detect_seconds: float | None) -> Self:
+        """Return it with the times at which it was seen and told."""
+        return replace(self, seen_seconds=seen_seconds, detect_seconds=detect_seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What pie must say.
+
+    `verdict` is that of the runs (`gone`: their target is); `nodes` those whose mount probes suffer,
+    `creation` tells whether the provision probe may; `evidence` is part of the incident's.
+    """
+
+    verdict: str
+    stage: str = ""
+    reason: str = ""
+    scope: str = ""
+    nodes: tuple[str, ...] = ()
+    creation: bool = False
+    evidence: str = ""
+
+    @property
+    def incident(self) -> bool:
+        """Whether there must be one incident; else there must be none."""
+        return bool(self.scope)
+
+    def matches(self, given: Given) -> bool:
+        """Tell whether this was said."""
+        said = (given.verdict, given.stage, given.reason, given.scope, given.nodes)
+        wanted = (self.verdict, self.stage, self.reason, self.scope, self.nodes)
+        return said == wanted and self.evidence in given.evidence
+
+    def may_hold_against(self, node: str) -> bool:
+        """Tell whether bad runs may be counted for a node; "" is the class."""
+        if not self.incident:
+            return False
+        return node in self.nodes if node else self.creation
+
+    @property
+    def seen_within_seconds(self) -> float | None:
+        """Until when the first bad run must be counted; None where no run is bad."""
+        if not self.incident or self.stage == "teardown":
+            return None
+        if not self.nodes:  # the run is followed by one elsewhere before the class is called bad
+            return PERIOD_SECONDS + 2 * (THRESHOLD_SECONDS + SLACK_SECONDS)
+        if self.verdict == "late":
+            return PERIOD_SECONDS + THRESHOLD_SECONDS + SLACK_SECONDS
+        return PERIOD_SECONDS + DEADLINE_SECONDS + SLACK_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """A PieProbe of this name, on some real nodes."""
+
+    name: str
+    nodes: tuple[str, ...]
+    storage_class: str = "local"
+    mounts: bool = True
+    provision: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One fault and what must come of it.
+
+    `running_on`: for MID_RUN, the node whose run is waited for. `hold_seconds`: how long it lasts after the
+    verdict. `counts_suppressed`: it lasts until a suppressed run is counted. `application_on`: a node where
+    an application must go on writing to its volume. `quick`: it is among those that CI runs.
+    """
+
+    lane: Lane
+    title: str
+    breaks: tuple[Break, ...]
+    expected: Expected
+    moment: Moment = Moment.QUIET
+    running_on: str = ""
+    hold_seconds: float = 0.0
+    counts_suppressed: bool = False
+    application_on: str = ""
+    quick: bool = False
+
+    def right(self, given: Given) -> bool:
+        """Tell whether pie said what it must, and nothing else."""
+        return self.expected.matches(given) and not given.problems
