@@ -144,9 +144,11 @@ class Tab:
         feature = {"name": "prefers-color-scheme", "value": scheme}
         await self.command("Emulation.setEmulatedMedia", features=[feature])
 
-    async def picture(self, path: Path, *, whole: bool = False) -> None:
-        """Take a picture of what is seen, or of the `whole` page."""
-        shot = await self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+    async def picture(self, path: Path) -> None:
+        """Take a picture of what is seen, without scroll bars."""
+        await self.command("Emulation.setScrollbarsHidden", hidden=True)
+        shot = await self.command("Page.captureScreenshot", format="png")
+        await self.command("Emulation.setScrollbarsHidden", hidden=False)
         path.write_bytes(base64.b64decode(shot["data"]))  # noqa: ASYNC240  a small file, once
 
 

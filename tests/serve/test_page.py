@@ -28,7 +28,8 @@ from tests.probe.conftest import demand
 from tests.serve.browser import Tab, browser
 from tests.serve.source import MadeUp
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+PICTURES = os.environ.get("PIE_PICTURES", "")
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600 if PICTURES else 120)]
 
 MINUTE_SECONDS = 8.0
 THRESHOLD_SECONDS = 5
@@ -42,14 +43,14 @@ ZONE = "topology.kubernetes.io/zone"
 async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
     """Give a tab of a new Chromium, as wide as a laptop's."""
     async with browser(tmp_path / "chromium") as tab:
-        await tab.resize(1180, 940)
+        await tab.resize(1180, 1160)
         yield tab
 
 
 async def picture(tab: Tab, name: str) -> None:
     """Take a picture for the documentation, if pictures are wanted."""
-    if folder := os.environ.get("PIE_PICTURES"):
-        await tab.picture(Path(folder) / name)
+    if PICTURES:
+        await tab.picture(Path(PICTURES) / name)
 
 
 def free_port() -> int:
@@ -135,7 +136,7 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
         assert await tab.text("#live") == "live"
         assert await tab.see("document.querySelectorAll('.incident').length") == 0
         assert await tab.see(painted("node-2", "ok")) > 0
-        if os.environ.get("PIE_PICTURES"):
+        if PICTURES:
             await tab.until(known_columns(18), 300)
 
         await cluster.faults.inject("cordon", "node-5")
@@ -144,7 +145,7 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
         await tab.until("document.querySelectorAll('#incidents .incident').length === 1", WITHIN_SECONDS)
         incident = await tab.text(".incident")
         assert "volumes are not mounted in zone zone-a" in incident
-        for words in ("stage: mount", "MountFailed", "connection refused", "Look at:"):
+        for words in ("stage: mount", "MountFailed", "connection refused", "Next:"):
             assert words in incident
         assert (await tab.text("h1")).startswith("Not everything is fine: 1 incident")
         await tab.until(painted("node-2", "late"), 5)
@@ -153,7 +154,7 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
         await tab.until(
             "document.querySelector('.row[data-verdict=suppressed]')?.innerText.includes('node-5')"
         )
-        if os.environ.get("PIE_PICTURES"):
+        if PICTURES:
             await tab.until(known_columns(24), 300)
         await picture(tab, "page-light.png")
         await tab.colours("dark")
@@ -171,7 +172,7 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
             "document.activeElement.id === 'target-title' && location.hash.startsWith('#/local/mount/node-')"
         )
         timeline = await tab.text("#one")
-        for words in ("mount probe local", "zone-a", "late in mount", "✓ ok", "io ", "read p99", "Look at:"):
+        for words in ("mount probe local", "zone-a", "late in mount", "✓ ok", "io ", "read p99", "Next:"):
             assert words in timeline
         assert await tab.see(
             "!!document.querySelector('.stuck.late') && !!document.querySelector('.part.io')"
@@ -187,8 +188,8 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
 
         await cluster.faults.clear_all()
         await tab.until(f"{H1}.startsWith('Everything is fine')", 50)
-        await tab.until("document.querySelector('#closed-count').innerText === '1'")
-    assert tab.complaints == []
+        await tab.until("Number(document.querySelector('#closed-count').innerText) >= 1")
+        assert tab.complaints == []
 
 
 async def test_what_names_and_texts_of_a_cluster_say_is_text(tab: Tab) -> None:

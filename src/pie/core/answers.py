@@ -70,6 +70,7 @@ class IncidentView(Struct, frozen=True):
     zone: str
     nodes: tuple[str, ...]
     targets: int
+    provision: bool
     stage: Stage
     reason: str
     words: str

@@ -64,6 +64,8 @@ export function duration(seconds) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
+export const plural = (count, word) => (count === 1 ? word : `${count.toLocaleString()} ${word}s`);
+
 export function latency(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   const [value, unit] = seconds < 1e-3 ? [seconds * 1e6, "µs"] : seconds < 1 ? [seconds * 1e3, "ms"] : [seconds, "s"];

@@ -264,7 +264,7 @@ function paint(canvas, cells, width, colours) {
   for (let column = 0; column < cells.length; column += 1) {
     const [letter, x] = [cells[column], column * wide];
     if (!"lfh".includes(letter)) continue;
-    if (wide >= LETTER_FROM) pen.fillText(letter, x + thick / 2, height * (letter === "l" ? 0.62 : 0.5));
+    if (wide >= LETTER_FROM) pen.fillText(letter.toUpperCase(), x + thick / 2, height * (letter === "l" ? 0.62 : 0.5));
     else if (letter === "f") pen.fillRect(x, height / 2 - 1, thick, 2);
     else if (letter === "h") [0.3, 0.65].forEach((at) => pen.fillRect(x, height * at, thick, 2));
   }

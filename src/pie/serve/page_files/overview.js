@@ -1,6 +1,6 @@
 // The first view: is everything fine, what is not, and which classes there are.
 
-import { MARKS, byId, duration, h, latency, put, stamp, targetHref } from "./dom.js";
+import { MARKS, byId, duration, h, latency, plural, put, stamp, targetHref } from "./dom.js";
 
 const GLYPH = { fine: "✓", warning: "!", bad: "✕", unknown: "…" };
 const ORDER = ["ok", "late", "failed", "hung", "suppressed", "pending"];
@@ -30,7 +30,7 @@ function detail(overview, open) {
     for (const word of ORDER) counts[word] = (counts[word] ?? 0) + probe.targets[word];
   }
   const told = ORDER.filter((word) => counts[word]).map((word) => `${counts[word].toLocaleString()} ${word}`);
-  const since = open.length ? `since ${duration(overview.now - Math.min(...open.map((each) => each.opened)))} · ` : "";
+  const since = open.length ? `for ${duration(overview.now - Math.min(...open.map((each) => each.opened)))} · ` : "";
   return told.length ? since + told.join(" · ") : "";
 }
 
@@ -44,14 +44,16 @@ function incident(each, now) {
       over ? h("span", {}, "over after ", lasted, ", at ", stamp(each.closed)) : h("span", {}, "for ", lasted, ", since ", stamp(each.opened))),
     h("p", {}, each.meaning),
     each.evidence ? h("blockquote", {}, each.evidence) : null,
-    over ? null : h("p.next", {}, h("strong", {}, "Look at: "), each.next),
-    each.nodes.length && !over ? h("p.links", {}, "Timelines: ", nodeLinks(each)) : null);
+    over ? null : h("p.next", {}, h("strong", {}, "Next: "), each.next),
+    over ? null : h("p.links", {}, "Timelines: ", timelines(each)));
 }
 
-function nodeLinks(each) {
-  const links = each.nodes.map((node) => h("a", { href: targetHref(each.probe, "mount", node), id: `at-${each.id}-${node}` }, node));
-  const more = each.targets - each.nodes.length;
-  return [...links.flatMap((link) => [link, " "]), more > 0 ? `and ${more} more` : null];
+function timelines(each) {
+  const link = (kind, node, words) => h("a", { href: targetHref(each.probe, kind, node), id: `at-${each.id}-${node}` }, words);
+  const links = each.nodes.map((node) => link("mount", node, node));
+  if (each.provision) links.unshift(link("provision", "", "new volume"));
+  const more = each.targets - links.length;
+  return [links.flatMap((each) => [each, " "]), more > 0 ? `and ${more} more` : null];
 }
 
 function card(probe, selected, select) {
@@ -59,7 +61,7 @@ function card(probe, selected, select) {
   const counts = ORDER.filter((word) => targets[word]);
   const button = h(`button.card.${probe.state}`, { type: "button", id: `class-${probe.name}`, "aria-pressed": String(selected) },
     h("span.title", {}, h("span.dot", { "aria-hidden": "true" }, GLYPH[probe.state]), probe.storage_class),
-    h("span.sub", {}, `PieProbe ${probe.name} · every ${duration(probe.period_seconds ?? 0)}`),
+    h("span.sub", {}, `PieProbe ${probe.name} · every ${plural((probe.period_seconds ?? 60) / 60, "minute")}`),
     h("span.parts", { "aria-hidden": "true" }, counts.map((word) => grow(h(`span.part.${word}`), targets[word]))),
     h("span.counts", {}, counts.length ? counts.map((word) => h("span", {}, `${MARKS[word]} ${targets[word].toLocaleString()} ${word}`)) : "no targets"),
     h("span.summary", {}, probe.summary));

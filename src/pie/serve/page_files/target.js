@@ -17,7 +17,7 @@ export function showTarget({ target, runs, threshold_seconds: threshold, now }) 
       target.last_ok && target.verdict !== "ok" ? h("span", {}, "last ok ", stamp(target.last_ok, true)) : null),
     newest ? h("p", {}, newest.meaning) : null,
     target.message ? h("blockquote", {}, target.message) : null,
-    newest ? h("p.next", {}, h("strong", {}, "Look at: "), newest.next) : null,
+    newest ? h("p.next", {}, h("strong", {}, "Next: "), newest.next) : null,
     io(target.io),
     h("h3", {}, "Last runs"),
     h("p.quiet", {}, `Time in each stage. The line marks the threshold, ${duration(threshold)}: a run that has not started by then is late. Failures are kept longer than good runs.`),
