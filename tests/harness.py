@@ -180,6 +180,11 @@ class Pie:
         assert self._ports is not None
         return f"http://127.0.0.1:{self._ports.result()[0]}"
 
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """All log lines, decoded."""
+        return [json.loads(line) for line in self.lines if line.startswith("{")]
+
     def said(self, event: str) -> str:
         """Return all log lines of an event."""
         return "\n".join(line for line in self.lines if json.loads(line)["event"] == event)

@@ -25,9 +25,9 @@ NO_GRACE = {"newNodeGrace": "0s", "rebootGrace": "0s"}
 Change = Callable[[Stage, str], Awaitable[Any]]
 
 
-async def until_suppressed(pie: Pie, reason: str, count: float = 1, timeout_seconds: float = 20) -> None:
-    """Wait until so many runs are counted as suppressed for a reason."""
-    await pie.until_value(SUPPRESSED, lambda value: value == count, timeout_seconds, reason=reason)
+async def until_suppressed(pie: Pie, reason: str, count: float = 1, *, probe: str = "mount") -> None:
+    """Wait until so many runs of a probe are counted as suppressed for a reason."""
+    await pie.until_value(SUPPRESSED, lambda value: value == count, 20, reason=reason, probe=probe)
 
 
 async def until_now(pie: Pie, node: str, reason: str | None) -> None:
@@ -115,14 +115,17 @@ async def test_a_run_that_outlives_the_maintenance_has_its_threshold_anew_and_no
         await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", timeout_seconds=40)
 
 
-async def test_a_reboot_in_mid_run_suppresses_what_it_did_to_the_run(stage: Stage) -> None:
+async def test_a_run_that_a_reboot_cut_short_is_on_time_and_only_its_io_suppressed(stage: Stage) -> None:
     async with mounts(stage, suppression=NO_GRACE) as target:
         pod = await target.start()
         await stage.run(pod)
         await target.until_on_time("true", 1)
         await stage.end(pod, "", exit_code=137)
         await stage.node_status(target.node, boot_id="boot-2")
-        await until_suppressed(target.pie, "NodeRebooted")
+        await until_suppressed(target.pie, "NodeRebooted", probe="performance")
+        await target.no_jobs()
+        assert await target.pie.value(SUPPRESSED, reason="NodeRebooted", probe="mount") == 0
+        assert await target.on_time("true") == 1
         await not_held_against_storage(target)
 
 
@@ -189,7 +192,8 @@ async def test_a_node_that_is_deleted_in_mid_run_suppresses_the_run(stage: Stage
         await target.until_on_time("true", 1)
         await target.start()
         await stage.api.delete(f"/api/v1/nodes/{target.node}")
-        await until_suppressed(target.pie, "NodeDeleted", 2)
+        await until_suppressed(target.pie, "NodeDeleted")
+        await until_suppressed(target.pie, "NodeDeleted", probe="performance")
         assert (await target.pie.samples()).names(node=target.node) == set()
 
 
@@ -267,7 +271,7 @@ async def test_a_provision_run_that_no_node_could_take_is_suppressed(stage: Stag
         await stage.cordon(nodes[0])
         await stage.start_job(cronjob, time.time())
         await stage.node_status(nodes[1], "False")
-        await until_suppressed(pie, "NoUsableNode")
+        await until_suppressed(pie, "NoUsableNode", probe="provision")
         await until_suspended(stage, cronjob, wanted=True)
         await until_now(pie, "", "NoUsableNode")
         assert await pie.value(ON_TIME["provision"], on_time="false") == 0
@@ -291,7 +295,7 @@ async def test_a_provision_run_whose_node_goes_away_is_suppressed(stage: Stage, 
             await stage.api.delete(f"/api/v1/nodes/{nodes[0]}")
         else:
             await stage.node_status(nodes[0], "Unknown")
-        await until_suppressed(pie, "NodeDeleted" if deleted else "NodeNotReady")
+        await until_suppressed(pie, "NodeDeleted" if deleted else "NodeNotReady", probe="provision")
         assert await pie.value(ON_TIME["provision"], on_time="false") == 0
 
 

@@ -26,13 +26,17 @@ def test_every_reason_is_at_zero_from_the_start_for_the_probes_that_are_on() -> 
 def test_runs_are_counted_and_nothing_is_left_of_a_probe_that_is_gone() -> None:
     series = SuppressedSeries()
     series.add(probe())
-    series.count(MOUNT, Reason.NODE_CORDONED, 2)
+    for _ in range(2):
+        series.count(MOUNT, Reason.NODE_CORDONED)
+    series.count_cut_short(MOUNT, Reason.NODE_REBOOTED)
     series.add(probe())
     series.count(Target("other", MOUNT.kind, "c", "n1"), Reason.NODE_CORDONED)
     series.show(MOUNT, Reason.NODE_CORDONED)
     series.show(PROVISION, Reason.NO_USABLE_NODE)
     counted = 'pie_probe_name="p",probe="mount",reason="NodeCordoned",storage_class="c"'
     assert f"pie_suppressed_runs_total{{{counted}}} 2.0" in shown(series)
+    cut_short = 'pie_probe_name="p",probe="performance",reason="NodeRebooted",storage_class="c"'
+    assert f"pie_suppressed_runs_total{{{cut_short}}} 1.0" in shown(series)
     gauge = 'pie_target_suppressed{node="n1",pie_probe_name="p",reason="NodeCordoned",storage_class="c"} 1.0'
     assert gauge in shown(series)
     series.show(MOUNT, None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,6 +32,10 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     budget: Annotated[
         float, typer.Option(min=1, help="API writes per second that the controller may make at most.")
     ] = 200.0,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        typer.Option(help="What is logged; `debug` names each due time as it is counted."),
+    ] = "info",
 ) -> None:
     """Watch PieProbes, run their probes, and export what comes of it.
 
@@ -52,7 +56,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         kubeconfig=kubeconfig,
         budget=budget,
     )
-    log_lines()
+    log_lines(log_level)
     try:
         asyncio.run(run(settings))
     except* (ConfigError, Deposed) as group:

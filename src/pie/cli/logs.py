@@ -5,8 +5,8 @@ import sys
 import structlog
 
 
-def log_lines() -> None:
-    """Set up structlog for this process."""
+def log_lines(level: str = "info") -> None:
+    """Set up structlog for this process, from a level on: `debug`, `info`, `warning` or `error`."""
     human = sys.stderr.isatty()
     structlog.configure(
         processors=[
@@ -15,6 +15,6 @@ def log_lines() -> None:
             structlog.processors.format_exc_info,
             structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(20),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -109,9 +109,9 @@ async def _control(settings: Settings) -> None:
             tally = Tally(
                 client,
                 queue,
-                maintenance=maintenance,
                 incidents=incidents,
                 series=series,
+                suppressed=suppressed_series,
                 run_series=run_series,
                 history=history,
             )
@@ -149,7 +149,7 @@ async def _control(settings: Settings) -> None:
             targets.start()
             incidents.start(targets.live_targets, teardown.left_behind)
             teardown.start()
-            maintenance.start(runs.count_unstarted)
+            maintenance.start()
             api.source = Answers(
                 client,
                 caches,

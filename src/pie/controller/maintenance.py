@@ -4,9 +4,6 @@
 suppressed now. Which nodes are under maintenance is known by `nodewatch`.
 """
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-
 import structlog
 
 from pie.controller.nodewatch import NodeWatch
@@ -25,24 +22,12 @@ from pie.serve.suppressed import SuppressedSeries
 
 _log = structlog.get_logger()
 
-OnDue = Callable[[Target, float, Reason], None]
-
-# After a due time, how long the CronJob controller may take to start the run before it counts as not started.
-_DUE_SLACK_MINUTES = 1 / 6
 # A CronJob is resumed so soon after its due time; the run that it missed starts at once.
 _RESUME_WITHIN_MINUTES = 1 / 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Resumption:
-    """When a CronJob is to be resumed (`at`), so that it starts the run of the due time just before."""
-
-    due: float
-    at: float
-
-
 class Maintenance:
-    """What rests, what is excused, and what is counted as suppressed; `revision` grows with what rests."""
+    """What rests, and what is excused; `revision` grows with what rests."""
 
     def __init__(self, client: Client, caches: Caches, queue: WorkQueue, series: SuppressedSeries) -> None:
         self._client = client
@@ -50,15 +35,11 @@ class Maintenance:
         self._queue = queue
         self._series = series
         self._nodes = NodeWatch(client, caches, queue, self._changed)
-        self._resumptions: dict[Target, _Resumption] = {}
-        self._dues: dict[Target, float] = {}
-        self._on_due: OnDue | None = None
+        self._resume_at: dict[Target, float] = {}
         self.revision = 0
-        queue.handle("due", self._due)
 
-    def start(self, on_due: OnDue) -> None:
-        """Begin, after `Targets`. `on_due` is told of each due time at which no run was started."""
-        self._on_due = on_due
+    def start(self) -> None:
+        """Begin, after `Targets`."""
         self._nodes.start()
 
     # Told and asked by Targets.
@@ -75,8 +56,8 @@ class Maintenance:
         """Forget a PieProbe that is gone."""
         self._nodes.forget(probe)
         self._series.remove(probe)
-        for target in [target for target in self._resumptions if target.probe == probe]:
-            del self._resumptions[target]
+        for target in [target for target in self._resume_at if target.probe == probe]:
+            del self._resume_at[target]
 
     def suspended(self, target: Target) -> bool:
         """Tell whether the target's CronJob is to be suspended now.
@@ -88,30 +69,31 @@ class Maintenance:
         if probe is None:
             return self._is_suspended(target)
         if (why := self.suppression(target)) is not None and why.blocks:
-            missed = self._resumptions.pop(target, None)
-            if missed is not None and missed.due <= now and self._on_due is not None:
-                # Its run was to start with the resumption, which does not come now.
-                self._on_due(target, missed.due, why.reason)
-            self._expect_due(target, probe, now)
+            self._resume_at.pop(target, None)
             return True
         if not self._is_suspended(target):
-            self._resumptions.pop(target, None)
+            self._resume_at.pop(target, None)
             return False
         due = next_due(target, probe.period_seconds, now, probe.minute_seconds)
-        soon = _Resumption(due, due + spread_seconds(target, _RESUME_WITHIN_MINUTES * probe.minute_seconds))
-        resume = self._resumptions.setdefault(target, soon)
-        if now < resume.at:
-            self._queue.add("target", target, after_seconds=max(0.05, resume.at - now))
-        return now < resume.at
+        soon = due + spread_seconds(target, _RESUME_WITHIN_MINUTES * probe.minute_seconds)
+        resume_at = self._resume_at.setdefault(target, soon)
+        if now < resume_at:
+            self._queue.add("target", target, after_seconds=max(0.05, resume_at - now))
+        return now < resume_at
 
     def _is_suspended(self, target: Target) -> bool:
         return any(each.spec.suspend for each in self._caches.cronjobs_of.get(target, {}).values())
 
-    # Asked by Runs and Conditions.
+    # Asked by Runs, Missed and Conditions.
 
     def suppression(self, target: Target) -> Suppression | None:
         """Return why runs of the target are suppressed now, if they are."""
         return self._nodes.suppression(target)
+
+    def kept_from_starting(self, target: Target, due: float) -> Reason | None:
+        """Return why no run was started for a due time, up to now; None: maintenance does not explain it."""
+        span = self._nodes.span(target, due, self._client.now())
+        return span.why.reason if span is not None else None
 
     def usable(self, probe: str) -> set[str]:
         """Return the matching nodes of a PieProbe that are not suppressed."""
@@ -129,10 +111,6 @@ class Maintenance:
         now = self._client.now()
         span = self._nodes.span(run.target, run.created_seconds, lived_until(run, judgement, now), node)
         return excuse(judgement, run, probe, span, now)
-
-    def count(self, target: Target, reason: Reason, times: int = 1) -> None:
-        """Count suppressed runs."""
-        self._series.count(target, reason, times)
 
     def overdue(self, probe: str) -> list[Overdue]:
         """Return the nodes of a PieProbe that have been suppressed for longer than its maxDuration.
@@ -157,27 +135,6 @@ class Maintenance:
         self._series.show(target, now.reason if now is not None else None)
         self._queue.add("target", target)
         self._queue.add("status", target.probe)
-
-    def _expect_due(self, target: Target, probe: Probe, now: float) -> None:
-        due = next_due(target, probe.period_seconds, now, probe.minute_seconds)
-        count_at = self._dues.setdefault(target, due) + _DUE_SLACK_MINUTES * probe.minute_seconds
-        self._queue.add("due", target, after_seconds=max(0.05, count_at - now))
-
-    async def _due(self, thing: Hashable) -> None:
-        """Have a suppressed run counted for a due time that passed while the CronJob was suspended."""
-        if not isinstance(thing, Target):
-            raise TypeError(f"not a target: {thing!r}")
-        probe, due, now = self._nodes.probe(thing.probe), self._dues.get(thing), self._client.now()
-        if due is None or probe is None:
-            self._dues.pop(thing, None)
-            return
-        if now >= due + _DUE_SLACK_MINUTES * probe.minute_seconds:
-            del self._dues[thing]
-            span = self._nodes.span(thing, due, due)
-            if span is not None and self._on_due is not None:
-                self._on_due(thing, due, span.why.reason)
-        if (why := self.suppression(thing)) is not None and why.blocks:
-            self._expect_due(thing, probe, now)
 
 
 def _kind(why: Suppression | None) -> tuple[Reason, bool] | None:

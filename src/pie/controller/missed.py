@@ -1,16 +1,20 @@
-"""Due times at which Kubernetes started no run at all: without this, a dead control plane would be silence.
+"""Due times for which there is no run: each is counted all the same.
 
-Runs are judged from their Jobs. When kube-controller-manager is down or far behind there are none, so the
-schedule itself is watched: some time after each due time there must be a Job for it.
+Runs are judged from their Jobs. Where maintenance kept one from being started, the due time is suppressed;
+otherwise Kubernetes started none, since kube-controller-manager is down or far behind: without this, a dead
+control plane would be silence. So the schedule of each target is watched.
 """
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Final
 
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
+from pie.controller.tally import Tally
 from pie.core.model import Probe, Target
+from pie.core.objects import CronJob
 from pie.core.schedule import next_due
 from pie.kube.client import Client
 
@@ -20,10 +24,19 @@ _PATIENCE_SECONDS: Final = 30.0
 _ASK_AGAIN_SECONDS: Final = 5.0
 
 
+@dataclass(slots=True)
+class _Watched:
+    """A target's spec, its next due time that is not settled, and when there must be a run for it."""
+
+    probe: Probe
+    due: float
+    late_at: float
+
+
 class Missed:
     """Watches the schedule of each target.
 
-    `last_due` tells the due time of a target's newest run, `on_missed` is told of a due time without one.
+    `settled` tells whether a due time is counted, or has a run that will be.
     """
 
     def __init__(
@@ -33,65 +46,84 @@ class Missed:
         queue: WorkQueue,
         *,
         maintenance: Maintenance,
-        last_due: Callable[[Target], float],
-        on_missed: Callable[[Target, float], None],
+        settled: Callable[[Target, float], bool],
+        tally: Tally,
     ) -> None:
         self._client = client
         self._caches = caches
         self._queue = queue
         self._maintenance = maintenance
-        self._last_due = last_due
-        self._on_missed = on_missed
-        self._probes: dict[Target, Probe] = {}
-        self._due: dict[Target, float] = {}
+        self._settled = settled
+        self._tally = tally
+        self._watched: dict[Target, _Watched] = {}
         queue.handle("missed", self._look)
 
-    def follow(self, target: Target, probe: Probe | None) -> None:
-        """Watch a target's schedule, by this spec; None: no more."""
-        if probe is None:
-            self._probes.pop(target, None)
-            self._due.pop(target, None)
-            return
-        known = self._probes.get(target)
-        self._probes[target] = probe
-        if known is None or known.period_seconds != probe.period_seconds:
+    def follow(self, target: Target, probe: Probe) -> None:
+        """Watch a target's schedule, by this spec."""
+        known = self._watched.get(target)
+        if known is None or known.probe.period_seconds != probe.period_seconds:
             self._await(target, probe, self._client.now())
+        else:
+            known.probe = probe
+
+    def forget(self, target: Target) -> None:
+        """Watch a target's schedule no more."""
+        self._watched.pop(target, None)
+
+    def open_due(self, target: Target) -> float | None:
+        """Return a due time that has passed and is not settled, if there is one."""
+        watched = self._watched.get(target)
+        if watched is None or watched.due > self._client.now() or not self._meant(target, watched.due):
+            return None
+        return watched.due
 
     def _await(self, target: Target, probe: Probe, after: float) -> None:
-        due = self._due[target] = next_due(target, probe.period_seconds, after, probe.minute_seconds)
-        wait_seconds = self._late_at(probe, due) - self._client.now()
-        self._queue.add("missed", target, after_seconds=max(0.05, wait_seconds))
-
-    @staticmethod
-    def _late_at(probe: Probe, due: float) -> float:
-        return due + max(probe.threshold_seconds, _PATIENCE_SECONDS)
+        due = next_due(target, probe.period_seconds, after, probe.minute_seconds)
+        late_at = due + max(probe.threshold_seconds, _PATIENCE_SECONDS)
+        self._watched[target] = _Watched(probe, due, late_at)
+        self._queue.add("missed", target, after_seconds=max(0.05, late_at - self._client.now()))
 
     async def _look(self, thing: Hashable) -> None:
         if not isinstance(thing, Target):
             raise TypeError(f"not a target: {thing!r}")
-        probe, due = self._probes.get(thing), self._due.get(thing)
-        if probe is None or due is None:
+        if (watched := self._watched.get(thing)) is None:
             return
-        late_at, now = self._late_at(probe, due), self._client.now()
-        if now < late_at:
-            self._queue.add("missed", thing, after_seconds=late_at - now)
-            return
-        if self._expected(thing, due) and self._caches.jobs.heard_at < late_at:
+        now = self._client.now()
+        if now < watched.late_at:
+            self._queue.add("missed", thing, after_seconds=watched.late_at - now)
+        elif self._meant(thing, watched.due) and not self._decide(thing, watched, now):
+            self._queue.add("missed", thing, after_seconds=_ASK_AGAIN_SECONDS)
+        else:
+            # After a long silence, only the newest due time is worth a word.
+            self._await(thing, watched.probe, max(watched.due, now - watched.probe.period_seconds))
+
+    def _meant(self, target: Target, due: float) -> bool:
+        """Tell whether there should be a run for a due time, and is none as far as we know."""
+        cronjobs = self._cronjobs(target)
+        there = bool(cronjobs) and all(each.metadata.created_seconds < due for each in cronjobs)
+        return there and not self._settled(target, due)
+
+    def _decide(self, target: Target, watched: _Watched, now: float) -> bool:
+        """Count a due time that is late, if it is known by now why it has no run."""
+        cronjobs, due = self._cronjobs(target), watched.due
+        in_time = now < next_due(target, watched.probe.period_seconds, due, watched.probe.minute_seconds)
+        if any(each.status.active for each in cronjobs):
+            # A run that stands in the way speaks for it, or makes place in a moment.
+            return not in_time
+        if self._caches.jobs.heard_at < watched.late_at:
             # The Job may be there, and the watch behind.
             self._caches.jobs.confirm()
-            self._queue.add("missed", thing, after_seconds=_ASK_AGAIN_SECONDS)
-            return
-        if self._expected(thing, due):
-            self._on_missed(thing, due)
-        # After a long silence, only the newest due time is worth a word.
-        self._await(thing, probe, max(due, now - probe.period_seconds))
+            return False
+        reason = self._maintenance.kept_from_starting(target, due)
+        if reason is not None:
+            self._tally.count_suppressed(target, due, reason)
+        elif any(each.spec.suspend for each in cronjobs) and in_time:
+            # It is about to be resumed, and then starts the run.
+            watched.late_at = now + _PATIENCE_SECONDS
+            return False
+        else:
+            self._tally.count_missed(target, due)
+        return True
 
-    def _expected(self, target: Target, due: float) -> bool:
-        """Tell whether a run should have been started for a due time, and was not, as far as we know."""
-        cronjobs = self._caches.cronjobs_of.get(target, {}).values()
-        active = any(
-            each.spec.suspend or each.status.active or each.metadata.created_seconds >= due
-            for each in cronjobs
-        )
-        suppressed = self._maintenance.suppression(target) is not None
-        return bool(cronjobs) and not active and not suppressed and self._last_due(target) < due
+    def _cronjobs(self, target: Target) -> list[CronJob]:
+        return list(self._caches.cronjobs_of.get(target, {}).values())

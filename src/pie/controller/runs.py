@@ -4,6 +4,7 @@ A run is counted once, and then its Job is deleted. All of it starts again from 
 finished pods wait in the history of their CronJob until they have been read.
 """
 
+import math
 from collections.abc import Hashable
 from dataclasses import replace
 
@@ -64,8 +65,8 @@ class Runs:
             caches,
             queue,
             maintenance=maintenance,
-            last_due=lambda target: self._tracking.newest_due(target, tally.led_since),
-            on_missed=tally.count_missed,
+            settled=self._settled,
+            tally=tally,
         )
         self._retries = Retries(
             client, caches, queue, maintenance=maintenance, image=image, wants=self._wants_retry
@@ -87,10 +88,10 @@ class Runs:
 
     def target_changed(self, target: Target, probe: Probe | None) -> None:
         """Show a target that came to life and judge its runs; forget one that ended (`probe` is None)."""
-        self._missed.follow(target, probe)
         self._retries.follow(target, probe)
         if probe is None:
             self._drop_runs(target)
+            self._missed.forget(target)
             self._follow_ups.forget(target)
             self._probes.pop(target, None)
             self._volumes.forget(target)
@@ -99,6 +100,7 @@ class Runs:
         known = target in self._probes
         self._probes[target] = probe
         self._tally.remember(target, probe)
+        self._missed.follow(target, probe)
         if known:
             return
         self._tally.add(target)
@@ -110,19 +112,21 @@ class Runs:
         self._tally.remove_probe(name)
         self._maintenance.forget(name)
 
-    def count_unstarted(self, target: Target, due: float, reason: Reason) -> None:
-        """Count a suppressed run for a due time at which none was started."""
-        self._tally.count_unstarted(target, due, self._tracking.newest_due(target), reason)
+    def _settled(self, target: Target, due: float) -> bool:
+        """Tell whether a due time is counted, or has a run that will be."""
+        newest = self._tracking.newest_due(target, self._tally.led_since)
+        return newest >= math.floor(due) or self._tally.counted(target, due)
 
     def _drop_runs(self, target: Target) -> None:
         """Count the runs that a node took with it when it was deleted: their target goes, and nobody asks."""
+        if target in self._probes and target.node and ("", target.node) not in self._caches.nodes.store:
+            for tracked in self._tracking.of(target):
+                if not tracked.recorded and not tracked.retry:
+                    self._tally.gone(tracked)
+                tracked.recorded = True
+            if (due := self._missed.open_due(target)) is not None:
+                self._tally.count_suppressed(target, due, Reason.NODE_DELETED)
         self._tracking.forget_target(target)
-        if target not in self._probes or not target.node or ("", target.node) in self._caches.nodes.store:
-            return
-        for tracked in self._tracking.of(target):
-            if not (tracked.recorded or tracked.held_against or tracked.suppressed_counted):
-                self._maintenance.count(target, Reason.NODE_DELETED)
-            tracked.recorded = True
 
     # Events.
 

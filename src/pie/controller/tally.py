@@ -1,68 +1,71 @@
 """What the verdicts add up to: counters, gauges, and the last word on each target."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from pie.controller.incidents import Incidents
-from pie.controller.maintenance import Maintenance
 from pie.controller.queue import WorkQueue
 from pie.controller.tracking import Tracked
 from pie.core.history import History, PastRun, measured
 from pie.core.judge import Judgement, missed
-from pie.core.model import Probe, Stage, Target, Verdict
+from pie.core.ledger import Ledger
+from pie.core.model import Kind, Probe, Stage, Target, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import IoStats
 from pie.core.schedule import dues_between
 from pie.core.timeline import Run, timeline
 from pie.kube.client import Client
 from pie.serve.series import RunSeries, TargetSeries
+from pie.serve.suppressed import SuppressedSeries
 
 _log = structlog.get_logger()
 
-# Bounds a count after a very long silence.
-_MOST_DUES = 60
+# Bounds a count after a very long silence; no more than a ledger remembers.
+_MOST_DUES = 16
 
 
 @dataclass(slots=True)
 class TargetState:
     """The last word on a target.
 
-    `counted_until`: due times up to here are counted, though no run of theirs was started. `last_ok`: when a
-    run was last well, epoch seconds. `since`: the due time from which on the verdict is this one. `io`: what
-    the last run measured that measured anything.
+    `last_ok`: when a run was last well, epoch seconds. `since`: the due time from which on the verdict is
+    this one. `io`: what the last run measured that measured anything. `ledger`: which due times are counted.
     """
 
     verdict: Verdict = Verdict.PENDING
     reason: Reason = Reason.PENDING
     message: str = ""
     due: float = 0.0
-    counted_until: float = 0.0
     last_ok: float = 0.0
     stage: Stage | None = None
     since: float = 0.0
     io: IoStats | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 class Tally:
-    """The table of targets with their last verdict (`states`), and what is counted of their runs."""
+    """The table of targets with their last verdict (`states`), and what is counted of their runs.
+
+    Each due time is counted once: as on time, as not, or as suppressed.
+    """
 
     def __init__(
         self,
         client: Client,
         queue: WorkQueue,
         *,
-        maintenance: Maintenance,
         incidents: Incidents,
         series: TargetSeries,
+        suppressed: SuppressedSeries,
         run_series: RunSeries,
         history: History,
     ) -> None:
         self._client = client
         self._queue = queue
-        self._maintenance = maintenance
         self._incidents = incidents
         self._series = series
+        self._suppressed = suppressed
         self._run_series = run_series
         self._history = history
         self.led_since = 0.0
@@ -90,28 +93,45 @@ class Tally:
         self._run_series.remove(name)
         self._history.forget_probe(name)
 
-    def count_unstarted(self, target: Target, due: float, newest_due: float, reason: Reason) -> None:
-        """Count a suppressed run for a due time at which none was started."""
+    def counted(self, target: Target, due: float) -> bool:
+        """Tell whether a due time is counted; those of a target that ended all are."""
         state = self.states.get(target)
-        if state is not None and due > max(state.counted_until, newest_due):
-            state.counted_until = due
-            self._maintenance.count(target, reason)
+        return state is None or due in state.ledger
+
+    def count_suppressed(self, target: Target, due: float, reason: Reason) -> None:
+        """Count a due time as suppressed, unless it is counted."""
+        state = self.states.get(target)
+        if state is not None and state.ledger.claim(due):
+            _log.debug("counted as suppressed", target=str(target), due=due, reason=reason.value)
+            self._suppressed.count(target, reason)
             self._history.mark(target, due, Verdict.SUPPRESSED)
 
     def count_missed(self, target: Target, due: float) -> None:
         """Count a due time at which Kubernetes started no run."""
-        state = self.states.get(target)
-        if state is None or due <= state.counted_until:
-            return
-        state.counted_until = due
-        self._series.count_on_time(target, on_time=False)
-        judgement = missed()
-        self.note(target, judgement, due, target.node)
-        self._history.mark(target, due, judgement.verdict)
-        self._history.record(
-            target,
-            PastRun(due, "schedule", judgement.verdict, judgement.reason, judgement.message, judgement.stage),
-        )
+        if target in self.states and self._count_on_time(target, due, on_time=False):
+            judgement = missed()
+            self.note(target, judgement, due, target.node)
+            self._history.mark(target, due, judgement.verdict)
+            self._history.record(
+                target,
+                PastRun(
+                    due, "schedule", judgement.verdict, judgement.reason, judgement.message, judgement.stage
+                ),
+            )
+
+    def _count_on_time(self, target: Target, due: float, *, on_time: bool) -> bool:
+        """Count a due time, and tell whether that was still to be done."""
+        if fresh := self.states[target].ledger.claim(due):
+            _log.debug("counted", target=str(target), due=due, on_time=on_time)
+            self._series.count_on_time(target, on_time=on_time)
+        return fresh
+
+    def gone(self, tracked: Tracked) -> None:
+        """Count a run that its node took with it."""
+        if tracked.on_time_counted:
+            self._cut_short(tracked, Reason.NODE_DELETED)
+        else:
+            self.count_suppressed(tracked.target, tracked.due, Reason.NODE_DELETED)
 
     def lost(self, target: Target) -> None:
         """Count a run whose Job was deleted before it was read."""
@@ -122,29 +142,34 @@ class Tally:
         """Count what a run is known to be by now: each answer once, and the due times it blocks."""
         if tracked.retry and judgement.verdict is not Verdict.HUNG:
             return  # The series count due times; but a hang blocks those that follow.
-        state, target = self.states[tracked.target], tracked.target
+        target = tracked.target
         if judgement.on_time is not None and not tracked.on_time_counted:
             tracked.on_time_counted = True
-            # A due time that was counted while an earlier run stood in its way is not counted again.
-            if judgement.on_time or tracked.due > state.counted_until:
-                self._series.count_on_time(target, on_time=judgement.on_time)
+            self._count_on_time(target, tracked.due, on_time=judgement.on_time)
         if judgement.succeeded is not None and not tracked.succeeded_counted:
             tracked.succeeded_counted = True
             self._series.count_succeeded(target, succeeded=judgement.succeeded)
-        tracked.held_against = tracked.held_against or judgement.bad
-        suppressed = judgement.verdict is Verdict.SUPPRESSED
-        if suppressed and not (tracked.suppressed_counted or tracked.held_against):
-            tracked.suppressed_counted = True
-            if tracked.due > state.counted_until:
-                self._maintenance.count(target, judgement.reason)
-                state.counted_until = tracked.due
-        if (judgement.bad or suppressed) and not judgement.ended:
+        if judgement.verdict is Verdict.SUPPRESSED:
+            self._count_suppressed(tracked, judgement)
+        if (judgement.bad or judgement.verdict is Verdict.SUPPRESSED) and not judgement.ended:
             self._count_blocked(tracked, probe, judgement, as_of)
+
+    def _count_suppressed(self, tracked: Tracked, judgement: Judgement) -> None:
+        """Count a suppressed run. One that had been on time stays so: only its I/O says nothing."""
+        if not tracked.on_time_counted:
+            self.count_suppressed(tracked.target, tracked.due, judgement.reason)
+        elif judgement.on_time and judgement.ended:
+            self._cut_short(tracked, judgement.reason)
+
+    def _cut_short(self, tracked: Tracked, reason: Reason) -> None:
+        """Count a mount run that was on time and cut short, unless its I/O was called good or bad before."""
+        if not tracked.succeeded_counted and tracked.target.kind is Kind.MOUNT:
+            tracked.succeeded_counted = True
+            self._suppressed.count_cut_short(tracked.target, reason)
 
     def _count_blocked(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
         """Count the due times that passed while an unfinished run stood in their way."""
-        state, target = self.states[tracked.target], tracked.target
-        since = max(tracked.due, state.counted_until, self.led_since)
+        target, since = tracked.target, max(tracked.due, self.led_since)
         dues = dues_between(
             target,
             probe.period_seconds,
@@ -153,15 +178,15 @@ class Tally:
             limit=_MOST_DUES,
             minute_seconds=probe.minute_seconds,
         )
-        if dues and judgement.verdict is Verdict.SUPPRESSED:
-            self._maintenance.count(target, judgement.reason, len(dues))
-        elif dues:
-            self._series.count_on_time(target, on_time=False, times=len(dues))
-            self._incidents.still_bad(target, len(dues))
-        if dues:
-            state.counted_until = as_of
+        bad = 0
         for due in dues:
-            self._history.mark(target, due, judgement.verdict)
+            if judgement.verdict is Verdict.SUPPRESSED:
+                self.count_suppressed(target, due, judgement.reason)
+            elif self._count_on_time(target, due, on_time=False):
+                bad += 1
+                self._history.mark(target, due, judgement.verdict)
+        if bad:
+            self._incidents.still_bad(target, bad)
 
     def note(self, target: Target, judgement: Judgement, due: float, node: str) -> None:
         """Note the target's last verdict; a run in flight, or one that says nothing, leaves it standing."""
@@ -218,8 +243,6 @@ class Tally:
         """Take in what an ended run measured; its Job is not needed any more."""
         tracked.recorded = True
         self._run_series.stages(tracked.target, timeline(run).seconds)
-        if judgement.reason is Reason.POD_DELETED and not tracked.on_time_counted:
-            self._run_series.lost(tracked.target.probe, "PodDeleted")
         if judgement.result is not None and judgement.result.io is not None:
             io = judgement.result.io
             self._series.set_latency(tracked.target, io)

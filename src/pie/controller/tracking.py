@@ -30,8 +30,6 @@ class Tracked:
     check_at: float | None = None
     on_time_counted: bool = False
     succeeded_counted: bool = False
-    suppressed_counted: bool = False
-    held_against: bool = False
     recorded: bool = False
 
     @property

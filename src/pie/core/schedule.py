@@ -60,13 +60,14 @@ def dues_between(
     limit: int,
     minute_seconds: float = _MINUTE,
 ) -> list[float]:
-    """Return the due times in (after, until], the oldest first, at most `limit` of them."""
+    """Return the due times in (after, until], oldest first; if there are more than `limit`, the newest."""
     found: list[float] = []
-    due = next_due(target, period_seconds, after, minute_seconds)
-    while due <= until and len(found) < limit:
+    longest = limit * period_seconds / _MINUTE * minute_seconds
+    due = next_due(target, period_seconds, max(after, until - longest), minute_seconds)
+    while due <= until:
         found.append(due)
         due = next_due(target, period_seconds, due, minute_seconds)
-    return found
+    return found[-limit:]
 
 
 def retry_wait_seconds(

@@ -208,7 +208,7 @@ class RunSeries:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._lost = Counter(
             "pie_lost_runs",
-            "Runs that ended without being counted: the Job was pruned unseen, or the pod deleted.",
+            "Runs of which nobody read what they said: their Job was deleted before.",
             ("pie_probe_name", "reason"),
             registry=registry,
         )
@@ -244,7 +244,7 @@ class RunSeries:
             self._stages.labels(target.storage_class, target.kind.value, stage.value).observe(duration)
 
     def lost(self, probe: str, reason: str) -> None:
-        """Count a lost run; the reason is `Pruned` or `PodDeleted`."""
+        """Count a lost run; the reason is `Pruned`."""
         self._lost.labels(probe, reason).inc()
 
     def remove(self, probe: str) -> None:

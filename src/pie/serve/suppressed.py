@@ -8,6 +8,9 @@ from prometheus_client.registry import Collector
 from pie.core.model import Kind, Probe, Target
 from pie.core.reasons import Reason
 
+# The runs of the mount probe that were on time and then cut short, by the series that has no word of them.
+PERFORMANCE = "performance"
+
 # At zero from the start, so that the first suppressed run of each kind is an increase.
 REASONS = (
     Reason.NODE_DELETED,
@@ -27,17 +30,18 @@ class SuppressedSeries(Collector):
     """How many runs were suppressed and why, and which targets are suppressed now."""
 
     def __init__(self) -> None:
-        self._runs: dict[tuple[str, str, Kind], dict[Reason, int]] = {}
+        self._runs: dict[tuple[str, str, str], dict[Reason, int]] = {}
         self._targets: dict[Target, Reason] = {}
 
     def add(self, probe: Probe) -> None:
         """Show the counters of a PieProbe, at zero if they are new."""
-        for kind, enabled in (
-            (Kind.PROVISION, probe.provision_enabled),
-            (Kind.MOUNT, probe.mount_enabled),
+        for counted, enabled in (
+            (Kind.PROVISION.value, probe.provision_enabled),
+            (Kind.MOUNT.value, probe.mount_enabled),
+            (PERFORMANCE, probe.mount_enabled),
         ):
             if enabled:
-                self._runs.setdefault((probe.name, probe.storage_class, kind), dict.fromkeys(REASONS, 0))
+                self._runs.setdefault((probe.name, probe.storage_class, counted), dict.fromkeys(REASONS, 0))
 
     def remove(self, probe: str) -> None:
         """Take away all that is shown of a PieProbe."""
@@ -46,11 +50,17 @@ class SuppressedSeries(Collector):
         for target in [target for target in self._targets if target.probe == probe]:
             del self._targets[target]
 
-    def count(self, target: Target, reason: Reason, times: int = 1) -> None:
-        """Count suppressed runs of a target."""
-        counts = self._runs.get((target.probe, target.storage_class, target.kind))
-        if counts is not None:
-            counts[reason] = counts.get(reason, 0) + times
+    def count(self, target: Target, reason: Reason) -> None:
+        """Count a due time of a target that has no word in its probe's `on_time` series."""
+        self._count((target.probe, target.storage_class, target.kind.value), reason)
+
+    def count_cut_short(self, target: Target, reason: Reason) -> None:
+        """Count a mount run that was on time, and has no word in the `succeed` series."""
+        self._count((target.probe, target.storage_class, PERFORMANCE), reason)
+
+    def _count(self, key: tuple[str, str, str], reason: Reason) -> None:
+        if (counts := self._runs.get(key)) is not None:
+            counts[reason] = counts.get(reason, 0) + 1
 
     def show(self, target: Target, reason: Reason | None) -> None:
         """Show that a target is suppressed, or that it is not."""
@@ -69,9 +79,9 @@ class SuppressedSeries(Collector):
             "Runs that say nothing about storage, because of maintenance or because somebody ended them.",
             labels=("pie_probe_name", "storage_class", "probe", "reason"),
         )
-        for (probe, storage_class, kind), counts in self._runs.items():
+        for (probe, storage_class, counted), counts in self._runs.items():
             for reason, count in counts.items():
-                runs.add_metric((probe, storage_class, kind.value, reason.value), count)
+                runs.add_metric((probe, storage_class, counted, reason.value), count)
         yield runs
         now = GaugeMetricFamily(
             "pie_target_suppressed",

@@ -1,0 +1,40 @@
+"""What became of each due time, as the controller's debug log tells it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pie.core.model import Target
+from pie.core.schedule import dues_between
+
+
+class Accounts:
+    """How often each due time of each target was counted, and as what."""
+
+    def __init__(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        self._counted: dict[str, list[tuple[float, str]]] = {}
+        for entry in entries:
+            if entry["event"] == "counted":
+                self._add(entry, "on time" if entry["on_time"] else "late")
+            elif entry["event"] == "counted as suppressed":
+                self._add(entry, entry["reason"])
+
+    def _add(self, entry: Mapping[str, Any], answer: str) -> None:
+        self._counted.setdefault(entry["target"], []).append((float(entry["due"]), answer))
+
+    def as_what(self, target: Target) -> Counter[str]:
+        """Return how many due times of a target were counted as what."""
+        return Counter(answer for _, answer in self._counted.get(str(target), ()))
+
+    def errors(self, target: Target, period_seconds: int, since: float, until: float) -> list[str]:
+        """Return in words which due times in (since, until] were not counted exactly once."""
+        found = self._counted.get(str(target), ())
+        times = Counter(due for due, _ in found)
+        due_times = dues_between(target, period_seconds, since, until, limit=100_000)
+        beyond = [due for due in times if since < due <= until and due not in due_times]
+        return [
+            f"{target}: {due:.0f} ({due - since:.0f} s after the start, {until - due:.0f} s before the end)"
+            f" was counted {times[due]} times: {[what for when, what in found if when == due]}"
+            for due in (*due_times, *beyond)
+            if times[due] != 1
+        ]

@@ -1,0 +1,451 @@
+"""The controller's own objects on a cluster that is a simulation, in virtual time: an hour takes a second.
+
+Nothing of the controller is replaced but the wire: requests are answered from the simulation's objects, and
+the caches are given its lists whenever the test lets them, as by a reflector that has to list anew. So
+changes reach the controller late, several at once, in any order between kinds, or never.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+
+from pie.controller.followups import FollowUps
+from pie.controller.incidents import Incidents
+from pie.controller.maintenance import Maintenance
+from pie.controller.observe import Caches
+from pie.controller.queue import WorkQueue
+from pie.controller.runs import Runs
+from pie.controller.settings import Settings
+from pie.controller.sweep import Sweep
+from pie.controller.tally import Tally
+from pie.controller.targets import Targets
+from pie.controller.volumes import Volumes
+from pie.controller.witness import Witness
+from pie.core.history import History
+from pie.core.model import Kind, Target
+from pie.core.naming import ANNOTATION_SCHEDULED
+from pie.core.objects import Claim, CronJob, Job, Node, PieProbe, Pod, StorageClass
+from pie.core.result import Outcome, RecordStats, Result, encode
+from pie.core.schedule import next_due
+from pie.kube.client import Client
+from pie.kube.clock import ServerClock
+from pie.kube.config import ClusterConfig
+from pie.kube.errors import NotFound
+from pie.kube.reflector import Reflector
+from pie.kube.transport import Answer, Request
+from pie.serve.incidents import IncidentSeries
+from pie.serve.series import RunSeries, TargetSeries
+from pie.serve.suppressed import SuppressedSeries
+
+T0: Final = 1_700_000_040.0
+"""When the virtual time begins, epoch seconds: a due time, less 20 s."""
+
+NODE: Final = "n1"
+NAMESPACE: Final = "pie"
+TARGET: Final = Target("p", Kind.MOUNT, "c", NODE)
+PERIOD_SECONDS: Final = 60
+_SCHEDULED_AFTER, _STARTED_AFTER, _ENDED_AFTER = 1, 3, 6
+_NODE_CONTROLLER_SECONDS: Final = 50
+_BOOT_SECONDS: Final = 5
+
+_CACHES: Final = {  # which cache holds what kind
+    "nodes": "nodes",
+    "pods": "pods",
+    "jobs": "jobs",
+    "cronjobs": "cronjobs",
+    "persistentvolumeclaims": "claims",
+    "pieprobes": "probes",
+    "storageclasses": "storage_classes",
+}
+
+
+class _Skipping(selectors.DefaultSelector):
+    """Waits for nobody: the time to wait has passed at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skipped_seconds = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        assert timeout is not None, "nothing is left that could happen"
+        self.skipped_seconds += max(0.0, timeout)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time passes as fast as its work is done."""
+
+    def __init__(self) -> None:
+        self._skipping = _Skipping()
+        super().__init__(self._skipping)
+
+    def time(self) -> float:
+        """Return virtual seconds."""
+        return self._skipping.skipped_seconds
+
+
+def rfc3339(seconds: float) -> str:
+    """Return a Kubernetes time."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class World:
+    """The cluster: one node with its kubelet, a storage, and what of Kubernetes itself pie meets."""
+
+    now: Callable[[], float]
+    objects: dict[str, dict[str, dict[str, Any]]] = field(
+        default_factory=lambda: {kind: {} for kind in _CACHES}
+    )
+    powered: bool = True
+    storage: str = "well"
+    cronjobs_stand_still: bool = False
+    _since_power: float = 0.0
+    _boots: int = 1
+    _versions: int = 0
+
+    def put(self, kind: str, item: dict[str, Any]) -> dict[str, Any]:
+        """Store an object, new or changed."""
+        self._versions += 1
+        metadata = item["metadata"]
+        metadata.setdefault("uid", f"uid-{self._versions}")
+        metadata.setdefault("creationTimestamp", rfc3339(self.now()))
+        metadata["resourceVersion"] = str(self._versions)
+        self.objects[kind][metadata["name"]] = item
+        return item
+
+    def snapshot(self, kind: str) -> bytes:
+        """Return all objects of a kind, as they are now."""
+        return msgspec.json.encode(list(self.objects[kind].values()))
+
+    # What a test does to the cluster.
+
+    def begin(self, spec: dict[str, Any]) -> None:
+        """Make the node, the class and the PieProbe."""
+        long_ago = {"creationTimestamp": rfc3339(T0 - 86_400)}
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": rfc3339(T0 - 86_400)}
+        status = {"conditions": [ready], "nodeInfo": {"bootID": "boot-1"}}
+        self.put(
+            "nodes",
+            {"metadata": {"name": NODE, "labels": {"a": ""}, **long_ago}, "spec": {}, "status": status},
+        )
+        self.put("storageclasses", {"metadata": {"name": "c"}, "volumeBindingMode": "WaitForFirstConsumer"})
+        metadata = {"name": "p", "namespace": NAMESPACE, "generation": 1}
+        self.put("pieprobes", {"metadata": metadata, "spec": spec})
+
+    def cordon(self) -> None:
+        """Cordon the node."""
+        self._node(unschedulable=True)
+
+    def uncordon(self) -> None:
+        """Uncordon the node."""
+        self._node(unschedulable=False)
+
+    def _node(self, **spec: Any) -> None:
+        if (node := self.objects["nodes"].get(NODE)) is not None:
+            self.put("nodes", {**node, "spec": {**node["spec"], **spec}})
+
+    def power_off(self) -> None:
+        """Cut the node's power; the node controller notices in its own time."""
+        if self.powered:
+            self.powered, self._since_power = False, self.now()
+
+    def power_on(self) -> None:
+        """Have the node boot."""
+        if not self.powered:
+            self.powered, self._since_power = True, self.now()
+            self._boots += 1
+
+    def delete_node(self) -> None:
+        """Delete the node."""
+        self.objects["nodes"].pop(NODE, None)
+        for pod in list(self.objects["pods"].values()):
+            if pod["spec"].get("nodeName"):
+                self.delete_pod(pod["metadata"]["name"])
+
+    def evict(self) -> None:
+        """Delete the pods on the node, as a drain does."""
+        for name in list(self.objects["pods"]):
+            self.delete_pod(name)
+
+    def delete_pod(self, name: str) -> None:
+        """Delete a pod, and have its Job fail."""
+        pod = self.objects["pods"].pop(name, None)
+        job = self.objects["jobs"].get(name) if pod is not None else None
+        if job is not None:
+            self._finish(job, "Failed")
+
+    def delete_job(self, name: str) -> None:
+        """Delete a Job and its pod."""
+        self.objects["jobs"].pop(name, None)
+        self.objects["pods"].pop(name, None)
+
+    # What happens by itself, second by second.
+
+    def tick(self) -> None:
+        """Let a second pass."""
+        self._node_controller()
+        for pod in list(self.objects["pods"].values()):
+            self._kubelet(pod)
+        if not self.cronjobs_stand_still:
+            for cronjob in list(self.objects["cronjobs"].values()):
+                self._cronjob_controller(cronjob)
+
+    def _node_controller(self) -> None:
+        node = self.objects["nodes"].get(NODE)
+        if node is None:
+            return
+        ready = node["status"]["conditions"][0]["status"]
+        passed = self.now() - self._since_power
+        if not self.powered and ready == "True" and passed >= _NODE_CONTROLLER_SECONDS:
+            self._ready(node, "Unknown")
+        boot_id = f"boot-{self._boots}"
+        if self.powered and passed >= _BOOT_SECONDS and node["status"]["nodeInfo"]["bootID"] != boot_id:
+            for pod in list(self.objects["pods"].values()):
+                if pod["status"]["phase"] == "Running":
+                    state = {"terminated": {"exitCode": 255, "reason": "Unknown", **_times(pod, self.now())}}
+                    self._report(pod, "Failed", state)
+            self._ready(node, "True", boot_id)
+
+    def _ready(self, node: dict[str, Any], status: str, boot_id: str = "") -> None:
+        info = {"bootID": boot_id} if boot_id else node["status"]["nodeInfo"]
+        changed = node["status"]["conditions"][0]["status"] != status
+        since = rfc3339(self.now()) if changed else node["status"]["conditions"][0]["lastTransitionTime"]
+        condition = {"type": "Ready", "status": status, "lastTransitionTime": since}
+        self.put("nodes", {**node, "status": {"conditions": [condition], "nodeInfo": info}})
+
+    def _kubelet(self, pod: dict[str, Any]) -> None:
+        node = self.objects["nodes"].get(NODE)
+        if node is None or pod["status"]["phase"] in {"Succeeded", "Failed"}:
+            return
+        age = self.now() - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).timestamp()
+        ready = node["status"]["conditions"][0]["status"] == "True"
+        if not pod["spec"].get("nodeName"):
+            if age >= _SCHEDULED_AFTER and ready and not node["spec"].get("unschedulable"):
+                bound = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(self.now())}
+                status = {**pod["status"], "conditions": [bound]}
+                self.put("pods", {**pod, "spec": {"nodeName": NODE}, "status": status})
+            return
+        if not self.powered or not ready:
+            return
+        if "startTime" not in pod["status"]:
+            self.put("pods", {**pod, "status": {**pod["status"], "startTime": rfc3339(self.now())}})
+        elif pod["status"]["phase"] == "Pending":
+            if age >= _STARTED_AFTER and self.storage != "does not mount":
+                self._report(pod, "Running", {"running": {"startedAt": rfc3339(self.now())}})
+        elif age >= _ENDED_AFTER and self.storage != "hangs":
+            outcome = Outcome.IO_ERROR if self.storage == "fails" else Outcome.OK
+            self._report(pod, *_ended(pod, outcome, self.now()))
+
+    def _report(self, pod: dict[str, Any], phase: str, state: dict[str, Any]) -> None:
+        status = {**pod["status"], "phase": phase, "containerStatuses": [{"name": "probe", "state": state}]}
+        self.put("pods", {**pod, "status": status})
+        job = self.objects["jobs"].get(pod["metadata"]["name"])
+        if phase != "Running" and job is not None:
+            self._finish(job, "Complete" if phase == "Succeeded" else "Failed")
+
+    def _finish(self, job: dict[str, Any], how: str) -> None:
+        over = {"type": how, "status": "True", "lastTransitionTime": rfc3339(self.now())}
+        self.put("jobs", {**job, "status": {"conditions": [over]}})
+
+    def _cronjob_controller(self, cronjob: dict[str, Any]) -> None:
+        jobs = self.objects["jobs"].values()
+        active = [
+            {"name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+            for job in jobs
+            if not job["status"].get("conditions") and _owner(job)["name"] == cronjob["metadata"]["name"]
+        ]
+        if active != cronjob["status"].get("active", []):
+            cronjob = self.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "active": active}})
+        now, created = self.now(), datetime.fromisoformat(cronjob["metadata"]["creationTimestamp"])
+        due = next_due(TARGET, PERIOD_SECONDS, now - PERIOD_SECONDS)
+        began = max(created.timestamp(), cronjob["status"].get("last", 0.0))
+        if due > now or due <= began or cronjob["spec"]["suspend"] or active:
+            return
+        self.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "last": due}})
+        name = f"{cronjob['metadata']['name']}-{int(due) // 60}"
+        self.start(name, cronjob, {ANNOTATION_SCHEDULED: rfc3339(due)})
+
+    def start(self, name: str, owner: dict[str, Any], annotations: dict[str, str]) -> None:
+        """Make a Job and its pod."""
+        labels = owner["metadata"]["labels"]
+        reference = {"kind": "CronJob", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+        self.make_job(name, labels, annotations, {**reference, "controller": True})
+
+    def make_job(self, name: str, labels: Any, annotations: Any, owner: Any) -> dict[str, Any]:
+        """Make a Job of any owner, and its pod."""
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels, "annotations": annotations}
+        job = self.put("jobs", {"metadata": {**metadata, "ownerReferences": [owner]}, "status": {}})
+        by = {"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
+        pod = {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [by]}
+        self.put("pods", {"metadata": pod, "spec": {}, "status": {"phase": "Pending"}})
+        return job
+
+
+def _owner(item: dict[str, Any]) -> dict[str, Any]:
+    owner: dict[str, Any] = item["metadata"]["ownerReferences"][0]
+    return owner
+
+
+def _times(pod: dict[str, Any], now: float) -> dict[str, str]:
+    (container,) = pod["status"]["containerStatuses"]
+    return {"startedAt": container["state"]["running"]["startedAt"], "finishedAt": rfc3339(now)}
+
+
+def _ended(pod: dict[str, Any], outcome: Outcome, now: float) -> tuple[str, dict[str, Any]]:
+    code = 0 if outcome is Outcome.OK else 1
+    records = RecordStats(identity_found="a" * 32, identity_written="a" * 32)
+    message = encode(Result(probe="mount", outcome=outcome, records=records)).decode()
+    state = {"exitCode": code, "reason": "Error" if code else "Completed", "message": message}
+    return ("Failed" if code else "Succeeded"), {"terminated": {**state, **_times(pod, now)}}
+
+
+class Wire:
+    """Answers requests from the simulation's objects."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def send(self, request: Request) -> Answer:
+        """Do what is asked, at once."""
+        body = msgspec.json.decode(request.body) if request.body else {}
+        return Answer(msgspec.json.encode(self._answer(request, body)), 0.0)
+
+    def _answer(self, request: Request, body: Any) -> Any:
+        kind, name, world = request.resource.plural, request.name or "", self._world
+        match request.verb:
+            case "list":
+                selector = (request.query.get("labelSelector") or "").partition("=")[2]
+                pods = world.objects.get(kind, {}).values()
+                return {"metadata": {}, "items": [pod for pod in pods if _owner(pod)["uid"] == selector]}
+            case "create" if kind == "jobs":
+                metadata = body["metadata"]
+                return world.make_job(
+                    metadata["name"],
+                    metadata["labels"],
+                    metadata["annotations"],
+                    metadata["ownerReferences"][0],
+                )
+            case "create" | "apply":
+                old = world.objects[kind].get(body["metadata"]["name"], {}) if kind in world.objects else {}
+                metadata = {**old.get("metadata", {}), **body["metadata"]}
+                metadata["generation"] = metadata.get("generation", 0) + 1
+                item = {"status": old.get("status", {}), **body, "metadata": metadata}
+                return world.put(kind, item) if kind in world.objects else item
+            case "delete" if name in world.objects.get(kind, {}):
+                if kind == "jobs":
+                    world.delete_job(name)
+                elif kind == "pods":
+                    world.delete_pod(name)
+                else:
+                    del world.objects[kind][name]
+                return {}
+            case "patch" if name in world.objects.get(kind, {}):
+                return world.objects[kind][name]
+        raise NotFound(f"{request}: not found")
+
+
+_TYPES: Final[dict[str, Any]] = {
+    "nodes": Node,
+    "pods": Pod,
+    "jobs": Job,
+    "cronjobs": CronJob,
+    "persistentvolumeclaims": Claim,
+    "pieprobes": PieProbe,
+    "storageclasses": StorageClass,
+}
+
+
+class Simulation:
+    """A controller on a world. `lag(kind, second)` is how old the lists are that the caches are given."""
+
+    def __init__(self, lag: Callable[[str, int], int]) -> None:
+        loop = asyncio.get_running_loop()
+        self._lag = lag
+        self._begin = loop.time()
+        self.world = World(self.now)
+        clock = ServerClock(loop.time, self.now)
+        client = Client(ClusterConfig(server="https://simulation"), clock=clock)
+        client._transport = Wire(self.world)  # type: ignore[assignment]  # it has the one method that is used
+        caches = self._caches = Caches(client, NAMESPACE)
+        self._old: dict[str, list[bytes]] = {kind: [] for kind in _TYPES}
+        registry = self._registry = CollectorRegistry()
+        queue = self._queue = WorkQueue()
+        self._series, suppressed = TargetSeries(self.now), SuppressedSeries()
+        registry.register(suppressed)
+        Sweep(client, caches, queue)
+        maintenance = self._maintenance = Maintenance(client, caches, queue, suppressed)
+        incidents = self._incidents = Incidents(
+            client, caches, queue, maintenance=maintenance, series=IncidentSeries(registry)
+        )
+        self.tally = Tally(
+            client,
+            queue,
+            incidents=incidents,
+            series=self._series,
+            suppressed=suppressed,
+            run_series=RunSeries(registry),
+            history=History(),
+        )
+        runs = self._runs = Runs(
+            client,
+            caches,
+            queue,
+            volumes=Volumes(client, caches, queue),
+            witness=Witness(client, caches, queue),
+            maintenance=maintenance,
+            follow_ups=FollowUps(client, caches, queue, maintenance=maintenance, image="i"),
+            tally=self.tally,
+            image="i",
+        )
+        self._targets = Targets(
+            client, caches, queue, Settings(container_image="i"), runs=runs, maintenance=maintenance
+        )
+
+        async def nothing(_thing: Any) -> None:
+            """Write no status."""
+
+        queue.handle("status", nothing)
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return T0 + asyncio.get_running_loop().time() - self._begin
+
+    def metrics(self) -> str:
+        """Return what /metrics would say."""
+        return (self._series.render() + generate_latest(self._registry)).decode()
+
+    async def run(self, seconds: int, script: Iterable[tuple[int, Callable[[World], None]]]) -> None:
+        """Live for so long; each action of the script is done at its second."""
+        actions = sorted(script, key=lambda each: each[0])
+        self._deliver(0)
+        self._runs.start()
+        self._targets.start()
+        self._incidents.start(self._targets.live_targets, lambda _probe: ((), True))
+        self._maintenance.start()
+        work = asyncio.create_task(self._queue.run())
+        for second in range(seconds):
+            while actions and actions[0][0] <= second:
+                actions.pop(0)[1](self.world)
+            self.world.tick()
+            self._deliver(second)
+            await asyncio.sleep(1)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    def _deliver(self, second: int) -> None:
+        """Give each cache the list of some seconds ago, never an older one than it has."""
+        for kind, of_type in _TYPES.items():
+            self._old[kind].append(self.world.snapshot(kind))
+            age = min(self._lag(kind, second), len(self._old[kind]) - 1)
+            fresh = msgspec.json.decode(self._old[kind][-1 - age], type=list[of_type])  # type: ignore[valid-type]
+            del self._old[kind][: -1 - age]
+            reflector: Reflector[Any] = getattr(self._caches, _CACHES[kind])
+            items = {(each.metadata.namespace, each.metadata.name): each for each in fresh}
+            reflector._replace(items, str(second), asyncio.get_running_loop().time() - age, how="list")

@@ -1,0 +1,200 @@
+"""Every due time is counted exactly once, and what is seen late, at once or never changes no verdict."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from pie.core.model import Kind, Target, Verdict
+from pie.core.reasons import Reason
+from tests.accounting import Accounts
+from tests.controller.simulation import NODE, PERIOD_SECONDS, T0, TARGET, Simulation, VirtualLoop, World
+from tests.harness import PERFORMANCE, Samples
+
+SPEC = {
+    "monitoringStorageClass": "c",
+    "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]},
+    "probePeriod": 1,
+    "probeThreshold": "20s",
+    "deadline": "40s",
+    "suppression": {"newNodeGrace": "0s", "rebootGrace": "30s"},
+}
+TARGETS = {NODE: TARGET, "": Target("p", Kind.PROVISION, "c")}
+BEGIN_SECONDS, BUSY_SECONDS, QUIET_SECONDS = 100, 400, 300
+# What became of a due time is known so long after it, at the latest.
+DECIDED_SECONDS = 100
+
+Action = Callable[[World], None]
+Script = list[tuple[int, Action]]
+Lag = Callable[[str, int], int]
+
+
+def storage(state: str) -> Action:
+    """Return the action that makes the storage so."""
+
+    def change(world: World) -> None:
+        world.storage = state
+
+    change.__name__ = f"storage_{state}"
+    return change
+
+
+def cronjobs_stand_still(world: World) -> None:
+    world.cronjobs_stand_still = True
+
+
+def cronjobs_go_on(world: World) -> None:
+    world.cronjobs_stand_still = False
+
+
+MAINTENANCE = [World.cordon, World.uncordon, World.power_off, World.power_on, World.evict]
+FAULTS = [
+    *(storage(state) for state in ("does not mount", "hangs", "fails", "well")),
+    cronjobs_stand_still,
+    cronjobs_go_on,
+]
+WELL = [World.uncordon, World.power_on, storage("well"), cronjobs_go_on]
+
+
+def scripts(actions: list[Action]) -> st.SearchStrategy[Script]:
+    """Actions at any second of the busy time."""
+    seconds = st.integers(BEGIN_SECONDS, BEGIN_SECONDS + BUSY_SECONDS)
+    return st.lists(st.tuples(seconds, st.sampled_from(actions)), min_size=1, max_size=8)
+
+
+GAPS = st.lists(
+    st.tuples(
+        st.sampled_from(["nodes", "pods", "jobs", "cronjobs"]),
+        st.integers(0, BEGIN_SECONDS + BUSY_SECONDS),
+        st.integers(1, 45),
+    ),
+    max_size=6,
+)
+
+
+def at_once(_kind: str, _second: int) -> int:
+    return 0
+
+
+def with_gaps(gaps: list[tuple[str, int, int]]) -> Lag:
+    """Return the lag of watches that say nothing from a second on for so long, and then list anew."""
+
+    def lag(kind: str, second: int) -> int:
+        return max(
+            (second - at for which, at, n in gaps if which == kind and at <= second < at + n), default=0
+        )
+
+    return lag
+
+
+class Outcome:
+    """What the controller made of a story."""
+
+    def __init__(self, simulation: Simulation, lines: list[Any]) -> None:
+        self.states = {
+            target: (state.verdict, state.reason) for target, state in simulation.tally.states.items()
+        }
+        self.accounts = Accounts(lines)
+        counted = Samples(simulation.metrics())
+        self.io = {yes: counted.value(PERFORMANCE, succeed=yes) or 0.0 for yes in ("true", "false")}
+        self.cut_short = sum(
+            each.value
+            for each in counted.all("pie_suppressed_runs_total")
+            if each.labels["probe"] == "performance"
+        )
+        self.since = {
+            TARGETS[each["metadata"]["labels"].get("node", "")]: datetime.fromisoformat(
+                each["metadata"]["creationTimestamp"]
+            ).timestamp()
+            for each in simulation.world.objects["cronjobs"].values()
+        }
+
+    def errors(self, until: float) -> list[str]:
+        """Return in words which due times up to a moment were not counted exactly once."""
+        assert self.since
+        return [
+            error
+            for target, since in self.since.items()
+            for error in self.accounts.errors(target, PERIOD_SECONDS, since, until)
+        ]
+
+    def counted_as(self) -> set[str]:
+        """Return what due times were counted as."""
+        return {what for target in TARGETS.values() for what in self.accounts.as_what(target)}
+
+
+def played(script: Script, lag: Lag = at_once, *, quiet: int = QUIET_SECONDS) -> Outcome:
+    """Play a story to the controller's objects."""
+
+    async def play() -> Outcome:
+        simulation = Simulation(lag)
+        simulation.world.begin(SPEC)
+        await simulation.run(BEGIN_SECONDS + BUSY_SECONDS + quiet, script)
+        return Outcome(simulation, lines)
+
+    with capture_logs() as lines, asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(play())
+
+
+END = T0 + BEGIN_SECONDS + BUSY_SECONDS + QUIET_SECONDS - DECIDED_SECONDS
+quick = settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+def test_all_is_well_while_nothing_happens() -> None:
+    outcome = played([])
+    assert outcome.errors(END) == []
+    assert outcome.counted_as() == {"on time"}
+    assert {verdict for verdict, _ in outcome.states.values()} == {Verdict.OK}
+
+
+@quick
+@given(scripts(MAINTENANCE + FAULTS), GAPS)
+def test_every_due_time_is_counted_exactly_once(script: Script, gaps: list[tuple[str, int, int]]) -> None:
+    ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
+    outcome = played([*script, *ending], with_gaps(gaps))
+    assert outcome.errors(END) == []
+
+
+@quick
+@given(scripts(MAINTENANCE), st.integers(0, 1))
+def test_maintenance_alone_is_never_held_against_the_storage(script: Script, lag_seconds: int) -> None:
+    ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
+    outcome = played([*script, *ending], lambda kind, _: lag_seconds if kind == "nodes" else 0)
+    assert "late" not in outcome.counted_as()
+    assert outcome.io["false"] == 0
+    # A run may outlive the maintenance that its due time was counted for, and then do its I/O.
+    assert outcome.io["true"] + outcome.cut_short >= outcome.accounts.as_what(TARGET)["on time"]
+    assert {verdict for verdict, _ in outcome.states.values()} == {Verdict.OK}
+    assert outcome.errors(END) == []
+
+
+@quick
+@given(scripts(FAULTS), GAPS)
+def test_without_maintenance_nothing_is_suppressed(script: Script, gaps: list[tuple[str, int, int]]) -> None:
+    outcome = played(script, with_gaps(gaps))
+    assert outcome.counted_as() <= {"on time", "late", Reason.POD_DELETED}
+
+
+@quick
+@given(scripts([*MAINTENANCE, *FAULTS]), GAPS)
+def test_gaps_in_the_watches_change_no_verdict_in_the_end(
+    script: Script, gaps: list[tuple[str, int, int]]
+) -> None:
+    assert played(script, with_gaps(gaps)).states == played(script).states
+
+
+@pytest.mark.parametrize("second", [BEGIN_SECONDS, BEGIN_SECONDS + 15, BEGIN_SECONDS + 30])
+def test_a_node_that_is_deleted_takes_its_due_times_along(second: int) -> None:
+    outcome = played([(second, World.delete_node)], quiet=0)
+    assert outcome.accounts.errors(TARGET, PERIOD_SECONDS, T0 + 1, T0 + second) == []
+    assert "late" not in outcome.counted_as()
