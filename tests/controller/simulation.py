@@ -124,6 +124,11 @@ class World:
         """Return all objects of a kind, as they are now."""
         return msgspec.json.encode(list(self.objects[kind].values()))
 
+    @property
+    def heartbeat(self) -> float:
+        """When the kubelet renewed its lease last."""
+        return self.now() if self.powered else self._since_power
+
     # What a test does to the cluster.
 
     def begin(self, spec: dict[str, Any]) -> None:
@@ -348,7 +353,9 @@ class Wire:
                 return {}
             case "patch" if name in world.objects.get(kind, {}):
                 return world.objects[kind][name]
-        raise NotFound(f"{request}: not found")
+            case "get" if kind == "leases" and name in world.objects["nodes"]:
+                return {"metadata": {"name": name}, "spec": {"renewTime": rfc3339(world.heartbeat)}}
+        raise NotFound(404, "NotFound", f"{request}: not found")
 
 
 _TYPES: Final[dict[str, Any]] = {

@@ -136,7 +136,7 @@ async def test_a_reboot_has_a_grace_that_ends_with_a_good_run(stage: Stage) -> N
         found = await stage.api.get(stage.path("cronjobs", target.cronjob))
         assert found["spec"]["suspend"] is False
         await stage.end(await target.start(), result(Outcome.IO_ERROR), exit_code=1)
-        await until_suppressed(target.pie, "NodeRebooted")
+        await until_suppressed(target.pie, "NodeRebooted", probe="performance")
         await target.no_jobs()
         await stage.end(await target.start(), result(found=A, sequence=1))
         await target.until_succeeded("true", 1)
@@ -248,6 +248,26 @@ async def test_maintenance_that_nobody_finishes_is_reported_with_what_to_do(stag
             assert part in found["message"]
         await stage.taint(target.node)
         await until_condition(stage.api, stage.namespace, "p1", "LongSuppressed", "False")
+
+
+async def test_how_long_a_node_has_been_marked_outlives_the_controller_and_costs_no_write(
+    stage: Stage,
+) -> None:
+    rules = {**NO_GRACE, "annotations": [{"key": "repair"}], "maxDuration": "15s"}
+    async with mounts(stage, suppression=rules) as target:
+        await label(stage, target.node, "annotations", repair="disk")
+        await until_suspended(stage, target.cronjob, wanted=True)
+        before = await stage.api.get(stage.path("cronjobs", target.cronjob))
+        since = before["metadata"]["annotations"]["pie.topolvm.io/suppressed-since"]
+        await target.pie.kill()
+        await target.pie.start()
+        found = await until_condition(
+            stage.api, stage.namespace, "p1", "LongSuppressed", "True", "NodeMarked"
+        )
+        for part in (target.node, since, "annotation repair", "Finish the maintenance"):
+            assert part in found["message"]
+        after = await stage.api.get(stage.path("cronjobs", target.cronjob))
+        assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
 @asynccontextmanager

@@ -121,10 +121,17 @@ def test_a_class_of_which_one_node_is_well_is_not_suppressed(states: list[Node])
 def test_the_long_suppressed_are_named_with_their_marks_and_what_to_do() -> None:
     assert long_suppressed([], 86_400)["status"] == "False"
     overdue = [
-        Overdue(f"node-{i}", Suppression(Reason.NODE_TAINTED, "taint gpu:NoSchedule is not tolerated", T0))
+        Overdue(
+            f"node-{i}", Suppression(Reason.NODE_TAINTED, "taint gpu:NoSchedule is not tolerated", T0), T0
+        )
         for i in range(7)
     ]
     found = long_suppressed(overdue, 86_400)
     assert (found["status"], found["reason"]) == ("True", "NodeTainted")
-    for words in ("7 suppressed for longer than 24 h", "node-0: taint gpu", "and 2 more", "toleration"):
+    for words in (
+        "7 suppressed for longer than 24 h",
+        "node-0 (since 2023-11-14T22:14:00Z): taint gpu",
+        "and 2 more",
+        "toleration",
+    ):
         assert words in found["message"]

@@ -47,6 +47,6 @@ def test_a_suspended_cronjob_differs_from_one_that_runs_and_from_no_other() -> N
         made = cronjob(probe(), MOUNT, name="n", claim="c", image="i", **options)
         return str(made["metadata"]["annotations"][ANNOTATION_SPEC_HASH])
 
-    assert spec_hash() == spec_hash(suspend=False)
-    assert spec_hash(suspend=True) == spec_hash(suspend=True)
-    assert spec_hash() != spec_hash(suspend=True)
+    assert spec_hash() == spec_hash(suppressed_since=None)
+    assert spec_hash(suppressed_since=T0) == spec_hash(suppressed_since=T0 + 1)
+    assert spec_hash() != spec_hash(suppressed_since=T0)

@@ -109,6 +109,14 @@ def test_a_node_seen_for_the_first_time_tells_when_it_became_ready() -> None:
     assert reason(history, 51, 90) is None
 
 
+def test_a_node_that_was_away_while_nobody_looked_tells_until_when() -> None:
+    history = seen((0, node()), (100, node(ready_since=60)))
+    assert history.current is None
+    assert reason(history, 50, 70) is Reason.NODE_NOT_READY
+    assert reason(history, 61, 99) is None
+    assert reason(seen((0, node()), (100, node())), 0, 200) is None
+
+
 states = st.sampled_from(
     [
         node(),

@@ -1,7 +1,6 @@
 """Writes the status of PieProbes: only on change, and at most every ten seconds."""
 
 from collections.abc import Hashable
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -15,7 +14,7 @@ from pie.controller.tally import TargetState
 from pie.controller.targets import Targets
 from pie.core.longsuppressed import long_suppressed
 from pie.core.model import Kind, Probe, Target, Verdict
-from pie.core.objects import PieProbe
+from pie.core.objects import PieProbe, rfc3339
 from pie.core.reasons import Reason
 from pie.core.status import Condition, status
 from pie.kube.client import Client
@@ -93,7 +92,7 @@ class Conditions:
             resting=state.resting,
             targets=targets,
             stored=stored.status,
-            now=_rfc3339(self._client.now()),
+            now=rfc3339(self._client.now()),
             more=self._long_suppressed(name, state.probe),
             incidents=self._incidents.open(stored),
         )
@@ -123,8 +122,4 @@ class Conditions:
             for target in self._targets.live_targets(name)
             if target.kind is Kind.PROVISION and (state := self._runs.states.get(target)) and state.last_ok
         ]
-        return _rfc3339(max(times)) if times else None
-
-
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return rfc3339(max(times)) if times else None

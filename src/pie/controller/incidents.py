@@ -13,11 +13,11 @@ import structlog
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
-from pie.core.incident_report import MOST_IN_STATUS, from_status, recovery, rfc3339, story, to_status
+from pie.core.incident_report import MOST_IN_STATUS, from_status, recovery, story, to_status
 from pie.core.incidents import Finding, Incident, View, explains_leaks, fold
 from pie.core.judge import Judgement
 from pie.core.model import BAD, Kind, Stage, Target, Verdict
-from pie.core.objects import Event, PieProbe
+from pie.core.objects import Event, PieProbe, rfc3339
 from pie.core.result import one_line
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists

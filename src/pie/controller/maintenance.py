@@ -59,27 +59,30 @@ class Maintenance:
         for target in [target for target in self._resume_at if target.probe == probe]:
             del self._resume_at[target]
 
-    def suspended(self, target: Target) -> bool:
-        """Tell whether the target's CronJob is to be suspended now.
+    def suspended_since(self, target: Target) -> float | None:
+        """Return since when the target is suppressed, if its CronJob is to be suspended now.
 
         It is while no run can be expected to work, and then until just after its next due time: an
         unsuspended CronJob runs a missed schedule at once, so nodes that come back together would all do.
         """
         probe, now = self._nodes.probe(target.probe), self._client.now()
-        if probe is None:
-            return self._is_suspended(target)
-        if (why := self.suppression(target)) is not None and why.blocks:
+        since = self._nodes.suppressed_since(target) or now
+        why = self.suppression(target)
+        if why is not None and why.blocks:
             self._resume_at.pop(target, None)
-            return True
+            return since
         if not self._is_suspended(target):
             self._resume_at.pop(target, None)
-            return False
+            return None
+        if probe is None:
+            return since
         due = next_due(target, probe.period_seconds, now, probe.minute_seconds)
         soon = due + spread_seconds(target, _RESUME_WITHIN_MINUTES * probe.minute_seconds)
         resume_at = self._resume_at.setdefault(target, soon)
-        if now < resume_at:
-            self._queue.add("target", target, after_seconds=max(0.05, resume_at - now))
-        return now < resume_at
+        if now >= resume_at:
+            return None
+        self._queue.add("target", target, after_seconds=max(0.05, resume_at - now))
+        return since
 
     def _is_suspended(self, target: Target) -> bool:
         return any(each.spec.suspend for each in self._caches.cronjobs_of.get(target, {}).values())

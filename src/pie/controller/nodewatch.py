@@ -8,8 +8,9 @@ from pie.controller.queue import WorkQueue
 from pie.core.excuse import everywhere, nowhere
 from pie.core.longsuppressed import Overdue
 from pie.core.model import Kind, Probe, Target
+from pie.core.naming import ANNOTATION_SUPPRESSED_SINCE
 from pie.core.nodehistory import NodeHistory, Span, observe, prove
-from pie.core.objects import Node
+from pie.core.objects import Node, parse_seconds
 from pie.core.suppress import Suppression
 from pie.kube.client import Client
 from pie.kube.resources import NODES
@@ -81,6 +82,27 @@ class NodeWatch:
         history = followed.histories.get(target.node) if target.node in followed.nodes else None
         return history.current if history is not None else None
 
+    def suppressed_since(self, target: Target) -> float | None:
+        """Return since when runs of the target are suppressed without a break, if they are now.
+
+        Also before this controller began: its predecessor noted it on the CronJobs that it suspended.
+        """
+        if (followed := self._followed.get(target.probe)) is None or self.suppression(target) is None:
+            return None
+        seen = followed.whole.since if followed.whole is not None else None
+        if target.kind is Kind.MOUNT:
+            seen = followed.histories[target.node].suppressed_since
+        # Where the class is suppressed, every node is.
+        noted = (self._noted(each) for each in (target, followed.probe.target(Kind.PROVISION)))
+        return min(since for since in (seen, *noted) if since is not None)
+
+    def _noted(self, target: Target) -> float | None:
+        """Return since when a target is suppressed, as the CronJob says that is suspended for it."""
+        for cronjob in self._caches.cronjobs_of.get(target, {}).values():
+            if cronjob.spec.suspend:
+                return parse_seconds(cronjob.metadata.annotations.get(ANNOTATION_SUPPRESSED_SINCE, ""))
+        return None
+
     def span(self, target: Target, since: float, until: float, node: str = "") -> Span | None:
         """Return the maintenance that explains what a run of the target did in [since, until].
 
@@ -122,10 +144,10 @@ class NodeWatch:
         found: list[Overdue] = []
         waits: list[float] = []
         for name in followed.suppressed:
-            history = followed.histories[name]
-            why, since = history.current, history.suppressed_since
+            why = followed.histories[name].current
+            since = self.suppressed_since(followed.probe.target(Kind.MOUNT, name))
             if why is not None and since is not None and now - since >= longest:
-                found.append(Overdue(name, why))
+                found.append(Overdue(name, why, since))
             elif since is not None:
                 waits.append(since + longest - now)
         return found, min(waits, default=None)

@@ -274,7 +274,7 @@ class Targets:
                 name=name,
                 claim=claim,
                 image=self._image,
-                suspend=self._maintenance.suspended(target),
+                suppressed_since=self._maintenance.suspended_since(target),
             ),
             manifests.claim(probe, target, name=claim) if mount else None,
             create=rest is None,

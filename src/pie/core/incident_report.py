@@ -1,13 +1,14 @@
 """Incidents as they stand in a PieProbe's status, and in words for whoever is woken by one."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from pie.core.incidents import Incident, Scope
 from pie.core.model import Stage
+from pie.core.objects import rfc3339
 from pie.core.reasons import ADVICE, MEANING, Reason
 
 MOST_IN_STATUS = 20
@@ -93,11 +94,6 @@ def _restored(entry: Any) -> Incident | None:
         )
     except (msgspec.ValidationError, ValueError):
         return None
-
-
-def rfc3339(seconds: float) -> str:
-    """Return epoch seconds as Kubernetes writes times."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def headline(incident: Incident) -> str:

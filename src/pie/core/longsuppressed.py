@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pie.core.objects import rfc3339
 from pie.core.reasons import ADVICE, Reason
 from pie.core.suppress import Suppression
 
@@ -13,10 +14,14 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, order=True)
 class Overdue:
-    """A node whose targets have been suppressed for longer than the spec's maxDuration."""
+    """A node whose targets have been suppressed for longer than the spec's maxDuration.
+
+    `since`: without a break, whatever the reasons were; epoch seconds.
+    """
 
     node: str
     why: Suppression
+    since: float
 
 
 def long_suppressed(overdue: Sequence[Overdue], max_duration_seconds: float) -> dict[str, Any]:
@@ -26,7 +31,7 @@ def long_suppressed(overdue: Sequence[Overdue], max_duration_seconds: float) -> 
         message = f"no node has been suppressed for longer than {hours}"
         return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
     named = sorted(overdue, key=lambda each: each.node)[:_NAMED]
-    nodes = "; ".join(f"{each.node}: {each.why.message}" for each in named)
+    nodes = "; ".join(f"{each.node} (since {rfc3339(each.since)}): {each.why.message}" for each in named)
     more = f"; and {len(overdue) - _NAMED} more" if len(overdue) > _NAMED else ""
     advice = " ".join(sorted({ADVICE[each.why.reason] for each in overdue}))
     return {

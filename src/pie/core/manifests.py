@@ -6,7 +6,6 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 
 import hashlib
 import math
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -17,9 +16,11 @@ from pie.core.naming import (
     ANNOTATION_RETRY,
     ANNOTATION_SCHEDULED,
     ANNOTATION_SPEC_HASH,
+    ANNOTATION_SUPPRESSED_SINCE,
     ANNOTATION_TARGET,
     labels,
 )
+from pie.core.objects import rfc3339
 from pie.core.schedule import cron_schedule
 from pie.core.selector import FIELD_NAME
 
@@ -36,15 +37,25 @@ TERMINATION_GRACE_SECONDS = 5
 
 
 def cronjob(
-    probe: Probe, target: Target, *, name: str, claim: str, image: str, suspend: bool = False
+    probe: Probe,
+    target: Target,
+    *,
+    name: str,
+    claim: str,
+    image: str,
+    suppressed_since: float | None = None,
 ) -> Manifest:
-    """Return the CronJob of a target; `claim` is the name of a mount target's claim."""
+    """Return the CronJob of a target; `claim` is the name of a mount target's claim.
+
+    It is suspended if it is suppressed since some time (epoch seconds). The time is no part of the hash: it
+    alone is worth no write.
+    """
     template = _pod_template(probe, target, claim=claim, image=image)
     spec: Manifest = {
         "schedule": cron_schedule(target, probe.period_seconds),
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
-        "suspend": suspend,
+        "suspend": suppressed_since is not None,
         # A schedule missed by more than a period is superseded; without this, every CronJob of the fleet
         # would run one at once when the CronJob controller comes back.
         "startingDeadlineSeconds": probe.period_seconds,
@@ -58,6 +69,8 @@ def cronjob(
     digest = hashlib.sha1(msgspec.json.encode(spec, order="sorted"), usedforsecurity=False).hexdigest()[:16]
     metadata = _metadata(probe, target, name)
     metadata["annotations"][ANNOTATION_SPEC_HASH] = digest
+    if suppressed_since is not None:
+        metadata["annotations"][ANNOTATION_SUPPRESSED_SINCE] = rfc3339(suppressed_since)
     return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec": spec}
 
 
@@ -82,7 +95,7 @@ def follow_up_job(
     metadata = _metadata(probe, target, f"{cronjob}-x{round(due_seconds / probe.minute_seconds):x}")
     metadata["annotations"] |= {
         ANNOTATION_FOLLOWS: follows,
-        ANNOTATION_SCHEDULED: datetime.fromtimestamp(due_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        ANNOTATION_SCHEDULED: rfc3339(due_seconds),
     }
     spec = {"backoffLimit": 0, "template": template}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}

@@ -26,10 +26,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class NodeHistory:
-    """A node as one probe's rules see it: spans in order of time, the newest last."""
+    """A node as one probe's rules see it: spans in order of time, the newest last.
+
+    `ready_since` is what the node itself said last, 0.0 while it is not Ready.
+    """
 
     spans: tuple[Span, ...] = ()
     boot_id: str = ""
+    ready_since: float = 0.0
     rebooted_at: float = 0.0
     proven_at: float = 0.0
 
@@ -66,8 +70,12 @@ def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: f
     if node is None:
         gone = Suppression(Reason.NODE_DELETED, "the node is gone", now)
         return _follow(history or NodeHistory(), gone, now)
-    if history is None:
-        history = NodeHistory(_before_first_seen(node, now))
+    history, ready_since = history or NodeHistory(), _ready_since(node, now)
+    if history.current is None and ready_since > history.ready_since:
+        # It was not Ready until then, whoever saw it.
+        was = Suppression(Reason.NODE_NOT_READY, "the node was not Ready", ready_since)
+        history = replace(history, spans=(*history.spans, Span(was, ready_since, ready_since))[-MOST_SPANS:])
+    history = replace(history, ready_since=ready_since)
     boot_id = node.status.node_info.boot_id
     if history.boot_id and boot_id and history.boot_id != boot_id:
         # Noted as a moment of its own, since a grace of no length ends before anybody looks.
@@ -93,14 +101,11 @@ def _facts(history: NodeHistory, node: Node, now: float) -> Facts:
     return Facts(node, now, history.rebooted_at, history.proven_at)
 
 
-def _before_first_seen(node: Node, now: float) -> tuple[Span, ...]:
-    """Return what a node that is seen for the first time tells of its past: until when it was not Ready."""
+def _ready_since(node: Node, now: float) -> float:
     ready = condition(node.status.conditions, "Ready")
-    if ready is None or ready.status != "True" or ready.last_transition_time is None:
-        return ()
-    until = min(epoch_seconds(ready.last_transition_time), now)
-    was = Suppression(Reason.NODE_NOT_READY, "the node was not Ready", until)
-    return (Span(was, until, until),)
+    if ready is None or ready.status != "True":
+        return 0.0
+    return min(epoch_seconds(ready.last_transition_time), now)
 
 
 def _follow(history: NodeHistory, why: Suppression | None, now: float) -> NodeHistory:
@@ -119,7 +124,3 @@ def _follow(history: NodeHistory, why: Suppression | None, now: float) -> NodeHi
     if why is not None:
         spans = (*spans, Span(why, now if current is not None else min(why.since, now)))
     return replace(history, spans=spans[-MOST_SPANS:])
-
-
-def _same(one: Suppression, other: Suppression) -> bool:
-    return (one.reason, one.blocks) == (other.reason, other.blocks)

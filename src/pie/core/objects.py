@@ -4,7 +4,7 @@ One slim Struct per kind. Thousands of these live in memory, so a field is added
 something decides by it. Unknown fields are skipped by the decoder without being built.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -52,6 +52,19 @@ class Metadata(Object, frozen=True):
 def epoch_seconds(stamp: datetime | None) -> float:
     """Epoch seconds of a Kubernetes time; 0.0 where it is missing (a time that never was)."""
     return stamp.timestamp() if stamp is not None else 0.0
+
+
+def rfc3339(seconds: float) -> str:
+    """Return epoch seconds as a Kubernetes time, which has whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_seconds(stamp: str) -> float | None:
+    """Return the epoch seconds of a Kubernetes time; None for anything else."""
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return None
 
 
 class Condition(Object, frozen=True):

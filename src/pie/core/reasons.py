@@ -221,11 +221,11 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.NODE_DELETED: (
         "The node is being deleted, or is gone.",
-        "Nothing to do.",
+        "Nothing to do; if its deletion takes for ever, see who keeps it in its metadata.finalizers.",
     ),
     Reason.NODE_MARKED: (
         "The node carries a mark that stands for maintenance; the message names it.",
-        "Finish the maintenance; see docs/suppression.md for the marks.",
+        "Finish the maintenance and remove the mark; docs/suppression.md says who sets which mark.",
     ),
     Reason.NODE_CORDONED: (
         "The node is unschedulable (cordoned).",
