@@ -43,7 +43,6 @@ class MadeUp:
             zone="",
             nodes=(self._name(0),),
             targets=self.nodes // 100,
-            provision=False,
             stage=Stage.IO,
             reason="IOError",
             words=f"StorageClass fast: I/O fails {self.text}.",

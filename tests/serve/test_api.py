@@ -133,6 +133,14 @@ async def test_what_cannot_be_answered_is_refused_in_words(path: str, status: in
         assert said in body["error"]
 
 
+async def test_who_cannot_unpack_gets_it_plain() -> None:
+    async with served(made_up()) as session:
+        for asked, given in (("gzip, deflate", "gzip"), ("identity", None)):
+            async with session.get("/api/v1/overview", headers={"Accept-Encoding": asked}) as answer:
+                assert answer.headers.get("Content-Encoding") == given
+                assert (await answer.json())["namespace"] == "pie"
+
+
 async def test_nothing_can_be_changed() -> None:
     async with served(made_up()) as session:
         for path in ("/", "/api/v1/overview", "/metrics"):

@@ -70,7 +70,6 @@ class IncidentView(Struct, frozen=True):
     zone: str
     nodes: tuple[str, ...]
     targets: int
-    provision: bool
     stage: Stage
     reason: str
     words: str
@@ -79,6 +78,7 @@ class IncidentView(Struct, frozen=True):
     next: str
     opened: float
     closed: float | None
+    provision: bool = False
 
 
 class SlowTarget(Struct, frozen=True):

@@ -67,7 +67,6 @@ def incident_view(incident: Incident, probe: str, storage_class: str) -> Inciden
         zone=incident.zone,
         nodes=tuple(sorted(incident.nodes)[:_MOST_NODES]),
         targets=incident.targets,
-        provision=incident.provision,
         stage=incident.stage,
         reason=incident.reason.value,
         words=f"StorageClass {storage_class}: {broken(incident)} {where(incident)}.",
@@ -76,4 +75,5 @@ def incident_view(incident: Incident, probe: str, storage_class: str) -> Inciden
         next=ADVICE[incident.reason],
         opened=incident.opened_at,
         closed=incident.closed_at,
+        provision=incident.provision,
     )

@@ -1,9 +1,11 @@
 """The JSON API under `/api/v1`: docs/api.md says what it answers."""
 
 import asyncio
+import gzip
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
@@ -20,10 +22,19 @@ _DEFAULT_COLUMNS: Final = 120
 _COST_FACTOR: Final = 20
 """An answer is given again for so many times as long as it took to make: 5 % of a CPU for each, at most."""
 
-_MOST_KEPT: Final = 32
+_MOST_KEPT: Final = 16
 _MOST_LISTENERS: Final = 64
 _LOOK_EVERY_SECONDS: Final = 1.0
 _KEEP_ALIVE_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An answer, and until when it is given again, on the monotonic clock."""
+
+    until: float
+    body: bytes
+    packed: bytes
 
 
 class Source(Protocol):
@@ -58,7 +69,7 @@ class Api:
         self.source: Source | None = None
         self._leader = leader
         self._most_listeners = most_listeners
-        self._kept: dict[str, tuple[float, bytes]] = {}
+        self._kept: dict[str, _Kept] = {}
         self._listeners = 0
         self._ending = asyncio.Event()
 
@@ -80,27 +91,29 @@ class Api:
         async def handle(request: web.Request) -> web.StreamResponse:
             if self.source is None:
                 return self._standby()
-            kept_until, body = self._kept.get(request.path_qs, (0.0, b""))
-            if time.monotonic() >= kept_until:
-                began = time.monotonic()
+            began, kept = time.monotonic(), self._kept.get(request.path_qs)
+            if kept is None or began >= kept.until:
                 try:
                     found = answer(self.source, {**request.query, **request.match_info})
                 except ValueError as error:
                     return _failure(400, str(error))
                 if found is None:
                     return _failure(404, "there is no such PieProbe or target; see /api/v1/targets")
-                body = msgspec.json.encode(found)
-                ended = time.monotonic()
-                self._keep(request.path_qs, ended + _COST_FACTOR * (ended - began), body)
-            return _json(body)
+                kept = self._keep(request.path_qs, msgspec.json.encode(found), began)
+            if "gzip" in request.headers.get("Accept-Encoding", ""):
+                return _json(kept.packed, encoding="gzip")
+            return _json(kept.body)
 
         return handle
 
-    def _keep(self, path: str, until: float, body: bytes) -> None:
+    def _keep(self, path: str, body: bytes, began: float) -> _Kept:
+        packed = gzip.compress(body, compresslevel=1, mtime=0)
+        now = time.monotonic()
         self._kept.pop(path, None)
-        self._kept[path] = (until, body)
+        kept = self._kept[path] = _Kept(now + _COST_FACTOR * (now - began), body, packed)
         while len(self._kept) > _MOST_KEPT:
             del self._kept[next(iter(self._kept))]
+        return kept
 
     def _standby(self) -> web.Response:
         leader = self._leader()
@@ -175,12 +188,12 @@ def _failure(status: int, error: str, leader: str = "") -> web.Response:
     return _json(msgspec.json.encode(Failure(error, leader or None)), status)
 
 
-def _json(body: bytes, status: int = 200) -> web.Response:
-    response = web.Response(
-        body=body,
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
-    )
-    response.enable_compression()
-    return response
+def _json(body: bytes, status: int = 200, encoding: str = "") -> web.Response:
+    headers = {
+        "Cache-Control": "no-store",
+        "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if encoding:
+        headers["Content-Encoding"] = encoding
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
