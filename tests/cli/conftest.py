@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,21 +61,28 @@ class Command:
         return Ended(status, said.decode(), "".join(self.lines) + complained.decode())
 
 
-async def start(*arguments: str, **environment: str) -> Command:
-    """Start `pie` with these arguments."""
-    return Command(
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pie", *arguments),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "COLUMNS": "200", "PIE_CONTAINER_IMAGE": "", "KUBECONFIG": "", **environment},
-        )
+@asynccontextmanager
+async def started(*arguments: str, **environment: str) -> AsyncIterator[Command]:
+    """Run `pie` with these arguments; it ends with the context at the latest."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pie", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "200", "PIE_CONTAINER_IMAGE": "", "KUBECONFIG": "", **environment},
     )
+    command = Command(process)
+    try:
+        yield command
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await command.ended()
 
 
 async def run(*arguments: str, timeout_seconds: float = 60, **environment: str) -> Ended:
     """Run `pie` with these arguments to its end."""
-    return await (await start(*arguments, **environment)).ended(timeout_seconds)
+    async with started(*arguments, **environment) as command:
+        return await command.ended(timeout_seconds)
 
 
 async def within(*arguments: str) -> Ended:

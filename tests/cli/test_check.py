@@ -12,7 +12,7 @@ from pie.embedded import launch
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import LEASES, PODS, PVCS, PVS, STORAGE_CLASSES, Kind
 from pie.embedded.machines import DRIVER, STORAGE_CLASS
-from tests.cli.conftest import Ended, run, start
+from tests.cli.conftest import Ended, run, started
 from tests.embedded.conftest import Start
 from tests.harness import until
 
@@ -91,12 +91,12 @@ async def test_each_fault_is_named_with_stage_and_reason_and_a_cordoned_node_is_
 async def test_ctrl_c_takes_everything_away(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 1)
     await cluster.faults.inject("provisioner-down")
-    command = await start("check", STORAGE_CLASS, *options(cluster))
-    await command.says("mount node-1: provision")
-    assert len(there(cluster, PODS)) == 2
-    assert len(there(cluster, LEASES)) == 1
-    command.process.send_signal(signal.SIGINT)
-    ended = await command.ended()
+    async with started("check", STORAGE_CLASS, *options(cluster)) as command:
+        await command.says("mount node-1: provision")
+        assert len(there(cluster, PODS)) == 2
+        assert len(there(cluster, LEASES)) == 1
+        command.process.send_signal(signal.SIGINT)
+        ended = await command.ended()
     assert ended.status == 130
     assert "cleaning up" in ended.complained
     assert "ended early (interrupted)" in ended.said
@@ -108,12 +108,12 @@ async def test_an_interrupted_clean_up_says_what_takes_the_rest_away(
 ) -> None:
     cluster = await cluster_of(start_embedded, 1)
     await cluster.faults.inject("hang")
-    command = await start("check", STORAGE_CLASS, "--mount", "--timeout", "4s", *options(cluster))
-    await command.says("hung in io: Hung")
-    await command.says("cleaning up")
-    await until(lambda: deleted(cluster), "the pod is being deleted")
-    command.process.send_signal(signal.SIGTERM)
-    ended = await command.ended()
+    async with started("check", STORAGE_CLASS, "--mount", "--timeout", "4s", *options(cluster)) as command:
+        await command.says("hung in io: Hung")
+        await command.says("cleaning up")
+        await until(lambda: deleted(cluster), "the pod is being deleted")
+        command.process.send_signal(signal.SIGTERM)
+        ended = await command.ended()
     assert ended.status == 1
     assert "left behind: Lease pie-check-" in ended.said
     assert "kubectl delete lease pie-check-" in ended.said

@@ -12,6 +12,7 @@ from pie.core.answers import RunView, TargetDetail, TargetView
 from pie.core.model import BAD, Stage, Verdict
 
 _BAR_WIDTH = 40
+_WORTH_SAYING_SECONDS = 0.1
 _LETTERS = {
     Stage.QUEUE: "q",
     Stage.SCHEDULE: "s",
@@ -60,7 +61,7 @@ def _target(detail: TargetDetail, now: float) -> list[RenderableType]:
         if (bad := next((run for run in detail.runs if run.reason == target.reason), None)) is not None:
             lines += [Text(f"  {bad.meaning}"), Text(f"  next: {bad.next}", "bold")]
     lines += [Text(f"  {line}", "dim") for line in _facts(target, detail.threshold_seconds, now)]
-    lines.append(_runs(detail.runs) if detail.runs else Text("  no run has ended yet", "dim"))
+    lines.append(_runs(target, detail.runs) if detail.runs else Text("  no run has ended yet", "dim"))
     return lines
 
 
@@ -78,19 +79,20 @@ def _facts(target: TargetView, threshold_seconds: float, now: float) -> list[str
     return facts
 
 
-def _runs(runs: tuple[RunView, ...]) -> Table:
+def _runs(target: TargetView, runs: tuple[RunView, ...]) -> Table:
     longest = max((sum(run.stages.values()) for run in runs), default=0.0)
     rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     rows.add_column(no_wrap=True)
     rows.add_column(no_wrap=True)
     rows.add_column(no_wrap=True, width=_BAR_WIDTH)
     rows.add_column(overflow="fold")
+    told = target.message
     for run in runs:
         due = datetime.fromtimestamp(run.due).astimezone().strftime("%m-%d %H:%M:%S")
         cause = "" if run.cause == "schedule" else f" ({run.cause})"
-        rows.add_row(
-            f"  {due}{cause}", Text(str(run.verdict), colour(run.verdict)), _bar(run, longest), _said(run)
-        )
+        said = _said(run, known=run.message == told)
+        told = run.message
+        rows.add_row(f"  {due}{cause}", Text(str(run.verdict), colour(run.verdict)), _bar(run, longest), said)
     return rows
 
 
@@ -105,13 +107,15 @@ def _bar(run: RunView, longest: float) -> Text:
     return bar
 
 
-def _said(run: RunView) -> Text:
+def _said(run: RunView, *, known: bool) -> Text:
+    """Return what there is to say of a run; `known`: its message stands right above."""
     took = seconds_text(sum(run.stages.values())) if run.stages else ""
-    parts = [f"{stage} {seconds_text(seconds)}" for stage, seconds in run.stages.items() if seconds >= 0.1]  # noqa: PLR2004  tenths
-    words = f"{took}: {', '.join(parts)}" if parts else took
+    long = {stage: seconds for stage, seconds in run.stages.items() if seconds >= _WORTH_SAYING_SECONDS}
+    words = ", ".join(f"{stage} {seconds_text(seconds)}" for stage, seconds in long.items())
+    timed = f"{took}: {words}" if words else took
     if run.verdict is Verdict.OK:
-        return Text(words, "dim")
-    return Text(f"{run.reason}: {run.message}" + (f" [{words}]" if words else ""))
+        return Text(timed, "dim")
+    return Text(run.reason if known else f"{run.reason}: {run.message}").append(f"  {timed}", "dim")
 
 
 def _legend(stages: set[Stage]) -> Text:

@@ -97,7 +97,8 @@ class Worker:
             self._on_stage(target, Stage.TEARDOWN)
             await patiently(partial(self._cleanup.delete_pod, pod.metadata))
             if not await self._until(partial(self._pod_gone, name), item.probe.deadline_seconds):
-                message = f"the pod is still there after {item.probe.deadline_seconds:g} s"
+                waited = f"{item.probe.deadline_seconds:g} s"
+                message = f"the first run's pod is still there {waited} after it was deleted: no second mount"
                 return _left_behind(judgement, Reason.TEARDOWN_STUCK, message)
         judgement, _ = await self._run(item, last)
         return judgement

@@ -1,0 +1,31 @@
+"""What `pie --help` costs, and that every command says how it is used."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import within
+
+HEAVY = ("aiohttp", "msgspec", "prometheus_client", "rich", "structlog", "yaml")
+"""What takes hundreds of milliseconds to load, and what `--help` can do without."""
+
+
+def test_help_loads_nothing_that_it_does_not_need() -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pie", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "typer" in loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("command", ["check", "status", "explain", "demo", "controller"])
+async def test_every_command_has_an_example(command: str) -> None:
+    ended = await within(command, "--help")
+    assert ended.status == 0
+    assert f"pie {command}" in ended.said.replace("Usage: root", "")
+    assert "Example" in ended.said
