@@ -23,7 +23,7 @@ def test_help_loads_nothing_that_it_does_not_need() -> None:
     assert loaded.isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("command", ["check", "status", "explain", "demo", "controller"])
+@pytest.mark.parametrize("command", ["check", "status", "explain", "report", "demo", "controller"])
 async def test_every_command_has_an_example(command: str) -> None:
     ended = await within(command, "--help")
     assert ended.status == 0

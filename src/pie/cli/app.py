@@ -7,6 +7,7 @@ from pie.cli.check import check
 from pie.cli.controller import controller
 from pie.cli.demo import demo
 from pie.cli.explain import explain
+from pie.cli.report import report
 from pie.cli.status import status
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app.command()(controller)
 app.command()(demo)
 app.command()(status)
 app.command()(explain)
+app.command()(report)
 
 
 @app.callback(invoke_without_command=True)

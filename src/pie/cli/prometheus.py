@@ -1,0 +1,146 @@
+"""Asks a Prometheus over its HTTP API, and says in words what goes wrong."""
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+from yarl import URL
+
+from pie.core.prometheus import PrometheusError, Sample, Series, matrix, vector
+from pie.core.report import Report, observed, report
+from pie.core.reportqueries import INSTANT, PRESENCE, RANGE, SCRAPES, Window, in_words
+
+_TIMEOUT_SECONDS = 120.0
+_MOST_BYTES = 256 * 1024 * 1024
+# Prometheus refuses a range of more than 11,000 moments.
+_PRESENCE_MOMENTS = 500
+# It looks back this far for a sample, and so knows a series up to here before its first one.
+_LOOK_BACK_SECONDS = 300.0
+
+
+class ReportError(Exception):
+    """There is no report to make; the text says why and what to do."""
+
+
+class Prometheus:
+    """One server. `url` may carry a user and a password, and the path that a proxy puts before the API."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = URL(url)
+        if self._url.scheme not in {"http", "https"} or not self._url.host:
+            raise ReportError(
+                f"{url[:100]!r} is not the address of a Prometheus; write for example http://localhost:9090"
+            )
+        self.shown = str(self._url.with_user(None))
+
+    async def vector(self, query: str, at: float) -> list[Sample]:
+        """Ask an instant query."""
+        return vector(await self._ask("query", query, time=f"{at:.3f}"))
+
+    async def matrix(self, query: str, window: Window, step: int) -> list[Series]:
+        """Ask a range query over a window: at its end, and every `step` before."""
+        first = window.end - (window.seconds // step - 1) * step
+        return matrix(
+            await self._ask(
+                "query_range", query, start=f"{first:.3f}", end=f"{window.end:.3f}", step=str(step)
+            )
+        )
+
+    async def _ask(self, what: str, query: str, **parameters: str) -> bytes:
+        address = self._url / "api/v1" / what
+        try:
+            async with self._session.get(address, params={"query": query, **parameters}) as answer:
+                body = await answer.content.read(_MOST_BYTES)
+                if answer.content_type != "application/json":
+                    raise ReportError(
+                        f"{self.shown} does not answer as Prometheus does"
+                        f" (HTTP {answer.status}, {answer.content_type})"
+                    )
+                return body
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            why = str(error) or f"no answer within {_TIMEOUT_SECONDS:.0f} s"
+            raise ReportError(f"cannot reach Prometheus at {self.shown}: {why}") from error
+
+
+async def fetch(url: str, seconds: int, end: float) -> Report:
+    """Ask all that a report about the last so many seconds needs. Raises ReportError."""
+    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        server = Prometheus(session, url)
+        try:
+            return await _fetch(server, seconds, end)
+        except* (ReportError, PrometheusError) as group:
+            first = _first(group)
+    if isinstance(first, ReportError):
+        raise first
+    raise ReportError(f"Prometheus at {server.shown} says: {first}") from first
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """Return one of the errors: queries that were asked together mostly fail for one reason."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
+
+
+async def _fetch(server: Prometheus, seconds: int, end: float) -> Report:
+    window = Window(end, seconds)
+    scrapes = await server.vector(window.written(SCRAPES), end)
+    if not scrapes or scrapes[0].value < 1:
+        raise ReportError(
+            f"Prometheus at {server.shown} has no metrics of pie in the last {in_words(seconds)};"
+            " does it scrape the controller's metrics address?"
+        )
+    window = Window(end, seconds, seconds / scrapes[0].value)
+    step = max(1, -(-seconds // _PRESENCE_MOMENTS))
+    presence = await server.matrix(PRESENCE, window, step)
+    points = [point for each in presence for point in each.points]
+    share, first = observed(points, window, step)
+    if first is None:
+        raise ReportError(
+            f"Prometheus at {server.shown} knows a pie, but none that leads and has a PieProbe,"
+            f" in the last {in_words(seconds)}"
+        )
+    look_back_seconds = _LOOK_BACK_SECONDS if seconds > _LOOK_BACK_SECONDS else 0.0
+    slack_seconds = step + max(2 * window.interval_seconds, look_back_seconds)
+    if first > window.start + slack_seconds:
+        finer = Window(first, step, window.interval_seconds)
+        again = await server.matrix(PRESENCE, finer, max(1, step // _PRESENCE_MOMENTS))
+        first = min((time for each in again for time, _ in each.points), default=first)
+        known = in_words(max(1, end - first))
+        raise ReportError(
+            f"Prometheus at {server.shown} has metrics of pie's probes for the last {known} only;"
+            f" say --since {known.replace(' ', '')}"
+        )
+    # The interval is that of a time in which pie may have been away: by its share it was shorter.
+    window = Window(end, seconds, window.interval_seconds * share)
+    instant, ranges = await _all(server, window)
+    return report(window, share, instant, ranges)
+
+
+async def _all(
+    server: Prometheus, window: Window
+) -> tuple[Mapping[str, list[Sample]], Mapping[str, list[Series]]]:
+    """Ask all queries, two at a time: a report must not keep the alerts from being evaluated."""
+    gate = asyncio.Semaphore(2)
+
+    async def instant(query: str) -> list[Sample]:
+        async with gate:
+            return await server.vector(window.written(query), window.end)
+
+    async def over_time(query: str, step: int) -> list[Series]:
+        async with gate:
+            return await server.matrix(window.written(query), window, step)
+
+    async with asyncio.TaskGroup() as group:
+        vectors = {name: group.create_task(instant(query)) for name, query in INSTANT.items()}
+        matrices = {
+            name: group.create_task(over_time(query, window.fine if name == "incidents" else window.column))
+            for name, query in RANGE.items()
+        }
+    return (
+        {name: task.result() for name, task in vectors.items()},
+        {name: task.result() for name, task in matrices.items()},
+    )

@@ -1,0 +1,60 @@
+"""`pie report`: how storage was, from the metrics that a Prometheus has scraped from pie."""
+
+import asyncio
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pie.cli.output import USAGE, complain
+
+
+class Form(StrEnum):
+    """What a report can be written as."""
+
+    MARKDOWN = "markdown"
+    HTML = "html"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def report(
+    prometheus: Annotated[
+        str, typer.Option(envvar="PROMETHEUS_URL", help="Where Prometheus is, such as http://localhost:9090.")
+    ],
+    since: Annotated[str, typer.Option(help="How far back: 7d, 12h, 90m.")] = "7d",
+    output: Annotated[Form, typer.Option("--output", "-o", help="The form.")] = Form.MARKDOWN,
+    file: Annotated[
+        Path | None, typer.Option(help="Where to write it; default: standard output.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Report availability, suppressed time, incidents and latencies, per StorageClass and node.
+
+    Ends with 2 when there is nothing to report: no Prometheus, no metrics of pie, or not for so long.
+
+    Examples: pie report --prometheus http://localhost:9090
+    pie report --since 30d --prometheus http://localhost:9090 --output html --file storage.html
+    """
+    from pie.cli.prometheus import ReportError, fetch  # noqa: PLC0415  `pie --help` need not load it
+    from pie.cli.reporttext import written  # noqa: PLC0415
+    from pie.core.reportqueries import since_seconds  # noqa: PLC0415
+
+    try:
+        seconds = since_seconds(since)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None
+    try:
+        text = written(asyncio.run(fetch(prometheus, seconds, time.time())), output)
+    except ReportError as error:
+        complain("pie report", str(error))
+        raise typer.Exit(USAGE) from None
+    if file is None:
+        typer.echo(text)
+        return
+    try:
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        complain("pie report", f"cannot write {file}: {error.strerror}")
+        raise typer.Exit(USAGE) from None

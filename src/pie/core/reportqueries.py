@@ -1,0 +1,113 @@
+"""What `pie report` asks Prometheus. docs/report.md lists the same queries, and what is made of them.
+
+All sum over `pod` and `instance`, for the leader changes. Nothing loads more than some 200 moments of
+every node's series at once, so that a month of thousands of nodes stays within Prometheus' limits.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LONGEST_SECONDS: Final = 366 * 86_400
+_COLUMNS: Final = 96
+_COARSE_MOMENTS: Final = 200
+_FINE_MOMENTS: Final = 2000
+# `increase` needs two scrapes, and more to be near the truth.
+_SCRAPES_OF_A_COLUMN: Final = 4
+
+SCRAPES: Final = "max(count_over_time(pie_build_info[{window}]))"
+"""How often pie was scraped, which tells the interval."""
+PRESENCE: Final = "count(pie_provision_probe_total) or count(pie_mount_probe_total)"
+"""When a leader exported probes; asked over a range."""
+
+INSTANT: Final = {
+    "mount": "sum by (storage_class, node, on_time) (increase(pie_mount_probe_total[{window}]))",
+    "mount_io": "sum by (storage_class, node)"
+    ' (increase(pie_performance_on_mount_probe_total{{succeed="false"}}[{window}]))',
+    "provision": "sum by (storage_class, on_time) (increase(pie_provision_probe_total[{window}]))",
+    "suppressed_runs": "sum by (storage_class, reason) (increase(pie_suppressed_runs_total[{window}]))",
+    "suppressed_moments": "count_over_time((max by (storage_class, node)"
+    " (pie_target_suppressed))[{window}:{fine}])",
+    "p50": "quantile_over_time(0.5, (max by (storage_class, node, direction)"
+    ' (pie_target_io_latency_seconds{{quantile="0.5"}}))[{window}:{coarse}])',
+    "p99": "quantile_over_time(0.99, (max by (storage_class, node, direction)"
+    ' (pie_target_io_latency_seconds{{quantile="0.99"}}))[{window}:{coarse}])',
+    **{
+        f"stage_{quantile}": f"histogram_quantile({quantile}, sum by (storage_class, probe, stage, le)"
+        " (increase(pie_stage_duration_seconds_bucket[{window}])))"
+        for quantile in ("0.5", "0.95", "0.99")
+    },
+}
+"""Asked once, at the end of the window."""
+
+RANGE: Final = {
+    "incidents": "sum by (pie_probe_name, storage_class, scope, stage, reason)"
+    " (max_over_time(pie_incident_open[{fine}]))",
+    "mount_trend": "sum by (storage_class, on_time) (increase(pie_mount_probe_total[{column}]))",
+    "mount_io_trend": "sum by (storage_class)"
+    ' (increase(pie_performance_on_mount_probe_total{{succeed="false"}}[{column}]))',
+    "provision_trend": "sum by (storage_class, on_time) (increase(pie_provision_probe_total[{column}]))",
+    "latency_trend": "quantile by (storage_class, direction)"
+    ' (0.99, pie_target_io_latency_seconds{{quantile="0.99"}})',
+}
+"""Asked over the window: incidents in steps of `fine`, the rest in those of a `column` of the charts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time that a report is about; `interval_seconds` is how often pie is scraped."""
+
+    end: float
+    seconds: int
+    interval_seconds: float = 15.0
+
+    @property
+    def start(self) -> float:
+        """Its first moment."""
+        return self.end - self.seconds
+
+    @property
+    def fine(self) -> int:
+        """The step, in seconds, at which what is on or off is looked at."""
+        return max(1, math.ceil(self.seconds / _FINE_MOMENTS), math.ceil(self.interval_seconds))
+
+    @property
+    def coarse(self) -> int:
+        """The step at which every node's latency is looked at."""
+        return max(1, math.ceil(self.seconds / _COARSE_MOMENTS), math.ceil(self.interval_seconds))
+
+    @property
+    def column(self) -> int:
+        """The width of a column of the charts."""
+        scrapes = math.ceil(_SCRAPES_OF_A_COLUMN * self.interval_seconds)
+        return max(1, math.ceil(self.seconds / _COLUMNS), scrapes)
+
+    def written(self, query: str) -> str:
+        """Return a query with the lengths of this window in it."""
+        lengths = {name: f"{getattr(self, name)}s" for name in ("fine", "coarse", "column")}
+        return query.format(window=f"{self.seconds}s", **lengths)
+
+
+def since_seconds(text: str) -> int:
+    """Return the seconds of a length such as `7d`, `12h` or `1d12h`. Raises ValueError."""
+    parts = re.findall(r"(\d{1,9})([smhdw])", text)
+    total = sum(int(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != text or not 0 < total <= _LONGEST_SECONDS:
+        raise ValueError(
+            f"{text[:32]!r} is not a length of time up to a year; write for example 7d, 12h or 90m"
+        )
+    return total
+
+
+def in_words(seconds: float) -> str:
+    """Return a length of time in its two largest units: `3d 4h`, `12m`, `40s`."""
+    left, said = round(seconds), []
+    for unit in ("d", "h", "m", "s"):
+        number, left = divmod(left, _UNIT_SECONDS[unit])
+        if number:
+            said.append(f"{number}{unit}")
+        elif said:
+            break
+    return " ".join(said[:2]) or "0s"

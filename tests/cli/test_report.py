@@ -1,0 +1,242 @@
+"""`pie report`: what it says of a real Prometheus that scraped the demo, and what it looks like."""
+
+import asyncio
+import json
+import os
+import re
+import socket
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from pie.cli.reporttext import duration, markdown_escaped, share, written
+from pie.core.prometheus import Sample, Series, vector
+from pie.core.report import Report
+from pie.embedded.panel import HEADER
+from tests.core.test_report import WINDOW, made, mount
+from tests.harness import until
+from tests.probe.conftest import demand
+
+EVIL = '<script>alert("x")</script> | `a` [b](http://c)'
+
+
+async def report(*arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pie", "report", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    async with asyncio.timeout(60):
+        out, errors = await process.communicate()
+    return process.returncode or 0, out.decode(), errors.decode()
+
+
+# How it looks.
+
+
+@pytest.fixture
+def example() -> Report:
+    """Give a report in which every name is an attack."""
+    labels = {"storage_class": EVIL, "scope": EVIL, "stage": EVIL, "reason": EVIL, "pie_probe_name": EVIL}
+    series = Series(labels, tuple((9000.0 + i, 1.0) for i in range(1000)))
+    stage = {"storage_class": EVIL, "probe": EVIL, "stage": EVIL}
+    latency = Series({"storage_class": EVIL, "direction": "read"}, ((WINDOW.end, 0.5),))
+    return made(
+        {
+            "mount": mount(EVIL, 9, 1, EVIL),
+            "suppressed_runs": [Sample({"storage_class": EVIL, "reason": EVIL}, 3)],
+            "stage_0.5": [Sample(stage, 3.0)],
+        },
+        {"incidents": [series], "latency_trend": [latency]},
+    )
+
+
+class Page(HTMLParser):
+    """Notes the elements of a page, and what would be loaded from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.loaded += [str(value) for name, value in attrs if name in {"src", "href", "srcset", "data"}]
+
+
+def test_html_is_one_file_that_loads_nothing_and_takes_no_name_for_markup(example: Report) -> None:
+    page = Page()
+    text = written(example, "html")
+    page.feed(text)
+    assert "script" not in page.elements
+    assert page.loaded == []
+    assert "svg" in page.elements
+    assert "url(" not in text
+    assert "&lt;script&gt;" in text
+    assert "@media print" in text
+    for drawing in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ET.fromstring(drawing)  # noqa: S314  our own, and this is whether it can be read
+
+
+def test_markdown_keeps_its_tables_whatever_a_name_holds(example: Report) -> None:
+    text = written(example, "markdown")
+    widths: list[set[int]] = [set()]
+    for line in text.splitlines():
+        if line.startswith("|"):
+            widths[-1].add(len(re.findall(r"(?<!\\)\|", line)))
+        elif widths[-1]:
+            widths.append(set())
+    assert [len(width) for width in widths if width] == [1, 1, 1, 1]
+    assert EVIL not in text
+
+
+def test_json_has_every_number(example: Report) -> None:
+    found = json.loads(written(example, "json"))
+    assert found["classes"][0]["mount"] == {"total": 10, "late": 1, "bad": 0, "availability": 0.9}
+    assert found["incidents"][0]["closed"] is None
+
+
+def test_numbers_are_readable_and_never_better_than_they_are() -> None:
+    assert [share(value) for value in (None, 1.0, 0.99999, 0.5)] == ["-", "100 %", "99.99 %", "50.00 %"]
+    shown = [duration(value) for value in (None, 0.0, 0.00082, 0.0123, 12, 123)]
+    assert shown == ["-", "0 s", "820 µs", "12.3 ms", "12.0 s", "123 s"]
+    assert markdown_escaped("a|b\nc") == "a\\|b c"
+
+
+# What cannot be reported.
+
+
+@asynccontextmanager
+async def answering(text: str, content_type: str = "application/json") -> AsyncIterator[str]:
+    """Serve one answer to whatever is asked."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=text, content_type=content_type)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def refused(url: str, *arguments: str) -> str:
+    """Return the one line that a report ends with."""
+    status, out, errors = await report("--prometheus", url, *arguments)
+    assert status == 2
+    assert out == ""
+    (line,) = errors.splitlines()
+    return line
+
+
+async def test_what_is_in_the_way_is_said_in_one_line() -> None:
+    port = free_port()
+    assert f"cannot reach Prometheus at http://127.0.0.1:{port}" in await refused(
+        f"http://secret:word@127.0.0.1:{port}"
+    )
+    assert "is not the address of a Prometheus" in await refused("localhost:9090")
+    empty = '{"status": "success", "data": {"resultType": "vector", "result": []}}'
+    async with answering(empty) as url:
+        assert "has no metrics of pie in the last 7d" in await refused(url)
+    async with answering("<html>", "text/html") as url:
+        assert "does not answer as Prometheus does" in await refused(url)
+    async with answering('{"status": "error", "error": "query timed out"}') as url:
+        assert "says: query timed out" in await refused(url)
+
+
+# The real thing.
+
+
+def free_port() -> int:
+    """Return a port of loopback that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(*command: str, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+@asynccontextmanager
+async def prometheus(directory: Path, target: int) -> AsyncIterator[str]:
+    """Run a real Prometheus that scrapes a port every second; yields its address."""
+    port = free_port()
+    config = directory / "prometheus.json"  # JSON is YAML
+    jobs = [{"job_name": "pie", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}]
+    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+    async with running(
+        *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}"),
+        f"--web.listen-address=127.0.0.1:{port}",
+        log=directory / "prometheus.log",
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+async def scraped(url: str, query: str, least: float) -> bool:
+    """Tell whether a query answers with so much or more."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/api/v1/query", params={"query": query}) as answer,
+    ):
+        return any(each.value >= least for each in vector(await answer.read()))
+
+
+@pytest.mark.real
+@pytest.mark.timeout(240)
+async def test_a_real_prometheus_that_scraped_the_demo_is_reported(tmp_path: Path) -> None:
+    demand("fio", "prometheus")
+    port, log = free_port(), tmp_path / "demo.log"
+    demo = (
+        *(sys.executable, "-m", "pie", "demo", "--scenario", "crash"),
+        *("--nodes", "4", "--minute-seconds", "4", "--port", str(port)),
+    )
+
+    async def says(words: str, timeout_seconds: float) -> str:
+        async def said() -> str:
+            text = log.read_text()
+            return text if words in text else ""
+
+        return str(await until(said, f"the demo says {words!r}", timeout_seconds))
+
+    async with prometheus(tmp_path, port) as url, running(*demo, log=log):
+        panel = re.findall(r"Make faults: (http://\S+)", await says("Make faults", 30))[0]
+        counted = re.findall(r"runs: \d+ on time, (\d+) late", await says("Now it is yours", 150))[0]
+        async with aiohttp.ClientSession() as session:
+            await session.post(f"{panel}faults/cordon?node=node-1", headers={HEADER: "1"})
+        await until(lambda: scraped(url, "count_over_time(pie_target_suppressed[1m])", 5), "suppressed time")
+        known = re.findall(r"say --since (\w+)", await refused(url))[0]
+        status, text, errors = await report("--prometheus", url, "--since", known, "--output", "json")
+        html = await report("--prometheus", url, "--since", known, "--output", "html")
+    assert status == 0, errors
+    found = json.loads(text)
+    (only,) = found["classes"]
+    assert 0 < only["mount"]["availability"] < 1
+    assert abs(only["mount"]["late"] - int(counted)) <= 2
+    (incident,) = found["incidents"]
+    assert (incident["stage"], incident["reason"], incident["scope"]) == ("mount", "MountFailed", "class")
+    assert incident["closed"] > incident["opened"]
+    assert found["nodes"][0]["node"] != "node-1"
+    cordoned = next(each for each in found["nodes"] if each["node"] == "node-1")
+    assert cordoned["suppressed_seconds"] >= 3
+    assert only["latency"]["write_p99_seconds"] > 0
+    assert "MountFailed" in html[1]
