@@ -146,9 +146,9 @@ class Tab:
 
     async def picture(self, path: Path) -> None:
         """Take a picture of what is seen, without scroll bars."""
-        await self.command("Emulation.setScrollbarsHidden", hidden=True)
+        await self.see("document.documentElement.style.scrollbarWidth = 'none'")
         shot = await self.command("Page.captureScreenshot", format="png")
-        await self.command("Emulation.setScrollbarsHidden", hidden=False)
+        await self.see("document.documentElement.style.scrollbarWidth = ''")
         path.write_bytes(base64.b64decode(shot["data"]))  # noqa: ASYNC240  a small file, once
 
 

@@ -60,8 +60,12 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
 
         await stage.end(await target.start(due=time.time() - 60), result())
         await target.until_succeeded("true", 1)
-        fine: Overview = await ask("overview", Overview)
-        assert fine.state == "fine"
+
+        async def well() -> Overview | None:
+            found: Overview = await ask("overview", Overview)
+            return found if found.state == "fine" else None
+
+        fine: Overview = await until(well, "all is fine")
         assert fine.summary == "Everything is fine: 1 target of 1 StorageClass works."
         assert fine.probes[0].targets.ok == 1
         assert [(each.node, each.read_p99_seconds) for each in fine.slowest] == [(target.node, 0.001)]
@@ -91,6 +95,15 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
         assert (row.node, row.verdict, row.cells[-1]) == (target.node, "late", "l")
         assert heat.step_seconds == 59 * 60
         assert heat.start <= time.time() < heat.start + 2 * heat.step_seconds
+
+        await stage.cordon(target.node)
+
+        async def resting() -> TargetList | None:
+            found: TargetList = await ask("targets", TargetList)
+            return found if found.targets[0].verdict == "suppressed" else None
+
+        found = await until(resting, "the cordoned node's target rests", 10)
+        assert found.targets[0].reason == "NodeCordoned"
 
         trend: LatencyTrend = await ask("latency?probe=p1&columns=2", LatencyTrend)
         assert trend.write_median_seconds[-1] == pytest.approx(0.002, rel=0.1)

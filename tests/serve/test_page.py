@@ -43,7 +43,7 @@ ZONE = "topology.kubernetes.io/zone"
 async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
     """Give a tab of a new Chromium, as wide as a laptop's."""
     async with browser(tmp_path / "chromium") as tab:
-        await tab.resize(1180, 1160)
+        await tab.resize(1180, 1230)
         yield tab
 
 

@@ -40,8 +40,8 @@ export const VERDICTS = { o: "ok", s: "suppressed", l: "late", f: "failed", h: "
 export const RANK = { ".": 0, o: 1, s: 2, l: 3, f: 4, h: 5, pending: 0, ok: 1, suppressed: 2, late: 3, failed: 4, hung: 5 };
 export const MARKS = { ok: "✓", suppressed: "–", late: "◔", failed: "✕", hung: "‖", pending: "…" };
 
-export const badge = (verdict) =>
-  h(`span.badge.${verdict}`, {}, h("span", { "aria-hidden": "true" }, MARKS[verdict] ?? "?"), h("span.word", {}, ` ${verdict}`));
+export const badge = (verdict, words = verdict) =>
+  h(`span.badge.${verdict}`, {}, h("span", { "aria-hidden": "true" }, MARKS[verdict] ?? "?"), h("span.word", {}, ` ${words}`));
 
 export const targetHref = (probe, kind, node) => `#/${[probe, kind, node].map(encodeURIComponent).join("/")}`;
 

@@ -115,7 +115,7 @@ export class Heatmap {
     name.title = row.zone ? `${row.name} (zone ${row.zone})` : row.name;
     const words = row.header ? `${row.verdict} ${row.words}` : row.verdict;
     if (element.words !== words) {
-      verdict.replaceWith(row.header ? h(`span.badge.${row.verdict}`, {}, row.words) : badge(row.verdict));
+      verdict.replaceWith(badge(row.verdict, row.words));
       element.words = words;
     }
     element.dataset.verdict = row.verdict;
@@ -210,7 +210,7 @@ function grouped(rows) {
 function header(zone, members) {
   const bad = members.filter((row) => RANK[row.verdict] > 2).length;
   const verdict = members.reduce((worst, row) => (RANK[row.verdict] > RANK[worst] ? row.verdict : worst), "pending");
-  const words = bad ? `${bad} of ${members.length} bad` : `${members.length}`;
+  const words = bad ? `${bad}/${members.length} bad` : `${members.length} ${verdict}`;
   return { header: true, key: `zone/${zone}`, name: zone, zone: "", verdict, words, cells: worstOf(members) };
 }
 

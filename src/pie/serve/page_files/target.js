@@ -21,7 +21,7 @@ export function showTarget({ target, runs, threshold_seconds: threshold, now }) 
     io(target.io),
     h("h3", {}, "Last runs"),
     h("p.quiet", {}, `Time in each stage. The line marks the threshold, ${duration(threshold)}: a run that has not started by then is late. Failures are kept longer than good runs.`),
-    h("ol.runs", {}, runs.map((run, index) => runItem(run, runs[index - 1], threshold, longest))),
+    h("ol.runs", {}, runs.map((run, index) => runItem(run, runs[index - 1] ?? target, threshold, longest))),
     runs.length ? null : h("p.quiet", {}, "No run has ended since this controller began to lead."));
 }
 
