@@ -157,6 +157,14 @@ def test_all_is_well_while_nothing_happens() -> None:
     assert {verdict for verdict, _ in outcome.states.values()} == {Verdict.OK}
 
 
+def test_a_cronjob_controller_that_dies_in_mid_run_is_late_at_every_due_time_and_no_silence() -> None:
+    outcome = played(
+        [(BEGIN_SECONDS + 23, cronjobs_stand_still), (BEGIN_SECONDS + BUSY_SECONDS, cronjobs_go_on)]
+    )
+    assert outcome.errors(END) == []
+    assert outcome.accounts.as_what(TARGET)["late"] >= BUSY_SECONDS // PERIOD_SECONDS - 1
+
+
 @quick
 @given(scripts(MAINTENANCE + FAULTS), GAPS)
 def test_every_due_time_is_counted_exactly_once(script: Script, gaps: list[tuple[str, int, int]]) -> None:

@@ -36,7 +36,8 @@ class _Watched:
 class Missed:
     """Watches the schedule of each target.
 
-    `settled` tells whether a due time is counted, or has a run that will be.
+    `settled` tells whether a due time is counted, or has a run that will be; `busy`, whether the target has a
+    run that is not over. (CronJob.status.active may be long out of date.)
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Missed:
         *,
         maintenance: Maintenance,
         settled: Callable[[Target, float], bool],
+        busy: Callable[[Target], bool],
         tally: Tally,
     ) -> None:
         self._client = client
@@ -54,6 +56,7 @@ class Missed:
         self._queue = queue
         self._maintenance = maintenance
         self._settled = settled
+        self._busy = busy
         self._tally = tally
         self._watched: dict[Target, _Watched] = {}
         queue.handle("missed", self._look)
@@ -107,7 +110,7 @@ class Missed:
         """Count a due time that is late, if it is known by now why it has no run."""
         cronjobs, due = self._cronjobs(target), watched.due
         in_time = now < next_due(target, watched.probe.period_seconds, due, watched.probe.minute_seconds)
-        if any(each.status.active for each in cronjobs):
+        if self._busy(target):
             # A run that stands in the way speaks for it, or makes place in a moment.
             return not in_time
         if self._caches.jobs.heard_at < watched.late_at:

@@ -66,6 +66,7 @@ class Runs:
             queue,
             maintenance=maintenance,
             settled=self._settled,
+            busy=self._busy,
             tally=tally,
         )
         self._retries = Retries(
@@ -262,7 +263,10 @@ class Runs:
         state = self.states.get(target)
         if state is None or state.verdict not in BAD or state.verdict is Verdict.HUNG:
             return False
-        return all(each.recorded for each in self._tracking.of(target))
+        return not self._busy(target)
+
+    def _busy(self, target: Target) -> bool:
+        return not all(each.recorded for each in self._tracking.of(target))
 
     def _follow_up_runs(self, target: Target) -> bool:
         return any(each.follows and not each.recorded for each in self._tracking.of(target))
