@@ -29,6 +29,7 @@ class MadeUp:
         self.revision = 1
         self.text = text
         self.nodes = nodes
+        self.panel_url: str | None = None
 
     def overview(self) -> Overview:
         """Answer with one open incident."""
@@ -62,6 +63,7 @@ class MadeUp:
             probes=(probe,),
             incidents=(incident,),
             slowest=(),
+            panel_url=self.panel_url,
         )
 
     def targets(self, probe: str) -> TargetList | None:

@@ -17,6 +17,8 @@ from pie.serve.api import Api
 from pie.serve.http import metrics_app, serving
 from pie.serve.series import TargetSeries
 from tests.controller.conftest import Stage
+from tests.controller.test_followups import follow_up_pod
+from tests.controller.test_maintenance import provisions
 from tests.controller.test_runs import mounts, result
 from tests.harness import until
 from tests.serve.source import PROBE, MadeUp
@@ -107,6 +109,28 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
 
         trend: LatencyTrend = await ask("latency?probe=p1&columns=2", LatencyTrend)
         assert trend.write_median_seconds[-1] == pytest.approx(0.002, rel=0.1)
+
+
+async def test_a_late_run_that_another_one_speaks_for_is_shown_but_is_not_the_verdict(stage: Stage) -> None:
+    async with (
+        provisions(stage, nodes=2) as (pie, cronjob, nodes),
+        aiohttp.ClientSession(pie.address) as session,
+    ):
+        await stage.bind(await stage.start_job(cronjob, time.time()), nodes[0])
+        following = (await follow_up_pod(stage))["metadata"]["name"]
+        await stage.bind(following, nodes[1])
+        await stage.end(following, result())
+
+        async def both() -> Any:
+            _, found = await get(session, "targets/p1/provision")
+            return found if len(found["runs"]) == 2 else None
+
+        shown = await until(both, "both runs show")
+        runs = {each["cause"]: (each["verdict"], each["node"]) for each in shown["runs"]}
+        assert runs == {"schedule": ("late", nodes[0]), "followup": ("ok", nodes[1])}
+        assert shown["target"]["verdict"] == "ok"
+        _, heat = await get(session, "heatmap?probe=p1&columns=1")
+        assert [row["cells"] for row in heat["rows"] if row["kind"] == "provision"] == ["o"]
 
 
 @pytest.mark.parametrize(

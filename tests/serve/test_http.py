@@ -1,13 +1,19 @@
 """/metrics, /healthz and /readyz over real sockets."""
 
+import re
+from pathlib import Path
+
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+import pie.serve
 from pie.core.model import Kind, Target
 from pie.serve.api import Api
 from pie.serve.http import health_app, metrics_app, parse_address, serving
 from pie.serve.series import TargetSeries
+
+PAGE_FILES = Path(pie.serve.__file__).with_name("page_files")
 
 
 @pytest.mark.parametrize(
@@ -45,3 +51,29 @@ async def test_readiness_says_what_is_missing() -> None:
         assert (await fetch(port, "/readyz"))[::2] == (503, "waiting for the first list\n")
         missing = ""
         assert (await fetch(port, "/readyz"))[0] == 200
+
+
+async def test_the_page_is_its_own_files_only_and_no_other_host_is_let_in() -> None:
+    app = metrics_app(CollectorRegistry(), TargetSeries(), Api())
+    async with serving(app, "127.0.0.1:0") as port:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/") as answer,
+        ):
+            policy, page = answer.headers["Content-Security-Policy"], await answer.text()
+        named = re.findall(r'(?:src|href)="([^"#]+)"', page)
+        assert {"app.js", "style.css", "icon.svg"} <= set(named)
+        scripts = [path.name for path in PAGE_FILES.glob("*.js")]
+        for name in {*named, *scripts}:
+            status, content_type, text = await fetch(port, f"/{name}")
+            assert (status, content_type.partition("/")[0] in {"text", "image"}) == (200, True), name
+            assert "://" not in text.replace("http://www.w3.org/2000/svg", ""), name
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+async def test_nothing_but_those_files_is_served() -> None:
+    async with serving(metrics_app(CollectorRegistry(), TargetSeries(), Api()), "127.0.0.1:0") as port:
+        for path in ("/page.py", "/..%2fapi.py", "/page_files/app.js", "/index.html"):
+            assert (await fetch(port, path))[0] == 404

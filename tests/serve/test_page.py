@@ -193,7 +193,9 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
 
 
 async def test_what_names_and_texts_of_a_cluster_say_is_text(tab: Tab) -> None:
-    async with served(MadeUp(3, EVIL)) as page:
+    source = MadeUp(3, EVIL)
+    source.panel_url = "javascript:alert(1)"
+    async with served(source) as page:
         await tab.open(page)
         await tab.until("document.querySelector('.row .name')?.innerText.includes('onerror')")
         for selector in (".incident", ".card", ".row"):
@@ -203,6 +205,7 @@ async def test_what_names_and_texts_of_a_cluster_say_is_text(tab: Tab) -> None:
         assert EVIL in await tab.text(".run")
         assert EVIL in await tab.text("#one h2")
         assert await tab.see("document.querySelectorAll('main img').length") == 0
+        assert await tab.see("document.querySelector('#panel').hidden") is True
         assert await tab.see("document.title") == "✕ pie: bad"
         await tab.see("""(() => {
           const script = document.createElement('script');
@@ -254,11 +257,14 @@ async def test_it_says_when_the_controller_is_gone_and_is_live_again_when_it_is_
         await tab.until("document.querySelector('#live').innerText === 'live'")
     await tab.until("document.querySelector('#live').innerText === 'reconnecting'")
     await tab.until("document.querySelector('#stale').innerText.includes('does not answer')")
-    async with served(MadeUp(4), port):
+    source = MadeUp(4)
+    source.panel_url = "http://127.0.0.1:1/"
+    async with served(source, port):
         await tab.until("document.querySelector('#live').innerText === 'live'")
         await tab.until(
             "document.querySelector('#stale').hidden && document.querySelectorAll('.row').length === 4"
         )
+        await tab.until("document.querySelector('#panel:not([hidden])')?.href === 'http://127.0.0.1:1/'")
 
 
 async def test_a_replica_that_stands_by_says_where_to_look(tab: Tab) -> None:
