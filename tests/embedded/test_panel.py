@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -10,6 +11,7 @@ from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.faults import FAULTS
 from pie.embedded.panel import HEADER, panel
 from tests.embedded.conftest import Start
+from tests.serve.browser import browser
 
 ALLOWED = {HEADER: "1"}
 
@@ -75,3 +77,27 @@ async def test_what_cannot_be_done_is_refused_in_words(session: aiohttp.ClientSe
     async with session.post("/faults/flood", headers=ALLOWED) as answer:
         assert answer.status == 400
         assert "there is no fault 'flood'" in (await answer.json())["error"]
+
+
+@pytest.mark.real
+async def test_the_buttons_work_by_keyboard_and_show_what_is_broken(
+    cluster: EmbeddedCluster, tmp_path: Path
+) -> None:
+    button = "document.querySelector('[aria-label=\"cordon, node-2\"]')"
+    async with panel(cluster) as address, browser(tmp_path) as tab:
+        await tab.open(f"{address}/")
+        await tab.until(f"!!{button}")
+        await tab.see(f"{button}.focus()")
+        await tab.press("Enter")
+        await tab.until(f"{button}.getAttribute('aria-pressed') === 'true'")
+        assert cluster.faults.active == {("cordon", "node-2")}
+        assert await tab.text("[aria-label='cordon, node-2']") == "broken"
+        assert await tab.text("#said") == "cordon, node-2: broken."
+        await tab.press("Enter")
+        await tab.until(f"{button}.getAttribute('aria-pressed') === 'false'")
+        assert cluster.faults.active == set()
+        await tab.see("document.querySelector('[aria-label=\"corruption, node-1\"]').click()")
+        await tab.until("document.querySelector('#said').textContent.includes('nothing to corrupt')")
+        await cluster.faults.inject("new-node")
+        await tab.until("!!document.querySelector('[aria-label=\"cordon, node-3\"]')")
+        assert [each for each in tab.complaints if "400" not in each] == []
