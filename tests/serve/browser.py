@@ -46,13 +46,18 @@ def chromium() -> str:
 
 
 class Tab:
-    """One page. `complaints` are its console errors, exceptions and violations of its security policy."""
+    """One page. `complaints` are its console errors, exceptions and violations of its security policy.
+
+    `interruptions` counts requests that Chromium broke off because a network interface of the machine came or
+    went, as a testbed's do; the page has to bear them.
+    """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.complaints: list[str] = []
+        self.interruptions = 0
 
     async def listen(self) -> None:
         """Take in what the browser says, until it is closed."""
@@ -68,6 +73,8 @@ class Tab:
             self.complaints.append(json.dumps(params["exceptionDetails"])[:500])
         elif method == "Runtime.consoleAPICalled" and params["type"] in {"error", "assert"}:
             self.complaints.append(json.dumps(params["args"])[:500])
+        elif method == "Log.entryAdded" and "ERR_NETWORK_CHANGED" in params["entry"]["text"]:
+            self.interruptions += 1
         elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.complaints.append(params["entry"]["text"])
 
@@ -91,10 +98,11 @@ class Tab:
         """Go to an address, and return when its page is there."""
 
         async def there() -> bool:
+            before = self.interruptions
             if "errorText" in await self.command("Page.navigate", url=address):
                 return False
             await self.until("document.readyState === 'complete'")
-            return True
+            return self.interruptions == before
 
         await until(there, f"{address} is served")
 

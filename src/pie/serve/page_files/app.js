@@ -7,13 +7,14 @@ import { showTarget } from "./target.js";
 import { trendCharts } from "./trend.js";
 
 const EVERY_MS = 20_000; // Columns move on by themselves; and a net for when no events come.
-const RECONNECT_MS = 3_000;
+const RETRY_MS = 3_000;
 
 const heatmap = new Heatmap();
 let selected = "";
 let busy = false;
 let again = false;
 let seenAt = null;
+let retry = 0;
 
 class Refused extends Error {
   constructor(status, { error, leader }) {
@@ -103,6 +104,8 @@ async function showOne({ probe, kind, node }) {
 }
 
 function failed(error) {
+  clearTimeout(retry);
+  retry = setTimeout(refresh, RETRY_MS);
   if (error instanceof Refused && error.status === 503) {
     const pod = error.leader?.split("_")[0];
     const hint = pod ? `The leader is ${pod}: kubectl port-forward pod/${pod} 8080` : error.message;
@@ -131,7 +134,7 @@ function listen() {
     live.className = live.textContent = "reconnecting";
     events.close();
     refresh();
-    setTimeout(listen, RECONNECT_MS);
+    setTimeout(listen, RETRY_MS);
   });
 }
 
