@@ -12,6 +12,7 @@ from tests.faults.application import Application
 from tests.faults.row import (
     DEADLINE_SECONDS,
     PERIOD_SECONDS,
+    REBOOT_GRACE_SECONDS,
     THRESHOLD_SECONDS,
     Given,
     Lane,
@@ -28,7 +29,7 @@ SPEC = {
     "probeThreshold": f"{THRESHOLD_SECONDS}s",
     "deadline": f"{DEADLINE_SECONDS}s",
     # The nodes of a test are always new, and a fault on them counts.
-    "suppression": {"newNodeGrace": "0s", "rebootGrace": "90s"},
+    "suppression": {"newNodeGrace": "0s", "rebootGrace": f"{REBOOT_GRACE_SECONDS}s"},
 }
 _WELL_SECONDS = 420.0
 _TOLD_SECONDS = 340.0

@@ -21,7 +21,7 @@ from tests.faults.breaks import (
     cordoned,
     tainted,
 )
-from tests.faults.row import PERIOD_SECONDS, Expected, Lane, Moment, Row
+from tests.faults.row import PERIOD_SECONDS, REBOOT_GRACE_SECONDS, Expected, Lane, Moment, Row
 
 VOLUMES = Lane(name="volumes", nodes=("node-1",), provision=False)
 FILESYSTEM = Lane(name="filesystem", nodes=("node-2",), provision=False)
@@ -31,6 +31,7 @@ ATTACHED = Lane(name="attached", nodes=("node-1", "node-2"), storage_class="atta
 PLUGINS = Lane(name="plugins", nodes=("node-3", "node-4", "node-5"))
 UPKEEP = Lane(name="upkeep", nodes=("node-1", "node-6"))
 POWER = Lane(name="power", nodes=("node-2", "node-7"))
+CONTROL = Lane(name="control", nodes=("node-1", "node-2"), last=True)
 
 SUSPENDS = 75.0
 """Longer than a period: the next run is due while it lasts."""
@@ -47,6 +48,19 @@ def _creation(stage: str, reason: str, evidence: str = "", verdict: str = "late"
     """Return what must come of a fault that keeps new volumes from being made, or from going."""
     return Expected(
         verdict=verdict, stage=stage, reason=reason, scope="class", creation=True, evidence=evidence
+    )
+
+
+def _everything(stage: str, reason: str, evidence: str = "") -> Expected:
+    """Return what must come of a fault that a class's new and old volumes have, on both of its nodes."""
+    return Expected(
+        verdict="late",
+        stage=stage,
+        reason=reason,
+        scope="class",
+        nodes=("node-1", "node-2"),
+        creation=True,
+        evidence=evidence,
     )
 
 
@@ -181,22 +195,15 @@ ROWS = (
         lane=CREATION,
         title="NodeUnpublishVolume is refused",
         breaks=(Storage("unpublish-refused", ("node-1", "node-2")),),
-        expected=_creation("teardown", "TeardownStuck", "still there", "ok"),
+        # The pod has ended and goes at once; what is still mounted cannot be deleted.
+        expected=_creation("teardown", "VolumeLeaked", "volume pvc-", "ok"),
     ),
     # Storage that is attached first.
     Row(
         lane=ATTACHED,
         title="ControllerPublishVolume is refused",
         breaks=(Storage("attach-refused", ("attachable",)),),
-        expected=Expected(
-            verdict="late",
-            stage="attach",
-            reason="AttachFailed",
-            scope="class",
-            nodes=("node-1", "node-2"),
-            creation=True,
-            evidence="refused by a fault",
-        ),
+        expected=_everything("attach", "AttachFailed", "refused by a fault"),
         quick=True,
     ),
     Row(
@@ -210,27 +217,13 @@ ROWS = (
         lane=ATTACHED,
         title="ControllerPublishVolume is slow",
         breaks=(Storage("attach-slow", ("attachable",), _SLOW),),
-        expected=Expected(
-            verdict="late",
-            stage="attach",
-            reason="AttachSlow",
-            scope="class",
-            nodes=("node-1", "node-2"),
-            creation=True,
-        ),
+        expected=_everything("attach", "AttachSlow"),
     ),
     Row(
         lane=ATTACHED,
         title="external-attacher gone",
         breaks=(Storage("attacher-gone", ("attachable",)),),
-        expected=Expected(
-            verdict="late",
-            stage="attach",
-            reason="AttachSlow",
-            scope="class",
-            nodes=("node-1", "node-2"),
-            creation=True,
-        ),
+        expected=_everything("attach", "AttachSlow"),
     ),
     Row(
         lane=ATTACHED,
@@ -238,14 +231,7 @@ ROWS = (
         moment=Moment.MID_RUN,
         running_on="node-1",
         breaks=(Storage("attacher-gone", ("attachable",)),),
-        expected=Expected(
-            verdict="late",
-            stage="attach",
-            reason="AttachSlow",
-            scope="class",
-            nodes=("node-1", "node-2"),
-            creation=True,
-        ),
+        expected=_everything("attach", "AttachSlow"),
     ),
     Row(
         lane=ATTACHED,
@@ -325,14 +311,7 @@ ROWS = (
         lane=PLUGINS,
         title="node plugin gone on one node while another is cordoned",
         breaks=(cordoned("node-3"), Storage("node-plugin-gone", ("node-4",))),
-        expected=Expected(
-            verdict="late",
-            stage="mount",
-            reason="MountFailed",
-            scope="class",  # half of the nodes that could tell
-            nodes=("node-4",),
-            evidence="code = Unavailable",
-        ),
+        expected=_volume("node-4", "late", "MountFailed", "mount", "code = Unavailable"),
     ),
     # Maintenance that is announced.
     Row(
@@ -440,5 +419,32 @@ ROWS = (
         expected=_suppressed("node-7", "NodeMarked"),
         counts_suppressed=True,
         hold_seconds=SUSPENDS,
+    ),
+    Row(
+        lane=POWER,
+        title="a node reboots, and its node plugin does not come back",
+        breaks=(Rebooted("node-7"), Storage("node-plugin-gone", ("node-7",))),
+        expected=Expected(
+            verdict="late",
+            stage="mount",
+            reason="MountFailed",
+            scope="node",
+            nodes=("node-7",),
+            evidence="code = Unavailable",
+            grace_seconds=REBOOT_GRACE_SECONDS,
+        ),
+    ),
+    # Kubernetes itself: nothing is said of the storage.
+    Row(
+        lane=CONTROL,
+        title="kube-scheduler gone",
+        breaks=(WithoutProcess("kube-scheduler"),),
+        expected=_everything("schedule", "NotScheduled"),
+    ),
+    Row(
+        lane=CONTROL,
+        title="kube-controller-manager gone",
+        breaks=(WithoutProcess("kube-controller-manager"),),
+        expected=_everything("queue", "ControlPlaneLate"),
     ),
 )

@@ -1,6 +1,6 @@
 """Writes docs/faults.md: the matrix with what a real run of it gave."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests.faults.row import (
@@ -48,20 +48,24 @@ def write(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> N
 
 def line(number: int, row: Row, given: Given) -> str:
     """Return one row of the table."""
-    right = row.expected.matches(given)
     cells = (
-        str(number + 1),
-        row.lane.storage_class,
-        row.title,
-        row.moment.value,
-        said(row.expected),
-        "the same" if right else f"**{said(given)}**",
+        "the same" if row.expected.matches(given) else f"**{said(given)}**",
         seconds(given.seen_seconds),
         seconds(given.detect_seconds),
         seconds(given.clear_seconds),
         "; ".join(given.problems) or "nothing",
     )
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n"
+    return f"{beginning(number, row)} {_joined(cells)} |\n"
+
+
+def beginning(number: int, row: Row) -> str:
+    """Return what stands in a row before it is run."""
+    cells = (str(number + 1), row.lane.storage_class, row.title, row.moment.value, said(row.expected))
+    return f"| {_joined(cells)} |"
+
+
+def _joined(cells: Iterable[str]) -> str:
+    return " | ".join(cell.replace("|", "/") for cell in cells)
 
 
 def said(it: Expected | Given) -> str:

@@ -10,6 +10,7 @@ PERIOD_SECONDS = 60
 THRESHOLD_SECONDS = 45
 DEADLINE_SECONDS = 50
 SLACK_SECONDS = 10
+REBOOT_GRACE_SECONDS = 90
 
 
 class Moment(StrEnum):
@@ -48,7 +49,8 @@ class Expected:
     """What pie must say.
 
     `verdict` is that of the runs (`gone`: their target is); `nodes` those whose mount probes suffer,
-    `creation` tells whether the provision probe may; `evidence` is part of the incident's.
+    `creation` tells whether the provision probe may; `evidence` is part of the incident's. For so long as
+    `grace_seconds` nothing is held against a node.
     """
 
     verdict: str
@@ -58,6 +60,7 @@ class Expected:
     nodes: tuple[str, ...] = ()
     creation: bool = False
     evidence: str = ""
+    grace_seconds: float = 0.0
 
     @property
     def incident(self) -> bool:
@@ -83,20 +86,20 @@ class Expected:
             return None
         if not self.nodes:  # the run is followed by one elsewhere before the class is called bad
             return PERIOD_SECONDS + 2 * (THRESHOLD_SECONDS + SLACK_SECONDS)
-        if self.verdict == "late":
-            return PERIOD_SECONDS + THRESHOLD_SECONDS + SLACK_SECONDS
-        return PERIOD_SECONDS + DEADLINE_SECONDS + SLACK_SECONDS
+        limit = THRESHOLD_SECONDS if self.verdict == "late" else DEADLINE_SECONDS
+        return self.grace_seconds + PERIOD_SECONDS + limit + SLACK_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """A PieProbe of this name, on some real nodes."""
+    """A PieProbe of this name, on some real nodes. `last`: it suffers alone, when all others are done."""
 
     name: str
     nodes: tuple[str, ...]
     storage_class: str = "local"
     mounts: bool = True
     provision: bool = True
+    last: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

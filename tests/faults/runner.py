@@ -58,7 +58,10 @@ class Matrix:
         self.given = [loop.create_future() for _ in self.rows]
         for lane in dict.fromkeys(row.lane for row in self.rows):
             self.started[lane] = loop.create_future()
-            self._tasks.append(asyncio.create_task(self._run(lane)))
+        lanes = sorted(self.started, key=lambda lane: lane.last)
+        for lane in lanes:
+            before = tuple(self._tasks) if lane.last else ()
+            self._tasks.append(asyncio.create_task(self._run(lane, before)))
 
     async def done(self) -> None:
         """Return when all rows are."""
@@ -69,7 +72,8 @@ class Matrix:
         for task in self._tasks:
             task.cancel()
 
-    async def _run(self, lane: Lane) -> None:
+    async def _run(self, lane: Lane, before: Sequence[asyncio.Task[None]]) -> None:
+        await asyncio.gather(*before)
         suffering = Suffering(self.probed, lane, self._note)
         mine = [each for each in zip(self.rows, self.given, strict=True) if each[0].lane == lane]
         try:
