@@ -100,10 +100,10 @@ class LiveTable:
         line = f"{self._title}: {done} of {self._targets} done{': ' if counts else ''}{counts}{skipped}"
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for target, result in self._bad[-_MOST_ROWS:]:
-            table.add_row(name(target), Text(str(result.verdict), colour(result.verdict)), verdict(result))
+            table.add_row(name(target), Text(verdict(result), colour(result.verdict)))
         for target, stage in list(self._stages.items())[:_MOST_ROWS]:
             took = seconds_text(time.monotonic() - self._began[target])
-            table.add_row(name(target), Text(str(stage), "cyan"), Text(took, "dim"))
+            table.add_row(name(target), Text.assemble((f"{stage} ", "cyan"), (took, "dim")))
         return Group(Text(line, "bold"), table)
 
 
