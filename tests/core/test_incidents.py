@@ -308,6 +308,7 @@ def test_the_words_say_what_where_how_far_the_evidence_and_what_to_look_at() -> 
         assert part in text
     alone = only(look(mount("n0", Stage.IO, Reason.IO_ERROR)))
     assert headline(alone) == "I/O fails or is wrong on node n0 (IOError)"
+    assert "recovered after 45 s: " in recovery(replace(alone, closed_at=T0 + 45), "fast")
     assert recovery(replace(alone, closed_at=T0 + 120), "fast").startswith(
         "StorageClass fast: recovered after 2 min: I/O fails"
     )

@@ -14,6 +14,7 @@ from pie.core.reasons import ADVICE, MEANING, Reason
 MOST_IN_STATUS = 20
 _MOST_NODES = 10
 _NAMED_NODES = 3
+_FEW_MINUTES = 2
 
 _BROKEN = {
     Stage.QUEUE: "Kubernetes does not start pods in time",
@@ -132,6 +133,6 @@ def story(incident: Incident, storage_class: str) -> str:
 def recovery(incident: Incident, storage_class: str) -> str:
     """Return what there is to say when an incident closes."""
     lasted_seconds = max(0.0, (incident.closed_at or incident.opened_at) - incident.opened_at)
-    return (
-        f"StorageClass {storage_class}: recovered after {lasted_seconds / 60:.0f} min: {headline(incident)}."
-    )
+    minutes = lasted_seconds / 60
+    lasted = f"{minutes:.0f} min" if minutes >= _FEW_MINUTES else f"{lasted_seconds:.0f} s"
+    return f"StorageClass {storage_class}: recovered after {lasted}: {headline(incident)}."

@@ -132,8 +132,8 @@ class ProbeProcess:
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and not self.ended:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(number)
+            # Not asyncio's send_signal: it looks first whether the process ended, and takes its status away.
+            _send(self._process.pid, number)
 
 
 def _send(pid: int, number: signal.Signals) -> None:
