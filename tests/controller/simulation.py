@@ -109,6 +109,7 @@ class World:
     _since_power: float = 0.0
     _boots: int = 1
     _versions: int = 0
+    _snapshots: dict[str, tuple[tuple[str, ...], bytes]] = field(default_factory=dict)
 
     def put(self, kind: str, item: dict[str, Any]) -> dict[str, Any]:
         """Store an object, new or changed."""
@@ -121,12 +122,17 @@ class World:
         return item
 
     def snapshot(self, kind: str) -> bytes:
-        """Return all objects of a kind, as they are now."""
-        return msgspec.json.encode(list(self.objects[kind].values()))
+        """Return all objects of a kind, as they are now: the same bytes object while nothing changes."""
+        items = list(self.objects[kind].values())
+        versions = tuple(item["metadata"]["resourceVersion"] for item in items)
+        known = self._snapshots.get(kind)
+        if known is None or known[0] != versions:
+            known = self._snapshots[kind] = (versions, msgspec.json.encode(items))
+        return known[1]
 
     @property
     def heartbeat(self) -> float:
-        """When the kubelet renewed its lease last."""
+        """When the kubelet renewed its lease last; it does so at once when it starts."""
         return self.now() if self.powered else self._since_power
 
     # What a test does to the cluster.
@@ -353,6 +359,8 @@ class Wire:
                 return {}
             case "patch" if name in world.objects.get(kind, {}):
                 return world.objects[kind][name]
+            case "get" if name in world.objects.get(kind, {}):
+                return world.objects[kind][name]
             case "get" if kind == "leases" and name in world.objects["nodes"]:
                 return {"metadata": {"name": name}, "spec": {"renewTime": rfc3339(world.heartbeat)}}
         raise NotFound(404, "NotFound", f"{request}: not found")
@@ -382,6 +390,7 @@ class Simulation:
         client._transport = Wire(self.world)  # type: ignore[assignment]  # it has the one method that is used
         caches = self._caches = Caches(client, NAMESPACE)
         self._old: dict[str, list[bytes]] = {kind: [] for kind in _TYPES}
+        self._given: dict[str, bytes] = {}
         registry = self._registry = CollectorRegistry()
         queue = self._queue = WorkQueue()
         self._series, suppressed = TargetSeries(self.now), SuppressedSeries()
@@ -451,8 +460,13 @@ class Simulation:
         for kind, of_type in _TYPES.items():
             self._old[kind].append(self.world.snapshot(kind))
             age = min(self._lag(kind, second), len(self._old[kind]) - 1)
-            fresh = msgspec.json.decode(self._old[kind][-1 - age], type=list[of_type])  # type: ignore[valid-type]
             del self._old[kind][: -1 - age]
+            asked_at = asyncio.get_running_loop().time() - age
             reflector: Reflector[Any] = getattr(self._caches, _CACHES[kind])
+            if self._old[kind][0] is self._given.get(kind):
+                reflector._heard(asked_at)
+                continue
+            self._given[kind] = self._old[kind][0]
+            fresh = msgspec.json.decode(self._given[kind], type=list[of_type])  # type: ignore[valid-type]
             items = {(each.metadata.namespace, each.metadata.name): each for each in fresh}
-            reflector._replace(items, str(second), asyncio.get_running_loop().time() - age, how="list")
+            reflector._replace(items, str(second), asked_at, how="list")

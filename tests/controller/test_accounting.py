@@ -25,7 +25,7 @@ SPEC = {
     "suppression": {"newNodeGrace": "0s", "rebootGrace": "30s"},
 }
 TARGETS = {NODE: TARGET, "": Target("p", Kind.PROVISION, "c")}
-BEGIN_SECONDS, BUSY_SECONDS, QUIET_SECONDS = 100, 400, 300
+BEGIN_SECONDS, BUSY_SECONDS, QUIET_SECONDS = 70, 260, 240
 # What became of a due time is known so long after it, at the latest.
 DECIDED_SECONDS = 100
 
@@ -184,6 +184,17 @@ def test_maintenance_alone_is_never_held_against_the_storage(script: Script, lag
     assert outcome.io["true"] + outcome.cut_short >= outcome.accounts.as_what(TARGET)["on time"]
     assert {verdict for verdict, _ in outcome.states.values()} == {Verdict.OK}
     assert outcome.errors(END) == []
+
+
+@quick
+@given(scripts([World.power_off, World.power_on, World.evict]), GAPS)
+def test_what_a_node_does_in_a_gap_of_the_watches_is_not_held_against_the_storage(
+    script: Script, gaps: list[tuple[str, int, int]]
+) -> None:
+    ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
+    outcome = played([*script, *ending], with_gaps(gaps))
+    assert "late" not in outcome.counted_as()
+    assert outcome.io["false"] == 0
 
 
 @quick

@@ -66,7 +66,8 @@ def test_a_reboot_is_seen_by_its_boot_id_and_a_good_run_ends_its_grace() -> None
     history = seen((0, node()), (100, node(boot_id="boot-2")))
     assert history.current is not None
     assert (history.current.reason, history.current.blocks) == (Reason.NODE_REBOOTED, False)
-    assert reason(history, 50, 99) is None
+    assert reason(history, 50, 84) is None
+    assert reason(history, 50, 90) is Reason.NODE_REBOOTED  # what the reboot did may be told before it
     assert reason(history, 50, 101) is Reason.NODE_REBOOTED
     assert reason(history, 250, 280) is Reason.NODE_REBOOTED
     assert prove(history, T0 + 90, T0 + 120).current is not None

@@ -11,13 +11,15 @@ from datetime import datetime
 
 import structlog
 
+from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core.judge import Judgement
 from pie.core.reasons import Reason
 from pie.kube.client import Client
 from pie.kube.errors import Forbidden, NotFound
 from pie.kube.lease import Lease
-from pie.kube.resources import LEASES
+from pie.kube.resources import LEASES, NODES
+from pie.kube.watchstream import Marked
 
 _log = structlog.get_logger()
 
@@ -60,19 +62,24 @@ class Heartbeats:
 
 @dataclass(slots=True)
 class _Doubt:
-    """What a run was said to be, since when (by the controller's clock), on which node; if it is believed."""
+    """What a run was said to be, since when (by the controller's clock), on which node; if it is believed.
+
+    `silent`: the node's kubelet was, when last asked.
+    """
 
     said: tuple[bool | None, bool | None]
     since: float
     node: str
+    silent: bool = False
     believed: bool = False
 
 
 class Doubts:
     """Bad runs that are not believed yet, by the uids of their Jobs."""
 
-    def __init__(self, client: Client, queue: WorkQueue) -> None:
+    def __init__(self, client: Client, caches: Caches, queue: WorkQueue) -> None:
         self._client = client
+        self._caches = caches
         self._queue = queue
         self._heartbeats = Heartbeats(client)
         self._doubts: dict[str, _Doubt] = {}
@@ -97,8 +104,28 @@ class Doubts:
         if (doubt := self._doubts.get(uid)) is None or doubt.believed:
             return
         patient = self._client.now() - doubt.since < _NODE_CONTROLLER_SECONDS
-        if patient and doubt.node and await self._heartbeats.silent(doubt.node):
-            self._queue.add("doubt", uid, after_seconds=_ASK_AGAIN_SECONDS)
-        else:
+        wait_seconds = await self._wait_seconds(doubt) if patient and doubt.node else None
+        if wait_seconds is None:
             doubt.believed = True
+        else:
+            self._queue.add("doubt", uid, after_seconds=wait_seconds)
         self._queue.add("run", uid)
+
+    async def _wait_seconds(self, doubt: _Doubt) -> float | None:
+        """Return how long the node may need to tell more; None: what is known of it is all there is."""
+        was_silent, doubt.silent = doubt.silent, await self._heartbeats.silent(doubt.node)
+        if was_silent and not doubt.silent:
+            return _REBOOT_SECONDS
+        if doubt.silent or await self._is_behind(doubt.node):
+            return _ASK_AGAIN_SECONDS
+        return None
+
+    async def _is_behind(self, name: str) -> bool:
+        """Tell whether the API server knows more of a node than the watch has brought."""
+        seen = self._caches.nodes.store.get(("", name))
+        found = await self._client.get_or_none(NODES, name, decode=Marked)
+        versions = [each.metadata.resource_version if each is not None else "" for each in (seen, found)]
+        if versions[0] == versions[1]:
+            return False
+        self._caches.nodes.confirm()
+        return True

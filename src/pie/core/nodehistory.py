@@ -11,6 +11,8 @@ from pie.core.objects import Node, condition, epoch_seconds
 from pie.core.reasons import Reason
 from pie.core.suppress import Facts, Suppression, suppression
 
+# A kubelet that starts tells of its lost containers, and so much later of its new boot.
+_TOLD_WITHIN_SECONDS = 15.0
 # A node that flaps: more than this many spans within the life of one run tell nothing more.
 MOST_SPANS = 16
 
@@ -28,11 +30,13 @@ class Span:
 class NodeHistory:
     """A node as one probe's rules see it: spans in order of time, the newest last.
 
-    `ready_since` is what the node itself said last, 0.0 while it is not Ready.
+    `seen_at` is when it was last looked at. `ready_since` is what the node itself said then, 0.0 while it is
+    not Ready.
     """
 
     spans: tuple[Span, ...] = ()
     boot_id: str = ""
+    seen_at: float = 0.0
     ready_since: float = 0.0
     rebooted_at: float = 0.0
     proven_at: float = 0.0
@@ -79,9 +83,10 @@ def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: f
     boot_id = node.status.node_info.boot_id
     if history.boot_id and boot_id and history.boot_id != boot_id:
         # Noted as a moment of its own, since a grace of no length ends before anybody looks.
-        booted = Suppression(Reason.NODE_REBOOTED, "the node has booted (its bootID changed)", now)
+        since = max(history.seen_at, now - _TOLD_WITHIN_SECONDS)
+        booted = Suppression(Reason.NODE_REBOOTED, "the node has booted (its bootID changed)", since)
         history = replace(_follow(history, booted, now), rebooted_at=now)
-    history = replace(history, boot_id=boot_id or history.boot_id)
+    history = replace(history, boot_id=boot_id or history.boot_id, seen_at=now)
     return _follow(history, suppression(_facts(history, node, now), probe), now)
 
 
