@@ -1,11 +1,9 @@
-"""A PieProbe that suffers one fault after the other, and what it says of each."""
+"""A PieProbe that suffers one fault after the other, and what pie says of each."""
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 from testbed.cluster import Cluster
 from tests.faults.application import Application
@@ -19,11 +17,10 @@ from tests.faults.row import (
     Moment,
     Row,
 )
-from tests.harness import ON_TIME, PERFORMANCE, Samples, until
+from tests.faults.said import Said, words
+from tests.harness import PERFORMANCE, until
 from tests.real.conftest import Probed
 
-SUPPRESSED_RUNS = "pie_suppressed_runs_total"
-SUPPRESSED = "pie_target_suppressed"
 SPEC = {
     "probePeriod": PERIOD_SECONDS // 60,
     "probeThreshold": f"{THRESHOLD_SECONDS}s",
@@ -36,17 +33,6 @@ _TOLD_SECONDS = 340.0
 _EVERY_SECONDS = 1.0
 
 
-@dataclass(slots=True)
-class _Before:
-    """How things stood when the fault began."""
-
-    at: float
-    incidents: set[str]
-    bad: Counter[str]
-    failed: Counter[str]
-    suppressed: Counter[str]
-
-
 class Suffering:
     """One lane at work. It is the `Place` of its breaks."""
 
@@ -54,6 +40,7 @@ class Suffering:
         self._probed = probed
         self._lane = lane
         self._note = note
+        self._known: frozenset[str] = frozenset()
 
     @property
     def cluster(self) -> Cluster:
@@ -73,6 +60,13 @@ class Suffering:
     def path(self, plural: str, name: str = "") -> str:
         """Return the path of objects in its namespace."""
         return self._probed.path(plural, name)
+
+    async def next_good_run(self) -> None:
+        """Return when another run of each mount target has gone well."""
+        for node in self._lane.nodes:
+            await self._probed.more(
+                PERFORMANCE, 3 * PERIOD_SECONDS, pie_probe_name=self.probe, node=node, succeed="true"
+            )
 
     async def start(self) -> None:
         """Apply the PieProbe, and return when all of its targets are well."""
@@ -99,214 +93,109 @@ class Suffering:
             application = Application(self._probed.cluster, self._probed.namespace, row.application_on)
             await application.start()
         await self._until_moment(row)
-        before = await self._before()
-        self._note(f"{row.title} begins")
-        problems: list[str] = []
+        self._note(f"{self.probe}: {row.title} ({row.moment})")
+        before, began = await self._said(), time.monotonic()
+        problems = [f"before it began: {words(each)}" for each in self._new(before)]
         told = Given()
         try:
             for each in row.breaks:
                 await each.begin(self)
-            told = await self._told(row, before)
+            told = await self._told(row, before, began)
             await self._hold(row, before)
             if application is not None and not await application.writes():
                 problems.append(f"the application on {row.application_on} no longer writes to its volume")
         finally:
-            began_mending = time.monotonic()
+            mended = time.monotonic()
             for each in reversed(row.breaks):
                 await each.end(self)
-        cleared = await self._recovered()
-        if cleared is None:
+        try:
+            await self._until_well()
+            told = replace(told, clear_seconds=time.monotonic() - mended)
+        except AssertionError:
             problems.append("not well again")
         if application is not None:
             await application.stop()
-        problems += await self._others(row, before, told)
-        clear_seconds = None if cleared is None else cleared - began_mending
-        return replace(told, clear_seconds=clear_seconds, problems=tuple(problems))
+        after = await self._said()
+        problems += _wrong(row, before, after, told)
+        self._known = after.ids
+        return replace(told, problems=tuple(problems))
 
-    async def next_good_run(self) -> None:
-        """Return when another run of each mount target has gone well."""
-        for node in self._lane.nodes:
-            await self._probed.more(
-                PERFORMANCE, 3 * PERIOD_SECONDS, pie_probe_name=self.probe, node=node, succeed="true"
-            )
-
-    # How it stands.
-
-    async def _status(self) -> dict[str, Any]:
+    async def _said(self) -> Said:
         found = await self.cluster.api.get(self.path("pieprobes", self.probe))
-        return dict(found.get("status") or {})
+        return Said(self.probe, found.get("status") or {}, await self._probed.pie.samples())
 
-    async def _well(self) -> bool:
-        status = await self._status()
-        targets = status.get("targets") or {}
-        open_now = [each for each in status.get("incidents") or [] if "closedAt" not in each]
-        expected = len(self._lane.nodes) * self._lane.mounts + self._lane.provision
-        return bool(targets.get("ok") == targets.get("total") == expected and not open_now)
+    def _new(self, said: Said) -> list[dict[str, object]]:
+        return [each for each in said.incidents if each["id"] not in self._known]
 
     async def _until_well(self) -> None:
-        await until(self._well, f"{self.probe} is well", _WELL_SECONDS, _EVERY_SECONDS)
+        targets = len(self._lane.nodes) * self._lane.mounts + self._lane.provision
 
-    async def _recovered(self) -> float | None:
-        """Return when all was well again; None: it did not become so."""
-        try:
-            await self._until_well()
-        except AssertionError:
-            return None
-        return time.monotonic()
+        async def well() -> bool:
+            return (await self._said()).well(targets)
+
+        await until(well, f"{self.probe} is well", _WELL_SECONDS, _EVERY_SECONDS)
 
     async def _until_moment(self, row: Row) -> None:
         """Wait for the middle of a run, or for a moment between runs."""
-        wanted = {Moment.QUIET: self._idle, Moment.MID_RUN: lambda: self._running(row)}[row.moment]
-        await until(wanted, f"{row.title}: {row.moment}", 3 * PERIOD_SECONDS, 0.1)
 
-    async def _idle(self) -> bool:
-        pods = await self.cluster.api.items(self.path("pods"), selector=f"pie-probe={self.probe}")
-        return all(pod["status"]["phase"] in {"Succeeded", "Failed"} for pod in pods)
+        async def moment() -> bool:
+            pods = await self.cluster.api.items(self.path("pods"), selector=f"pie-probe={self.probe}")
+            if row.moment is Moment.QUIET:
+                return all(pod["status"]["phase"] in {"Succeeded", "Failed"} for pod in pods)
+            on_node = (pod for pod in pods if pod["spec"].get("nodeName") == row.running_on)
+            return any(pod["status"]["phase"] == "Running" for pod in on_node)
 
-    async def _running(self, row: Row) -> bool:
-        pods = await self.cluster.api.items(self.path("pods"), selector=f"pie-probe={self.probe}")
-        return any(
-            pod["status"]["phase"] == "Running" and pod["spec"].get("nodeName") == row.running_on
-            for pod in pods
-        )
+        await until(moment, f"{row.title}: {row.moment}", 3 * PERIOD_SECONDS, 0.1)
 
-    async def _samples(self) -> Samples:
-        return await self._probed.pie.samples()
-
-    def _bad(self, samples: Samples) -> Counter[str]:
-        """Count the bad runs of each target, by its node; the class is ""."""
-        late = (
-            self._count(samples, metric, lambda labels: labels.get("node", ""), on_time="false")
-            for metric in ON_TIME.values()
-        )
-        return sum(late, self._failed(samples))
-
-    def _failed(self, samples: Samples) -> Counter[str]:
-        """Count the runs of each node whose I/O was bad."""
-        return self._count(samples, PERFORMANCE, lambda labels: labels["node"], succeed="false")
-
-    def _suppressed_runs(self, samples: Samples) -> Counter[str]:
-        """Count the suppressed runs by reason."""
-        return self._count(samples, SUPPRESSED_RUNS, lambda labels: labels["reason"])
-
-    def _count(
-        self, samples: Samples, metric: str, by: Callable[[Mapping[str, str]], str], **labels: str
-    ) -> Counter[str]:
-        """Add up the PieProbe's samples of a metric that have some labels."""
-        wanted = {"pie_probe_name": self.probe, **labels}.items()
-        found: Counter[str] = Counter()
-        for sample in samples.all(metric):
-            if wanted <= sample.labels.items():
-                found[by(sample.labels)] += int(sample.value)
-        return found
-
-    async def _before(self) -> _Before:
-        samples, status = await self._samples(), await self._status()
-        return _Before(
-            time.monotonic(),
-            {each["id"] for each in status.get("incidents") or []},
-            self._bad(samples),
-            self._failed(samples),
-            self._suppressed_runs(samples),
-        )
-
-    # What pie says.
-
-    async def _told(self, row: Row, before: _Before) -> Given:
+    async def _told(self, row: Row, before: Said, began: float) -> Given:
         """Return what pie says of the fault as soon as it is right, or in the end."""
-        silent = {"suppressed": self._suppression, "gone": self._absence, "ok": self._nothing}
-        look = self._incident if row.expected.incident else silent[row.expected.verdict]
+        looks: dict[str, Callable[[Said], Given]] = {
+            "suppressed": lambda said: said.suppression(),
+            "gone": lambda said: said.absence(self._lane.nodes),
+            "ok": lambda said: said.nothing(before),
+        }
         seen: float | None = None
         given = Given()
-        while (now := time.monotonic()) < before.at + _TOLD_SECONDS:
-            samples = await self._samples()
-            if seen is None and self._bad(samples) - before.bad:
-                seen = now - before.at
-            given = await look(samples, before)
+        while (now := time.monotonic()) < began + _TOLD_SECONDS:
+            said = await self._said()
+            if seen is None and said.bad - before.bad:
+                seen = now - began
+            given = said.incident(before.ids) if row.expected.incident else looks[row.expected.verdict](said)
             if row.expected.matches(given):
-                return given.at(seen, now - before.at)
+                return given.at(seen, now - began)
             await asyncio.sleep(_EVERY_SECONDS)
         return given.at(seen, None)
 
-    async def _incident(self, _samples: Samples, before: _Before) -> Given:
-        status = await self._status()
-        listed = status.get("incidents") or []
-        new = [each for each in listed if each["id"] not in before.incidents and "closedAt" not in each]
-        if not new:
-            return Given()
-        targets = status.get("targets") or {}
-        verdict = next((each for each in ("hung", "failed", "late") if targets.get(each)), "ok")
-        first = new[0]
-        return Given(
-            verdict=verdict,
-            stage=first["stage"],
-            reason=first["reason"],
-            scope=first["scope"],
-            nodes=tuple(first.get("nodes") or ()),
-            evidence=first.get("evidence", ""),
-        )
-
-    async def _suppression(self, samples: Samples, _before: _Before) -> Given:
-        now = [each.labels for each in samples.all(SUPPRESSED) if each.labels["pie_probe_name"] == self.probe]
-        if not now:
-            return Given()
-        nodes = tuple(sorted({each["node"] for each in now if each["node"]}))
-        # A node's own reason says more than that the class has no other node.
-        reason = max(now, key=lambda labels: labels["node"])["reason"]
-        return Given(verdict="suppressed", reason=reason, nodes=nodes)
-
-    async def _absence(self, samples: Samples, _before: _Before) -> Given:
-        there = {
-            each.labels["node"]
-            for each in samples.all(ON_TIME["mount"])
-            if each.labels["pie_probe_name"] == self.probe
-        }
-        gone = tuple(sorted(set(self._lane.nodes) - there))
-        return Given(verdict="gone", nodes=gone) if gone else Given()
-
-    async def _nothing(self, samples: Samples, before: _Before) -> Given:
-        return Given() if self._bad(samples) - before.bad else Given(verdict="ok")
-
-    async def _hold(self, row: Row, before: _Before) -> None:
+    async def _hold(self, row: Row, before: Said) -> None:
         """Let it last: for suppressed runs until one is counted, for others as long as the row says."""
         if row.counts_suppressed:
 
             async def counted() -> bool:
-                return bool(self._suppressed_runs(await self._samples()) - before.suppressed)
+                return bool((await self._said()).suppressed_runs - before.suppressed_runs)
 
             try:
                 await until(counted, "a suppressed run", 3 * PERIOD_SECONDS, _EVERY_SECONDS)
-            except AssertionError:
-                self._note(f"{row.title}: no suppressed run was counted")
+            except AssertionError as error:
+                self._note(f"{row.title}: {error}")  # the row is found wrong for it, see _wrong
         if row.hold_seconds:
             await asyncio.sleep(row.hold_seconds)
 
-    async def _others(self, row: Row, before: _Before, told: Given) -> list[str]:
-        """Return what pie said that it should not have said."""
-        status, samples = await self._status(), await self._samples()
-        new = [each for each in status.get("incidents") or [] if each["id"] not in before.incidents]
-        expected = 1 if row.expected.incident else 0
-        wrong = []
-        if len(new) != expected:
-            wrong.append(f"{len(new)} incidents, not {expected}: {'; '.join(map(_words, new))}")
-        bad = self._bad(samples) - before.bad
-        held = {node: count for node, count in bad.items() if not row.expected.may_hold_against(node)}
-        if held:
-            named = ", ".join(f"{node or 'the class'} {count}" for node, count in sorted(held.items()))
-            wrong.append(f"runs held against what is well: {named}")
-        hung = [node for node, count in (self._failed(samples) - before.failed).items() if count != 1]
-        if row.expected.verdict == "hung" and hung:
-            wrong.append(f"the hang counted more than once for {', '.join(hung)}")
-        if row.counts_suppressed and not self._suppressed_runs(samples) - before.suppressed:
-            wrong.append("no suppressed run was counted")
-        limit, seen = row.expected.seen_within_seconds, told.seen_seconds
-        if limit is not None and (seen is None or seen > limit):
-            wrong.append(f"first bad run counted after {seen or 0:.0f} s, not within {limit:.0f} s")
-        return wrong
 
-
-def _words(incident: Mapping[str, Any]) -> str:
-    """Return an incident of a status in short."""
-    nodes = ",".join(incident.get("nodes") or ())
-    where = f"{incident['scope']} {nodes}".rstrip()
-    return f"{incident['stage']} {incident['reason']} ({where}): {incident.get('evidence', '')[:100]}"
+def _wrong(row: Row, before: Said, after: Said, told: Given) -> list[str]:
+    """Return what pie said that it should not have said, or not so late."""
+    wrong = []
+    new = [each for each in after.incidents if each["id"] not in before.ids]
+    if len(new) != row.expected.incident:
+        wrong.append(f"{len(new)} incidents, not {row.expected.incident:d}: {'; '.join(map(words, new))}")
+    bad = after.bad - before.bad
+    if held := sorted(node or "the class" for node in bad if not row.expected.may_hold_against(node)):
+        wrong.append(f"runs held against what is well: {', '.join(held)}")
+    again = sorted(node for node, count in (after.failed - before.failed).items() if count > 1)
+    if row.expected.verdict == "hung" and again:
+        wrong.append(f"the hang counted more than once for {', '.join(again)}")
+    if row.counts_suppressed and not after.suppressed_runs - before.suppressed_runs:
+        wrong.append("no suppressed run was counted")
+    limit, seen = row.expected.seen_within_seconds, told.seen_seconds
+    if limit is not None and (seen is None or seen > limit):
+        wrong.append(f"first bad run counted after {seen or 0:.0f} s, not within {limit:.0f} s")
+    return wrong
