@@ -75,8 +75,10 @@ async function show() {
   if (target) {
     await showOne(target);
   } else {
+    const returning = !byId("one").hidden;
     byId("all").hidden = false;
     byId("one").hidden = true;
+    if (returning) byId("heat").focus({ preventScroll: true });
     if (selected) await showMap(overview);
   }
 }
@@ -139,8 +141,7 @@ function listen() {
 }
 
 addEventListener("hashchange", () => {
-  const leaving = !byId("one").hidden && !address();
-  refresh().then(() => leaving && byId("heat").focus({ preventScroll: true }));
+  refresh();
   scrollTo(0, 0);
 });
 addEventListener("visibilitychange", refresh);
