@@ -143,7 +143,7 @@ def played(script: Script, lag: Lag = at_once, *, quiet: int = QUIET_SECONDS) ->
 
 END = T0 + BEGIN_SECONDS + BUSY_SECONDS + QUIET_SECONDS - DECIDED_SECONDS
 quick = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
