@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from pie.cli.app import app
@@ -88,6 +89,7 @@ async def run(*arguments: str, timeout_seconds: float = 60, **environment: str) 
 async def within(*arguments: str) -> Ended:
     """Run `pie` with these arguments to its end, in a thread of this process: quicker than `run`."""
     result = await asyncio.to_thread(CliRunner(env={"COLUMNS": "200"}).invoke, app, arguments)
+    structlog.reset_defaults()  # commands silence the logs of their process
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ended(result.exit_code, result.stdout, result.stderr)
