@@ -5,8 +5,8 @@ import re
 import pytest
 
 from pie.embedded.cel import CelError, compiled
-from pie.embedded.crd import pieprobe_schema
 from pie.embedded.faults import FAULTS
+from pie.embedded.schema import pieprobe_schema
 from pie.embedded.stories import STORIES, Story
 from tests.harness import ROOT
 
@@ -34,5 +34,5 @@ def test_a_story_injects_known_faults_and_clears_them_all(story: Story) -> None:
 
 def test_every_rule_of_the_crd_is_understood() -> None:
     assert pieprobe_schema()
-    with pytest.raises(CelError, match="the function lookUp is not known"):
+    with pytest.raises(CelError, match="lookUp is not known here"):
         compiled("lookUp(self) == 1")

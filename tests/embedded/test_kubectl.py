@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from pie.embedded.crd import pieprobe_version
+from pie.embedded.schema import pieprobe_version
 from tests.embedded.conftest import Kubectl, Start
 from tests.embedded.test_api import pieprobe
 
@@ -105,7 +105,8 @@ async def test_delete_waits_until_the_object_is_gone(kubectl: Kubectl) -> None:
 
 async def test_cordon_taint_and_label_change_a_node(kubectl: Kubectl) -> None:
     await kubectl.must("cordon", "node-1")
-    assert "SchedulingDisabled" in await kubectl.must("get", "node", "node-1")
+    header, row = (await kubectl.must("get", "node", "node-1")).splitlines()
+    assert dict(zip(header.split(), row.split(), strict=True))["UNSCHEDULABLE"] == "True"
     await kubectl.must("taint", "node", "node-1", "a=b:NoSchedule")
     await kubectl.must("label", "node", "node-1", "zone=z")
     await kubectl.must("uncordon", "node-1")

@@ -5,7 +5,7 @@ comes close to the next due time), never started on a target that hangs or has a
 counted in the series that count due times. The probe's lock on the volume keeps two runs apart in any case.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 import structlog
 
@@ -24,7 +24,10 @@ _log = structlog.get_logger()
 
 
 class Retries:
-    """Starts the runs. `wants` tells whether a target is bad, not hung, and has no run under way."""
+    """Starts the runs. `probes` are the targets whose runs count, and by which spec.
+
+    `wants` tells whether a target is bad, not hung, and has no run under way.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Retries:
         *,
         maintenance: Maintenance,
         image: str,
+        probes: Mapping[Target, Probe],
         wants: Callable[[Target], bool],
     ) -> None:
         self._client = client
@@ -42,17 +46,13 @@ class Retries:
         self._maintenance = maintenance
         self._image = image
         self._wants = wants
-        self._probes: dict[Target, Probe] = {}
+        self._probes = probes
         self._waited: dict[Target, float] = {}
         queue.handle("retry", self._start)
 
-    def follow(self, target: Target, probe: Probe | None) -> None:
-        """Note the spec of a target; None: it ended."""
-        if probe is None:
-            self._probes.pop(target, None)
-            self._waited.pop(target, None)
-        else:
-            self._probes[target] = probe
+    def forget(self, target: Target) -> None:
+        """Forget a target that ended."""
+        self._waited.pop(target, None)
 
     def ended(self, target: Target, *, on_schedule: bool) -> None:
         """Have a target probed again early, if the run that ended left it bad."""

@@ -69,10 +69,16 @@ class Runs:
             busy=self._busy,
             tally=tally,
         )
-        self._retries = Retries(
-            client, caches, queue, maintenance=maintenance, image=image, wants=self._wants_retry
-        )
         self._probes: dict[Target, Probe] = {}
+        self._retries = Retries(
+            client,
+            caches,
+            queue,
+            maintenance=maintenance,
+            image=image,
+            probes=self._probes,
+            wants=self._wants_retry,
+        )
         self.states = tally.states
         queue.handle("run", self._look)
 
@@ -89,10 +95,10 @@ class Runs:
 
     def target_changed(self, target: Target, probe: Probe | None) -> None:
         """Show a target that came to life and judge its runs; forget one that ended (`probe` is None)."""
-        self._retries.follow(target, probe)
         if probe is None:
             self._drop_runs(target)
             self._missed.forget(target)
+            self._retries.forget(target)
             self._follow_ups.forget(target)
             self._probes.pop(target, None)
             self._volumes.forget(target)

@@ -1,329 +1,254 @@
-"""The API server: HTTP in front of the registry.
+"""The API server: HTTP in front of the registry. It can be slow, and it can be gone.
 
 Plain HTTP on loopback, without authentication: whoever can reach the port may do everything.
 """
 
-import base64
-import binascii
+import asyncio
 import json
-from dataclasses import dataclass
-from typing import Any, Final
+import re
+import socket
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 import yaml
 from aiohttp import web
 
 from pie.embedded import admission, discovery
-from pie.embedded.errors import Refused, bad_request, conflict, expired, not_found
-from pie.embedded.kinds import KINDS, PODS, Kind
-from pie.embedded.patch import ApplyConflict, apply, merge, strategic_merge
+from pie.embedded.errors import Refused, about, bad_request, conflict, not_found
+from pie.embedded.kinds import KINDS, PODS, Json, Kind
+from pie.embedded.patch import ApplyConflict, apply, merge
 from pie.embedded.registry import Registry
-from pie.embedded.selection import Matches, selector
+from pie.embedded.selectors import Matches, selector
 from pie.embedded.tables import table
-from pie.embedded.watch import Watches
+from pie.embedded.watch import Watch
 
-Json = dict[str, Any]
-
+_PATH: Final = re.compile(
+    r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<subresource>[^/]+))?)?"
+)
 _BY_PATH: Final = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
 _LIMIT_BYTES: Final = 3 * 1024 * 1024
+_MOST_PAGES: Final = 64
+_LONGEST_WATCH_SECONDS: Final = 3600.0
+_SLOW_SECONDS: Final = 2.0
+_APPLY: Final = "application/apply-patch+yaml"
+_PATCHES: Final = {_APPLY, "application/merge-patch+json", "application/strategic-merge-patch+json"}
+_SUCCESS: Final = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """What a path addresses: a kind, and if given an object of it and its subresource."""
 
     kind: Kind
-    namespace: str = ""
-    name: str = ""
-    subresource: str = ""
+    namespace: str
+    name: str
+    subresource: str
 
 
-def place(path: str) -> Place | None:
-    """Return what a path addresses; None for what is no resource."""
-    parts = [part for part in path.split("/") if part]
-    if parts[:1] == ["api"] and len(parts) > 2:  # noqa: PLR2004  /api/v1/…
-        group, version, rest = "", parts[1], parts[2:]
-    elif parts[:1] == ["apis"] and len(parts) > 3:  # noqa: PLR2004  /apis/group/version/…
-        group, version, rest = parts[1], parts[2], parts[3:]
-    else:
-        return None
-    namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2 and (group, rest[2]) != ("", "status"):  # noqa: PLR2004
-        namespace, rest = rest[1], rest[2:]
-    kind = _BY_PATH.get((group, version, rest[0]))
-    if kind is None or (namespace and not kind.namespaced) or len(rest) > 3:  # noqa: PLR2004
-        return None
-    name, subresource = (*rest[1:], "", "")[:2]
-    return Place(kind, namespace, name, subresource)
+def place(path: str) -> Place:
+    """Return what a path addresses; raises Refused (404) for what is no resource."""
+    match = _PATH.fullmatch(path)
+    found = match.groupdict(default="") if match else {}
+    kind = _BY_PATH.get((found["group"], found["version"], found["plural"])) if found else None
+    if kind is None or (found["namespace"] and not kind.namespaced):
+        raise Refused(404, "NotFound", "the server could not find the requested resource")
+    return Place(kind, found["namespace"], found["name"], found["subresource"])
 
 
 class ApiServer:
-    """Answers requests from a registry."""
+    """Answers requests from a registry, on loopback. While it is `slow`, each takes two seconds more."""
 
-    def __init__(self, registry: Registry, watches: Watches) -> None:
+    def __init__(self, registry: Registry, bookmark_seconds: float) -> None:
         self._registry = registry
-        self._watches = watches
+        self._store = registry.store
+        self._bookmark_seconds = bookmark_seconds
+        self._port = 0
+        self._runner: web.AppRunner | None = None
+        self._pages: dict[str, tuple[int, list[Json]]] = {}
+        """What is still to come of lists in pages, by continue token, with the version of the list."""
+        self.slow = False
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer any request."""
-        try:
-            return await self._answer(request)
-        except Refused as refused:
-            return web.json_response(refused.status(), status=refused.code)
+    @property
+    def address(self) -> str:
+        """The server's URL."""
+        return f"http://127.0.0.1:{self._port}"
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    @property
+    def reachable(self) -> bool:
+        """Whether it listens; the actors stand still while it does not."""
+        return self._runner is not None
+
+    async def start(self) -> None:
+        """Listen; on a free port the first time, and on the same one ever after."""
+        app = web.Application(client_max_size=_LIMIT_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        listener = socket.create_server(("127.0.0.1", self._port), backlog=512, reuse_port=False)
+        self._port = listener.getsockname()[1]
+        await web.SockSite(runner, listener).start()
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """Close the port and break off every request."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self.slow:
+            await asyncio.sleep(_SLOW_SECONDS)
         if request.path in {"/healthz", "/readyz", "/livez"}:
             return web.Response(text="ok")
-        if (found := discovery.document(request.path, request.host)) is not None:
-            return web.json_response(found)
-        where = place(request.path)
-        if where is None:
-            raise Refused(404, "NotFound", "the server could not find the requested resource")
-        if request.method == "GET":
-            return await self._read(request, where)
-        if request.method == "POST":
-            return await self._create(request, where)
-        if request.method == "DELETE":
-            return await self._delete(request, where)
-        if request.method in {"PUT", "PATCH"} and where.name:
-            return await self._change(request, where)
-        message = "the server does not allow this method on the requested resource"
-        raise Refused(405, "MethodNotAllowed", message)
-
-    # Reading.
+        if (found := discovery.document(request.path)) is not None:
+            headers = {"Content-Type": discovery.content_type(request.path)}
+            return web.Response(body=json.dumps(found).encode(), headers=headers)
+        verbs = {"GET": self._read, "POST": self._create, "PATCH": self._patch, "DELETE": self._delete}
+        try:
+            return await verbs.get(request.method, _unknown)(request, place(request.path))
+        except Refused as refused:
+            return web.json_response(refused.status, status=refused.code)
 
     async def _read(self, request: web.Request, where: Place) -> web.StreamResponse:
-        query = request.query
-        if where.name:
-            if where.subresource == "log" and where.kind is PODS:
-                return web.Response(text=self._log(where))
+        query, watching = request.query, request.query.get("watch") in {"true", "1"}
+        if where.name and not watching:
             if where.subresource not in {"", "status"}:
                 raise not_found(where.kind, where.name)
-            found = self._registry.get(where.kind, where.namespace, where.name)
-            if query.get("watch") not in {"true", "1"}:
-                return self._shown(request, where.kind, found)
-        fields = query.get("fieldSelector")
-        if where.name:
-            fields = f"metadata.name={where.name}"
+            return self._shown(request, where.kind, self._registry.get(*where[:3]))
+        fields = f"metadata.name={where.name}" if where.name else query.get("fieldSelector")
         matches = selector(query.get("labelSelector"), fields)
-        if query.get("watch") in {"true", "1"}:
-            return await self._watches.serve(
-                request, where.kind, where.namespace, matches, self._show_as(request, where.kind)
-            )
-        return self._list(request, where, matches)
+        return await (self._watch if watching else self._list)(request, where, matches)
 
-    def _log(self, where: Place) -> str:
-        found = self._registry.get(where.kind, where.namespace, where.name)
-        statuses = found["status"].get("containerStatuses") or [{}]
-        message = statuses[0].get("state", {}).get("terminated", {}).get("message", "")
-        return f"{message}\n" if message else ""
-
-    def _list(self, request: web.Request, where: Place, matches: Matches) -> web.Response:
-        query, store = request.query, self._registry.store
-        self._watches.check_version(query.get("resourceVersion"))
-        limit = int(query.get("limit") or 0)
-        version, after = store.version, ("", "")
+    async def _list(self, request: web.Request, where: Place, matches: Matches) -> web.StreamResponse:
+        query, version = request.query, self._store.version
+        items = [item for item in self._store.all(where.kind, where.namespace) if matches(item)]
         if token := query.get("continue"):
-            version, after = _read_token(token)
-            if version < store.oldest:
-                raise expired(
-                    "The provided continue parameter is too old to display a consistent list result."
-                )
-        snapshot = store.snapshot(where.kind, version)
-        keys = [key for key in sorted(snapshot) if key > after and where.namespace in {"", key[0]}]
-        keys = [key for key in keys if matches(snapshot[key])]
-        page = keys[:limit] if limit else keys
+            version, items = self._pages.get(token, (0, []))
+            if version < self._store.oldest:
+                message = "The provided continue parameter is too old to display a consistent list result."
+                raise Refused(410, "Expired", message)
+        limit = _number(request, "limit") or len(items)
         metadata: Json = {"resourceVersion": str(version)}
-        if len(page) < len(keys):
-            metadata["continue"] = _token(version, page[-1])
-            if not query.get("labelSelector") and not query.get("fieldSelector"):
-                metadata["remainingItemCount"] = len(keys) - len(page)
-        items = [snapshot[key] for key in page]
-        include = _table_wanted(request)
-        if include is not None:
-            return web.json_response(table(where.kind, items, metadata, self._registry.now(), include))
-        kind = where.kind
-        return web.json_response(
-            {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": items}
-        )
+        if rest := items[limit:]:
+            metadata |= {"continue": uuid.uuid4().hex, "remainingItemCount": len(rest)}
+            self._pages[metadata["continue"]] = version, rest
+            if len(self._pages) > _MOST_PAGES:
+                del self._pages[next(iter(self._pages))]
+        if _wants_table(request):
+            return web.json_response(table(where.kind, items[:limit], metadata, self._registry.now()))
+        listed = {"kind": f"{where.kind.kind}List", "apiVersion": where.kind.api_version}
+        return web.json_response({**listed, "metadata": metadata, "items": items[:limit]})
 
-    def _show_as(self, request: web.Request, kind: Kind) -> Any:
-        include = _table_wanted(request)
-        if include is None:
+    async def _watch(self, request: web.Request, where: Place, matches: Matches) -> web.StreamResponse:
+        """Answer a watch until its time is up, or its client is gone."""
+        query, version = request.query, _number(request, "resourceVersion")
+        initial = query.get("sendInitialEvents") in {"true", "1"}
+        seconds = _number(request, "timeoutSeconds") or _LONGEST_WATCH_SECONDS
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        every = self._bookmark_seconds if query.get("allowWatchBookmarks") in {"true", "1"} else None
+        show = self._show_as(request, where.kind)
+        watch = Watch(self._store, where.kind, where.namespace, matches, show, response.write, every)
+        with suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(seconds):
+                await watch.run(version, initial=initial)
+        return response
+
+    def _show_as(self, request: web.Request, kind: Kind) -> Callable[[Json], Json]:
+        if not _wants_table(request):
             return lambda item: item
-        return lambda item: table(kind, [item], {}, self._registry.now(), include)
+        return lambda item: table(kind, [item], {}, self._registry.now())
 
     def _shown(self, request: web.Request, kind: Kind, item: Json, status: int = 200) -> web.Response:
         return web.json_response(self._show_as(request, kind)(item), status=status)
 
-    # Writing.
-
     async def _create(self, request: web.Request, where: Place) -> web.Response:
-        body = await _body(request)
+        body = await _body(request, where)
         if where.kind is PODS and where.subresource == "binding":
-            self._bind(where, body)
-            status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-            return web.json_response(status, status=201)
-        if where.name:
+            self._bind(where, body["target"]["name"])
+            return web.json_response({**_SUCCESS, "code": 201}, status=201)
+        if where.name or where.kind.namespaced is not bool(where.namespace):
             raise Refused(405, "MethodNotAllowed", "create is not supported here")
-        if where.kind.namespaced and not where.namespace:
-            raise bad_request("an empty namespace may not be set during creation")
-        headers = self._check_fields(request, where.kind, body)
         created = self._registry.create(where.kind, body, where.namespace, dry_run=_dry_run(request))
-        response = self._shown(request, where.kind, created, 201)
-        response.headers.update(headers)
-        return response
-
-    def _bind(self, where: Place, body: Json) -> None:
-        def edit(pod: Json) -> None:
-            if pod["spec"].get("nodeName"):
-                raise conflict(PODS, where.name, f"pod {where.name} is already assigned to node")
-            pod["spec"]["nodeName"] = body["target"]["name"]
-
-        self._registry.change(PODS, where.namespace, where.name, edit)
-        bound = {"type": "PodScheduled", "status": "True", "lastTransitionTime": self._registry.stamp()}
-        pod = self._registry.get(PODS, where.namespace, where.name)
-        self._registry.set_status(PODS, pod, conditions=[bound])
-
-    async def _change(self, request: web.Request, where: Place) -> web.Response:
-        body = await _body(request)
-        if where.subresource not in {"", "status"} or (where.subresource and not where.kind.status):
-            raise not_found(where.kind, where.name)
-        kind, patch_type = where.kind, request.content_type
-        known = self._registry.find(kind, where.namespace, where.name)
-        headers = {}
-        if request.method == "PUT" or patch_type != "application/json-patch+json":
-            headers = self._check_fields(request, kind, body)
-        if known is None and patch_type == "application/apply-patch+yaml" and not where.subresource:
-            return self._create_applied(request, where, body)
-
-        def edit(item: Json) -> Json:
-            if request.method == "PUT":
-                kept = item["metadata"]
-                return {**body, "metadata": {"managedFields": kept.get("managedFields"), **body["metadata"]}}
-            if patch_type == "application/apply-patch+yaml":
-                return self._applied(request, where, item, body)
-            if patch_type == "application/merge-patch+json":
-                merged: Json = merge(item, body)
-                return merged
-            if patch_type == "application/strategic-merge-patch+json":
-                patched: Json = strategic_merge(item, body)
-                return patched
-            raise Refused(
-                415, "UnsupportedMediaType", f"the body of the request was in an unknown format: {patch_type}"
-            )
-
-        changed = self._registry.change(
-            kind, where.namespace, where.name, edit, subresource=where.subresource, dry_run=_dry_run(request)
-        )
-        response = self._shown(request, kind, changed)
-        response.headers.update(headers)
-        return response
-
-    def _create_applied(self, request: web.Request, where: Place, body: Json) -> web.Response:
-        wanted = {**body, "metadata": {**body.get("metadata", {}), "name": where.name}}
-        if wanted["metadata"].get("uid"):
-            raise conflict(where.kind, where.name, "uid mismatch: the object does not exist")
-        applied = self._applied(request, where, {"metadata": {}}, wanted)
-        created = self._registry.create(where.kind, applied, where.namespace, dry_run=_dry_run(request))
         return self._shown(request, where.kind, created, 201)
 
-    def _applied(self, request: web.Request, where: Place, item: Json, body: Json) -> Json:
-        manager = request.query.get("fieldManager")
-        if not manager:
-            raise bad_request("fieldManager is required for apply patch")
-        force = request.query.get("force") in {"true", "1"}
-        now = self._registry.stamp()
-        if where.kind.status:
-            part = {"status"} if where.subresource else body.keys() - {"status"}
-            body = {
-                key: value for key, value in body.items() if key in part | {"apiVersion", "kind", "metadata"}
-            }
-        try:
-            return apply(item, body, manager, where.subresource, now, force=force)
-        except ApplyConflict as clash:
-            raise Refused(409, "Conflict", str(clash)) from clash
+    def _bind(self, where: Place, node: str) -> None:
+        pod = self._registry.get(*where[:3])
+        if pod["spec"].get("nodeName"):
+            raise conflict(PODS, where.name, f"pod {where.name} is already assigned to node")
+        self._registry.edit(pod, lambda copy: copy["spec"].update(nodeName=node))
+        self._registry.set_condition(pod, "PodScheduled", "True")
 
-    def _check_fields(self, request: web.Request, kind: Kind, body: Json) -> dict[str, str]:
-        """Hold a body to the fields that its kind has: refuse, or warn in a header, as the client asked."""
-        unknown = [f'unknown field "{path}"' for path in admission.unknown_fields(kind, body)]
-        mode = request.query.get("fieldValidation", "Warn")
-        if not unknown or mode == "Ignore":
-            return {}
-        if mode == "Strict":
-            what = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
-            raise bad_request(f"{what}: strict decoding error: {', '.join(unknown)}")
-        return {"Warning": ", ".join(f"299 - {json.dumps(words)}" for words in unknown)}
+    async def _patch(self, request: web.Request, where: Place) -> web.Response:
+        how, dry_run = request.content_type, _dry_run(request)
+        if where.subresource and not (where.subresource == "status" and where.kind.status):
+            raise not_found(where.kind, where.name)
+        body = await _body(request, where) if how in _PATCHES else {}
+        if how not in _PATCHES or "$patch" in json.dumps(body):
+            raise Refused(415, "UnsupportedMediaType", f"this server does not understand this patch: {how}")
+        if how == _APPLY and self._registry.find(*where[:3]) is None:
+            metadata = {**(body.get("metadata") or {}), "name": where.name}
+            applied = _applied(request, where, {"metadata": {}}, {**body, "metadata": metadata})
+            created = self._registry.create(where.kind, applied, where.namespace, dry_run=dry_run)
+            return self._shown(request, where.kind, created, 201)
+
+        def edit(item: Json) -> Any:
+            return _applied(request, where, item, body) if how == _APPLY else merge(item, body)
+
+        changed = self._registry.change(*where[:3], edit, door=where.subresource, dry_run=dry_run)
+        return self._shown(request, where.kind, changed)
 
     async def _delete(self, request: web.Request, where: Place) -> web.Response:
-        options = await _body(request) if request.can_read_body else {}
-        for key in ("propagationPolicy", "gracePeriodSeconds"):
-            if key in request.query:
-                value = request.query[key]
-                options[key] = int(value) if value.lstrip("-").isdigit() else value
-        dry_run = _dry_run(request) or bool(options.get("dryRun"))
-        if where.name:
-            gone = self._registry.delete(
-                where.kind, where.namespace, where.name, options=options, dry_run=dry_run
-            )
-            if dry_run or self._registry.find(where.kind, where.namespace, where.name) is not None:
-                return web.json_response(gone)
-            about = {"name": where.name, "group": where.kind.group, "kind": where.kind.plural}
-            return web.json_response(
-                {
-                    "kind": "Status",
-                    "apiVersion": "v1",
-                    "metadata": {},
-                    "status": "Success",
-                    "details": {**about, "uid": gone["metadata"]["uid"]},
-                }
-            )
-        matches = selector(request.query.get("labelSelector"), request.query.get("fieldSelector"))
-        items = [item for item in self._registry.store.all(where.kind, where.namespace) if matches(item)]
-        for item in items:
-            metadata = item["metadata"]
-            namespace = metadata.get("namespace", "")
-            self._registry.delete(where.kind, namespace, metadata["name"], options=options, dry_run=dry_run)
-        listed = {"kind": f"{where.kind.kind}List", "apiVersion": where.kind.api_version}
-        return web.json_response(
-            {**listed, "metadata": {"resourceVersion": str(self._registry.store.version)}, "items": items}
-        )
+        options = await _body(request, where)
+        deleted = self._registry.delete(*where[:3], options, dry_run=_dry_run(request))
+        details = about(where.kind, where.name) | {"uid": deleted["metadata"]["uid"]}
+        return web.json_response(self._registry.current(deleted) or {**_SUCCESS, "details": details})
 
 
-def _table_wanted(request: web.Request) -> str | None:
-    return (
-        request.query.get("includeObject", "Metadata")
-        if "as=Table" in request.headers.get("Accept", "")
-        else None
-    )
+async def _unknown(_request: web.Request, _where: Place) -> web.StreamResponse:
+    raise Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
+def _applied(request: web.Request, where: Place, item: Json, body: Json) -> Json:
+    """Return the result of a server-side apply."""
+    if where.kind.status:  # spec and status have each their own door
+        shut = body.keys() - {"apiVersion", "kind", "metadata", "status"} if where.subresource else {"status"}
+        body = {key: value for key, value in body.items() if key not in shut}
+    manager, force = request.query.get("fieldManager", "unknown"), request.query.get("force") in {"true", "1"}
+    try:
+        return apply(item, body, manager, where.subresource, force=force)
+    except ApplyConflict as clash:
+        raise Refused(409, "Conflict", str(clash)) from clash
+
+
+def _wants_table(request: web.Request) -> bool:
+    return "as=Table" in request.headers.get("Accept", "")
 
 
 def _dry_run(request: web.Request) -> bool:
     return request.query.get("dryRun") == "All"
 
 
-async def _body(request: web.Request) -> Json:
-    """Return the body of a request as an object; YAML is JSON's superset, and apply may come as YAML."""
+def _number(request: web.Request, key: str) -> int:
+    text = request.query.get(key) or "0"
+    if not text.isdigit():
+        raise bad_request(f"{key}: Invalid value: {text!r}: must be a number")
+    return int(text)
+
+
+async def _body(request: web.Request, where: Place) -> Json:
+    """Return the body of a request; refuse one with fields that its kind does not have, if asked to."""
     raw = await request.read()
-    if len(raw) > _LIMIT_BYTES:
-        raise Refused(413, "RequestEntityTooLarge", f"Request entity too large: limit is {_LIMIT_BYTES}")
-    if not raw:
-        return {}
     try:
-        found = json.loads(raw) if raw.lstrip()[:1] == b"{" else yaml.safe_load(raw)
+        found = json.loads(raw) if raw.lstrip()[:1] == b"{" else yaml.safe_load(raw or b"{}")
     except (ValueError, yaml.YAMLError) as error:
         raise bad_request(f"error decoding the body of the request: {error}") from error
     if not isinstance(found, dict):
         raise bad_request("the body of the request is not an object")
+    if request.query.get("fieldValidation") == "Strict":
+        unknown = [f'unknown field "{path}"' for path in admission.unknown_fields(where.kind, found)]
+        if unknown:
+            raise bad_request(f"{where.kind.kind}: strict decoding error: {', '.join(unknown)}")
     return found
-
-
-def _token(version: int, key: tuple[str, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([version, *key]).encode()).decode()
-
-
-def _read_token(token: str) -> tuple[int, tuple[str, str]]:
-    try:
-        version, namespace, name = json.loads(base64.urlsafe_b64decode(token))
-        return int(version), (str(namespace), str(name))
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise bad_request(f"continue key is not valid: {error}") from error

@@ -1,242 +1,130 @@
 """As much of CEL as the rules of pie's CRD use, so that they mean here what they mean to the API server.
 
-The CRD's own text is evaluated, so a changed rule needs no second version in Python; one that uses more of
-the language than is known here fails when the CRD is loaded. https://github.com/google/cel-spec
+CEL's operators bind as Python's do once `&&`, `||` and `!` are written `and`, `or` and `~`, so Python's
+parser reads a rule; what CEL writes otherwise is then rewritten, and what is not known here is refused.
+https://github.com/google/cel-spec
 """
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
-from pie.embedded.quantity import duration, quantity
+Expression = Callable[[Mapping[str, Any]], Any]
 
-Scope = Mapping[str, Any]
-Expression = Callable[[Scope], Any]
-
-_TOKEN: Final = re.compile(
-    r"\s*(?:(?P<number>\d+)|(?P<string>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|(?P<name>[A-Za-z_]\w*)"
-    r"|(?P<symbol>\|\||&&|[<>=!]=|[<>!+\-*/%()\[\].,?:]))"
+_WORD: Final = re.compile(
+    r"""(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|&&|\|\||!(?!=)|\btrue\b|\bfalse\b"""
 )
-_BINARY: Final[tuple[dict[str, Callable[[Any, Any], Any]], ...]] = (
-    {
-        "==": lambda left, right: left == right,
-        "!=": lambda left, right: left != right,
-        "<=": lambda left, right: left <= right,
-        ">=": lambda left, right: left >= right,
-        "<": lambda left, right: left < right,
-        ">": lambda left, right: left > right,
-        "in": lambda left, right: left in right,
-    },
-    {"+": lambda left, right: left + right, "-": lambda left, right: left - right},
-    {"*": lambda left, right: left * right},
+_PYTHON: Final = {"&&": " and ", "||": " or ", "!": "~", "true": "True", "false": "False"}
+_QUANTITY: Final = re.compile(
+    r"([+-]?(?:\d+\.?\d*|\.\d+))([KMGTPE]i|[numkMGTPE]?|[eE][+-]?\d{1,2})", re.ASCII
 )
+_UNITS: Final[dict[str, Fraction]] = {
+    **{unit: Fraction(1000) ** power for power, unit in enumerate(("n", "u", "m", "", *"kMGTPE"), -3)},
+    **{f"{unit}i": Fraction(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
+}
+_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_SECONDS: Final = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ns": Fraction(1, 10**9)} | {
+    unit: Fraction(1, 10**power) for unit, power in (("ms", 3), ("us", 6), ("µs", 6), ("μs", 6))
+}
 
 
 class CelError(ValueError):
     """A rule cannot be read, or cannot be evaluated on this object."""
 
 
+def quantity(text: str) -> Fraction | None:
+    """Return the value of a Kubernetes quantity such as `1.5Gi`; None if it is none."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        return None
+    number, unit = match.groups()
+    return Fraction(number) * _UNITS[unit] if unit in _UNITS else Fraction(number + unit)
+
+
+def duration(text: str) -> Fraction | None:
+    """Return the seconds of a Go duration such as `1m30s`; None if it is none."""
+    if not re.fullmatch(rf"[+-]?({_PART.pattern})+|0", text, re.ASCII):
+        return None
+    total = sum((Fraction(digits) * _SECONDS[unit] for digits, unit in _PART.findall(text)), Fraction(0))
+    return -total if text.startswith("-") else total
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Search a Go regular expression: there `$` is the end, not the last line's end."""
+    pattern = f"{pattern[:-1]}\\Z" if pattern.endswith("$") else pattern
+    return re.search(pattern, text, re.ASCII) is not None
+
+
 def compiled(text: str) -> Expression:
     """Return an expression as a function of its variables; raises CelError for what is not understood."""
-    parser = _Parser(text)
-    expression = parser.ternary()
-    parser.expect("")
-    return expression
-
-
-class _Parser:
-    """Recursive descent, one method for each level of precedence."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._tokens: list[tuple[str, str]] = []
-        position, end = 0, len(text.rstrip())
-        while position < end:
-            match = _TOKEN.match(text, position)
-            if match is None:
-                raise CelError(f"cannot read {text[position : position + 20]!r} in {text!r}")
-            self._tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
-            position = match.end()
-        self._tokens.append(("end", ""))
-
-    def _accept(self, *words: str) -> str | None:
-        kind, word = self._tokens[0]
-        if kind != "string" and word in words:
-            self._tokens.pop(0)
-            return word
-        return None
-
-    def expect(self, word: str) -> None:
-        """Take this symbol; raise CelError if another comes."""
-        if self._accept(word) is None:
-            raise CelError(f"expected {word or 'the end'!r} before {self._tokens[0][1]!r} in {self._text!r}")
-
-    def ternary(self) -> Expression:
-        """Read `a ? b : c`, or what binds tighter."""
-        condition = self._or()
-        if self._accept("?") is None:
-            return condition
-        yes = self.ternary()
-        self.expect(":")
-        no = self.ternary()
-        return lambda scope: yes(scope) if condition(scope) else no(scope)
-
-    def _or(self) -> Expression:
-        sides = [self._and()]
-        while self._accept("||"):
-            sides.append(self._and())
-        return sides[0] if len(sides) == 1 else lambda scope: any(side(scope) for side in sides)
-
-    def _and(self) -> Expression:
-        sides = [self._binary(0)]
-        while self._accept("&&"):
-            sides.append(self._binary(0))
-        return sides[0] if len(sides) == 1 else lambda scope: all(side(scope) for side in sides)
-
-    def _binary(self, level: int) -> Expression:
-        if level == len(_BINARY):
-            return self._unary()
-        left = self._binary(level + 1)
-        while word := self._accept(*_BINARY[level]):
-            left = _operation(_BINARY[level][word], left, self._binary(level + 1))
-        return left
-
-    def _unary(self) -> Expression:
-        if self._accept("!"):
-            operand = self._unary()
-            return lambda scope: not operand(scope)
-        if self._accept("-"):
-            operand = self._unary()
-            return lambda scope: -operand(scope)
-        return self._member()
-
-    def _member(self) -> Expression:
-        value = self._primary()
-        while True:
-            if self._accept("."):
-                name = self._tokens.pop(0)[1]
-                value = self._method(value, name) if self._accept("(") else _field(value, name)
-            elif self._accept("["):
-                value = _index(value, self.ternary())
-                self.expect("]")
-            else:
-                return value
-
-    def _method(self, value: Expression, name: str) -> Expression:
-        if name in {"all", "exists"}:
-            variable = self._tokens.pop(0)[1]
-            self.expect(",")
-            body = self.ternary()
-            self.expect(")")
-            every = all if name == "all" else any
-            return lambda scope: every(body({**scope, variable: each}) for each in value(scope))
-        method = _METHODS.get(name)
-        if method is None:
-            raise CelError(f"the method {name} is not known, in {self._text!r}")
-        arguments = self._arguments(")")
-        return lambda scope: method(value(scope), *(each(scope) for each in arguments))
-
-    def _arguments(self, end: str) -> list[Expression]:
-        found: list[Expression] = []
-        while self._accept(end) is None:
-            if found:
-                self.expect(",")
-            found.append(self.ternary())
-        return found
-
-    def _primary(self) -> Expression:
-        kind, word = self._tokens.pop(0)
-        if kind == "number":
-            return lambda _: int(word)
-        if kind == "string":
-            text = re.sub(r"\\(.)", r"\1", word[1:-1])
-            return lambda _: text
-        if word == "(":
-            inner = self.ternary()
-            self.expect(")")
-            return inner
-        if word == "[":
-            items = self._arguments("]")
-            return lambda scope: [item(scope) for item in items]
-        if kind != "name":
-            raise CelError(f"unexpected {word!r} in {self._text!r}")
-        if word in {"true", "false"}:
-            return lambda _: word == "true"
-        if self._accept("("):
-            return self._call(word)
-        return lambda scope: scope[word]
-
-    def _call(self, name: str) -> Expression:
-        (argument,) = self._arguments(")")
-        if name == "has":
-            return lambda scope: _has(argument, scope)
-        function = _FUNCTIONS.get(name)
-        if function is None:
-            raise CelError(f"the function {name} is not known, in {self._text!r}")
-        return lambda scope: function(argument(scope))
-
-
-def _operation(apply: Callable[[Any, Any], Any], left: Expression, right: Expression) -> Expression:
-    return lambda scope: apply(left(scope), right(scope))
-
-
-def _field(value: Expression, name: str) -> Expression:
-    def field(scope: Scope) -> Any:
-        thing = value(scope)
-        if name not in thing:
-            raise CelError(f"no such key: {name}")
-        return thing[name]
-
-    return field
-
-
-def _index(value: Expression, key: Expression) -> Expression:
-    return lambda scope: value(scope)[key(scope)]
-
-
-def _has(argument: Expression, scope: Scope) -> bool:
+    # A string in brackets cannot grow together with the next one, nor take a prefix, as Python's would.
+    python = _WORD.sub(lambda word: f"({word[0]})" if word["string"] else _PYTHON[word[0]], text)
     try:
-        argument(scope)
-    except CelError:
-        return False
-    return True
+        tree = _Rewriting().visit(ast.parse(f"({python})", mode="eval"))
+    except (SyntaxError, CelError) as error:
+        raise CelError(f"cannot read {text!r}: {error}") from error
+    code = compile(ast.fix_missing_locations(tree), text, "eval")
+    known = {"__builtins__": {}, **_FUNCTIONS}
+    return lambda scope: eval(code, {**known, **scope})  # noqa: S307  only what `_Rewriting` lets through
 
 
-def _must(value: Fraction | None, what: str) -> Fraction:
+class _Rewriting(ast.NodeTransformer):
+    """Makes Python of a rule that was read by Python's parser."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if not isinstance(node, _KNOWN):
+            raise CelError(f"{ast.unparse(node)} is not known here")
+        return super().generic_visit(node)
+
+    def visit_Invert(self, _node: ast.Invert) -> ast.AST:
+        return ast.Not()
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        return ast.Subscript(self.visit(node.value), ast.Constant(node.attr), ast.Load())
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        match node:
+            case ast.Call(ast.Name("has"), [ast.Attribute(value, name)]):
+                return ast.Compare(ast.Constant(name), [ast.In()], [self.visit(value)])
+            case ast.Call(ast.Attribute(value, "all" | "exists" as name), [ast.Name(each), body]):
+                over = ast.comprehension(ast.Name(each, ast.Store()), self.visit(value), [], 0)
+                arguments: list[ast.expr] = [ast.GeneratorExp(self.visit(body), [over])]
+            case ast.Call(ast.Attribute(value, name), rest) if name in _FUNCTIONS:
+                arguments = [self.visit(each) for each in (value, *rest)]
+            case ast.Call(ast.Name(name), rest) if name in _FUNCTIONS:
+                arguments = [self.visit(each) for each in rest]
+            case _:
+                raise CelError(f"{ast.unparse(node.func)} is not known here")
+        return ast.Call(ast.Name(name, ast.Load()), arguments, [])
+
+
+_OPERATORS: Final = (ast.And, ast.Or, ast.Add, ast.Sub, ast.Mult, ast.cmpop, ast.Load)
+_KNOWN: Final = (
+    *(ast.Expression, ast.Constant, ast.Name, ast.List, ast.Subscript, ast.UnaryOp, ast.BoolOp, ast.BinOp),
+    *(ast.Compare, *_OPERATORS),
+)
+
+
+def _must(value: Fraction | None) -> Fraction:
     if value is None:
-        raise CelError(f"not a {what}")
+        raise CelError("not a quantity or duration")
     return value
 
 
-def re_of(pattern: str) -> str:
-    """Return a Go regular expression as Python's: there `$` is the end, not the last line's end."""
-    return f"{pattern[:-1]}\\Z" if pattern.endswith("$") else pattern
-
-
-def _string(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _compare(left: Fraction, right: Fraction) -> int:
-    return (left > right) - (left < right)
-
-
-_FUNCTIONS: Final[dict[str, Callable[[Any], Any]]] = {
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "all": all,
+    "exists": any,
     "size": len,
-    "string": _string,
+    "matches": matches,
+    "string": lambda value: str(value).lower() if isinstance(value, bool) else str(value),
     "isQuantity": lambda text: quantity(text) is not None,
-    "quantity": lambda text: _must(quantity(text), "quantity"),
-    "duration": lambda text: _must(duration(text), "duration"),
-}
-_METHODS: Final[dict[str, Callable[..., Any]]] = {
-    "matches": lambda text, pattern: re.search(re_of(pattern), text, re.ASCII) is not None,
-    "startsWith": lambda text, start: text.startswith(start),
-    "endsWith": lambda text, end: text.endswith(end),
-    "contains": lambda text, part: part in text,
-    "size": len,
+    "quantity": lambda text: _must(quantity(text)),
+    "duration": lambda text: _must(duration(text)),
     "getMilliseconds": lambda seconds: int(seconds * 1000),
     "isGreaterThan": lambda left, right: left > right,
     "isLessThan": lambda left, right: left < right,
-    "compareTo": _compare,
+    "compareTo": lambda left, right: (left > right) - (left < right),
 }
+"""Functions, and methods, whose object is the first argument."""

@@ -8,46 +8,46 @@ await cluster.faults.inject("plugin-crash", "node-1")
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Final, Self
 
 import structlog
 import yaml
 
-from pie.embedded.actors.claims import ClaimProtection, EphemeralClaims
-from pie.embedded.actors.cronjobs import CronJobs
-from pie.embedded.actors.garbage import GarbageCollector
-from pie.embedded.actors.jobs import Jobs
-from pie.embedded.actors.kubelet import Kubelet
-from pie.embedded.actors.loop import Actor, run
-from pie.embedded.actors.nodes import Heartbeats, NodeLifecycle, join
-from pie.embedded.actors.provisioner import Provisioner
-from pie.embedded.actors.scheduler import Scheduler
+from pie.embedded.actors.cronjobs import run_cronjobs
+from pie.embedded.actors.garbage import collect_garbage
+from pie.embedded.actors.jobs import run_jobs
+from pie.embedded.actors.kubelet import Kubelets
+from pie.embedded.actors.nodes import join, watch_nodes
+from pie.embedded.actors.scheduler import schedule
+from pie.embedded.actors.volumes import make_ephemeral_claims, protect_claims, provision
 from pie.embedded.apiserver import ApiServer
-from pie.embedded.crd import pieprobe_crd
-from pie.embedded.cronschedule import Minutes
+from pie.embedded.errors import Refused
 from pie.embedded.faults import Faults
-from pie.embedded.front import Front
-from pie.embedded.kinds import CRDS, CSI_DRIVERS, NAMESPACES, STORAGE_CLASSES
+from pie.embedded.kinds import CRDS, CSI_DRIVERS, NAMESPACES, STORAGE_CLASSES, Json
 from pie.embedded.machines import DRIVER, STORAGE_CLASS, Machines
 from pie.embedded.registry import Registry
+from pie.embedded.schema import pieprobe_crd
 from pie.embedded.store import Store
-from pie.embedded.watch import Watches
-
-Json = dict[str, Any]
 
 _log = structlog.get_logger()
+
+_PAUSE_SECONDS: Final = 0.02
+"""What changes within this is looked at together."""
+_RETRY_SECONDS: Final = 1.0
+_QUIET_SECONDS: Final = 60.0
 
 
 class EmbeddedCluster:
     """A cluster with machines `node-1` to `node-N`, a StorageClass, and pie's CRD.
 
-    `directory` holds the volumes; without one, a temporary one is made and removed. `port` 0: a free one.
-    `minute_seconds` is how long one minute of a cron schedule lasts. `pool_bytes` is each machine's room for
-    volumes. `scheduler` False: pods are bound by who uses the cluster. `history` is how many changes can be
-    watched from. `probe_options` are added to the command of every mount probe.
+    `directory` holds the volumes; without one, a temporary one is made and removed. `minute_seconds` is how
+    long one minute of a cron schedule lasts. `pool_bytes` is each machine's room for volumes. `scheduler`
+    False: pods are bound by who uses the cluster. `history` is how many changes can be watched from.
+    `probe_options` are added to the command of every mount probe.
     """
 
     def __init__(
@@ -55,7 +55,6 @@ class EmbeddedCluster:
         *,
         nodes: int = 3,
         directory: Path | None = None,
-        port: int = 0,
         minute_seconds: float = 60.0,
         pool_bytes: int = 10 * 1024**3,
         scheduler: bool = True,
@@ -65,29 +64,26 @@ class EmbeddedCluster:
         probe_options: Sequence[str] = (),
     ) -> None:
         self.store = Store(history=history)
-        self.registry = Registry(self.store)
+        self.registry = registry = Registry(self.store)
         self._first_nodes = nodes
         self._temporary = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="pie-embedded-"))
-        self.machines = Machines(self.directory / "volumes", pool_bytes)
-        self.watches = Watches(self.store, bookmark_seconds=bookmark_seconds)
-        self.front = Front(ApiServer(self.registry, self.watches).handle, self.watches, port)
+        self.machines = machines = Machines(self.directory / "volumes", pool_bytes)
+        self.front = ApiServer(registry, bookmark_seconds)
         self.faults = Faults(self)
-        self.heartbeats = Heartbeats(self.registry, self.machines)
-        self._probe_options = tuple(probe_options)
-        self._group = asyncio.TaskGroup()
-        self._running: asyncio.Task[None] | None = None
-        self._actors: list[Actor] = [
-            GarbageCollector(self.registry),
-            CronJobs(self.registry, Minutes(minute_seconds)),
-            Jobs(self.registry),
-            EphemeralClaims(self.registry),
-            ClaimProtection(self.registry),
-            Provisioner(self.registry, self.machines),
-            self.heartbeats,
-            NodeLifecycle(self.registry, node_grace_seconds),
-            *([Scheduler(self.registry)] if scheduler else []),
+        self._kubelets = Kubelets(registry, machines, tuple(probe_options))
+        self._actors: list[Callable[[], float | None]] = [
+            partial(watch_nodes, registry, machines, node_grace_seconds),
+            partial(run_cronjobs, registry, minute_seconds),
+            partial(run_jobs, registry),
+            partial(make_ephemeral_claims, registry),
+            *([partial(schedule, registry)] if scheduler else []),
+            partial(provision, registry, machines),
+            self._kubelets.run_pods,
+            partial(protect_claims, registry),
+            partial(collect_garbage, registry),
         ]
+        self._controlling: asyncio.Task[None] | None = None
 
     @property
     def kubeconfig(self) -> Path:
@@ -99,77 +95,72 @@ class EmbeddedCluster:
         self._bootstrap()
         await self.front.start()
         self._write_kubeconfig()
-        up = asyncio.Event()
-        self._running = asyncio.create_task(self._run(up))
-        waiting = asyncio.create_task(up.wait())
-        await asyncio.wait([self._running, waiting], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        self._controlling = asyncio.create_task(self._control())
+        self._controlling.add_done_callback(_say_why)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take everything down, probes included. Raises what an actor died of."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        controlling = self._controlling
+        if controlling is not None:
+            controlling.cancel()
+            await asyncio.wait([controlling])
         await self.front.stop()
+        self._kubelets.close()
         if self._temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
-        if self._running is not None and not self._running.cancelled():
-            self._running.result()
+        if controlling is not None and not controlling.cancelled():
+            controlling.result()
 
-    async def _run(self, up: asyncio.Event) -> None:
-        """Run the actors and all that is spawned, in a task of its own."""
-        try:
-            async with asyncio.TaskGroup() as self._group:
-                for actor in self._actors:
-                    self.spawn(run(actor, self.store, self.machines, self.front.reachable))
-                for number in range(1, self._first_nodes + 1):
-                    self.add_node(f"node-{number}")
-                up.set()
-        except ExceptionGroup:
-            _log.exception("an actor died, and the cluster with it")
-            raise
+    async def _control(self) -> None:
+        """Run all actors after every change, and when one of them asked for it. If one dies, all do."""
+        while True:
+            before, wait_seconds = self.store.version, _QUIET_SECONDS
+            for act in (
+                self._actors if self.front.reachable else []
+            ):  # without an API server they can do nothing
+                try:
+                    wait_seconds = min(wait_seconds, act() or _QUIET_SECONDS)
+                except (
+                    Refused
+                ) as refused:  # as by a namespace that is being deleted: what is in the way may go
+                    _log.warning("refused", actor=str(act), error=str(refused))
+                    wait_seconds = _RETRY_SECONDS
+            if self.store.version == before:
+                await self.store.moved(wait_seconds)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
-    def add_node(self, name: str, taints: Sequence[Json] = ()) -> None:
+    def add_node(self, name: str, *taints: Json) -> None:
         """Put up a machine and have it join the cluster."""
-        machine = self.machines.add(name)
+        self.machines.add(name)
         join(self.registry, name, list(taints))
-        kubelet = Kubelet(self.registry, self.machines, machine, self.front.reachable, self._probe_options)
-        self.spawn(kubelet.run())
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something for as long as the cluster is up."""
-        self._group.create_task(work)
 
     def _bootstrap(self) -> None:
-        for name in ("default", "kube-system", "kube-node-lease", "pie"):
+        for name in ("default", "kube-system", "pie"):
             self.registry.create(NAMESPACES, {"metadata": {"name": name}})
         self.registry.create(CRDS, pieprobe_crd())
         self.registry.create(CSI_DRIVERS, {"metadata": {"name": DRIVER}, "spec": {"attachRequired": False}})
-        self.registry.create(
-            STORAGE_CLASSES,
-            {
-                "metadata": {"name": STORAGE_CLASS},
-                "provisioner": DRIVER,
-                "volumeBindingMode": "WaitForFirstConsumer",
-            },
-        )
+        late = {"provisioner": DRIVER, "volumeBindingMode": "WaitForFirstConsumer"}
+        self.registry.create(STORAGE_CLASSES, {"metadata": {"name": STORAGE_CLASS}, **late})
+        for number in range(1, self._first_nodes + 1):
+            self.add_node(f"node-{number}")
 
     def _write_kubeconfig(self) -> None:
+        context = {"cluster": "embedded", "user": "anybody", "namespace": "pie"}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
+            "current-context": "embedded",
             "clusters": [{"name": "embedded", "cluster": {"server": self.front.address}}],
             "users": [{"name": "anybody", "user": {}}],
-            "contexts": [
-                {
-                    "name": "embedded",
-                    "context": {"cluster": "embedded", "user": "anybody", "namespace": "pie"},
-                }
-            ],
-            "current-context": "embedded",
+            "contexts": [{"name": "embedded", "context": context}],
         }
         self.directory.mkdir(parents=True, exist_ok=True)
         self.kubeconfig.write_text(yaml.safe_dump(config))
+
+
+def _say_why(controlling: asyncio.Task[None]) -> None:
+    if not controlling.cancelled() and (error := controlling.exception()):
+        _log.error("an actor died, and all others with it", exc_info=error)

@@ -1,132 +1,68 @@
-"""What the server says of itself: API groups, their resources, and OpenAPI without schemas.
+"""What the server says of itself: its kinds by aggregated discovery, and OpenAPI without schemas.
 
-kubectl takes the kinds from the group lists, and from OpenAPI whether the server validates fields.
+kubectl takes the kinds from the former, and from the latter whether the server validates fields.
+https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
 """
 
-import sys
-from typing import Any
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Final
 
-import pie
-from pie.embedded.kinds import KINDS, Kind
+from pie.embedded.kinds import KINDS, Json, Kind
 
-Json = dict[str, Any]
-
-VERSION = "v1.35.4"
+VERSION: Final = "v1.35.4"
 """The Kubernetes whose behaviour is followed, and what the server answers as its version."""
+_VERBS: Final = ["create", "delete", "get", "list", "patch", "watch"]
+_OPENAPI: Final = "/openapi/v3/all"
+_INFO: Final = {"title": "Kubernetes", "version": VERSION}
+_PARAMETERS: Final = [{"name": name, "in": "query"} for name in ("dryRun", "fieldManager", "fieldValidation")]
 
-_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
-
-def document(path: str, address: str) -> Json | None:
+def document(path: str) -> Json | None:
     """Return what stands at a discovery path; None if it is none."""
-    parts = [part for part in path.split("/") if part]
-    if parts[:1] in (["openapi"], ["version"]):
-        return _version() if parts == ["version"] else _openapi(parts[1:])
-    if parts[:1] == ["api"]:
-        parts = ["apis", "", *parts[1:]]  # the core group, at a path of its own
-    if parts == ["apis", ""]:
-        served = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
-        return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": served}
-    if parts == ["apis"]:
-        groups = [_group(name) for name in _groups()]
-        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
-    group, version = (*parts[1:], "", "")[:2]
-    if len(parts) == 2 and group in _groups():  # noqa: PLR2004  /apis/group
-        return {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
-    served_here = len(parts) == 3 and (group, version) in _versions()  # noqa: PLR2004  /apis/group/version
-    return _resources(group, version) if served_here else None
+    match path:
+        case "/version":
+            major, minor, _ = VERSION.removeprefix("v").split(".")
+            return {"major": major, "minor": minor, "gitVersion": f"{VERSION}+pie"}
+        case "/api" | "/apis":
+            by_group = groupby(KINDS, lambda kind: kind.group)
+            items = [_group(name, kinds) for name, kinds in by_group if bool(name) is (path == "/apis")]
+            about = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2"}
+            return {**about, "metadata": {}, "items": items}
+        case "/openapi/v3":
+            return {"paths": {_root(kind): {"serverRelativeURL": _OPENAPI} for kind in KINDS}}
+        case "/openapi/v3/all":  # just enough for kubectl to see that PATCH knows fieldValidation
+            paths = {f"/{_root(kind)}/{kind.plural}/{{name}}": {"patch": _patch(kind)} for kind in KINDS}
+            return {"openapi": "3.0.0", "info": _INFO, "paths": paths}
+    return None
 
 
-def _versions() -> dict[tuple[str, str], None]:
-    return dict.fromkeys((kind.group, kind.version) for kind in KINDS)
+def content_type(path: str) -> str:
+    """Return the content type of the document at a discovery path."""
+    aggregated = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList" if path in {"/api", "/apis"} else ""
+    return f"application/json{aggregated}"
 
 
-def _groups() -> list[str]:
-    return [group for group, _ in _versions() if group]
+def _root(kind: Kind) -> str:
+    return f"apis/{kind.api_version}" if kind.group else f"api/{kind.api_version}"
 
 
-def _group(name: str) -> Json:
-    versions = [
-        {"groupVersion": f"{group}/{version}", "version": version}
-        for group, version in _versions()
-        if group == name
-    ]
-    return {"name": name, "versions": versions, "preferredVersion": versions[0]}
+def _about(kind: Kind) -> Json:
+    return {"group": kind.group, "version": kind.version, "kind": kind.kind}
 
 
-def _of(group: str, version: str) -> list[Kind]:
-    return [kind for kind in KINDS if (kind.group, kind.version) == (group, version)]
+def _patch(kind: Kind) -> Json:
+    about = {"x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": _about(kind)}
+    return {**about, "parameters": _PARAMETERS, "responses": {}}
 
 
-def _resources(group: str, version: str) -> Json:
-    resources: list[Json] = []
-    for kind in _of(group, version):
-        about = {"namespaced": kind.namespaced, "kind": kind.kind}
-        resources.append(
-            {
-                "name": kind.plural,
-                "singularName": kind.singular,
-                **about,
-                "verbs": _VERBS,
-                **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
-            }
-        )
-        if kind.status:
-            verbs = ["get", "patch", "update"]
-            resources.append({"name": f"{kind.plural}/status", "singularName": "", **about, "verbs": verbs})
-    group_version = f"{group}/{version}" if group else version
-    return {
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
-        "groupVersion": group_version,
-        "resources": resources,
-    }
-
-
-def _openapi(parts: list[str]) -> Json | None:
-    """Return an OpenAPI document by its path below /openapi."""
-    info = {"title": "Kubernetes", "version": VERSION}
-    if parts == ["v2"]:
-        return {"swagger": "2.0", "info": info, "paths": {}, "definitions": {}}
-    if parts == ["v3"]:
-        paths = [f"apis/{group}/{version}" if group else f"api/{version}" for group, version in _versions()]
-        return {"paths": {each: {"serverRelativeURL": f"/openapi/v3/{each}"} for each in paths}}
-    group, version = ("", "v1") if parts == ["v3", "api", "v1"] else (*parts[2:], "", "")[:2]
-    return _operations(group, version) if (group, version) in _versions() else None
-
-
-def _operations(group: str, version: str) -> Json:
-    """Return just enough for kubectl to see that PATCH knows fieldValidation, for each kind."""
-    paths: Json = {}
-    root = f"/apis/{group}/{version}" if group else f"/api/{version}"
-    parameters = [
-        {"name": name, "in": "query", "schema": {"type": "string"}}
-        for name in ("dryRun", "fieldManager", "fieldValidation", "force")
-    ]
-    for kind in _of(group, version):
-        home = f"{root}/namespaces/{{namespace}}" if kind.namespaced else root
-        about = {"group": group, "version": version, "kind": kind.kind}
-        operation = {
-            "x-kubernetes-action": "patch",
-            "x-kubernetes-group-version-kind": about,
-            "parameters": parameters,
-            "responses": {"200": {"description": "OK"}},
-        }
-        paths[f"{home}/{kind.plural}/{{name}}"] = {"patch": operation, "parameters": []}
-    info = {"title": "Kubernetes", "version": VERSION}
-    return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": {}}}
-
-
-def _version() -> Json:
-    major, minor, _ = VERSION.removeprefix("v").split(".")
-    return {
-        "major": major,
-        "minor": minor,
-        "gitVersion": f"{VERSION}+pie.{pie.__version__}",
-        "gitCommit": "",
-        "gitTreeState": "clean",
-        "buildDate": "",
-        "goVersion": "",
-        "compiler": f"Python {sys.version_info.major}.{sys.version_info.minor}",
-        "platform": sys.platform,
-    }
+def _group(name: str, kinds: Iterable[Kind]) -> Json:
+    resources = []
+    for kind in kinds:
+        about = {"resource": kind.plural, "singularResource": kind.kind.lower(), "responseKind": _about(kind)}
+        about["scope"] = "Namespaced" if kind.namespaced else "Cluster"
+        status = {"subresource": "status", "responseKind": _about(kind), "verbs": ["get", "patch"]}
+        more = {"shortNames": kind.short_names, "subresources": [status] if kind.status else []}
+        resources.append({**about, "verbs": _VERBS, **more})
+    versions = [{"version": kind.version, "resources": resources, "freshness": "Current"}]
+    return {"metadata": {"name": name}, "versions": versions}

@@ -1,6 +1,5 @@
-"""The kinds that the embedded API server serves, with the columns `kubectl get` shows."""
+"""The kinds that the embedded API server serves, and how their objects are looked at."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,8 +14,8 @@ class Kind:
     version: str
     plural: str
     kind: str
-    namespaced: bool = True
     short_names: tuple[str, ...] = ()
+    namespaced: bool = True
     status: bool = True
     versioned: bool = False
 
@@ -30,71 +29,66 @@ class Kind:
         """The plural with its group, as error messages have it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
-    @property
-    def singular(self) -> str:
-        """The lower-case singular."""
-        return self.kind.lower()
 
-
-NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", namespaced=False, short_names=("ns",))
-NODES: Final = Kind("", "v1", "nodes", "Node", namespaced=False, short_names=("no",))
-PODS: Final = Kind("", "v1", "pods", "Pod", short_names=("po",))
-PVCS: Final = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",))
-PVS: Final = Kind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False, short_names=("pv",))
-EVENTS: Final = Kind("", "v1", "events", "Event", short_names=("ev",), status=False)
-JOBS: Final = Kind("batch", "v1", "jobs", "Job", versioned=True)
-CRONJOBS: Final = Kind("batch", "v1", "cronjobs", "CronJob", short_names=("cj",), versioned=True)
-STORAGE_CLASSES: Final = Kind(
-    "storage.k8s.io",
-    "v1",
-    "storageclasses",
-    "StorageClass",
-    namespaced=False,
-    short_names=("sc",),
-    status=False,
+_STORAGE: Final = "storage.k8s.io"
+_CRD: Final = "apiextensions.k8s.io"
+NAMESPACES = Kind("", "v1", "namespaces", "Namespace", ("ns",), namespaced=False)
+NODES = Kind("", "v1", "nodes", "Node", ("no",), namespaced=False)
+PODS = Kind("", "v1", "pods", "Pod", ("po",))
+PVCS = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("pvc",))
+PVS = Kind("", "v1", "persistentvolumes", "PersistentVolume", ("pv",), namespaced=False)
+EVENTS = Kind("", "v1", "events", "Event", ("ev",), status=False)
+JOBS = Kind("batch", "v1", "jobs", "Job", versioned=True)
+CRONJOBS = Kind("batch", "v1", "cronjobs", "CronJob", ("cj",), versioned=True)
+STORAGE_CLASSES = Kind(
+    _STORAGE, "v1", "storageclasses", "StorageClass", ("sc",), namespaced=False, status=False
 )
-CSI_NODES: Final = Kind("storage.k8s.io", "v1", "csinodes", "CSINode", namespaced=False, status=False)
-CSI_DRIVERS: Final = Kind("storage.k8s.io", "v1", "csidrivers", "CSIDriver", namespaced=False, status=False)
-VOLUME_ATTACHMENTS: Final = Kind(
-    "storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False
-)
-LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease", status=False)
-CRDS: Final = Kind(
-    "apiextensions.k8s.io",
-    "v1",
-    "customresourcedefinitions",
-    "CustomResourceDefinition",
-    namespaced=False,
-    short_names=("crd", "crds"),
-    versioned=True,
-)
-PIE_PROBES: Final = Kind("pie.topolvm.io", "v1alpha1", "pieprobes", "PieProbe", versioned=True)
+CSI_NODES = Kind(_STORAGE, "v1", "csinodes", "CSINode", namespaced=False, status=False)
+CSI_DRIVERS = Kind(_STORAGE, "v1", "csidrivers", "CSIDriver", namespaced=False, status=False)
+VOLUME_ATTACHMENTS = Kind(_STORAGE, "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
+LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease", status=False)
+CRDS = Kind(_CRD, "v1", "customresourcedefinitions", "CustomResourceDefinition", ("crd",), namespaced=False)
+PIE_PROBES = Kind("pie.topolvm.io", "v1alpha1", "pieprobes", "PieProbe", versioned=True)
 
-KINDS: Final = (
-    NAMESPACES,
-    NODES,
-    PODS,
-    PVCS,
-    PVS,
-    EVENTS,
-    JOBS,
-    CRONJOBS,
-    STORAGE_CLASSES,
-    CSI_NODES,
-    CSI_DRIVERS,
-    VOLUME_ATTACHMENTS,
-    LEASES,
-    CRDS,
-    PIE_PROBES,
-)
-
-Cell = Callable[[Json], Any]
+KIND_OF: Final = {kind.kind: kind for kind in list(globals().values()) if isinstance(kind, Kind)}
+"""The kinds by what stands as `kind` in their objects."""
+KINDS: Final = tuple(KIND_OF.values())
+"""Every kind that is served."""
 
 
-def find(thing: Any, *path: str) -> Any:
-    """Follow keys into nested objects; None where one is missing."""
-    for key in path:
-        if not isinstance(thing, dict):
-            return None
-        thing = thing.get(key)
+def find(thing: Any, path: str) -> Any:
+    """Follow a path such as `spec.nodeName` into nested objects; None where a part is missing."""
+    for key in path.split("."):
+        thing = thing.get(key) if isinstance(thing, dict) else None
     return thing
+
+
+def key_of(item: Json) -> tuple[str, str]:
+    """Return namespace (empty for what has none) and name of an object."""
+    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def condition(item: Json, kind: str) -> Json:
+    """Return the condition of this type in an object's status; empty where there is none."""
+    return next((each for each in find(item, "status.conditions") or [] if each["type"] == kind), {})
+
+
+def is_over(pod: Json) -> bool:
+    """Tell whether a pod has ended."""
+    return find(pod, "status.phase") in {"Succeeded", "Failed"}
+
+
+def is_leaving(item: Json) -> bool:
+    """Tell whether an object is being deleted."""
+    return "deletionTimestamp" in item["metadata"]
+
+
+def owners(item: Json) -> list[Json]:
+    """Return the owner references of an object."""
+    return item["metadata"].get("ownerReferences") or []
+
+
+def reference(item: Json, **more: Any) -> Json:
+    """Return a reference to an object, by what identifies it and more."""
+    about = {key: item["metadata"][key] for key in ("name", "uid")}
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"], **about, **more}

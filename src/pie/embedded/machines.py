@@ -1,11 +1,9 @@
-"""The machines behind the nodes: what of them works, and where their volumes lie.
+"""The machines behind the nodes: what of them is broken, and where their volumes lie.
 
-Faults set what is here; scheduler, provisioner and kubelets meet it as they would meet the real thing.
+Faults put their names here; provisioner and kubelets meet them as they would meet the real thing.
 """
 
-import shutil
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,54 +21,29 @@ UNAVAILABLE: Final = (
 
 @dataclass(slots=True, eq=False)
 class Machine:
-    """One machine. `errno`: what writes to its volumes fail with; `pool_bytes`: room for volumes."""
+    """One machine. `faults`: the names of those it has; `volumes` has room for `pool_bytes`."""
 
     name: str
     volumes: Path
     pool_bytes: int
-    kubelet_up: bool = True
-    shutting_down: bool = False
-    plugin_up: bool = True
-    provisioner_up: bool = True
-    pool_full: bool = False
-    slow: bool = False
-    hung: bool = False
-    errno: str = ""
+    faults: set[str] = field(default_factory=set)
     boot_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    heard_at: float = 0.0
+    """When its kubelet last reported, epoch seconds."""
 
-    def volume(self, name: str) -> Path:
-        """Return the directory of a volume of this machine."""
-        return self.volumes / name
-
-    def create_volume(self, name: str) -> None:
-        """Make the directory of a volume."""
-        self.volume(name).mkdir(parents=True, exist_ok=True)
-
-    def delete_volume(self, name: str) -> None:
-        """Remove a volume with all that is on it."""
-        shutil.rmtree(self.volume(name), ignore_errors=True)
+    def runs(self, *breaking: str) -> bool:
+        """Tell whether something runs that these faults break; a reboot breaks it in any case."""
+        return self.faults.isdisjoint({"reboot", *breaking})
 
 
 class Machines:
-    """All machines by the name of their node; listeners hear when something about one changed."""
+    """All machines by the name of their node."""
 
     def __init__(self, directory: Path, pool_bytes: int) -> None:
         self._directory = directory
         self._pool_bytes = pool_bytes
-        self._listeners: list[Callable[[], None]] = []
         self.by_name: dict[str, Machine] = {}
 
-    def add(self, name: str) -> Machine:
+    def add(self, name: str) -> None:
         """Put up a machine."""
-        machine = Machine(name, self._directory / name, self._pool_bytes)
-        self.by_name[name] = machine
-        return machine
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called after every change."""
-        self._listeners.append(listener)
-
-    def changed(self) -> None:
-        """Tell the listeners."""
-        for listener in self._listeners:
-            listener()
+        self.by_name[name] = Machine(name, self._directory / name, self._pool_bytes)

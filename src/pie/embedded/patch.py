@@ -1,28 +1,18 @@
-"""Patches: JSON merge patch, strategic merge patch, and server-side apply, as far as they are needed.
+"""Merge patch and server-side apply.
 
-Server-side apply here knows owners of fields by the path of the field, and only those who applied. A list has
-one owner and is replaced whole, also where the real API server would merge it by keys.
+Apply knows owners of fields by path, and only those who applied. A list has one owner and is replaced whole,
+also where the real API server would merge it by keys.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
-from pie.embedded.kinds import find
+from pie.embedded.kinds import Json, find
 
-Json = dict[str, Any]
 Path = tuple[str, ...]
 
-_MERGE_KEYS = {
-    "containers": "name",
-    "volumes": "name",
-    "env": "name",
-    "conditions": "type",
-    "taints": "key",
-    "ownerReferences": "uid",
-    "volumeMounts": "mountPath",
-}
-"""Lists that a strategic merge patch merges, by the field that identifies their items."""
+_IDENTITY: Final = {"name", "namespace", "uid", "resourceVersion", "managedFields"}
 
 
 def copied(value: Any) -> Any:
@@ -45,141 +35,68 @@ def merge(target: Any, patch: Any) -> Any:
     return result
 
 
-def strategic_merge(target: Any, patch: Any) -> Any:
-    """Apply a strategic merge patch: as `merge`, but well-known lists are merged by their key."""
-    if not isinstance(patch, dict):
-        return copied(patch)
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        merge_key = _MERGE_KEYS.get(key)
-        if key.startswith("$"):
-            continue
-        if value is None:
-            result.pop(key, None)
-        elif key == "finalizers" or key.startswith("$deleteFromPrimitiveList/"):
-            result[key] = [*result.get(key, []), *(each for each in value if each not in result.get(key, []))]
-        elif merge_key is not None and isinstance(value, list):
-            result[key] = _merge_list(result.get(key) or [], value, merge_key)
-        else:
-            result[key] = strategic_merge(result.get(key), value)
-    return result
-
-
-def _merge_list(target: list[Any], patch: list[Any], merge_key: str) -> list[Any]:
-    if any(item.get("$patch") == "replace" for item in patch):
-        return [copied(item) for item in patch if "$patch" not in item]
-    result = list(target)
-    for item in patch:
-        place = next((i for i, old in enumerate(result) if old.get(merge_key) == item.get(merge_key)), None)
-        if item.get("$patch") == "delete":
-            result = [old for old in result if old.get(merge_key) != item.get(merge_key)]
-        elif place is None:
-            result.append(copied(item))
-        else:
-            result[place] = strategic_merge(result[place], item)
-    return result
-
-
 class ApplyConflict(Exception):  # noqa: N818  it is answered, not an error of this process
-    """Somebody else applied another value; `fields` says who and where."""
+    """Somebody else applied another value; the text says who and where, in the API server's words."""
 
-    def __init__(self, fields: list[tuple[str, str]]) -> None:
-        count = "1 conflict" if len(fields) == 1 else f"{len(fields)} conflicts"
-        words = "; ".join(f'conflict with "{manager}": {path}' for manager, path in fields)
-        super().__init__(f"Apply failed with {count}: {words}")
-        self.fields = fields
+    def __init__(self, clashes: list[str]) -> None:
+        count = "1 conflict" if len(clashes) == 1 else f"{len(clashes)} conflicts"
+        super().__init__(f"Apply failed with {count}: {'; '.join(clashes)}")
 
 
-def apply(existing: Json, wanted: Json, manager: str, subresource: str, time: str, *, force: bool) -> Json:
+def apply(existing: Json, wanted: Json, manager: str, subresource: str = "", *, force: bool = False) -> Json:
     """Apply `wanted` as `manager` and return the result; raises ApplyConflict.
 
     What the manager applied before and does not any more is removed, unless another one applied it too.
     """
-    new = set(_leaves(_owned(wanted)))
-    entries = [dict(entry) for entry in find(existing, "metadata", "managedFields") or []]
-    mine = _entry(entries, manager, subresource)
-    before = set(_paths(mine["fieldsV1"])) if mine else set()
-    others = [entry for entry in entries if entry is not mine]
-    clashes: list[tuple[str, str]] = []
+    owned = {key: value for key, value in wanted.items() if key not in {"apiVersion", "kind", "metadata"}}
+    metadata = {key: value for key, value in wanted.get("metadata", {}).items() if key not in _IDENTITY}
+    mine = {"manager": manager, "operation": "Apply", "apiVersion": wanted.get("apiVersion", "")}
+    mine |= {"subresource": subresource} if subresource else {}
+    mine |= {
+        "fieldsType": "FieldsV1",
+        "fieldsV1": _fields({**owned, "metadata": metadata} if metadata else owned),
+    }
+    entries = copied(find(existing, "metadata.managedFields") or [])
+    before = [each for each in entries if _by(each) == _by(mine)]
+    others = [each for each in entries if _by(each) != _by(mine)]
+    result: Json = merge(existing, wanted)
+    clashes: list[str] = []
     for other in others:
-        lost = {path for path in _paths(other["fieldsV1"]) if _changed(path, new, existing, wanted)}
-        clashes += [(other["manager"], "." + ".".join(path)) for path in sorted(lost)]
-        if force and lost:
-            other["fieldsV1"] = _tree(set(_paths(other["fieldsV1"])) - lost)
+        for path in [*_paths(other["fieldsV1"])]:
+            if _at(existing, path) != _at(result, path):
+                clashes.append(f'conflict with "{other["manager"]}": .{".".join(path)}')
+                other["fieldsV1"] = _without(other["fieldsV1"], tuple(f"f:{key}" for key in path))
     if clashes and not force:
         raise ApplyConflict(clashes)
-    result: Json = merge(existing, wanted)
-    kept = {path for other in others for path in _paths(other["fieldsV1"])}
-    for path in before - new - kept:
-        _remove(result, path)
-    entry = {
-        "manager": manager,
-        "operation": "Apply",
-        "apiVersion": wanted.get("apiVersion", ""),
-        "time": time,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": _tree(new),
-    }
-    if subresource:
-        entry["subresource"] = subresource
-    if mine and mine["fieldsV1"] == entry["fieldsV1"]:
-        entry["time"] = mine["time"]
-    managed = sorted([*others, entry], key=lambda each: str(each["manager"]))
-    result["metadata"] = {**result["metadata"], "managedFields": managed}
-    return result
+    kept = {path for each in [mine, *others] for path in _paths(each["fieldsV1"])}
+    for path in [path for each in before for path in _paths(each["fieldsV1"]) if path not in kept]:
+        result = _without(result, path)
+    return {**result, "metadata": {**result["metadata"], "managedFields": sorted([*others, mine], key=_by)}}
 
 
-def _owned(wanted: Json) -> Json:
-    """Return what can be owned: not the identity of the object."""
-    identity = {"name", "namespace", "uid", "resourceVersion", "managedFields", "generation"}
-    metadata = {key: value for key, value in wanted.get("metadata", {}).items() if key not in identity}
-    rest = {key: value for key, value in wanted.items() if key not in {"apiVersion", "kind", "metadata"}}
-    return {**rest, **({"metadata": metadata} if metadata else {})}
+def _by(entry: Json) -> tuple[str, str]:
+    return entry["manager"], entry.get("subresource", "")
 
 
-def _entry(entries: list[Json], manager: str, subresource: str) -> Json | None:
-    for entry in entries:
-        if entry["manager"] == manager and entry.get("subresource", "") == subresource:
-            return entry
-    return None
-
-
-def _leaves(value: Any, path: Path = ()) -> Iterator[Path]:
-    if isinstance(value, dict) and value:
-        for key, each in value.items():
-            yield from _leaves(each, (*path, key))
-    elif path:
-        yield path
+def _fields(value: Any) -> Json:
+    """Return the keys of an object as FieldsV1 has them; an empty one stands for all that is below it."""
+    return {f"f:{key}": _fields(each) for key, each in value.items()} if isinstance(value, dict) else {}
 
 
 def _paths(fields: Json, path: Path = ()) -> Iterator[Path]:
     for key, below in fields.items():
         here = (*path, key.removeprefix("f:"))
-        if below:
-            yield from _paths(below, here)
-        else:
-            yield here
+        yield from _paths(below, here) if below else [here]
 
 
-def _tree(paths: set[Path]) -> Json:
-    tree: Json = {}
-    for path in sorted(paths):
-        node = tree
-        for key in path:
-            node = node.setdefault(f"f:{key}", {})
-    return tree
+def _at(thing: Any, path: Path) -> Any:
+    for key in path:
+        thing = thing.get(key) if isinstance(thing, dict) else None
+    return thing
 
 
-def _changed(path: Path, new: set[Path], existing: Json, wanted: Json) -> bool:
-    overlaps = any(path[: len(mine)] == mine or mine[: len(path)] == path for mine in new)
-    return overlaps and find(existing, *path) != find(wanted, *path)
-
-
-def _remove(thing: Json, path: Path) -> None:
-    *parents, last = path
-    for key in parents:
-        if not isinstance(thing.get(key), dict):
-            return
-        thing[key] = dict(thing[key])
-        thing = thing[key]
-    thing.pop(last, None)
+def _without(thing: Json, path: Path) -> Json:
+    """Return an object without what is at a path, and without what that leaves empty."""
+    below = thing.get(path[0])
+    rest = _without(below, path[1:]) if path[1:] and isinstance(below, dict) else None
+    return {key: value for key, value in thing.items() if key != path[0]} | ({path[0]: rest} if rest else {})

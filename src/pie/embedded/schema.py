@@ -1,213 +1,149 @@
-"""The schema of a custom resource: pruning, defaults, and validation in the API server's words.
+"""The CRD of PieProbe, the very file that a real cluster gets: its fields, defaults and rules.
 
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation
 """
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
-from pie.embedded.cel import CelError, Expression, compiled, re_of
+import yaml
 
-Json = dict[str, Any]
+from pie.embedded import cel
+from pie.embedded.kinds import Json
+from pie.embedded.patch import copied
 
-_TYPES: Final[dict[str, type | tuple[type, ...]]] = {
+_ABSENT: Final = object()
+_TYPES: Final = {
     "object": dict,
     "array": list,
     "string": str,
-    "integer": int,
-    "number": (int, float),
     "boolean": bool,
+    "integer": int,
+    "number": float,
 }
-_JSON_TYPES: Final = (
-    (bool, "boolean"),
-    (int, "integer"),
-    (float, "number"),
-    (str, "string"),
-    (list, "array"),
-)
-_BOUNDS: Final = (
-    ("minimum", int.__lt__, "greater than or equal to"),
-    ("maximum", int.__gt__, "less than or equal to"),
-)
-_ABSENT: Final = object()
-_UNCHECKED: Final = (
-    "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; "
-    "correct the existing errors to complete validation"
-)
-_BLOCKING: Final = re.compile(
-    r"^[^ ]*: (Required value|Unsupported value|Too (long|many)|Invalid value: .* in body must be of type)"
-)
+_RULES: Final = "x-kubernetes-validations"
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One of x-kubernetes-validations."""
+@lru_cache(maxsize=1)
+def pieprobe_crd() -> Json:
+    """Return the CustomResourceDefinition: from the installed package, else from the checkout."""
+    packaged = files("pie.embedded") / "pieprobe.yaml"
+    checkout = Path(__file__).parents[3] / "charts" / "pie" / "crds" / "pieprobe.yaml"
+    crd: Json = yaml.safe_load((packaged if packaged.is_file() else checkout).read_text())
+    return crd
 
-    check: Expression
-    message: str
-    message_of: Expression | None
-    field: str
-    transition: bool
 
-    def error(self, path: str, value: Any, old: Any) -> str | None:
-        """Return what is wrong with a value, None if nothing is."""
-        scope = {"self": value, **({"oldSelf": old} if self.transition else {})}
+def pieprobe_version() -> Json:
+    """Return the served version of the CRD, with its schema and printer columns."""
+    (version,) = pieprobe_crd()["spec"]["versions"]
+    found: Json = version
+    return found
+
+
+@lru_cache(maxsize=1)
+def pieprobe_schema() -> Json:
+    """Return the schema of PieProbe; raises CelError for a rule that is not understood."""
+    schema: Json = copied(pieprobe_version()["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    _compile_rules(schema)
+    return schema
+
+
+def _compile_rules(schema: Json) -> None:
+    for rule in schema.get(_RULES, []):
+        rule["transition"] = "oldSelf" in rule["rule"]
+        for key in {"rule", "messageExpression"} & rule.keys():
+            rule[key] = cel.compiled(rule[key])
+    inner = (schema[key] for key in ("items", "additionalProperties") if key in schema)
+    for below in (*schema.get("properties", {}).values(), *inner):
+        _compile_rules(below)
+
+
+def prune(schema: Json, value: Any, path: str = "") -> Iterator[str]:
+    """Remove fields that the schema does not have, and yield their paths."""
+    known = {key for _, key, _, _ in _children(schema, value, path)}
+    if isinstance(value, dict) and "x-kubernetes-preserve-unknown-fields" not in schema:
+        for key in value.keys() - known:
+            del value[key]
+            yield f"{path}.{key}".lstrip(".")
+    for below, _, each, where in _children(schema, value, path):
+        yield from prune(below, each, where)
+
+
+def default(schema: Json, value: Any) -> None:
+    """Fill in the defaults of fields that are not there (or null)."""
+    for key, below in schema.get("properties", {}).items() if isinstance(value, dict) else ():
+        if "default" in below and value.get(key) is None:
+            value[key] = copied(below["default"])
+    for below, _, each, _ in _children(schema, value, ""):
+        default(below, each)
+
+
+def errors(schema: Json, value: Any, old: Any = _ABSENT) -> list[str]:
+    """Return what is wrong with a value; the rules are asked only of one that has the right shape."""
+    return [*_misshapen(schema, value, "")] or [*_against_rules(schema, value, old, "")]
+
+
+def _children(schema: Json, value: Any, path: str) -> Iterator[tuple[Json, Any, Any, str]]:
+    """Yield what lies below a value and has a schema: its schema, key, value and path."""
+    if isinstance(value, list) and "items" in schema:
+        for i, each in enumerate(value):
+            yield schema["items"], i, each, f"{path}[{i}]"
+    for key, each in list(value.items()) if isinstance(value, dict) else ():
+        if key in schema.get("properties", {}):
+            yield schema["properties"][key], key, each, f"{path}.{key}".lstrip(".")
+        elif "additionalProperties" in schema:
+            yield schema["additionalProperties"], key, each, f"{path}[{key}]"
+
+
+def _misshapen(schema: Json, value: Any, path: str) -> Iterator[str]:
+    """Yield the errors of types, enums, patterns and limits."""
+    found = next((name for name, kind in _TYPES.items() if isinstance(value, kind)), "null")
+    wanted = ["integer", "string"] if schema.get("x-kubernetes-int-or-string") else [schema["type"]]
+    shown = f"{path}: Invalid value: {_shown(value)}: {path} in body"
+    if found not in wanted:
+        words = f"{path} in body must be of type {','.join(wanted)}"
+        yield f'{path}: Invalid value: "{found}": {words}: "{found}"'
+        return
+    if "enum" in schema and value not in schema["enum"]:
+        listed = ", ".join(json.dumps(each) for each in schema["enum"])
+        yield f"{path}: Unsupported value: {_shown(value)}: supported values: {listed}"
+    if found == "string" and not cel.matches(value, schema.get("pattern", "")):
+        yield f"{shown} should match '{schema['pattern']}'"
+    if found == "integer" and value < schema.get("minimum", value):
+        yield f"{shown} should be greater than or equal to {schema['minimum']}"
+    for limit in schema.keys() & {"maxLength", "maxItems", "maxProperties"}:
+        if found != "integer" and len(value) > schema[limit]:
+            yield f"{path}: Too {'long' if found == 'string' else 'many'}: must have at most {schema[limit]}"
+    for key in schema.get("required", []):
+        if key not in value:
+            yield f"{path}.{key}: Required value".lstrip(".")
+    for below, _, each, where in _children(schema, value, path):
+        yield from _misshapen(below, each, where)
+
+
+def _against_rules(schema: Json, value: Any, old: Any, path: str) -> Iterator[str]:
+    """Yield what x-kubernetes-validations have against a value."""
+    for rule in schema.get(_RULES, []):
+        if rule["transition"] and old is _ABSENT:
+            continue
+        scope = {"self": value, "oldSelf": old}
         try:
-            if self.check(scope):
-                return None
-            words = self.message_of(scope) if self.message_of is not None else self.message
-        except (CelError, KeyError, IndexError, TypeError) as error:
-            words = str(error)
-        found = value.get(self.field.removeprefix(".")) if self.field else value
-        return f"{path}{self.field}: Invalid value: {_shown(found)}: {words}"
-
-
-class Schema:
-    """A node of an OpenAPI v3 structural schema."""
-
-    def __init__(self, source: Json) -> None:
-        """Read the schema; raises CelError for a rule that is not understood."""
-        self._source = source
-        self._type = source.get("type", "")
-        self._open = bool(source.get("x-kubernetes-preserve-unknown-fields"))
-        self._int_or_string = bool(source.get("x-kubernetes-int-or-string"))
-        self._properties = {key: Schema(value) for key, value in source.get("properties", {}).items()}
-        extra, items = source.get("additionalProperties"), source.get("items")
-        self._extra = Schema(extra) if isinstance(extra, dict) else None
-        self._items = Schema(items) if items is not None else None
-        self._rules = [_rule(rule) for rule in source.get("x-kubernetes-validations", [])]
-
-    def prune(self, value: Any, path: str = "") -> Iterator[str]:
-        """Remove fields that the schema does not have, and yield their paths."""
-        if isinstance(value, list) and self._items is not None:
-            for i, item in enumerate(value):
-                yield from self._items.prune(item, f"{path}[{i}]")
-        if not isinstance(value, dict) or self._open:
-            return
-        for key in list(value):
-            below = self._below(key)
-            where = f"{path}.{key}".lstrip(".")
-            if below is not None:
-                yield from below.prune(value[key], where)
-            else:
-                del value[key]
-                yield where
-
-    def default(self, value: Any) -> None:
-        """Fill in the defaults of fields that are not there (or null)."""
-        if isinstance(value, list) and self._items is not None:
-            for item in value:
-                self._items.default(item)
-        if not isinstance(value, dict):
-            return
-        for key, schema in self._properties.items():
-            if value.get(key) is None and "default" in schema._source:  # noqa: SLF001  the same class
-                value[key] = json.loads(json.dumps(schema._source["default"]))  # noqa: SLF001  the same class
-        for key, each in value.items():
-            below = self._below(key)
-            if below is not None:
-                below.default(each)
-
-    def errors(self, value: Any, old: Any = _ABSENT) -> list[str]:
-        """Return what is wrong; values that are as they were stored are let be (ratcheting)."""
-        found = list(self._structural(value, old, ""))
-        if any(_BLOCKING.match(error) for error in found):
-            return [*found, _UNCHECKED] if self._has_rules() else found
-        return [*found, *self._ruled(value, old, "")]
-
-    def _below(self, key: str) -> "Schema | None":
-        return self._properties.get(key, self._extra)
-
-    def _has_rules(self) -> bool:
-        below = [*self._properties.values(), self._extra, self._items]
-        return bool(self._rules) or any(each._has_rules() for each in below if each)  # noqa: SLF001  the same class
-
-    def _structural(self, value: Any, old: Any, path: str) -> Iterator[str]:
-        if old is not _ABSENT and value == old:
-            return
-        if wrong := self._wrong_type(value):
-            found = _shown(_type_of(value))
-            yield f"{path}: Invalid value: {found}: {path} in body must be of type {wrong}: {found}"
-            return
-        for wrong in self._wrong_value(value, path):
-            yield f"{path}: {wrong}"
-        if isinstance(value, dict):
-            for key in self._source.get("required", []):
-                if key not in value:
-                    yield f"{path}.{key}: Required value".lstrip(".")
-        for below, each, before, where in self._children(value, old, path):
-            yield from below._structural(each, before, where)  # noqa: SLF001  the same class
-
-    def _wrong_type(self, value: Any) -> str | None:
-        if self._int_or_string:
-            return None if isinstance(value, (int, str)) and not isinstance(value, bool) else "integer,string"
-        kind = _TYPES.get(self._type)
-        if kind is None or (isinstance(value, kind) and isinstance(value, bool) <= (self._type == "boolean")):
-            return None
-        return str(self._type)
-
-    def _wrong_value(self, value: Any, path: str) -> Iterator[str]:
-        source, shown = self._source, _shown(value)
-        if "enum" in source and value not in source["enum"]:
-            listed = ", ".join(json.dumps(each) for each in source["enum"])
-            yield f"Unsupported value: {shown}: supported values: {listed}"
-        if isinstance(value, str):
-            longest, shortest = source.get("maxLength"), source.get("minLength", 0)
-            if longest is not None and len(value) > longest:
-                yield f"Too long: may not be more than {longest} bytes"
-            if len(value) < shortest:
-                yield f"Invalid value: {shown}: {path} in body should be at least {shortest} chars long"
-            if "pattern" in source and not re.search(re_of(source["pattern"]), value, re.ASCII):
-                yield f"Invalid value: {shown}: {path} in body should match '{source['pattern']}'"
-        if isinstance(value, int) and not isinstance(value, bool):
-            for key, wrong, words in _BOUNDS:
-                if key in source and wrong(value, source[key]):
-                    yield f"Invalid value: {shown}: {path} in body should be {words} {source[key]}"
-        limit = source.get("maxItems") if isinstance(value, list) else source.get("maxProperties")
-        if limit is not None and isinstance(value, (list, dict)) and len(value) > limit:
-            yield f"Too many: {len(value)}: must have at most {limit} items"
-
-    def _ruled(self, value: Any, old: Any, path: str) -> Iterator[str]:
-        unchanged = old is not _ABSENT and value == old
-        for rule in self._rules:
-            if (unchanged and not rule.transition) or (rule.transition and old is _ABSENT):
+            if rule["rule"](scope):
                 continue
-            if wrong := rule.error(path, value, old):
-                yield wrong
-        for below, each, before, where in self._children(value, old, path):
-            yield from below._ruled(each, before, where)  # noqa: SLF001  the same class
-
-    def _children(self, value: Any, old: Any, path: str) -> Iterator[tuple["Schema", Any, Any, str]]:
-        if isinstance(value, list) and self._items is not None:
-            for i, item in enumerate(value):
-                yield self._items, item, _ABSENT, f"{path}[{i}]"
-        if isinstance(value, dict):
-            before = old if isinstance(old, dict) else {}
-            for key, each in value.items():
-                below = self._below(key)
-                if below is not None:
-                    named = f"{path}.{key}".lstrip(".") if key in self._properties else f"{path}[{key}]"
-                    yield below, each, before.get(key, _ABSENT), named
-
-
-def _rule(source: Json) -> _Rule:
-    words = source.get("messageExpression")
-    return _Rule(
-        check=compiled(source["rule"]),
-        message=source.get("message", "").strip(),
-        message_of=compiled(words) if words else None,
-        field=source.get("fieldPath", ""),
-        transition="oldSelf" in source["rule"],
-    )
-
-
-def _type_of(value: Any) -> str:
-    return next(
-        (name for kind, name in _JSON_TYPES if isinstance(value, kind)), "null" if value is None else "object"
-    )
+            words = rule["messageExpression"](scope) if "messageExpression" in rule else rule["message"]
+        except (cel.CelError, LookupError, TypeError) as error:
+            words = f"rule evaluation error: {error}"
+        field = rule.get("fieldPath", "")
+        found = value.get(field.removeprefix(".")) if field else value
+        yield f"{path}{field}: Invalid value: {_shown(found)}: {words.strip()}"
+    for below, key, each, where in _children(schema, value, path):
+        before = old.get(key, _ABSENT) if isinstance(old, dict) else _ABSENT
+        yield from _against_rules(below, each, before, where)
 
 
 def _shown(value: Any) -> str:

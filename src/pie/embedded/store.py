@@ -5,16 +5,13 @@ resourceVersion, as etcd's revision does. What is older than the history can no 
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from itertools import takewhile
 
-from pie.embedded.kinds import Kind
-
-Json = dict[str, Any]
-Key = tuple[str, str]
-"""namespace (empty for cluster-wide kinds) and name."""
+from pie.embedded.kinds import Json, Kind, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +25,6 @@ class Change:
     old: Json | None
 
 
-def key_of(item: Json) -> Key:
-    """Return the key of an object."""
-    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
-
-
 class Store:
     """Objects by kind and key; `history` is how many changes are remembered."""
 
@@ -40,7 +32,7 @@ class Store:
         self.version = 1
         self.oldest = 1
         """Changes up to this version are forgotten."""
-        self._objects: dict[Kind, dict[Key, Json]] = {}
+        self._objects: dict[Kind, dict[tuple[str, str], Json]] = defaultdict(dict)
         self._limit = history
         self._history: deque[Change] = deque()
         self._listeners: list[Callable[[Change], None]] = []
@@ -48,41 +40,28 @@ class Store:
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """Return an object; None where there is none."""
-        return self._objects.get(kind, {}).get((namespace, name))
+        return self._objects[kind].get((namespace, name))
 
     def all(self, kind: Kind, namespace: str = "") -> list[Json]:
         """Return the objects of a kind, in order of namespace and name; an empty namespace means all."""
-        found = self._objects.get(kind, {})
-        return [found[key] for key in sorted(found) if namespace in {"", key[0]}]
+        return [item for key, item in sorted(self._objects[kind].items()) if namespace in {"", key[0]}]
 
-    def write(self, kind: Kind, item: Json) -> Json:
-        """Store an object under its next version, and return it."""
-        key = key_of(item)
-        old = self._objects.setdefault(kind, {}).get(key)
-        stored = self._stamped(item)
-        self._objects[kind][key] = stored
-        self._record(Change(self.version, kind, "MODIFIED" if old else "ADDED", stored, old))
-        return stored
-
-    def remove(self, kind: Kind, item: Json) -> Json:
-        """Take an object away, and return its last state."""
-        old = self._objects[kind].pop(key_of(item))
-        gone = self._stamped(item)
-        self._record(Change(self.version, kind, "DELETED", gone, old))
-        return gone
-
-    def _stamped(self, item: Json) -> Json:
+    def write(self, kind: Kind, item: Json, *, remove: bool = False) -> Json:
+        """Store an object under its next version, or remove it; return its last state."""
         self.version += 1
-        return {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}}
-
-    def _record(self, change: Change) -> None:
+        stored = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}}
+        old = self._objects[kind].pop(key_of(item), None)
+        if not remove:
+            self._objects[kind][key_of(item)] = stored
+        how = "DELETED" if remove else "MODIFIED" if old else "ADDED"
+        change = Change(self.version, kind, how, stored, old)
         self._history.append(change)
         while len(self._history) > self._limit:
             self.oldest = self._history.popleft().version
         for listener in self._listeners:
             listener(change)
-        self._moved.set()
-        self._moved = asyncio.Event()
+        self.wake()
+        return stored
 
     def compact(self) -> None:
         """Forget the whole history: older watches and continue tokens are refused from now on."""
@@ -93,30 +72,17 @@ class Store:
         """Have `listener` called after every change; it must not block, and not raise."""
         self._listeners.append(listener)
 
-    def since(self, version: int) -> Iterator[Change]:
-        """Yield the changes after a version that the history still holds, oldest first."""
-        newer: list[Change] = []
-        for change in reversed(self._history):
-            if change.version <= version:
-                break
-            newer.append(change)
-        yield from reversed(newer)
+    def since(self, version: int) -> list[Change]:
+        """Return the changes after a version that the history still holds, oldest first."""
+        return [*takewhile(lambda change: change.version > version, reversed(self._history))][::-1]
 
-    @property
-    def moved(self) -> asyncio.Event:
-        """What will be set by the next change. Take it before looking at what there is already."""
-        return self._moved
+    def wake(self) -> None:
+        """Have all who wait look again, as after a change."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
-    def snapshot(self, kind: Kind, version: int) -> dict[Key, Json]:
-        """Return the objects of a kind as they were at a version not older than `oldest`."""
-        found = dict(self._objects.get(kind, {}))
-        for change in reversed(self._history):
-            if change.version <= version:
-                break
-            if change.kind is not kind:
-                continue
-            if change.old is None:
-                found.pop(key_of(change.object), None)
-            else:
-                found[key_of(change.object)] = change.old
-        return found
+    async def moved(self, seconds: float | None = None) -> None:
+        """Return after the next change or `wake`, or when the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._moved.wait()

@@ -3,160 +3,73 @@
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
 
-import asyncio
 import json
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
 
-from aiohttp import web
-
-from pie.embedded.errors import Refused, bad_request, expired
-from pie.embedded.kinds import Kind
-from pie.embedded.selection import Matches
+from pie.embedded.errors import Refused
+from pie.embedded.kinds import Json, Kind
+from pie.embedded.selectors import Matches
 from pie.embedded.store import Change, Store
 
-Json = dict[str, Any]
-Show = Callable[[Json], Json]
-
-_LONGEST_SECONDS: Final = 3600.0
-_INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
+_INITIAL_EVENTS_END: Final = {"annotations": {"k8s.io/initial-events-end": "true"}}
 
 
-class Watches:
-    """Serves watches on the store. `bookmark_seconds`: how often a quiet one hears where it stands."""
+@dataclass(frozen=True)
+class Watch:
+    """What a watch is about, how it shows objects, and where its lines go."""
 
-    def __init__(self, store: Store, *, bookmark_seconds: float = 60.0) -> None:
-        self._store = store
-        self._bookmark_seconds = bookmark_seconds
-        self._open: set[asyncio.Task[None]] = set()
+    store: Store
+    kind: Kind
+    namespace: str
+    matches: Matches
+    show: Callable[[Json], Json]
+    write: Callable[[bytes], Awaitable[None]]
+    bookmark_seconds: float | None
+    """How often a quiet watch hears where it stands; None: its client asked for no bookmarks."""
 
-    def close(self) -> None:
-        """Break off every watch, as a server that goes away does."""
-        for task in self._open:
-            task.cancel()
+    async def run(self, version: int, *, initial: bool) -> None:
+        """Send what comes after a version (0: all there is, first) for ever, or until that is forgotten.
 
-    def check_version(self, text: str | None) -> int:
-        """Return a resourceVersion that a client gave, 0 for none; raises Refused for one not reached yet."""
-        if not text:
-            return 0
-        if not text.isdigit():
-            raise bad_request(f"Invalid value: {text!r}: must be a resourceVersion")
-        if int(text) > self._store.version:
-            message = f"Too large resource version: {text}, current: {self._store.version}"
-            raise Refused(504, "Timeout", message, {"retryAfterSeconds": 1})
-        return int(text)
-
-    async def serve(
-        self, request: web.Request, kind: Kind, namespace: str, matches: Matches, show: Show
-    ) -> web.StreamResponse:
-        """Answer one watch request until its time is up, or its client is gone."""
-        query = request.query
-        version = self.check_version(query.get("resourceVersion"))
-        initial = query.get("sendInitialEvents") in {"true", "1"}
-        if initial and query.get("resourceVersionMatch") != "NotOlderThan":
-            raise bad_request("sendInitialEvents requires resourceVersionMatch=NotOlderThan")
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        stream = _Stream(response, show, bookmarks=query.get("allowWatchBookmarks") in {"true", "1"})
-        seconds = float(query.get("timeoutSeconds") or _LONGEST_SECONDS)
-        wanted = _Wanted(kind, namespace, matches)
-        feeding = asyncio.create_task(self._feed(stream, wanted, version, initial=initial))
-        self._open.add(feeding)
-        try:
-            async with asyncio.timeout(seconds):
-                await feeding
-        except (TimeoutError, ConnectionError):
-            pass  # its time is up, or nobody listens any more: both are how watches end
-        except asyncio.CancelledError:
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise
-            if request.transport is not None:
-                request.transport.abort()
-        finally:
-            feeding.cancel()
-            self._open.discard(feeding)
-        with suppress(ConnectionError):
-            await response.write_eof()
-        return response
-
-    async def _feed(self, stream: "_Stream", wanted: "_Wanted", version: int, *, initial: bool) -> None:
-        if version and version < self._store.oldest and not initial:
-            message = f"too old resource version: {version} ({self._store.version})"
-            await stream.send("ERROR", expired(message).status())
-            return
+        `initial`: begin with all there is in any case, and say when that was all.
+        """
         if initial or not version:
-            version = self._store.version
-            for item in self._store.all(wanted.kind, wanted.namespace):
-                if wanted.matches(item):
-                    await stream.send("ADDED", item)
-        if initial:
-            await stream.bookmark(wanted.kind, version, {_INITIAL_EVENTS_END: "true"})
-        await self._follow(stream, wanted, version)
-
-    async def _follow(self, stream: "_Stream", wanted: "_Wanted", version: int) -> None:
+            version = self.store.version
+            for item in filter(self.matches, self.store.all(self.kind, self.namespace)):
+                await self._send("ADDED", self.show(item))
+            if initial:
+                await self._bookmark(version, _INITIAL_EVENTS_END)
         marked_at = time.monotonic()
-        while True:
-            moved = self._store.moved
-            if version < self._store.oldest:
-                await stream.send("ERROR", expired(f"too old resource version: {version}").status())
-                return
-            for change in list(self._store.since(version)):
+        while version >= self.store.oldest:
+            for change in (changes := self.store.since(version)):
                 version = change.version
-                if (event := wanted.event(change)) is not None:
-                    await stream.send(event, change.object)
-            left = marked_at + self._bookmark_seconds - time.monotonic()
-            if left <= 0:
-                await stream.bookmark(wanted.kind, version, {})
+                if event := self._event(change):
+                    await self._send(event, self.show(change.object))
+            if self.bookmark_seconds is not None and time.monotonic() - marked_at >= self.bookmark_seconds:
+                await self._bookmark(version, {})
                 marked_at = time.monotonic()
-                left = self._bookmark_seconds
-            with suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await moved.wait()
+            elif not changes:
+                await self.store.moved(self.bookmark_seconds)
+        message = f"too old resource version: {version} ({self.store.version})"
+        await self._send("ERROR", Refused(410, "Expired", message).status)
 
-
-class _Wanted:
-    """What a watch is about."""
-
-    def __init__(self, kind: Kind, namespace: str, matches: Matches) -> None:
-        self.kind = kind
-        self.namespace = namespace
-        self.matches = matches
-
-    def event(self, change: Change) -> str | None:
-        """Return what a change means to this watch: an object may begin or cease to match its selectors."""
-        if change.kind is not self.kind or self.namespace not in {
-            "",
-            change.object["metadata"].get("namespace"),
-        }:
-            return None
-        before = change.old is not None and self.matches(change.old)
+    def _event(self, change: Change) -> str:
+        """Return what a change means here: an object may begin or cease to match. Empty: nothing."""
+        here = self.namespace in {"", change.object["metadata"].get("namespace")}
+        if change.kind is not self.kind or not here:
+            return ""
         after = change.type != "DELETED" and self.matches(change.object)
-        if before:
+        if change.old is not None and self.matches(change.old):
             return "MODIFIED" if after else "DELETED"
-        return "ADDED" if after else None
+        return "ADDED" if after else ""
 
+    async def _send(self, event: str, item: Json) -> None:
+        await self.write(json.dumps({"type": event, "object": item}).encode() + b"\n")
 
-class _Stream:
-    """The answer to one watch."""
-
-    def __init__(self, response: web.StreamResponse, show: Show, *, bookmarks: bool) -> None:
-        self._response = response
-        self._show = show
-        self._bookmarks = bookmarks
-
-    async def send(self, event: str, item: Json) -> None:
-        """Send one event."""
-        shown = item if event in {"ERROR", "BOOKMARK"} else self._show(item)
-        await self._response.write(json.dumps({"type": event, "object": shown}).encode() + b"\n")
-
-    async def bookmark(self, kind: Kind, version: int, annotations: dict[str, str]) -> None:
-        """Say up to where everything has been sent, to a client that asked for it."""
-        if not self._bookmarks:
-            return
-        metadata: Json = {"resourceVersion": str(version), "creationTimestamp": None}
-        if annotations:
-            metadata["annotations"] = annotations
-        item = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
-        await self.send("BOOKMARK", item)
+    async def _bookmark(self, version: int, marks: Json) -> None:
+        if self.bookmark_seconds is not None:
+            metadata = {"resourceVersion": str(version), "creationTimestamp": None, **marks}
+            about = {"kind": self.kind.kind, "apiVersion": self.kind.api_version}
+            await self._send("BOOKMARK", {**about, "metadata": metadata})

@@ -1,5 +1,5 @@
-"""The actors around the API server, one module each; `loop` runs them.
+"""The controllers around the API server: each a function that looks at everything it is in charge of.
 
-Each is level-based: whenever something changed it looks at everything it is in charge of, and brings it one
-step nearer to what it should be.
+Whenever something changed, `EmbeddedCluster` calls them all. Each brings what it finds one step nearer to
+what it should be, and returns after how many seconds to look again though nothing changes (None: not before).
 """

@@ -4,85 +4,51 @@ https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 """
 
 from collections import defaultdict
-from typing import Any
 
 from pie.embedded.admission import NAMESPACE_CONTENTS
-from pie.embedded.kinds import EVENTS, KINDS, NAMESPACES, Kind
-from pie.embedded.registry import FOREGROUND, ORPHAN, Registry
-
-Json = dict[str, Any]
+from pie.embedded.kinds import EVENTS, KIND_OF, KINDS, NAMESPACES, Json, is_leaving, key_of, owners
+from pie.embedded.registry import PROPAGATION, Registry
 
 
-class GarbageCollector:
-    """Deletes what has owners, none of which is left; does what the deletion of an owner asked for."""
+def collect_garbage(registry: Registry) -> None:
+    """Delete what has lost all its owners; do what the deletion of an owner or namespace asked for."""
+    # Of Events there are many; they own nothing, and are not owned.
+    everything = [item for kind in KINDS if kind is not EVENTS for item in registry.store.all(kind)]
+    living = {item["metadata"]["uid"] for item in everything}
+    below: dict[str, list[Json]] = defaultdict(list)
+    for item in everything:
+        for owner in owners(item):
+            below[owner["uid"]].append(item)
+        if owners(item) and living.isdisjoint(owner["uid"] for owner in owners(item)):
+            _delete(registry, item, "Background")
+    for item in filter(is_leaving, everything):
+        _release(registry, item, below[item["metadata"]["uid"]])
+    for namespace in filter(is_leaving, registry.store.all(NAMESPACES)):
+        registry.set_status(namespace, phase="Terminating")
+        name = namespace["metadata"]["name"]
+        inside = [item for kind in KINDS if kind.namespaced for item in registry.store.all(kind, name)]
+        for item in inside:
+            _delete(registry, item, "Background")
+        if not inside:
+            registry.drop_finalizer(namespace, NAMESPACE_CONTENTS)
 
-    kinds = frozenset(KINDS) - {EVENTS}  # which are many, own nothing, and are not owned
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+def _delete(registry: Registry, item: Json, propagation: str) -> None:
+    found = registry.current(item)
+    if found is not None and not is_leaving(found):
+        registry.delete(KIND_OF[item["kind"]], *key_of(item), {"propagationPolicy": propagation})
 
-    def reconcile(self) -> None:
-        """Look at every object once."""
-        everything = [(kind, item) for kind in self.kinds for item in self._registry.store.all(kind)]
-        living = {item["metadata"]["uid"] for _, item in everything}
-        dependents: dict[str, list[tuple[Kind, Json]]] = defaultdict(list)
-        for kind, item in everything:
-            owners = item["metadata"].get("ownerReferences") or []
-            for owner in owners:
-                dependents[owner["uid"]].append((kind, item))
-            if owners and not any(owner["uid"] in living for owner in owners):
-                self._collect(kind, item)
-        for kind, item in everything:
-            finalizers = item["metadata"].get("finalizers") or []
-            if "deletionTimestamp" not in item["metadata"]:
-                continue
-            if ORPHAN in finalizers:
-                self._orphan(kind, item, dependents[item["metadata"]["uid"]])
-            elif FOREGROUND in finalizers:
-                self._foreground(kind, item, dependents[item["metadata"]["uid"]])
-        self._empty_namespaces(everything)
 
-    def _collect(self, kind: Kind, item: Json) -> None:
-        metadata = item["metadata"]
-        if "deletionTimestamp" not in metadata:
-            options = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
-            self._registry.delete(kind, metadata.get("namespace", ""), metadata["name"], options=options)
-
-    def _orphan(self, kind: Kind, item: Json, dependents: list[tuple[Kind, Json]]) -> None:
-        uid = item["metadata"]["uid"]
-
-        def disown(copy: Json) -> None:
-            owners = copy["metadata"].get("ownerReferences") or []
-            copy["metadata"]["ownerReferences"] = [owner for owner in owners if owner["uid"] != uid]
-
-        for below, dependent in dependents:
-            self._registry.edit(below, dependent, disown)
-        self._registry.drop_finalizer(kind, item, ORPHAN)
-
-    def _foreground(self, kind: Kind, item: Json, dependents: list[tuple[Kind, Json]]) -> None:
-        uid = item["metadata"]["uid"]
-        blocking = False
-        for below, dependent in dependents:
-            metadata = dependent["metadata"]
-            owners = metadata.get("ownerReferences") or []
-            blocking |= any(owner["uid"] == uid and owner.get("blockOwnerDeletion") for owner in owners)
-            if "deletionTimestamp" not in metadata:
-                options = {"propagationPolicy": "Foreground"}
-                self._registry.delete(below, metadata.get("namespace", ""), metadata["name"], options=options)
-        if not blocking:
-            self._registry.drop_finalizer(kind, item, FOREGROUND)
-
-    def _empty_namespaces(self, everything: list[tuple[Kind, Json]]) -> None:
-        for namespace in self._registry.store.all(NAMESPACES):
-            if "deletionTimestamp" not in namespace["metadata"]:
-                continue
-            name = namespace["metadata"]["name"]
-            self._registry.set_status(NAMESPACES, namespace, phase="Terminating")
-            for event in self._registry.store.all(EVENTS, name):
-                self._registry.remove(EVENTS, event)
-            inside = [(kind, item) for kind, item in everything if item["metadata"].get("namespace") == name]
-            for kind, item in inside:
-                if self._registry.find(kind, name, item["metadata"]["name"]) is not None:
-                    self._collect(kind, item)
-            if not inside:
-                self._registry.drop_finalizer(NAMESPACES, namespace, NAMESPACE_CONTENTS)
+def _release(registry: Registry, owner: Json, below: list[Json]) -> None:
+    """Orphan what an owner that is being deleted has below it, or delete that first, as was asked for."""
+    uid, finalizers = owner["metadata"]["uid"], owner["metadata"].get("finalizers") or []
+    blocking = False
+    for item in below:
+        if PROPAGATION["Orphan"] in finalizers:
+            others = [each for each in owners(item) if each["uid"] != uid]
+            registry.edit(item, lambda copy, others=others: copy["metadata"].update(ownerReferences=others))  # type: ignore[misc]
+        elif PROPAGATION["Foreground"] in finalizers:
+            _delete(registry, item, "Foreground")
+            blocking |= any(each["uid"] == uid and each.get("blockOwnerDeletion") for each in owners(item))
+    for finalizer in PROPAGATION.values() if not blocking else ():
+        registry.drop_finalizer(owner, finalizer)

@@ -1,269 +1,185 @@
-"""The kubelet of one machine: runs the pods bound to its node, each probe as a process.
+"""The kubelets: they run the pods bound to their nodes, each probe as a process.
 
 Mounts are not real: a volume is a directory, and the probe gets its path. The process, its I/O, its
 termination message, deadlines and signals are real.
 """
 
-import asyncio
-import tempfile
+import math
+import signal
+import subprocess
+import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import Final
 
-from pie.embedded.actors.claims import claims_of
-from pie.embedded.actors.process import ProbeProcess
-from pie.embedded.errors import Refused
-from pie.embedded.kinds import PODS, PVCS, PVS, find
+from pie.embedded import launch
+from pie.embedded.actors.volumes import claims_of
+from pie.embedded.kinds import PODS, PVCS, Json, find, is_leaving, is_over, key_of
 from pie.embedded.machines import UNAVAILABLE, Machine, Machines
-from pie.embedded.registry import TERMINAL, Registry, seconds_of
-from pie.embedded.store import Change
+from pie.embedded.registry import Registry, seconds_of
 
-Json = dict[str, Any]
-
-_LONGEST_RETRY_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.1
+_LONGEST_MESSAGE_BYTES: Final = 4096
 _KILLED_BY_REBOOT: Final = 255
+_LATE: Final = "Pod was active on the node longer than the specified deadline"
 
 
-class Kubelet:
-    """Works on each pod in a task of its own. `options` are added to every mount probe's command."""
+@dataclass(slots=True)
+class Container:
+    """A probe's process, on a leash (see `launch`), with the directory that takes its termination message."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        machines: Machines,
-        machine: Machine,
-        reachable: asyncio.Event,
-        options: tuple[str, ...] = (),
-    ) -> None:
+    process: subprocess.Popen[bytes]
+    directory: TemporaryDirectory[str]
+    boot_id: str
+    started: str
+    ends_at: float
+    kill_at: float = math.inf
+    late: bool = False
+    frozen: bool = False
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the probe a signal."""
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):  # it has ended
+                self.process.stdin.write(bytes([number]))
+
+    def kill(self) -> None:
+        """End the process and all that it started, at once."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+            self.process.stdin = None
+        self.process.wait()
+
+
+class Kubelets:
+    """All kubelets. `options` are added to every mount probe's command."""
+
+    def __init__(self, registry: Registry, machines: Machines, options: tuple[str, ...]) -> None:
         self._registry = registry
-        self._machine = machine
-        self._reachable = reachable
+        self._machines = machines
         self._options = options
-        self._woken = asyncio.Event()
-        self._known: set[str] = set()
-        registry.store.listen(self._note)
-        machines.listen(self._wake)
+        self._containers: dict[str, Container] = {}
 
-    def _note(self, change: Change) -> None:
-        if change.kind is PODS and find(change.object, "spec", "nodeName") == self._machine.name:
-            self._wake()
+    def run_pods(self) -> float | None:
+        """Look at every pod that is bound to a machine."""
+        pods = {pod["metadata"]["uid"]: pod for pod in self._registry.store.all(PODS)}
+        for uid in self._containers.keys() - pods.keys():
+            self._remove(uid)
+        for uid, pod in pods.items():
+            machine = self._machines.by_name.get(find(pod, "spec.nodeName") or "")
+            if machine is not None and uid in self._containers:
+                self._follow(pod, machine, self._containers[uid])
+            elif machine is not None and machine.runs("kubelet-down") and not is_over(pod):
+                self._begin(pod, machine)
+        return _LOOK_SECONDS if self._containers else None
 
-    def _wake(self) -> None:
-        self._woken.set()
-        self._woken = asyncio.Event()
+    def close(self) -> None:
+        """End every container."""
+        for uid in list(self._containers):
+            self._remove(uid)
 
-    async def run(self) -> None:
-        """Take up every pod of the node, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                woken = self._woken
-                await self._reachable.wait()
-                if self._machine.kubelet_up:
-                    for pod in self._registry.store.all(PODS):
-                        uid = pod["metadata"]["uid"]
-                        mine = find(pod, "spec", "nodeName") == self._machine.name
-                        if mine and uid not in self._known:
-                            self._known.add(uid)
-                            group.create_task(self._work(pod))
-                await woken.wait()
+    def _remove(self, uid: str) -> None:
+        container = self._containers.pop(uid)
+        container.kill()
+        container.directory.cleanup()
 
-    async def _work(self, pod: Json) -> None:
-        """Take one pod from its binding to its end."""
-        try:
-            if pod["status"].get("phase") not in TERMINAL:
-                await self._run(pod)
-            await self._until_deleted(pod)
-        except _Gone:
+    def _begin(self, pod: Json, machine: Machine) -> None:
+        """Take a pod to its running container, or to what stands in the way."""
+        waiting, container = {"waiting": {"reason": "ContainerCreating"}}, pod["spec"]["containers"][0]
+        if is_leaving(pod):
+            self._end(pod, "Failed", waiting)
             return
-        finally:
-            self._known.discard(pod["metadata"]["uid"])
-
-    async def _run(self, pod: Json) -> None:
-        started_at = self._registry.stamp()
-        waiting = {"waiting": {"reason": "ContainerCreating"}}
-        await self._report(pod, "Pending", waiting, startTime=started_at)
-        volume = await self._mount(pod)
-        if volume is None:
-            await self._report(pod, "Failed", waiting)
+        started = find(pod, "status.startTime") or self._registry.stamp()
+        self._report(pod, "Pending", waiting, startTime=started)
+        volume, problem = self._mount(pod, machine)
+        if problem:
+            self._registry.event(pod, "FailedMount", f"MountVolume.SetUp failed for {problem}", "kubelet")
             return
-        spec = pod["spec"]
-        with tempfile.TemporaryDirectory(prefix="pie-pod-") as directory:
-            process = ProbeProcess(
-                self._machine, spec["containers"][0], volume, Path(directory), self._options
-            )
-            if problem := process.problem:
-                state = {"waiting": {"reason": "CreateContainerError", "message": problem}}
-                await self._report(pod, "Pending", state)
-                await self._event(pod, "Failed", f"Error: {problem}", warning=True)
-                return
-            await process.start()
-            try:
-                await self._follow(pod, process, started_at)
-            finally:
-                process.kill()
+        command = [*(container.get("command") or []), *(container.get("args") or [])]
+        if command[:2] != ["pie", "probe"]:
+            why = {"reason": "CreateContainerError", "message": "this kubelet runs nothing but `pie probe …`"}
+            self._report(pod, "Pending", {"waiting": why})
+            return
+        mounts = {mount["mountPath"] for mount in container.get("volumeMounts") or []}
+        arguments = [str(volume) if word in mounts else word for word in command[2:]]
+        arguments += ["--without-fio", *self._options] if "mount" in command else []
+        process, directory = _start(arguments, machine.faults)
+        now = self._registry.stamp()
+        ends_at = seconds_of(started) + (find(pod, "spec.activeDeadlineSeconds") or math.inf)
+        self._containers[pod["metadata"]["uid"]] = Container(
+            process, directory, machine.boot_id, now, ends_at
+        )
+        self._report(pod, "Running", {"running": {"startedAt": now}})
 
-    async def _follow(self, pod: Json, process: ProbeProcess, started_at: str) -> None:
-        """Report that the container runs, end it when it must end, and report how it ended."""
-        running_at, boot_id = self._registry.stamp(), self._machine.boot_id
-        name = pod["spec"]["containers"][0]["name"]
-        await self._report(pod, "Running", {"running": {"startedAt": running_at}})
-        await self._event(pod, "Started", f"Started container {name}")
-        seconds = find(pod, "spec", "activeDeadlineSeconds")
-        ends_at = seconds_of(started_at) + seconds if seconds is not None else float("inf")
-        exceeded = stopping = False
-        while not process.ended:
-            woken = self._woken
-            late = self._registry.now() >= ends_at
-            if (late or self._leaving(pod)) and not stopping and self._machine.kubelet_up:
-                stopping, exceeded = True, late
-                if late:
-                    message = "Pod was active on the node longer than the specified deadline"
-                    await self._event(pod, "DeadlineExceeded", message)
-                await self._event(pod, "Killing", f"Stopping container {name}")
-                process.stop(self._grace_seconds(pod))
-            process.obey()
-            left = max(0.02, min(ends_at - self._registry.now(), 3600)) if not stopping else 0.2
-            await process.wait(woken, left)
-        rebooted = self._machine.boot_id != boot_id
-        code = _KILLED_BY_REBOOT if rebooted else process.exit_code
+    def _mount(self, pod: Json, machine: Machine) -> tuple[Path, str]:
+        """Return the directory of the pod's volume, or in words why it cannot be mounted."""
+        names = claims_of(pod)
+        claim = self._registry.find(PVCS, pod["metadata"]["namespace"], names[0]) if names else None
+        volume = find(claim, "spec.volumeName") or ""
+        why = "code = NotFound" if machine.runs("plugin-crash") else UNAVAILABLE
+        fine = not names or (machine.runs("plugin-crash") and (machine.volumes / volume).is_dir())
+        return machine.volumes / volume, "" if fine else f'volume "{volume}" : rpc error: {why}'
+
+    def _follow(self, pod: Json, machine: Machine, container: Container) -> None:
+        """End a container when it must end, and report how it ended."""
+        now, rebooted = self._registry.now(), machine.boot_id != container.boot_id
+        if ("hang" in machine.faults) != container.frozen:
+            container.frozen = not container.frozen
+            container.send(signal.SIGSTOP if container.frozen else signal.SIGCONT)
+        runs, late = machine.runs("kubelet-down"), now >= container.ends_at
+        # What hangs in its disk neither hears a signal nor can be killed, but for the end of its machine.
+        stops = runs and not container.frozen and (late or is_leaving(pod))
+        if stops and container.kill_at == math.inf:
+            grace = pod["metadata"].get("deletionGracePeriodSeconds")
+            grace = pod["spec"]["terminationGracePeriodSeconds"] if grace is None else grace
+            container.kill_at, container.late = now + grace, late
+            container.send(signal.SIGTERM)
+        if rebooted or (now >= container.kill_at and not container.frozen):
+            container.kill()
+        code = container.process.poll()
+        if code is None or not runs:
+            return
+        log = Path(container.directory.name, "termination-log")
         terminated = {
-            "exitCode": code,
-            "reason": "Unknown" if rebooted else ("Completed" if code == 0 else "Error"),
-            "message": process.message(),
-            "startedAt": running_at,
+            "exitCode": _KILLED_BY_REBOOT if rebooted else code,
+            "reason": "Unknown" if rebooted else "Error" if code else "Completed",
+            "message": log.read_bytes()[:_LONGEST_MESSAGE_BYTES].decode(errors="replace"),
+            "startedAt": container.started,
             "finishedAt": self._registry.stamp(),
         }
-        why = {"reason": "DeadlineExceeded", "message": _DEADLINE} if exceeded else {}
-        phase = "Succeeded" if code == 0 and not exceeded else "Failed"
-        await self._report(pod, phase, {"terminated": terminated}, **why)
+        phase = "Failed" if code or rebooted or container.late else "Succeeded"
+        why = {"reason": "DeadlineExceeded", "message": _LATE} if container.late else {}
+        self._remove(pod["metadata"]["uid"])
+        self._end(pod, phase, {"terminated": terminated}, **why)
 
-    async def _mount(self, pod: Json) -> Path | None:
-        """Return the directory of the pod's volume when it is mounted; None if the pod is deleted before."""
-        tries = 0
-        while True:
-            woken = self._woken
-            if self._leaving(pod):
-                return None
-            problem, volume = self._try_mount(pod)
-            if not problem:
-                return volume
-            await self._event(pod, "FailedMount", problem, warning=True)
-            delay = min(0.5 * 2**tries, _LONGEST_RETRY_SECONDS)
-            tries += 1
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    while not (self._leaving(pod) or self._machine.plugin_up):
-                        await woken.wait()
-                        woken = self._woken
-                    await asyncio.sleep(delay)
+    def _end(self, pod: Json, phase: str, state: Json, **fields: str) -> None:
+        """Report that nothing of a pod runs any more; let it go if it is being deleted."""
+        self._report(pod, phase, state, **fields)
+        if is_leaving(pod):
+            self._registry.delete(PODS, *key_of(pod), {"gracePeriodSeconds": 0})
 
-    def _try_mount(self, pod: Json) -> tuple[str, Path]:
-        for name in claims_of(pod):
-            claim = self._registry.find(PVCS, pod["metadata"]["namespace"], name)
-            volume_name = find(claim, "spec", "volumeName")
-            volume = self._registry.find(PVS, "", volume_name) if volume_name else None
-            if volume is None:
-                return f'MountVolume.SetUp failed: claim "{name}" has no volume', Path()
-            path = self._machine.volume(volume["metadata"]["name"])
-            if not self._machine.plugin_up:
-                return (
-                    f'MountVolume.SetUp failed for volume "{volume_name}" : rpc error: {UNAVAILABLE}',
-                    Path(),
-                )
-            if not path.is_dir():
-                return (
-                    f'MountVolume.SetUp failed for volume "{volume_name}" : rpc error: code = NotFound',
-                    Path(),
-                )
-            return "", path
-        return "", Path()
-
-    async def _until_deleted(self, pod: Json) -> None:
-        """Wait until the pod is to go, and let it go: nothing of it runs any more."""
-        while True:
-            woken = self._woken
-            current = self._current(pod)
-            if "deletionTimestamp" in current["metadata"]:
-                await self._able()
-                if current["status"].get("phase") not in TERMINAL:
-                    await self._report(pod, "Failed", None)
-                metadata = current["metadata"]
-                options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
-                if metadata.get("deletionGracePeriodSeconds") != 0 or not metadata.get("finalizers"):
-                    with suppress(Refused):
-                        self._registry.delete(PODS, metadata["namespace"], metadata["name"], options=options)
-                    continue
-            await woken.wait()
-
-    def _current(self, pod: Json) -> Json:
-        metadata = pod["metadata"]
-        found = self._registry.find(PODS, metadata["namespace"], metadata["name"])
-        if found is None or found["metadata"]["uid"] != metadata["uid"]:
-            raise _Gone
-        return found
-
-    def _leaving(self, pod: Json) -> bool:
-        return "deletionTimestamp" in self._current(pod)["metadata"]
-
-    def _grace_seconds(self, pod: Json) -> float:
-        grace = self._current(pod)["metadata"].get("deletionGracePeriodSeconds")
-        return float(pod["spec"]["terminationGracePeriodSeconds"] if grace is None else grace)
-
-    async def _able(self) -> None:
-        """Wait until the kubelet runs and reaches the API server."""
-        while not (self._machine.kubelet_up and self._reachable.is_set()):
-            woken = self._woken
-            await self._reachable.wait()
-            if not self._machine.kubelet_up:
-                await woken.wait()
-
-    async def _event(self, pod: Json, reason: str, message: str, *, warning: bool = False) -> None:
-        await self._able()
-        self._registry.event(
-            PODS,
-            self._current(pod),
-            reason,
-            message,
-            source="kubelet",
-            warning=warning,
-            host=self._machine.name,
-        )
-
-    async def _report(self, pod: Json, phase: str, state: Json | None, **fields: str) -> None:
-        """Write the pod's status."""
-        await self._able()
-        current = self._current(pod)
-        running = phase == "Running"
-        known = {each["type"]: each for each in current["status"].get("conditions", [])}
+    def _report(self, pod: Json, phase: str, state: Json, **fields: str) -> None:
         # True from the moment at which volumes and sandbox are ready, until the pod ends.
-        wanted = {
-            "Initialized": True,
-            "PodReadyToStartContainers": running,
-            "ContainersReady": running,
-            "Ready": running,
-        }
-        for kind, holds in wanted.items():
-            status = "True" if holds else "False"
-            if known.get(kind, {}).get("status") != status:
-                known[kind] = {"type": kind, "status": status, "lastTransitionTime": self._registry.stamp()}
-        container = current["spec"]["containers"][0]
-        reported = {
+        self._registry.set_condition(pod, "PodReadyToStartContainers", str(phase == "Running"))
+        container = pod["spec"]["containers"][0]
+        status = {
             "name": container["name"],
             "image": container.get("image", ""),
             "imageID": "",
-            "ready": running,
-            "started": running,
             "restartCount": 0,
-            "state": state,
         }
-        statuses = {} if state is None else {"containerStatuses": [reported]}
-        self._registry.set_status(
-            PODS, current, phase=phase, conditions=[*known.values()], **statuses, **fields
-        )
+        status |= {"ready": phase == "Running", "state": state}
+        self._registry.set_status(pod, phase=phase, containerStatuses=[status], **fields)
 
 
-_DEADLINE: Final = "Pod was active on the node longer than the specified deadline"
-
-
-class _Gone(Exception):  # noqa: N818  not an error: the pod was taken away
-    """The pod does not exist any more."""
+def _start(arguments: list[str], faults: set[str]) -> tuple[subprocess.Popen[bytes], TemporaryDirectory[str]]:
+    """Start a probe on a machine with these faults; the directory takes its termination message."""
+    directory = TemporaryDirectory(prefix="pie-pod-")
+    log = Path(directory.name, "termination-log")
+    log.touch()
+    command = [sys.executable, "-m", "pie.embedded.launch", *sorted(faults & launch.FAULTS), "--", "probe"]
+    command += [*arguments, "--no-mount-check", "--termination-log", str(log)]
+    pipe, none = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=pipe, stdout=none, stderr=none, bufsize=0), directory

@@ -1,0 +1,144 @@
+"""Claims and volumes: ephemeral claims, the provisioner of each machine, and the protection of claims in use.
+
+A volume is a directory on its machine; the sizes of a machine's volumes are summed against its pool.
+https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#generic-ephemeral-volumes
+"""
+
+import shutil
+from fractions import Fraction
+from typing import Final
+
+from pie.embedded.admission import CLAIM_PROTECTION
+from pie.embedded.cel import quantity
+from pie.embedded.kinds import PODS, PVCS, PVS, STORAGE_CLASSES, Json, find, is_leaving, is_over, reference
+from pie.embedded.machines import DRIVER, TOPOLOGY_KEY, UNAVAILABLE, Machine, Machines
+from pie.embedded.registry import Registry
+
+_SELECTED_NODE: Final = "volume.kubernetes.io/selected-node"
+_RETRY_SECONDS: Final = 2.0
+
+
+def claims_of(pod: Json) -> list[str]:
+    """Return the names of the claims that a pod uses."""
+    volumes, name = find(pod, "spec.volumes") or [], pod["metadata"]["name"]
+    ephemeral = [f"{name}-{volume['name']}" for volume in volumes if "ephemeral" in volume]
+    named = [find(volume, "persistentVolumeClaim.claimName") for volume in volumes]
+    return [*filter(None, named), *ephemeral]
+
+
+def selected_node(claim: Json) -> str:
+    """Return the node that the scheduler chose for a claim; empty if it chose none."""
+    return (claim["metadata"].get("annotations") or {}).get(_SELECTED_NODE) or ""
+
+
+def select_node(registry: Registry, claim: Json, node: str) -> None:
+    """Choose the node for a claim's volume; an empty one takes the choice back."""
+    marks = {**(claim["metadata"].get("annotations") or {}), _SELECTED_NODE: node}
+    registry.edit(claim, lambda copy: copy["metadata"].update(annotations=marks))
+
+
+def make_ephemeral_claims(registry: Registry) -> None:
+    """Make the claim of each generic ephemeral volume."""
+    for pod in registry.store.all(PODS):
+        about, wanted = pod["metadata"], not is_leaving(pod) and not is_over(pod)
+        for volume in find(pod, "spec.volumes") or [] if wanted else []:
+            template, name = (
+                find(volume, "ephemeral.volumeClaimTemplate"),
+                f"{about['name']}-{volume['name']}",
+            )
+            if template is not None and registry.find(PVCS, about["namespace"], name) is None:
+                owner = reference(pod, controller=True, blockOwnerDeletion=True)
+                metadata = {**(template.get("metadata") or {}), "name": name, "ownerReferences": [owner]}
+                registry.create(PVCS, {"metadata": metadata, "spec": template["spec"]}, about["namespace"])
+
+
+def protect_claims(registry: Registry) -> None:
+    """Let a claim go that is being deleted, once no unfinished pod uses it."""
+    pods = [pod for pod in registry.store.all(PODS) if not is_over(pod)]
+    used = {(pod["metadata"]["namespace"], name) for pod in pods for name in claims_of(pod)}
+    for claim in filter(is_leaving, registry.store.all(PVCS)):
+        if (claim["metadata"]["namespace"], claim["metadata"]["name"]) not in used:
+            registry.drop_finalizer(claim, CLAIM_PROTECTION)
+
+
+def provision(registry: Registry, machines: Machines) -> float | None:
+    """Look at every claim without a volume and every volume without a claim; say when to try again."""
+    for volume in registry.store.all(PVS):
+        if find(volume, "spec.csi.driver") == DRIVER:
+            _reclaim(registry, machines, volume)
+    again = None
+    for claim in registry.store.all(PVCS):
+        if find(claim, "spec.volumeName") or is_leaving(claim):
+            continue
+        if problem := _settle(registry, machines, claim):
+            again = _RETRY_SECONDS
+            told = registry.event(claim, "ProvisioningFailed", problem, DRIVER)
+            if told and "ResourceExhausted" in problem:
+                # Let the scheduler choose again, as the external provisioner does when a node has no room.
+                select_node(registry, claim, "")
+    return again
+
+
+def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
+    """Give a claim its volume if it is time for that; return in words what stands against it."""
+    name, machine = find(claim, "spec.storageClassName") or "", machines.by_name.get(selected_node(claim))
+    storage_class = registry.find(STORAGE_CLASSES, "", name)
+    if storage_class is None:
+        return f'storageclass.storage.k8s.io "{name}" not found'
+    if storage_class["provisioner"] != DRIVER or machine is None or not machine.runs("provisioner-down"):
+        return ""
+    wanted, free, problem = _bytes(claim["spec"]["resources"]["requests"]), _free_bytes(registry, machine), ""
+    if not machine.runs("plugin-crash"):
+        problem = UNAVAILABLE
+    elif wanted > free:
+        problem = f"code = ResourceExhausted desc = {int(wanted)} bytes wanted, {int(free)} are free"
+    if problem:
+        return f'failed to provision volume with StorageClass "{name}": rpc error: {problem}'
+    volume = registry.create(PVS, _volume(claim, storage_class, machine))
+    (machine.volumes / volume["metadata"]["name"]).mkdir(parents=True, exist_ok=True)
+    registry.set_status(volume, phase="Bound")
+    registry.edit(claim, lambda copy: copy["spec"].update(volumeName=volume["metadata"]["name"]))
+    capacity, modes = volume["spec"]["capacity"], volume["spec"]["accessModes"]
+    registry.set_status(claim, phase="Bound", capacity=capacity, accessModes=modes)
+    return ""
+
+
+def _bytes(resources: Json) -> Fraction:
+    return quantity(str(resources["storage"])) or Fraction(0)
+
+
+def _free_bytes(registry: Registry, machine: Machine) -> Fraction:
+    if "pool-full" in machine.faults:
+        return Fraction(0)
+    volumes = [volume["spec"] for volume in registry.store.all(PVS)]
+    mine = [spec for spec in volumes if find(spec, "csi.volumeAttributes.machine") == machine.name]
+    return machine.pool_bytes - sum((_bytes(spec["capacity"]) for spec in mine), Fraction(0))
+
+
+def _reclaim(registry: Registry, machines: Machines, volume: Json) -> None:
+    """Delete a volume whose claim is gone."""
+    spec = volume["spec"]
+    claim = registry.find(PVCS, spec["claimRef"]["namespace"], spec["claimRef"]["name"])
+    machine = machines.by_name[spec["csi"]["volumeAttributes"]["machine"]]
+    if find(claim, "metadata.uid") == spec["claimRef"]["uid"]:
+        return
+    registry.set_status(volume, phase="Released")
+    if spec["persistentVolumeReclaimPolicy"] == "Delete" and machine.runs("provisioner-down", "plugin-crash"):
+        shutil.rmtree(machine.volumes / volume["metadata"]["name"], ignore_errors=True)
+        registry.remove(volume)
+
+
+def _volume(claim: Json, storage_class: Json, machine: Machine) -> Json:
+    name = f"pvc-{claim['metadata']['uid']}"
+    rule = {"key": TOPOLOGY_KEY, "operator": "In", "values": [machine.name]}
+    spec = {
+        "capacity": claim["spec"]["resources"]["requests"],
+        "accessModes": claim["spec"]["accessModes"],
+        "claimRef": reference(claim, namespace=claim["metadata"]["namespace"]),
+        "persistentVolumeReclaimPolicy": storage_class["reclaimPolicy"],
+        "storageClassName": storage_class["metadata"]["name"],
+        "volumeMode": "Filesystem",
+        "csi": {"driver": DRIVER, "volumeHandle": name, "volumeAttributes": {"machine": machine.name}},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}},
+    }
+    return {"metadata": {"name": name}, "spec": spec}
