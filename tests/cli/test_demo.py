@@ -67,7 +67,7 @@ async def test_maintenance_is_suppressed_run_by_run_and_no_run_is_bad() -> None:
 
 async def test_a_control_plane_that_is_slow_or_gone_is_not_blamed_on_the_storage() -> None:
     said = await story("control-plane", 2)
-    # A pod that was not scheduled yet when the API server went is late, and that is said of the control plane.
+    # A pod that was not scheduled yet when the API server went is late, and the control plane is blamed.
     assert set(incidents(said, "Opened")) <= {"ScheduleSlow", "ControlPlaneLate"}
     _, _, bad, suppressed = runs(said)
     assert (bad, suppressed) == (0, 0), said

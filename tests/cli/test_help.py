@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import within
 
-HEAVY = ("aiohttp", "msgspec", "prometheus_client", "rich", "structlog", "yaml")
+HEAVY = ("aiohttp", "jinja2", "msgspec", "prometheus_client", "rich", "structlog", "yaml")
 """What takes hundreds of milliseconds to load, and what `--help` can do without."""
 
 
