@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import socket
 import sys
 
 import pytest
@@ -85,7 +86,7 @@ async def test_faults_of_disks_are_told_apart() -> None:
 async def test_without_a_story_it_shows_verdicts_and_ends_when_its_time_is_over() -> None:
     demand("fio")
     status, said = await run(
-        *("--nodes", "1", "--scenario", "none", "--minute-seconds", "3", "--duration", "15")
+        *("--nodes", "1", "--scenario", "none", "--minute-seconds", "3", "--duration", "12")
     )
     assert status == 0, said
     assert "ok         mount/demo/embedded/node-1" in said
@@ -94,10 +95,15 @@ async def test_without_a_story_it_shows_verdicts_and_ends_when_its_time_is_over(
         assert shown in said
 
 
-async def test_a_story_that_cannot_be_played_is_refused_in_words() -> None:
+async def test_what_cannot_be_done_is_refused_in_words() -> None:
     status, said = await run("--scenario", "flood")
     assert status == 2
     assert "crash" in said
     status, said = await run("--scenario", "disks", "--nodes", "2")
     assert status == 2
     assert "5 nodes or more" in said
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, said = await run("--headless", "--scenario", "none", "--nodes", "1", "--port", port)
+    assert status == 2
+    assert f"port {port} is in use" in said

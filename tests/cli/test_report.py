@@ -18,7 +18,7 @@ from aiohttp import web
 
 from pie.cli.reporttext import duration, markdown_escaped, share, written
 from pie.core.prometheus import Sample, Series, vector
-from pie.core.report import Report
+from pie.core.reportmodel import Report
 from pie.embedded.panel import HEADER
 from tests.core.test_report import WINDOW, made, mount
 from tests.harness import until

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.prometheus import Sample, Series
-from pie.core.report import MOST_INCIDENTS, MOST_NODES, Report, columns, observed, report, runs, spans
+from pie.core.report import MOST_INCIDENTS, MOST_NODES, columns, observed, report, runs, spans
+from pie.core.reportmodel import Report
 from pie.core.reportqueries import INSTANT, RANGE, Window, in_words, since_seconds
 from tests.harness import ROOT
 

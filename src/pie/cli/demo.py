@@ -1,6 +1,7 @@
 """`pie demo`: a small cluster in this process, pie at work on it, and faults to watch it find."""
 
 import asyncio
+import errno
 import shutil
 import time
 from contextlib import AsyncExitStack
@@ -120,9 +121,18 @@ async def _demo(narrator: "Narrator", options: _Options, duration: float | None)
             playing.cancel()
             controller.cancel()
             await asyncio.wait([controller, playing])
-        if not controller.cancelled():
-            controller.result()
+        if not controller.cancelled() and (error := controller.exception()) is not None:
+            raise _refusal(error, options.port) or error
         return playing.cancelled() or playing.result()
+
+
+def _refusal(error: BaseException, port: int) -> typer.BadParameter | None:
+    """Return what to tell a user whose port is taken, if that is why the controller ended."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return typer.BadParameter(f"port {port} is in use; name another, or 0", param_hint="--port")
+    return None
 
 
 def _apply_probe(cluster: "EmbeddedCluster") -> None:
@@ -180,15 +190,17 @@ async def _take(
     narrator: "Narrator", cluster: "EmbeddedCluster", step: "Step", minute_seconds: float
 ) -> bool:
     """Take one step of a story; return whether pie said in time what it has to."""
+    from pie.embedded.faults import FaultError  # noqa: PLC0415
+
     if step.inject:
         left = minute_seconds - time.time() % minute_seconds
         await asyncio.sleep(max(0.0, left - _BEFORE_DUE_SECONDS))
     narrator.say(f"[bold cyan]{step.words}[/]")
-    for act, faults in ((cluster.faults.inject, step.inject), (cluster.faults.clear, step.clear)):
-        for fault in faults:
-            name, _, where = fault.partition(" ")
-            for node in sorted(cluster.machines.by_name)[1:] if where == "others" else [where]:
-                await act(name, node)
+    try:
+        await _break_and_mend(cluster, step)
+    except FaultError as error:
+        narrator.say(f"[bold red]{error}[/]")
+        return False
     await asyncio.sleep(step.minutes * minute_seconds)
     if step.until is None:
         return True
@@ -203,6 +215,14 @@ async def _take(
             return False
         await asyncio.sleep(_LOOK_EVERY_SECONDS)
     return True
+
+
+async def _break_and_mend(cluster: "EmbeddedCluster", step: "Step") -> None:
+    for act, faults in ((cluster.faults.inject, step.inject), (cluster.faults.clear, step.clear)):
+        for fault in faults:
+            name, _, where = fault.partition(" ")
+            for node in sorted(cluster.machines.by_name)[1:] if where == "others" else [where]:
+                await act(name, node)
 
 
 def _says(cluster: "EmbeddedCluster", until: "Said") -> bool:

@@ -7,7 +7,8 @@ import aiohttp
 from yarl import URL
 
 from pie.core.prometheus import PrometheusError, Sample, Series, matrix, vector
-from pie.core.report import Report, observed, report
+from pie.core.report import observed, report
+from pie.core.reportmodel import Report
 from pie.core.reportqueries import INSTANT, PRESENCE, RANGE, SCRAPES, Window, in_words
 
 _TIMEOUT_SECONDS = 120.0

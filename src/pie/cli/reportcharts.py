@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pie.core.report import IncidentReport, Report, Trend
+from pie.core.reportmodel import IncidentReport, Report, Trend
 
 WIDTH = 720.0
 HEIGHT = 120.0

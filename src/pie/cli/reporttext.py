@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from pie.cli.output import structured
 from pie.cli.reportcharts import incident_chart, trend_chart
-from pie.core.report import Report
+from pie.core.reportmodel import Report
 from pie.core.reportqueries import in_words
 
 _NONE = "-"

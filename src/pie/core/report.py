@@ -8,9 +8,17 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any, Final
 
-import msgspec
-
 from pie.core.prometheus import Sample, Series
+from pie.core.reportmodel import (
+    ClassReport,
+    IncidentReport,
+    Latency,
+    NodeReport,
+    Report,
+    Runs,
+    StageTimes,
+    Trend,
+)
 from pie.core.reportqueries import Window
 
 MOST_NODES: Final = 50
@@ -19,94 +27,6 @@ _DIRECTIONS: Final = ("read", "write")
 _STAGES: Final = ("queue", "schedule", "provision", "attach", "mount", "start", "io", "teardown")
 # Without a sample for longer than this, an incident is taken for ended.
 _LONGEST_GAP_SECONDS: Final = 300.0
-
-
-class Runs(msgspec.Struct, frozen=True):
-    """Runs that were not suppressed: all, those not on time, and those with bad I/O or data."""
-
-    total: int = 0
-    late: int = 0
-    bad: int = 0
-    availability: float | None = None
-    """Share of runs on time and good, 0 to 1; None where there were no runs."""
-
-
-class Latency(msgspec.Struct, frozen=True):
-    """Seconds of an I/O operation, by direction."""
-
-    read_p50_seconds: float | None = None
-    read_p99_seconds: float | None = None
-    write_p50_seconds: float | None = None
-    write_p99_seconds: float | None = None
-
-
-class StageTimes(msgspec.Struct, frozen=True):
-    """How long a stage of runs takes."""
-
-    probe: str
-    stage: str
-    p50_seconds: float | None
-    p95_seconds: float | None
-    p99_seconds: float | None
-
-
-class NodeReport(msgspec.Struct, frozen=True):
-    """One node with one class."""
-
-    storage_class: str
-    node: str
-    runs: Runs
-    suppressed_seconds: float
-    latency: Latency
-
-
-class Trend(msgspec.Struct, frozen=True):
-    """A number per column of the charts; None where nothing is known."""
-
-    name: str
-    values: tuple[float | None, ...]
-
-
-class ClassReport(msgspec.Struct, frozen=True):
-    """One StorageClass. `suppressed_seconds` sums over its nodes."""
-
-    storage_class: str
-    nodes: int
-    mount: Runs
-    provision: Runs
-    suppressed_seconds: float
-    suppressed_runs: dict[str, int]
-    latency: Latency
-    stages: tuple[StageTimes, ...]
-    availability_trends: tuple[Trend, ...]
-    latency_trends: tuple[Trend, ...]
-
-
-class IncidentReport(msgspec.Struct, frozen=True):
-    """An incident, to within a step; `closed` is None while it is open."""
-
-    probe: str
-    storage_class: str
-    scope: str
-    stage: str
-    reason: str
-    opened: float
-    closed: float | None
-
-
-class Report(msgspec.Struct, frozen=True):
-    """The whole; times are epoch seconds. `nodes` are the worst, of `nodes_total`."""
-
-    start: float
-    end: float
-    column_seconds: int
-    observed: float
-    """Share of the time in which Prometheus had metrics of pie's probes."""
-    classes: tuple[ClassReport, ...]
-    nodes: tuple[NodeReport, ...]
-    nodes_total: int
-    incidents: tuple[IncidentReport, ...]
-    incidents_total: int
 
 
 def report(
