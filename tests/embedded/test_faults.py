@@ -202,6 +202,10 @@ async def test_an_api_server_that_is_slow_or_gone_is_no_fault_of_the_storage(sta
     async with scene(start_embedded, 1, disableProvisionProbe=True) as stage:
         await stage.healthy("node-1")
         good = await stage.pie.value(PERFORMANCE, node="node-1", succeed="true") or 0
+        await stage.cluster.faults.inject("api-slow")
+        await stage.pie.until_value(PERFORMANCE, lambda value: value > good, node="node-1", succeed="true")
+        await stage.cluster.faults.clear("api-slow")
+        good = await stage.pie.value(PERFORMANCE, node="node-1", succeed="true") or 0
         await stage.cluster.faults.inject("api-gone")
         await until(lambda: interrupted(stage.pie), "the controller noticed")
         await stage.cluster.faults.clear("api-gone")
