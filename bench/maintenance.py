@@ -221,7 +221,7 @@ def probe(minutes: int) -> dict[str, Any]:
             "monitoringStorageClass": CLASS,
             "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},
             "probePeriod": minutes,
-            "probeThreshold": "30s",
+            "probeThreshold": "1m",
             "suppression": {"newNodeGrace": "2m", "rebootGrace": "1m"},
         },
     }
