@@ -66,7 +66,7 @@ async def controlled(cluster: EmbeddedCluster) -> AsyncIterator[str]:
     """Run a controller that probes a cluster; yields the address of its page."""
     for number, node in enumerate(cluster.store.all(NODES)):
         zone = {ZONE: "zone-a" if number < 3 else "zone-b"}
-        cluster.registry.edit(NODES, node, lambda copy, zone=zone: copy["metadata"]["labels"].update(zone))
+        cluster.registry.edit(node, lambda copy, zone=zone: copy["metadata"]["labels"].update(zone))
     spec: dict[str, Any] = {"probeThreshold": f"{THRESHOLD_SECONDS}s", "deadline": "20s"}
     probe = pieprobe("local", STORAGE_CLASS, "kubernetes.io/os", **spec)
     cluster.registry.create(PIE_PROBES, probe, "pie")
