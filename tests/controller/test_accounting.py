@@ -165,6 +165,11 @@ def test_a_cronjob_controller_that_dies_in_mid_run_is_late_at_every_due_time_and
     assert outcome.accounts.as_what(TARGET)["late"] >= BUSY_SECONDS // PERIOD_SECONDS - 1
 
 
+def test_a_run_that_comes_into_sight_with_its_end_is_not_missing() -> None:
+    gap = ("jobs", 172, 43)  # the Job of second 180 is there when the due time is looked at again
+    assert played([(214, World.evict)], with_gaps([gap])).counted_as() == {"on time", Reason.POD_DELETED}
+
+
 @quick
 @given(scripts(MAINTENANCE + FAULTS), GAPS)
 def test_every_due_time_is_counted_exactly_once(script: Script, gaps: list[tuple[str, int, int]]) -> None:

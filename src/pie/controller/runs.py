@@ -142,7 +142,8 @@ class Runs:
             if old is not None:
                 self._forget(old.metadata.uid)
             return
-        tracked = self._tracking.get(new.metadata.uid)
+        # At once, so that nobody looking at the due time takes the run for missing.
+        tracked = self._tracking.get(new.metadata.uid) or self._track(new)
         self._queue.add("job" if tracked is not None and tracked.recorded else "run", new.metadata.uid)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
@@ -212,6 +213,8 @@ class Runs:
             return
         as_of = self._as_of(tracked)
         finished_at = job.finished_at
+        if tracked.pod is None and finished_at is not None and as_of > finished_at + _POD_CATCHES_UP_SECONDS:
+            tracked.pod_gone = True  # The watch reaches beyond the run's end, and shows no pod.
         pod_over = tracked.pod is not None and tracked.pod.status.phase in {"Succeeded", "Failed"}
         unseen_end = finished_at is not None and not pod_over and not tracked.pod_gone
         run = self._witness.testify(
@@ -226,6 +229,9 @@ class Runs:
             )
         )
         judgement = self._maintenance.excuse(run, judge(run, probe, as_of))
+        if unseen_end and judgement.bad:
+            self._look_again(tracked, self._client.now() + _POD_CATCHES_UP_SECONDS)
+            return
         if self._witness.investigate(run, judgement):
             self._queue.add("run", tracked.uid, after_seconds=PATIENCE_SECONDS)
             return
@@ -259,10 +265,12 @@ class Runs:
 
     def _look_again(self, tracked: Tracked, *moments: float | None) -> None:
         """Have a run that goes on judged again at the first of some moments."""
-        tracked.check_at = min((at for at in moments if at is not None), default=None)
-        if tracked.check_at is not None:
-            wait_seconds = max(0.01, tracked.check_at - self._client.now())
-            self._queue.add("run", tracked.uid, after_seconds=wait_seconds)
+        self._look_again(tracked, min((at for at in moments if at is not None), default=None))
+
+    def _look_again(self, tracked: Tracked, at: float | None) -> None:
+        tracked.check_at = at
+        if at is not None:
+            self._queue.add("run", tracked.uid, after_seconds=max(0.01, at - self._client.now()))
 
     def _wants_retry(self, target: Target) -> bool:
         """Tell whether a target is bad, does not hang, and has no run under way."""
