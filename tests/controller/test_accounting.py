@@ -138,7 +138,9 @@ def played(script: Script, lag: Lag = at_once, *, quiet: int = QUIET_SECONDS) ->
         return Outcome(simulation, lines)
 
     with capture_logs() as lines, asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(play())
+        outcome = runner.run(play())
+    assert [line for line in lines if line["log_level"] not in {"debug", "info", "warning"}] == []
+    return outcome
 
 
 END = T0 + BEGIN_SECONDS + BUSY_SECONDS + QUIET_SECONDS - DECIDED_SECONDS

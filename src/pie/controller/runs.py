@@ -265,10 +265,7 @@ class Runs:
 
     def _look_again(self, tracked: Tracked, *moments: float | None) -> None:
         """Have a run that goes on judged again at the first of some moments."""
-        self._look_again(tracked, min((at for at in moments if at is not None), default=None))
-
-    def _look_again(self, tracked: Tracked, at: float | None) -> None:
-        tracked.check_at = at
+        at = tracked.check_at = min((at for at in moments if at is not None), default=None)
         if at is not None:
             self._queue.add("run", tracked.uid, after_seconds=max(0.01, at - self._client.now()))
 
