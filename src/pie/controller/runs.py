@@ -20,8 +20,8 @@ from pie.controller.tally import Tally
 from pie.controller.tracking import Tracked, Tracking
 from pie.controller.volumes import Volumes
 from pie.controller.witness import PATIENCE_SECONDS, Witness
-from pie.core.judge import Judgement, judge
-from pie.core.model import BAD, Kind, Probe, Stage, Target, Verdict
+from pie.core.judge import judge
+from pie.core.model import BAD, Kind, Probe, Target, Verdict
 from pie.core.naming import GO_PIE_FINALIZER, target_of
 from pie.core.objects import Claim, CronJob, Job, Pod
 from pie.core.reasons import Reason
@@ -248,7 +248,7 @@ class Runs:
         if taken_over:
             tracked.on_time_counted = True
             judgement = replace(judgement, verdict=Verdict.PENDING, on_time=None)
-        judgement = self._with_latency(self._with_integrity(judgement, run), run)
+        judgement = self._volumes.weigh(judgement, run)
         self._tally.count(tracked, probe, judgement, as_of)
         self._tally.note(tracked.target, judgement, tracked.due, node or tracked.target.node)
         self._tally.show(tracked, run, own if taken_over else judgement, decides=not taken_over)
@@ -286,23 +286,3 @@ class Runs:
         if tracked.target.kind is Kind.MOUNT:
             return next(iter(self._caches.claims_of.get(tracked.target, {}).values()), None)
         return self._caches.claim_of_pod.get(tracked.pod.metadata.uid) if tracked.pod is not None else None
-
-    def _with_integrity(self, judgement: Judgement, run: Run) -> Judgement:
-        """Judge what the probe found on its volume, where the probe itself found nothing wrong."""
-        result = judgement.result
-        if result is None or result.records is None or run.target.kind is not Kind.MOUNT:
-            return judgement
-        reason, message = self._volumes.judge(run, result.records)
-        if reason is None or not result.ok:
-            return judgement
-        wrong = replace(judgement, verdict=Verdict.FAILED, reason=reason, message=message)
-        return replace(wrong, stage=Stage.IO, succeeded=False)
-
-    def _with_latency(self, judgement: Judgement, run: Run) -> Judgement:
-        """Call a good run late if its I/O was slow for its target; what it counts as stays."""
-        if judgement.verdict is not Verdict.OK or judgement.result is None:
-            return judgement
-        slow = self._volumes.slow(run.target, judgement.result.io)
-        if not slow:
-            return judgement
-        return replace(judgement, verdict=Verdict.LATE, reason=Reason.IO_SLOW, stage=Stage.IO, message=slow)

@@ -1,14 +1,15 @@
 """What is known of each mount target's volume, and whether a run found it so."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core import integrity
 from pie.core.integrity import VolumeMemory
+from pie.core.judge import Judgement
 from pie.core.latency import LatencyHistory, judge_latency, typical_seconds
-from pie.core.model import Target
+from pie.core.model import Kind, Stage, Target, Verdict
 from pie.core.objects import Claim, epoch_seconds
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, RecordStats
@@ -41,7 +42,31 @@ class Volumes:
         self._known.pop(target, None)
         self._latency.pop(target, None)
 
-    def judge(self, run: Run, found: RecordStats) -> tuple[Reason | None, str]:
+    def weigh(self, judgement: Judgement, run: Run) -> Judgement:
+        """Return the judgement of a run, worse where the data or the latency is not as it should be."""
+        return self._with_latency(self._with_integrity(judgement, run), run)
+
+    def _with_integrity(self, judgement: Judgement, run: Run) -> Judgement:
+        """Judge what the probe found on its volume, where the probe itself found nothing wrong."""
+        result = judgement.result
+        if result is None or result.records is None or run.target.kind is not Kind.MOUNT:
+            return judgement
+        reason, message = self._hold(run, result.records)
+        if reason is None or not result.ok:
+            return judgement
+        wrong = replace(judgement, verdict=Verdict.FAILED, reason=reason, message=message)
+        return replace(wrong, stage=Stage.IO, succeeded=False)
+
+    def _with_latency(self, judgement: Judgement, run: Run) -> Judgement:
+        """Call a good run late if its I/O was slow for its target; what it counts as stays."""
+        if judgement.verdict is not Verdict.OK or judgement.result is None:
+            return judgement
+        slow = self._slow(run.target, judgement.result.io)
+        if not slow:
+            return judgement
+        return replace(judgement, verdict=Verdict.LATE, reason=Reason.IO_SLOW, stage=Stage.IO, message=slow)
+
+    def _hold(self, run: Run, found: RecordStats) -> tuple[Reason | None, str]:
         """Hold what a run found on its volume against what should be there; None: nothing is wrong."""
         claim = self._claim(run.target)
         if claim is None or run.pod is None:
@@ -59,7 +84,7 @@ class Volumes:
             self._queue.add("claim", run.target)
         return reason, message
 
-    def slow(self, target: Target, measured: IoStats | None) -> str:
+    def _slow(self, target: Target, measured: IoStats | None) -> str:
         """Hold a good run's I/O against the target's history; say how slow it was, empty: not slow."""
         seconds = typical_seconds(measured) if measured is not None else None
         if seconds is None:
