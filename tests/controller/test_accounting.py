@@ -167,6 +167,13 @@ def test_a_cronjob_controller_that_dies_in_mid_run_is_late_at_every_due_time_and
     assert outcome.accounts.as_what(TARGET)["late"] >= BUSY_SECONDS // PERIOD_SECONDS - 1
 
 
+def test_a_cronjob_that_was_just_resumed_has_its_time_to_start_the_run() -> None:
+    maintenance = [(100, World.cordon), (150, World.uncordon)]
+    slow = [(179, cronjobs_stand_still), (213, cronjobs_go_on)]
+    counted = played([*maintenance, *slow]).counted_as()
+    assert counted == {"on time", Reason.NODE_CORDONED, Reason.NO_USABLE_NODE}
+
+
 def test_a_run_that_comes_into_sight_with_its_end_is_not_missing() -> None:
     gap = ("jobs", 172, 43)  # the Job of second 180 is there when the due time is looked at again
     assert played([(214, World.evict)], with_gaps([gap])).counted_as() == {"on time", Reason.POD_DELETED}

@@ -36,6 +36,7 @@ class Maintenance:
         self._series = series
         self._nodes = NodeWatch(client, caches, queue, self._changed)
         self._resume_at: dict[Target, float] = {}
+        self._resumed_at: dict[Target, float] = {}
         self.revision = 0
 
     def start(self) -> None:
@@ -56,8 +57,11 @@ class Maintenance:
         """Forget a PieProbe that is gone."""
         self._nodes.forget(probe)
         self._series.remove(probe)
-        for target in [target for target in self._resume_at if target.probe == probe]:
-            del self._resume_at[target]
+
+    def forget_target(self, target: Target) -> None:
+        """Forget a target that ended."""
+        self._resume_at.pop(target, None)
+        self._resumed_at.pop(target, None)
 
     def suspended_since(self, target: Target) -> float | None:
         """Return since when the target is suppressed, if its CronJob is to be suspended now.
@@ -80,6 +84,7 @@ class Maintenance:
         soon = due + spread_seconds(target, _RESUME_WITHIN_MINUTES * probe.minute_seconds)
         resume_at = self._resume_at.setdefault(target, soon)
         if now >= resume_at:
+            self._resumed_at[target] = now
             return None
         self._queue.add("target", target, after_seconds=max(0.05, resume_at - now))
         return since
@@ -92,6 +97,10 @@ class Maintenance:
     def suppression(self, target: Target) -> Suppression | None:
         """Return why runs of the target are suppressed now, if they are."""
         return self._nodes.suppression(target)
+
+    def resumed_at(self, target: Target) -> float:
+        """Return when the target's CronJob was resumed last, epoch seconds; 0.0: not by this controller."""
+        return self._resumed_at.get(target, 0.0)
 
     def kept_from_starting(self, target: Target, due: float) -> Reason | None:
         """Return why no run was started for a due time, up to now; None: maintenance does not explain it."""

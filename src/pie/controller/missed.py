@@ -108,7 +108,7 @@ class Missed:
 
     def _decide(self, target: Target, watched: _Watched, now: float) -> bool:
         """Count a due time that is late, if it is known by now why it has no run."""
-        cronjobs, due = self._cronjobs(target), watched.due
+        due, suspended = watched.due, any(each.spec.suspend for each in self._cronjobs(target))
         in_time = now < next_due(target, watched.probe.period_seconds, due, watched.probe.minute_seconds)
         if self._busy(target):
             # A run that stands in the way speaks for it, or makes place in a moment.
@@ -120,10 +120,8 @@ class Missed:
         reason = self._maintenance.kept_from_starting(target, due)
         if reason is not None:
             self._tally.count_suppressed(target, due, reason)
-        elif any(each.spec.suspend for each in cronjobs) and in_time:
-            # It is about to be resumed, and then starts the run.
-            watched.late_at = now + _PATIENCE_SECONDS
-            return False
+        elif in_time and (suspended or now < self._maintenance.resumed_at(target) + _PATIENCE_SECONDS):
+            return False  # A CronJob that is resumed starts the run that it missed.
         else:
             self._tally.count_missed(target, due)
         return True

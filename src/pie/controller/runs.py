@@ -99,6 +99,7 @@ class Runs:
             self._drop_runs(target)
             self._missed.forget(target)
             self._retries.forget(target)
+            self._maintenance.forget_target(target)
             self._follow_ups.forget(target)
             self._probes.pop(target, None)
             self._volumes.forget(target)
