@@ -107,12 +107,6 @@ _KNOWN: Final = (
 )
 
 
-def _must(value: Fraction | None) -> Fraction:
-    if value is None:
-        raise CelError("not a quantity or duration")
-    return value
-
-
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "all": all,
     "exists": any,
@@ -120,8 +114,8 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "matches": matches,
     "string": lambda value: str(value).lower() if isinstance(value, bool) else str(value),
     "isQuantity": lambda text: quantity(text) is not None,
-    "quantity": lambda text: _must(quantity(text)),
-    "duration": lambda text: _must(duration(text)),
+    "quantity": quantity,
+    "duration": duration,
     "getMilliseconds": lambda seconds: int(seconds * 1000),
     "isGreaterThan": lambda left, right: left > right,
     "isLessThan": lambda left, right: left < right,

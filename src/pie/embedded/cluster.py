@@ -11,11 +11,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import structlog
-import yaml
 
 from pie.embedded.actors.cronjobs import run_cronjobs
 from pie.embedded.actors.garbage import collect_garbage
@@ -39,6 +37,14 @@ _PAUSE_SECONDS: Final = 0.02
 """What changes within this is looked at together."""
 _RETRY_SECONDS: Final = 1.0
 _QUIET_SECONDS: Final = 60.0
+_KUBECONFIG: Final = """\
+apiVersion: v1
+kind: Config
+clusters: [{{name: embedded, cluster: {{server: "{server}"}}}}]
+users: [{{name: anybody, user: {{}}}}]
+contexts: [{{name: embedded, context: {{cluster: embedded, user: anybody, namespace: pie}}}}]
+current-context: embedded
+"""
 
 
 class EmbeddedCluster:
@@ -83,7 +89,6 @@ class EmbeddedCluster:
             partial(protect_claims, registry),
             partial(collect_garbage, registry),
         ]
-        self._controlling: asyncio.Task[None] | None = None
 
     @property
     def kubeconfig(self) -> Path:
@@ -94,25 +99,22 @@ class EmbeddedCluster:
         """Bring the cluster up."""
         self._bootstrap()
         await self.front.start()
-        self._write_kubeconfig()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.kubeconfig.write_text(_KUBECONFIG.format(server=self.front.address))
         self._controlling = asyncio.create_task(self._control())
         self._controlling.add_done_callback(_say_why)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Take everything down, probes included. Raises what an actor died of."""
-        controlling = self._controlling
-        if controlling is not None:
-            controlling.cancel()
-            await asyncio.wait([controlling])
+        self._controlling.cancel()
+        await asyncio.wait([self._controlling])
         await self.front.stop()
         self._kubelets.close()
         if self._temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
-        if controlling is not None and not controlling.cancelled():
-            controlling.result()
+        if not self._controlling.cancelled():
+            self._controlling.result()
 
     async def _control(self) -> None:
         """Run all actors after every change, and when one of them asked for it. If one dies, all do."""
@@ -146,19 +148,6 @@ class EmbeddedCluster:
         self.registry.create(STORAGE_CLASSES, {"metadata": {"name": STORAGE_CLASS}, **late})
         for number in range(1, self._first_nodes + 1):
             self.add_node(f"node-{number}")
-
-    def _write_kubeconfig(self) -> None:
-        context = {"cluster": "embedded", "user": "anybody", "namespace": "pie"}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "embedded",
-            "clusters": [{"name": "embedded", "cluster": {"server": self.front.address}}],
-            "users": [{"name": "anybody", "user": {}}],
-            "contexts": [{"name": "embedded", "context": context}],
-        }
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.kubeconfig.write_text(yaml.safe_dump(config))
 
 
 def _say_why(controlling: asyncio.Task[None]) -> None:

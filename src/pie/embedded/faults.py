@@ -29,17 +29,22 @@ _TAINT: Final = {"key": "maintenance", "value": "planned", "effect": "NoSchedule
 Act = Callable[["EmbeddedCluster", Machine], Awaitable[None]]
 
 
+async def _nothing(_cluster: "EmbeddedCluster", _machine: Machine) -> None:
+    """Do nothing: that the machine has the fault is all there is to it."""
+
+
 class FaultError(ValueError):
     """A fault that is not known, or cannot be done here; says which there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault. `acts` inject and clear it. `per_node`: it is done to one machine, not to the cluster."""
+    """A fault. `per_node`: it is done to one machine, not to the cluster."""
 
     name: str
     meaning: str
-    acts: tuple[Act, Act] | None = None
+    inject: Act = _nothing
+    clear: Act = _nothing
     per_node: bool = True
 
 
@@ -55,8 +60,7 @@ class Faults:
         for fault, machine in self._named(name, node):
             if name in launch.FAULTS and not launch.supported():
                 raise FaultError("this machine cannot break disks: only Linux on x86-64 and arm64 can")
-            if fault.acts:
-                await fault.acts[0](self._cluster, machine)
+            await fault.inject(self._cluster, machine)
             self.active.add((name, machine.name if fault.per_node else ""))
             machine.faults.add(name)
         self._cluster.store.wake()
@@ -64,8 +68,8 @@ class Faults:
     async def clear(self, name: str, node: str = "") -> None:
         """Undo a fault on a node; without one, wherever it is. Raises FaultError."""
         for fault, machine in self._named(name, node):
-            if fault.acts and name in machine.faults:
-                await fault.acts[1](self._cluster, machine)
+            if name in machine.faults:
+                await fault.clear(self._cluster, machine)
             self.active.discard((name, machine.name if fault.per_node else ""))
             machine.faults.discard(name)
         self._cluster.store.wake()
@@ -85,7 +89,7 @@ class Faults:
         return [(FAULTS[name], machine) for machine in (found if FAULTS[name].per_node else found[:1])]
 
 
-async def _slow(cluster: "EmbeddedCluster", _machine: Machine, *, slow: bool) -> None:
+async def _set_slow(cluster: "EmbeddedCluster", _machine: Machine, *, slow: bool) -> None:
     cluster.front.slow = slow
 
 
@@ -142,11 +146,7 @@ async def _reboot(cluster: "EmbeddedCluster", machine: Machine) -> None:
     loop.call_later(_REBOOT_SECONDS, lambda: loop.create_task(cluster.faults.clear("reboot", machine.name)))
 
 
-async def _boot(_cluster: "EmbeddedCluster", _machine: Machine) -> None:
-    """Nothing but that the fault is over: the kubelet reports by itself."""
-
-
-async def _cordon(cluster: "EmbeddedCluster", machine: Machine, *, cordon: bool) -> None:
+async def _set_cordon(cluster: "EmbeddedCluster", machine: Machine, *, cordon: bool) -> None:
     node = cluster.registry.get(NODES, "", machine.name)
     cluster.registry.edit(node, lambda copy: copy["spec"].update(unschedulable=cordon))
 
@@ -166,9 +166,12 @@ async def _joined(cluster: "EmbeddedCluster", _machine: Machine) -> None:
         await _taint(cluster, machine, _CNI_TAINT, add=False)
 
 
-_TAINTS: Final = (partial(_taint, taint=_TAINT, add=True), partial(_taint, taint=_TAINT, add=False))
+_taint_it: Final = partial(_taint, taint=_TAINT, add=True)
+_untaint_it: Final = partial(_taint, taint=_TAINT, add=False)
+_cordon, _uncordon = partial(_set_cordon, cordon=True), partial(_set_cordon, cordon=False)
+_slow, _hasten = partial(_set_slow, slow=True), partial(_set_slow, slow=False)
 _CRASH: Final = "The CSI node plugin is gone: mounted volumes work on, nothing can be mounted or provisioned."
-_SLOW: Final = "The API server takes two seconds more for every request."
+_LATE: Final = "The API server takes two seconds more for every request."
 _NEW: Final = "A node joins, tainted by its CNI until this is cleared."
 _ALL: Final = (
     Fault("plugin-crash", _CRASH),
@@ -179,19 +182,15 @@ _ALL: Final = (
     Fault("eio", "Writes to the volumes fail with EIO."),
     Fault("volume-full", "Writes to the volumes fail with ENOSPC."),
     Fault("read-only", "The volumes are read-only: EROFS."),
-    Fault("corruption", "A byte of a record on each standing volume is flipped.", (_flip, _flip)),
-    Fault("data-loss", "The standing volumes come back empty.", (_empty, _restore)),
-    Fault("reboot", "The machine reboots, and is back after ten seconds.", (_reboot, _boot)),
+    Fault("corruption", "A byte of a record on each standing volume is flipped.", _flip, _flip),
+    Fault("data-loss", "The standing volumes come back empty.", _empty, _restore),
+    Fault("reboot", "The machine reboots, and is back after ten seconds.", _reboot),
     Fault("kubelet-down", "The kubelet is gone; its containers run on."),
-    Fault(
-        "cordon",
-        "The node is unschedulable.",
-        (partial(_cordon, cordon=True), partial(_cordon, cordon=False)),
-    ),
-    Fault("taint", "The node has a taint that probes do not tolerate.", _TAINTS),
-    Fault("new-node", _NEW, (_join, _joined), per_node=False),
-    Fault("api-slow", _SLOW, (partial(_slow, slow=True), partial(_slow, slow=False)), per_node=False),
-    Fault("api-gone", "The API server is gone.", (_stop, _start), per_node=False),
+    Fault("cordon", "The node is unschedulable.", _cordon, _uncordon),
+    Fault("taint", "The node has a taint that probes do not tolerate.", _taint_it, _untaint_it),
+    Fault("new-node", _NEW, _join, _joined, per_node=False),
+    Fault("api-slow", _LATE, _slow, _hasten, per_node=False),
+    Fault("api-gone", "The API server is gone.", _stop, _start, per_node=False),
 )
 FAULTS: Final = {fault.name: fault for fault in _ALL}
 """Every fault, by name."""

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from pie.embedded.kinds import Json, find
 
-Path = tuple[str, ...]
+Path = list[str]
 
-_IDENTITY: Final = {"name", "namespace", "uid", "resourceVersion", "managedFields"}
+_SERVERS: Final = ("name", "namespace", "uid", "resourceVersion", "managedFields")
+_IDENTITY: Final = [["apiVersion"], ["kind"], ["metadata"], *(["metadata", key] for key in _SERVERS)]
 
 
 def copied(value: Any) -> Any:
@@ -48,45 +49,34 @@ def apply(existing: Json, wanted: Json, manager: str, subresource: str = "", *, 
 
     What the manager applied before and does not any more is removed, unless another one applied it too.
     """
-    owned = {key: value for key, value in wanted.items() if key not in {"apiVersion", "kind", "metadata"}}
-    metadata = {key: value for key, value in wanted.get("metadata", {}).items() if key not in _IDENTITY}
-    mine = {"manager": manager, "operation": "Apply", "apiVersion": wanted.get("apiVersion", "")}
-    mine |= {"subresource": subresource} if subresource else {}
-    mine |= {
-        "fieldsType": "FieldsV1",
-        "fieldsV1": _fields({**owned, "metadata": metadata} if metadata else owned),
-    }
+    paths = [path for path in _paths(wanted) if path not in _IDENTITY]
+    mine = {"manager": manager, "operation": "Apply", "subresource": subresource, "paths": paths}
     entries = copied(find(existing, "metadata.managedFields") or [])
-    before = [each for each in entries if _by(each) == _by(mine)]
+    before = [path for each in entries if _by(each) == _by(mine) for path in each["paths"]]
     others = [each for each in entries if _by(each) != _by(mine)]
     result: Json = merge(existing, wanted)
     clashes: list[str] = []
     for other in others:
-        for path in [*_paths(other["fieldsV1"])]:
-            if _at(existing, path) != _at(result, path):
-                clashes.append(f'conflict with "{other["manager"]}": .{".".join(path)}')
-                other["fieldsV1"] = _without(other["fieldsV1"], tuple(f"f:{key}" for key in path))
+        lost = [path for path in other["paths"] if _at(existing, path) != _at(result, path)]
+        other["paths"] = [path for path in other["paths"] if path not in lost]
+        clashes += [f'conflict with "{other["manager"]}": .{".".join(path)}' for path in lost]
     if clashes and not force:
         raise ApplyConflict(clashes)
-    kept = {path for each in [mine, *others] for path in _paths(each["fieldsV1"])}
-    for path in [path for each in before for path in _paths(each["fieldsV1"]) if path not in kept]:
-        result = _without(result, path)
+    kept = [path for each in (mine, *others) for path in each["paths"]]
+    for path in before:
+        result = result if path in kept else _without(result, path)
     return {**result, "metadata": {**result["metadata"], "managedFields": sorted([*others, mine], key=_by)}}
 
 
 def _by(entry: Json) -> tuple[str, str]:
-    return entry["manager"], entry.get("subresource", "")
+    return entry["manager"], entry["subresource"]
 
 
-def _fields(value: Any) -> Json:
-    """Return the keys of an object as FieldsV1 has them; an empty one stands for all that is below it."""
-    return {f"f:{key}": _fields(each) for key, each in value.items()} if isinstance(value, dict) else {}
-
-
-def _paths(fields: Json, path: Path = ()) -> Iterator[Path]:
-    for key, below in fields.items():
-        here = (*path, key.removeprefix("f:"))
-        yield from _paths(below, here) if below else [here]
+def _paths(value: Json) -> Iterator[Path]:
+    """Yield the paths of what is no object, or an empty one."""
+    for key, below in value.items():
+        inner = _paths(below) if isinstance(below, dict) and below else [[]]
+        yield from ([key, *path] for path in inner)
 
 
 def _at(thing: Any, path: Path) -> Any:
@@ -97,6 +87,5 @@ def _at(thing: Any, path: Path) -> Any:
 
 def _without(thing: Json, path: Path) -> Json:
     """Return an object without what is at a path, and without what that leaves empty."""
-    below = thing.get(path[0])
-    rest = _without(below, path[1:]) if path[1:] and isinstance(below, dict) else None
+    rest = _without(thing[path[0]], path[1:]) if path[1:] and isinstance(thing.get(path[0]), dict) else None
     return {key: value for key, value in thing.items() if key != path[0]} | ({path[0]: rest} if rest else {})

@@ -41,9 +41,7 @@ _MOST_EVENTS: Final = 2000
 """A real API server keeps Events for an hour; where minutes are short, that could be too many."""
 _SERVERS: Final = ("uid", "creationTimestamp", "generation", "resourceVersion")
 _FIXED: Final = (*_SERVERS, "name", "namespace", "deletionTimestamp", "deletionGracePeriodSeconds")
-_MODIFIED: Final = (
-    "the object has been modified; please apply your changes to the latest version and try again"
-)
+_MODIFIED: Final = "the object has been modified; please apply your changes to the latest version"
 
 
 def timestamp(seconds: float) -> str:

@@ -21,6 +21,7 @@ from pie.embedded.machines import UNAVAILABLE, Machine, Machines
 from pie.embedded.registry import Registry, seconds_of
 
 _LOOK_SECONDS: Final = 0.1
+_LONGEST_WAIT_SECONDS: Final = 5.0
 _LONGEST_MESSAGE_BYTES: Final = 4096
 _KILLED_BY_REBOOT: Final = 255
 _LATE: Final = "Pod was active on the node longer than the specified deadline"
@@ -50,7 +51,8 @@ class Container:
         if self.process.stdin is not None:
             self.process.stdin.close()
             self.process.stdin = None
-        self.process.wait()
+        with suppress(subprocess.TimeoutExpired):  # what is stuck in a disk that really hangs is left to it
+            self.process.wait(timeout=_LONGEST_WAIT_SECONDS)
 
 
 class Kubelets:
