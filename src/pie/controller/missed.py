@@ -18,7 +18,7 @@ from pie.core.objects import CronJob
 from pie.core.schedule import next_due
 from pie.kube.client import Client
 
-_PATIENCE_SECONDS: Final = 30.0
+_PATIENCE_MINUTES: Final = 0.5
 """The CronJob controller is some seconds late in a large cluster, and pie itself resumes CronJobs later."""
 
 _ASK_AGAIN_SECONDS: Final = 5.0
@@ -82,7 +82,7 @@ class Missed:
 
     def _await(self, target: Target, probe: Probe, after: float) -> None:
         due = next_due(target, probe.period_seconds, after, probe.minute_seconds)
-        late_at = due + max(probe.threshold_seconds, _PATIENCE_SECONDS)
+        late_at = due + max(probe.threshold_seconds, _PATIENCE_MINUTES * probe.minute_seconds)
         self._watched[target] = _Watched(probe, due, late_at)
         self._queue.add("missed", target, after_seconds=max(0.05, late_at - self._client.now()))
 
@@ -118,9 +118,10 @@ class Missed:
             self._caches.jobs.confirm()
             return False
         reason = self._maintenance.kept_from_starting(target, due)
+        patience_seconds = _PATIENCE_MINUTES * watched.probe.minute_seconds
         if reason is not None:
             self._tally.count_suppressed(target, due, reason)
-        elif in_time and (suspended or now < self._maintenance.resumed_at(target) + _PATIENCE_SECONDS):
+        elif in_time and (suspended or now < self._maintenance.resumed_at(target) + patience_seconds):
             return False  # A CronJob that is resumed starts the run that it missed.
         else:
             self._tally.count_missed(target, due)
