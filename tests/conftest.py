@@ -8,12 +8,17 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from testbed.cluster import Cluster
 from testbed.packages import missing
 
 LONGEST = ("tests/real/", "tests/controller/")
 REAL_FIXTURES = {"control_plane", "namespace", "start_cluster", "real_cluster"}
+
+# How fast an example is depends on who else uses the machine.
+settings.register_profile("pie", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pie")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

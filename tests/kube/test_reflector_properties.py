@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.objects import Pod
@@ -94,7 +94,6 @@ class Pieces:
         return self._pieces.pop(0)
 
 
-@settings(deadline=None)
 @given(
     steps=STEPS,
     connections=st.lists(
