@@ -58,7 +58,7 @@ def place(path: str) -> Place:
 
 
 class ApiServer:
-    """Answers requests from a registry, on loopback. While it is `slow`, each takes two seconds more."""
+    """Answers requests from a registry, on loopback. `faults`: the names of those it has."""
 
     def __init__(self, registry: Registry, bookmark_seconds: float) -> None:
         self._registry = registry
@@ -68,7 +68,7 @@ class ApiServer:
         self._runner: web.AppRunner | None = None
         self._pages: dict[str, tuple[int, list[Json]]] = {}
         """What is still to come of lists in pages, by continue token, with the version of the list."""
-        self.slow = False
+        self.faults: set[str] = set()
 
     @property
     def address(self) -> str:
@@ -98,13 +98,13 @@ class ApiServer:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if self.slow:
+        if "api-slow" in self.faults:
             await asyncio.sleep(_SLOW_SECONDS)
         if request.path in {"/healthz", "/readyz", "/livez"}:
             return web.Response(text="ok")
         if (found := discovery.document(request.path)) is not None:
-            headers = {"Content-Type": discovery.content_type(request.path)}
-            return web.Response(body=json.dumps(found).encode(), headers=headers)
+            kind = discovery.AGGREGATED if request.path in {"/api", "/apis"} else "application/json"
+            return web.Response(body=json.dumps(found).encode(), headers={"Content-Type": kind})
         verbs = {"GET": self._read, "POST": self._create, "PATCH": self._patch, "DELETE": self._delete}
         try:
             return await verbs.get(request.method, _unknown)(request, place(request.path))

@@ -10,6 +10,8 @@ from typing import Final
 
 from pie.embedded.kinds import KINDS, Json, Kind
 
+AGGREGATED: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+"""The content type of what stands at /api and /apis."""
 VERSION: Final = "v1.35.4"
 """The Kubernetes whose behaviour is followed, and what the server answers as its version."""
 _VERBS: Final = ["create", "delete", "get", "list", "patch", "watch"]
@@ -35,12 +37,6 @@ def document(path: str) -> Json | None:
             paths = {f"/{_root(kind)}/{kind.plural}/{{name}}": {"patch": _patch(kind)} for kind in KINDS}
             return {"openapi": "3.0.0", "info": _INFO, "paths": paths}
     return None
-
-
-def content_type(path: str) -> str:
-    """Return the content type of the document at a discovery path."""
-    aggregated = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList" if path in {"/api", "/apis"} else ""
-    return f"application/json{aggregated}"
 
 
 def _root(kind: Kind) -> str:

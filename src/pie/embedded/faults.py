@@ -62,16 +62,17 @@ class Faults:
                 raise FaultError("this machine cannot break disks: only Linux on x86-64 and arm64 can")
             await fault.inject(self._cluster, machine)
             self.active.add((name, machine.name if fault.per_node else ""))
-            machine.faults.add(name)
+            (machine if fault.per_node else self._cluster.front).faults.add(name)
         self._cluster.store.wake()
 
     async def clear(self, name: str, node: str = "") -> None:
         """Undo a fault on a node; without one, wherever it is. Raises FaultError."""
         for fault, machine in self._named(name, node):
-            if name in machine.faults:
+            where = (name, machine.name if fault.per_node else "")
+            if where in self.active:
                 await fault.clear(self._cluster, machine)
-            self.active.discard((name, machine.name if fault.per_node else ""))
-            machine.faults.discard(name)
+                self.active.discard(where)
+            (machine if fault.per_node else self._cluster.front).faults.discard(name)
         self._cluster.store.wake()
 
     async def clear_all(self) -> None:
@@ -87,10 +88,6 @@ class Faults:
             raise FaultError(f"there is no node {node!r}; there are: {', '.join(sorted(machines))}")
         found = [machines[node]] if node else [*machines.values()]
         return [(FAULTS[name], machine) for machine in (found if FAULTS[name].per_node else found[:1])]
-
-
-async def _set_slow(cluster: "EmbeddedCluster", _machine: Machine, *, slow: bool) -> None:
-    cluster.front.slow = slow
 
 
 async def _stop(cluster: "EmbeddedCluster", _machine: Machine) -> None:
@@ -169,7 +166,6 @@ async def _joined(cluster: "EmbeddedCluster", _machine: Machine) -> None:
 _taint_it: Final = partial(_taint, taint=_TAINT, add=True)
 _untaint_it: Final = partial(_taint, taint=_TAINT, add=False)
 _cordon, _uncordon = partial(_set_cordon, cordon=True), partial(_set_cordon, cordon=False)
-_slow, _hasten = partial(_set_slow, slow=True), partial(_set_slow, slow=False)
 _CRASH: Final = "The CSI node plugin is gone: mounted volumes work on, nothing can be mounted or provisioned."
 _LATE: Final = "The API server takes two seconds more for every request."
 _NEW: Final = "A node joins, tainted by its CNI until this is cleared."
@@ -189,7 +185,7 @@ _ALL: Final = (
     Fault("cordon", "The node is unschedulable.", _cordon, _uncordon),
     Fault("taint", "The node has a taint that probes do not tolerate.", _taint_it, _untaint_it),
     Fault("new-node", _NEW, _join, _joined, per_node=False),
-    Fault("api-slow", _LATE, _slow, _hasten, per_node=False),
+    Fault("api-slow", _LATE, per_node=False),
     Fault("api-gone", "The API server is gone.", _stop, _start, per_node=False),
 )
 FAULTS: Final = {fault.name: fault for fault in _ALL}

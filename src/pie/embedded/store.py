@@ -63,11 +63,6 @@ class Store:
         self.wake()
         return stored
 
-    def compact(self) -> None:
-        """Forget the whole history: older watches and continue tokens are refused from now on."""
-        self._history.clear()
-        self.oldest = self.version
-
     def listen(self, listener: Callable[[Change], None]) -> None:
         """Have `listener` called after every change; it must not block, and not raise."""
         self._listeners.append(listener)
