@@ -151,15 +151,9 @@ class Registry:
         found = self.get(KIND_OF[item["kind"]], *key_of(item))
         old = condition(found, kind)
         since = old["lastTransitionTime"] if old.get("status") == status else self.stamp()
-        new = {
-            "type": kind,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "lastTransitionTime": since,
-        }
+        new = {"type": kind, "status": status, "reason": reason, "message": message}
         others = [each for each in find(found, "status.conditions") or [] if each is not old]
-        return self.set_status(found, conditions=[*others, new])
+        return self.set_status(found, conditions=[*others, {**new, "lastTransitionTime": since}])
 
     def delete(
         self, kind: Kind, namespace: str, name: str, options: Json | None = None, *, dry_run: bool = False
