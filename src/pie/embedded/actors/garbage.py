@@ -43,10 +43,13 @@ def _release(registry: Registry, owner: Json, below: list[Json]) -> None:
     """Orphan what an owner that is being deleted has below it, or delete that first, as was asked for."""
     uid, finalizers = owner["metadata"]["uid"], owner["metadata"].get("finalizers") or []
     blocking = False
+
+    def disown(copy: Json) -> None:
+        copy["metadata"]["ownerReferences"] = [each for each in owners(copy) if each["uid"] != uid]
+
     for item in below:
         if PROPAGATION["Orphan"] in finalizers:
-            others = [each for each in owners(item) if each["uid"] != uid]
-            registry.edit(item, lambda copy, others=others: copy["metadata"].update(ownerReferences=others))  # type: ignore[misc]
+            registry.edit(item, disown)
         elif PROPAGATION["Foreground"] in finalizers:
             _delete(registry, item, "Foreground")
             blocking |= any(each["uid"] == uid and each.get("blockOwnerDeletion") for each in owners(item))
