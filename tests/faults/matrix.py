@@ -256,6 +256,7 @@ ROWS = (
             scope="class",
             nodes=("node-1", "node-2"),
             evidence="refused by a fault",
+            grace_seconds=PERIOD_SECONDS,  # the next run is well, and it is its volume that stays attached
         ),
     ),
     # Processes of the driver, and more than one thing at once.
@@ -430,7 +431,7 @@ ROWS = (
             reason="MountFailed",
             scope="node",
             nodes=("node-7",),
-            evidence="code = Unavailable",
+            evidence="MountVolume.MountDevice failed",
             grace_seconds=REBOOT_GRACE_SECONDS,
         ),
     ),

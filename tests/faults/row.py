@@ -50,7 +50,7 @@ class Expected:
 
     `verdict` is that of the runs (`gone`: their target is); `nodes` those whose mount probes suffer,
     `creation` tells whether the provision probe may; `evidence` is part of the incident's. For so long as
-    `grace_seconds` nothing is held against a node.
+    `grace_seconds` no run need be bad.
     """
 
     verdict: str
