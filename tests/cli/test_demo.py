@@ -52,7 +52,7 @@ async def test_a_dead_node_plugin_is_one_incident_with_its_stage_and_reason_and_
     said = await story("crash", 4)
     assert incidents(said, "Opened") == incidents(said, "Closed") == ["MountFailed"]
     assert "volumes are not mounted in the whole class (nodes node-2, node-3, node-4)" in said
-    assert re.search(r"late +mount/demo/embedded/node-2  MountFailed .*connection refused", said)
+    assert re.search(r"late +mount/demo/embedded/node-[234]  MountFailed .*connection refused", said)
     assert runs(said)[1] >= 3
 
 
@@ -66,6 +66,7 @@ async def test_maintenance_is_suppressed_run_by_run_and_no_run_is_bad() -> None:
         assert reason in said
 
 
+@pytest.mark.real  # for its length only
 async def test_a_control_plane_that_is_slow_or_gone_is_not_blamed_on_the_storage() -> None:
     said = await story("control-plane", 2)
     # A pod that was not scheduled yet when the API server went is late, and the control plane is blamed.

@@ -171,53 +171,6 @@ async def test_a_full_pool_refuses_a_claim_in_the_drivers_words(start_embedded: 
 
 
 @pytest.mark.real  # for its length only
-async def test_maintenance_is_no_fault(start_embedded: Start) -> None:
-    async with scene(start_embedded, 4, disableProvisionProbe=True) as stage:
-        nodes = [f"node-{i}" for i in range(1, 5)]
-        await stage.healthy(*nodes)
-        await stage.cluster.faults.inject("cordon", "node-1")
-        await stage.cluster.faults.inject("taint", "node-2")
-        await stage.cluster.faults.inject("reboot", "node-3")
-        await stage.cluster.faults.inject("new-node")
-
-        async def suppressed() -> bool:
-            samples = await stage.pie.samples()
-            away = {"node-1", "node-2", "node-3", "node-5"}
-            return all("pie_target_suppressed" in samples.names(node=node) for node in away)
-
-        await until(suppressed, "all four are known to be under maintenance")
-        good = await stage.pie.value(PERFORMANCE, node="node-4", succeed="true") or 0
-        await stage.pie.until_value(
-            PERFORMANCE, lambda value: value > good + 1, node="node-4", succeed="true"
-        )
-        await stage.cluster.faults.clear_all()
-        samples = await stage.pie.samples()
-        for node in (*nodes, "node-5"):
-            assert samples.value(ON_TIME["mount"], node=node, on_time="false") == 0
-            assert samples.value(PERFORMANCE, node=node, succeed="false") == 0
-
-
-@pytest.mark.real  # for its length only
-async def test_an_api_server_that_is_slow_or_gone_is_no_fault_of_the_storage(start_embedded: Start) -> None:
-    async with scene(start_embedded, 1, disableProvisionProbe=True) as stage:
-        await stage.healthy("node-1")
-        good = await stage.pie.value(PERFORMANCE, node="node-1", succeed="true") or 0
-        await stage.cluster.faults.inject("api-slow")
-        await stage.pie.until_value(PERFORMANCE, lambda value: value > good, node="node-1", succeed="true")
-        await stage.cluster.faults.clear("api-slow")
-        good = await stage.pie.value(PERFORMANCE, node="node-1", succeed="true") or 0
-        await stage.cluster.faults.inject("api-gone")
-        await until(lambda: interrupted(stage.pie), "the controller noticed")
-        await stage.cluster.faults.clear("api-gone")
-        await stage.pie.until_value(PERFORMANCE, lambda value: value > good, node="node-1", succeed="true")
-        assert await stage.pie.value(ON_TIME["mount"], node="node-1", on_time="false") == 0
-
-
-async def interrupted(pie: Pie) -> bool:
-    return any('"watch interrupted"' in line for line in pie.lines)
-
-
-@pytest.mark.real  # for its length only
 async def test_slow_io_is_measured(start_embedded: Start) -> None:
     async with scene(start_embedded, 2, disableProvisionProbe=True) as stage:
         await stage.healthy("node-1", "node-2")
