@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from pie.core.model import Kind, Target
-from pie.core.naming import ANNOTATION_SUPPRESSED_SINCE as SINCE
 from pie.core.naming import cronjob_names
 from pie.core.result import Outcome
 from tests.controller.conftest import Stage
