@@ -42,11 +42,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The methods of pluginregistration.Registration; without them kubelet does not know the driver."""
+    """The methods of pluginregistration.Registration; without them kubelet does not know the driver.
+
+    `endpoint` is where the driver listens, `socket` where these methods are served.
+    """
 
     stubs: Stubs
     driver: str
     endpoint: Path
+    socket: Path
 
     async def GetInfo(self, _request: Any, _context: Any) -> Any:  # noqa: N802  kubelet's name
         """Tell kubelet where the driver listens."""
@@ -55,6 +59,13 @@ class Registration:
         )
 
     async def NotifyRegistrationStatus(self, request: Any, _context: Any) -> Any:  # noqa: N802  kubelet's name
-        """Log what came of it."""
+        """Log what came of it, and announce the driver again if it was not taken.
+
+        A kubelet that has just started may not know its own node yet. It tries again only with a socket that
+        is new to it, so node-driver-registrar ends by itself and is restarted; a new name does the same.
+        """
         log.info("registration", registered=request.plugin_registered, error=request.error)
+        if not request.plugin_registered:
+            hidden = self.socket.with_name(f".{self.socket.name}")  # kubelet ignores such names
+            self.socket.rename(hidden).rename(self.socket)
         return self.stubs.registration.RegistrationStatusResponse()

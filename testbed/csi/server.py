@@ -98,7 +98,7 @@ async def _serve_until(
     servers = [_server(options.socket, calls, handlers)]
     if options.registration:
         service = generated.registration.DESCRIPTOR.services_by_name["Registration"]
-        registration = Registration(generated, options.driver, options.socket)
+        registration = Registration(generated, options.driver, options.socket, options.registration)
         servers.append(_server(options.registration, calls, [stubs.handler(service, registration)]))
 
     commands = Control(pool, armed, locks, bites, backing, calls).commands()
