@@ -114,7 +114,7 @@ async def test_a_run_that_ends_before_it_was_seen_running_is_timed_with_its_atta
             "csi": {"driver": driver, "volumeHandle": "handle"},
         },
     }
-    async with mounts(stage, driver) as target:
+    async with mounts(stage, provisioner=driver) as target:
         claim = stage.path("persistentvolumeclaims", target.claim)
         await stage.api.create(
             f"{made}/csidrivers", {"metadata": {"name": driver}, "spec": {"attachRequired": True}}

@@ -56,7 +56,7 @@ async def test_a_failed_target_is_probed_again_early_which_opens_and_closes_its_
     stage: Stage,
 ) -> None:
     spec = {"probePeriod": PERIOD_MINUTES, "probeThreshold": "20s", "deadline": "30s"}
-    async with mounts(stage, node_with_time_left(stage), **spec) as target:
+    async with mounts(stage, node=node_with_time_left(stage), **spec) as target:
         broken = result(Outcome.IO_ERROR, message="write: EIO", found=A, sequence=1)
         await stage.end(await target.start(), broken, exit_code=1)
         await target.until_succeeded("false", 1)

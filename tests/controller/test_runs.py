@@ -79,9 +79,11 @@ class Mounts:
 
 
 @asynccontextmanager
-async def mounts(stage: Stage, provisioner: str = "test.pie", **spec: Any) -> AsyncIterator[Mounts]:
+async def mounts(
+    stage: Stage, *, node: str = "", provisioner: str = "test.pie", **spec: Any
+) -> AsyncIterator[Mounts]:
     await stage.make_class(provisioner=provisioner)
-    node = await stage.node()
+    node = await stage.node(node)
     wanted = {
         "probePeriod": 59,
         "probeThreshold": "3s",
