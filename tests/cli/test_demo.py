@@ -56,6 +56,7 @@ async def test_a_dead_node_plugin_is_one_incident_with_its_stage_and_reason_and_
     assert runs(said)[1] >= 3
 
 
+@pytest.mark.real  # for its length only
 async def test_maintenance_is_suppressed_run_by_run_and_no_run_is_bad() -> None:
     said = await story("maintenance", 4)
     assert incidents(said, "Opened") == []
