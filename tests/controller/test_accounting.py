@@ -200,6 +200,11 @@ def test_maintenance_alone_is_never_held_against_the_storage(script: Script, lag
     assert outcome.errors(END) == []
 
 
+def test_a_late_start_right_after_a_reboot_waits_for_the_node_to_tell_of_it() -> None:
+    reboot = [(183, World.power_off), (212, World.power_on)]
+    assert "late" not in played(reboot, with_gaps([("nodes", 215, 8)])).counted_as()
+
+
 @quick
 @given(scripts([World.power_off, World.power_on, World.evict]), GAPS)
 def test_what_a_node_does_in_a_gap_of_the_watches_is_not_held_against_the_storage(

@@ -90,7 +90,8 @@ class Doubts:
         said = (judgement.on_time, judgement.succeeded)
         known = self._doubts.get(uid)
         if known is None or known.said != said:
-            known = self._doubts[uid] = _Doubt(said, self._client.now(), node)
+            silent = known is not None and known.silent
+            known = self._doubts[uid] = _Doubt(said, self._client.now(), node, silent)
             wait_seconds = _REBOOT_SECONDS if judgement.reason in _LIKE_A_REBOOT else _CATCH_UP_SECONDS
             self._queue.add("doubt", uid, after_seconds=wait_seconds)
         return known.believed
