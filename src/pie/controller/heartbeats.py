@@ -105,7 +105,7 @@ class Doubts:
         if (doubt := self._doubts.get(uid)) is None or doubt.believed:
             return
         patient = self._client.now() - doubt.since < _NODE_CONTROLLER_SECONDS
-        wait_seconds = await self._wait_seconds(doubt) if patient and doubt.node else None
+        wait_seconds = await self._wait_seconds(doubt) if patient else None
         if wait_seconds is None:
             doubt.believed = True
         else:
@@ -114,6 +114,12 @@ class Doubts:
 
     async def _wait_seconds(self, doubt: _Doubt) -> float | None:
         """Return how long the node may need to tell more; None: what is known of it is all there is."""
+        if not doubt.node:
+            # Bound to none of them, so any of them may explain it.
+            if self._caches.nodes.heard_at >= doubt.since:
+                return None
+            self._caches.nodes.confirm()
+            return _ASK_AGAIN_SECONDS
         was_silent, doubt.silent = doubt.silent, await self._heartbeats.silent(doubt.node)
         if was_silent and not doubt.silent:
             return _REBOOT_SECONDS
