@@ -76,9 +76,13 @@ class Machine:
             ["unshare", "--mount", "--propagation=private", "sh", "-c", _SET_UP, *arguments]
         )
         await self._processes.start(self.init, argv)
-        while not self._init_file.exists():
+        while not self._is_set_up():
             self._processes.pid(self.init)  # raises, with the end of its log, when the set-up failed
             await asyncio.sleep(0.01)
+
+    def _is_set_up(self) -> bool:
+        # The file is there a moment before its line is.
+        return self._init_file.exists() and self._init_file.read_text().endswith("\n")
 
     def argv(self, command: Sequence[str | Path]) -> list[str]:
         """Return the command line that runs `command` on this machine, also after another boot.

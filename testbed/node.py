@@ -1,6 +1,7 @@
 """A real node: kubelet, containerd and runc on a machine of their own."""
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from testbed.ports import Slot
 from testbed.processes import Processes
 from testbed.spec import IMAGES_DIRECTORY
 
+KUBELET_STARTS = 3
 READY_TIMEOUT_SECONDS = 60
 MAX_NODES = 8
 MAX_PODS = 60  # a node's subnet has 62 addresses
@@ -145,6 +147,28 @@ class Node:
         await self.machine.boot(boot_id=boot_id)
         await self._start_containerd()
         await self.start_kubelet()
+        for _ in range(KUBELET_STARTS - 1):
+            if await self._kubelet_serves():
+                return
+            # An init system would start it again, too: it ends when what it needs is slow to come up.
+            await self._processes.start_again(self.kubelet)
+
+    async def _kubelet_serves(self) -> bool:
+        """Wait until kubelet serves; False when it has ended instead."""
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+                while self._processes.running(self.kubelet):
+                    with contextlib.suppress(OSError):
+                        _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                        writer.close()
+                        return True
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            tail = self._processes.log_tail(self.kubelet)
+            raise TestbedError(
+                f"{self.kubelet} does not serve after {READY_TIMEOUT_SECONDS} s; its log ends:\n{tail}"
+            ) from None
+        return False
 
     async def _start_containerd(self) -> None:
         config = self.directory / "containerd.toml"

@@ -73,7 +73,11 @@ class Rolling:
                 each["type"] == "Ready" and (each["status"] == "True") is wanted for each in conditions
             )
 
-        await until(so, f"{node} is {'' if wanted else 'not '}Ready", 150)
+        try:
+            await until(so, f"{node} is {'' if wanted else 'not '}Ready", 150)
+        except AssertionError as error:
+            said = (self.cluster.log_directory / f"kubelet-{node}.log").read_text()[-4000:]
+            raise AssertionError(f"{error}; its kubelet said last:\n{said}") from None
 
     async def change(self, node: str, **spec: Any) -> None:
         """Change a node's spec."""
