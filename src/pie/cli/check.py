@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pie.cli.options import ContextOption, KubeconfigOption
 from pie.cli.output import USAGE, complain, plain_errors, structured
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Where the pods run. Default: the kubeconfig's.")
     ] = None,
-    kubeconfig: Annotated[str | None, typer.Option(help="Default: $KUBECONFIG, ~/.kube/config.")] = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = None,
 ) -> None:
     """Check a StorageClass once, now, on every node; nothing has to be installed, and nothing stays.
 

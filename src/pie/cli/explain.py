@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pie.cli.options import ContextOption, KubeconfigOption, OutputOption, ServerOption
 from pie.cli.output import USAGE, Output, complain, plain_errors, structured
 
 if TYPE_CHECKING:
@@ -25,15 +26,13 @@ def explain(  # noqa: PLR0917  Typer reads flags from parameters
         str, typer.Option(help="Of this node. Default: what is bad, or else the provision probe.")
     ] = "",
     runs: Annotated[int, typer.Option(min=1, max=100, help="How many runs to show.")] = 5,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Of the PieProbe. Default: the kubeconfig's.")
     ] = None,
-    server: Annotated[
-        str, typer.Option(help="Ask a controller at this address (http://127.0.0.1:8080), and no cluster.")
-    ] = "",
-    kubeconfig: Annotated[str | None, typer.Option(help="Default: $KUBECONFIG, ~/.kube/config.")] = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+    server: ServerOption = "",
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = None,
 ) -> None:
     """Show the last runs of a PieProbe, stage by stage: verdict, evidence, and what to look at next.
 

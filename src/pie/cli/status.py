@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pie.cli.output import Output, complain, plain_errors, structured
+from pie.cli.options import ContextOption, KubeconfigOption, OutputOption, ServerOption
+from pie.cli.output import USAGE, Output, complain, plain_errors, structured
 
 if TYPE_CHECKING:
     from pie.cli.ask import Cluster, Server, Whom
@@ -20,15 +21,13 @@ _INTERRUPTED = 130
 
 def status(  # noqa: PLR0917  Typer reads flags from parameters
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it until Ctrl-C.")] = False,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Of the PieProbes. Default: the kubeconfig's.")
     ] = None,
-    server: Annotated[
-        str, typer.Option(help="Ask a controller at this address (http://127.0.0.1:8080), and no cluster.")
-    ] = "",
-    kubeconfig: Annotated[str | None, typer.Option(help="Default: $KUBECONFIG, ~/.kube/config.")] = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+    server: ServerOption = "",
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = None,
 ) -> None:
     """Show the PieProbes of a namespace: targets by verdict, incidents, the slowest nodes.
 
@@ -51,7 +50,7 @@ def status(  # noqa: PLR0917  Typer reads flags from parameters
             bad = asyncio.run(_watch(whom, output) if watch else _once(whom, output))
         except NoAnswer as error:
             complain("pie status", str(error))
-            raise typer.Exit(2) from None
+            raise typer.Exit(USAGE) from None
         except KeyboardInterrupt:
             raise typer.Exit(_INTERRUPTED) from None
     raise typer.Exit(1 if bad else 0)

@@ -31,11 +31,10 @@ from pie.core.history import History, PastRun
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.objects import PieProbe
 from pie.core.overview import incident_view, state_of, summary, worst
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.reasons import ADVICE, MEANING
 from pie.kube.client import Client
 
 _SLOWEST: Final = 10
-_ZONE: Final = "topology.kubernetes.io/zone"
 
 
 class Answers:
@@ -118,8 +117,8 @@ class Answers:
             HeatRow(
                 target.kind,
                 target.node,
-                self._zone(target.node),
-                self._verdict(target)[0],
+                self._caches.zone(target.node),
+                self._conditions.verdict(target)[0],
                 self._history.letters(target, now, columns),
             )
             for target in self._live(probe)
@@ -158,13 +157,6 @@ class Answers:
         """Return where the first of so many columns up to now begins, and how long one is."""
         step_seconds = self._history.step_seconds(spec.period_seconds)
         return (self._client.now() // step_seconds - columns + 1) * step_seconds, step_seconds
-
-    def _zone(self, node: str) -> str:
-        found = self._caches.nodes.store.get(("", node))
-        return found.metadata.labels.get(_ZONE, "") if found is not None else ""
-
-    def _verdict(self, target: Target) -> tuple[Verdict, Reason]:
-        return self._conditions.verdict(target)
 
     def _probe_view(self, stored: PieProbe) -> ProbeView | None:
         name = stored.metadata.name
@@ -211,7 +203,7 @@ class Answers:
             kind=target.kind,
             storage_class=target.storage_class,
             node=target.node,
-            zone=self._zone(target.node),
+            zone=self._caches.zone(target.node),
             verdict=Verdict.SUPPRESSED if why is not None else state.verdict,
             reason=(why.reason if why is not None else state.reason).value,
             message=why.message if why is not None else state.message,

@@ -32,8 +32,6 @@ _SETTLE_SECONDS: Final = 0.5
 _LOOK_AGAIN_SECONDS: Final = 15.0
 """While something is bad: maintenance begins and ends, nodes go, without a verdict of any run."""
 
-_ZONE: Final = "topology.kubernetes.io/zone"
-
 _EVENT_CHARACTERS: Final = 1024
 """Longest message of an Event (core/v1 validation)."""
 
@@ -233,14 +231,12 @@ class Incidents:
         left, settled = self._left_behind(probe)
         return View(
             findings=(*findings, *left),
-            zones={target.node: self._zone(target.node) for target in telling if target.kind is Kind.MOUNT},
+            zones={
+                target.node: self._caches.zone(target.node) for target in telling if target.kind is Kind.MOUNT
+            },
             unheard=frozenset(telling - self._heard.get(probe, set())),
             settled=settled,
         )
-
-    def _zone(self, name: str) -> str:
-        node = self._caches.nodes.store.get(("", name))
-        return node.metadata.labels.get(_ZONE, "") if node is not None else ""
 
     async def _announce(self, thing: Hashable) -> None:
         """Leave a Kubernetes Event about an incident (PieProbe, id) that opened or closed."""

@@ -16,6 +16,8 @@ from pie.kube.reflector import Reflector
 from pie.kube.resources import CRONJOBS, JOBS, NODES, PIE_PROBES, PODS, PVCS, STORAGE_CLASSES, Resource
 from pie.kube.watchstream import HasMetadata
 
+_ZONE = "topology.kubernetes.io/zone"
+
 T = TypeVar("T", bound=HasMetadata)
 Listener = Callable[[Any, Any], None]
 
@@ -93,6 +95,11 @@ class Caches:
         """Return in words which caches have not seen their whole list yet; empty when all have."""
         waiting = (reflector for reflector in self._reflectors if not reflector.synced.is_set())
         return "; ".join(f"waiting for the first list: {reflector.last_error}" for reflector in waiting)
+
+    def zone(self, node: str) -> str:
+        """Return the zone of a node; empty for one that is gone, or says none."""
+        found = self.nodes.store.get(("", node))
+        return found.metadata.labels.get(_ZONE, "") if found is not None else ""
 
     def probe(self, name: str) -> PieProbe | None:
         """Return the PieProbe of this name."""
