@@ -73,6 +73,19 @@ async def namespace(control_plane: Cluster) -> AsyncIterator[str]:
     await control_plane.api.delete(f"/api/v1/namespaces/{name}")
 
 
+@pytest.fixture
+async def restricted_namespace(control_plane: Cluster) -> AsyncIterator[str]:
+    """Give this test alone a namespace that holds pods to the restricted level.
+
+    From its creation on: admission reads namespaces from a watch, and may not know of a label set later.
+    """
+    name = f"restricted-{uuid.uuid4().hex[:8]}"
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
+    await control_plane.create_namespace(name, labels=level)
+    yield name
+    await control_plane.api.delete(f"/api/v1/namespaces/{name}")
+
+
 @pytest.fixture(scope="session")
 def shared_real_cluster() -> Iterator[str]:
     """Name of the cluster with two real nodes that all tests of the session share."""

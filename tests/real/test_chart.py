@@ -97,15 +97,13 @@ async def test_the_flags_are_those_that_the_controller_has() -> None:
 
 
 async def test_both_replicas_are_let_into_a_namespace_of_the_restricted_level(
-    control_plane: Cluster, namespace: str
+    control_plane: Cluster, restricted_namespace: str
 ) -> None:
     api = control_plane.api
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    await api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": labels}})
-    await install(api, namespace)
+    await install(api, restricted_namespace)
 
     async def admitted() -> bool:
-        return len(await api.items(f"/api/v1/namespaces/{namespace}/pods")) == 2
+        return len(await api.items(f"/api/v1/namespaces/{restricted_namespace}/pods")) == 2
 
     await until(admitted, "two pods of the controller are created")
 

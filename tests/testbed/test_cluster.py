@@ -30,15 +30,11 @@ async def test_a_namespace_takes_pods_as_soon_as_the_fixture_gives_it(
 
 
 async def test_a_namespace_with_the_restricted_level_refuses_a_pod_that_may_be_root(
-    control_plane: Cluster, namespace: str
+    control_plane: Cluster, restricted_namespace: str
 ) -> None:
-    await control_plane.api.patch(
-        f"/api/v1/namespaces/{namespace}",
-        {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
-    )
     with pytest.raises(ApiError, match="violates PodSecurity"):
         await control_plane.api.create(
-            f"/api/v1/namespaces/{namespace}/pods", {"metadata": {"name": "p"}, "spec": POD}
+            f"/api/v1/namespaces/{restricted_namespace}/pods", {"metadata": {"name": "p"}, "spec": POD}
         )
 
 
