@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pie.embedded import launch
+from pie import leash
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import LEASES, PODS, PVCS, PVS, STORAGE_CLASSES, Kind
 from pie.embedded.machines import DRIVER, STORAGE_CLASS
@@ -61,7 +61,7 @@ async def test_a_cluster_that_is_well_passes_and_nothing_stays(start_embedded: S
     assert there(cluster) == []
 
 
-@pytest.mark.skipif(not launch.supported(), reason="this machine cannot make system calls fail")
+@pytest.mark.skipif(not leash.supported(), reason="this machine cannot make system calls fail")
 async def test_each_fault_is_named_with_stage_and_reason_and_a_cordoned_node_is_skipped(
     start_embedded: Start,
 ) -> None:
@@ -129,7 +129,7 @@ async def nothing_there(cluster: EmbeddedCluster, *kinds: Kind) -> bool:
     return not there(cluster, *kinds)
 
 
-@pytest.mark.skipif(not launch.supported(), reason="this machine cannot make system calls fail")
+@pytest.mark.skipif(not leash.supported(), reason="this machine cannot make system calls fail")
 async def test_what_failed_can_be_kept_and_goes_with_its_lease(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 2)
     await cluster.faults.inject("read-only", "node-2")
@@ -190,7 +190,7 @@ async def test_a_bad_duration_is_a_usage_error() -> None:
     assert "not a positive duration" in ended.complained
 
 
-@pytest.mark.skipif(not launch.supported(), reason="this machine cannot make system calls fail")
+@pytest.mark.skipif(not leash.supported(), reason="this machine cannot make system calls fail")
 async def test_junit_and_table_say_the_same(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 2)
     await cluster.faults.inject("volume-full", "node-2")

@@ -360,38 +360,6 @@ async def test_dependents_follow_their_owner(server: Server) -> None:
     await until(lambda: gone(server.api, f"{path}/below"), "the dependent is gone")
 
 
-async def test_orphans_stay(server: Server) -> None:
-    path = server.path("leases", group="/apis/coordination.k8s.io/v1")
-    owner = await server.api.create(path, lease("owner"))
-    await server.api.create(path, lease("below", ownerReferences=[owned(owner, "Lease")]))
-
-    async def known() -> bool:  # the garbage collector has to know of the dependent
-        await server.patch(f"{path}/below", {"metadata": {"annotations": {"seen": uuid.uuid4().hex}}})
-        return True
-
-    await until(known, "the dependent was touched")
-    await server.send("DELETE", f"{path}/owner", {"propagationPolicy": "Orphan"})
-    await until(lambda: gone(server.api, f"{path}/owner"), "the owner is gone")
-    assert "ownerReferences" not in (await server.api.get(f"{path}/below"))["metadata"]
-
-
-async def test_a_foreground_deletion_waits_for_the_dependents(server: Server) -> None:
-    path = server.path("leases", group="/apis/coordination.k8s.io/v1")
-    owner = await server.api.create(path, lease("owner"))
-    reference = owned(owner, "Lease", blockOwnerDeletion=True)
-    below = lease("below", ownerReferences=[reference], finalizers=["test.pie/keep"])
-    await server.api.create(path, below)
-    await server.send("DELETE", f"{path}/owner", {"propagationPolicy": "Foreground"})
-
-    async def leaving() -> bool:
-        return "deletionTimestamp" in (await server.api.get(f"{path}/below"))["metadata"]
-
-    await until(leaving, "the dependent is being deleted")
-    assert (await server.api.get(f"{path}/owner"))["metadata"]["finalizers"] == ["foregroundDeletion"]
-    await server.patch(f"{path}/below", {"metadata": {"finalizers": None}})
-    await until(lambda: gone(server.api, f"{path}/owner"), "the owner is gone")
-
-
 async def test_a_namespace_takes_its_contents_along(server: Server) -> None:
     name = f"{server.namespace}-b"
     await server.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
@@ -529,3 +497,16 @@ async def test_a_watch_breaks_off_when_the_server_goes_and_it_comes_back_at_the_
             await server.send("GET", server.probe())
         await cluster.faults.clear("api-gone")
         assert (await server.send("GET", server.probe()))[0] == 200
+
+
+@pytest.mark.parametrize("policy", ["Orphan", "Foreground"])
+async def test_a_deletion_that_is_not_in_the_background_is_refused(
+    embedded: EmbeddedCluster, policy: str
+) -> None:
+    async with PlainApi(embedded.front.address) as api:
+        server = Server(api, "pie")
+        path = server.path("leases", group="/apis/coordination.k8s.io/v1")
+        await api.create(path, lease("owner"))
+        status, answer = await server.send("DELETE", f"{path}/owner", {"propagationPolicy": policy})
+        assert (status, answer["message"]) == (400, "this server deletes dependents in the background only")
+        assert "deletionTimestamp" not in (await api.get(f"{path}/owner"))["metadata"]

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from pie.cli.stories import STORIES, Story
 from pie.embedded.cel import CelError, compiled
 from pie.embedded.faults import FAULTS
 from pie.embedded.schema import pieprobe_schema
-from pie.embedded.stories import STORIES, Story
 from tests.harness import ROOT
 
 PAGE = (ROOT / "docs" / "embedded.md").read_text()
@@ -36,3 +36,8 @@ def test_every_rule_of_the_crd_is_understood() -> None:
     assert pieprobe_schema()
     with pytest.raises(CelError, match="lookUp is not known here"):
         compiled("lookUp(self) == 1")
+
+
+def test_it_stays_as_small_as_the_contributors_page_says() -> None:
+    sources = [*(ROOT / "src/pie/embedded").rglob("*.py")]
+    assert 0 < sum(len(source.read_text().splitlines()) for source in sources) <= 2500

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from pie import leash
 from pie.core.reasons import Reason
-from pie.embedded import launch
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.faults import FAULTS, FaultError
 from pie.embedded.machines import STORAGE_CLASS
@@ -100,7 +100,7 @@ ON_A_NODE = {
 
 
 @pytest.mark.real  # for its length only
-@pytest.mark.skipif(not launch.supported(), reason="this machine cannot make system calls fail")
+@pytest.mark.skipif(not leash.supported(), reason="this machine cannot make system calls fail")
 async def test_every_fault_is_told_apart_and_clears_and_a_deleted_probe_leaves_nothing(
     start_embedded: Start,
 ) -> None:
@@ -121,7 +121,8 @@ async def test_every_fault_is_told_apart_and_clears_and_a_deleted_probe_leaves_n
             for fault, (verdict, reason) in ON_A_NODE.items():
                 group.create_task(stage.verdict(where[fault], verdict, reason))
         good = await stage.pie.value(ON_TIME["provision"], on_time="true") or 0
-        await stage.cluster.faults.clear_all()
+        for fault, at in sorted(stage.cluster.faults.active):
+            await stage.cluster.faults.clear(fault, at)
         await stage.healthy(*where.values())
         await stage.pie.until_value(ON_TIME["provision"], lambda value: value > good, on_time="true")
         assert await stage.failures("node-1") == before[0]

@@ -9,7 +9,8 @@ import pytest
 
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.faults import FAULTS
-from pie.embedded.panel import HEADER, panel
+from pie.embedded.panel import HEADER, panel_app
+from pie.serve.http import serving
 from tests.embedded.conftest import Start
 from tests.serve.browser import browser
 
@@ -25,7 +26,10 @@ async def cluster(start_embedded: Start) -> EmbeddedCluster:
 @pytest.fixture
 async def session(cluster: EmbeddedCluster) -> AsyncIterator[aiohttp.ClientSession]:
     """Give a session with the cluster's panel."""
-    async with panel(cluster) as address, aiohttp.ClientSession(address) as session:
+    async with (
+        serving(panel_app(cluster), "127.0.0.1:0") as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
         yield session
 
 
@@ -84,8 +88,8 @@ async def test_the_buttons_work_by_keyboard_and_show_what_is_broken(
     cluster: EmbeddedCluster, tmp_path: Path
 ) -> None:
     button = "document.querySelector('[aria-label=\"cordon, node-2\"]')"
-    async with panel(cluster) as address, browser(tmp_path) as tab:
-        await tab.open(f"{address}/")
+    async with serving(panel_app(cluster), "127.0.0.1:0") as port, browser(tmp_path) as tab:
+        await tab.open(f"http://127.0.0.1:{port}/")
         await tab.until(f"!!{button}")
         await tab.see(f"{button}.focus()")
         await tab.press("Enter")

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pie.core.model import Kind, Target
-from pie.core.parse import SpecError, duration_seconds
 from pie.core.schedule import cron_schedule, next_due
 from pie.embedded.actors.cronjobs import last_due
-from pie.embedded.cel import CelError, compiled, duration, quantity
+from pie.embedded.cel import CelError, compiled, quantity
 from pie.embedded.errors import Refused
 from pie.embedded.kinds import LEASES
 from pie.embedded.patch import ApplyConflict, apply, merge
@@ -91,16 +90,6 @@ def test_any_text_is_a_selector_or_refused(labels: str, fields: str) -> None:
         assert refused.code == 400
 
 
-@given(st.from_regex(r"([0-9]{1,3}(\.[0-9]{1,3})?(ns|us|ms|s|m|h)){1,3}", fullmatch=True))
-def test_durations_agree_with_the_controllers(text: str) -> None:
-    found = duration(text)
-    assert found is not None
-    try:
-        assert float(found) == pytest.approx(duration_seconds(text, "x"))
-    except SpecError:
-        assert found <= 0
-
-
 @pytest.mark.parametrize(
     ("text", "value"),
     [("1Ki", 1024), ("1.5Gi", 1610612736), ("100m", 0.1), ("-1k", -1000), ("1e3", 1000), ("12", 12)],
@@ -129,6 +118,8 @@ def test_what_is_no_quantity(text: str) -> None:
         ("size(self) > 1 && 'a && b' == self[0]", {"self": ["a && b", ""]}, True),
         ("quantity('1Ki').compareTo(quantity('1024')) == 0", {}, True),
         ("duration('1m30s').getMilliseconds() == 90000", {}, True),
+        ("duration('1.001s').getMilliseconds() == 1001", {}, True),
+        ("duration('0s') < duration('1ns')", {}, True),
         ("'it''s' == self", None, CelError),
         ("self +", None, CelError),
         ("size(self) > 1 ? 'many' : 'few'", None, CelError),

@@ -12,8 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from pie.cli.narrator import Narrator
+    from pie.cli.stories import Said, Step, Story
     from pie.embedded.cluster import EmbeddedCluster
-    from pie.embedded.stories import Said, Step, Story
 
 PROBE = "demo"
 NAMESPACE = "pie"
@@ -64,7 +64,7 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
     from rich.console import Console  # noqa: PLC0415  `pie --help` need not load it
 
     from pie.cli.narrator import Narrator  # noqa: PLC0415
-    from pie.embedded.stories import STORIES  # noqa: PLC0415
+    from pie.cli.stories import STORIES  # noqa: PLC0415
 
     story = STORIES.get(scenario or _FIRST_STORY)
     if story is None and scenario != _NO_STORY:
@@ -91,7 +91,8 @@ async def _demo(narrator: "Narrator", options: _Options, duration: float | None)
     from pie.controller.app import run  # noqa: PLC0415
     from pie.controller.settings import Settings  # noqa: PLC0415
     from pie.embedded.cluster import EmbeddedCluster  # noqa: PLC0415
-    from pie.embedded.panel import panel  # noqa: PLC0415
+    from pie.embedded.panel import panel_app  # noqa: PLC0415
+    from pie.serve.http import serving  # noqa: PLC0415
 
     narrator.listen()
     async with asyncio.timeout(duration), AsyncExitStack() as stack:
@@ -103,7 +104,10 @@ async def _demo(narrator: "Narrator", options: _Options, duration: float | None)
             )
         )
         cluster.store.listen(narrator.changed)
-        panel_url = None if options.headless else await stack.enter_async_context(panel(cluster))
+        panel_url = None
+        if not options.headless:
+            panel_port = await stack.enter_async_context(serving(panel_app(cluster), "127.0.0.1:0"))
+            panel_url = f"http://127.0.0.1:{panel_port}"
         _apply_probe(cluster)
         settings = Settings(
             container_image="pie",
@@ -156,7 +160,7 @@ def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str 
     def line(words: str) -> None:
         narrator.say(words, stamp=False)
 
-    line(f"[bold]A cluster of {len(cluster.machines.by_name)} nodes[/], in memory, and pie at work on it.")
+    line(f"[bold]A cluster of {len(cluster.machines)} nodes[/], in memory, and pie at work on it.")
     if panel_url is not None:
         line(f"  The page:    [bold]http://127.0.0.1:{narrator.port}/[/]")
         line(f"  Make faults: [bold]{panel_url}/[/]")
@@ -221,7 +225,7 @@ async def _break_and_mend(cluster: "EmbeddedCluster", step: "Step") -> None:
     for act, faults in ((cluster.faults.inject, step.inject), (cluster.faults.clear, step.clear)):
         for fault in faults:
             name, _, where = fault.partition(" ")
-            for node in sorted(cluster.machines.by_name)[1:] if where == "others" else [where]:
+            for node in sorted(cluster.machines)[1:] if where == "others" else [where]:
                 await act(name, node)
 
 

@@ -23,25 +23,25 @@ class SpecError(ValueError):
 
 
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _LONGEST_DURATION = 64
 
 
-def duration_seconds(text: str, path: str) -> float:
-    """Return the seconds of a Go duration string such as `1m30s` (https://pkg.go.dev/time#ParseDuration).
+def go_duration_seconds(text: str) -> float | None:
+    """Return the seconds of a Go duration string such as `1m30s`; None for one with a sign, and what is none.
 
-    Raises SpecError unless it is a positive duration.
+    https://pkg.go.dev/time#ParseDuration
     """
-    total, position = 0.0, 0
-    if len(text) <= _LONGEST_DURATION:
-        for part in _DURATION_PART.finditer(text):
-            if part.start() != position:
-                break
-            total += float(part[1]) * _UNIT_SECONDS[part[2]]
-            position = part.end()
-    if not text or position != len(text) or total <= 0:
+    if len(text) > _LONGEST_DURATION or not re.fullmatch(rf"({_DURATION_PART.pattern})+", text, re.ASCII):
+        return None
+    return sum(float(digits) * _UNIT_SECONDS[unit] for digits, unit in _DURATION_PART.findall(text))
+
+
+def duration_seconds(text: str, path: str) -> float:
+    """Return the seconds of a Go duration string; raises SpecError unless it is a positive duration."""
+    if not (seconds := go_duration_seconds(text)):
         raise SpecError(path, f"{text[:64]!r} is not a positive duration; write for example 30s or 1m30s")
-    return total
+    return seconds
 
 
 _QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?\d{1,2})?")

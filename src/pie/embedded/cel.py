@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
+from pie.core.parse import go_duration_seconds
+
 Expression = Callable[[Mapping[str, Any]], Any]
 
 _WORD: Final = re.compile(
@@ -23,10 +25,6 @@ _QUANTITY: Final = re.compile(
 _UNITS: Final[dict[str, Fraction]] = {
     **{unit: Fraction(1000) ** power for power, unit in enumerate(("n", "u", "m", "", *"kMGTPE"), -3)},
     **{f"{unit}i": Fraction(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
-}
-_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_SECONDS: Final = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ns": Fraction(1, 10**9)} | {
-    unit: Fraction(1, 10**power) for unit, power in (("ms", 3), ("us", 6), ("µs", 6), ("μs", 6))
 }
 
 
@@ -41,14 +39,6 @@ def quantity(text: str) -> Fraction | None:
         return None
     number, unit = match.groups()
     return Fraction(number) * _UNITS[unit] if unit in _UNITS else Fraction(number + unit)
-
-
-def duration(text: str) -> Fraction | None:
-    """Return the seconds of a Go duration such as `1m30s`; None if it is none."""
-    if not re.fullmatch(rf"[+-]?({_PART.pattern})+|0", text, re.ASCII):
-        return None
-    total = sum((Fraction(digits) * _SECONDS[unit] for digits, unit in _PART.findall(text)), Fraction(0))
-    return -total if text.startswith("-") else total
 
 
 def matches(text: str, pattern: str) -> bool:
@@ -101,12 +91,8 @@ class _Rewriting(ast.NodeTransformer):
 
 
 _OPERATORS: Final = (ast.And, ast.Or, ast.Add, ast.Sub, ast.Mult, ast.cmpop, ast.Load)
-_KNOWN: Final = (
-    *(ast.Expression, ast.Constant, ast.Name, ast.List, ast.Subscript, ast.UnaryOp, ast.BoolOp, ast.BinOp),
-    *(ast.Compare, *_OPERATORS),
-)
-
-
+_OPERATIONS: Final = (ast.UnaryOp, ast.BoolOp, ast.BinOp, ast.Compare, ast.Subscript)
+_KNOWN: Final = (ast.Expression, ast.Constant, ast.Name, ast.List, *_OPERATIONS, *_OPERATORS)
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "all": all,
     "exists": any,
@@ -115,8 +101,8 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "string": lambda value: str(value).lower() if isinstance(value, bool) else str(value),
     "isQuantity": lambda text: quantity(text) is not None,
     "quantity": quantity,
-    "duration": duration,
-    "getMilliseconds": lambda seconds: int(seconds * 1000),
+    "duration": go_duration_seconds,
+    "getMilliseconds": lambda seconds: round(seconds * 10**9) // 10**6,
     "isGreaterThan": lambda left, right: left > right,
     "isLessThan": lambda left, right: left < right,
     "compareTo": lambda left, right: (left > right) - (left < right),

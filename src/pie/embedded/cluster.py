@@ -26,7 +26,7 @@ from pie.embedded.apiserver import ApiServer
 from pie.embedded.errors import Refused
 from pie.embedded.faults import Faults
 from pie.embedded.kinds import CRDS, CSI_DRIVERS, NAMESPACES, STORAGE_CLASSES, Json
-from pie.embedded.machines import DRIVER, STORAGE_CLASS, Machines
+from pie.embedded.machines import DRIVER, STORAGE_CLASS, Machine, Machines
 from pie.embedded.registry import Registry
 from pie.embedded.schema import pieprobe_crd
 from pie.embedded.store import Store
@@ -74,17 +74,18 @@ class EmbeddedCluster:
         self._first_nodes = nodes
         self._temporary = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="pie-embedded-"))
-        self.machines = machines = Machines(self.directory / "volumes", pool_bytes)
+        self.machines: Machines = {}
+        self._pool_bytes = pool_bytes
         self.front = ApiServer(registry, bookmark_seconds)
         self.faults = Faults(self)
-        self._kubelets = Kubelets(registry, machines, tuple(probe_options))
+        self._kubelets = Kubelets(registry, self.machines, tuple(probe_options))
         self._actors: list[Callable[[], float | None]] = [
-            partial(watch_nodes, registry, machines, node_grace_seconds),
+            partial(watch_nodes, registry, self.machines, node_grace_seconds),
             partial(run_cronjobs, registry, minute_seconds),
             partial(run_jobs, registry),
             partial(make_ephemeral_claims, registry),
             *([partial(schedule, registry)] if scheduler else []),
-            partial(provision, registry, machines),
+            partial(provision, registry, self.machines),
             self._kubelets.run_pods,
             partial(protect_claims, registry),
             partial(collect_garbage, registry),
@@ -120,14 +121,10 @@ class EmbeddedCluster:
         """Run all actors after every change, and when one of them asked for it. If one dies, all do."""
         while True:
             before, wait_seconds = self.store.version, _QUIET_SECONDS
-            for act in (
-                self._actors if self.front.reachable else []
-            ):  # without an API server they can do nothing
+            for act in self._actors if self.front.reachable else []:
                 try:
                     wait_seconds = min(wait_seconds, act() or _QUIET_SECONDS)
-                except (
-                    Refused
-                ) as refused:  # as by a namespace that is being deleted: what is in the way may go
+                except Refused as refused:  # as by a namespace that is being deleted: it may go
                     _log.warning("refused", actor=str(act), error=str(refused))
                     wait_seconds = _RETRY_SECONDS
             if self.store.version == before:
@@ -136,7 +133,7 @@ class EmbeddedCluster:
 
     def add_node(self, name: str, *taints: Json) -> None:
         """Put up a machine and have it join the cluster."""
-        self.machines.add(name)
+        self.machines[name] = Machine(name, self.directory / "volumes" / name, self._pool_bytes)
         join(self.registry, name, list(taints))
 
     def _bootstrap(self) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pie.embedded import launch
+from pie import leash
 from pie.embedded.kinds import NODES, PVCS, Json, find, owners
 from pie.embedded.machines import Machine
 
@@ -58,7 +58,7 @@ class Faults:
     async def inject(self, name: str, node: str = "") -> None:
         """Inject a fault on a node; without one, on all of them. Raises FaultError."""
         for fault, machine in self._named(name, node):
-            if name in launch.FAULTS and not launch.supported():
+            if name in leash.FAULTS and not leash.supported():
                 raise FaultError("this machine cannot break disks: only Linux on x86-64 and arm64 can")
             await fault.inject(self._cluster, machine)
             self.active.add((name, machine.name if fault.per_node else ""))
@@ -75,13 +75,8 @@ class Faults:
             (machine if fault.per_node else self._cluster.front).faults.discard(name)
         self._cluster.store.wake()
 
-    async def clear_all(self) -> None:
-        """Undo every fault."""
-        for name, node in sorted(self.active):
-            await self.clear(name, node)
-
     def _named(self, name: str, node: str) -> list[tuple[Fault, Machine]]:
-        machines = self._cluster.machines.by_name
+        machines = self._cluster.machines
         if name not in FAULTS:
             raise FaultError(f"there is no fault {name!r}; there are: {', '.join(sorted(FAULTS))}")
         if node and node not in machines:
@@ -90,20 +85,10 @@ class Faults:
         return [(FAULTS[name], machine) for machine in (found if FAULTS[name].per_node else found[:1])]
 
 
-async def _stop(cluster: "EmbeddedCluster", _machine: Machine) -> None:
-    await cluster.front.stop()
-
-
-async def _start(cluster: "EmbeddedCluster", _machine: Machine) -> None:
-    await cluster.front.start()
-
-
 def _standing_volumes(cluster: "EmbeddedCluster", machine: Machine) -> list[Path]:
     """Return the directories of the machine's volumes that outlive their pods: those of mount probes."""
-    claims = cluster.store.all(PVCS)
-    names = [
-        find(each, "spec.volumeName") for each in claims if "Pod" not in {own["kind"] for own in owners(each)}
-    ]
+    kept = [each for each in cluster.store.all(PVCS) if "Pod" not in {own["kind"] for own in owners(each)}]
+    names = [find(claim, "spec.volumeName") for claim in kept]
     return [path for name in names if name and (path := machine.volumes / name).is_dir()]
 
 
@@ -111,9 +96,7 @@ async def _flip(cluster: "EmbeddedCluster", machine: Machine) -> None:
     records = [path / ".pie" / "records" for path in _standing_volumes(cluster, machine)]
     written = [path for path in records if path.is_file()]
     if not written:
-        raise FaultError(
-            f"no probe has written to a volume of {machine.name} yet: there is nothing to corrupt"
-        )
+        raise FaultError(f"no probe has written to a volume of {machine.name} yet: nothing to corrupt")
     for path in written:
         with path.open("r+b") as file:
             file.seek(_FLIPPED_AT)
@@ -155,16 +138,21 @@ async def _taint(cluster: "EmbeddedCluster", machine: Machine, taint: Json, *, a
 
 
 async def _join(cluster: "EmbeddedCluster", _machine: Machine) -> None:
-    cluster.add_node(f"node-{len(cluster.machines.by_name) + 1}", _CNI_TAINT)
+    cluster.add_node(f"node-{len(cluster.machines) + 1}", _CNI_TAINT)
 
 
 async def _joined(cluster: "EmbeddedCluster", _machine: Machine) -> None:
-    for machine in cluster.machines.by_name.values():
+    for machine in cluster.machines.values():
         await _taint(cluster, machine, _CNI_TAINT, add=False)
+
+
+async def _serve(cluster: "EmbeddedCluster", _machine: Machine, *, up: bool) -> None:
+    await (cluster.front.start() if up else cluster.front.stop())
 
 
 _taint_it: Final = partial(_taint, taint=_TAINT, add=True)
 _untaint_it: Final = partial(_taint, taint=_TAINT, add=False)
+_stop, _start = partial(_serve, up=False), partial(_serve, up=True)
 _cordon, _uncordon = partial(_set_cordon, cordon=True), partial(_set_cordon, cordon=False)
 _CRASH: Final = "The CSI node plugin is gone: mounted volumes work on, nothing can be mounted or provisioned."
 _LATE: Final = "The API server takes two seconds more for every request."

@@ -30,7 +30,7 @@ class Kind:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
-_STORAGE: Final = "storage.k8s.io"
+_CSI: Final = "storage.k8s.io"
 _CRD: Final = "apiextensions.k8s.io"
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace", ("ns",), namespaced=False)
 NODES = Kind("", "v1", "nodes", "Node", ("no",), namespaced=False)
@@ -40,12 +40,10 @@ PVS = Kind("", "v1", "persistentvolumes", "PersistentVolume", ("pv",), namespace
 EVENTS = Kind("", "v1", "events", "Event", ("ev",), status=False)
 JOBS = Kind("batch", "v1", "jobs", "Job", versioned=True)
 CRONJOBS = Kind("batch", "v1", "cronjobs", "CronJob", ("cj",), versioned=True)
-STORAGE_CLASSES = Kind(
-    _STORAGE, "v1", "storageclasses", "StorageClass", ("sc",), namespaced=False, status=False
-)
-CSI_NODES = Kind(_STORAGE, "v1", "csinodes", "CSINode", namespaced=False, status=False)
-CSI_DRIVERS = Kind(_STORAGE, "v1", "csidrivers", "CSIDriver", namespaced=False, status=False)
-VOLUME_ATTACHMENTS = Kind(_STORAGE, "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
+STORAGE_CLASSES = Kind(_CSI, "v1", "storageclasses", "StorageClass", ("sc",), namespaced=False, status=False)
+CSI_NODES = Kind(_CSI, "v1", "csinodes", "CSINode", namespaced=False, status=False)
+CSI_DRIVERS = Kind(_CSI, "v1", "csidrivers", "CSIDriver", namespaced=False, status=False)
+VOLUME_ATTACHMENTS = Kind(_CSI, "v1", "volumeattachments", "VolumeAttachment", namespaced=False)
 LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease", status=False)
 CRDS = Kind(_CRD, "v1", "customresourcedefinitions", "CustomResourceDefinition", ("crd",), namespaced=False)
 PIE_PROBES = Kind("pie.topolvm.io", "v1alpha1", "pieprobes", "PieProbe", versioned=True)

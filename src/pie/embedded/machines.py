@@ -36,14 +36,5 @@ class Machine:
         return self.faults.isdisjoint({"reboot", *breaking})
 
 
-class Machines:
-    """All machines by the name of their node."""
-
-    def __init__(self, directory: Path, pool_bytes: int) -> None:
-        self._directory = directory
-        self._pool_bytes = pool_bytes
-        self.by_name: dict[str, Machine] = {}
-
-    def add(self, name: str) -> None:
-        """Put up a machine."""
-        self.by_name[name] = Machine(name, self._directory / name, self._pool_bytes)
+Machines = dict[str, Machine]
+"""All machines by the name of their node."""

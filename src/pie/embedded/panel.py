@@ -8,9 +8,7 @@ A browser lets no other site set that header without asking, and is told no; nor
 point here get an answer (DNS rebinding).
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -23,11 +21,7 @@ if TYPE_CHECKING:
 
 HEADER: Final = "X-Pie-Panel"
 _HOSTS: Final = {"127.0.0.1", "localhost"}
-_PAGE: Final = {
-    "/": ("index.html", "text/html"),
-    "/panel.js": ("panel.js", "text/javascript"),
-    "/panel.css": ("panel.css", "text/css"),
-}
+_PAGE: Final = {"/": "index.html", "/panel.js": "panel.js", "/panel.css": "panel.css"}
 _SAFE: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
@@ -61,22 +55,15 @@ def panel_app(cluster: "EmbeddedCluster") -> web.Application:
     """Return the application that shows, injects and clears faults."""
     faults = cluster.faults
 
-    async def page(request: web.Request) -> web.Response:
-        name, content_type = _PAGE[request.path]
-        text = (resources.files("pie.embedded") / "panel_page" / name).read_text("utf-8")
-        return web.Response(text=text, content_type=content_type, charset="utf-8")
+    async def page(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(Path(__file__).with_name("panel_page") / _PAGE[request.path])
 
     async def show(_request: web.Request) -> web.Response:
-        return web.json_response(
-            {
-                "faults": [
-                    {"name": each.name, "meaning": each.meaning, "per_node": each.per_node}
-                    for each in FAULTS.values()
-                ],
-                "nodes": list(cluster.machines.by_name),
-                "active": [{"fault": name, "node": node} for name, node in sorted(faults.active)],
-            }
-        )
+        known = [
+            {key: getattr(each, key) for key in ("name", "meaning", "per_node")} for each in FAULTS.values()
+        ]
+        active = [{"fault": name, "node": node} for name, node in sorted(faults.active)]
+        return web.json_response({"faults": known, "nodes": list(cluster.machines), "active": active})
 
     async def change(request: web.Request) -> web.Response:
         act = faults.inject if request.method == "POST" else faults.clear
@@ -93,16 +80,3 @@ def panel_app(cluster: "EmbeddedCluster") -> web.Application:
     app.router.add_post("/faults/{fault}", change)
     app.router.add_delete("/faults/{fault}", change)
     return app
-
-
-@asynccontextmanager
-async def panel(cluster: "EmbeddedCluster") -> AsyncIterator[str]:
-    """Serve the panel while the context lasts; yields its address."""
-    runner = web.AppRunner(panel_app(cluster), access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()

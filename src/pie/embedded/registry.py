@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pie.embedded import admission
-from pie.embedded.errors import Refused, about, conflict, invalid, not_found
+from pie.embedded.errors import Refused, about, bad_request, conflict, invalid, not_found
 from pie.embedded.kinds import (
     EVENTS,
     KIND_OF,
@@ -33,8 +33,6 @@ from pie.embedded.store import Store
 
 Edit = Callable[[Json], Any]
 
-PROPAGATION: Final = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}
-"""The finalizers by which the garbage collector learns what the deletion of an owner asked for."""
 _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
 _EVENT_SECONDS: Final = 2
 _MOST_EVENTS: Final = 2000
@@ -160,6 +158,8 @@ class Registry:
     ) -> Json:
         """Delete an object by DeleteOptions; return its last state, or that in which it lives on for now."""
         options = options or {}
+        if options.get("propagationPolicy", "Background") != "Background" or options.get("orphanDependents"):
+            raise bad_request("this server deletes dependents in the background only")
         old = self.get(kind, namespace, name)
         for key, wanted in (options.get("preconditions") or {}).items():
             if wanted and wanted != old["metadata"][key]:
@@ -167,9 +167,6 @@ class Registry:
                 raise conflict(kind, name, f"Precondition failed: {found}")
         item = copied(old)
         metadata = item["metadata"]
-        kept = {*metadata.pop("finalizers", [])} - {*PROPAGATION.values()}
-        kept |= {*filter(None, [PROPAGATION.get(options.get("propagationPolicy", ""))])}
-        metadata |= {"finalizers": sorted(kept)} if kept else {}
         grace = 0
         if kind is PODS and find(item, "spec.nodeName") and not is_over(item):  # a kubelet has to stop it
             asked = options.get("gracePeriodSeconds")
@@ -179,10 +176,10 @@ class Registry:
             metadata["deletionGracePeriodSeconds"] = grace
         return old if item == old or dry_run else self.store.write(kind, item, remove=_may_go(item))
 
-    def remove(self, item: Json) -> None:
-        """Delete an object, in the background and without grace, if it is still there."""
+    def remove(self, item: Json, **options: Any) -> None:
+        """Delete an object by DeleteOptions, if it is still there."""
         if self.current(item) is not None:
-            self.delete(KIND_OF[item["kind"]], *key_of(item), {"gracePeriodSeconds": 0})
+            self.delete(KIND_OF[item["kind"]], *key_of(item), options)
 
     def drop_finalizer(self, item: Json, finalizer: str) -> None:
         """Take a finalizer off an object that may be gone meanwhile."""
@@ -204,18 +201,11 @@ class Registry:
             self.edit(known, lambda copy: {**copy, "count": copy["count"] + 1, "lastTimestamp": now})
             return True
         namespace = metadata.get("namespace", "default")
-        body = {
-            "metadata": {"name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}"},
-            "involvedObject": reference(item, namespace=namespace),
-            "reason": reason,
-            "message": message,
-            "type": kind,
-            "source": {"component": source},
-            "count": 1,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-        }
-        self._events[same] = self.create(EVENTS, body, namespace)
+        named = {"metadata": {"name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}"}}
+        what = {"involvedObject": reference(item, namespace=namespace), "source": {"component": source}}
+        why = {"reason": reason, "message": message, "type": kind}
+        when = {"count": 1, "firstTimestamp": now, "lastTimestamp": now}
+        self._events[same] = self.create(EVENTS, {**named, **what, **why, **when}, namespace)
         if len(self._events) > _MOST_EVENTS:
             self.remove(self._events.pop(next(iter(self._events))))
         return True

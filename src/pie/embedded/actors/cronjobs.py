@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+from cronsim import CronSim, CronSimError
+
+from pie.core.naming import ANNOTATION_SCHEDULED
 from pie.embedded.errors import Refused
 from pie.embedded.kinds import CRONJOBS, JOBS, Json, find, is_leaving, owners, reference
 from pie.embedded.patch import copied
 from pie.embedded.registry import Registry, seconds_of, timestamp
 
-ANNOTATION_SCHEDULED: Final = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 _SOURCE: Final = "cronjob-controller"
-_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
-_LONGEST_SEARCH_MINUTES: Final = 24 * 60
 
 
 def finished(job: Json) -> str | None:
@@ -93,31 +93,9 @@ def last_due(schedule: str, after: int, until: int) -> int | None:
 
     Raises ValueError for what is no schedule.
     """
-    fields = schedule.split()
-    if len(fields) != len(_RANGES):
-        raise ValueError(f"{schedule!r} has {len(fields)} fields, not minute, hour, day, month and weekday")
-    allowed = [_values(field, *bounds) for field, bounds in zip(fields, _RANGES, strict=True)]
-    # Cron's own rule: where both are restricted, either of them will do.
-    every_day = all if "*" in {fields[2], fields[4]} else any
-    for number in range(until, max(after, until - _LONGEST_SEARCH_MINUTES), -1):
-        moment = datetime.fromtimestamp(number * 60, UTC)
-        found = (moment.minute, moment.hour, moment.day, moment.month, moment.isoweekday() % 7)
-        minute, hour, day, month, weekday = (
-            value in values for value, values in zip(found, allowed, strict=True)
-        )
-        if minute and hour and month and every_day([day, weekday]):
-            return number
-    return None
-
-
-def _values(field: str, low: int, high: int) -> set[int]:
-    found: set[int] = set()
-    for part in field.split(","):
-        span, _, step = part.partition("/")
-        start, dash, end = span.partition("-")
-        first = low if span == "*" else int(start)
-        last = int(end) if dash else high if span == "*" or step else first
-        if not low <= first <= last <= high or int(step or 1) < 1:
-            raise ValueError(f"{part!r} is not within {low} and {high}")
-        found.update(range(first, last + 1, int(step or 1)))
-    return found
+    try:
+        newest = next(CronSim(schedule, datetime.fromtimestamp((until + 1) * 60, UTC), reverse=True), None)
+    except CronSimError as error:
+        raise ValueError(f"{schedule!r} is no schedule: {error}") from error
+    number = int(newest.timestamp()) // 60 if newest else after
+    return number if number > after else None

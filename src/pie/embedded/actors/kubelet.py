@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from pie.embedded import launch
+from pie import leash
 from pie.embedded.actors.volumes import claims_of
-from pie.embedded.kinds import PODS, PVCS, Json, find, is_leaving, is_over, key_of
+from pie.embedded.kinds import PODS, PVCS, Json, find, is_leaving, is_over
 from pie.embedded.machines import UNAVAILABLE, Machine, Machines
 from pie.embedded.registry import Registry, seconds_of
 
@@ -29,7 +29,7 @@ _LATE: Final = "Pod was active on the node longer than the specified deadline"
 
 @dataclass(slots=True)
 class Container:
-    """A probe's process, on a leash (see `launch`), with the directory that takes its termination message."""
+    """A probe's process, on a leash (see there), with the directory that takes its termination message."""
 
     process: subprocess.Popen[bytes]
     directory: TemporaryDirectory[str]
@@ -70,7 +70,7 @@ class Kubelets:
         for uid in self._containers.keys() - pods.keys():
             self._remove(uid)
         for uid, pod in pods.items():
-            machine = self._machines.by_name.get(find(pod, "spec.nodeName") or "")
+            machine = self._machines.get(find(pod, "spec.nodeName") or "")
             if machine is not None and uid in self._containers:
                 self._follow(pod, machine, self._containers[uid])
             elif machine is not None and machine.runs("kubelet-down") and not is_over(pod):
@@ -110,9 +110,8 @@ class Kubelets:
         process, directory = _start(arguments, machine.faults)
         now = self._registry.stamp()
         ends_at = seconds_of(started) + (find(pod, "spec.activeDeadlineSeconds") or math.inf)
-        self._containers[pod["metadata"]["uid"]] = Container(
-            process, directory, machine.boot_id, now, ends_at
-        )
+        begun = Container(process, directory, machine.boot_id, now, ends_at)
+        self._containers[pod["metadata"]["uid"]] = begun
         self._report(pod, "Running", {"running": {"startedAt": now}})
 
     def _mount(self, pod: Json, machine: Machine) -> tuple[Path, str]:
@@ -160,19 +159,14 @@ class Kubelets:
         """Report that nothing of a pod runs any more; let it go if it is being deleted."""
         self._report(pod, phase, state, **fields)
         if is_leaving(pod):
-            self._registry.delete(PODS, *key_of(pod), {"gracePeriodSeconds": 0})
+            self._registry.remove(pod, gracePeriodSeconds=0)
 
     def _report(self, pod: Json, phase: str, state: Json, **fields: str) -> None:
         # True from the moment at which volumes and sandbox are ready, until the pod ends.
         self._registry.set_condition(pod, "PodReadyToStartContainers", str(phase == "Running"))
         container = pod["spec"]["containers"][0]
-        status = {
-            "name": container["name"],
-            "image": container.get("image", ""),
-            "imageID": "",
-            "restartCount": 0,
-        }
-        status |= {"ready": phase == "Running", "state": state}
+        about = {"name": container["name"], "image": container.get("image", ""), "imageID": ""}
+        status = {**about, "restartCount": 0, "ready": phase == "Running", "state": state}
         self._registry.set_status(pod, phase=phase, containerStatuses=[status], **fields)
 
 
@@ -181,7 +175,7 @@ def _start(arguments: list[str], faults: set[str]) -> tuple[subprocess.Popen[byt
     directory = TemporaryDirectory(prefix="pie-pod-")
     log = Path(directory.name, "termination-log")
     log.touch()
-    command = [sys.executable, "-m", "pie.embedded.launch", *sorted(faults & launch.FAULTS), "--", "probe"]
+    command = [sys.executable, "-m", "pie.leash", *sorted(faults & leash.FAULTS), "--", "probe"]
     command += [*arguments, "--no-mount-check", "--termination-log", str(log)]
     pipe, none = subprocess.PIPE, subprocess.DEVNULL
     return subprocess.Popen(command, stdin=pipe, stdout=none, stderr=none, bufsize=0), directory

@@ -26,7 +26,7 @@ def join(registry: Registry, name: str, taints: list[Json]) -> None:
 def watch_nodes(registry: Registry, machines: Machines, grace_seconds: float) -> float:
     """Say how each node is, taint it accordingly, and take away pods of removed nodes."""
     names = {node["metadata"]["name"] for node in registry.store.all(NODES)}
-    for machine in machines.by_name.values():
+    for machine in machines.values():
         node = registry.find(NODES, "", machine.name)
         if node is not None and machine.runs("kubelet-down"):
             machine.heard_at = registry.now()
@@ -40,7 +40,7 @@ def watch_nodes(registry: Registry, machines: Machines, grace_seconds: float) ->
         _taint(registry, node)
     for pod in registry.store.all(PODS):
         if find(pod, "spec.nodeName") and pod["spec"]["nodeName"] not in names:
-            registry.remove(pod)
+            registry.remove(pod, gracePeriodSeconds=0)
     return grace_seconds / 8
 
 

@@ -7,14 +7,17 @@ least loaded node wins. Resources and preemption are left out.
 from collections import Counter
 from typing import Any, Final
 
+from pie.core.model import HARD_EFFECTS
+from pie.core.objects import Taint
 from pie.core.parse import SpecError, node_selector
 from pie.core.selector import matches
+from pie.core.suppress import tolerated
 from pie.embedded.actors.volumes import claims_of, select_node, selected_node
 from pie.embedded.kinds import NODES, PODS, PVCS, PVS, Json, find, is_leaving, is_over
 from pie.embedded.registry import Registry
 
 _AFFINITY: Final = "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
-_CORDON: Final = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+_CORDON: Final = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
 
 
 def schedule(registry: Registry) -> None:
@@ -58,27 +61,19 @@ def _place(registry: Registry, pod: Json, load: Counter[Any]) -> str:
 
 
 def _why_not(node: Json, spec: Json, volumes: list[Json]) -> str:
-    labels, tolerations = node["metadata"].get("labels") or {}, spec.get("tolerations") or []
+    labels, tolerations = node["metadata"].get("labels") or {}, tuple(spec.get("tolerations") or ())
     asked = (spec.get("nodeSelector") or {}).items()
     if not asked <= labels.items() or not _selects(find(spec, _AFFINITY), node):
         return "node(s) didn't match Pod's node affinity/selector"
-    if find(node, "spec.unschedulable") and not _tolerates(tolerations, _CORDON):
+    if find(node, "spec.unschedulable") and not tolerated(_CORDON, tolerations):
         return "node(s) were unschedulable"
-    for taint in find(node, "spec.taints") or []:
-        if taint["effect"] in {"NoSchedule", "NoExecute"} and not _tolerates(tolerations, taint):
-            return f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
+    for each in find(node, "spec.taints") or []:
+        taint = Taint(each["key"], each["effect"], each.get("value", ""))
+        if taint.effect in HARD_EFFECTS and not tolerated(taint, tolerations):
+            return f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
     if not all(_selects(find(volume, "spec.nodeAffinity.required"), node) for volume in volumes):
         return "node(s) had volume node affinity conflict"
     return ""
-
-
-def _tolerates(tolerations: list[Json], taint: Json) -> bool:
-    return any(
-        each.get("effect", "") in {"", taint["effect"]}
-        and each.get("key", "") in {"", taint["key"]}
-        and (each.get("operator") == "Exists" or each.get("value", "") == taint.get("value", ""))
-        for each in tolerations
-    )
 
 
 def _selects(selector: Json | None, node: Json) -> bool:

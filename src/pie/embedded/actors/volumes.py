@@ -42,10 +42,8 @@ def make_ephemeral_claims(registry: Registry) -> None:
     for pod in registry.store.all(PODS):
         about, wanted = pod["metadata"], not is_leaving(pod) and not is_over(pod)
         for volume in find(pod, "spec.volumes") or [] if wanted else []:
-            template, name = (
-                find(volume, "ephemeral.volumeClaimTemplate"),
-                f"{about['name']}-{volume['name']}",
-            )
+            name = f"{about['name']}-{volume['name']}"
+            template = find(volume, "ephemeral.volumeClaimTemplate")
             if template is not None and registry.find(PVCS, about["namespace"], name) is None:
                 owner = reference(pod, controller=True, blockOwnerDeletion=True)
                 metadata = {**(template.get("metadata") or {}), "name": name, "ownerReferences": [owner]}
@@ -81,7 +79,7 @@ def provision(registry: Registry, machines: Machines) -> float | None:
 
 def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
     """Give a claim its volume if it is time for that; return in words what stands against it."""
-    name, machine = find(claim, "spec.storageClassName") or "", machines.by_name.get(selected_node(claim))
+    name, machine = find(claim, "spec.storageClassName") or "", machines.get(selected_node(claim))
     storage_class = registry.find(STORAGE_CLASSES, "", name)
     if storage_class is None:
         return f'storageclass.storage.k8s.io "{name}" not found'
@@ -119,7 +117,7 @@ def _reclaim(registry: Registry, machines: Machines, volume: Json) -> None:
     """Delete a volume whose claim is gone."""
     spec = volume["spec"]
     claim = registry.find(PVCS, spec["claimRef"]["namespace"], spec["claimRef"]["name"])
-    machine = machines.by_name[spec["csi"]["volumeAttributes"]["machine"]]
+    machine = machines[spec["csi"]["volumeAttributes"]["machine"]]
     if find(claim, "metadata.uid") == spec["claimRef"]["uid"]:
         return
     registry.set_status(volume, phase="Released")

@@ -1,4 +1,4 @@
-"""Runs pie on a leash, and on a broken disk if asked to: `launch [FAULT …] -- ARGUMENTS`.
+"""Runs pie on a leash, and on a broken disk if asked to: `python -m pie.leash [FAULT …] -- ARGUMENTS`.
 
 The leash is standard input. Each byte on it is the number of a signal for pie; when it ends, as it does when
 whoever holds it is killed, pie is killed with all that it started, in whichever session or process group.
