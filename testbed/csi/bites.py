@@ -8,7 +8,7 @@ from typing import assert_never
 import msgspec
 import structlog
 
-from testbed.csi import filesystems
+from testbed.csi import filesystems, throttle
 from testbed.csi.armed import Armed, MountFault, matches
 from testbed.csi.filesystems import CommandError
 from testbed.csi.first_use import FirstUse
@@ -17,8 +17,6 @@ from testbed.csi.pool import Pool, Volume
 BALLAST = ".testbed-ballast"  # the file that fills a volume
 FILLED = "filled"  # marks, beside the backing file, that the ballast is in
 BUSY_RETRY_SECONDS = 0.02
-SLOW_FROZEN_SECONDS = 0.2
-SLOW_THAWED_SECONDS = 0.01
 
 log = structlog.get_logger()
 
@@ -52,7 +50,7 @@ class Bites:
         for name, fault in self._armed.concerning(MountFault, volume.claim):
             if fault.when == "use":
                 self._start(name, fault, volume, FirstUse(target))
-            elif fault.after_seconds or fault.kind == "slow":
+            elif fault.after_seconds:
                 self._start(name, fault, volume, None)
             else:
                 await self._bite(name, fault, volume, None)
@@ -72,8 +70,8 @@ class Bites:
         mounts = filesystems.mounts_of(self._pool.backing_file(volume.id))
         for name, fault in self._armed.concerning(MountFault, volume.claim):
             await self._stop(name, volume.id)
-            if fault.kind == "slow" and mounts:
-                await filesystems.thaw(mounts[0])
+            if fault.kind == "slow":
+                self._speed_up(volume)
             if fault.kind == "hang" and mounts and await filesystems.is_frozen(mounts[0]):
                 return False
         return True
@@ -82,6 +80,10 @@ class Bites:
         """Stop waiting for moments to bite. What has been bitten stays so."""
         for name, volume_id in tuple(self._biting):
             await self._stop(name, volume_id)
+
+    def _speed_up(self, volume: Volume) -> None:
+        if device := filesystems.loop_device(self._pool.backing_file(volume.id)):
+            throttle.speed_up(device)
 
     def _mounted(self, fault: MountFault) -> list[Volume]:
         concerned = (volume for volume in self._pool.volumes() if matches(fault.claims, volume.claim))
@@ -114,8 +116,6 @@ class Bites:
                 log.info("biting", fault=name, kind=fault.kind, volume=volume.id, claim=volume.claim)
                 await self._strike(fault, volume, mounts[0])
                 self.bitten.append(Bite(name, volume.id, volume.claim, time.time()))
-                if fault.kind == "slow":
-                    await _stutter(mounts[0])
         except (OSError, CommandError) as error:
             log.exception("the fault could not bite", fault=name, volume=volume.id)
             self.bitten.append(Bite(name, volume.id, volume.claim, time.time(), str(error)))
@@ -128,7 +128,8 @@ class Bites:
             case "hang":
                 await filesystems.freeze(mount)
             case "slow":
-                pass  # goes on until it is stopped, see _stutter
+                if device := filesystems.loop_device(self._pool.backing_file(volume.id)):
+                    throttle.slow_down(device)
             case "io-error":
                 await filesystems.shut_down(mount)
             case "read-only":
@@ -142,8 +143,10 @@ class Bites:
     async def _heal(self, fault: MountFault, volume: Volume) -> None:
         image = self._pool.backing_file(volume.id)
         mounts = filesystems.mounts_of(image)
-        if fault.kind in ("hang", "slow") and mounts:
+        if fault.kind == "hang" and mounts:
             await filesystems.thaw(mounts[0])
+        elif fault.kind == "slow":
+            self._speed_up(volume)
         elif fault.kind == "read-only" and mounts:
             await filesystems.remount(mounts[0], readonly=False)
         elif fault.kind == "full" and self._pool.beside(volume.id, FILLED).exists():
@@ -153,17 +156,6 @@ class Bites:
                 async with filesystems.mounted(image, volume.filesystem) as mount:
                     (mount / BALLAST).unlink(missing_ok=True)
             self._pool.beside(volume.id, FILLED).unlink()
-
-
-async def _stutter(mount: Path) -> None:
-    """Let writes through only now and then, until cancelled."""
-    while True:
-        try:
-            await filesystems.freeze(mount)
-            await asyncio.sleep(SLOW_FROZEN_SECONDS)
-        finally:
-            await filesystems.thaw(mount)
-        await asyncio.sleep(SLOW_THAWED_SECONDS)
 
 
 async def _make_readonly(mount: Path) -> None:

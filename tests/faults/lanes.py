@@ -88,6 +88,8 @@ class Suffering:
     async def suffer(self, row: Row) -> Given:
         """Break what the row breaks, wait for the verdict, mend it, wait for recovery."""
         await self._until_well()
+        if row.good_runs:
+            await self._until_known(row.good_runs)
         application = None
         if row.application_on:
             application = Application(self._probed.cluster, self._probed.namespace, row.application_on)
@@ -134,6 +136,16 @@ class Suffering:
             return (await self._said()).well(targets)
 
         await until(well, f"{self.probe} is well", _WELL_SECONDS, _EVERY_SECONDS)
+
+    async def _until_known(self, good_runs: int) -> None:
+        """Wait until each mount target has had so many good runs."""
+
+        async def known() -> bool:
+            had = (await self._said()).good
+            return all(had[node] >= good_runs for node in self._lane.nodes)
+
+        limit = (good_runs + 3) * PERIOD_SECONDS
+        await until(known, f"{good_runs} good runs of {self.probe}", limit, _EVERY_SECONDS)
 
     async def _until_moment(self, row: Row) -> None:
         """Wait for the middle of a run, or for a moment between runs."""

@@ -4,6 +4,7 @@ Rows of one lane run one after the other on a PieProbe of its own, the lanes sid
 hit the lane's own volumes only, so such lanes share nodes; a lane whose nodes are broken has them to itself.
 """
 
+from pie.core.latency import RUNS_NEEDED
 from testbed.faults import Options
 from tests.faults.breaks import (
     AUTOSCALER,
@@ -26,6 +27,7 @@ from tests.faults.row import PERIOD_SECONDS, REBOOT_GRACE_SECONDS, Expected, Lan
 VOLUMES = Lane(name="volumes", nodes=("node-1",), provision=False)
 FILESYSTEM = Lane(name="filesystem", nodes=("node-2",), provision=False)
 CONTENTS = Lane(name="contents", nodes=("node-2",), provision=False)
+DISK = Lane(name="disk", nodes=("node-1",), provision=False)
 CREATION = Lane(name="creation", nodes=("node-1", "node-2"), mounts=False)
 ATTACHED = Lane(name="attached", nodes=("node-1", "node-2"), storage_class="attachable")
 PLUGINS = Lane(name="plugins", nodes=("node-3", "node-4", "node-5"))
@@ -125,6 +127,13 @@ ROWS = (
         running_on="node-2",
         breaks=(Storage("full-volume", ("node-2",), _HALFWAY),),
         expected=_volume("node-2", "failed", "NoSpace"),
+    ),
+    Row(
+        lane=DISK,
+        title="a disk that does 20 operations a second",
+        breaks=(Storage("slow", ("node-1",)),),
+        expected=_volume("node-1", "late", "IOSlow", evidence="runs in a row"),
+        good_runs=RUNS_NEEDED,
     ),
     # What is in a volume, and what the node plugin does with it.
     Row(

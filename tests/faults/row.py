@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from pie.core.reasons import Reason
 from tests.faults.breaks import Break
 
 PERIOD_SECONDS = 60
@@ -82,7 +83,7 @@ class Expected:
     @property
     def seen_within_seconds(self) -> float | None:
         """Until when the first bad run must be counted; None where no run is bad."""
-        if not self.incident or self.stage == "teardown":
+        if not self.incident or self.verdict == "ok" or self.reason == Reason.IO_SLOW:
             return None
         if not self.nodes:  # the run is followed by one elsewhere before the class is called bad
             return PERIOD_SECONDS + 2 * (THRESHOLD_SECONDS + SLACK_SECONDS)
@@ -106,9 +107,10 @@ class Lane:
 class Row:
     """One fault and what must come of it.
 
-    `running_on`: for MID_RUN, the node whose run is waited for. `hold_seconds`: how long it lasts after the
-    verdict. `counts_suppressed`: it lasts until a suppressed run is counted. `application_on`: a node where
-    an application must go on writing to its volume. `quick`: it is among those that CI runs.
+    `running_on`: for MID_RUN, the node whose run is waited for. `good_runs`: how many of them each mount
+    target must have had before, to be held against its own history. `hold_seconds`: how long it lasts after
+    the verdict. `counts_suppressed`: it lasts until a suppressed run is counted. `application_on`: a node
+    where an application must go on writing to its volume. `quick`: it is among those that CI runs.
     """
 
     lane: Lane
@@ -117,6 +119,7 @@ class Row:
     expected: Expected
     moment: Moment = Moment.QUIET
     running_on: str = ""
+    good_runs: int = 0
     hold_seconds: float = 0.0
     counts_suppressed: bool = False
     application_on: str = ""

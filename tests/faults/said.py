@@ -52,6 +52,11 @@ class Said:
         return self._count(PERFORMANCE, lambda labels: labels["node"], succeed="false")
 
     @cached_property
+    def good(self) -> Counter[str]:
+        """The runs with good I/O by node."""
+        return self._count(PERFORMANCE, lambda labels: labels["node"], succeed="true")
+
+    @cached_property
     def suppressed_runs(self) -> Counter[str]:
         """The suppressed runs by reason."""
         return self._count(_SUPPRESSED_RUNS, lambda labels: labels["reason"])

@@ -1,6 +1,7 @@
 """Every fault of a volume, on real filesystems: it bites, it harms nobody else, and its undo heals."""
 
 import asyncio
+import mmap
 import os
 import subprocess
 import tempfile
@@ -144,13 +145,32 @@ async def test_a_full_volume_is_full_until_the_undo_also_of_an_idle_one(
     assert await write(volume, text="x" * 100_000) == ""
 
 
-async def test_a_slow_volume_makes_writers_wait_and_go_on(driver: Driver) -> None:
-    volume = await driver.published("one")
-    await inflict(driver, "slow")
+def direct_writes(file: Path, seconds: float = 1.0) -> int:
+    """Return how many writes get to the device in so many seconds."""
+    block, done = mmap.mmap(-1, 4096), 0
+    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_DIRECT)
+    try:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            os.pwrite(descriptor, block, 0)
+            done += 1
+    finally:
+        os.close(descriptor)
+    return done
+
+
+async def test_a_slow_volume_lets_few_writes_through_and_others_are_as_fast_as_before(driver: Driver) -> None:
+    slow, other = await driver.published("slow"), await driver.published("other")
+    await inflict(driver, "slow", claims="slow")
     await faults.wait_until_bitten(driver, "slow", node=NODE)
-    assert await write(volume) == ""
-    await driver.publish_again(volume)
+    few = await asyncio.to_thread(direct_writes, slow.path / "file")
+    assert 0 < few <= 30
+    assert await asyncio.to_thread(direct_writes, other.path / "file") > 3 * few
+    slow = await driver.publish_again(slow)
+    few = await asyncio.to_thread(direct_writes, slow.path / "file")
+    assert 0 < few <= 30
     await undo(driver, "slow")
+    assert await asyncio.to_thread(direct_writes, slow.path / "file") > 3 * few
 
 
 async def test_a_fault_waits_for_its_moment_in_the_middle_of_a_run(driver: Driver) -> None:
