@@ -104,7 +104,7 @@ def test_a_node_that_goes_is_suppressed_from_then_on() -> None:
 
 
 def test_a_node_seen_for_the_first_time_tells_when_it_became_ready() -> None:
-    history = seen((100, node(ready_since=50)))
+    history = seen((100, node(created=-500, ready_since=50)))
     assert history.current is None
     assert reason(history, 40, 90) is Reason.NODE_NOT_READY
     assert reason(history, 51, 90) is None
@@ -157,3 +157,23 @@ def test_a_ready_node_without_marks_is_never_suppressed(steps: list[tuple[float,
         history = observe(history, node(ready_since=-3600), PROBE, now)
         history = prove(history, now - 1, now) if proven else history
         assert history.during(T0, now + 1000) is None
+
+
+def test_a_node_that_came_back_before_anybody_watched_has_the_grace_of_a_reboot() -> None:
+    history = seen((100, node(ready_since=50)))
+    assert history.current is not None
+    assert (history.current.reason, history.current.blocks) == (Reason.NODE_REBOOTED, False)
+    assert reason(history, 60, 90) is Reason.NODE_REBOOTED
+    assert prove(history, T0 + 40, T0 + 110).current is not None, "the run began before the node came back"
+    assert prove(history, T0 + 101, T0 + 110).current is None
+    assert observe(history, node(ready_since=50), PROBE, T0 + 351).current is None
+    assert seen((400, node(ready_since=50))).current is None
+
+
+def test_whoever_takes_over_suppresses_after_a_reboot_what_the_one_before_would_have() -> None:
+    away, back = node(ready="Unknown", ready_since=20), node(boot_id="boot-2", ready_since=60)
+    stayed = seen((0, node()), (20, away), (60, back), (70, back))
+    came = seen((70, back))
+    for since, until in ((30, 65), (61, 69), (65, 100), (200, 300)):
+        assert reason(came, since, until) is not None
+        assert (reason(stayed, since, until) is None) is (reason(came, since, until) is None)

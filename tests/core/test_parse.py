@@ -50,6 +50,7 @@ def test_the_smallest_spec_of_go_pie_has_its_defaults() -> None:
         ({"probeThreshold": "0s"}, "spec.probeThreshold"),
         ({"probeThreshold": "-5s"}, "spec.probeThreshold"),
         ({"deadline": "x"}, "spec.deadline"),
+        ({"deadline": "59s"}, "spec.deadline"),
         ({"runner": "Pod"}, "spec.runner"),
         ({"pvcCapacity": "lots"}, "spec.pvcCapacity"),
         ({"monitoringStorageClass": ""}, "spec.monitoringStorageClass"),

@@ -320,7 +320,7 @@ async def test_a_watchlist_begins_with_all_there_is_and_says_when_that_was_all(s
 
 
 async def test_an_apply_creates_changes_and_takes_back(server: Server) -> None:
-    status, _ = await server.apply(server.probe("p"), pieprobe(probePeriod=5, deadline="30s"), "one")
+    status, _ = await server.apply(server.probe("p"), pieprobe(probePeriod=5, deadline="90s"), "one")
     assert status == 201
     status, found = await server.apply(server.probe("p"), pieprobe(probePeriod=6), "one")
     assert status == 200

@@ -195,6 +195,10 @@ REFUSED: dict[str, tuple[Json, str]] = {
         pieprobe(deadline="2m"),
         r"deadline 2m is longer than probePeriod: a run must end before the next one is due",
     ),
+    "deadline below the threshold": (
+        pieprobe(probeThreshold="30s", deadline="29s"),
+        r"deadline 29s is shorter than probeThreshold 30s: a run would be ended before it could be called late",
+    ),
     "bad quantity": (pieprobe(pvcCapacity="100 MB"), r'pvcCapacity "100 MB" is not a quantity greater'),
     "capacity of zero": (pieprobe(pvcCapacity=0), r'pvcCapacity "0" is not a quantity greater than zero'),
     "negative capacity": (pieprobe(pvcCapacity="-1Gi"), r'"-1Gi" is not a quantity greater than zero'),
@@ -281,6 +285,7 @@ ACCEPTED: dict[str, Json] = {
         "In", *(f"node-{i}" for i in range(1000)), key="kubernetes.io/hostname"
     ),
     "everything": pieprobe(
+        probeThreshold="45s",
         deadline="45s",
         disableProvisionProbe=True,
         disableMountProbes=False,

@@ -13,6 +13,8 @@ from pie.core.suppress import Facts, Suppression, suppression
 
 # A kubelet that starts tells of its lost containers, and so much later of its new boot.
 _TOLD_WITHIN_SECONDS = 15.0
+# A node becomes Ready for the first time within this of its creation; one that does so later has come back.
+_FIRST_START_SECONDS = 600.0
 # A node that flaps: more than this many spans within the life of one run tell nothing more.
 MOST_SPANS = 16
 
@@ -69,12 +71,17 @@ class NodeHistory:
 def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: float) -> NodeHistory:
     """Return the history after the node was seen so at `now`; a node that is None is gone.
 
-    Time alone ends a grace, so a node is observed again at its suppression's `ends_at`, too.
+    Time alone ends a grace, so a node is observed again at its suppression's `ends_at`, too. Whoever sees it
+    for the first time knows no earlier bootID: that it came back then counts as a boot, so that the grace of a
+    reboot outlives the controller that saw it.
     """
     if node is None:
         gone = Suppression(Reason.NODE_DELETED, "the node is gone", now)
         return _follow(history or NodeHistory(), gone, now)
-    history, ready_since = history or NodeHistory(), _ready_since(node, now)
+    ready_since = _ready_since(node, now)
+    if history is None:
+        came_back = ready_since > node.metadata.created_seconds + _FIRST_START_SECONDS
+        history = NodeHistory(rebooted_at=ready_since if came_back else 0.0)
     if history.current is None and ready_since > history.ready_since:
         # It was not Ready until then, whoever saw it.
         was = Suppression(Reason.NODE_NOT_READY, "the node was not Ready", ready_since)
@@ -84,7 +91,7 @@ def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: f
     if history.boot_id and boot_id and history.boot_id != boot_id:
         # Noted as a moment of its own, since a grace of no length ends before anybody looks.
         since = max(history.seen_at, now - _TOLD_WITHIN_SECONDS)
-        booted = Suppression(Reason.NODE_REBOOTED, "the node has booted (its bootID changed)", since)
+        booted = Suppression(Reason.NODE_REBOOTED, "the node has booted", since)
         history = replace(_follow(history, booted, now), rebooted_at=now)
     history = replace(history, boot_id=boot_id or history.boot_id, seen_at=now)
     return _follow(history, suppression(_facts(history, node, now), probe), now)

@@ -62,6 +62,8 @@ def parse_probe(stored: PieProbe, minute_seconds: float = 60.0) -> Probe:
         raise SpecError("spec.probeThreshold", "must be no longer than spec.probePeriod")
     deadline = _field(spec, "deadline", str, "")
     deadline_seconds = duration_seconds(deadline, "spec.deadline") if deadline else float(period_seconds)
+    if deadline_seconds < threshold_seconds:
+        raise SpecError("spec.deadline", "must be no shorter than spec.probeThreshold")
     if _field(spec, "runner", str, "CronJob") != "CronJob":
         raise SpecError("spec.runner", "only CronJob works yet")
     capacity = str(spec.get("pvcCapacity", "100Mi"))

@@ -105,7 +105,7 @@ def _tainted(facts: Facts, probe: Probe) -> Suppression | None:
 
 
 def _rebooted(facts: Facts, probe: Probe) -> Suppression | None:
-    message = "the node has booted (its bootID changed)"
+    message = "the node has booted"
     return _grace(
         Reason.NODE_REBOOTED, message, facts, facts.rebooted_at, probe.suppression.reboot_grace_seconds
     )
