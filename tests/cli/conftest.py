@@ -99,12 +99,17 @@ async def within(*arguments: str) -> Ended:
 def nowhere(tmp_path: Path) -> Path:
     """Give a kubeconfig of a cluster that is not there."""
     path = tmp_path / "nowhere"
-    path.write_text(
+    point(path, "http://127.0.0.1:1")
+    return path
+
+
+def point(kubeconfig: Path, server: str) -> None:
+    """Make it the kubeconfig of the cluster at an address."""
+    kubeconfig.write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: x\n"
-        "clusters: [{name: x, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+        f"clusters: [{{name: x, cluster: {{server: '{server}'}}}}]\n"
         "users: [{name: x, user: {}}]\ncontexts: [{name: x, context: {cluster: x, user: x}}]\n"
     )
-    return path
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """`pie check` as a user runs it, on the embedded cluster."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -15,6 +18,7 @@ from pie.embedded.machines import DRIVER, STORAGE_CLASS
 from tests.cli.conftest import Ended, run, started
 from tests.embedded.conftest import Start
 from tests.harness import until
+from tests.probe.conftest import lack
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("fio")]
 
@@ -204,3 +208,13 @@ async def test_junit_and_table_say_the_same(start_embedded: Start) -> None:
     ended = await run("check", STORAGE_CLASS, "--mount", *options(cluster))
     assert "is not well: 1 ok, 1 failed" in ended.said
     assert "NoSpace" in ended.said
+
+
+def test_a_user_without_a_name_as_in_a_container_is_a_number() -> None:
+    if os.geteuid() != 0:
+        lack("root, to become a user without a name: run the tests as root")
+    become = "import os, pwd; from pie.controller.check.perform import user; os.setuid(54321); print(user())"
+    answer = subprocess.run(
+        [sys.executable, "-c", become], env={}, capture_output=True, text=True, check=False
+    )
+    assert answer.stdout == "54321\n", answer.stderr

@@ -13,7 +13,7 @@ from pie.core.stored_overview import stored_overview
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import LEASES
 from pie.embedded.machines import STORAGE_CLASS
-from tests.cli.conftest import started, within
+from tests.cli.conftest import point, started, within
 from tests.embedded.conftest import PlainApi, Start
 from tests.harness import Pie, apply_probe, pieprobe, until
 
@@ -113,6 +113,19 @@ async def test_without_a_cluster_it_is_one_line_and_no_traceback(nowhere: Path) 
             assert ended.status == 2
             assert "127.0.0.1:1" in ended.complained
             assert len(ended.complained.splitlines()) == 1, ended.complained
+
+
+async def test_nonsense_for_an_address_is_one_line_and_never_taken_for_an_incident(nowhere: Path) -> None:
+    for address in ("http://host:99999", "https://[::1", "http://a..b", "host:8080"):
+        point(nowhere, address)
+        for command in (("status",), ("explain", "p"), ("check", "c", "--image", "i")):
+            wheres = [("--kubeconfig", str(nowhere))]
+            wheres += [("--server", address)] if command[0] != "check" else []
+            for where in wheres:
+                ended = await within(*command, *where)
+                assert ended.status == 2, (command, where)
+                assert address in ended.complained
+                assert len(ended.complained.splitlines()) == 1, ended.complained
 
 
 async def test_a_server_that_is_no_controller_is_called_so(start_embedded: Start) -> None:

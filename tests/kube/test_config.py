@@ -2,6 +2,7 @@
 
 import os
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,11 @@ PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "command": "p", "inte
         (kubeconfig(context={"cluster": "c", "user": "x"}), "no user named 'x'; there are: u"),
         (kubeconfig(cluster={}), "cluster 'c' has no server"),
         (kubeconfig(cluster={"server": "example.test:6443"}), "is not an http or https URL"),
+        (kubeconfig(cluster={"server": "http://host:99999"}), "is not a URL: Port out of range"),
+        (kubeconfig(cluster={"server": "https://host:abc"}), "is not a URL"),
+        (kubeconfig(cluster={"server": "https://[::1"}), "is not a URL"),
+        (kubeconfig(cluster={"server": "https://a..b"}), "is not a URL"),
+        (kubeconfig(cluster={"server": "https://a", "proxy-url": "http://b:x"}), "the proxy 'http://b:x'"),
         (
             kubeconfig(cluster={"server": "https://a", "proxy-url": "socks5://b"}),
             "no other kind is supported",
@@ -197,6 +203,14 @@ def test_any_kubeconfig_is_read_or_refused_in_words(
 ) -> None:
     with pytest.raises(ConfigError):
         load(write(tmp_path_factory.getbasetemp() / "any-config", content))
+
+
+@given(text=st.text(alphabet=st.sampled_from("htps:/[]@.%0123456789abcxyzü \t-_?#"), max_size=40))
+def test_any_server_is_taken_or_refused_in_words(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any-server"
+    for server in (text, f"https://{text}"):
+        with suppress(ConfigError):
+            load(write(path, kubeconfig(cluster={"server": server})))
 
 
 def test_secrets_do_not_show_in_a_representation() -> None:

@@ -125,6 +125,7 @@ async def _check(order: "Order", kubeconfig: str | None, context: str | None, si
     from pie.kube.client import Client  # noqa: PLC0415
     from pie.kube.config import load  # noqa: PLC0415
 
+    config = load(kubeconfig, context)
     stop = asyncio.Event()
 
     def told(number: int) -> None:
@@ -133,7 +134,6 @@ async def _check(order: "Order", kubeconfig: str | None, context: str | None, si
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told, number)
-    config = load(kubeconfig, context)
     order = replace(order, namespace=order.namespace or config.namespace)
     async with Client(config) as client:
         with progress() as shown:

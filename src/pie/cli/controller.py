@@ -1,10 +1,16 @@
 """`pie controller`: run the controller in the cluster of the kubeconfig, or the one it runs in."""
 
 import asyncio
-import sys
+import errno
+import socket
 from typing import Annotated, Literal
 
 import typer
+
+from pie.cli.output import USAGE, complain, first
+
+_DEPOSED = 1
+_CANNOT_LISTEN = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
 
 
 def controller(  # noqa: PLR0917  Typer reads flags from parameters
@@ -40,13 +46,26 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     """Watch PieProbes, run their probes, and export what comes of it.
 
     Example: pie controller --namespace pie --container-image ghcr.io/example/pie:1.0 --leader-elect
+
+    Exit status: 0 after SIGTERM or SIGINT, 1 when another replica leads now, 2 it could not begin.
     """
     from pie.cli.logs import log_lines  # noqa: PLC0415
     from pie.controller.app import run  # noqa: PLC0415  `pie --help` need not load it
     from pie.controller.settings import Settings  # noqa: PLC0415
     from pie.kube.errors import ConfigError  # noqa: PLC0415
     from pie.kube.leader import Deposed  # noqa: PLC0415
+    from pie.serve.http import parse_address  # noqa: PLC0415
 
+    listening = {
+        "--metrics-bind-address": metrics_bind_address,
+        "--health-probe-bind-address": health_probe_bind_address,
+    }
+    for option, address in listening.items():
+        try:
+            parse_address(address)
+        except ValueError as error:
+            complain("pie controller", f"{option}: {error}")
+            raise typer.Exit(USAGE) from None
     settings = Settings(
         container_image=container_image,
         namespace=namespace,
@@ -59,7 +78,20 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     log_lines(log_level)
     try:
         asyncio.run(run(settings))
-    except* (ConfigError, Deposed) as group:
-        for error in group.exceptions:
-            sys.stderr.write(f"pie controller: {error}\n")
-        raise typer.Exit(1) from None
+    except ExceptionGroup as group:
+        expected, others = group.split(
+            lambda error: isinstance(error, (ConfigError, Deposed)) or _deaf(error)
+        )
+        if expected is None or others is not None:
+            raise
+        why = first(expected)
+        where = " or ".join(f"{option} {address}" for option, address in listening.items())
+        complain("pie controller", f"cannot listen on {where}: {why}" if _deaf(why) else str(why))
+        raise typer.Exit(_DEPOSED if isinstance(why, Deposed) else USAGE) from None
+
+
+def _deaf(error: BaseException) -> bool:
+    """Tell whether an error says that an address cannot be listened on."""
+    return isinstance(error, socket.gaierror) or (
+        isinstance(error, OSError) and error.errno in _CANNOT_LISTEN
+    )

@@ -53,3 +53,11 @@ def plain_errors(command: str) -> Iterator[None]:
 def complain(command: str, message: str) -> None:
     """Say in one line on standard error what is wrong."""
     sys.stderr.write(f"{command}: {message}\n")
+
+
+def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return one of the errors that ended tasks together: mostly they have one reason."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import aiohttp
 from yarl import URL
 
+from pie.cli.output import first
 from pie.core.prometheus import PrometheusError, Sample, Series, matrix, vector
 from pie.core.report import observed, report
 from pie.core.reportmodel import Report
@@ -72,18 +73,10 @@ async def fetch(url: str, seconds: int, end: float) -> Report:
         try:
             return await _fetch(server, seconds, end)
         except* (ReportError, PrometheusError) as group:
-            first = _first(group)
-    if isinstance(first, ReportError):
-        raise first
-    raise ReportError(f"Prometheus at {server.shown} says: {first}") from first
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    """Return one of the errors: queries that were asked together mostly fail for one reason."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, Exception) else RuntimeError(str(error))
+            error = first(group)
+    if isinstance(error, ReportError):
+        raise error
+    raise ReportError(f"Prometheus at {server.shown} says: {error}") from error
 
 
 async def _fetch(server: Prometheus, seconds: int, end: float) -> Report:

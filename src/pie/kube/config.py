@@ -63,16 +63,26 @@ class ClusterConfig:
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later, and less clearly."""
-        url = URL(self.server)
+        url = _url("server", self.server)
         if url.scheme not in {"http", "https"} or not url.host:
             raise ConfigError(f"the server {self.server!r} is not an http or https URL")
-        proxy_scheme = URL(self.proxy_url).scheme if self.proxy_url else "http"
+        proxy_scheme = _url("proxy", self.proxy_url).scheme if self.proxy_url else "http"
         if proxy_scheme not in {"http", "https"}:
             raise ConfigError(
                 f"the proxy {self.proxy_url!r} is not an http or https proxy; no other kind is supported"
             )
         if self.insecure_skip_tls_verify and (self.ca_file or self.ca_pem):
             raise ConfigError("insecure-skip-tls-verify and a certificate authority contradict each other")
+
+
+def _url(what: str, text: str) -> URL:
+    """Return an address whose host the resolver takes. Raises ConfigError."""
+    try:
+        url = URL(text)
+        (url.host or "").encode("idna")
+    except ValueError as error:
+        raise ConfigError(f"the {what} {text!r} is not a URL: {error}") from error
+    return url
 
 
 def load(kubeconfig: str | None = None, context: str | None = None) -> ClusterConfig:
@@ -113,7 +123,7 @@ def _from_service_account(directory: Path) -> ClusterConfig:
         namespace=namespace.read_text().strip() if namespace.exists() else "default",
         ca_file=str(directory / "ca.crt"),
         token_file=str(directory / "token"),
-        proxy_url=proxy_from_environment(server, os.environ),
+        proxy_url=_proxy_to(server),
     )
 
 
@@ -135,7 +145,7 @@ def _from_kubeconfig(paths: list[Path], context: str | None) -> ClusterConfig:
         ca_pem=cluster.certificate_authority_data,
         insecure_skip_tls_verify=cluster.insecure_skip_tls_verify,
         tls_server_name=cluster.tls_server_name,
-        proxy_url=cluster.proxy_url or proxy_from_environment(cluster.server, os.environ),
+        proxy_url=cluster.proxy_url or _proxy_to(cluster.server),
         token=user.token,
         token_file=user.token_file,
         client_certificate_file=user.client_certificate,
@@ -146,6 +156,11 @@ def _from_kubeconfig(paths: list[Path], context: str | None) -> ClusterConfig:
         impersonate_groups=user.impersonate_groups,
         exec_plugin=_exec_plugin(user.exec) if user.exec else None,
     )
+
+
+def _proxy_to(server: str) -> str | None:
+    _url("server", server)
+    return proxy_from_environment(server, os.environ)
 
 
 def _exec_plugin(plugin: files.Exec) -> ExecPlugin:

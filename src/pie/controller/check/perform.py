@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 import secrets
 import socket
 from typing import Any, Final, Protocol
@@ -111,7 +112,7 @@ class _Check:
     async def _work_and_clean_up(self, targets: list[Target], stop: asyncio.Event) -> str:
         """Return what ended the work before its end; empty: nothing did."""
         namespace = self._order.namespace
-        manifest = lease(self._name, namespace, f"{getpass.getuser()}@{socket.gethostname()}")
+        manifest = lease(self._name, namespace, f"{user()}@{socket.gethostname()}")
         owner = await self._client.create(LEASES, manifest, namespace, decode=Lease)
         maker = Maker(self._name, namespace, self._found.image, owner.metadata.uid)
         watching = asyncio.create_task(self._follower.run())
@@ -170,6 +171,14 @@ class _Check:
         except TimeoutError:
             why = "; ".join(each.last_error for each in watches if not each.synced.is_set())
             raise CannotCheck(f"cannot watch pods and claims: {why}") from None
+
+
+def user() -> str:
+    """Return the user who makes a check; a number where it has no name, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter since Python 3.13
+        return str(os.getuid())
 
 
 async def _either(task: "asyncio.Task[Any]", stop: asyncio.Event, *others: "asyncio.Task[Any]") -> None:
