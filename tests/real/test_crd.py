@@ -197,7 +197,7 @@ REFUSED: dict[str, tuple[Json, str]] = {
     ),
     "deadline below the threshold": (
         pieprobe(probeThreshold="30s", deadline="29s"),
-        r"deadline 29s is shorter than probeThreshold 30s: a run would be ended before it could be called late",
+        r"deadline 29s is shorter than probeThreshold 30s: a run would be ended before it could be called",
     ),
     "bad quantity": (pieprobe(pvcCapacity="100 MB"), r'pvcCapacity "100 MB" is not a quantity greater'),
     "capacity of zero": (pieprobe(pvcCapacity=0), r'pvcCapacity "0" is not a quantity greater than zero'),

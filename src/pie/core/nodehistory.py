@@ -72,8 +72,8 @@ def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: f
     """Return the history after the node was seen so at `now`; a node that is None is gone.
 
     Time alone ends a grace, so a node is observed again at its suppression's `ends_at`, too. Whoever sees it
-    for the first time knows no earlier bootID: that it came back then counts as a boot, so that the grace of a
-    reboot outlives the controller that saw it.
+    for the first time knows no earlier bootID: that it came back then counts as a boot, so that the grace of
+    a reboot outlives the controller that saw it.
     """
     if node is None:
         gone = Suppression(Reason.NODE_DELETED, "the node is gone", now)
