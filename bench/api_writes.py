@@ -95,7 +95,7 @@ async def _reconcile(cluster: Cluster, pie: Pie, nodes: int) -> float:
 
     async def all_there() -> bool:
         made = cluster.audit.count_writes(since, namespace=NAMESPACE)
-        return sum(count for write, count in made.items() if _made_by_pie(write)) >= 2 * nodes
+        return sum(count for write, count in made.items() if made_by_pie(write)) >= 2 * nodes
 
     await until(all_there, f"{2 * nodes} objects", 300)
     took = loop.time() - began
@@ -105,7 +105,8 @@ async def _reconcile(cluster: Cluster, pie: Pie, nodes: int) -> float:
     return took / (2 * nodes)
 
 
-def _made_by_pie(write: Write) -> bool:
+def made_by_pie(write: Write) -> bool:
+    """Tell whether a write made one of the objects that a mount target has."""
     return write.agent == "pie" and write.resource in {"cronjobs", "persistentvolumeclaims"}
 
 
