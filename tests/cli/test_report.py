@@ -16,14 +16,17 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from pie.cli.prometheus import Prometheus, ReportError
 from pie.cli.reporttext import duration, markdown_escaped, share, written
 from pie.core.prometheus import Sample, Series, vector
 from pie.core.reportmodel import Report
+from pie.core.reportqueries import Window
 from pie.embedded.panel import HEADER
 from tests.core.test_report import WINDOW, made, mount
 from tests.harness import until
 from tests.probe.conftest import demand
 
+DAY = 86_400
 EVIL = '<script>alert("x")</script> | `a` [b](http://c)'
 
 
@@ -146,7 +149,15 @@ async def test_what_is_in_the_way_is_said_in_one_line() -> None:
     assert f"cannot reach Prometheus at http://127.0.0.1:{port}" in await refused(
         f"http://secret:word@127.0.0.1:{port}"
     )
-    assert "is not the address of a Prometheus" in await refused("localhost:9090")
+    for nonsense in (
+        "localhost:9090",
+        "http://localhost:abc",
+        "http://x:99999",
+        "http://[::1",
+        "http://a..b",
+    ):
+        assert f"{nonsense!r} is not the address of a Prometheus" in await refused(nonsense)
+    assert "secret" not in await refused("http://me:secret@localhost:abc")
     empty = '{"status": "success", "data": {"resultType": "vector", "result": []}}'
     async with answering(empty) as url:
         assert "has no metrics of pie in the last 7d" in await refused(url)
@@ -154,6 +165,58 @@ async def test_what_is_in_the_way_is_said_in_one_line() -> None:
         assert "does not answer as Prometheus does" in await refused(url)
     async with answering('{"status": "error", "error": "query timed out"}') as url:
         assert "says: query timed out" in await refused(url)
+
+
+# As large as a cluster can be.
+
+
+def many_nodes(count: int) -> str:
+    """Return what Prometheus answers of so many nodes, two samples each."""
+    result = [
+        {
+            "metric": {"storage_class": "c", "node": f"ip-10-0-{n}.compute.internal", "on_time": on_time},
+            "value": [1.0, "100.25"],
+        }
+        for n in range(count)
+        for on_time in ("true", "false")
+    ]
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+
+async def test_an_answer_of_several_megabytes_is_read_whole() -> None:
+    text = many_nodes(20_000)
+    assert len(text) > 4 * 1024 * 1024
+    async with answering(text) as url, aiohttp.ClientSession() as session:
+        found = await Prometheus(session, url).vector("x", 1.0)
+    assert len(found) == 40_000
+
+
+async def test_an_answer_without_an_end_is_refused_with_what_to_do() -> None:
+    async with answering(many_nodes(20_000)) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(ReportError, match=r"more than 1 MiB: .* say a shorter --since"):
+            await Prometheus(session, url, most_bytes=1024 * 1024).vector("x", 1.0)
+
+
+# Defaults of Prometheus: --query.max-samples, and what it refuses without a flag.
+MOST_SAMPLES = 50_000_000
+MOST_POINTS = 11_000
+
+
+@pytest.mark.parametrize("seconds", [3600, 7 * DAY, 30 * DAY, 366 * DAY])
+def test_what_is_asked_of_5000_nodes_stays_within_prometheus_limits(seconds: int) -> None:
+    window = Window(0.0, seconds, interval_seconds=15.0)
+    nodes, directions, verdicts = 5000, 2, 2
+    assert max(seconds // window.fine, seconds // window.column) <= MOST_POINTS
+    # What a query holds at once: its selector's series and what it makes of them, at each moment it looks at.
+    # Of a range (`increase(x[7d])`) it holds one series at a time. Twice: each pod that led has its series.
+    held = {
+        "suppressed_moments": 2 * nodes * seconds // window.fine,
+        "p50": 2 * nodes * directions * seconds // window.coarse,
+        "mount_trend": 2 * nodes * verdicts * seconds // window.column,
+        "latency_trend": 2 * nodes * directions * seconds // window.column,
+        "presence": 2 * nodes * verdicts * 500,
+    }
+    assert 2 * max(held.values()) < MOST_SAMPLES, held
 
 
 # The real thing.

@@ -13,7 +13,9 @@ from pie.core.reportmodel import Report
 from pie.core.reportqueries import INSTANT, PRESENCE, RANGE, SCRAPES, Window, in_words
 
 _TIMEOUT_SECONDS = 120.0
-_MOST_BYTES = 256 * 1024 * 1024
+# An answer about 5,000 nodes has some 2 MB.
+_MOST_BYTES = 128 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
 # Prometheus refuses a range of more than 11,000 moments.
 _PRESENCE_MOMENTS = 500
 # It looks back this far for a sample, and so knows a series up to here before its first one.
@@ -25,15 +27,15 @@ class ReportError(Exception):
 
 
 class Prometheus:
-    """One server. `url` may carry a user and a password, and the path that a proxy puts before the API."""
+    """One server. `url` may carry a user and a password, and the path that a proxy puts before the API.
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    An answer of more than `most_bytes` is refused.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, most_bytes: int = _MOST_BYTES) -> None:
         self._session = session
-        self._url = URL(url)
-        if self._url.scheme not in {"http", "https"} or not self._url.host:
-            raise ReportError(
-                f"{url[:100]!r} is not the address of a Prometheus; write for example http://localhost:9090"
-            )
+        self._most_bytes = most_bytes
+        self._url = _address(url)
         self.shown = str(self._url.with_user(None))
 
     async def vector(self, query: str, at: float) -> list[Sample]:
@@ -53,16 +55,41 @@ class Prometheus:
         address = self._url / "api/v1" / what
         try:
             async with self._session.get(address, params={"query": query, **parameters}) as answer:
-                body = await answer.content.read(_MOST_BYTES)
                 if answer.content_type != "application/json":
                     raise ReportError(
                         f"{self.shown} does not answer as Prometheus does"
                         f" (HTTP {answer.status}, {answer.content_type})"
                     )
-                return body
+                return await self._whole(answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             why = str(error) or f"no answer within {_TIMEOUT_SECONDS:.0f} s"
             raise ReportError(f"cannot reach Prometheus at {self.shown}: {why}") from error
+
+    async def _whole(self, answer: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > self._most_bytes:
+                raise ReportError(
+                    f"Prometheus at {self.shown} answers with more than {self._most_bytes >> 20} MiB:"
+                    " too many nodes came and went; say a shorter --since, which knows fewer of them"
+                )
+        return bytes(body)
+
+
+def _address(text: str) -> URL:
+    """Return the address of a server. Raises ReportError, without the password."""
+    try:
+        url = URL(text)
+        (url.host or "").encode("idna")  # as the resolver will
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ReportError(
+            f"{text.rpartition('@')[2][:100]!r} is not the address of a Prometheus;"
+            " write for example http://localhost:9090"
+        )
+    return url
 
 
 async def fetch(url: str, seconds: int, end: float) -> Report:
