@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pie import leash
 from pie.core.reasons import Reason
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.faults import FAULTS, FaultError
+from pie.embedded.kinds import NODES, PVCS, find
 from pie.embedded.machines import STORAGE_CLASS
 from tests.embedded.conftest import PlainApi, Start
 from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until
@@ -199,3 +201,72 @@ async def test_a_fault_that_is_unknown_or_has_no_place_is_refused_in_words(start
     with pytest.raises(FaultError, match="nothing to corrupt"):
         await cluster.faults.inject("corruption", "node-1")
     assert all(fault.meaning.endswith(".") for fault in FAULTS.values())
+
+
+async def standing_volume(cluster: EmbeddedCluster, node: str) -> Path:
+    """Make a claim as a mount probe's, with something in its volume; return the volume's records."""
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": STORAGE_CLASS,
+        "resources": {"requests": {"storage": "1Mi"}},
+    }
+    about = {"name": node, "annotations": {"volume.kubernetes.io/selected-node": node}}
+    cluster.registry.create(PVCS, {"metadata": about, "spec": spec}, "pie")
+
+    async def bound() -> Any:
+        return find(cluster.registry.get(PVCS, "pie", node), "spec.volumeName")
+
+    volume: str = await until(bound, "the claim is bound")
+    records = cluster.machines[node].volumes / volume / ".pie/records"
+    records.parent.mkdir()
+    records.write_bytes(bytes(200))
+    return records
+
+
+async def test_a_fault_that_is_there_already_is_not_made_again(start_embedded: Start) -> None:
+    cluster = await start_embedded(nodes=2)
+    records = [await standing_volume(cluster, node) for node in ("node-1", "node-2")]
+    faults = cluster.faults
+    await faults.inject("corruption", "node-1")
+    await faults.inject("corruption")
+    assert all(each.read_bytes().count(0xFF) == 1 for each in records)
+    await faults.clear("corruption")
+    await faults.clear("corruption")
+    assert all(each.read_bytes() == bytes(200) for each in records)
+    await faults.inject("data-loss", "node-2")
+    await faults.inject("data-loss")
+    assert not any(each.exists() for each in records)
+    await faults.clear("data-loss")
+    assert all(each.exists() for each in records)
+    await faults.inject("new-node")
+    await faults.inject("new-node")
+    assert list(cluster.machines) == ["node-1", "node-2", "node-3"]
+    await faults.inject("api-gone")
+    await faults.inject("api-gone")
+    assert faults.active == {("new-node", ""), ("api-gone", "")}
+    await faults.clear("api-gone")
+    assert cluster.front.reachable
+
+
+async def test_a_node_that_is_gone_keeps_no_other_from_having_a_fault_or_losing_it(
+    start_embedded: Start,
+) -> None:
+    cluster = await start_embedded(nodes=3)
+
+    def unschedulable() -> list[bool]:
+        return [find(node, "spec.unschedulable") for node in cluster.store.all(NODES)]
+
+    await cluster.faults.inject("cordon", "node-2")
+    cluster.registry.delete(NODES, "", "node-1")
+    with pytest.raises(FaultError, match=r'cordon on node-1: nodes "node-1" not found$'):
+        await cluster.faults.inject("cordon")
+    assert unschedulable() == [True, True]
+    assert cluster.faults.active == {("cordon", "node-2"), ("cordon", "node-3")}
+    cluster.registry.delete(NODES, "", "node-2")
+    with pytest.raises(FaultError, match=r'cordon on node-2: nodes "node-2" not found$'):
+        await cluster.faults.clear("cordon")
+    assert unschedulable() == [False]
+    assert cluster.faults.active == set()
+    await cluster.faults.inject("new-node")
+    await cluster.faults.clear("new-node")
+    assert [find(node, "spec.taints") for node in cluster.store.all(NODES)] == [[], []]

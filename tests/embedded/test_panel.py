@@ -9,11 +9,13 @@ import pytest
 
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.faults import FAULTS
+from pie.embedded.kinds import NODES
 from pie.embedded.panel import HEADER, panel_app
 from pie.serve.http import serving
 from tests.embedded.conftest import Start
 from tests.serve.browser import browser
 
+SAFE = ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "Cache-Control")
 ALLOWED = {HEADER: "1"}
 
 
@@ -81,6 +83,27 @@ async def test_what_cannot_be_done_is_refused_in_words(session: aiohttp.ClientSe
     async with session.post("/faults/flood", headers=ALLOWED) as answer:
         assert answer.status == 400
         assert "there is no fault 'flood'" in (await answer.json())["error"]
+
+
+async def test_a_node_that_is_gone_is_a_refusal_in_words_and_no_crash(
+    session: aiohttp.ClientSession, cluster: EmbeddedCluster
+) -> None:
+    cluster.registry.delete(NODES, "", "node-1")
+    async with session.post("/faults/cordon", headers=ALLOWED) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"] == 'cordon on node-1: nodes "node-1" not found'
+    assert cluster.faults.active == {("cordon", "node-2")}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("PUT", "/faults", 405)])
+async def test_what_is_not_there_is_answered_with_the_same_headers(
+    session: aiohttp.ClientSession, method: str, path: str, status: int
+) -> None:
+    async with session.get("/") as answer:
+        usual = {name: answer.headers[name] for name in SAFE}
+    async with session.request(method, path, headers=ALLOWED) as answer:
+        assert answer.status == status
+        assert {name: answer.headers.get(name) for name in SAFE} == usual
 
 
 @pytest.mark.real

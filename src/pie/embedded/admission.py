@@ -35,6 +35,7 @@ _REQUIRED: Final = {
     "Job": ["spec.template.spec.containers"],
     "CronJob": ["spec.schedule", "spec.jobTemplate.spec.template.spec.containers"],
     "PersistentVolumeClaim": ["spec.accessModes", "spec.resources.requests.storage"],
+    "PersistentVolume": ["spec.accessModes", "spec.capacity.storage"],
     "StorageClass": ["provisioner"],
 }
 _PART: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

@@ -8,8 +8,8 @@ import json
 import re
 import socket
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -149,20 +149,18 @@ class ApiServer:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         every = self._bookmark_seconds if query.get("allowWatchBookmarks") in {"true", "1"} else None
-        show = self._show_as(request, where.kind)
+        show = partial(self._show, request, where.kind)
         watch = Watch(self._store, where.kind, where.namespace, matches, show, response.write, every)
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(seconds):
                 await watch.run(version, initial=initial)
         return response
 
-    def _show_as(self, request: web.Request, kind: Kind) -> Callable[[Json], Json]:
-        if not _wants_table(request):
-            return lambda item: item
-        return lambda item: table(kind, [item], {}, self._registry.now())
+    def _show(self, request: web.Request, kind: Kind, item: Json) -> Json:
+        return table(kind, [item], {}, self._registry.now()) if _wants_table(request) else item
 
     def _shown(self, request: web.Request, kind: Kind, item: Json, status: int = 200) -> web.Response:
-        return web.json_response(self._show_as(request, kind)(item), status=status)
+        return web.json_response(self._show(request, kind, item), status=status)
 
     async def _create(self, request: web.Request, where: Place) -> web.Response:
         body = await _body(request, where)

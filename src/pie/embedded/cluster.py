@@ -23,7 +23,7 @@ from pie.embedded.actors.nodes import join, watch_nodes
 from pie.embedded.actors.scheduler import schedule
 from pie.embedded.actors.volumes import make_ephemeral_claims, protect_claims, provision
 from pie.embedded.apiserver import ApiServer
-from pie.embedded.errors import Refused
+from pie.embedded.errors import ActorDied, Refused
 from pie.embedded.faults import Faults
 from pie.embedded.kinds import CRDS, CSI_DRIVERS, NAMESPACES, STORAGE_CLASSES, Json
 from pie.embedded.machines import DRIVER, STORAGE_CLASS, Machine, Machines
@@ -53,7 +53,7 @@ class EmbeddedCluster:
     `directory` holds the volumes; without one, a temporary one is made and removed. `minute_seconds` is how
     long one minute of a cron schedule lasts. `pool_bytes` is each machine's room for volumes. `scheduler`
     False: pods are bound by who uses the cluster. `history` is how many changes can be watched from.
-    `probe_options` are added to the command of every mount probe.
+    `probe_options` are added to the command of every mount probe. `running` is the task in which it lives.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class EmbeddedCluster:
         self._first_nodes = nodes
         self._temporary = directory is None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="pie-embedded-"))
+        self.kubeconfig = self.directory / "kubeconfig"
         self.machines: Machines = {}
         self._pool_bytes = pool_bytes
         self.front = ApiServer(registry, bookmark_seconds)
@@ -91,52 +92,8 @@ class EmbeddedCluster:
             partial(collect_garbage, registry),
         ]
 
-    @property
-    def kubeconfig(self) -> Path:
-        """The kubeconfig of the cluster."""
-        return self.directory / "kubeconfig"
-
     async def __aenter__(self) -> Self:
         """Bring the cluster up."""
-        self._bootstrap()
-        await self.front.start()
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.kubeconfig.write_text(_KUBECONFIG.format(server=self.front.address))
-        self._controlling = asyncio.create_task(self._control())
-        self._controlling.add_done_callback(_say_why)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Take everything down, probes included. Raises what an actor died of."""
-        self._controlling.cancel()
-        await asyncio.wait([self._controlling])
-        await self.front.stop()
-        self._kubelets.close()
-        if self._temporary:
-            shutil.rmtree(self.directory, ignore_errors=True)
-        if not self._controlling.cancelled():
-            self._controlling.result()
-
-    async def _control(self) -> None:
-        """Run all actors after every change, and when one of them asked for it. If one dies, all do."""
-        while True:
-            before, wait_seconds = self.store.version, _QUIET_SECONDS
-            for act in self._actors if self.front.reachable else []:
-                try:
-                    wait_seconds = min(wait_seconds, act() or _QUIET_SECONDS)
-                except Refused as refused:  # as by a namespace that is being deleted: it may go
-                    _log.warning("refused", actor=str(act), error=str(refused))
-                    wait_seconds = _RETRY_SECONDS
-            if self.store.version == before:
-                await self.store.moved(wait_seconds)
-            await asyncio.sleep(_PAUSE_SECONDS)
-
-    def add_node(self, name: str, *taints: Json) -> None:
-        """Put up a machine and have it join the cluster."""
-        self.machines[name] = Machine(name, self.directory / "volumes" / name, self._pool_bytes)
-        join(self.registry, name, list(taints))
-
-    def _bootstrap(self) -> None:
         for name in ("default", "kube-system", "pie"):
             self.registry.create(NAMESPACES, {"metadata": {"name": name}})
         self.registry.create(CRDS, pieprobe_crd())
@@ -145,8 +102,42 @@ class EmbeddedCluster:
         self.registry.create(STORAGE_CLASSES, {"metadata": {"name": STORAGE_CLASS}, **late})
         for number in range(1, self._first_nodes + 1):
             self.add_node(f"node-{number}")
+        await self.front.start()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.kubeconfig.write_text(_KUBECONFIG.format(server=self.front.address))
+        self.running = asyncio.create_task(self._control())
+        return self
 
+    async def __aexit__(self, *_: object) -> None:
+        """Take everything down, probes included. Raises ActorDied if one did."""
+        self.running.cancel()
+        await asyncio.wait([self.running])
+        await self.front.stop()
+        self._kubelets.close()
+        if self._temporary:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        if not self.running.cancelled():
+            self.running.result()
 
-def _say_why(controlling: asyncio.Task[None]) -> None:
-    if not controlling.cancelled() and (error := controlling.exception()):
-        _log.error("an actor died, and all others with it", exc_info=error)
+    async def _control(self) -> None:
+        """Run all actors after every change, and when one of them asked for it. Raises ActorDied."""
+        while True:
+            before, wait_seconds = self.store.version, _QUIET_SECONDS
+            for act in self._actors if self.front.reachable else []:
+                name = getattr(act, "func", act).__name__
+                try:
+                    wait_seconds = min(wait_seconds, act() or _QUIET_SECONDS)
+                except Refused as refused:  # as by a namespace that is being deleted: it may go
+                    _log.warning("refused", actor=name, error=str(refused))
+                    wait_seconds = _RETRY_SECONDS
+                except Exception as error:
+                    _log.exception("an actor died, and all others with it", actor=name)
+                    raise ActorDied(f"the embedded cluster is dead: {name} met {error!r}") from error
+            if self.store.version == before:
+                await self.store.moved(wait_seconds)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    def add_node(self, name: str, *taints: Json) -> None:
+        """Put up a machine and have it join the cluster."""
+        self.machines[name] = Machine(name, self.directory / "volumes" / name, self._pool_bytes)
+        join(self.registry, name, list(taints))

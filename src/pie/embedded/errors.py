@@ -15,6 +15,10 @@ class Refused(Exception):  # noqa: N818  the API server's no, on purpose
         """The Status object that answers the request."""
 
 
+class ActorDied(Exception):  # noqa: N818  says what happened
+    """An actor met what it did not expect, and all others ended with it: a defect of the embedded cluster."""
+
+
 def about(kind: Kind, name: str) -> Json:
     """Return the details that a Status gives of an object."""
     return {"name": name, "group": kind.group, "kind": kind.plural}

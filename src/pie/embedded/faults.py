@@ -9,11 +9,11 @@ import shutil
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pie import leash
+from pie.embedded.errors import Refused
 from pie.embedded.kinds import NODES, PVCS, Json, find, owners
 from pie.embedded.machines import Machine
 
@@ -26,11 +26,9 @@ _REBOOT_SECONDS: Final = 10.0
 _CNI_TAINT: Final = {"key": "node.cilium.io/agent-not-ready", "effect": "NoSchedule"}
 _TAINT: Final = {"key": "maintenance", "value": "planned", "effect": "NoSchedule"}
 
-Act = Callable[["EmbeddedCluster", Machine], Awaitable[None]]
 
-
-async def _nothing(_cluster: "EmbeddedCluster", _machine: Machine) -> None:
-    """Do nothing: that the machine has the fault is all there is to it."""
+Act = Callable[..., Awaitable[None]]
+"""Has a fault begin or end in a cluster, on a machine. Raises FaultError or Refused if it cannot."""
 
 
 class FaultError(ValueError):
@@ -39,50 +37,58 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault. `per_node`: it is done to one machine, not to the cluster."""
+    """A fault. Without `act`, having it is all. `per_node`: it is done to one machine, not to the cluster."""
 
     name: str
     meaning: str
-    inject: Act = _nothing
-    clear: Act = _nothing
+    act: Act | None = None
     per_node: bool = True
 
 
 class Faults:
-    """Injects and clears faults; `active` holds those that are, by name and node (empty: the cluster's)."""
+    """Injects and clears faults."""
 
     def __init__(self, cluster: "EmbeddedCluster") -> None:
         self._cluster = cluster
-        self.active: set[tuple[str, str]] = set()
+
+    @property
+    def active(self) -> set[tuple[str, str]]:
+        """The faults that there are, by name and node (empty: the cluster's)."""
+        on_nodes = {(name, each.name) for each in self._cluster.machines.values() for name in each.faults}
+        return on_nodes | {(name, "") for name in self._cluster.front.faults}
 
     async def inject(self, name: str, node: str = "") -> None:
-        """Inject a fault on a node; without one, on all of them. Raises FaultError."""
-        for fault, machine in self._named(name, node):
-            if name in leash.FAULTS and not leash.supported():
-                raise FaultError("this machine cannot break disks: only Linux on x86-64 and arm64 can")
-            await fault.inject(self._cluster, machine)
-            self.active.add((name, machine.name if fault.per_node else ""))
-            (machine if fault.per_node else self._cluster.front).faults.add(name)
-        self._cluster.store.wake()
+        """Inject a fault on a node; without one, on all of them; not where it is. Raises FaultError."""
+        if name in leash.FAULTS and not leash.supported():
+            raise FaultError("this machine cannot break disks: only Linux on x86-64 and arm64 can")
+        await self._act(name, node, begin=True)
 
     async def clear(self, name: str, node: str = "") -> None:
         """Undo a fault on a node; without one, wherever it is. Raises FaultError."""
-        for fault, machine in self._named(name, node):
-            where = (name, machine.name if fault.per_node else "")
-            if where in self.active:
-                await fault.clear(self._cluster, machine)
-                self.active.discard(where)
-            (machine if fault.per_node else self._cluster.front).faults.discard(name)
-        self._cluster.store.wake()
+        await self._act(name, node, begin=False)
 
-    def _named(self, name: str, node: str) -> list[tuple[Fault, Machine]]:
-        machines = self._cluster.machines
+    async def _act(self, name: str, node: str, *, begin: bool) -> None:
+        """Begin or end a fault where it is not so yet; what cannot be done to one node keeps none back."""
+        machines, problems = self._cluster.machines, []
         if name not in FAULTS:
             raise FaultError(f"there is no fault {name!r}; there are: {', '.join(sorted(FAULTS))}")
         if node and node not in machines:
             raise FaultError(f"there is no node {node!r}; there are: {', '.join(sorted(machines))}")
-        found = [machines[node]] if node else [*machines.values()]
-        return [(FAULTS[name], machine) for machine in (found if FAULTS[name].per_node else found[:1])]
+        fault, found = FAULTS[name], [machines[node]] if node else [*machines.values()]
+        for machine in found if fault.per_node else found[:1]:
+            having = machine.faults if fault.per_node else self._cluster.front.faults
+            if (name in having) is begin:
+                continue
+            having.discard(name)  # also where the undo fails: as with a node that is gone, none is left
+            try:
+                if fault.act is not None:
+                    await fault.act(self._cluster, machine, begin=begin)
+                having.update([name] if begin else [])
+            except (FaultError, Refused) as error:
+                problems.append(f"{name} on {machine.name}: {error}")
+        self._cluster.store.wake()
+        if problems:
+            raise FaultError("; ".join(problems))
 
 
 def _standing_volumes(cluster: "EmbeddedCluster", machine: Machine) -> list[Path]:
@@ -92,10 +98,10 @@ def _standing_volumes(cluster: "EmbeddedCluster", machine: Machine) -> list[Path
     return [path for name in names if name and (path := machine.volumes / name).is_dir()]
 
 
-async def _flip(cluster: "EmbeddedCluster", machine: Machine) -> None:
+async def _flip(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:
     records = [path / ".pie" / "records" for path in _standing_volumes(cluster, machine)]
     written = [path for path in records if path.is_file()]
-    if not written:
+    if begin and not written:
         raise FaultError(f"no probe has written to a volume of {machine.name} yet: nothing to corrupt")
     for path in written:
         with path.open("r+b") as file:
@@ -105,55 +111,55 @@ async def _flip(cluster: "EmbeddedCluster", machine: Machine) -> None:
             file.write(bytes([byte ^ 0xFF]))
 
 
-async def _empty(cluster: "EmbeddedCluster", machine: Machine) -> None:
+async def _empty(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:
     for path in _standing_volumes(cluster, machine):
-        path.rename(path.with_suffix(".lost"))
-        path.mkdir()
-
-
-async def _restore(cluster: "EmbeddedCluster", machine: Machine) -> None:
-    for path in _standing_volumes(cluster, machine):
-        if (lost := path.with_suffix(".lost")).is_dir():
+        lost = path.with_suffix(".lost")
+        if begin:
+            path.rename(lost)
+            path.mkdir()
+        elif lost.is_dir():
             shutil.rmtree(path)
             lost.rename(path)
 
 
-async def _reboot(cluster: "EmbeddedCluster", machine: Machine) -> None:
+async def _reboot(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:
     """Shut down in order, be away for a while, and come back by itself with another boot ID."""
-    node, loop = cluster.registry.get(NODES, "", machine.name), asyncio.get_running_loop()
-    cluster.registry.set_condition(node, "Ready", "False", "KubeletNotReady", "node is shutting down")
-    machine.boot_id = str(uuid.uuid4())
-    loop.call_later(_REBOOT_SECONDS, lambda: loop.create_task(cluster.faults.clear("reboot", machine.name)))
+    if begin:
+        node, loop = cluster.registry.get(NODES, "", machine.name), asyncio.get_running_loop()
+        cluster.registry.set_condition(node, "Ready", "False", "KubeletNotReady", "node is shutting down")
+        machine.boot_id = str(uuid.uuid4())
+        loop.call_later(
+            _REBOOT_SECONDS, lambda: loop.create_task(cluster.faults.clear("reboot", machine.name))
+        )
 
 
-async def _set_cordon(cluster: "EmbeddedCluster", machine: Machine, *, cordon: bool) -> None:
+async def _cordon(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:
     node = cluster.registry.get(NODES, "", machine.name)
-    cluster.registry.edit(node, lambda copy: copy["spec"].update(unschedulable=cordon))
+    cluster.registry.edit(node, lambda copy: copy["spec"].update(unschedulable=begin))
 
 
-async def _taint(cluster: "EmbeddedCluster", machine: Machine, taint: Json, *, add: bool) -> None:
-    node = cluster.registry.get(NODES, "", machine.name)
+async def _taint(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:
+    _set_taint(cluster, cluster.registry.get(NODES, "", machine.name), _TAINT, there=begin)
+
+
+async def _join(cluster: "EmbeddedCluster", _machine: Machine, *, begin: bool) -> None:
+    if begin:
+        cluster.add_node(f"node-{len(cluster.machines) + 1}", _CNI_TAINT)
+    for node in [] if begin else cluster.store.all(NODES):
+        _set_taint(cluster, node, _CNI_TAINT, there=False)
+
+
+def _set_taint(cluster: "EmbeddedCluster", node: Json, taint: Json, *, there: bool) -> None:
     others = [each for each in find(node, "spec.taints") or [] if each["key"] != taint["key"]]
-    cluster.registry.edit(node, lambda copy: copy["spec"].update(taints=[*others, *([taint] if add else [])]))
+    cluster.registry.edit(
+        node, lambda copy: copy["spec"].update(taints=[*others, *([taint] if there else [])])
+    )
 
 
-async def _join(cluster: "EmbeddedCluster", _machine: Machine) -> None:
-    cluster.add_node(f"node-{len(cluster.machines) + 1}", _CNI_TAINT)
+async def _leave(cluster: "EmbeddedCluster", _machine: Machine, *, begin: bool) -> None:
+    await (cluster.front.stop() if begin else cluster.front.start())
 
 
-async def _joined(cluster: "EmbeddedCluster", _machine: Machine) -> None:
-    for machine in cluster.machines.values():
-        await _taint(cluster, machine, _CNI_TAINT, add=False)
-
-
-async def _serve(cluster: "EmbeddedCluster", _machine: Machine, *, up: bool) -> None:
-    await (cluster.front.start() if up else cluster.front.stop())
-
-
-_taint_it: Final = partial(_taint, taint=_TAINT, add=True)
-_untaint_it: Final = partial(_taint, taint=_TAINT, add=False)
-_stop, _start = partial(_serve, up=False), partial(_serve, up=True)
-_cordon, _uncordon = partial(_set_cordon, cordon=True), partial(_set_cordon, cordon=False)
 _CRASH: Final = "The CSI node plugin is gone: mounted volumes work on, nothing can be mounted or provisioned."
 _LATE: Final = "The API server takes two seconds more for every request."
 _NEW: Final = "A node joins, tainted by its CNI until this is cleared."
@@ -166,15 +172,15 @@ _ALL: Final = (
     Fault("eio", "Writes to the volumes fail with EIO."),
     Fault("volume-full", "Writes to the volumes fail with ENOSPC."),
     Fault("read-only", "The volumes are read-only: EROFS."),
-    Fault("corruption", "A byte of a record on each standing volume is flipped.", _flip, _flip),
-    Fault("data-loss", "The standing volumes come back empty.", _empty, _restore),
+    Fault("corruption", "A byte of a record on each standing volume is flipped.", _flip),
+    Fault("data-loss", "The standing volumes come back empty.", _empty),
     Fault("reboot", "The machine reboots, and is back after ten seconds.", _reboot),
     Fault("kubelet-down", "The kubelet is gone; its containers run on."),
-    Fault("cordon", "The node is unschedulable.", _cordon, _uncordon),
-    Fault("taint", "The node has a taint that probes do not tolerate.", _taint_it, _untaint_it),
-    Fault("new-node", _NEW, _join, _joined, per_node=False),
+    Fault("cordon", "The node is unschedulable.", _cordon),
+    Fault("taint", "The node has a taint that probes do not tolerate.", _taint),
+    Fault("new-node", _NEW, _join, per_node=False),
     Fault("api-slow", _LATE, per_node=False),
-    Fault("api-gone", "The API server is gone.", _stop, _start, per_node=False),
+    Fault("api-gone", "The API server is gone.", _leave, per_node=False),
 )
 FAULTS: Final = {fault.name: fault for fault in _ALL}
 """Every fault, by name."""

@@ -54,9 +54,9 @@ KINDS: Final = tuple(KIND_OF.values())
 """Every kind that is served."""
 
 
-def find(thing: Any, path: str) -> Any:
-    """Follow a path such as `spec.nodeName` into nested objects; None where a part is missing."""
-    for key in path.split("."):
+def find(thing: Any, path: str | list[str]) -> Any:
+    """Follow a path such as `spec.nodeName`, or its keys, into objects; None where a part is missing."""
+    for key in path.split(".") if isinstance(path, str) else path:
         thing = thing.get(key) if isinstance(thing, dict) else None
     return thing
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HEADER: Final = "X-Pie-Panel"
 _HOSTS: Final = {"127.0.0.1", "localhost"}
 _PAGE: Final = {"/": "index.html", "/panel.js": "panel.js", "/panel.css": "panel.css"}
+_SHOWN: Final = ("name", "meaning", "per_node")
 _SAFE: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
@@ -43,8 +44,12 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = _refusal(f"a change needs the header {HEADER}: 1", 403)
     else:
         answer = await handler(request)
-    answer.headers.update(_SAFE)
     return answer
+
+
+async def _mark(_request: web.Request, answer: web.StreamResponse) -> None:
+    """Send the headers with whatever is answered, also where a path or method is not known."""
+    answer.headers.update(_SAFE)
 
 
 def _refusal(why: str, status: int) -> web.Response:
@@ -59,9 +64,7 @@ def panel_app(cluster: "EmbeddedCluster") -> web.Application:
         return web.FileResponse(Path(__file__).with_name("panel_page") / _PAGE[request.path])
 
     async def show(_request: web.Request) -> web.Response:
-        known = [
-            {key: getattr(each, key) for key in ("name", "meaning", "per_node")} for each in FAULTS.values()
-        ]
+        known = [{key: getattr(each, key) for key in _SHOWN} for each in FAULTS.values()]
         active = [{"fault": name, "node": node} for name, node in sorted(faults.active)]
         return web.json_response({"faults": known, "nodes": list(cluster.machines), "active": active})
 
@@ -74,6 +77,7 @@ def panel_app(cluster: "EmbeddedCluster") -> web.Application:
         return await show(request)
 
     app = web.Application(middlewares=[_guard])
+    app.on_response_prepare.append(_mark)
     for path in _PAGE:
         app.router.add_get(path, page)
     app.router.add_get("/faults", show)

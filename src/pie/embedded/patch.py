@@ -57,7 +57,7 @@ def apply(existing: Json, wanted: Json, manager: str, subresource: str = "", *, 
     result: Json = merge(existing, wanted)
     clashes: list[str] = []
     for other in others:
-        lost = [path for path in other["paths"] if _at(existing, path) != _at(result, path)]
+        lost = [path for path in other["paths"] if find(existing, path) != find(result, path)]
         other["paths"] = [path for path in other["paths"] if path not in lost]
         clashes += [f'conflict with "{other["manager"]}": .{".".join(path)}' for path in lost]
     if clashes and not force:
@@ -77,12 +77,6 @@ def _paths(value: Json) -> Iterator[Path]:
     for key, below in value.items():
         inner = _paths(below) if isinstance(below, dict) and below else [[]]
         yield from ([key, *path] for path in inner)
-
-
-def _at(thing: Any, path: Path) -> Any:
-    for key in path:
-        thing = thing.get(key) if isinstance(thing, dict) else None
-    return thing
 
 
 def _without(thing: Json, path: Path) -> Json:

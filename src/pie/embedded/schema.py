@@ -17,14 +17,7 @@ from pie.embedded.kinds import Json
 from pie.embedded.patch import copied
 
 _ABSENT: Final = object()
-_TYPES: Final = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "boolean": bool,
-    "integer": int,
-    "number": float,
-}
+_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 _RULES: Final = "x-kubernetes-validations"
 
 
@@ -39,9 +32,8 @@ def pieprobe_crd() -> Json:
 
 def pieprobe_version() -> Json:
     """Return the served version of the CRD, with its schema and printer columns."""
-    (version,) = pieprobe_crd()["spec"]["versions"]
-    found: Json = version
-    return found
+    versions: list[Json] = pieprobe_crd()["spec"]["versions"]
+    return versions[0]
 
 
 @lru_cache(maxsize=1)
@@ -102,7 +94,7 @@ def _children(schema: Json, value: Any, path: str) -> Iterator[tuple[Json, Any, 
 
 def _misshapen(schema: Json, value: Any, path: str) -> Iterator[str]:
     """Yield the errors of types, enums, patterns and limits."""
-    found = next((name for name, kind in _TYPES.items() if isinstance(value, kind)), "null")
+    found = _TYPES.get(type(value), "null")
     wanted = ["integer", "string"] if schema.get("x-kubernetes-int-or-string") else [schema["type"]]
     shown = f"{path}: Invalid value: {_shown(value)}: {path} in body"
     if found not in wanted:

@@ -33,13 +33,17 @@ def schedule(registry: Registry) -> None:
 
 def _place(registry: Registry, pod: Json, load: Counter[Any]) -> str:
     """Bind a pod to a node, or have its claims provisioned there first; return what is in the way."""
-    claims: list[Json] = []
+    claims, volumes = [], []
     for name in claims_of(pod):
         claim = registry.find(PVCS, pod["metadata"]["namespace"], name)
         if claim is None or is_leaving(claim):
             return f'persistentvolumeclaim "{name}" {"not found" if claim is None else "is being deleted"}'
         claims.append(claim)
-    volumes = [registry.get(PVS, "", name) for claim in claims if (name := find(claim, "spec.volumeName"))]
+        if bound := find(claim, "spec.volumeName"):
+            volume = registry.find(PVS, "", bound)
+            if volume is None:
+                return f'persistentvolume "{bound}" not found'
+            volumes.append(volume)
     nodes = registry.store.all(NODES)
     reasons = {node["metadata"]["name"]: _why_not(node, pod["spec"], volumes) for node in nodes}
     fitting = [node for node, why in reasons.items() if not why]
@@ -48,9 +52,8 @@ def _place(registry: Registry, pod: Json, load: Counter[Any]) -> str:
         return f"0/{len(nodes)} nodes are available: {listed or 'there are none'}."
     waiting = [claim for claim in claims if not find(claim, "spec.volumeName")]
     selected = {selected_node(claim) for claim in waiting}
-    chosen = min(
-        [node for node in fitting if node in selected] or fitting, key=lambda name: (load[name], name)
-    )
+    nearest = [node for node in fitting if node in selected] or fitting
+    chosen = min(nearest, key=lambda name: (load[name], name))
     for claim in waiting:
         select_node(registry, claim, selected_node(claim) or chosen)
     if not waiting:

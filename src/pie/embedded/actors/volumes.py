@@ -62,7 +62,8 @@ def protect_claims(registry: Registry) -> None:
 def provision(registry: Registry, machines: Machines) -> float | None:
     """Look at every claim without a volume and every volume without a claim; say when to try again."""
     for volume in registry.store.all(PVS):
-        if find(volume, "spec.csi.driver") == DRIVER:
+        # One that somebody made by hand was never bound to a claim here.
+        if find(volume, "spec.csi.driver") == DRIVER and find(volume, "spec.claimRef.uid"):
             _reclaim(registry, machines, volume)
     again = None
     for claim in registry.store.all(PVCS):
@@ -115,13 +116,14 @@ def _free_bytes(registry: Registry, machine: Machine) -> Fraction:
 
 def _reclaim(registry: Registry, machines: Machines, volume: Json) -> None:
     """Delete a volume whose claim is gone."""
-    spec = volume["spec"]
-    claim = registry.find(PVCS, spec["claimRef"]["namespace"], spec["claimRef"]["name"])
-    machine = machines[spec["csi"]["volumeAttributes"]["machine"]]
-    if find(claim, "metadata.uid") == spec["claimRef"]["uid"]:
+    spec, owner = volume["spec"], volume["spec"]["claimRef"]
+    claim = registry.find(PVCS, owner["namespace"], owner["name"])
+    machine = machines.get(find(spec, "csi.volumeAttributes.machine") or "")
+    if machine is None or find(claim, "metadata.uid") == owner["uid"]:
         return
     registry.set_status(volume, phase="Released")
-    if spec["persistentVolumeReclaimPolicy"] == "Delete" and machine.runs("provisioner-down", "plugin-crash"):
+    goes = find(spec, "persistentVolumeReclaimPolicy") == "Delete"
+    if goes and machine.runs("provisioner-down", "plugin-crash"):
         shutil.rmtree(machine.volumes / volume["metadata"]["name"], ignore_errors=True)
         registry.remove(volume)
 
