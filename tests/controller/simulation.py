@@ -54,6 +54,8 @@ _SCHEDULED_AFTER, _STARTED_AFTER, _ENDED_AFTER = 1, 3, 6
 _NODE_CONTROLLER_SECONDS: Final = 50
 _BOOT_SECONDS: Final = 5
 
+_OUTCOMES: Final = {"fails": Outcome.IO_ERROR, "corrupts": Outcome.DATA_CORRUPTED}
+
 _CACHES: Final = {  # which cache holds what kind
     "nodes": "nodes",
     "pods": "pods",
@@ -251,8 +253,7 @@ class World:
             if age >= _STARTED_AFTER and self.storage != "does not mount":
                 self._report(pod, "Running", {"running": {"startedAt": rfc3339(self.now())}})
         elif age >= _ENDED_AFTER and self.storage != "hangs":
-            outcome = Outcome.IO_ERROR if self.storage == "fails" else Outcome.OK
-            self._report(pod, *_ended(pod, outcome, self.now()))
+            self._report(pod, *_ended(pod, _OUTCOMES.get(self.storage, Outcome.OK), self.now()))
 
     def _report(self, pod: dict[str, Any], phase: str, state: dict[str, Any]) -> None:
         status = {**pod["status"], "phase": phase, "containerStatuses": [{"name": "probe", "state": state}]}

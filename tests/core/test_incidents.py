@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.incident_report import MOST_IN_STATUS, from_status, headline, recovery, story, to_status
-from pie.core.incidents import Finding, Fold, Incident, Scope, View, explains_leaks, fold
+from pie.core.closing import conclude
+from pie.core.incident_report import (
+    MOST_IN_STATUS,
+    ending,
+    from_status,
+    headline,
+    how_it_ended,
+    story,
+    to_status,
+)
+from pie.core.incidents import Closing, Finding, Fold, Incident, Scope, View, explains_leaks, fold
 from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import ADVICE, Reason
 from tests.core.build import T0
@@ -219,6 +228,114 @@ def test_a_restored_leak_waits_until_it_is_known_what_was_left_behind() -> None:
     assert len(look(known=early.open).closed) == 1
 
 
+NO_LONGER_JUDGED = "no longer judged after 2 min: node n0 is in maintenance (NodeCordoned): "
+N0, N1, N2, CLASS = (*(Target("p", Kind.MOUNT, "c", node) for node in NODES[:3]), provision().target)
+
+
+@pytest.mark.parametrize(
+    ("bad", "well", "resting", "because", "words"),
+    [
+        ([N0], [N0], {}, Closing.RECOVERED, "recovered after 2 min: "),
+        ([N0], [], {N0: Reason.NODE_CORDONED}, Closing.SUPPRESSED, NO_LONGER_JUDGED),
+        ([N0], [N1], {N0: Reason.NODE_CORDONED, N2: Reason.NODE_NEW}, Closing.SUPPRESSED, NO_LONGER_JUDGED),
+        ([N0], [N1, CLASS], {N2: Reason.NODE_NEW}, Closing.GONE, "over after 2 min: its targets are gone: "),
+        ([N0, N1], [N0], {}, Closing.RECOVERED, "recovered after 2 min: "),
+        (
+            [N0, N1],
+            [N0],
+            {N1: Reason.NODE_CORDONED},
+            Closing.RECOVERED,
+            "recovered after 2 min, but node n1 is in maintenance (NodeCordoned): ",
+        ),
+        (
+            [N0, N1, N2],
+            [],
+            {N0: Reason.NODE_REBOOTED, N1: Reason.NODE_CORDONED, N2: Reason.NODE_REBOOTED},
+            Closing.SUPPRESSED,
+            "no longer judged after 2 min: nodes n0, n1, n2 are in maintenance (NodeRebooted and others): ",
+        ),
+        (
+            [CLASS],
+            [],
+            {CLASS: Reason.NO_USABLE_NODE, N0: Reason.NODE_CORDONED},
+            Closing.SUPPRESSED,
+            "no longer judged after 2 min: all nodes are in maintenance (NoUsableNode): ",
+        ),
+    ],
+)
+def test_an_incident_says_why_it_is_over(
+    bad: list[Target],
+    well: list[Target],
+    resting: dict[Target, Reason],
+    because: Closing,
+    words: str,
+) -> None:
+    opened = look(*(mount(each.node) if each.node else provision() for each in bad))
+    view = View((), ONE_ZONE, well=frozenset(well), resting=resting)
+    (closed,) = (conclude(each, view) for each in fold(opened.open, view, T0 + 120).closed)
+    assert closed.closed_because is because
+    assert ending(closed, "fast") == f"StorageClass fast: {words}{headline(closed)}."
+    (kept,) = from_status({"incidents": to_status([closed])})
+    assert ending(kept, "fast") == ending(closed, "fast")
+
+
+def test_an_incident_that_an_earlier_version_closed_is_over_and_no_more_is_known() -> None:
+    closed = replace(only(look(mount("n0"))), closed_at=T0 + 45)
+    assert ending(closed, "fast").startswith("StorageClass fast: over after 45 s: volumes")
+    assert how_it_ended(closed) == ""
+
+
+def test_a_leak_is_over_when_nothing_is_left_behind() -> None:
+    opened = look(provision(Stage.TEARDOWN, Reason.VOLUME_LEAKED))
+    view = View((), ONE_ZONE, resting={CLASS: Reason.NO_USABLE_NODE})
+    assert conclude(fold(opened.open, view, T0).closed[0], view).closed_because is Closing.RECOVERED
+
+
+def test_an_incident_waits_for_the_first_run_after_maintenance_on_a_node_that_it_was_seen_on() -> None:
+    opened = look(mount("n0"), mount("n1"), mount("n2"))
+    assert look(known=opened.open, unheard="n1").closed == ()
+    assert len(look(known=opened.open, unheard="n5").closed) == 1
+
+
+fates = st.sampled_from(["bad", "well", "resting", "gone"])
+
+
+@given(st.lists(st.tuples(*[fates] * 3), min_size=1, max_size=8), st.data())
+def test_recovered_is_only_what_was_judged_well_and_a_restart_changes_no_word_of_it(
+    steps: list[tuple[str, ...]], data: st.DataObject
+) -> None:
+    known: tuple[Incident, ...] = ()
+    after_restart: tuple[Incident, ...] = ()
+    for step, now in enumerate(steps):
+        at = dict(zip([N0, N1, N2], now, strict=True))
+        view = View(
+            tuple(mount(each.node, since=T0 + step) for each, fate in at.items() if fate == "bad"),
+            {each.node: "" for each, fate in at.items() if fate in {"bad", "well"}},
+            well=frozenset(each for each, fate in at.items() if fate == "well"),
+            resting={each: Reason.NODE_CORDONED for each, fate in at.items() if fate == "resting"},
+        )
+        found, same = fold(known, view, T0 + 100 + step), fold(after_restart, view, T0 + 100 + step)
+        for closed in (conclude(each, view) for each in found.closed):
+            fate = {at[each] for each in at if each.node in closed.nodes}
+            expected = next(each for each in ("well", "resting", "gone") if each in fate)
+            assert (
+                closed.closed_because
+                is {
+                    "well": Closing.RECOVERED,
+                    "resting": Closing.SUPPRESSED,
+                    "gone": Closing.GONE,
+                }[expected]
+            )
+            assert ("recovered" in ending(closed, "c")) is (expected == "well")
+            assert ("maintenance" in ending(closed, "c")) is ("resting" in fate)
+        for one, other in ((found.open, same.open), (found.closed, same.closed)):
+            assert [replace(conclude(each, view), restored=False) for each in one] == [
+                replace(conclude(each, view), restored=False) for each in other
+            ]
+        known = found.open
+        after_restart = restored(same) if data.draw(st.booleans()) else same.open
+
+
 reasons = st.sampled_from([Reason.MOUNT_FAILED, Reason.MOUNT_SLOW, Reason.NOT_STARTED])
 
 
@@ -308,9 +425,5 @@ def test_the_words_say_what_where_how_far_the_evidence_and_what_to_look_at() -> 
         assert part in text
     alone = only(look(mount("n0", Stage.IO, Reason.IO_ERROR)))
     assert headline(alone) == "I/O fails or is wrong on node n0 (IOError)"
-    assert "recovered after 45 s: " in recovery(replace(alone, closed_at=T0 + 45), "fast")
-    assert recovery(replace(alone, closed_at=T0 + 120), "fast").startswith(
-        "StorageClass fast: recovered after 2 min: I/O fails"
-    )
     provisioner = only(look(provision()))
     assert headline(provisioner) == "new volumes are not provisioned in the whole class (ProvisionerSilent)"

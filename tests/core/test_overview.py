@@ -1,9 +1,11 @@
 """One word and one sentence for everything: what an operator reads first."""
 
+from dataclasses import replace
+
 import pytest
 
 from pie.core.answers import Counts, IncidentView, ProbeView, State
-from pie.core.incidents import Incident, Scope
+from pie.core.incidents import Closing, Incident, Scope
 from pie.core.model import Stage
 from pie.core.overview import incident_view, state_of, summary, worst
 from pie.core.reasons import ADVICE, MEANING, Reason
@@ -92,3 +94,18 @@ def test_an_incident_says_what_it_means_and_what_to_look_at() -> None:
     assert told.words == WORDS
     assert (told.meaning, told.next) == (MEANING[Reason.MOUNT_FAILED], ADVICE[Reason.MOUNT_FAILED])
     assert (told.nodes, told.targets, told.closed) == (("n1", "n2"), 2, None)
+
+
+@pytest.mark.parametrize(
+    ("because", "message", "words"),
+    [
+        (Closing.RECOVERED, "", "recovered"),
+        (Closing.RECOVERED, "node n1 is in maintenance", "recovered, but node n1 is in maintenance"),
+        (Closing.SUPPRESSED, "node n1 is in maintenance", "no longer judged: node n1 is in maintenance"),
+        (Closing.GONE, "", "its targets are gone"),
+        (None, "", ""),
+    ],
+)
+def test_a_closed_incident_says_how_it_ended(because: Closing | None, message: str, words: str) -> None:
+    closed = replace(OPEN, closed_at=2000.0, closed_because=because, closed_message=message)
+    assert view(closed).ending == words

@@ -13,7 +13,8 @@ import structlog
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
-from pie.core.incident_report import MOST_IN_STATUS, from_status, recovery, story, to_status
+from pie.core.closing import conclude
+from pie.core.incident_report import MOST_IN_STATUS, ending, from_status, story, to_status
 from pie.core.incidents import Finding, Incident, View, explains_leaks, fold
 from pie.core.judge import Judgement
 from pie.core.model import BAD, Kind, Stage, Target, Verdict
@@ -41,10 +42,11 @@ LeftBehind = Callable[[str], tuple[tuple[Finding, ...], bool]]
 
 @dataclass(slots=True)
 class _Bad:
-    """A bad target, and the due time of the last run that said so."""
+    """A bad target, the due time of the last run that said so, and when it did."""
 
     finding: Finding
     last_due: float
+    noted_at: float
 
 
 @dataclass(slots=True)
@@ -109,6 +111,7 @@ class Incidents:
         """Note the verdict of a target's newest run, which was due at `due` and seen on `node`."""
         heard = self._heard.setdefault(target.probe, set())
         bad = self._bad.setdefault(target.probe, {})
+        judged_since = self._begin_anew(target)
         new, before = target not in heard, bad.get(target)
         heard.add(target)
         if judgement.verdict is Verdict.OK:
@@ -124,12 +127,26 @@ class Incidents:
             reason=judgement.reason,
             evidence=judgement.message,
             node=target.node or node,
-            first_bad=before.finding.first_bad if before else due,
+            first_bad=before.finding.first_bad if before else max(due, judged_since),
             bad_runs=(before.finding.bad_runs if before else 1) + again,
         )
-        bad[target] = _Bad(finding, due)
+        bad[target] = _Bad(finding, due, self._client.now())
         if before is None or before.finding != finding:
             self.changed(target.probe)
+
+    def _begin_anew(self, target: Target) -> float:
+        """Forget that a target was bad before its last maintenance, and return when that ended.
+
+        What happened in between nobody knows, so its bad runs in a row are counted from there. What a run
+        read stands until another reads something else.
+        """
+        judged_since = self._maintenance.judged_since(target)
+        bad = self._bad.get(target.probe, {})
+        found = bad.get(target)
+        if found is not None and found.noted_at < judged_since and not found.finding.certain:
+            del bad[target]
+            self._heard.get(target.probe, set()).discard(target)
+        return judged_since
 
     def still_bad(self, target: Target, dues: int) -> None:
         """Note due times at which a bad run stood in the way of the next."""
@@ -201,16 +218,23 @@ class Incidents:
                 table.pop(name, None)
             self._series.remove(name)
             return
-        kept, view = self._keep(stored), self._view(name)
+        kept, storage_class = self._keep(stored), str(stored.spec.get("monitoringStorageClass", ""))
+        if not self._maintenance.follows(name):
+            # Which targets there are is not known yet, as right after a start: nothing opens or closes.
+            self._series.show(name, storage_class, (*kept.open, *kept.closed))
+            if kept.open:
+                self._queue.add("incidents", name, after_seconds=_LOOK_AGAIN_SECONDS)
+            return
+        view = self._view(name)
         found = fold(kept.open, view, self._client.now())
-        changed = found.open != kept.open or bool(found.closed)
+        closed = tuple(conclude(each, view) for each in found.closed)
+        changed = found.open != kept.open or bool(closed)
         kept.open = found.open
-        kept.closed = (*found.closed, *kept.closed)[:MOST_IN_STATUS]
-        storage_class = str(stored.spec.get("monitoringStorageClass", ""))
+        kept.closed = (*closed, *kept.closed)[:MOST_IN_STATUS]
         self._series.show(name, storage_class, (*kept.open, *kept.closed))
-        for incident in (*found.opened, *found.closed):
+        for incident in (*found.opened, *closed):
             opening = incident.closed_at is None
-            words = story(incident, storage_class) if opening else recovery(incident, storage_class)
+            words = story(incident, storage_class) if opening else ending(incident, storage_class)
             log = _log.warning if opening else _log.info
             log("incident opened" if opening else "incident closed", id=incident.id, probe=name, story=words)
             kept.announced[incident.id] = incident
@@ -223,19 +247,30 @@ class Incidents:
             self._queue.add("incidents", name, after_seconds=_LOOK_AGAIN_SECONDS)
 
     def _view(self, probe: str) -> View:
-        """Return what is bad now, among the targets that are not suppressed."""
-        live = self._live_targets(probe)
-        telling = {target for target in live if self._maintenance.suppression(target) is None}
-        bad = self._bad.get(probe, {})
-        findings = [each.finding for target, each in bad.items() if target in telling]
+        """Return what is bad now, among the targets that are not suppressed, and how the others are."""
+        live = set(self._live_targets(probe))
+        for target in [target for target in self._bad.get(probe, {}) if target in live]:
+            self._begin_anew(target)
+        suppressed = {each: why.reason for each in live if (why := self._maintenance.suppression(each))}
+        telling = live - suppressed.keys()
+        bad, heard = self._bad.get(probe, {}), self._heard.get(probe, set())
+        # A volume that lost what was written to it has lost it, whatever is done to its node.
+        told = [
+            each.finding
+            for target, each in bad.items()
+            if target in telling or (target in live and each.finding.certain)
+        ]
         left, settled = self._left_behind(probe)
+        well = frozenset((live & heard) - bad.keys())
         return View(
-            findings=(*findings, *left),
+            findings=(*told, *left),
             zones={
                 target.node: self._caches.zone(target.node) for target in telling if target.kind is Kind.MOUNT
             },
-            unheard=frozenset(telling - self._heard.get(probe, set())),
+            unheard=frozenset(telling - heard),
             settled=settled,
+            well=well,
+            resting={target: why for target, why in suppressed.items() if target not in well},
         )
 
     async def _announce(self, thing: Hashable) -> None:
@@ -256,7 +291,7 @@ class Incidents:
                     name=f"{name[:200]}.{incident.id}.{'closed' if closed else 'opened'}",
                     kind="Normal" if closed else "Warning",
                     reason="IncidentClosed" if closed else "IncidentOpened",
-                    message=recovery(incident, storage_class) if closed else story(incident, storage_class),
+                    message=ending(incident, storage_class) if closed else story(incident, storage_class),
                     now=rfc3339(self._client.now()),
                 ),
                 stored.metadata.namespace,

@@ -98,6 +98,14 @@ class Maintenance:
         """Return why runs of the target are suppressed now, if they are."""
         return self._nodes.suppression(target)
 
+    def judged_since(self, target: Target) -> float:
+        """Return when a suppression of the target ended last, epoch seconds; 0.0: none that is remembered."""
+        return self._nodes.judged_since(target)
+
+    def follows(self, probe: str) -> bool:
+        """Tell whether the nodes of a PieProbe are known, and so what rests."""
+        return self._nodes.probe(probe) is not None
+
     def resumed_at(self, target: Target) -> float:
         """Return when the target's CronJob was resumed last, epoch seconds; 0.0: not by this controller."""
         return self._resumed_at.get(target, 0.0)

@@ -27,7 +27,7 @@ class _Followed:
 
     `nodes` is the set that `Targets` keeps; `suppressed` are those of them that are suppressed now, and
     `blocked` those where no run can be expected to work. `gone_at` are nodes that were deleted. `whole` is
-    why the class is suppressed, if every node is.
+    why the class is suppressed, if every node is, and `usable_since` when it last was not so any more.
     """
 
     probe: Probe
@@ -37,6 +37,7 @@ class _Followed:
     blocked: set[str] = field(default_factory=set)
     gone_at: dict[str, float] = field(default_factory=dict)
     whole: Suppression | None = None
+    usable_since: float = 0.0
 
 
 class NodeWatch:
@@ -95,6 +96,15 @@ class NodeWatch:
         # Where the class is suppressed, every node is.
         noted = (self._noted(each) for each in (target, followed.probe.target(Kind.PROVISION)))
         return min(since for since in (seen, *noted) if since is not None)
+
+    def judged_since(self, target: Target) -> float:
+        """Return when a suppression of the target ended last, epoch seconds; 0.0: none that is remembered."""
+        if (followed := self._followed.get(target.probe)) is None:
+            return 0.0
+        if target.kind is Kind.PROVISION:
+            return followed.usable_since
+        history = followed.histories.get(target.node)
+        return max((span.until or 0.0 for span in history.spans), default=0.0) if history else 0.0
 
     def _noted(self, target: Target) -> float | None:
         """Return since when a target is suppressed, as the CronJob says that is suspended for it."""
@@ -210,6 +220,8 @@ class NodeWatch:
         elif before is None or before.blocks != (len(followed.blocked) == len(followed.nodes)):
             found = [why for name in followed.nodes if (why := followed.histories[name].current)]
             followed.whole = nowhere(found)
+        if before is not None and followed.whole is None:
+            followed.usable_since = self._client.now()
         if followed.probe.provision_enabled:
             self._on_change(followed.probe.target(Kind.PROVISION), before, followed.whole)
 

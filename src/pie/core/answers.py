@@ -60,7 +60,10 @@ class ProbeView(Struct, frozen=True):
 
 
 class IncidentView(Struct, frozen=True):
-    """An incident. `words` is what a person woken by it reads first, `next` what to look at."""
+    """An incident. `words` is what a person woken by it reads first, `next` what to look at.
+
+    `ending` says of a closed one how it ended: `recovered`, or that nobody knows, and why.
+    """
 
     id: str
     probe: str
@@ -79,6 +82,7 @@ class IncidentView(Struct, frozen=True):
     opened: float
     closed: float | None
     provision: bool = False
+    ending: str = ""
 
 
 class SlowTarget(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from pie.core.incidents import Incident, Scope
+from pie.core.incidents import Closing, Incident, Scope
 from pie.core.model import Stage
 from pie.core.objects import rfc3339
 from pie.core.reasons import ADVICE, MEANING, Reason
@@ -42,6 +42,8 @@ class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     targets: int = 0
     provision: bool = False
     closed_at: str | None = None
+    closed_because: Closing | None = None
+    closed_message: str = ""
 
 
 def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
@@ -62,6 +64,8 @@ def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
             targets=each.targets,
             provision=each.provision,
             closed_at=rfc3339(each.closed_at) if each.closed_at is not None else None,
+            closed_because=each.closed_because,
+            closed_message=each.closed_message,
         )
         for each in ordered[:MOST_IN_STATUS]
     )
@@ -91,6 +95,8 @@ def _restored(entry: Any) -> Incident | None:
             zone=stored.zone,
             targets=stored.targets,
             closed_at=datetime.fromisoformat(stored.closed_at).timestamp() if stored.closed_at else None,
+            closed_because=stored.closed_because,
+            closed_message=stored.closed_message,
             restored=True,
         )
     except (msgspec.ValidationError, ValueError):
@@ -130,9 +136,35 @@ def story(incident: Incident, storage_class: str) -> str:
     )
 
 
-def recovery(incident: Incident, storage_class: str) -> str:
+def ending(incident: Incident, storage_class: str) -> str:
     """Return what there is to say when an incident closes."""
     lasted_seconds = max(0.0, (incident.closed_at or incident.opened_at) - incident.opened_at)
     minutes = lasted_seconds / 60
-    lasted = f"{minutes:.0f} min" if minutes >= _FEW_MINUTES else f"{lasted_seconds:.0f} s"
-    return f"StorageClass {storage_class}: recovered after {lasted}: {headline(incident)}."
+    after = f"after {minutes:.0f} min" if minutes >= _FEW_MINUTES else f"after {lasted_seconds:.0f} s"
+    match incident.closed_because:
+        case Closing.RECOVERED:
+            how = f"recovered {after}{_but(incident)}"
+        case Closing.SUPPRESSED:
+            how = f"no longer judged {after}: {incident.closed_message}"
+        case Closing.GONE:
+            how = f"over {after}: its targets are gone"
+        case None:
+            how = f"over {after}"
+    return f"StorageClass {storage_class}: {how}: {headline(incident)}."
+
+
+def how_it_ended(incident: Incident) -> str:
+    """Return how an incident ended, without when; empty where an earlier version of pie closed it."""
+    match incident.closed_because:
+        case Closing.RECOVERED:
+            return f"recovered{_but(incident)}"
+        case Closing.SUPPRESSED:
+            return f"no longer judged: {incident.closed_message}"
+        case Closing.GONE:
+            return "its targets are gone"
+        case None:
+            return ""
+
+
+def _but(incident: Incident) -> str:
+    return f", but {incident.closed_message}" if incident.closed_message else ""

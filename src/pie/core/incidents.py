@@ -1,4 +1,4 @@
-"""Bad targets to incidents: one fault, one incident, from its first bad run to its recovery.
+"""Bad targets to incidents: one fault, one incident, from its first bad run until no target is bad of it.
 
 A pure fold of what is bad now over the incidents that are open: it does not matter in which order targets
 went bad or recovered, or how many looks were missed in between.
@@ -35,6 +35,14 @@ _VAGUE = frozenset(
 )
 
 
+class Closing(StrEnum):
+    """Why an incident is over; see `pie.core.closing`."""
+
+    RECOVERED = "Recovered"
+    SUPPRESSED = "Suppressed"
+    GONE = "Gone"
+
+
 class Scope(StrEnum):
     """How far an incident reaches. `node`: one node or a few, less than a zone or half of the class."""
 
@@ -59,26 +67,36 @@ class Finding:
     first_bad: float
     bad_runs: int
 
+    @property
+    def certain(self) -> bool:
+        """Whether it is a fact that a run read, which no maintenance explains or takes back."""
+        return self.reason in _CERTAIN
+
 
 @dataclass(frozen=True, slots=True)
 class View:
     """A PieProbe at one moment.
 
     `zones` are the nodes that could tell (matching, not in maintenance), each with its zone or "". `unheard`
-    are targets without a verdict so far, as after a restart; `settled`: what runs left behind is known.
+    are targets without a verdict so far, as after a restart or their maintenance. `well` are those whose last
+    run was good; `resting` the others that are suppressed now, and why. `settled`: what runs left behind is
+    known.
     """
 
     findings: tuple[Finding, ...]
     zones: Mapping[str, str]
     unheard: frozenset[Target] = frozenset()
     settled: bool = True
+    well: frozenset[Target] = frozenset()
+    resting: Mapping[Target, Reason] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
     """One fault. `nodes` are all it was seen on, `targets` how many; `provision`: that probe is in it too.
 
-    `restored`: read from a status and not yet confirmed by new runs.
+    `restored`: read from a status and not yet confirmed by new runs. `closed_because` and `closed_message`
+    (who is in maintenance) are told of one that is closed, if it is known.
     """
 
     id: str
@@ -92,7 +110,15 @@ class Incident:
     zone: str = ""
     targets: int = 0
     closed_at: float | None = None
+    closed_because: Closing | None = None
+    closed_message: str = ""
     restored: bool = False
+
+    def concerns(self, target: Target) -> bool:
+        """Tell whether it was seen on a target; of many nodes a status keeps some, so it may be on any."""
+        if not target.node:
+            return self.provision
+        return target.node in self.nodes or len(self.nodes) < self.targets - self.provision
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +161,10 @@ class _Group:
 
     def opens(self, view: View) -> bool:
         """Tell whether this is an incident, were there none yet."""
-        if any(each.bad_runs >= BAD_RUNS_IN_A_ROW or each.reason in _CERTAIN for each in self.findings):
+        if any(each.bad_runs >= BAD_RUNS_IN_A_ROW or each.certain for each in self.findings):
             return True
+        if self.leading.stage is Stage.TEARDOWN:
+            return False  # What is left behind is given its time, however much it is.
         together = len(self.nodes)
         return together >= SEVERAL or 1 < together == len(view.zones)
 
@@ -161,7 +189,7 @@ def fold(known: Iterable[Incident], view: View, now: float) -> Fold:
         best = max(range(len(groups)), key=lambda i: (_kinship(incident, groups[i]), -i), default=None)
         if best is not None and any(_kinship(incident, groups[best])):
             claims[best].append(incident)
-        elif incident.restored and _unheard(incident, view):
+        elif _unheard(incident, view):
             kept.append(incident)
         else:
             closed.append(replace(incident, closed_at=now, restored=False))
@@ -234,15 +262,14 @@ def _kinship(incident: Incident, group: _Group) -> tuple[bool, bool, int, bool]:
 
 
 def _unheard(incident: Incident, view: View) -> bool:
-    """Tell whether a target that an incident may concern has said nothing yet."""
+    """Tell whether a target that an incident may concern has said nothing yet.
+
+    Where it is restored, that may be one that it had not been seen on so far.
+    """
     if incident.stage is Stage.TEARDOWN:
-        return not view.settled
-    return any(
-        incident.scope is not Scope.NODE
-        or (target.node in incident.nodes if target.node else incident.provision)
-        or len(incident.nodes) < incident.targets - incident.provision
-        for target in view.unheard
-    )
+        return incident.restored and not view.settled
+    anybody = incident.restored and incident.scope is not Scope.NODE
+    return any(anybody or incident.concerns(target) for target in view.unheard)
 
 
 def _opened(group: _Group, view: View, now: float) -> Incident:

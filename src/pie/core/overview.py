@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pie.core.answers import Counts, IncidentView, ProbeView, State
-from pie.core.incident_report import broken, where
+from pie.core.incident_report import broken, how_it_ended, where
 from pie.core.incidents import Incident
 from pie.core.reasons import ADVICE, MEANING
 
@@ -76,4 +76,5 @@ def incident_view(incident: Incident, probe: str, storage_class: str) -> Inciden
         opened=incident.opened_at,
         closed=incident.closed_at,
         provision=incident.provision,
+        ending=how_it_ended(incident) if incident.closed_at is not None else "",
     )
