@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -20,7 +21,7 @@ from pie.cli.prometheus import Prometheus, ReportError
 from pie.cli.reporttext import duration, markdown_escaped, share, written
 from pie.core.prometheus import Sample, Series, vector
 from pie.core.reportmodel import Report
-from pie.core.reportqueries import Window
+from pie.core.reportqueries import INSTANT, Window
 from pie.embedded.panel import HEADER
 from tests.core.test_report import WINDOW, made, mount
 from tests.harness import until
@@ -207,16 +208,29 @@ def test_what_is_asked_of_5000_nodes_stays_within_prometheus_limits(seconds: int
     window = Window(0.0, seconds, interval_seconds=15.0)
     nodes, directions, verdicts = 5000, 2, 2
     assert max(seconds // window.fine, seconds // window.column) <= MOST_POINTS
+    longest = {name: max(part for _, part in window.parts(name)) for name in INSTANT}
     # What a query holds at once: its selector's series and what it makes of them, at each moment it looks at.
-    # Of a range (`increase(x[7d])`) it holds one series at a time. Twice: each pod that led has its series.
+    # Of a range (`increase(x[7d])`) it holds one series at a time. A real Prometheus says the same: its
+    # `peakSamples` of 5,000 nodes were 21.5 million for 2,148 moments of `pie_target_suppressed`.
     held = {
-        "suppressed_moments": 2 * nodes * seconds // window.fine,
-        "p50": 2 * nodes * directions * seconds // window.coarse,
-        "mount_trend": 2 * nodes * verdicts * seconds // window.column,
-        "latency_trend": 2 * nodes * directions * seconds // window.column,
-        "presence": 2 * nodes * verdicts * 500,
+        "suppressed_moments": 2 * nodes * longest["suppressed_moments"] // window.fine,
+        "p50": 2 * nodes * directions * longest["p50"] // window.coarse,
+        "mount_trend": nodes * verdicts * seconds // window.column,
+        "latency_trend": nodes * directions * seconds // window.column,
+        "presence": nodes * verdicts * 500,
     }
-    assert 2 * max(held.values()) < MOST_SAMPLES, held
+    assert max(held.values()) <= MOST_SAMPLES / 5, held
+    assert longest["mount"] <= 7 * DAY
+
+
+def test_the_parts_of_a_window_are_the_window() -> None:
+    window = Window(1000.0 * DAY, 30 * DAY + 1)
+    for name in INSTANT:
+        parts = window.parts(name)
+        assert sum(seconds for _, seconds in parts) == window.seconds
+        assert parts[0][0] == window.end
+        for (end, seconds), (older, _) in pairwise(parts):
+            assert end - seconds == older
 
 
 # The real thing.

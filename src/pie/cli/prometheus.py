@@ -147,16 +147,19 @@ async def _all(
     """Ask all queries, two at a time: a report must not keep the alerts from being evaluated."""
     gate = asyncio.Semaphore(2)
 
-    async def instant(query: str) -> list[Sample]:
-        async with gate:
-            return await server.vector(window.written(query), window.end)
+    async def instant(name: str, query: str) -> list[Sample]:
+        found: list[Sample] = []
+        for end, seconds in window.parts(name):
+            async with gate:
+                found += await server.vector(window.written(query, seconds), end)
+        return found
 
     async def over_time(query: str, step: int) -> list[Series]:
         async with gate:
             return await server.matrix(window.written(query), window, step)
 
     async with asyncio.TaskGroup() as group:
-        vectors = {name: group.create_task(instant(query)) for name, query in INSTANT.items()}
+        vectors = {name: group.create_task(instant(name, query)) for name, query in INSTANT.items()}
         matrices = {
             name: group.create_task(over_time(query, window.fine if name == "incidents" else window.column))
             for name, query in RANGE.items()

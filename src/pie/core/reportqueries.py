@@ -1,7 +1,8 @@
 """What `pie report` asks Prometheus. docs/report.md lists the same queries, and what is made of them.
 
-All sum over `pod` and `instance`, for the leader changes. Nothing loads more than some 200 moments of
-every node's series at once, so that a month of thousands of nodes stays within Prometheus' limits.
+All sum over `pod` and `instance`, for the leader changes. Nothing loads more than some 500 moments of
+every node's series at once, and no range of more than a week, so that a month of thousands of nodes stays
+within Prometheus' limits: 50 million samples at once (--query.max-samples), 2 minutes (--query.timeout).
 """
 
 import math
@@ -16,6 +17,10 @@ _COARSE_MOMENTS: Final = 200
 _FINE_MOMENTS: Final = 2000
 # `increase` needs two scrapes, and more to be near the truth.
 _SCRAPES_OF_A_COLUMN: Final = 4
+# What is summed can be asked in parts: counters so long at a time, what is on or off for so many moments.
+_COUNTED: Final = frozenset({"mount", "mount_io", "provision", "suppressed_runs"})
+_PART_SECONDS: Final = 7 * 86_400
+_PART_MOMENTS: Final = 250
 
 SCRAPES: Final = "max(count_over_time(pie_build_info[{window}]))"
 """How often pie was scraped, which tells the interval."""
@@ -40,7 +45,7 @@ INSTANT: Final = {
         for quantile in ("0.5", "0.95", "0.99")
     },
 }
-"""Asked once, at the end of the window."""
+"""Asked once, at the end of the window, or of each of its parts."""
 
 RANGE: Final = {
     "incidents": "sum by (pie_probe_name, storage_class, scope, stage, reason)"
@@ -84,10 +89,18 @@ class Window:
         scrapes = math.ceil(_SCRAPES_OF_A_COLUMN * self.interval_seconds)
         return max(1, math.ceil(self.seconds / _COLUMNS), scrapes)
 
-    def written(self, query: str) -> str:
-        """Return a query with the lengths of this window in it."""
+    def parts(self, name: str) -> list[tuple[float, int]]:
+        """Return end and length of each part in which a query is asked, newest first; they are summed."""
+        longest = _PART_SECONDS if name in _COUNTED else self.seconds
+        if name == "suppressed_moments":
+            longest = _PART_MOMENTS * self.fine
+        starts = range(0, self.seconds, longest)
+        return [(self.end - after, min(longest, self.seconds - after)) for after in starts]
+
+    def written(self, query: str, seconds: int | None = None) -> str:
+        """Return a query with the lengths of this window in it, or of a part of so many seconds."""
         lengths = {name: f"{getattr(self, name)}s" for name in ("fine", "coarse", "column")}
-        return query.format(window=f"{self.seconds}s", **lengths)
+        return query.format(window=f"{seconds or self.seconds}s", **lengths)
 
 
 def since_seconds(text: str) -> int:
