@@ -5,7 +5,9 @@ import os
 import re
 import socket
 import sys
+from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.probe.conftest import demand
@@ -97,6 +99,78 @@ async def test_without_a_story_it_shows_verdicts_and_ends_when_its_time_is_over(
         assert shown in said
 
 
+async def test_what_it_prints_to_ask_it_and_to_break_it_works_and_a_dead_cluster_ends_it() -> None:
+    demand("fio")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pie", "demo", "--nodes", "1", "--scenario", "none", "--minute-seconds", "3"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    said = ""
+    async with asyncio.timeout(100):
+        while "2 targets: 2 ok" not in said:
+            line = await process.stdout.readline()
+            assert line, said
+            said += line.decode()
+        asked = [await printed(command) for command in re.findall(r"pie ((?:status|explain) .+)", said)]
+        assert [status for status, _ in asked] == [0, 0], asked
+        assert re.search(r"^demo +embedded", asked[0][1], re.MULTILINE), asked
+        assert "provision of embedded on any node: ok" in asked[1][1]
+        async with aiohttp.ClientSession() as session:
+            ((header, value, url),) = re.findall(r"curl -H '(.+): (.+)' -X POST '(.+)'", said)
+            async with session.post(url, headers={header: value}) as answer:
+                assert (await answer.json())["active"] == [{"fault": "hang", "node": "node-1"}]
+            # A real API server would refuse it; this one does not look so closely.
+            node = {"metadata": {"name": "odd"}, "spec": {"taints": [{"effect": "NoSchedule"}]}}
+            async with session.post(f"{server(said)}/api/v1/nodes", json=node) as answer:
+                assert answer.status == 201
+        rest, _ = await process.communicate()
+    assert process.returncode == 1
+    (last,) = rest.decode().splitlines()[-1:]
+    assert "the embedded cluster is dead: watch_nodes met KeyError('key')" in last
+    assert "Traceback" not in rest.decode()
+
+
+async def printed(command: str) -> tuple[int, str]:
+    """Run a `pie` command that the demo printed; return its status and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pie", *command.split()),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+def server(said: str) -> str:
+    """Return the address of the demo's API server."""
+    (path,) = re.findall(r"export KUBECONFIG=([^;\s]+)", said)
+    (address,) = re.findall(r'server: "(.+)"', Path(path).read_text())
+    return str(address)
+
+
+async def test_a_demo_of_too_few_nodes_for_its_story_says_that_it_plays_none() -> None:
+    status, said = await run("--nodes", "2", "--duration", "1")
+    assert status == 0, said
+    assert "No story is played: crash takes 3 nodes or more, not 2." in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--nodes", "2"], "the story crash takes 3 nodes or more, not 2"),
+        (["--nodes", "2", "--duration", "9"], "the story crash takes 3 nodes or more, not 2"),
+        (["--scenario", "none"], "give it --duration"),
+    ],
+)
+async def test_headless_takes_a_story_that_can_be_played_or_an_end(arguments: list[str], why: str) -> None:
+    status, said = await run("--headless", *arguments)
+    assert status == 2
+    assert why in said
+
+
 async def test_what_cannot_be_done_is_refused_in_words() -> None:
     status, said = await run("--scenario", "flood")
     assert status == 2
@@ -106,6 +180,7 @@ async def test_what_cannot_be_done_is_refused_in_words() -> None:
     assert "5 nodes or more" in said
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        status, said = await run("--headless", "--scenario", "none", "--nodes", "1", "--port", port)
+        none = ("--headless", "--scenario", "none", "--duration", "60")
+        status, said = await run(*none, "--nodes", "1", "--port", port)
     assert status == 2
     assert f"port {port} is in use" in said

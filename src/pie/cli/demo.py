@@ -57,23 +57,19 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
 
     Without --scenario it plays `crash`, and then is yours: break something in the panel, watch the page.
 
-    Exits with 1 when pie did not say in time what the story has it say.
+    Exits with 1 when pie did not say in time what the story has it say, or its cluster died of a defect.
 
     Examples: pie demo; pie demo --scenario maintenance; pie demo --headless --scenario disks
     """
     from rich.console import Console  # noqa: PLC0415  `pie --help` need not load it
+    from rich.markup import escape  # noqa: PLC0415
 
     from pie.cli.narrator import Narrator  # noqa: PLC0415
-    from pie.cli.stories import STORIES  # noqa: PLC0415
+    from pie.embedded.errors import ActorDied  # noqa: PLC0415
 
-    story = STORIES.get(scenario or _FIRST_STORY)
-    if story is None and scenario != _NO_STORY:
-        known = ", ".join([*STORIES, _NO_STORY])
-        raise typer.BadParameter(f"there is no story {scenario!r}; there are: {known}")
-    if story is not None and nodes < story.nodes:
-        if scenario:
-            raise typer.BadParameter(f"the story {scenario} takes {story.nodes} nodes or more, not {nodes}")
-        story = None
+    story = _story(scenario, nodes, headless)
+    if headless and story is None and duration is None:
+        raise typer.BadParameter("without a story a headless demo has no end: give it --duration SECONDS")
     narrator = Narrator(Console(highlight=False))
     told = True
     try:
@@ -82,8 +78,28 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
         )
     except TimeoutError:
         narrator.say("the time is over")
+    except ActorDied as died:
+        narrator.say(f"[bold red]{escape(str(died))}[/]; this is a defect of the demo, start it anew")
+        told = False
     if not told:
         raise typer.Exit(1)
+
+
+def _story(scenario: str, nodes: int, headless: bool) -> "Story | None":
+    """Return the story to play, None for none. Raises typer.BadParameter."""
+    from pie.cli.stories import STORIES  # noqa: PLC0415
+
+    story = STORIES.get(scenario or _FIRST_STORY)
+    if story is None:
+        if scenario != _NO_STORY:
+            known = ", ".join([*STORIES, _NO_STORY])
+            raise typer.BadParameter(f"there is no story {scenario!r}; there are: {known}")
+    elif nodes < story.nodes:
+        if scenario or headless:
+            raise typer.BadParameter(f"the story {story.name} takes {story.nodes} nodes or more, not {nodes}")
+        typer.echo(f"No story is played: {story.name} takes {story.nodes} nodes or more, not {nodes}.")
+        return None
+    return story
 
 
 async def _demo(narrator: "Narrator", options: _Options, duration: float | None) -> bool:
@@ -120,7 +136,8 @@ async def _demo(narrator: "Narrator", options: _Options, duration: float | None)
         controller = asyncio.create_task(run(settings))
         playing = asyncio.create_task(_play(narrator, cluster, options, panel_url))
         try:
-            await asyncio.wait([controller, playing], return_when=asyncio.FIRST_COMPLETED)
+            # A cluster that died says so when it is left.
+            await asyncio.wait([controller, playing, cluster.running], return_when=asyncio.FIRST_COMPLETED)
         finally:
             playing.cancel()
             controller.cancel()
@@ -157,6 +174,8 @@ def _apply_probe(cluster: "EmbeddedCluster") -> None:
 
 
 def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str | None) -> None:
+    from pie.embedded.panel import HEADER  # noqa: PLC0415
+
     def line(words: str) -> None:
         narrator.say(words, stamp=False)
 
@@ -164,8 +183,12 @@ def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str 
     if panel_url is not None:
         line(f"  The page:    [bold]http://127.0.0.1:{narrator.port}/[/]")
         line(f"  Make faults: [bold]{panel_url}/[/]")
+        line(f"  By command:  curl -H '{HEADER}: 1' -X POST '{panel_url}/faults/hang?node=node-1'")
+        line("               and with DELETE in the place of POST it is mended")
     line(f"  Metrics:     http://127.0.0.1:{narrator.port}/metrics")
-    line(f"  kubectl:     export KUBECONFIG={cluster.kubeconfig}")
+    line(f"  Ask it:      pie status --server http://127.0.0.1:{narrator.port}")
+    line(f"               pie explain {PROBE} --server http://127.0.0.1:{narrator.port}")
+    line(f"  kubectl:     export KUBECONFIG={cluster.kubeconfig}; kubectl get pieprobes")
     if shutil.which("fio") is None:
         line("  fio is not installed: pie measures by itself, more roughly. On Debian: apt-get install fio")
 

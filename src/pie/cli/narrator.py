@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "suppressed": "yellow"}
 _AGAIN_SECONDS = 20.0
 _LONGEST = 160
-# Said in other words: by the Events of the PieProbe, or in the step's own.
-_UNSAID = frozenset({"incident opened", "incident closed"})
+# Said in other words: by the Events of the PieProbe, in the step's own, or by what the demo ends with.
+_UNSAID = frozenset({"incident opened", "incident closed", "an actor died, and all others with it"})
 
 
 class Narrator:
