@@ -430,6 +430,14 @@ class Simulation:
 
         queue.handle("status", nothing)
 
+    def take_over(self, other: "Simulation") -> None:
+        """Begin where another controller stopped: its cluster, and the incidents that it left in the status."""
+        self._begin, self.world.objects = other._begin, other.world.objects
+        self.world._versions, self.world.storage = other.world._versions, other.world.storage
+        (stored,) = other._caches.probes.store.values()
+        status = {"incidents": other._incidents.stored(stored)}
+        self.world.put("pieprobes", {**self.world.objects["pieprobes"]["p"], "status": status})
+
     def now(self) -> float:
         """Epoch seconds."""
         return T0 + asyncio.get_running_loop().time() - self._begin

@@ -80,7 +80,7 @@ async def test_an_incident_opens_after_two_bad_runs_outlives_the_controller_and_
 
         await stage.end(await target.start(time.time() + 180), result(found=A, sequence=2))
         (closed,) = await until_incidents(stage, 1, still_open=False)
-        assert closed["id"] == opened["id"]
+        assert (closed["id"], closed["closedBecause"]) == (opened["id"], "Recovered")
         await target.pie.until_value(OPEN, lambda value: value == 0, **labels)
         await until_summary(stage, "fine")
 

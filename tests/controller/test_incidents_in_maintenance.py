@@ -1,6 +1,7 @@
 """Maintenance is no recovery: incidents of nodes that are cordoned or go, on a simulation in virtual time."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.controller.simulation import NODE, T0, Simulation, VirtualLoop, World
-from tests.controller.test_accounting import SPEC, Lag, Script, at_once, storage, with_gaps
+from tests.controller.test_accounting import SPEC, Action, Lag, Script, at_once, storage, with_gaps
 
 FAILS, WELL = (80, storage("fails")), storage("well")
 IN_IO = f"I/O fails or is wrong on node {NODE} (IOError)"
@@ -26,9 +27,31 @@ def told(
         simulation.world.begin({**SPEC, "disableProvisionProbe": True, **(spec or {})})
         await simulation.run(seconds, script)
 
+    return stories(play())
+
+
+def stories(play: Coroutine[Any, Any, None]) -> list[str]:
     with capture_logs() as lines, asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play())
+        runner.run(play)
     return [line["story"] for line in lines if line["event"] in {"incident opened", "incident closed"}]
+
+
+def told_with_restart(before: Script, seconds: int, between: Action, after: Script) -> list[str]:
+    """Return the stories where a second controller takes up what a first one left in the status.
+
+    `between` is done while neither runs; the seconds of `after` are the second one's.
+    """
+
+    async def play() -> None:
+        first = Simulation(at_once)
+        first.world.begin({**SPEC, "disableProvisionProbe": True})
+        await first.run(seconds, before)
+        second = Simulation(at_once)
+        second.take_over(first)
+        between(second.world)
+        await second.run(600, after)
+
+    return stories(play())
 
 
 def since(story: str) -> float:
@@ -101,3 +124,23 @@ def test_how_it_closed_does_not_depend_on_how_late_the_node_is_seen() -> None:
     script = [FAILS, (OPEN_SECONDS, World.cordon)]
     _, closed = told(script, lag=with_gaps([("nodes", OPEN_SECONDS - 5, 40)]))
     assert f": node {NODE} is in maintenance (NodeCordoned): {IN_IO}." in closed
+
+
+def test_a_node_that_is_cordoned_while_no_controller_runs_closes_its_incident_unmended() -> None:
+    opened, closed = told_with_restart([FAILS], OPEN_SECONDS, World.cordon, [])
+    assert IN_IO in opened
+    assert f": node {NODE} is in maintenance (NodeCordoned): {IN_IO}." in closed
+
+
+def test_a_node_that_is_removed_while_no_controller_runs_takes_its_incident_along() -> None:
+    _, closed = told_with_restart([FAILS], OPEN_SECONDS, World.delete_node, [])
+    assert closed.endswith(f": its targets are gone: {IN_IO}.")
+
+
+def test_a_controller_that_starts_in_the_middle_of_maintenance_counts_anew_from_its_end_too() -> None:
+    script: Script = [FAILS, (OPEN_SECONDS, World.cordon)]
+    restarted, uncordoned = 250, (50, World.uncordon)
+    _, _, second = told_with_restart(script, restarted, storage("fails"), [uncordoned])
+    assert since(second) >= restarted + 50
+    mended_after_one = [uncordoned, (100, WELL)]
+    assert len(told_with_restart(script, restarted, storage("fails"), mended_after_one)) == 2

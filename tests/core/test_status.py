@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from pie.core.model import Kind, Verdict
 from pie.core.preflight import Rest
 from pie.core.reasons import ADVICE, Reason
@@ -54,6 +56,71 @@ def test_a_long_list_of_bad_nodes_is_cut() -> None:
 def test_no_run_yet_is_unknown() -> None:
     found = conditions(made((Kind.MOUNT, "n1", Verdict.PENDING, Reason.PENDING)))
     assert found["MountHealthy"]["status"] == "Unknown"
+
+
+def suppressed(*reasons: Reason) -> list[tuple[Kind, str, Verdict, Reason]]:
+    nodes = [(Kind.MOUNT, f"n{i}", Verdict.SUPPRESSED, reason) for i, reason in enumerate(reasons)]
+    return [*nodes, (Kind.PROVISION, "", Verdict.SUPPRESSED, Reason.NO_USABLE_NODE)]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said", "reason"),
+    [
+        (
+            [Reason.NODE_CORDONED],
+            "nothing is probed: all nodes are in maintenance (NodeCordoned)",
+            "NodeCordoned",
+        ),
+        (
+            [Reason.NODE_CORDONED, Reason.NODE_NOT_READY, Reason.NODE_NOT_READY],
+            "nothing is probed: all nodes are in maintenance (NodeNotReady and others)",
+            "NodeNotReady",
+        ),
+        (
+            [Reason.NODE_NEW],
+            "nothing is judged yet: all nodes are new, have just booted or are in maintenance (NodeNew)",
+            "NodeNew",
+        ),
+    ],
+)
+def test_where_all_nodes_are_suppressed_the_status_says_so_and_why(
+    reasons: list[Reason], said: str, reason: str
+) -> None:
+    found = made(*suppressed(*reasons))
+    assert found["summary"] == said
+    mount, provision = (conditions(found)[kind] for kind in ("MountHealthy", "ProvisionHealthy"))
+    assert (mount["status"], mount["reason"]) == ("Unknown", reason)
+    assert mount["message"].startswith(f"{said}. ")
+    assert ADVICE[Reason(reason)] in mount["message"]
+    assert (provision["status"], provision["reason"]) == ("Unknown", "NoUsableNode")
+    assert provision["message"].startswith("nothing is judged: no node is usable (NoUsableNode). ")
+
+
+def test_a_provision_probe_alone_says_that_no_node_is_usable() -> None:
+    off = {Kind.MOUNT: Rest(Reason.DISABLED, "off")}
+    found = made(*suppressed(), resting=off)
+    assert found["summary"] == "nothing is judged: no node is usable (NoUsableNode)"
+
+
+@pytest.mark.parametrize(
+    ("targets", "summary", "healthy"),
+    [
+        ([], "not known yet", "Unknown"),
+        ([(Kind.MOUNT, "n1", Verdict.PENDING, Reason.PENDING)], "not known yet", "Unknown"),
+        ([*suppressed(Reason.NODE_NEW)[:1], OK, PROVISIONED], "fine", "True"),
+        (
+            [*suppressed(Reason.NODE_NEW)[:1], (Kind.MOUNT, "n1", Verdict.PENDING, Reason.PENDING)],
+            "not known yet",
+            "Unknown",
+        ),
+    ],
+)
+def test_what_is_new_is_not_known_yet_and_one_node_in_maintenance_is_no_news(
+    targets: list[tuple[Kind, str, Verdict, Reason]], summary: str, healthy: str
+) -> None:
+    found = made(*targets)
+    assert found["summary"] == summary
+    assert conditions(found)["MountHealthy"]["status"] == healthy
 
 
 def test_a_resting_probe_is_not_ready_and_unknown() -> None:

@@ -15,6 +15,8 @@ Condition = dict[str, Any]
 
 HEALTHY = {Kind.PROVISION: "ProvisionHealthy", Kind.MOUNT: "MountHealthy"}
 _NAMED_NODES = 5
+# Runs go on, and the first good one ends it.
+_GRACES = frozenset({Reason.NODE_NEW, Reason.NODE_REBOOTED})
 _LONGEST_SUMMARY = 512
 
 
@@ -52,7 +54,7 @@ def status(
     return {
         "observedGeneration": generation,
         "conditions": conditions,
-        "summary": summary(conditions, counts, incidents),
+        "summary": summary(conditions, counts, incidents, _resting(known)),
         "targets": {
             "total": len(known),
             "bad": sum(counts[verdict] for verdict in BAD),  # for the printer column, which cannot add
@@ -62,9 +64,15 @@ def status(
 
 
 def summary(
-    conditions: Sequence[Condition], counts: Mapping[Verdict, int], incidents: Sequence[Incident]
+    conditions: Sequence[Condition],
+    counts: Mapping[Verdict, int],
+    incidents: Sequence[Incident],
+    resting: str = "",
 ) -> str:
-    """Say in one line whether the storage is fine: for the printer column of `kubectl get`."""
+    """Say in one line whether the storage is fine: for the printer column of `kubectl get`.
+
+    `resting` says that no target at all counts now, if that is so, and why.
+    """
     if incidents:
         others = len(incidents) - 1
         more = f"; {others} more incident{'s' if others > 1 else ''}" if others else ""
@@ -74,6 +82,8 @@ def summary(
         return f"{bad} bad so far, not twice in a row"
     if by_type["Ready"]["status"] != "True":
         return _line(f"not probed: {by_type['Ready']['reason']}")
+    if resting:
+        return resting
     asked = [by_type[name] for name in HEALTHY.values() if by_type[name]["reason"] != Reason.DISABLED]
     if all(condition["status"] == "True" for condition in asked):
         return "fine"
@@ -109,12 +119,34 @@ def _healthy(
         nodes = [f"{node} ({reason})" if node else reason.value for node, reason in bad]
         more = f" and {len(nodes) - _NAMED_NODES} more" if len(nodes) > _NAMED_NODES else ""
         message = f"{len(bad)} of {len(targets)} bad: {', '.join(nodes[:_NAMED_NODES])}{more}"
-        reason = Counter(reason for _, reason in bad).most_common(1)[0][0]
+        reason = _commonest(reason for _, reason in bad)
         return _condition(name, "False", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
     if problem is not None:
         return _condition(name, "Unknown", *problem)
     if rest is not None:
         return _condition(name, "Unknown", rest.reason, rest.message)
+    if resting := _resting(targets):
+        reason = _commonest(reason for _, _, _, reason in targets)
+        return _condition(name, "Unknown", reason, f"{resting}. {MEANING[reason]} {ADVICE[reason]}")
     if not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
         return _condition(name, "Unknown", Reason.PENDING, "no run has ended yet")
     return _condition(name, "True", Reason.OK, f"{len(targets)} of {len(targets)} targets have no bad run")
+
+
+def _resting(targets: Sequence[tuple[Kind, str, Verdict, Reason]]) -> str:
+    """Return why no run counts, if every target is suppressed: `nothing is probed: all nodes are …`."""
+    if not targets or any(verdict is not Verdict.SUPPRESSED for _, _, verdict, _ in targets):
+        return ""
+    # A provision probe rests because all nodes do; they say more.
+    reasons = [reason for kind, _, _, reason in targets if kind is Kind.MOUNT]
+    if not reasons:
+        return f"nothing is judged: no node is usable ({Reason.NO_USABLE_NODE})"
+    named = _commonest(reasons) + (" and others" if len(set(reasons)) > 1 else "")
+    if _GRACES.isdisjoint(reasons):
+        return f"nothing is probed: all nodes are in maintenance ({named})"
+    return f"nothing is judged yet: all nodes are new, have just booted or are in maintenance ({named})"
+
+
+def _commonest(reasons: Iterable[Reason]) -> Reason:
+    counts = Counter(reasons)
+    return min(counts, key=lambda reason: (-counts[reason], reason))
