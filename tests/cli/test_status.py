@@ -1,13 +1,20 @@
 """`pie status` and `pie explain` as a user runs them: a controller on the embedded cluster, and a fault."""
 
 import json
+import re
+import shlex
 import signal
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
+from rich.console import Console
 
-from pie.core.answers import Overview
+from pie.cli.ask import Whom
+from pie.cli.statustable import table
+from pie.core.answers import Counts, IncidentView, Overview, ProbeView
+from pie.core.model import Stage
 from pie.core.objects import Metadata, PieProbe
 from pie.core.stored_overview import stored_overview
 from pie.embedded.cluster import EmbeddedCluster
@@ -64,6 +71,9 @@ async def the_incident_is_told_and_explained(pie: Pie) -> None:
     assert told.status == 1
     assert "volumes are not mounted on node node-2" in told.said
     assert "next: The evidence has the error" in told.said
+    more = re.findall(r"more: pie (.*)", told.said)[0]
+    assert more == f"explain local --node node-2 --server {pie.address}"
+    assert (await within(*shlex.split(more))).status == 1
     assert "node-1" in told.said  # among the slowest
     explained = await within("explain", "local", "--server", pie.address, "--runs", "2")
     assert explained.status == 1
@@ -77,12 +87,12 @@ async def the_incident_is_told_and_explained(pie: Pie) -> None:
 
 async def what_is_not_there_is_said(pie: Pie) -> None:
     for arguments, words in (
-        (("explain", "other"), "there is no PieProbe other; there are: local"),
-        (("explain", "local", "--node", "n9"), "has no target on node n9; nodes: node-1, node-2"),
+        (("explain", "other"), "there is no PieProbe other; there are: local\n"),
+        (("explain", "local", "--node", "n9"), "has no target on node n9; nodes: node-1, node-2\n"),
     ):
         refused = await within(*arguments, "--server", pie.address)
         assert refused.status == 2
-        assert words in refused.complained
+        assert refused.complained.endswith(words)
         assert len(refused.complained.splitlines()) == 1
 
 
@@ -98,9 +108,9 @@ async def without_a_leader_the_pieprobes_tell(cluster: EmbeddedCluster) -> None:
     cluster.registry.create(LEASES, {"metadata": metadata, "spec": {"holderIdentity": "gone_1"}}, "pie")
     stored = await within("status", *where)
     assert 'pods "gone" not found' in stored.complained
-    refused = await within("explain", "local", *where)
+    refused = await within("explain", "local", *where, "-n", "pie")
     assert refused.status == 2
-    assert "kubectl describe pieprobe local" in refused.complained
+    assert f"kubectl describe pieprobe local -n pie --kubeconfig {cluster.kubeconfig}" in refused.complained
     elsewhere = await within("status", *where, "-n", "default")
     assert elsewhere.status == 2
     assert "no PieProbe is in the namespace default; there are in: pie" in elsewhere.complained
@@ -112,6 +122,7 @@ async def test_without_a_cluster_it_is_one_line_and_no_traceback(nowhere: Path) 
             ended = await within(*command, *where)
             assert ended.status == 2
             assert "127.0.0.1:1" in ended.complained
+            assert "kubectl" not in ended.complained  # it could not ask either
             assert len(ended.complained.splitlines()) == 1, ended.complained
 
 
@@ -151,3 +162,55 @@ def test_a_status_that_says_nothing_makes_no_state_up() -> None:
 def test_a_pieprobe_that_cannot_be_probed_is_a_warning() -> None:
     ready = {"type": "Ready", "status": "False", "reason": "StorageClassNotFound", "message": "no class"}
     assert overview({"conditions": [ready], "summary": "not probed"}).state == "warning"
+
+
+# How it looks.
+
+LATE = "volumes are not mounted on node node-2 (MountFailed)"
+
+
+def view(name: str, storage_class: str, counts: Counts, summary: str = LATE) -> ProbeView:
+    """Return a PieProbe as the controller tells of it."""
+    return ProbeView(name, "pie", storage_class, "bad", summary, 60, counts, ())
+
+
+def shown(*probes: ProbeView, incidents: tuple[IncidentView, ...] = (), options: str = "") -> list[str]:
+    """Return what a terminal of 80 columns shows, from the table of PieProbes on if there are any."""
+    told = replace(overview({}), probes=probes, incidents=incidents)
+    console = Console(width=80, highlight=False)
+    with console.capture() as captured:
+        console.print(table(told, options), crop=False)
+    above, _, below = captured.get().partition("PIEPROBE")
+    return [line.rstrip() for line in f"PIEPROBE{below}".splitlines()] if below else above.splitlines()
+
+
+def test_on_80_columns_what_is_zero_is_left_out_and_what_explains_has_room() -> None:
+    lines = shown(view("local", "embedded", Counts(total=3, ok=2, late=1)))
+    assert lines == [
+        "PIEPROBE  CLASS     TARGETS  OK  LATE  STORAGE",
+        "local     embedded        3   2     1  volumes are not mounted on node node-2",
+        "                                       (MountFailed)",
+    ]
+
+
+def test_on_80_columns_nothing_is_cut_and_what_explains_stands_below_where_there_is_no_room() -> None:
+    every = Counts(total=5021, ok=5000, late=1, failed=2, hung=3, suppressed=10, pending=5)
+    lines = shown(view("local", "topolvm-provisioner", every), view("ceph", "ceph-block", Counts(), "fine"))
+    assert lines[0].split() == (
+        ["PIEPROBE", "CLASS", "TARGETS", "OK", "LATE", "FAILED", "HUNG", "SUPPRESSED", "PENDING"]
+    )
+    assert "…" not in "".join(lines)
+    assert lines[-2:] == [f"local: {LATE}", "ceph: fine"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_what_to_type_next_works_when_it_is_pasted() -> None:
+    incident = IncidentView(
+        *("i", "local", "c", "node", "on node node-2", "", ("node-2",), 1, Stage.MOUNT, "MountFailed"),
+        *("words", "", "", "next", 1.0, None),
+    )
+    whom = Whom(namespace="pie", kubeconfig="/my files/config", context="production-eu-1")
+    for provision, node in ((False, " --node node-2"), (True, "")):
+        lines = shown(incidents=(replace(incident, provision=provision),), options=whom.options)
+        said = f"pie explain local{node} -n pie --kubeconfig '/my files/config' --context production-eu-1"
+        assert f"  more: {said}" in lines

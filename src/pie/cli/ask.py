@@ -1,5 +1,6 @@
 """Asks the controller: its JSON API, at an address or by way of the API server to the leader's pod."""
 
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,6 +44,17 @@ class Whom:
     namespace: str = ""
     kubeconfig: str | None = None
     context: str | None = None
+
+    @property
+    def options(self) -> str:
+        """The options that say so again, for a command to be pasted; kubectl's mean the same."""
+        given = {
+            "--server": self.server,
+            "-n": self.namespace,
+            "--kubeconfig": self.kubeconfig,
+            "--context": self.context,
+        }
+        return "".join(f" {name} {shlex.quote(value)}" for name, value in given.items() if value)
 
 
 class Server:

@@ -20,6 +20,10 @@ _MOST_TARGETS = 5
 _MOST_NAMED = 10
 
 
+class NotThere(Exception):  # noqa: N818  says what happened
+    """The controller does not know what it was asked about; says what it knows."""
+
+
 def explain(  # noqa: PLR0917  Typer reads flags from parameters
     probe: Annotated[str, typer.Argument(metavar="PROBE", help="The name of the PieProbe.")],
     node: Annotated[
@@ -50,10 +54,12 @@ def explain(  # noqa: PLR0917  Typer reads flags from parameters
     with plain_errors("pie explain"):
         try:
             explanation = asyncio.run(_explanation(whom, probe, node, runs))
+        except NotThere as error:
+            complain("pie explain", str(error))
+            raise typer.Exit(USAGE) from None
         except NoAnswer as error:
-            complain(
-                "pie explain", f"{error}; what stands in the PieProbe: kubectl describe pieprobe {probe}"
-            )
+            stored = f"; what stands in the PieProbe: kubectl describe pieprobe {probe}{whom.options}"
+            complain("pie explain", f"{error}{'' if server else stored}")
             raise typer.Exit(USAGE) from None
     if output is Output.TABLE:
         from rich.console import Console  # noqa: PLC0415
@@ -67,10 +73,10 @@ def explain(  # noqa: PLR0917  Typer reads flags from parameters
 
 
 async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Explanation":
-    """Ask the controller. Raises NoAnswer."""
+    """Ask the controller. Raises NoAnswer, NotThere."""
     from msgspec.structs import replace  # noqa: PLC0415
 
-    from pie.cli.ask import NoAnswer, asking  # noqa: PLC0415
+    from pie.cli.ask import asking  # noqa: PLC0415
     from pie.cli.explaintable import Explanation  # noqa: PLC0415
     from pie.core.answers import Overview, TargetDetail, TargetList  # noqa: PLC0415
 
@@ -78,12 +84,12 @@ async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Expla
         known = (await asked.ask("overview", Overview)).probes
         if probe not in {each.name for each in known}:
             names = ", ".join(each.name for each in known) or "none"
-            raise NoAnswer(f"there is no PieProbe {probe}; there are: {names}")
+            raise NotThere(f"there is no PieProbe {probe}; there are: {names}")
         targets = (await asked.ask("targets", TargetList, probe=probe)).targets
         chosen = _chosen(targets, node)
         if not chosen:
             nodes = ", ".join(sorted(each.node for each in targets if each.node)[:_MOST_NAMED]) or "none"
-            raise NoAnswer(
+            raise NotThere(
                 f"PieProbe {probe} has no target {f'on node {node}' if node else 'yet'}; nodes: {nodes}"
             )
         details = [

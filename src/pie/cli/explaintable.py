@@ -12,6 +12,7 @@ from pie.core.answers import RunView, TargetDetail, TargetView
 from pie.core.model import BAD, Stage, Verdict
 
 _BAR_WIDTH = 40
+_MOST_NAMED = 10
 _WORTH_SAYING_SECONDS = 0.1
 _LETTERS = {
     Stage.QUEUE: "q",
@@ -41,8 +42,9 @@ def table(explanation: Explanation) -> Group:
     stages = {stage for each in explanation.targets for run in each.runs for stage in run.stages}
     if stages:
         parts.append(_legend(stages))
-    if explanation.more:
-        parts.append(Text(f"bad as well: {', '.join(explanation.more)}", "red"))
+    if more := explanation.more:
+        others = f" and {len(more) - _MOST_NAMED} more" if len(more) > _MOST_NAMED else ""
+        parts.append(Text(f"bad as well: {', '.join(more[:_MOST_NAMED])}{others}", "red"))
     return Group(*parts)
 
 

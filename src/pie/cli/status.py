@@ -62,7 +62,7 @@ async def _once(whom: "Whom", output: Output) -> bool:
 
     async with asking(whom) as asked:
         overview, note = await _overview(asked)
-    with _screen(output, live=False) as show:
+    with _screen(output, whom, live=False) as show:
         show(overview, note)
     return overview.state == "bad"
 
@@ -74,7 +74,7 @@ async def _watch(whom: "Whom", output: Output) -> bool:
 
     async with asking(whom) as asked:
         overview, note = await _overview(asked)
-        with _screen(output, live=True) as show:
+        with _screen(output, whom, live=True) as show:
             while True:
                 show(overview, note)
                 await asyncio.sleep(_EVERY_SECONDS)
@@ -105,7 +105,7 @@ async def _overview(asked: "Server | Cluster") -> "tuple[Overview, str]":
 
 
 @contextmanager
-def _screen(output: Output, *, live: bool) -> "Iterator[Callable[[Overview, str], None]]":
+def _screen(output: Output, whom: "Whom", *, live: bool) -> "Iterator[Callable[[Overview, str], None]]":
     """Yield what shows an overview: in place on a terminal, else each one that differs from the last."""
     from msgspec.structs import replace  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
@@ -116,7 +116,7 @@ def _screen(output: Output, *, live: bool) -> "Iterator[Callable[[Overview, str]
     console = Console(highlight=False)
     if live and console.is_terminal and output is Output.TABLE:
         with Live(console=console, auto_refresh=False) as screen:
-            yield lambda overview, note: screen.update(table(overview, note), refresh=True)
+            yield lambda overview, note: screen.update(table(overview, whom.options, note), refresh=True)
         return
     shown: tuple[Overview, str] | None = None
 
@@ -128,7 +128,7 @@ def _screen(output: Output, *, live: bool) -> "Iterator[Callable[[Overview, str]
         if note:
             complain("pie status", note)
         if output is Output.TABLE:
-            console.print(table(overview))
+            console.print(table(overview, whom.options), crop=False)
         else:
             separator = "---\n" if live and output is Output.YAML else ""
             sys.stdout.write(f"{separator}{structured(overview, output)}\n")

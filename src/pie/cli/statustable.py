@@ -1,35 +1,43 @@
 """The overview as a terminal shows it."""
 
+from collections.abc import Sequence
+
 from msgspec import to_builtins
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from pie.cli.words import colour, latency_text, many, seconds_text
-from pie.core.answers import IncidentView, Overview
+from pie.core.answers import IncidentView, Overview, ProbeView
 from pie.core.model import Verdict
 
 _STATE_COLOURS = {"fine": "bold green", "warning": "bold yellow", "bad": "bold red", "unknown": "bold"}
 _MOST_INCIDENTS = 10
+_NARROWEST_STORAGE = 30
 _MOST_SLOW = 5
 
 
-def table(overview: Overview, note: str = "") -> Group:
-    """Return what a terminal shows of an overview; `note` stands below it."""
+def table(overview: Overview, options: str = "", note: str = "") -> Group:
+    """Return what a terminal shows of an overview; `note` stands below it.
+
+    `options` are those that commands need which are to be pasted.
+    """
     parts: list[RenderableType] = [
         Text(f"{overview.state}: {overview.summary}", _STATE_COLOURS[overview.state])
     ]
     if overview.probes:
-        parts += [Text(), _probes(overview)]
+        parts += [Text(), _Probes(overview.probes)]
     open_now = [each for each in overview.incidents if each.closed is None]
     for incident in open_now[:_MOST_INCIDENTS]:
-        parts += [Text(), *_incident(incident, overview.now)]
+        parts += [Text(), *_incident(incident, overview.now, options)]
     if len(open_now) > _MOST_INCIDENTS:
         parts.append(Text(f"and {many(len(open_now) - _MOST_INCIDENTS, 'more incident')}", "red"))
     closed = [each for each in overview.incidents if each.closed is not None]
     if closed:
         ago = seconds_text(max(0.0, overview.now - (closed[0].closed or 0.0)))
-        parts += [Text(), Text(f"closed {ago} ago: {closed[0].words}{_others(len(closed) - 1)}", "dim")]
+        how = f" ({closed[0].ending})" if closed[0].ending else ""
+        parts += [Text(), Text(f"closed {ago} ago{how}: {closed[0].words}{_others(len(closed) - 1)}", "dim")]
     if overview.slowest:
         parts += [Text(), _slowest(overview)]
     if note:
@@ -37,34 +45,56 @@ def table(overview: Overview, note: str = "") -> Group:
     return Group(*parts)
 
 
-def _probes(overview: Overview) -> Table:
-    rows = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    rows.add_column("PIEPROBE", overflow="fold")
-    rows.add_column("CLASS", overflow="fold")
-    rows.add_column("TARGETS", justify="right")
-    for verdict in Verdict:
-        rows.add_column(verdict.upper(), justify="right")
-    rows.add_column("STORAGE", overflow="fold")
-    for probe in overview.probes:
-        targets = to_builtins(probe.targets)
-        counts = [Text(str(targets[each]), colour(each) if targets[each] else "dim") for each in Verdict]
-        said = Text(probe.summary, _STATE_COLOURS[probe.state].removeprefix("bold").strip())
-        rows.add_row(probe.name, probe.storage_class, str(probe.targets.total), *counts, said)
-    return rows
+class _Probes:
+    """The PieProbes, a row each; what there is to say of them in lines below where a column is too narrow."""
+
+    def __init__(self, probes: Sequence[ProbeView]) -> None:
+        self._probes = probes
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        longest = max(len(each.summary) for each in self._probes)
+        counts = self._table(said=False)
+        room = options.max_width - Measurement.get(console, options, counts).maximum
+        if room > min(longest, _NARROWEST_STORAGE):
+            yield self._table(said=True)
+            return
+        yield counts
+        yield Text()
+        for each in self._probes:
+            yield Text(f"{each.name}: ").append_text(_said(each))
+
+    def _table(self, *, said: bool) -> Table:
+        counts = [to_builtins(each.targets) for each in self._probes]
+        verdicts = [verdict for verdict in Verdict if any(each[verdict] for each in counts)]
+        rows = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+        rows.add_column("PIEPROBE", overflow="fold", no_wrap=said)
+        rows.add_column("CLASS", overflow="fold", no_wrap=said)
+        for title in ("TARGETS", *(verdict.upper() for verdict in verdicts)):
+            rows.add_column(title, justify="right", no_wrap=True)
+        if said:
+            rows.add_column("STORAGE")
+        for probe, count in zip(self._probes, counts, strict=True):
+            numbers = [Text(str(count[each]), colour(each) if count[each] else "dim") for each in verdicts]
+            cells: list[str | Text] = [probe.name, probe.storage_class, str(count["total"]), *numbers]
+            rows.add_row(*cells, *([_said(probe)] if said else []))
+        return rows
 
 
-def _incident(incident: IncidentView, now: float) -> list[Text]:
+def _said(probe: ProbeView) -> Text:
+    return Text(probe.summary, _STATE_COLOURS[probe.state].removeprefix("bold").strip())
+
+
+def _incident(incident: IncidentView, now: float, options: str) -> list[Text]:
     since = seconds_text(max(0.0, now - incident.opened))
+    # A provision probe's target is on no node, wherever its runs went.
+    node = f" --node {incident.nodes[0]}" if incident.nodes and not incident.provision else ""
     return [
         Text(f"incident since {since}: {incident.words} ({incident.reason})", "bold red"),
         *([Text(f"  evidence: {incident.evidence}")] if incident.evidence else []),
         Text(f"  next: {incident.next}"),
-        Text(f"  more: pie explain {incident.probe}{_node(incident)}", "dim"),
+        # To be pasted: the terminal may wrap it, a line end of our own would cut it in two.
+        Text(f"  more: pie explain {incident.probe}{node}{options}", "dim", no_wrap=True, overflow="ignore"),
     ]
-
-
-def _node(incident: IncidentView) -> str:
-    return f" --node {incident.nodes[0]}" if incident.nodes else ""
 
 
 def _others(count: int) -> str:
