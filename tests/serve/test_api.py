@@ -158,6 +158,8 @@ async def test_a_leader_that_has_not_read_the_cluster_says_so() -> None:
         ("heatmap?probe=p&columns=0", 400, "1 to 240"),
         ("heatmap?probe=p&columns=241", 400, "'241'"),
         ("heatmap?probe=p&columns=-1", 400, "'-1'"),
+        (f"heatmap?probe=p&columns={'1' * 5000}", 400, "1 to 240"),
+        ("heatmap?probe=p&columns=0120", 400, "'0120'"),
         ("latency?probe=p&columns=²", 400, "'²'"),
         ("targets?probe=nobody", 404, "no such PieProbe"),
         ("nothing", 404, "docs/api.md"),
@@ -241,6 +243,62 @@ async def test_an_answer_that_is_dear_is_given_again_for_a_while() -> None:
             return len((await get(session, f"heatmap?probe={PROBE}"))[1]["rows"]) == 1
 
         await until(new, "the new answer comes")
+
+
+class Costly(MadeUp):
+    """Counts what it is asked for, and takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(1)
+        self.seconds = seconds
+        self.asked: list[tuple[str, int]] = []
+
+    def heatmap(self, probe: str, columns: int) -> Heatmap | None:
+        """Answer after so many seconds in which nothing else is done."""
+        self.asked.append((probe, columns))
+        until = time.monotonic() + self.seconds
+        while time.monotonic() < until:
+            pass  # work
+        return super().heatmap(probe, columns)
+
+
+def costly(seconds: float, **limits: int) -> tuple[Api, Costly]:
+    api = Api(**limits)
+    api.source = source = Costly(seconds)
+    return api, source
+
+
+async def test_the_same_asked_in_other_words_is_made_once() -> None:
+    api, source = costly(0.5)
+    async with served(api) as session:
+        for more in ("", "&x=1", "&x=2", "&columns=120", "&node=n"):
+            assert (await get(session, f"heatmap?probe=p{more}"))[0] == 200
+    assert source.asked == [("p", 120)]
+
+
+async def test_many_different_things_are_made_in_turn_and_no_more_often_than_they_may_be() -> None:
+    api, source = costly(0.01)
+    async with served(api) as session, asyncio.timeout(30):
+        began = time.monotonic()
+        answers = await asyncio.gather(
+            *(get(session, f"heatmap?probe=p&columns={columns}") for columns in range(3, 43))
+        )
+        took = time.monotonic() - began
+    assert {status for status, _ in answers} == {200}
+    assert [body["columns"] for _, body in answers] == list(range(3, 43))
+    assert len(source.asked) == 40
+    # The last eight are made after two others each were kept for twenty times as long as they took.
+    assert took > 2 * 20 * 0.01
+
+
+async def test_who_waits_while_others_do_already_is_told_to_come_back() -> None:
+    api, _ = costly(0.05, most_waiting=2)
+    async with served(api) as session, asyncio.timeout(30):
+        answers = await asyncio.gather(
+            *(get(session, f"heatmap?probe=p&columns={columns}") for columns in range(3, 33))
+        )
+    assert {status for status, _ in answers} == {200, 429}
+    assert "ask again later" in str([body for status, body in answers if status == 429])
 
 
 @pytest.mark.parametrize("answer", [Overview, TargetList, TargetDetail, Heatmap, LatencyTrend])

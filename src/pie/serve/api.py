@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -15,6 +16,8 @@ from pie.core.answers import Failure, Heatmap, LatencyTrend, Overview, TargetDet
 from pie.core.model import Kind
 from pie.core.trend import COLUMNS
 
+_Asked = tuple[str | int, ...]
+"""What is asked for: the path, and the parameters that it takes, as they are understood."""
 _Answer = msgspec.Struct | None
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -23,6 +26,9 @@ _COST_FACTOR: Final = 20
 """An answer is given again for so many times as long as it took to make: 5 % of a CPU for each, at most."""
 
 _MOST_KEPT: Final = 16
+"""Who asks for yet another thing waits until one of these may be made anew: so all cost 80 % at most."""
+
+_MOST_WAITING: Final = 64
 _MOST_LISTENERS: Final = 64
 _LOOK_EVERY_SECONDS: Final = 1.0
 _KEEP_ALIVE_SECONDS: Final = 15.0
@@ -64,56 +70,80 @@ class Api:
     """The handlers. `source` is set once this replica leads; `leader` names who does, or is empty."""
 
     def __init__(
-        self, leader: Callable[[], str] = lambda: "", *, most_listeners: int = _MOST_LISTENERS
+        self,
+        leader: Callable[[], str] = lambda: "",
+        *,
+        most_listeners: int = _MOST_LISTENERS,
+        most_waiting: int = _MOST_WAITING,
     ) -> None:
         self.source: Source | None = None
         self._leader = leader
         self._most_listeners = most_listeners
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[_Asked, _Kept] = {}
+        self._most_waiting = most_waiting
+        self._waiting = 0
+        self._turn = asyncio.Lock()
         self._listeners = 0
         self._ending = asyncio.Event()
 
     def add_to(self, app: web.Application) -> None:
         """Serve the API from an application."""
-        for path, answer in (
-            ("overview", lambda source, _: source.overview()),
-            ("targets", lambda source, query: source.targets(query.get("probe", ""))),
-            ("targets/{probe}/{kind}", _target),
-            ("heatmap", lambda source, query: source.heatmap(_named(query), _columns(query))),
-            ("latency", lambda source, query: source.latency(_named(query), _columns(query))),
+        for path, asked, answer in (
+            ("overview", lambda _: (), lambda source: source.overview()),
+            ("targets", lambda query: (query.get("probe", ""),), lambda source, *of: source.targets(*of)),
+            ("targets/{probe}/{kind}", _target, lambda source, *of: source.target(*of)),
+            ("heatmap", _strip, lambda source, *of: source.heatmap(*of)),
+            ("latency", _strip, lambda source, *of: source.latency(*of)),
         ):
-            app.router.add_get(f"/api/v1/{path}", self._answering(answer))
+            app.router.add_get(f"/api/v1/{path}", self._answering(path, asked, answer))
         app.router.add_get("/api/v1/events", self._events)
         app.router.add_get("/api/{path:.*}", self._unknown)
         app.on_shutdown.append(self._end)
 
-    def _answering(self, answer: Callable[[Source, dict[str, str]], _Answer]) -> _Handler:
+    def _answering(
+        self, path: str, understood: Callable[[dict[str, str]], _Asked], answer: Callable[..., _Answer]
+    ) -> _Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             if self.source is None:
                 return self._standby()
-            began, kept = time.monotonic(), self._kept.get(request.path_qs)
-            if kept is None or began >= kept.until:
-                try:
-                    found = answer(self.source, {**request.query, **request.match_info})
-                except ValueError as error:
-                    return _failure(400, str(error))
-                if found is None:
-                    return _failure(404, "there is no such PieProbe or target; see /api/v1/targets")
-                kept = self._keep(request.path_qs, msgspec.json.encode(found), began)
+            try:
+                parameters = understood({**request.query, **request.match_info})
+            except ValueError as error:
+                return _failure(400, str(error))
+            asked = (path, *parameters)
+            kept = self._still(asked)
+            if kept is None and self._waiting >= self._most_waiting:
+                return _failure(429, f"{self._waiting} wait for something else already; ask again later")
+            if kept is None:
+                kept = await self._made(asked, partial(answer, self.source, *parameters))
+            if kept is None:
+                return _failure(404, "there is no such PieProbe or target; see /api/v1/targets")
             if "gzip" in request.headers.get("Accept-Encoding", ""):
                 return _json(kept.packed, encoding="gzip")
             return _json(kept.body)
 
         return handle
 
-    def _keep(self, path: str, body: bytes, began: float) -> _Kept:
-        packed = gzip.compress(body, compresslevel=1, mtime=0)
+    def _still(self, asked: _Asked) -> _Kept | None:
+        """Return the answer if it is still to be given again."""
         now = time.monotonic()
-        self._kept.pop(path, None)
-        kept = self._kept[path] = _Kept(now + _COST_FACTOR * (now - began), body, packed)
-        while len(self._kept) > _MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
-        return kept
+        self._kept = {key: kept for key, kept in self._kept.items() if now < kept.until}
+        return self._kept.get(asked)
+
+    async def _made(self, asked: _Asked, make: Callable[[], _Answer]) -> _Kept | None:
+        """Return an answer that is made as soon as there is room to keep it; None if there is none."""
+        self._waiting += 1
+        try:
+            async with self._turn:
+                while (kept := self._still(asked)) is None and len(self._kept) >= _MOST_KEPT:
+                    soonest = min(each.until for each in self._kept.values())
+                    await asyncio.sleep(soonest - time.monotonic())
+                began = time.monotonic()
+                if kept is None and (found := make()) is not None:
+                    kept = self._kept[asked] = _packed(msgspec.json.encode(found), began)
+                return kept
+        finally:
+            self._waiting -= 1
 
     def _standby(self) -> web.Response:
         leader = self._leader()
@@ -162,26 +192,28 @@ class Api:
         self._ending.set()
 
 
-def _target(source: Source, query: dict[str, str]) -> TargetDetail | None:
+def _packed(body: bytes, began: float) -> _Kept:
+    packed = gzip.compress(body, compresslevel=1, mtime=0)
+    now = time.monotonic()
+    return _Kept(now + _COST_FACTOR * (now - began), body, packed)
+
+
+def _target(query: dict[str, str]) -> _Asked:
     if query["kind"] not in set(Kind):
         raise ValueError(f"kind is {query['kind']!r}, and can be mount or provision")
     kind = Kind(query["kind"])
     if kind is Kind.MOUNT and not query.get("node"):
         raise ValueError("a mount target has a node: ?node=NAME")
-    return source.target(query["probe"], kind, query.get("node", "") if kind is Kind.MOUNT else "")
+    return query["probe"], kind, query["node"] if kind is Kind.MOUNT else ""
 
 
-def _named(query: dict[str, str]) -> str:
+def _strip(query: dict[str, str]) -> _Asked:
     if not query.get("probe"):
         raise ValueError("of which PieProbe? ?probe=NAME")
-    return query["probe"]
-
-
-def _columns(query: dict[str, str]) -> int:
     wanted = query.get("columns", str(_DEFAULT_COLUMNS))
-    if not wanted.isascii() or not wanted.isdigit() or not 1 <= int(wanted) <= COLUMNS:
+    if wanted not in map(str, range(1, COLUMNS + 1)):
         raise ValueError(f"columns is {wanted!r}, and can be 1 to {COLUMNS}")
-    return int(wanted)
+    return query["probe"], int(wanted)
 
 
 def _failure(status: int, error: str, leader: str = "") -> web.Response:
