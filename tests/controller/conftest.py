@@ -121,6 +121,17 @@ class Stage:
 
     async def start_job(self, cronjob: str, due: float) -> str:
         """Start a Job of a CronJob as its controller would, for a due time; return its pod's name."""
+        job = await self.make_job(cronjob, due)
+        selector = f"batch.kubernetes.io/controller-uid={job['metadata']['uid']}"
+
+        async def pods() -> list[dict[str, Any]]:
+            return await self.api.items(self.path("pods"), selector=selector)
+
+        found = await until(pods, f"a pod of {job['metadata']['name']}")
+        return str(found[0]["metadata"]["name"])
+
+    async def make_job(self, cronjob: str, due: float, **spec: Any) -> dict[str, Any]:
+        """Make a Job of a CronJob as its controller would, but for some fields of the spec; return it."""
         template = await self.api.get(self.path("cronjobs", cronjob))
         stamp = datetime.fromtimestamp(due, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         owner = {
@@ -130,7 +141,7 @@ class Stage:
             "uid": template["metadata"]["uid"],
             "controller": True,
         }
-        job = await self.api.create(
+        return await self.api.create(
             self.path("jobs"),
             {
                 "apiVersion": "batch/v1",
@@ -141,16 +152,9 @@ class Stage:
                     "annotations": {"batch.kubernetes.io/cronjob-scheduled-timestamp": stamp},
                     "ownerReferences": [owner],
                 },
-                "spec": template["spec"]["jobTemplate"]["spec"],
+                "spec": {**template["spec"]["jobTemplate"]["spec"], **spec},
             },
         )
-        selector = f"batch.kubernetes.io/controller-uid={job['metadata']['uid']}"
-
-        async def pods() -> list[dict[str, Any]]:
-            return await self.api.items(self.path("pods"), selector=selector)
-
-        found = await until(pods, f"a pod of {job['metadata']['name']}")
-        return str(found[0]["metadata"]["name"])
 
     async def bind(self, pod: str, node: str) -> None:
         """Bind a pod to a node, as the scheduler does."""

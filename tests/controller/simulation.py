@@ -401,9 +401,12 @@ class Simulation:
         incidents = self._incidents = Incidents(
             client, caches, queue, maintenance=maintenance, series=IncidentSeries(registry)
         )
+        witness = Witness(client, caches, queue)
+        self.evidence = witness.evidence
         self.tally = Tally(
             client,
             queue,
+            evidence=self.evidence,
             incidents=incidents,
             series=self._series,
             suppressed=suppressed,
@@ -415,7 +418,7 @@ class Simulation:
             caches,
             queue,
             volumes=Volumes(client, caches, queue),
-            witness=Witness(client, caches, queue),
+            witness=witness,
             maintenance=maintenance,
             follow_ups=FollowUps(client, caches, queue, maintenance=maintenance, image="i"),
             tally=self.tally,

@@ -16,11 +16,17 @@ GONE = (
 async def warn(stage: Stage, pod: str, reason: str, message: str) -> None:
     """Write a Warning Event about a pod, as the kubelet does."""
     found = await stage.api.get(stage.path("pods", pod))
-    about = {"kind": "Pod", "namespace": stage.namespace, "name": pod, "uid": found["metadata"]["uid"]}
+    await warn_about(stage, "Pod", found, reason, message)
+
+
+async def warn_about(stage: Stage, kind: str, item: dict[str, Any], reason: str, message: str) -> None:
+    """Write a Warning Event about any object."""
+    name, uid = item["metadata"]["name"], item["metadata"]["uid"]
+    about = {"kind": kind, "namespace": stage.namespace, "name": name, "uid": uid}
     event = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{pod}."},
+        "metadata": {"generateName": f"{name}."},
         "involvedObject": about,
         "type": "Warning",
         "reason": reason,

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from pie.controller import evidence
 from pie.controller.evidence import Evidence
 from pie.core.objects import Event, InvolvedObject, Metadata
@@ -30,10 +32,22 @@ def test_what_is_said_about_a_pod_and_its_claim_is_told_in_order() -> None:
     assert messages(heard, "pod", "claim") == ["first", "second", "third"]
 
 
-def test_what_is_said_about_anything_else_is_not_kept() -> None:
-    heard = ring()
-    heard._note(event("node", "x", kind="Node"))
-    assert messages(heard, "node") == []
+@pytest.mark.parametrize(
+    ("kind", "name", "reason", "kept"),
+    [
+        ("Pod", "mount-p-n-c-1-x", "FailedMount", True),
+        ("PersistentVolumeClaim", "pie-pvc-p-n-c-1", "ProvisioningFailed", True),
+        ("Job", "mount-p-n-c-1-29000000", "FailedCreate", True),
+        ("CronJob", "provision-p-c-1", "FailedCreate", True),
+        ("Job", "mount-p-n-c-1-29000000", "BackoffLimitExceeded", False),
+        ("Job", "nightly-backup", "FailedCreate", False),
+        ("Node", "n", "FailedMount", False),
+    ],
+)
+def test_only_what_can_explain_a_run_of_pies_is_kept(kind: str, name: str, reason: str, kept: bool) -> None:
+    about = InvolvedObject(kind=kind, namespace="pie", name=name, uid="uid")
+    heard = Event(metadata=Metadata(), involved_object=about, reason=reason, message="x")
+    assert evidence._matters(heard) is kept
 
 
 def test_a_repeated_event_moves_to_the_end() -> None:

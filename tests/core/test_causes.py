@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from pie.core.causes import why_late, why_not_started
-from pie.core.judge import judge
+from pie.core.judge import judge, missed
 from pie.core.model import Stage, Target, Verdict
 from pie.core.objects import StateWaiting
 from pie.core.reasons import Reason
-from pie.core.timeline import Run, Sightings, timeline
+from pie.core.timeline import Run, Sightings, WarningEvent, timeline
 from tests.core.build import MOUNT, PROVISION, T0, claim, message, pod, probe, run
 
 BOUND = pod(scheduled=1)
@@ -50,6 +50,30 @@ NOT_YET_SEEN = (
     "FailedMount",
     "Unable to attach or mount volumes: failed to fetch PVC: no relationship found between node and object",
 )
+# As kube-controller-manager 1.35 reports them, on the Job and on the pod.
+QUOTA = (
+    "FailedCreate",
+    'Error creating: pods "mount-p-n-c-1-x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=0',
+)
+POD_SECURITY = (
+    "FailedCreate",
+    'Error creating: pods "mount-p-n-c-1-x" is forbidden: violates PodSecurity "restricted": runAsUser=0',
+)
+PRIORITY = (
+    "FailedCreate",
+    'Error creating: pods "mount-p-n-c-1-x" is forbidden: no PriorityClass with name hihg was found',
+)
+WEBHOOK = ("FailedCreate", 'Error creating: admission webhook "images.example" denied the request: unsigned')
+WEBHOOK_GONE = (
+    "FailedCreate",
+    "Error creating: Internal error occurred: failed calling webhook: context deadline exceeded",
+)
+API_SERVER_LATE = ("FailedCreate", "Error creating: etcdserver: request timed out")
+CLAIM_QUOTA = (
+    "FailedBinding",
+    'ephemeral volume volume: persistentvolumeclaims "pod-volume" is forbidden: exceeded quota: q',
+)
+CLAIM_LATE = ("FailedBinding", "ephemeral volume volume: etcdserver: request timed out")
 TIMED_OUT = "rpc error: code = DeadlineExceeded desc = context deadline exceeded"
 
 
@@ -59,6 +83,22 @@ def nodes(text: str) -> Any:
 
 CASES: dict[str, tuple[Run, Stage, Reason]] = {
     "no pod": (run(None), Stage.QUEUE, Reason.CONTROL_PLANE_LATE),
+    "pods are over quota": (run(None, MOUNT, QUOTA), Stage.QUEUE, Reason.POD_REFUSED),
+    "the namespace's Pod Security level": (run(None, MOUNT, POD_SECURITY), Stage.QUEUE, Reason.POD_REFUSED),
+    "no such priority class": (run(None, PROVISION, PRIORITY), Stage.QUEUE, Reason.POD_REFUSED),
+    "a webhook says no": (run(None, MOUNT, WEBHOOK), Stage.QUEUE, Reason.POD_REFUSED),
+    "a webhook says nothing": (run(None, MOUNT, WEBHOOK_GONE), Stage.QUEUE, Reason.POD_REFUSED),
+    "the API server is late": (run(None, MOUNT, API_SERVER_LATE), Stage.QUEUE, Reason.CONTROL_PLANE_LATE),
+    "claims are over quota": (
+        run(pod(unschedulable=SILENT_EPHEMERAL), PROVISION, CLAIM_QUOTA),
+        Stage.PROVISION,
+        Reason.CLAIM_REFUSED,
+    ),
+    "the claim is late": (
+        run(pod(unschedulable=SILENT_EPHEMERAL), PROVISION, CLAIM_LATE),
+        Stage.QUEUE,
+        Reason.CONTROL_PLANE_LATE,
+    ),
     "no claim for the ephemeral volume": (
         run(pod(unschedulable=SILENT_EPHEMERAL), PROVISION, ("FailedScheduling", SILENT_EPHEMERAL)),
         Stage.QUEUE,
@@ -216,6 +256,8 @@ def test_each_cause_has_its_stage_and_reason_and_evidence(seen: Run, stage: Stag
         (ATTACH, MOUNT, CREATING),
         (SANDBOX, MOUNT, CREATING),
         (REFUSED, PROVISION, pod()),
+        (QUOTA, MOUNT, None),
+        (API_SERVER_LATE, MOUNT, None),
     ],
 )
 def test_the_evidence_is_the_words_of_who_failed_cut_to_256(
@@ -293,3 +335,14 @@ def test_a_late_mount_shows_what_the_kubelet_complained_about() -> None:
     judgement = judge(seen, probe(), T0 + 42)
     assert (judgement.verdict, judgement.stage, judgement.succeeded) == (Verdict.LATE, Stage.MOUNT, True)
     assert "csi.sock" in judgement.message
+
+
+def test_a_due_time_without_a_job_is_explained_by_what_was_said_of_its_cronjob_since() -> None:
+    refused = 'Error creating job: jobs.batch "mount-p-n-c-1" is forbidden: exceeded quota: q'
+    before = WarningEvent("FailedCreate", refused, T0 - 60)
+    judgement = missed(T0, [before])
+    assert (judgement.stage, judgement.reason) == (Stage.QUEUE, Reason.CONTROL_PLANE_LATE)
+    judgement = missed(T0, [before, WarningEvent("FailedCreate", refused, T0 + 1)])
+    assert (judgement.stage, judgement.reason) == (Stage.QUEUE, Reason.POD_REFUSED)
+    assert judgement.message == refused
+    assert (judgement.verdict, judgement.on_time, judgement.ended) == (Verdict.LATE, False, True)

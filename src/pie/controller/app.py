@@ -109,6 +109,7 @@ async def _control(settings: Settings) -> None:
             tally = Tally(
                 client,
                 queue,
+                evidence=witness.evidence,
                 incidents=incidents,
                 series=series,
                 suppressed=suppressed_series,

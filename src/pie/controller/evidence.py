@@ -1,4 +1,6 @@
-"""Warning Events about pie's pods and claims: one watch from now on, into a bounded ring.
+"""Warning Events about pie's pods and claims, and about pods and Jobs that cannot be made.
+
+One watch from now on, into a bounded ring.
 
 Events have no watch cache, so a list is expensive for the API server: one is asked for only about an object
 that is in trouble and about which nothing was heard, as after a restart, and at most a few a minute.
@@ -12,6 +14,7 @@ from typing import Final, Never
 
 import structlog
 
+from pie.core.naming import CRONJOB_PREFIXES
 from pie.core.objects import Event, InvolvedObject
 from pie.core.result import one_line
 from pie.core.timeline import WarningEvent
@@ -24,6 +27,11 @@ from pie.kube.watchstream import Added, EventDecoder, Failed, Marked, Modified, 
 _log = structlog.get_logger()
 
 _KINDS: Final = frozenset({"Pod", "PersistentVolumeClaim"})
+
+_MAKERS: Final = frozenset({"CronJob", "Job"})
+_NOT_MADE: Final = "FailedCreate"
+"""All that is worth knowing of those that make pods: that they cannot."""
+
 _WARNINGS: Final = "type=Warning"
 _WATCH_SECONDS: Final = 300.0
 _OVERTIME_SECONDS: Final = 30.0
@@ -69,7 +77,7 @@ class Evidence:
             field_selector=f"involvedObject.uid={uid},{_WARNINGS}",
             limit=50,
         )
-        for event in page.items:
+        for event in filter(_matters, page.items):
             self._note(event)
         return True
 
@@ -119,8 +127,8 @@ class Evidence:
                 match heard:
                     case Added(event) | Modified(event):
                         version = event.metadata.resource_version
-                        self._note(event)
-                        if event.involved_object.kind in _KINDS:
+                        if _matters(event):
+                            self._note(event)
                             self._on_warning(event.involved_object)
                     case Failed():
                         return ""
@@ -130,8 +138,6 @@ class Evidence:
 
     def _note(self, event: Event) -> None:
         about = event.involved_object
-        if about.kind not in _KINDS:
-            return
         texts = self._ring.setdefault(about.uid, deque(maxlen=_MOST_TEXTS))
         self._ring.move_to_end(about.uid)
         message = one_line(event.message, _MOST_CHARACTERS)
@@ -142,3 +148,11 @@ class Evidence:
         texts.append(WarningEvent(event.reason, message, self._client.now()))
         while len(self._ring) > _MOST_OBJECTS:
             self._ring.popitem(last=False)
+
+
+def _matters(event: Event) -> bool:
+    """Tell whether an Event can explain a run of pie's."""
+    about = event.involved_object
+    if about.kind in _MAKERS:
+        return event.reason == _NOT_MADE and about.name.startswith(CRONJOB_PREFIXES)
+    return about.kind in _KINDS

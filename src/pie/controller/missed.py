@@ -124,7 +124,7 @@ class Missed:
         elif in_time and (suspended or now < self._maintenance.resumed_at(target) + patience_seconds):
             return False  # A CronJob that is resumed starts the run that it missed.
         else:
-            self._tally.count_missed(target, due)
+            self._tally.count_missed(target, due, self._cronjobs(target))
         return True
 
     def _cronjobs(self, target: Target) -> list[CronJob]:

@@ -1,9 +1,11 @@
 """What the verdicts add up to: counters, gauges, and the last word on each target."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import structlog
 
+from pie.controller.evidence import Evidence
 from pie.controller.incidents import Incidents
 from pie.controller.queue import WorkQueue
 from pie.controller.tracking import Tracked
@@ -11,6 +13,7 @@ from pie.core.history import History, PastRun, measured
 from pie.core.judge import Judgement, missed
 from pie.core.ledger import Ledger
 from pie.core.model import Kind, Probe, Stage, Target, Verdict
+from pie.core.objects import CronJob
 from pie.core.reasons import Reason
 from pie.core.result import IoStats
 from pie.core.schedule import dues_between
@@ -55,6 +58,7 @@ class Tally:
         client: Client,
         queue: WorkQueue,
         *,
+        evidence: Evidence,
         incidents: Incidents,
         series: TargetSeries,
         suppressed: SuppressedSeries,
@@ -63,6 +67,7 @@ class Tally:
     ) -> None:
         self._client = client
         self._queue = queue
+        self._evidence = evidence
         self._incidents = incidents
         self._series = series
         self._suppressed = suppressed
@@ -106,10 +111,10 @@ class Tally:
             self._suppressed.count(target, reason)
             self._history.mark(target, due, Verdict.SUPPRESSED)
 
-    def count_missed(self, target: Target, due: float) -> None:
-        """Count a due time at which Kubernetes started no run."""
+    def count_missed(self, target: Target, due: float, cronjobs: Iterable[CronJob]) -> None:
+        """Count a due time for which the target's CronJobs have started no run."""
         if target in self.states and self._count_on_time(target, due, on_time=False):
-            judgement = missed()
+            judgement = missed(due, self._evidence.about(*(each.metadata.uid for each in cronjobs)))
             self.note(target, judgement, due, target.node)
             self._history.mark(target, due, judgement.verdict)
             self._history.record(

@@ -5,10 +5,11 @@ kubelet that complains about the sandbox has mounted the volume, whatever it sai
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pie.core.model import Kind, Stage
+from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.objects import StateWaiting, condition
 from pie.core.reasons import MEANING, Reason
 from pie.core.result import one_line
@@ -68,7 +69,31 @@ def _cause(stage: Stage, reason: Reason, message: str = "") -> Cause:
 def _no_pod(standing: Standing) -> Cause | None:
     if standing.run.pod is not None:
         return None
-    return _cause(Stage.QUEUE, Reason.CONTROL_PLANE_LATE, "the Job has no pod")
+    return _not_made(standing.warning("FailedCreate"), "the Job has no pod")
+
+
+# What the API server says of an object that it, or a webhook that it asks, does not accept: quota, Pod
+# Security, policies, a priorityClassName that does not exist. What it could not do for now reads otherwise.
+_REFUSED = r"is forbidden|is invalid|denied|webhook"
+
+
+def _not_made(text: str | None, otherwise: str) -> Cause:
+    """Return why there is no pod, from what the controller that should have made it, or its Job, says."""
+    refused = text is not None and re.search(_REFUSED, text)
+    reason = Reason.POD_REFUSED if refused else Reason.CONTROL_PLANE_LATE
+    return _cause(Stage.QUEUE, reason, text or otherwise)
+
+
+def why_no_job(warnings: Iterable[WarningEvent], due_seconds: float) -> Cause:
+    """Return why a due time has no run, from the Warning Events about its CronJob, oldest first."""
+    texts = [
+        each.message
+        for each in warnings
+        if each.reason == "FailedCreate" and each.seen_seconds >= due_seconds
+    ]
+    return _not_made(
+        texts[-1] if texts else None, "the schedule was due, and the CronJob controller made no Job"
+    )
 
 
 def _provisioning_failed(standing: Standing) -> Cause | None:
@@ -102,7 +127,7 @@ def _provisioner_silent(standing: Standing) -> Cause | None:
     claim = standing.run.claim
     if standing.scheduled or claim is None or not being_provisioned(claim):
         return None
-    node = claim.metadata.annotations.get("volume.kubernetes.io/selected-node")
+    node = claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE)
     where = f" on node {node}" if node else ""
     message = f"claim {claim.metadata.name} waits for a volume{where}, and the provisioner reported nothing"
     return _cause(Stage.PROVISION, Reason.PROVISIONER_SILENT, message)
@@ -136,9 +161,12 @@ def _no_claim(standing: Standing) -> Cause | None:
     run = standing.run
     if standing.scheduled or run.claim is not None or run.target.kind is Kind.MOUNT:
         return None
-    return _cause(
-        Stage.QUEUE, Reason.CONTROL_PLANE_LATE, "the claim of the pod's ephemeral volume was not made"
-    )
+    # Said about the pod by kube-controller-manager's ephemeral volume controller.
+    text = standing.warning("FailedBinding", r"^ephemeral volume ")
+    if text is not None and re.search(_REFUSED, text):
+        return _cause(Stage.PROVISION, Reason.CLAIM_REFUSED, text)
+    message = text or "the claim of the pod's ephemeral volume was not made"
+    return _cause(Stage.QUEUE, Reason.CONTROL_PLANE_LATE, message)
 
 
 def _not_scheduled(standing: Standing) -> Cause | None:

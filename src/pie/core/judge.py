@@ -4,14 +4,14 @@ Ordered, named checks; the first that knows the answer gives it. What did not ha
 server's clock, and only up to the moment to which the watch is known to be complete (`as_of`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pie.core.causes import why_late, why_not_started
+from pie.core.causes import why_late, why_no_job, why_not_started
 from pie.core.model import Kind, Probe, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Outcome, Result, ResultError, decode, one_line
-from pie.core.timeline import Run, Timeline, being_provisioned, timeline
+from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned, timeline
 
 # Stamps have whole seconds, and the kubelet writes a pod's end a moment after it ended it.
 DEADLINE_SLACK_SECONDS = 3.0
@@ -101,10 +101,10 @@ class _Case:
             return error
 
 
-def missed() -> Judgement:
-    """Return the verdict of a due time at which Kubernetes started no run."""
-    message = "the schedule was due, and the CronJob controller made no Job"
-    return Judgement(Verdict.LATE, Reason.CONTROL_PLANE_LATE, message, Stage.QUEUE, on_time=False, ended=True)
+def missed(due_seconds: float, warnings: Iterable[WarningEvent] = ()) -> Judgement:
+    """Return the verdict of a due time at which Kubernetes started no run; warnings are of its CronJob."""
+    cause = why_no_job(warnings, due_seconds)
+    return Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
 
 
 def judge(run: Run, probe: Probe, as_of: float) -> Judgement:

@@ -11,6 +11,9 @@ from pie.core.model import Kind, Target
 from pie.core.objects import Metadata
 
 CRONJOB_NAME_LIMIT = 52
+CRONJOB_PREFIXES = tuple(f"{kind}-" for kind in Kind)
+"""One of them begins the name of each CronJob of pie's, and of each Job."""
+
 LABEL_VALUE_LIMIT = 63
 
 LABEL_STORAGE_CLASS = "storage-class"

@@ -17,6 +17,8 @@ class Reason(StrEnum):
 
     # Of a run that was not bound to a node in time: queue, schedule, provision.
     CONTROL_PLANE_LATE = "ControlPlaneLate"
+    POD_REFUSED = "PodRefused"
+    CLAIM_REFUSED = "ClaimRefused"
     NOT_SCHEDULED = "NotScheduled"
     NO_CAPACITY = "NoCapacity"
     VOLUME_AFFINITY = "VolumeAffinity"
@@ -94,6 +96,14 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     Reason.CONTROL_PLANE_LATE: (
         "Past the threshold Kubernetes had not made the pod, or the claim of its volume.",
         "Look at kube-controller-manager: its log, its rate limit (--kube-api-qps), the API server's load.",
+    ),
+    Reason.POD_REFUSED: (
+        "The cluster refuses to create the probe's pod, or the Job that makes it.",
+        "Says nothing about storage; read the evidence: quota, Pod Security, webhook, priorityClassName?",
+    ),
+    Reason.CLAIM_REFUSED: (
+        "The cluster refuses to create the claim of the pod's ephemeral volume.",
+        "Read the evidence: a quota on claims or on their storage, a webhook, a policy?",
     ),
     Reason.NOT_SCHEDULED: (
         "Past the threshold the pod was bound to no node.",

@@ -1,0 +1,78 @@
+"""Pods, Jobs and claims that the cluster refuses to create: no fault of the control plane or the storage."""
+
+import asyncio
+import time
+
+from pie.core.model import Kind, Stage, Target
+from pie.core.naming import cronjob_names
+from pie.core.objects import Event, InvolvedObject, Metadata
+from pie.core.reasons import Reason
+from tests.controller.conftest import Stage as Set
+from tests.controller.simulation import TARGET, Simulation, VirtualLoop, World
+from tests.controller.test_accounting import SPEC, at_once, cronjobs_stand_still
+from tests.controller.test_evidence import healthy, warn_about
+from tests.controller.test_runs import mounts
+from tests.harness import until, until_condition
+
+OVER_QUOTA = 'Error creating: pods "mount-p1-x" is forbidden: exceeded quota: none, requested: pods=1'
+
+
+async def test_quotas_on_pods_and_claims_are_named_as_such(stage: Set) -> None:
+    provision = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
+    async with mounts(stage, disableProvisionProbe=False) as target:
+        hard = {"pods": "1", "persistentvolumeclaims": "1"}
+        quota = stage.path("resourcequotas", "q")
+        await stage.api.create(
+            stage.path("resourcequotas"), {"metadata": {"name": "q"}, "spec": {"hard": hard}}
+        )
+
+        async def counted() -> bool:
+            used = (await stage.api.get(quota)).get("status", {}).get("used", {})
+            return bool(used.get("persistentvolumeclaims") == "1")
+
+        await until(counted, "the mount target's claim is counted")
+        # Takes the one pod that there may be; its own claim would be the second.
+        await stage.start_job(provision, time.time())
+        await stage.make_job(target.cronjob, time.time())
+        await healthy(stage, "PodRefused")
+        assert "exceeded quota" in target.pie.said("verdict")
+        await until_condition(stage.api, stage.namespace, "p1", "ProvisionHealthy", "False", "ClaimRefused")
+
+
+async def test_a_refused_pod_is_told_in_the_words_of_who_refuses(stage: Set) -> None:
+    async with mounts(stage) as target:
+        job = await stage.make_job(target.cronjob, time.time(), suspend=True)
+        await warn_about(stage, "Job", job, "FailedCreate", OVER_QUOTA)
+        await healthy(stage, "PodRefused")
+        assert "exceeded quota" in target.pie.said("verdict")
+
+
+async def test_a_pod_that_was_refused_while_the_controller_was_dead_is_asked_about(stage: Set) -> None:
+    async with mounts(stage) as target:
+        await target.pie.kill()
+        job = await stage.make_job(target.cronjob, time.time(), suspend=True)
+        await warn_about(stage, "Job", job, "FailedCreate", OVER_QUOTA)
+        await target.pie.start()
+        await healthy(stage, "PodRefused")
+
+
+def test_a_refused_job_is_the_reason_for_the_due_time_without_one() -> None:
+    async def play() -> Simulation:
+        simulation = Simulation(at_once)
+        simulation.world.begin({**SPEC, "disableProvisionProbe": True})
+
+        def refuse(world: World) -> None:
+            (cronjob,) = world.objects["cronjobs"].values()
+            uid = cronjob["metadata"]["uid"]
+            about = InvolvedObject("CronJob", "pie", cronjob["metadata"]["name"], uid)
+            text = f'Error creating job: jobs.batch "{about.name}-1" is forbidden: exceeded quota: q'
+            simulation.evidence._note(Event(Metadata(), about, "FailedCreate", text))
+
+        every_ten_seconds = [(second, refuse) for second in range(80, 300, 10)]
+        await simulation.run(300, [(70, cronjobs_stand_still), *every_ten_seconds])
+        return simulation
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        state = runner.run(play()).tally.states[TARGET]
+    assert (state.stage, state.reason) == (Stage.QUEUE, Reason.POD_REFUSED)
+    assert "exceeded quota" in state.message
