@@ -92,6 +92,24 @@ async def test_each_fault_is_named_with_stage_and_reason_and_a_cordoned_node_is_
     assert there(cluster) == []
 
 
+async def test_a_bad_provision_run_is_not_the_class_verdict_before_another_node_was_tried(
+    start_embedded: Start,
+) -> None:
+    cluster = await cluster_of(start_embedded, 2)
+    await cluster.faults.inject("pool-full", "node-1")
+    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--timeout", "4s")
+    assert ended.status == 0, ended.complained
+    assert verdicts(report) == {"provision node-2": ("ok", "OK", None)}
+    first = "the first provision run, on node node-1, was late in provision: NoCapacity"
+    assert report["notes"][0].startswith(first)
+    assert "once more, not on node-1" in ended.complained
+    await cluster.faults.inject("pool-full", "node-2")
+    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--timeout", "4s")
+    assert ended.status == 1
+    assert verdicts(report) == {"provision node-2": ("late", "NoCapacity", "provision")}
+    assert there(cluster) == []
+
+
 async def test_ctrl_c_takes_everything_away(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 1)
     await cluster.faults.inject("provisioner-down")

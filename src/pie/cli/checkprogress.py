@@ -45,6 +45,10 @@ class Lines:
         """Say that a target is in this stage."""
         self._say(f"{name(target)}: {stage}")
 
+    def again(self, target: Target, result: Checked) -> None:
+        """Say what became of a target that is tried on another node."""
+        self._say(f"{name(target)}: {verdict(result)}; once more, not on {result.node}")
+
     def ended(self, target: Target, result: Checked) -> None:
         """Say what became of a target."""
         self._say(f"{name(target)}: {verdict(result)}")
@@ -79,6 +83,11 @@ class LiveTable:
         """Note that a target is in this stage."""
         self._began.setdefault(target, time.monotonic())
         self._stages[target] = stage
+
+    def again(self, target: Target, result: Checked) -> None:
+        """Note what became of a target that is tried on another node."""
+        self._began.pop(target, None)
+        self._bad.append((target, result))
 
     def ended(self, target: Target, result: Checked) -> None:
         """Note what became of a target."""

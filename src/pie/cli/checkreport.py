@@ -91,6 +91,8 @@ def junit(report: Report) -> str:
         ET.SubElement(case, "error", message=left.message)
     if report.error:
         ET.SubElement(_case(suite, "check", report.check), "error", message=report.error)
+    if report.notes:
+        ET.SubElement(suite, "system-out").text = "\n".join(report.notes)
     ET.indent(suite)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}'
 

@@ -32,6 +32,9 @@ class Progress(Protocol):
     def stage(self, target: Target, stage: Stage) -> None:
         """Note that a target is in this stage."""
 
+    def again(self, target: Target, result: Checked) -> None:
+        """Note what became of a target that is now tried on another node."""
+
     def ended(self, target: Target, result: Checked) -> None:
         """Note what became of a target."""
 
@@ -67,6 +70,7 @@ class _Check:
         self._progress = progress
         self._name = f"pie-check-{secrets.token_hex(3)}"
         self._results: list[Checked] = []
+        self._notes: list[str] = []
         self._cleanup = Cleanup(
             client,
             order.namespace,
@@ -95,7 +99,7 @@ class _Check:
             skipped=self._found.skipped,
             left=tuple(self._cleanup.left),
             kept=tuple(sorted(self._cleanup.kept)),
-            notes=(*self._found.notes, *self._cleanup.notes),
+            notes=(*self._found.notes, *self._notes, *self._cleanup.notes),
         )
 
     def _targets(self) -> list[Target]:
@@ -152,6 +156,11 @@ class _Check:
         async def work(probe: Probe) -> None:
             for number, target in queue:
                 result = await worker.check(target, probe, number)
+                if others := self._elsewhere(target, result):
+                    self._progress.again(target, result)
+                    self._notes.append(tried_elsewhere(result))
+                    elsewhere = probe_of(self._order, self._name, others)
+                    result = await worker.check(target, elsewhere, len(targets) + 1)
                 self._results.append(result)
                 self._progress.ended(target, result)
 
@@ -161,6 +170,12 @@ class _Check:
                     group.create_task(work(probe))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
+
+    def _elsewhere(self, target: Target, result: Checked) -> list[str]:
+        """Return where else to try what any node may take, as an application would; empty: nowhere."""
+        if target.kind is not Kind.PROVISION or target.node or not result.bad or not result.node:
+            return []
+        return [node for node in self._found.nodes if node != result.node]
 
     async def _synced(self) -> None:
         watches = (self._follower.pods, self._follower.claims)
@@ -179,6 +194,15 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # the latter since Python 3.13
         return str(os.getuid())
+
+
+def tried_elsewhere(first: Checked) -> str:
+    """Return the note about a bad run that was followed by one on another node."""
+    where = f" in {first.stage}" if first.stage is not None else ""
+    return (
+        f"the first provision run, on node {first.node}, was {first.verdict}{where}: {first.reason}:"
+        f" {first.message}; it was tried once more, on another node"
+    )
 
 
 async def _either(task: "asyncio.Task[Any]", stop: asyncio.Event, *others: "asyncio.Task[Any]") -> None:
