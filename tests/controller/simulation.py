@@ -7,6 +7,7 @@ changes reach the controller late, several at once, in any order between kinds, 
 
 import asyncio
 import selectors
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
+from pie.controller.conditions import Conditions
 from pie.controller.followups import FollowUps
 from pie.controller.incidents import Incidents
 from pie.controller.maintenance import Maintenance
@@ -25,6 +27,7 @@ from pie.controller.settings import Settings
 from pie.controller.sweep import Sweep
 from pie.controller.tally import Tally
 from pie.controller.targets import Targets
+from pie.controller.teardown import Teardown
 from pie.controller.volumes import Volumes
 from pie.controller.witness import Witness
 from pie.core.history import History
@@ -103,7 +106,7 @@ class World:
 
     now: Callable[[], float]
     objects: dict[str, dict[str, dict[str, Any]]] = field(
-        default_factory=lambda: {kind: {} for kind in _CACHES}
+        default_factory=lambda: {kind: {} for kind in (*_CACHES, "persistentvolumes")}
     )
     powered: bool = True
     storage: str = "well"
@@ -151,6 +154,40 @@ class World:
         self.put("storageclasses", {"metadata": {"name": "c"}, "volumeBindingMode": "WaitForFirstConsumer"})
         metadata = {"name": "p", "namespace": NAMESPACE, "generation": 1}
         self.put("pieprobes", {"metadata": metadata, "spec": spec})
+
+    def unselect_node(self) -> None:
+        """Take from the node the label that the PieProbe selects by."""
+        self.relabel_node({})
+
+    def relabel_node(self, labels: dict[str, str]) -> None:
+        """Give the node these labels and no other."""
+        node = self.objects["nodes"][NODE]
+        self.put("nodes", {**node, "metadata": {**node["metadata"], "labels": labels}})
+
+    def bind_claims(self, policy: str = "Delete") -> None:
+        """Give each claim a volume on the node, as its provisioner does; nobody will ever delete one."""
+        for claim in list(self.objects["persistentvolumeclaims"].values()):
+            volume = self.make_volume(claim["metadata"]["name"], claim["metadata"]["uid"], policy)
+            self.put(
+                "persistentvolumeclaims",
+                {**claim, "spec": {**claim["spec"], "volumeName": volume["metadata"]["name"]}},
+            )
+
+    def make_volume(self, claim: str, uid: str, policy: str = "Delete") -> dict[str, Any]:
+        """Make a volume on the node, for a claim."""
+        rule = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [NODE]}]}
+        spec = {
+            "storageClassName": "c",
+            "persistentVolumeReclaimPolicy": policy,
+            "claimRef": {"namespace": NAMESPACE, "name": claim, "uid": uid},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [rule]}},
+        }
+        item = {"metadata": {"name": f"pv-{uid}"}, "spec": spec, "status": {"phase": "Released"}}
+        return self.put("persistentvolumes", item)
+
+    def delete_volumes(self) -> None:
+        """Delete all volumes."""
+        self.objects["persistentvolumes"].clear()
 
     def cordon(self) -> None:
         """Cordon the node."""
@@ -323,9 +360,11 @@ class Wire:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.asked: Counter[tuple[str, str]] = Counter()
 
     async def send(self, request: Request) -> Answer:
-        """Do what is asked, at once."""
+        """Do what is asked, at once; count it by verb and kind."""
+        self.asked[request.verb, request.resource.plural] += 1
         body = msgspec.json.decode(request.body) if request.body else {}
         return Answer(msgspec.json.encode(self._answer(request, body)), 0.0)
 
@@ -333,9 +372,11 @@ class Wire:
         kind, name, world = request.resource.plural, request.name or "", self._world
         match request.verb:
             case "list":
-                selector = (request.query.get("labelSelector") or "").partition("=")[2]
-                pods = world.objects.get(kind, {}).values()
-                return {"metadata": {}, "items": [pod for pod in pods if _owner(pod)["uid"] == selector]}
+                # Of pods, those of one Job.
+                job = (request.query.get("labelSelector") or "").partition("=")[2]
+                found = world.objects.get(kind, {}).values()
+                items = [each for each in found if not job or _owner(each)["uid"] == job]
+                return {"metadata": {}, "items": items}
             case "create" if kind == "jobs":
                 metadata = body["metadata"]
                 return world.make_job(
@@ -358,10 +399,13 @@ class Wire:
                 else:
                     del world.objects[kind][name]
                 return {}
-            case "patch" if name in world.objects.get(kind, {}):
-                return world.objects[kind][name]
-            case "get" if name in world.objects.get(kind, {}):
-                return world.objects[kind][name]
+            case "patch" | "get" if name in world.objects.get(kind, {}):
+                found = world.objects[kind][name]
+                if request.subresource == "status":
+                    found = world.put(
+                        kind, {**found, "status": {**found.get("status", {}), **body["status"]}}
+                    )
+                return found
             case "get" if kind == "leases" and name in world.objects["nodes"]:
                 return {"metadata": {"name": name}, "spec": {"renewTime": rfc3339(world.heartbeat)}}
         raise NotFound(404, "NotFound", f"{request}: not found")
@@ -379,16 +423,20 @@ _TYPES: Final[dict[str, Any]] = {
 
 
 class Simulation:
-    """A controller on a world. `lag(kind, second)` is how old the lists are that the caches are given."""
+    """A controller on a world: a new one, or that of the controller `before`.
 
-    def __init__(self, lag: Callable[[str, int], int]) -> None:
+    `lag(kind, second)` is how old the lists are that the caches are given.
+    """
+
+    def __init__(self, lag: Callable[[str, int], int], before: "Simulation | None" = None) -> None:
         loop = asyncio.get_running_loop()
         self._lag = lag
-        self._begin = loop.time()
-        self.world = World(self.now)
+        self._begin = before._begin if before is not None else loop.time()
+        self.world = before.world if before is not None else World(self.now)
         clock = ServerClock(loop.time, self.now)
         client = Client(ClusterConfig(server="https://simulation"), clock=clock)
-        client._transport = Wire(self.world)  # type: ignore[assignment]  # it has the one method that is used
+        self.wire = Wire(self.world)
+        client._transport = self.wire  # type: ignore[assignment]  # it has the one method that is used
         caches = self._caches = Caches(client, NAMESPACE)
         self._old: dict[str, list[bytes]] = {kind: [] for kind in _TYPES}
         self._given: dict[str, bytes] = {}
@@ -401,7 +449,7 @@ class Simulation:
         incidents = self._incidents = Incidents(
             client, caches, queue, maintenance=maintenance, series=IncidentSeries(registry)
         )
-        witness = Witness(client, caches, queue)
+        witness, run_series = Witness(client, caches, queue), RunSeries(registry)
         self.evidence = witness.evidence
         self.tally = Tally(
             client,
@@ -410,7 +458,7 @@ class Simulation:
             incidents=incidents,
             series=self._series,
             suppressed=suppressed,
-            run_series=RunSeries(registry),
+            run_series=run_series,
             history=History(),
         )
         runs = self._runs = Runs(
@@ -424,22 +472,28 @@ class Simulation:
             tally=self.tally,
             image="i",
         )
-        self._targets = Targets(
+        targets = self._targets = Targets(
             client, caches, queue, Settings(container_image="i"), runs=runs, maintenance=maintenance
         )
-
-        async def nothing(_thing: Any) -> None:
-            """Write no status."""
-
-        queue.handle("status", nothing)
-
-    def take_over(self, other: "Simulation") -> None:
-        """Begin where another controller stopped: its cluster, and the incidents that it left in the status."""
-        self._begin, self.world.objects = other._begin, other.world.objects
-        self.world._versions, self.world.storage = other.world._versions, other.world.storage
-        (stored,) = other._caches.probes.store.values()
-        status = {"incidents": other._incidents.stored(stored)}
-        self.world.put("pieprobes", {**self.world.objects["pieprobes"]["p"], "status": status})
+        Conditions(
+            client,
+            caches,
+            queue,
+            targets=targets,
+            runs=runs,
+            maintenance=maintenance,
+            incidents=incidents,
+        )
+        self._teardown = Teardown(
+            client,
+            caches,
+            queue,
+            probes=targets.probes,
+            maintenance=maintenance,
+            run_series=run_series,
+            on_change=incidents.changed,
+            explained=incidents.explain_leaks,
+        )
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -455,7 +509,8 @@ class Simulation:
         self._deliver(0)
         self._runs.start()
         self._targets.start()
-        self._incidents.start(self._targets.live_targets, lambda _probe: ((), True))
+        self._incidents.start(self._targets.live_targets, self._teardown.left_behind)
+        self._teardown.start()
         self._maintenance.start()
         work = asyncio.create_task(self._queue.run())
         for second in range(seconds):

@@ -46,8 +46,7 @@ def told_with_restart(before: Script, seconds: int, between: Action, after: Scri
         first = Simulation(at_once)
         first.world.begin({**SPEC, "disableProvisionProbe": True})
         await first.run(seconds, before)
-        second = Simulation(at_once)
-        second.take_over(first)
+        second = Simulation(at_once, first)
         between(second.world)
         await second.run(600, after)
 

@@ -1,13 +1,20 @@
-"""What runs leave behind is followed to zero: on a real control plane, with kubelet and driver played."""
+"""What runs and ended targets leave behind is followed to zero.
+
+On a real control plane, with kubelet and driver played; and where it takes time, in a simulation.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from pie.core.model import Kind, Target
 from pie.core.naming import cronjob_names, labels
 from tests.controller.conftest import Stage
-from tests.controller.test_incidents import incidents, until_incidents
+from tests.controller.lives import Action, lived
+from tests.controller.simulation import World
+from tests.controller.test_incidents import incidents
 from tests.controller.test_runs import SECONDS_UNTIL_HUNG, result
 from tests.harness import Pie, apply_probe, gone, pieprobe, until
 
@@ -20,7 +27,8 @@ TIMED = "pie_stage_duration_seconds_count"
 async def provisioning(stage: Stage) -> AsyncIterator[tuple[Pie, str, str]]:
     """Yield a controller with a provision target, its CronJob, and a node."""
     await stage.make_class()
-    node = await stage.node()
+    name = f"node-{stage.unique}"
+    node = await stage.node(name, **{"kubernetes.io/hostname": name})
     spec = {"probePeriod": 59, "probeThreshold": "3s", "deadline": "5s", "disableMountProbes": True}
     async with stage.pie() as pie:
         await apply_probe(
@@ -40,13 +48,13 @@ async def volume_of(stage: Stage, pod: str, node: str) -> str:
     body: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": name},
+        # Its driver is to delete it, and there is none: it stays until the test deletes it.
+        "metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": "test.pie"}},
         "spec": {
             "capacity": {"storage": "100Mi"},
             "accessModes": ["ReadWriteOnce"],
             "storageClassName": stage.storage_class,
-            # Nobody here deletes volumes, so that they stay until the test does.
-            "persistentVolumeReclaimPolicy": "Retain",
+            "persistentVolumeReclaimPolicy": "Delete",
             "csi": {"driver": "test.pie", "volumeHandle": name},
             "claimRef": {
                 "apiVersion": "v1",
@@ -93,22 +101,15 @@ async def test_a_volume_that_goes_in_time_is_timed_and_no_leak(stage: Stage) -> 
         assert await incidents(stage) == []
 
 
-async def test_a_volume_that_stays_is_a_leak_and_an_incident_until_it_goes_also_over_a_restart(
-    stage: Stage,
-) -> None:
+async def test_a_volume_that_stays_is_a_leak_until_it_goes_also_over_a_restart(stage: Stage) -> None:
     async with provisioning(stage) as (pie, cronjob, node):
         volume = await one_run(stage, cronjob, node)
         await pie.until_value(LEAKED, lambda value: value == 1, reason="VolumeLeaked")
-        (opened,) = await until_incidents(stage, 1, still_open=True, timeout_seconds=180)
-        assert (opened["stage"], opened["reason"]) == ("teardown", "VolumeLeaked")
-        assert volume in opened["evidence"]
         await pie.kill()
         await pie.start()
         await pie.until_value(LEAKED, lambda value: value == 1, reason="VolumeLeaked")
-        assert [each["id"] for each in await incidents(stage)] == [opened["id"]]
         await stage.api.delete(f"{VOLUMES}/{volume}")
-        await pie.until_value(LEAKED, lambda value: value == 0, 70, reason="VolumeLeaked")
-        await until_incidents(stage, 1, still_open=False)
+        await pie.until_value(LEAKED, lambda value: value == 0, reason="VolumeLeaked")
 
 
 async def test_a_volume_on_a_node_that_was_removed_is_counted_and_makes_no_incident(stage: Stage) -> None:
@@ -123,3 +124,83 @@ async def test_a_volume_on_a_node_that_was_removed_is_counted_and_makes_no_incid
 
 def test_the_claim_of_a_run_carries_the_labels_by_which_its_target_is_known() -> None:
     assert labels(Target("p", Kind.PROVISION, "c")) == {"storage-class": "c", "pie-probe": "p"}
+
+
+# In the simulation: a deadline of 40 s, and two minutes of patience after it.
+
+PROVISION = Target("p", Kind.PROVISION, "c")
+CLAIM_OF_A_RUN = f"{cronjob_names(PROVISION)[0]}-28333333-x7x7x-volume"
+
+
+def volume_of_a_run(world: World) -> None:
+    """Leave the volume of a run whose claim is gone."""
+    world.make_volume(CLAIM_OF_A_RUN, "uid-of-the-claim")
+
+
+ENDS = [(40, World.bind_claims), (80, World.unselect_node)]
+"""A mount target gets its volume, and ends; nobody deletes the volume."""
+
+
+def test_a_volume_found_at_start_is_a_leak_and_an_incident_until_it_goes() -> None:
+    leaking, gone_at_last = lived((240, []), (120, [(60, World.delete_volumes)]), given=[volume_of_a_run])
+    assert leaking.left == {"VolumeLeaked": 1}
+    (opened,) = leaking.incidents
+    assert (opened["reason"], opened["open"]) == ("VolumeLeaked", True)
+    assert gone_at_last.left == {}
+    assert gone_at_last.incidents == [{**opened, "open": False}]
+
+
+def test_a_volume_found_at_start_whose_node_was_removed_makes_no_incident() -> None:
+    (outcome,) = lived((240, []), given=[World.delete_node, volume_of_a_run])
+    assert outcome.left == {"NodeGone": 1}
+    assert outcome.incidents == []
+
+
+def test_the_volume_of_a_mount_target_that_ended_is_followed_over_a_restart_until_it_goes() -> None:
+    leaking, still, gone_at_last = lived((330, ENDS), (60, []), (120, [(60, World.delete_volumes)]))
+    assert leaking.left == {"VolumeLeaked": 1}
+    (opened,) = leaking.incidents
+    assert (opened["reason"], opened["open"]) == ("VolumeLeaked", True)
+    assert still.left == {"VolumeLeaked": 1}
+    assert still.incidents == [opened]
+    assert gone_at_last.left == {}
+    assert gone_at_last.incidents == [{**opened, "open": False}]
+
+
+def test_the_volume_of_a_mount_target_that_goes_in_time_is_no_leak() -> None:
+    (outcome,) = lived((330, [*ENDS, (90, World.delete_volumes)]))
+    assert (outcome.left, outcome.incidents) == ({}, [])
+
+
+def test_the_volume_of_a_mount_target_whose_node_was_removed_makes_no_incident() -> None:
+    before, after = lived((330, [(40, World.bind_claims), (80, World.delete_node)]), (240, []))
+    assert before.left == after.left == {"NodeGone": 1}
+    assert before.incidents == after.incidents == []
+
+
+def test_a_volume_that_is_to_be_retained_is_no_leak() -> None:
+    def bind(world: World) -> None:
+        world.bind_claims("Retain")
+
+    for outcome in lived((330, [(40, bind), (80, World.unselect_node)]), (240, [])):
+        assert (outcome.left, outcome.incidents) == ({}, [])
+
+
+@pytest.mark.parametrize("ends", [[], [World.unselect_node]], ids=["selected", "no longer selected"])
+def test_a_volume_on_a_node_in_maintenance_is_no_leak_and_seldom_asked_for(ends: list[Action]) -> None:
+    given = [*ends, World.cordon, volume_of_a_run]
+    in_maintenance, after = lived((1200, []), (240, [(0, World.uncordon)]), given=given)
+    assert (in_maintenance.left, in_maintenance.incidents) == ({}, [])
+    assert 10 < in_maintenance.asked["get", "persistentvolumes"] <= 1200 / 60 + 2
+    assert after.left == {"VolumeLeaked": 1}
+
+
+def test_what_is_left_behind_stays_so_through_maintenance_also_over_a_restart() -> None:
+    same, restarted, after = lived(
+        (600, [(240, World.cordon)]), (300, []), (120, [(0, World.uncordon)]), given=[volume_of_a_run]
+    )
+    assert same.left == {"VolumeLeaked": 1}
+    (opened,) = same.incidents
+    assert opened["open"]
+    assert restarted.incidents == after.incidents == [opened]
+    assert after.left == {"VolumeLeaked": 1}

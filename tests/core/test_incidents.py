@@ -221,6 +221,12 @@ def test_a_leak_is_an_incident_of_its_own() -> None:
     assert {each.reason for each in later.closed} == {Reason.VOLUME_LEAKED, Reason.MOUNT_FAILED}
 
 
+def test_what_many_mount_targets_leave_behind_is_given_its_time() -> None:
+    assert look(*(mount(node, Stage.TEARDOWN, Reason.VOLUME_LEAKED, runs=1) for node in NODES)).open == ()
+    leaks = [mount(node, Stage.TEARDOWN, Reason.VOLUME_LEAKED) for node in NODES]
+    assert only(look(*leaks)).reason is Reason.VOLUME_LEAKED
+
+
 def test_a_restored_leak_waits_until_it_is_known_what_was_left_behind() -> None:
     opened = look(provision(Stage.TEARDOWN, Reason.VOLUME_LEAKED))
     early = fold(restored(opened), View((), ONE_ZONE, settled=False), T0 + 300)

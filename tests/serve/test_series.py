@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from pie.core.model import Kind, Target
+from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency
 from pie.kube.metrics import KubeMetrics
 from pie.serve.series import RunSeries, TargetSeries
@@ -115,6 +116,24 @@ def test_any_name_is_escaped_so_that_it_reads_back(name: str) -> None:
     series = TargetSeries()
     series.add(Target(name, Kind.PROVISION, "fast"))
     assert {dict(labels)["pie_probe_name"] for _, labels in samples(series)} == {name}
+
+
+def test_lost_runs_and_leaks_are_there_at_zero_and_another_target_changes_nothing() -> None:
+    registry = CollectorRegistry()
+    series = RunSeries(registry)
+    series.add(MOUNT)
+    lost = {"pie_probe_name": MOUNT.probe, "reason": "Pruned"}
+    assert registry.get_sample_value("pie_lost_runs_total", lost) == 0
+    series.lost(MOUNT.probe, "Pruned")
+    series.left_behind(MOUNT, {Reason.NODE_GONE: 2})
+    series.add(PROVISION)
+    assert registry.get_sample_value("pie_lost_runs_total", lost) == 1
+    labels = {"pie_probe_name": MOUNT.probe, "storage_class": MOUNT.storage_class}
+    left = [
+        registry.get_sample_value("pie_leaked_volumes", {**labels, "reason": reason})
+        for reason in ("VolumeLeaked", "TeardownStuck", "NodeGone")
+    ]
+    assert left == [0, 0, 2]
 
 
 def test_promtool_finds_nothing_to_complain_about() -> None:

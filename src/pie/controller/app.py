@@ -141,6 +141,7 @@ async def _control(settings: Settings) -> None:
                 client,
                 caches,
                 queue,
+                probes=targets.probes,
                 maintenance=maintenance,
                 run_series=run_series,
                 on_change=incidents.changed,

@@ -5,7 +5,7 @@ finished pods wait in the history of their CronJob until they have been read.
 """
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 
 from pie.controller.followups import PATIENCE_SECONDS as FOLLOW_UP_SECONDS
@@ -70,6 +70,7 @@ class Runs:
             tally=tally,
         )
         self._probes: dict[Target, Probe] = {}
+        self._read: set[str] = set()
         self._retries = Retries(
             client,
             caches,
@@ -95,6 +96,10 @@ class Runs:
 
     def target_changed(self, target: Target, probe: Probe | None) -> None:
         """Show a target that came to life and judge its runs; forget one that ended (`probe` is None)."""
+        if target.probe not in self._read:
+            # Its other targets are told in the same breath; what is none of them by then ended unseen.
+            self._read.add(target.probe)
+            self._look_at(self._tracking.of_probe(target.probe))
         if probe is None:
             self._drop_runs(target)
             self._missed.forget(target)
@@ -112,13 +117,17 @@ class Runs:
         if known:
             return
         self._tally.add(target)
-        for tracked in sorted(self._tracking.of(target), key=lambda run: run.due):
-            self._queue.add("run", tracked.uid)
+        self._look_at(self._tracking.of(target))
 
     def probe_gone(self, name: str) -> None:
         """Take away what is shown of a PieProbe that is deleted."""
+        self._read.discard(name)
         self._tally.remove_probe(name)
         self._maintenance.forget(name)
+
+    def _look_at(self, runs: Iterable[Tracked]) -> None:
+        for tracked in sorted(runs, key=lambda run: run.due):
+            self._queue.add("job" if tracked.recorded else "run", tracked.uid)
 
     def _settled(self, target: Target, due: float) -> bool:
         """Tell whether a due time is counted, or has a run that will be."""
@@ -134,6 +143,7 @@ class Runs:
                 tracked.recorded = True
             if (due := self._missed.open_due(target)) is not None:
                 self._tally.count_suppressed(target, due, Reason.NODE_DELETED)
+        self._look_at(self._tracking.of(target))
         self._tracking.forget_target(target)
 
     # Events.
@@ -187,6 +197,12 @@ class Runs:
         if tracked is None and job is not None:
             tracked = self._track(job)
         if tracked is None or tracked.recorded:
+            return
+        if tracked.target not in self._probes:
+            # A run of the schedule goes with its CronJob; a one-off run has nobody else to take it away.
+            if job is not None and not job.scheduled and tracked.target.probe in self._read:
+                tracked.recorded = True
+                self._queue.add("job", uid)
             return
         if tracked.check_at is not None and self._as_of(tracked) < tracked.check_at <= self._client.now():
             await self._ask(tracked)

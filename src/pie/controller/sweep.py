@@ -26,15 +26,15 @@ class Sweep:
         queue.handle("finalizer", self._remove_finalizer)
 
     async def _delete_job(self, thing: Hashable) -> None:
-        """Delete the Job (by uid) of a recorded run, once it is over and its CronJob has let go of it.
+        """Delete the Job (by uid) of a recorded run: a CronJob's, once it is over and no longer listed there.
 
         A Job that is deleted while its CronJob lists it makes the CronJob controller complain (MissingJob);
-        the events that end either state bring us back here.
+        the events that end either state bring us back here. A one-off Job is deleted at once.
         """
         job = self._caches.jobs_by_uid.get(str(thing))
         if job is None or job.metadata.deletion_timestamp is not None:
             return
-        if job.finished_at is None or self._is_active(job):
+        if job.scheduled and (job.finished_at is None or self._is_active(job)):
             return
         try:
             await self._client.delete(JOBS, job.metadata.name, job.metadata.namespace, uid=job.metadata.uid)
@@ -43,7 +43,7 @@ class Sweep:
 
     def _is_active(self, job: Job) -> bool:
         owner = job.metadata.controller_owner
-        if owner is None or owner.kind != "CronJob":
+        if owner is None:
             return False
         cronjob = self._caches.cronjobs.store.get((job.metadata.namespace, owner.name))
         if cronjob is None:

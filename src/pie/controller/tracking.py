@@ -55,6 +55,10 @@ class Tracking:
         """Yield the runs of a target."""
         return (self._tracked[uid] for uid in self._of_target.get(target, ()))
 
+    def of_probe(self, probe: str) -> list[Tracked]:
+        """Return the runs of all targets that a PieProbe has or had."""
+        return [tracked for tracked in self._tracked.values() if tracked.target.probe == probe]
+
     def newest_due(self, target: Target, default: float = 0.0) -> float:
         """Return the due time of the newest run of a target that was ever followed."""
         return self._newest_due.get(target, default)

@@ -32,6 +32,8 @@ class VolumeSpec(Object, frozen=True):
 
     csi: CSISource | None = None
     claim_ref: ObjectReference = ObjectReference()
+    storage_class_name: str = ""
+    persistent_volume_reclaim_policy: str = "Retain"
     node_affinity: dict[str, Any] | None = None
 
 

@@ -75,6 +75,12 @@ def claim_names(target: Target) -> tuple[str, str]:
     return _names("pie-pvc", [(target.probe, 10), (target.node, 11), (target.storage_class, 14)], target)
 
 
+def claim_prefixes(probe: str) -> tuple[str, str]:
+    """Return how the names of a PieProbe's claims begin; those of one whose name begins alike do so too."""
+    parts = [(probe, 10)]
+    return _joined("pie-pvc", parts, ""), _tidy("pie-pvc", parts, "")
+
+
 def label_value(name: str) -> str:
     """Return the name as a label value: itself, or cut and hashed where it is longer than 63 characters."""
     if len(name) <= LABEL_VALUE_LIMIT:

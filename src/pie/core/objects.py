@@ -224,6 +224,12 @@ class Job(Object, frozen=True):
     status: JobStatus = JobStatus()
 
     @property
+    def scheduled(self) -> bool:
+        """Whether a CronJob made the Job, which then lists it while it is active; else it is a one-off."""
+        owner = self.metadata.controller_owner
+        return owner is not None and owner.kind == "CronJob"
+
+    @property
     def finished_at(self) -> float | None:
         """When the Job was over, complete or failed; None while it is not."""
         for kind in ("Complete", "Failed"):

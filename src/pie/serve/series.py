@@ -203,7 +203,7 @@ _LEFT = (Reason.VOLUME_LEAKED, Reason.TEARDOWN_STUCK, Reason.NODE_GONE)
 
 
 class RunSeries:
-    """Counters about runs that are few enough for prometheus-client."""
+    """What there is to say of a PieProbe's runs in series that are few enough for prometheus-client."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._lost = Counter(
@@ -223,18 +223,19 @@ class RunSeries:
 
         self._left = Gauge(
             "pie_leaked_volumes",
-            "Volumes, and claims, of ended runs that are still there after a run's deadline, by reason.",
+            "Volumes and claims that are to go, and are still there after a run's deadline, by reason.",
             ("pie_probe_name", "storage_class", "reason"),
             registry=registry,
         )
 
     def add(self, target: Target) -> None:
-        """Show the gauges of a provision target, at zero."""
-        if target.kind is Kind.PROVISION:
-            self.left_behind(target, {})
+        """Show the series of a target's PieProbe, at zero if they are new: `increase` needs a beginning."""
+        self._lost.labels(target.probe, "Pruned")
+        for reason in _LEFT:
+            self._left.labels(target.probe, target.storage_class, reason.value)
 
     def left_behind(self, target: Target, counts: Mapping[Reason, int]) -> None:
-        """Show how much a target's runs left behind."""
+        """Show how much a target's PieProbe left behind."""
         for reason in _LEFT:
             self._left.labels(target.probe, target.storage_class, reason.value).set(counts.get(reason, 0))
 

@@ -1,0 +1,67 @@
+"""One controller after the other on one simulated cluster, and what each said in the end."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tests.controller.simulation import Simulation, VirtualLoop, World
+from tests.harness import Samples
+
+SPEC = {
+    "monitoringStorageClass": "c",
+    "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]},
+    "probePeriod": 1,
+    "probeThreshold": "20s",
+    "deadline": "40s",
+    "suppression": {"newNodeGrace": "0s"},
+}
+
+Action = Callable[[World], None]
+Script = list[tuple[int, Action]]
+
+
+class Outcome:
+    """What a controller said in the end, what it had asked by then, and which Jobs there were."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._samples = Samples(simulation.metrics())
+        self.incidents = incidents_of(simulation.world)
+        self.asked = simulation.wire.asked
+        self.jobs = set(simulation.world.objects["jobs"])
+
+    @property
+    def left(self) -> dict[str, float]:
+        """How much is left behind, by reason."""
+        found = self._samples.all("pie_leaked_volumes")
+        return {each.labels["reason"]: each.value for each in found if each.value}
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return the value of a sample."""
+        return self._samples.value(name, **labels)
+
+
+def incidents_of(world: World) -> list[dict[str, Any]]:
+    """Return the incidents in the status, but for how they are worded."""
+    found = world.objects["pieprobes"]["p"].get("status", {}).get("incidents") or []
+    return [{"id": each["id"], "reason": each["reason"], "open": "closedAt" not in each} for each in found]
+
+
+def lived(*lives: tuple[int, Script], given: Iterable[Action] = ()) -> list[Outcome]:
+    """Let one controller after the other live for so many seconds; `given` is done before the first."""
+
+    async def live() -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        simulation: Simulation | None = None
+        for seconds, script in lives:
+            first = simulation is None
+            simulation = Simulation(lambda _kind, _second: 0, simulation)
+            if first:
+                simulation.world.begin(SPEC)
+                for action in given:
+                    action(simulation.world)
+            await simulation.run(seconds, script)
+            outcomes.append(Outcome(simulation))
+        return outcomes
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(live())
