@@ -1,9 +1,11 @@
 """The runs of targets as a terminal shows them: a bar for each, a letter and a colour for each stage."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec import Struct
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +15,9 @@ from pie.core.model import BAD, Stage, Verdict
 
 _BAR_WIDTH = 40
 _MOST_NAMED = 10
+_WIDE = 110
+"""Columns of a terminal that has room for words beside the bars."""
+
 _WORTH_SAYING_SECONDS = 0.1
 _LETTERS = {
     Stage.QUEUE: "q",
@@ -63,7 +68,7 @@ def _target(detail: TargetDetail, now: float) -> list[RenderableType]:
         if (bad := next((run for run in detail.runs if run.reason == target.reason), None)) is not None:
             lines += [Text(f"  {bad.meaning}"), Text(f"  next: {bad.next}", "bold")]
     lines += [Text(f"  {line}", "dim") for line in _facts(target, detail.threshold_seconds, now)]
-    lines.append(_runs(target, detail.runs) if detail.runs else Text("  no run has ended yet", "dim"))
+    lines.append(_Runs(target, detail.runs) if detail.runs else Text("  no run has ended yet", "dim"))
     return lines
 
 
@@ -81,21 +86,37 @@ def _facts(target: TargetView, threshold_seconds: float, now: float) -> list[str
     return facts
 
 
-def _runs(target: TargetView, runs: tuple[RunView, ...]) -> Table:
-    longest = max((sum(run.stages.values()) for run in runs), default=0.0)
-    rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    rows.add_column(no_wrap=True)
-    rows.add_column(no_wrap=True)
-    rows.add_column(no_wrap=True, width=_BAR_WIDTH)
-    rows.add_column(overflow="fold")
-    told = target.message
-    for run in runs:
-        due = datetime.fromtimestamp(run.due).astimezone().strftime("%m-%d %H:%M:%S")
-        cause = "" if run.cause == "schedule" else f" ({run.cause})"
-        said = _said(run, known=run.message == told)
-        told = run.message
-        rows.add_row(f"  {due}{cause}", Text(str(run.verdict), colour(run.verdict)), _bar(run, longest), said)
-    return rows
+class _Runs:
+    """Runs, a row each; what there is to say of a run stands below it where there is no room beside it."""
+
+    def __init__(self, target: TargetView, runs: tuple[RunView, ...]) -> None:
+        longest = max((sum(run.stages.values()) for run in runs), default=0.0)
+        self._rows: list[tuple[Text, Text, Text, Text]] = []
+        told = target.message
+        for run in runs:
+            due = datetime.fromtimestamp(run.due).astimezone().strftime("%m-%d %H:%M:%S")
+            cause = "" if run.cause == "schedule" else f" ({run.cause})"
+            verdict = Text(str(run.verdict), colour(run.verdict))
+            said = _said(run, known=run.message == told)
+            told = run.message
+            self._rows.append((Text(f"  {due}{cause}"), verdict, _bar(run, longest), said))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width >= _WIDE:
+            yield self._table(self._rows)
+            return
+        for *row, said in self._rows:
+            yield self._table([row])
+            yield Padding(said, (0, 0, 0, 4))
+
+    def _table(self, rows: Iterable[Iterable[RenderableType]]) -> Table:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for width in (max(map(len, column)) for column in list(zip(*self._rows, strict=True))[:2]):
+            table.add_column(no_wrap=True, min_width=width)
+        table.add_column(no_wrap=True, width=_BAR_WIDTH)
+        for row in rows:
+            table.add_row(*row)
+        return table
 
 
 def _bar(run: RunView, longest: float) -> Text:

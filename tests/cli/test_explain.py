@@ -1,0 +1,48 @@
+"""What `pie explain` looks like; what it says is in test_status.py."""
+
+from rich.console import Console
+
+from pie.cli.explaintable import Explanation, table
+from pie.core.answers import RunView, TargetDetail, TargetView
+from pie.core.model import Kind, Stage, Verdict
+
+ERROR = 'MountVolume.MountDevice failed for volume "pvc-6e1a": connection error'
+
+
+def explanation(more: int = 0) -> Explanation:
+    """Return a node whose last run was late, and the one before well."""
+    stages = {Stage.QUEUE: 0.1, Stage.MOUNT: 1.0, Stage.START: 0.6, Stage.IO: 1.6}
+    bad = RunView(
+        *(60.0, "retry", Verdict.LATE, "MountFailed", ERROR, Stage.MOUNT, "n", True, {Stage.QUEUE: 0.1}),
+        *(None, "The node could not mount the volume.", "Look at the driver's node pod."),
+    )
+    well = RunView(0.0, "schedule", Verdict.OK, "OK", "", None, "n", True, stages, None, "", "")
+    target = TargetView(
+        *("local", Kind.MOUNT, "c", "n", "", Verdict.LATE, "MountFailed", ERROR, Stage.MOUNT),
+        *(60.0, 60.0, 0.0, None),
+    )
+    others = tuple(f"node-{number}" for number in range(more))
+    return Explanation(90.0, (TargetDetail(90.0, target, 40.0, (bad, well)),), others)
+
+
+def shown(width: int, what: Explanation) -> list[str]:
+    """Return what a terminal so wide shows."""
+    console = Console(width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(table(what))
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def test_what_there_is_to_say_of_a_run_stands_beside_its_bar_or_below_it_where_there_is_no_room() -> None:
+    said = "3.3 s: queue 0.1 s, mount 1.0 s, start 0.6 s, io 1.6 s"
+    wide = next(line for line in shown(140, explanation()) if "iiii" in line)
+    assert wide.endswith(said)
+    narrow = shown(80, explanation())
+    bar = next(number for number, line in enumerate(narrow) if "iiii" in line)
+    assert narrow[bar + 1] == f"    {said}"
+    assert len(narrow) < 14
+
+
+def test_of_many_targets_that_are_bad_as_well_ten_are_named() -> None:
+    (line,) = (line for line in shown(200, explanation(5000)) if "bad as well" in line)
+    assert line.endswith("node-9 and 4990 more")
