@@ -1,6 +1,7 @@
 """What came of a check: a table for people, JUnit for continuous integration."""
 
 from collections import Counter
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from rich.console import Console
@@ -14,6 +15,9 @@ from pie.core.model import Verdict
 _MOST_ROWS = 40
 """Of more targets than that, those that are well are only counted."""
 
+_WIDE = 110
+"""Columns of a terminal on which a row has room for words, too."""
+
 _WORTH_SAYING_SECONDS = 0.1
 
 
@@ -23,21 +27,14 @@ def table(report: Report, console: Console | None = None) -> None:
     shown = report.targets
     if len(shown) > _MOST_ROWS:
         shown = tuple(each for each in shown if each.verdict is not Verdict.OK)
+    wide = console.width >= _WIDE
     if shown:
-        rows = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-        for title in ("CHECK", "NODE", "VERDICT", "STAGE", "REASON", "TOOK", ""):
-            rows.add_column(title, overflow="fold")
-        for each in shown:
-            rows.add_row(
-                str(each.kind),
-                each.node or "any",
-                Text(str(each.verdict), colour(each.verdict)),
-                str(each.stage or ""),
-                "" if each.verdict is Verdict.OK else str(each.reason),
-                seconds_text(each.seconds),
-                Text(_detail(each)),
+        console.print(_targets(shown, wide=wide))
+    for each in () if wide else shown:
+        if each.verdict is not Verdict.OK:
+            console.print(
+                Text.assemble((f"{each.kind} on {each.node or 'any node'}: ", "bold"), _detail(each))
             )
-        console.print(rows)
     for skipped in report.skipped:
         console.print(Text(f"node {skipped.node} was skipped: {skipped.reason}: {skipped.message}", "yellow"))
     for note in report.notes:
@@ -48,6 +45,24 @@ def table(report: Report, console: Console | None = None) -> None:
         console.print(Text(f"kept: {', '.join(report.kept)}", "yellow"))
         console.print(f"  away with it: kubectl delete lease {report.check} -n {report.namespace}")
     console.print(Text(summary(report), "bold green" if report.ok else "bold red"))
+
+
+def _targets(shown: Sequence[Checked], *, wide: bool) -> Table:
+    """Return a row for each target; on a wide terminal with what there is to say of it."""
+    rows = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("CHECK", "NODE", "VERDICT", "STAGE", "REASON", "TOOK", *([""] if wide else [])):
+        rows.add_column(title, overflow="fold", no_wrap=title not in {"NODE", ""})
+    for each in shown:
+        rows.add_row(
+            str(each.kind),
+            each.node or "any",
+            Text(str(each.verdict), colour(each.verdict)),
+            str(each.stage or ""),
+            "" if each.verdict is Verdict.OK else str(each.reason),
+            seconds_text(each.seconds),
+            *([Text(_detail(each))] if wide else []),
+        )
+    return rows
 
 
 def summary(report: Report) -> str:
