@@ -4,8 +4,9 @@ Incremental: a node's event costs work for that node's targets only. The set of 
 PieProbe and followed by events; objects are compared target by target.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import structlog
 
@@ -14,9 +15,10 @@ from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
 from pie.controller.settings import Settings
+from pie.controller.survey import Survey, Surveyor
 from pie.core import manifests, naming, selector
 from pie.core.model import Kind, Probe, Target
-from pie.core.objects import Claim, CronJob, CSINode, Metadata, Node, PieProbe, StorageClass
+from pie.core.objects import Claim, CronJob, Metadata, Node, PieProbe, StorageClass
 from pie.core.parse import SpecError, parse_probe
 from pie.core.plan import (
     Action,
@@ -28,12 +30,15 @@ from pie.core.plan import (
     Observed,
     plan,
 )
-from pie.core.preflight import Rest, preflight, topology_segments
+from pie.core.preflight import Rest
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists, NotFound
-from pie.kube.resources import CRONJOBS, CSI_NODES, NODES, PIE_PROBES, PVCS, STORAGE_CLASSES, Resource
+from pie.kube.resources import CRONJOBS, NODES, PIE_PROBES, PVCS, STORAGE_CLASSES, Resource
 
 _log = structlog.get_logger()
+
+_LOOK_AGAIN_SECONDS: Final = 60.0
+"""While none of a PieProbe's nodes that were asked lists the driver."""
 
 
 @dataclass(slots=True)
@@ -83,12 +88,14 @@ class Targets:
         self._minute_seconds = settings.minute_seconds
         self._runs = runs
         self._maintenance = maintenance
+        self._surveyor = Surveyor(client, caches)
         self.probes: dict[str, ProbeState] = {}
         self._cronjob_names = naming.Names()
         self._claim_names = naming.Names()
         self._generations: dict[str, int] = {}
         queue.handle("probe", self._refresh)
         queue.handle("target", self._reconcile)
+        queue.handle("topology", self._look_at_topology)
 
     def start(self) -> None:
         """Begin to lead: take stock of what exists, then follow events."""
@@ -125,14 +132,17 @@ class Targets:
 
     def _follow_node(self, state: ProbeState, probe: Probe, node: Metadata, *, gone: bool) -> None:
         wanted = not gone and selector.matches(probe.node_selector, node.name, node.labels)
-        if wanted == (node.name in state.nodes):
+        known = node.name in state.nodes
+        if (wanted or known) and self._surveyor.by_topology(probe):
+            self._queue.add("topology", probe.name)
+        if wanted == known:
             return
         (state.nodes.add if wanted else state.nodes.discard)(node.name)
         target = probe.target(Kind.MOUNT, node.name)
         self._mark(state, target)
         self._queue.add("target", target)
         self._queue.add("status", probe.name)
-        # The first and the last node, and the topology segments, decide what rests.
+        # The first and the last node decide what rests. (So does the topology, which is looked at by itself.)
         if len(state.nodes) <= 1 or state.resting:
             self._queue.add("probe", probe.name)
 
@@ -188,42 +198,27 @@ class Targets:
             state = replace(before, error=error) if before and before.uid == state.uid else state
             state.error = error
         else:
-            await self._survey(state, state.probe)
+            survey = await self._survey(state.probe)
+            state.nodes, state.resting = survey.nodes, survey.resting
             self._maintenance.follow(state.probe, state.nodes)
         self.probes[name] = state
         self._settle(before, state)
         self._queue.add("status", name)
 
-    async def _survey(self, state: ProbeState, probe: Probe) -> None:
-        """Find the PieProbe's nodes, and what rests."""
-        storage_class = self._caches.storage_classes.store.get(("", probe.storage_class))
-        keys: tuple[str, ...] = ()
-        if storage_class is not None and storage_class.volume_binding_mode == "Immediate":
-            keys = await self._topology_keys(
-                storage_class.provisioner, min(self._matching(probe), default="")
-            )
-        # Looked up again after the request: nodes come and go meanwhile.
-        matching = self._matching(probe)
-        state.nodes = set(matching)
-        state.resting = preflight(
-            probe, storage_class, len(matching), topology_segments(keys, matching.values())
-        )
+    async def _survey(self, probe: Probe) -> Survey:
+        """Survey a PieProbe; where its driver is not on its nodes yet, again in a minute."""
+        survey = await self._surveyor.survey(probe)
+        if not survey.complete:
+            self._queue.add("topology", probe.name, after_seconds=_LOOK_AGAIN_SECONDS)
+        return survey
 
-    def _matching(self, probe: Probe) -> dict[str, Mapping[str, str]]:
-        return {
-            node.metadata.name: node.metadata.labels
-            for node in self._caches.nodes.store.values()
-            if selector.matches(probe.node_selector, node.metadata.name, node.metadata.labels)
-        }
-
-    async def _topology_keys(self, driver: str, node: str) -> tuple[str, ...]:
-        if not node:
-            return ()
-        try:
-            found = await self._client.get(CSI_NODES, node, decode=CSINode)
-        except NotFound:
-            return ()
-        return next((entry.topology_keys or () for entry in found.spec.drivers if entry.name == driver), ())
+    async def _look_at_topology(self, thing: Hashable) -> None:
+        """Take a PieProbe up again if nodes and driver, as they are now, change what rests."""
+        state = self.probes.get(str(thing))
+        if state is not None and state.probe is not None:
+            survey = await self._survey(state.probe)
+            if survey.resting != state.resting:
+                self._queue.add("probe", state.probe.name)
 
     def _settle(self, before: ProbeState | None, after: ProbeState | None) -> None:
         targets = {target for state in (before, after) if state for target in state.targets()}
