@@ -1,17 +1,32 @@
-"""Whatever of a run's life was seen, its verdict is that of the whole."""
+"""Whatever of a run's life was seen, its verdict is that of the whole.
+
+Promised of two histories that end with the same last state of each object:
+
+- Pods and claims: the same verdict, stage and reason, and what is counted. Only where a run that started
+  late lost its time is told by the edges that were seen, so its stage and reason are one of the slow ones.
+- Nodes: the same again, if the run lived to see the last change of its node, or there was only one. What
+  bears a stamp (not Ready, taints) may be seen later than it happened; what bears none (a new bootID,
+  deletion, the end of maintenance) counts from when it is seen, so none of these is lost here. That a node
+  was not Ready is told by its return; any other mark that came and went unseen left no trace.
+"""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from pie.core.excuse import excuse, lived_until
 from pie.core.judge import Judgement, judge
-from pie.core.model import Kind, Target, Verdict
-from pie.core.objects import Claim, Condition, Pod
+from pie.core.model import Kind, Stage, Target, Verdict
+from pie.core.nodehistory import NodeHistory, observe
+from pie.core.objects import Claim, Condition, Node, Pod, Taint
+from pie.core.reasons import Reason
 from pie.core.result import Outcome
-from pie.core.timeline import Sightings, sight
+from pie.core.timeline import Run, Sightings, sight, timeline
 from tests.core.build import MOUNT, PROVISION, T0, at, claim, message, pod, probe, run
+from tests.core.nodes import LONG_AGO, node
 
 PROBE = probe()
 LONG_AFTER_SECONDS = 1000.0
@@ -70,16 +85,35 @@ def lives(draw: st.DrawFn) -> Life:
     return Life(target, tuple(pods), tuple(claims), over or draw(st.booleans()))
 
 
-def verdict(life: Life, seen: Sightings, as_of: float) -> Judgement:
-    """Judge the run from its last state and what was seen of those before."""
+def its_run(life: Life, seen: Sightings) -> Run:
+    """Return the run as its last state and what was seen of those before make it."""
     last, its_claim = life.pods[-1][1], life.claims[-1][1]
-    found = run(last, life.target, claim=its_claim, job_finished=life.job_finished, seen=seen)
-    return judge(found, PROBE, T0 + as_of)
+    return run(last, life.target, claim=its_claim, job_finished=life.job_finished, seen=seen)
+
+
+def verdict(life: Life, seen: Sightings, as_of: float) -> Judgement:
+    """Judge the run."""
+    return judge(its_run(life, seen), PROBE, T0 + as_of)
 
 
 def answer(judgement: Judgement) -> tuple[object, ...]:
     """Return what is counted and shown of a judgement."""
     return judgement.verdict, judgement.on_time, judgement.succeeded, judgement.ended
+
+
+def cause(judgement: Judgement) -> tuple[Stage | None, Reason]:
+    """Return what is told of a judgement."""
+    return judgement.stage, judgement.reason
+
+
+STARTED_LATE = {
+    (Stage.SCHEDULE, Reason.SCHEDULE_SLOW),
+    (Stage.PROVISION, Reason.PROVISION_SLOW),
+    (Stage.ATTACH, Reason.ATTACH_SLOW),
+    (Stage.MOUNT, Reason.MOUNT_SLOW),
+    (Stage.START, Reason.START_SLOW),
+    (Stage.START, Reason.STARTED_LATE),
+}
 
 
 @given(lives(), st.data())
@@ -97,7 +131,125 @@ def test_any_events_lost_or_late_end_in_the_verdict_of_the_full_history(
         part = sight(part, a_pod, a_claim, T0 + when + data.draw(st.floats(0, 60)))
     part = sight(part, life.pods[-1][1], life.claims[-1][1], T0 + life.last)
     as_of = life.last + data.draw(st.floats(0, LONG_AFTER_SECONDS))
-    assert answer(verdict(life, part, as_of)) == answer(verdict(life, whole, as_of))
+    found, expected = verdict(life, part, as_of), verdict(life, whole, as_of)
+    assert answer(found) == answer(expected)
+    times, in_truth = (timeline(its_run(life, seen)) for seen in (part, whole))
+    if expected.verdict is Verdict.LATE and times.started is not None and times.seconds != in_truth.seconds:
+        assert {cause(found), cause(expected)} <= STARTED_LATE
+        event("started late, and edges were lost")
+    else:
+        assert cause(found) == cause(expected)
+
+
+@dataclass(frozen=True)
+class NodeLife:
+    """A node, state by state, and when each came; `stamped`: the last one says itself since when it is so."""
+
+    states: tuple[tuple[float, Node | None], ...]
+    stamped: bool
+
+    @property
+    def changes(self) -> int:
+        """How often it changed since it was well."""
+        return len(self.states) - 1
+
+    @property
+    def last(self) -> float:
+        """When the last change came."""
+        return self.states[-1][0]
+
+
+def taint(key: str, when: float) -> tuple[Taint, ...]:
+    return (Taint(key, "NoSchedule", time_added=at(when)),)
+
+
+@st.composite
+def node_lives(draw: st.DrawFn) -> NodeLife:
+    """Nodes that go away and come back, with or without a reboot, and then into maintenance, or not."""
+    moments = sorted(draw(st.lists(st.sampled_from(range(-10, 110, 5)), max_size=5, unique=True)))
+    states: list[tuple[float, Node | None]] = [(LONG_AGO, node())]
+    ready_since, boot, stamped = LONG_AGO, 1, True
+    comings = moments[: len(moments) // 2 * 2]
+    for gone, back in zip(comings[::2], comings[1::2], strict=True):
+        states.append((gone, node(ready="Unknown", ready_since=gone, boot_id=f"boot-{boot}")))
+        if draw(st.booleans()):
+            boot += 1
+        ready_since = back
+        stamped = False
+        states.append((back, node(ready_since=back, boot_id=f"boot-{boot}")))
+    for when in moments[len(comings) :]:
+        # In the grace after a boot, a mark counts from when it is seen.
+        name, marked = f"boot-{boot}", taint("node.kubernetes.io/unschedulable", when)
+        told = boot == 1
+        last, stamped = draw(
+            st.sampled_from(
+                [
+                    (node(ready="False", ready_since=when, boot_id=name), told),
+                    (node(cordoned=True, taints=marked, ready_since=ready_since, boot_id=name), told),
+                    (node(taints=taint("gpu", when), ready_since=ready_since, boot_id=name), told),
+                    (node(boot_id=f"{name}-fast", ready_since=ready_since), False),
+                    (None, False),
+                ]
+            )
+        )
+        states.append((when, last))
+    return NodeLife(tuple(states), stamped)
+
+
+def boot_id(seen: tuple[float, Node | None]) -> str:
+    """Return the boot that a state is of."""
+    return seen[1].status.node_info.boot_id if seen[1] is not None else ""
+
+
+def away(seen: tuple[float, Node | None]) -> bool:
+    """Tell whether a state is that of a node that is not Ready."""
+    return seen[1] is not None and seen[1].status.conditions[0].status != "True"
+
+
+def followed(states: tuple[tuple[float, Node | None], ...], until: float) -> NodeHistory:
+    """Return the history of a node that was seen so, and is looked at again when a grace ends."""
+    history: NodeHistory | None = None
+    for (when, state), (following, _) in pairwise([*states, (until, None)]):
+        history = observe(history, state, PROBE, T0 + when)
+        while (
+            (why := history.current) is not None and why.ends_at is not None and why.ends_at < T0 + following
+        ):
+            history = observe(history, state, PROBE, why.ends_at)
+    assert history is not None
+    return history
+
+
+def excused(life: Life, history: NodeHistory, as_of: float) -> Judgement:
+    """Judge a run with what its node went through."""
+    found, now = its_run(life, Sightings()), T0 + as_of
+    judgement = judge(found, PROBE, now)
+    span = history.during(found.created_seconds, lived_until(found, judgement, now))
+    return excuse(judgement, found, PROBE, span, now)
+
+
+@settings(max_examples=500)
+@given(lives(), node_lives(), st.data())
+def test_sightings_of_a_node_lost_or_late_end_in_the_verdict_of_its_full_history(
+    life: Life, its_node: NodeLife, data: st.DataObject
+) -> None:
+    late = data.draw(st.sampled_from([0.0, 1.0, 30.0])) if its_node.stamped else 0.0
+    after = data.draw(st.sampled_from([0.0, 5.0, 40.0, LONG_AFTER_SECONDS]))
+    as_of = max(life.last, its_node.last + late) + after
+    part = its_node.states[:1]
+    for before, after_it in pairwise(its_node.states):
+        ends = away(before) and part[-1] is before  # an absence that was seen to begin
+        needed = ends or boot_id(before) != boot_id(after_it)
+        if after_it is its_node.states[-1]:
+            part = (*part, (after_it[0] + late, after_it[1]))
+        elif needed or data.draw(st.booleans()):
+            part = (*part, after_it)
+    expected = excused(life, followed(its_node.states, as_of), as_of)
+    found = excused(life, followed(part, as_of), as_of)
+    its = its_run(life, Sightings())
+    lived = lived_until(its, judge(its, PROBE, T0 + as_of), T0 + as_of) - T0
+    if its_node.changes <= 1 or lived >= its_node.last:
+        event(f"promised: {expected.verdict}")
+        assert (answer(found), cause(found)) == (answer(expected), cause(expected))
 
 
 @given(lives(), st.floats(0, LONG_AFTER_SECONDS), st.floats(0, LONG_AFTER_SECONDS))
