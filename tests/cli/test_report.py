@@ -23,6 +23,7 @@ from pie.core.prometheus import Sample, Series, vector
 from pie.core.reportmodel import Report
 from pie.core.reportqueries import INSTANT, Window
 from pie.embedded.panel import HEADER
+from tests.cli.conftest import within
 from tests.core.test_report import WINDOW, made, mount
 from tests.harness import until
 from tests.probe.conftest import demand
@@ -138,10 +139,9 @@ async def answering(text: str, content_type: str = "application/json") -> AsyncI
 
 async def refused(url: str, *arguments: str) -> str:
     """Return the one line that a report ends with."""
-    status, out, errors = await report("--prometheus", url, *arguments)
-    assert status == 2
-    assert out == ""
-    (line,) = errors.splitlines()
+    ended = await within("report", "--prometheus", url, *arguments)
+    assert (ended.status, ended.said) == (2, "")
+    (line,) = ended.complained.splitlines()
     return line
 
 
