@@ -214,3 +214,24 @@ def test_what_to_type_next_works_when_it_is_pasted() -> None:
         lines = shown(incidents=(replace(incident, provision=provision),), options=whom.options)
         said = f"pie explain local{node} -n pie --kubeconfig '/my files/config' --context production-eu-1"
         assert f"  more: {said}" in lines
+
+
+def test_a_closed_incident_says_how_it_ended() -> None:
+    status = {
+        "id": "i",
+        "scope": "node",
+        "nodes": ["n1"],
+        "targets": 1,
+        "stage": "mount",
+        "reason": "MountFailed",
+    }
+    times = {"openedAt": "1970-01-01T00:10:00Z", "closedAt": "1970-01-01T00:15:00Z"}
+    why = {"closedBecause": "Suppressed", "closedMessage": "node n1 is in maintenance (NodeCordoned)"}
+
+    def told(**incident: object) -> str:
+        return " ".join(" ".join(shown(incidents=overview({"incidents": [incident]}).incidents)).split())
+
+    ended = "(no longer judged: node n1 is in maintenance (NodeCordoned))"
+    words = "StorageClass c: volumes are not mounted on node n1."
+    assert f"closed 1 min 40 s ago {ended}: {words}" in told(**status, **times, **why)
+    assert f"closed 1 min 40 s ago: {words}" in told(**status, **times)

@@ -294,7 +294,10 @@ def test_an_incident_that_an_earlier_version_closed_is_over_and_no_more_is_known
 def test_a_leak_is_over_when_nothing_is_left_behind() -> None:
     opened = look(provision(Stage.TEARDOWN, Reason.VOLUME_LEAKED))
     view = View((), ONE_ZONE, resting={CLASS: Reason.NO_USABLE_NODE})
-    assert conclude(fold(opened.open, view, T0).closed[0], view).closed_because is Closing.RECOVERED
+    closed = conclude(fold(opened.open, view, T0 + 120).closed[0], view)
+    assert closed.closed_because is Closing.RECOVERED
+    assert how_it_ended(closed) == "nothing is left that somebody could take away"
+    assert ending(closed, "c").startswith("StorageClass c: over after 2 min: nothing is left that somebody")
 
 
 def test_an_incident_waits_for_the_first_run_after_maintenance_on_a_node_that_it_was_seen_on() -> None:

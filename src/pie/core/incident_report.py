@@ -140,31 +140,29 @@ def ending(incident: Incident, storage_class: str) -> str:
     """Return what there is to say when an incident closes."""
     lasted_seconds = max(0.0, (incident.closed_at or incident.opened_at) - incident.opened_at)
     minutes = lasted_seconds / 60
-    after = f"after {minutes:.0f} min" if minutes >= _FEW_MINUTES else f"after {lasted_seconds:.0f} s"
-    match incident.closed_because:
-        case Closing.RECOVERED:
-            how = f"recovered {after}{_but(incident)}"
-        case Closing.SUPPRESSED:
-            how = f"no longer judged {after}: {incident.closed_message}"
-        case Closing.GONE:
-            how = f"over {after}: its targets are gone"
-        case None:
-            how = f"over {after}"
-    return f"StorageClass {storage_class}: {how}: {headline(incident)}."
+    lasted = f"{minutes:.0f} min" if minutes >= _FEW_MINUTES else f"{lasted_seconds:.0f} s"
+    how, more = _how(incident)
+    return f"StorageClass {storage_class}: {how or 'over'} after {lasted}{more}: {headline(incident)}."
 
 
 def how_it_ended(incident: Incident) -> str:
     """Return how an incident ended, without when; empty where an earlier version of pie closed it."""
+    how, more = _how(incident)
+    return f"{how}{more}".removeprefix("over: ")
+
+
+def _how(incident: Incident) -> tuple[str, str]:
+    """Return in a word how an incident ended, and what there is to add; empty: nobody knows."""
+    message = incident.closed_message
     match incident.closed_because:
+        case Closing.RECOVERED if incident.stage is Stage.TEARDOWN:
+            # What lay on a node that is gone cannot be taken away any more, and is not counted here.
+            return "over", ": nothing is left that somebody could take away"
         case Closing.RECOVERED:
-            return f"recovered{_but(incident)}"
+            return "recovered", f", but {message}" if message else ""
         case Closing.SUPPRESSED:
-            return f"no longer judged: {incident.closed_message}"
+            return "no longer judged", f": {message}"
         case Closing.GONE:
-            return "its targets are gone"
+            return "over", ": its targets are gone"
         case None:
-            return ""
-
-
-def _but(incident: Incident) -> str:
-    return f", but {incident.closed_message}" if incident.closed_message else ""
+            return "", ""
