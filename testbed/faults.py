@@ -107,7 +107,7 @@ def _refused(rpc: str) -> Callable[[Options], Fault]:
 
 FAULTS: Mapping[str, ArmedFault | EndedProcess] = {
     "hang": ArmedFault("writes sleep, uninterruptible, until the undo (fsfreeze)", _mount("hang", "publish")),
-    "slow": ArmedFault("twenty direct reads or writes a second (I/O cgroups)", _mount("slow", "use")),
+    "slow": ArmedFault("five direct reads and writes a second (I/O cgroups)", _mount("slow", "use")),
     "io-error": ArmedFault("every access is EIO (shutdown), until a new mount", _mount("io-error", "use")),
     "read-only": ArmedFault("the filesystem is remounted read-only", _mount("read-only", "publish")),
     "full-volume": ArmedFault("no byte is free in the volume", _mount("full", "publish")),

@@ -15,6 +15,7 @@ from testbed.csi.first_use import FirstUse
 from testbed.csi.pool import Pool, Volume
 
 BALLAST = ".testbed-ballast"  # the file that fills a volume
+_BITE_AN_OPENING = {"io-error", "slow"}
 FILLED = "filled"  # marks, beside the backing file, that the ballast is in
 BUSY_RETRY_SECONDS = 0.02
 
@@ -108,7 +109,7 @@ class Bites:
         try:
             if use:
                 await use.wait()
-                if fault.kind != "io-error" or fault.after_seconds:
+                if fault.kind not in _BITE_AN_OPENING or fault.after_seconds:
                     use.close()  # other faults cannot bite while somebody is held in the middle of an opening
             await asyncio.sleep(fault.after_seconds)
             mounts = filesystems.mounts_of(self._pool.backing_file(volume.id))

@@ -12,7 +12,8 @@ from typing import Final
 
 from testbed.cgroups import MOUNT
 
-OPERATIONS_PER_SECOND: Final = 20
+OPERATIONS_PER_SECOND: Final = 5
+"""So few that each one waits: the kernel hands them out for a tenth of a second at a time."""
 _SYSTEM: Final = "system"
 """The cgroup of a machine's own processes; those of its pods are beside it (see `testbed.machine`)."""
 

@@ -130,7 +130,7 @@ ROWS = (
     ),
     Row(
         lane=DISK,
-        title="a disk that does 20 operations a second",
+        title="a disk that does five operations a second",
         breaks=(Storage("slow", ("node-1",)),),
         expected=_volume("node-1", "late", "IOSlow", evidence="runs in a row"),
         good_runs=RUNS_NEEDED,
