@@ -1,41 +1,32 @@
 """Keeps the incidents of each PieProbe: what is bad goes in, one fault after the other comes out.
 
-They live in the status (written by `Conditions`), from where the next controller takes them up. Opening and
-closing each leave a Kubernetes Event on the PieProbe.
+They live in the status (written by `Conditions`), from where the next controller takes them up, and are
+announced when they open and close.
 """
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import structlog
-
+from pie.controller.announcements import Announcements
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core.closing import conclude
-from pie.core.incident_report import MOST_IN_STATUS, ending, from_status, story, to_status
+from pie.core.incident_report import MOST_IN_STATUS, from_status, to_status
 from pie.core.incidents import Finding, Incident, View, explains_leaks, fold
 from pie.core.judge import Judgement
 from pie.core.model import BAD, Kind, Stage, Target, Verdict
-from pie.core.objects import Event, PieProbe, rfc3339
-from pie.core.result import one_line
+from pie.core.objects import PieProbe
 from pie.kube.client import Client
-from pie.kube.errors import AlreadyExists
-from pie.kube.resources import EVENTS, PIE_PROBES
+from pie.kube.resources import PIE_PROBES
 from pie.serve.incidents import IncidentSeries
-
-_log = structlog.get_logger()
 
 _SETTLE_SECONDS: Final = 0.5
 """Verdicts that come together are looked at together."""
 
 _LOOK_AGAIN_SECONDS: Final = 15.0
 """While something is bad: maintenance begins and ends, nodes go, without a verdict of any run."""
-
-_EVENT_CHARACTERS: Final = 1024
-"""Longest message of an Event (core/v1 validation)."""
-
 
 LeftBehind = Callable[[str], tuple[tuple[Finding, ...], bool]]
 
@@ -57,7 +48,6 @@ class _Kept:
     open: tuple[Incident, ...]
     closed: tuple[Incident, ...]
     urgent: bool = False
-    announced: dict[str, Incident] = field(default_factory=dict)
 
 
 class Incidents:
@@ -80,6 +70,7 @@ class Incidents:
         self._queue = queue
         self._maintenance = maintenance
         self._series = series
+        self._announcements = Announcements(client, caches, queue)
         self._live_targets: Callable[[str], Iterable[Target]] = lambda _probe: ()
         self._kept: dict[str, _Kept] = {}
         self._bad: dict[str, dict[Target, _Bad]] = {}
@@ -87,7 +78,6 @@ class Incidents:
         self._left_behind: LeftBehind = lambda _probe: ((), False)
         self.revision = 0
         queue.handle("incidents", self._look)
-        queue.handle("announce", self._announce)
 
     def start(
         self,
@@ -233,12 +223,7 @@ class Incidents:
         kept.closed = (*closed, *kept.closed)[:MOST_IN_STATUS]
         self._series.show(name, storage_class, (*kept.open, *kept.closed))
         for incident in (*found.opened, *closed):
-            opening = incident.closed_at is None
-            words = story(incident, storage_class) if opening else ending(incident, storage_class)
-            log = _log.warning if opening else _log.info
-            log("incident opened" if opening else "incident closed", id=incident.id, probe=name, story=words)
-            kept.announced[incident.id] = incident
-            self._queue.add("announce", (name, incident.id))
+            self._announcements.add(stored, incident)
         if changed:
             self.revision += 1
             kept.urgent = kept.urgent or bool(found.opened)
@@ -272,56 +257,3 @@ class Incidents:
             well=well,
             resting={target: why for target, why in suppressed.items() if target not in well},
         )
-
-    async def _announce(self, thing: Hashable) -> None:
-        """Leave a Kubernetes Event about an incident (PieProbe, id) that opened or closed."""
-        name, identity = thing if isinstance(thing, tuple) else ("", "")
-        stored, kept = self._caches.probe(name), self._kept.get(name)
-        incident = kept.announced.pop(identity, None) if kept is not None else None
-        if stored is None or kept is None or incident is None:
-            return
-        storage_class = str(stored.spec.get("monitoringStorageClass", ""))
-        closed = incident.closed_at is not None
-        try:
-            await self._client.create(
-                EVENTS,
-                _event(
-                    stored,
-                    # The same incident makes the same Event, however often it is tried.
-                    name=f"{name[:200]}.{incident.id}.{'closed' if closed else 'opened'}",
-                    kind="Normal" if closed else "Warning",
-                    reason="IncidentClosed" if closed else "IncidentOpened",
-                    message=ending(incident, storage_class) if closed else story(incident, storage_class),
-                    now=rfc3339(self._client.now()),
-                ),
-                stored.metadata.namespace,
-                decode=Event,
-            )
-        except AlreadyExists:
-            _log.debug("Event is there already", id=incident.id)
-        except BaseException:
-            kept.announced.setdefault(identity, incident)
-            raise
-
-
-def _event(about: PieProbe, *, name: str, kind: str, reason: str, message: str, now: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": about.metadata.namespace},
-        "involvedObject": {
-            "apiVersion": PIE_PROBES.api_version,
-            "kind": PIE_PROBES.kind,
-            "namespace": about.metadata.namespace,
-            "name": about.metadata.name,
-            "uid": about.metadata.uid,
-        },
-        "type": kind,
-        "reason": reason,
-        "message": one_line(message, _EVENT_CHARACTERS),
-        "source": {"component": "pie"},
-        "reportingComponent": "pie.topolvm.io/controller",
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "count": 1,
-    }
