@@ -208,7 +208,8 @@ async def test_a_node_that_is_being_deleted_is_suppressed(stage: Stage) -> None:
 
 
 async def test_a_cronjob_is_resumed_when_the_maintenance_is_over(stage: Stage) -> None:
-    async with mounts(stage, probePeriod=1, probeThreshold="30s", suppression=NO_GRACE) as target:
+    spec = {"probePeriod": 1, "probeThreshold": "30s", "deadline": "40s", "suppression": NO_GRACE}
+    async with mounts(stage, **spec) as target:
         await stage.cordon(target.node)
         await until_suspended(stage, target.cronjob, wanted=True)
         await target.pie.until_value(
