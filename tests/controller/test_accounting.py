@@ -205,6 +205,10 @@ def test_a_late_start_right_after_a_reboot_waits_for_the_node_to_tell_of_it() ->
     assert "late" not in played(reboot, with_gaps([("nodes", 215, 8)])).counted_as()
 
 
+def test_a_run_that_goes_on_after_a_reboot_waits_for_the_node_to_tell_of_it_though_it_ends_before() -> None:
+    assert "late" not in played([(303, World.power_off), (330, World.power_on)]).counted_as()
+
+
 @quick
 @given(scripts([World.power_off, World.power_on, World.evict]), GAPS)
 def test_what_a_node_does_in_a_gap_of_the_watches_is_not_held_against_the_storage(

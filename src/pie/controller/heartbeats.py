@@ -5,6 +5,7 @@ doubted for a moment, in which the watch of nodes catches up with that of pods; 
 silent, until Kubernetes has had the time to call the node NotReady.
 """
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ import structlog
 
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
+from pie.core.excuse import SLACK_SECONDS
 from pie.core.judge import Judgement
 from pie.core.reasons import Reason
 from pie.kube.client import Client
@@ -27,8 +29,8 @@ _NAMESPACE = "kube-node-lease"
 # A kubelet renews its lease at a quarter of its duration; one renewal may be lost on the way.
 _SILENT_PART = 0.4
 _USUAL_DURATION_SECONDS = 40
-# The watch of nodes may be so far behind that of pods.
-_CATCH_UP_SECONDS = 2.0
+# The watch of nodes may be so far behind that of pods; and what explains a run may come so soon after it.
+_CATCH_UP_SECONDS = SLACK_SECONDS + 1.0
 # A kubelet that starts after a reboot tells of its lost containers and of its new boot in either order.
 _REBOOT_SECONDS = 10.0
 _LIKE_A_REBOOT = frozenset({Reason.NO_RESULT, Reason.KILLED})
@@ -64,13 +66,14 @@ class Heartbeats:
 class _Doubt:
     """What a run was said to be, since when (by the controller's clock), on which node; if it is believed.
 
-    `silent`: the node's kubelet was, when last asked.
+    `silent`: the node's kubelet was, when last asked; `spoke_at`: when it first was not any more.
     """
 
     said: tuple[bool | None, bool | None]
     since: float
     node: str
     silent: bool = False
+    spoke_at: float = -math.inf
     believed: bool = False
 
 
@@ -90,8 +93,8 @@ class Doubts:
         said = (judgement.on_time, judgement.succeeded)
         known = self._doubts.get(uid)
         if known is None or known.said != said:
-            silent = known is not None and known.silent
-            known = self._doubts[uid] = _Doubt(said, self._client.now(), node, silent)
+            heard = (known.silent, known.spoke_at) if known is not None else ()
+            known = self._doubts[uid] = _Doubt(said, self._client.now(), node, *heard)
             wait_seconds = _REBOOT_SECONDS if judgement.reason in _LIKE_A_REBOOT else _CATCH_UP_SECONDS
             self._queue.add("doubt", uid, after_seconds=wait_seconds)
         return known.believed
@@ -122,7 +125,9 @@ class Doubts:
             return _ASK_AGAIN_SECONDS
         was_silent, doubt.silent = doubt.silent, await self._heartbeats.silent(doubt.node)
         if was_silent and not doubt.silent:
-            return _REBOOT_SECONDS
+            doubt.spoke_at = self._client.now()
+        if (left_seconds := doubt.spoke_at + _REBOOT_SECONDS - self._client.now()) > 0:
+            return left_seconds
         if doubt.silent or await self._is_behind(doubt.node):
             return _ASK_AGAIN_SECONDS
         return None

@@ -19,8 +19,9 @@ from pie.core.timeline import Run, timeline
 _NEVER = frozenset(
     {Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED, Reason.NO_SPACE}
 )
-# Stamps have whole seconds, and what ended a run may be seen a moment after its end.
-_SLACK_SECONDS = 3.0
+SLACK_SECONDS = 3.0
+"""Maintenance that begins so soon after a run's end explains it: stamps have whole seconds, and what ended a
+run may be seen a moment after its end."""
 
 
 def excusable(judgement: Judgement) -> bool:
@@ -33,7 +34,7 @@ def lived_until(run: Run, judgement: Judgement, now: float) -> float:
     """Return when the run ended, as near as anybody wrote it down; `now` while it goes on."""
     terminated = timeline(run).terminated
     finished = epoch_seconds(terminated.finished_at) if terminated else 0.0
-    return min(now, finished + _SLACK_SECONDS) if judgement.ended and finished else now
+    return min(now, finished + SLACK_SECONDS) if judgement.ended and finished else now
 
 
 def excuse(judgement: Judgement, run: Run, probe: Probe, span: Span | None, now: float) -> Judgement:
@@ -41,13 +42,13 @@ def excuse(judgement: Judgement, run: Run, probe: Probe, span: Span | None, now:
     if span is None or not excusable(judgement):
         return judgement
     started = timeline(run).started is not None
-    allowed_seconds = probe.threshold_seconds + (probe.deadline_seconds if started else 0.0) + _SLACK_SECONDS
+    allowed_seconds = probe.threshold_seconds + (probe.deadline_seconds if started else 0.0) + SLACK_SECONDS
     if span.until is not None:
         look_again_at = span.until + allowed_seconds
         if lived_until(run, judgement, now) > look_again_at:
             return judgement
     else:
-        look_again_at = now + max(probe.threshold_seconds, _SLACK_SECONDS)
+        look_again_at = now + max(probe.threshold_seconds, SLACK_SECONDS)
     checks = (judgement.check_at, None if judgement.ended else look_again_at)
     return replace(
         judgement,
