@@ -198,8 +198,13 @@ async def test_of_maintenance_pie_says_what_it_says_of_the_real_one_and_nothing_
     start_embedded: Start,
 ) -> None:
     where = {fault: f"node-{i + 2}" for i, fault in enumerate((*MAINTENANCE, "new-node"))}
-    suppression = {"newNodeGrace": "0s", "rebootGrace": "10s"}
-    async with scene(start_embedded, len(where), suppression=suppression) as stage:
+    spec = {
+        "suppression": {"newNodeGrace": "0s", "rebootGrace": "10s"},
+        # No run shall be late for want of a processor.
+        "probeThreshold": "40s",
+        "deadline": "40s",
+    }
+    async with scene(start_embedded, len(where), **spec) as stage:
         await stage.well(*stage.cluster.machines)
         await stage.probe(where["new-node"], where["new-node"], disableProvisionProbe=True)
         for fault in MAINTENANCE:

@@ -96,11 +96,12 @@ class Suffering:
             await application.start()
         await self._until_moment(row)
         self._note(f"{self.probe}: {row.title} ({row.moment})")
-        before, began = await self._said(), time.monotonic()
+        before, began = await self._said(), 0.0
         problems = [f"before it began: {words(each)}" for each in self._new(before)]
         told = Given()
         try:
             for each in row.breaks:
+                began = time.monotonic()  # of the last one: what comes before it prepares it
                 await each.begin(self)
             told = await self._told(row, before, began)
             await self._hold(row, before)
