@@ -97,7 +97,7 @@ async function showOne({ probe, kind, node }) {
     const path = `targets/${encodeURIComponent(probe)}/${encodeURIComponent(kind)}?node=${encodeURIComponent(node)}`;
     showTarget(await get(path));
   } catch (error) {
-    if (!(error instanceof Refused) || error.status === 503) throw error;
+    if (!(error instanceof Refused) || error.status === 429 || error.status === 503) throw error;
     put(one, `There is no such target: ${error.message}`);
   }
   byId("all").hidden = true;
