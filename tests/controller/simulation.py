@@ -190,12 +190,13 @@ class World:
         self.objects["persistentvolumes"].clear()
 
     def cordon(self) -> None:
-        """Cordon the node."""
-        self._node(unschedulable=True)
+        """Cordon the node; the node controller notes when, in a taint."""
+        taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+        self._node(unschedulable=True, taints=[{**taint, "timeAdded": rfc3339(self.now())}])
 
     def uncordon(self) -> None:
         """Uncordon the node."""
-        self._node(unschedulable=False)
+        self._node(unschedulable=False, taints=[])
 
     def _node(self, **spec: Any) -> None:
         if (node := self.objects["nodes"].get(NODE)) is not None:

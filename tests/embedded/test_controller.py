@@ -11,7 +11,6 @@ from tests.controller import test_targets as targets
 
 test_a_good_run = runs.test_a_good_run_is_counted_once_and_its_job_deleted
 test_a_lost_run = runs.test_a_job_deleted_unread_is_a_lost_run
-test_a_refused_pod = refusals.test_a_refused_pod_is_told_in_the_words_of_who_refuses
 test_spec_changes = targets.test_a_changed_spec_is_applied_and_what_others_change_is_put_back
 test_deletion = targets.test_deleting_the_pieprobe_leaves_nothing
 test_objects = targets.test_every_matching_node_gets_a_claim_and_a_cronjob_and_the_class_one
@@ -23,6 +22,7 @@ test_a_late_run = pytest.mark.real(
     runs.test_a_pod_that_does_not_start_is_late_at_its_threshold_and_replaced_at_its_deadline
 )
 test_a_lost_volume = pytest.mark.real(runs.test_lost_and_swapped_volumes_are_told_apart_from_a_fresh_one)
+test_a_refused_pod = pytest.mark.real(refusals.test_a_refused_pod_is_told_in_the_words_of_who_refuses)
 test_a_pod_refused_before = pytest.mark.real(
     refusals.test_a_pod_that_was_refused_while_the_controller_was_dead_is_asked_about
 )

@@ -134,5 +134,5 @@ def _follow(history: NodeHistory, why: Suppression | None, now: float) -> NodeHi
     if current is not None:
         spans = (*spans[:-1], replace(spans[-1], until=now))
     if why is not None:
-        spans = (*spans, Span(why, now if current is not None else min(why.since, now)))
+        spans = (*spans, Span(why, min(why.since, now)))
     return replace(history, spans=spans[-MOST_SPANS:])
