@@ -75,8 +75,9 @@ class Processes:
         if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):  # it may end at this very moment
-            process.send_signal(signal)
-            process.send_signal(signals.SIGCONT)  # a frozen process would not see the signal
+            # Not `send_signal`: it polls first, and who has just ended would be reaped before asyncio sees it.
+            os.kill(process.pid, signal)
+            os.kill(process.pid, signals.SIGCONT)  # a frozen process would not see the signal
         try:
             await asyncio.wait_for(process.wait(), timeout_seconds)
         except TimeoutError:
