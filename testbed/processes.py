@@ -75,7 +75,7 @@ class Processes:
         if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):  # it may end at this very moment
-            # Not `send_signal`: it polls first, and who has just ended would be reaped before asyncio sees it.
+            # Not `send_signal`: it polls first, and so reaps who has just ended before asyncio sees it.
             os.kill(process.pid, signal)
             os.kill(process.pid, signals.SIGCONT)  # a frozen process would not see the signal
         try:
