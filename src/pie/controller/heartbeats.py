@@ -93,8 +93,7 @@ class Doubts:
         said = (judgement.on_time, judgement.succeeded)
         known = self._doubts.get(uid)
         if known is None or known.said != said:
-            # A kubelet that says nothing of a pod of its own may have spoken again before it is asked about.
-            heard = (known.silent, known.spoke_at) if known else (judgement.reason is Reason.NOT_STARTED,)
+            heard = (known.silent, known.spoke_at) if known is not None else ()
             known = self._doubts[uid] = _Doubt(said, self._client.now(), node, *heard)
             wait_seconds = _REBOOT_SECONDS if judgement.reason in _LIKE_A_REBOOT else _CATCH_UP_SECONDS
             self._queue.add("doubt", uid, after_seconds=wait_seconds)
