@@ -60,7 +60,7 @@ async def measure(nodes: int, minutes: int) -> Cost:
         await cluster.create_namespace(NAMESPACE)
         async with Pie(cluster.kubeconfig, NAMESPACE, "--leader-elect") as pie:
             await pie.leads()
-            object_seconds = await _reconcile(cluster, pie, nodes)
+            object_seconds = await reconcile(cluster, pie, nodes)
             idle_writes = await _idle(cluster, nodes)
             # The first round binds the claims and marks them; the second is what goes on for ever.
             print("first round")
@@ -87,17 +87,19 @@ def probe(period_minutes: int) -> dict[str, object]:
     }
 
 
-async def _reconcile(cluster: Cluster, pie: Pie, nodes: int) -> float:
-    """Return the seconds that each object of the desired state took."""
+async def reconcile(
+    cluster: Cluster, pie: Pie, nodes: int, *, timeout_seconds: float = 300, every_seconds: float = 0.2
+) -> float:
+    """Have all nodes probed; return the seconds that each object of the desired state took, and print it."""
     loop = asyncio.get_running_loop()
     began, since = loop.time(), cluster.audit.now()
     await apply_probe(cluster.api, NAMESPACE, probe(59))
 
     async def all_there() -> bool:
         made = cluster.audit.count_writes(since, namespace=NAMESPACE)
-        return sum(count for write, count in made.items() if made_by_pie(write)) >= 2 * nodes
+        return sum(count for write, count in made.items() if _made_by_pie(write)) >= 2 * nodes
 
-    await until(all_there, f"{2 * nodes} objects", 300)
+    await until(all_there, f"{2 * nodes} objects", timeout_seconds, every_seconds)
     took = loop.time() - began
     used = await pie.value("process_cpu_seconds_total")
     print(f"reconcile: {2 * nodes} objects in {took:.1f} s, {1000 * took / (2 * nodes):.1f} ms an object")
@@ -105,8 +107,7 @@ async def _reconcile(cluster: Cluster, pie: Pie, nodes: int) -> float:
     return took / (2 * nodes)
 
 
-def made_by_pie(write: Write) -> bool:
-    """Tell whether a write made one of the objects that a mount target has."""
+def _made_by_pie(write: Write) -> bool:
     return write.agent == "pie" and write.resource in {"cronjobs", "persistentvolumeclaims"}
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.api_writes import NAMESPACE, made_by_pie, probe
+from bench.api_writes import NAMESPACE, reconcile
 from testbed.cluster import Cluster
-from tests.harness import Pie, apply_probe, until
+from tests.harness import Pie
 from tests.real.conftest import install_crd
 
 AT_ONCE = 32
@@ -39,16 +39,8 @@ async def measure(nodes: int) -> None:
         async with Pie(cluster.kubeconfig, NAMESPACE, "--leader-elect") as pie:
             await pie.leads()
             await _print(pie, f"{nodes} nodes, none of them probed")
-            since, began = cluster.audit.now(), asyncio.get_running_loop().time()
-            await apply_probe(cluster.api, NAMESPACE, probe(59))
-
-            async def all_there() -> bool:
-                made = cluster.audit.count_writes(since, namespace=NAMESPACE)
-                return sum(count for write, count in made.items() if made_by_pie(write)) >= 2 * nodes
-
-            await until(all_there, f"{2 * nodes} objects", 600, 1)
-            took = asyncio.get_running_loop().time() - began
-            await _print(pie, f"{nodes} nodes, {2 * nodes} objects made in {took:.0f} s")
+            await reconcile(cluster, pie, nodes, timeout_seconds=600, every_seconds=1)
+            await _print(pie, f"{nodes} nodes, {2 * nodes} objects made")
             used = await pie.value("process_cpu_seconds_total") or 0.0
             await asyncio.sleep(REST_SECONDS)
             more = (await pie.value("process_cpu_seconds_total") or 0.0) - used

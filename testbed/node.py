@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -124,15 +124,21 @@ class Node:
 
     async def wait_until_ready(self, api: Api) -> None:
         """Wait until the API server knows the node as ready and pods are let onto it."""
+        async with self._in_time(f"{self.name} is not ready"):
+            while not _takes_pods(await api.find(f"/api/v1/nodes/{self.name}")):
+                self._processes.pid(self.kubelet)  # raises, with the end of its log, when it has ended
+                await asyncio.sleep(0.1)
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self, what_is_wrong: str) -> AsyncIterator[None]:
+        """Limit how long kubelet is waited for; an error has the end of its log."""
         try:
             async with asyncio.timeout(READY_TIMEOUT_SECONDS):
-                while not _takes_pods(await api.find(f"/api/v1/nodes/{self.name}")):
-                    self._processes.pid(self.kubelet)  # raises, with the end of its log, when it has ended
-                    await asyncio.sleep(0.1)
+                yield
         except TimeoutError:
             tail = self._processes.log_tail(self.kubelet)
             raise TestbedError(
-                f"{self.name} is not ready after {READY_TIMEOUT_SECONDS} s; kubelet's log ends:\n{tail}"
+                f"{what_is_wrong} after {READY_TIMEOUT_SECONDS} s; kubelet's log ends:\n{tail}"
             ) from None
 
     async def power_off(self) -> None:
@@ -155,19 +161,13 @@ class Node:
 
     async def _kubelet_serves(self) -> bool:
         """Wait until kubelet serves; False when it has ended instead."""
-        try:
-            async with asyncio.timeout(READY_TIMEOUT_SECONDS):
-                while self._processes.running(self.kubelet):
-                    with contextlib.suppress(OSError):
-                        _, writer = await asyncio.open_connection("127.0.0.1", self._port)
-                        writer.close()
-                        return True
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            tail = self._processes.log_tail(self.kubelet)
-            raise TestbedError(
-                f"{self.kubelet} does not serve after {READY_TIMEOUT_SECONDS} s; its log ends:\n{tail}"
-            ) from None
+        async with self._in_time(f"{self.kubelet} does not serve"):
+            while self._processes.running(self.kubelet):
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                    writer.close()
+                    return True
+                await asyncio.sleep(0.1)
         return False
 
     async def _start_containerd(self) -> None:

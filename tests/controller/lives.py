@@ -4,17 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.controller.simulation import Simulation, VirtualLoop, World
+from tests.controller.simulation import BASE_SPEC, Simulation, VirtualLoop, World
 from tests.harness import Samples
-
-SPEC = {
-    "monitoringStorageClass": "c",
-    "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]},
-    "probePeriod": 1,
-    "probeThreshold": "20s",
-    "deadline": "40s",
-    "suppression": {"newNodeGrace": "0s"},
-}
 
 Action = Callable[[World], None]
 Script = list[tuple[int, Action]]
@@ -56,7 +47,7 @@ def lived(*lives: tuple[int, Script], given: Iterable[Action] = ()) -> list[Outc
             first = simulation is None
             simulation = Simulation(lambda _kind, _second: 0, simulation)
             if first:
-                simulation.world.begin(SPEC)
+                simulation.world.begin(BASE_SPEC)
                 for action in given:
                     action(simulation.world)
             await simulation.run(seconds, script)

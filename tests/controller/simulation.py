@@ -53,6 +53,15 @@ NODE: Final = "n1"
 NAMESPACE: Final = "pie"
 TARGET: Final = Target("p", Kind.MOUNT, "c", NODE)
 PERIOD_SECONDS: Final = 60
+BASE_SPEC: Final[dict[str, Any]] = {
+    "monitoringStorageClass": "c",
+    "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]},
+    "probePeriod": 1,
+    "probeThreshold": "20s",
+    "deadline": "40s",
+    "suppression": {"newNodeGrace": "0s"},
+}
+"""Of a PieProbe that selects the node."""
 _SCHEDULED_AFTER, _STARTED_AFTER, _ENDED_AFTER = 1, 3, 6
 _NODE_CONTROLLER_SECONDS: Final = 50
 _BOOT_SECONDS: Final = 5

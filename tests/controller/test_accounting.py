@@ -13,17 +13,19 @@ from structlog.testing import capture_logs
 from pie.core.model import Kind, Target, Verdict
 from pie.core.reasons import Reason
 from tests.accounting import Accounts
-from tests.controller.simulation import NODE, PERIOD_SECONDS, T0, TARGET, Simulation, VirtualLoop, World
+from tests.controller.simulation import (
+    BASE_SPEC,
+    NODE,
+    PERIOD_SECONDS,
+    T0,
+    TARGET,
+    Simulation,
+    VirtualLoop,
+    World,
+)
 from tests.harness import PERFORMANCE, Samples
 
-SPEC = {
-    "monitoringStorageClass": "c",
-    "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]},
-    "probePeriod": 1,
-    "probeThreshold": "20s",
-    "deadline": "40s",
-    "suppression": {"newNodeGrace": "0s", "rebootGrace": "30s"},
-}
+SPEC = {**BASE_SPEC, "suppression": {"newNodeGrace": "0s", "rebootGrace": "30s"}}
 TARGETS = {NODE: TARGET, "": Target("p", Kind.PROVISION, "c")}
 BEGIN_SECONDS, BUSY_SECONDS, QUIET_SECONDS = 70, 260, 240
 # What became of a due time is known so long after it, at the latest.

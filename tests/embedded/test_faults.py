@@ -16,6 +16,8 @@ from pie.embedded.faults import FAULTS, FaultError
 from pie.embedded.kinds import NODES, PVCS, find
 from pie.embedded.machines import STORAGE_CLASS
 from tests.embedded.conftest import PlainApi, Start
+from tests.faults.matrix import ROWS
+from tests.faults.row import Moment
 from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until
 from tests.probe.conftest import demand
 
@@ -90,15 +92,25 @@ async def scene(
         yield Scene(cluster, api, pie)
 
 
-ON_A_NODE = {
-    "plugin-crash": ("late", Reason.MOUNT_FAILED),
-    "eio": ("failed", Reason.IO_ERROR),
-    "volume-full": ("failed", Reason.NO_SPACE),
-    "read-only": ("failed", Reason.READ_ONLY),
-    "corruption": ("failed", Reason.DATA_CORRUPTED),
-    "data-loss": ("failed", Reason.DATA_LOST),
-    "hang": ("hung", Reason.HUNG),
+ROW_OF = {
+    "plugin-crash": "node plugin gone on one node",
+    "eio": "I/O errors (filesystem shut down)",
+    "volume-full": "volume full",
+    "read-only": "filesystem read-only",
+    "corruption": "bytes of the volume are wrong",
+    "data-loss": "volume emptied between two runs",
+    "hang": "I/O hangs (fsfreeze)",
 }
+"""The row of the matrix of real nodes that has the same fault: pie has to say the same of both."""
+
+
+def said_of_the_real_one(title: str) -> tuple[str, Reason]:
+    """Return the verdict, and its reason, that a row of the matrix expects."""
+    (row,) = (row for row in ROWS if row.title == title and row.moment is Moment.QUIET)
+    return row.expected.verdict, Reason(row.expected.reason)
+
+
+ON_A_NODE = {fault: said_of_the_real_one(title) for fault, title in ROW_OF.items()}
 
 
 @pytest.mark.real  # for its length only

@@ -8,15 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pie.cli.words import colour, many, seconds_text
+from pie.cli.words import WIDE_COLUMNS, colour, many, seconds_text
 from pie.core.check import Checked, Report
 from pie.core.model import Verdict
 
 _MOST_ROWS = 40
 """Of more targets than that, those that are well are only counted."""
-
-_WIDE = 110
-"""Columns of a terminal on which a row has room for words, too."""
 
 _WORTH_SAYING_SECONDS = 0.1
 
@@ -27,7 +24,7 @@ def table(report: Report, console: Console | None = None) -> None:
     shown = report.targets
     if len(shown) > _MOST_ROWS:
         shown = tuple(each for each in shown if each.verdict is not Verdict.OK)
-    wide = console.width >= _WIDE
+    wide = console.width >= WIDE_COLUMNS
     if shown:
         console.print(_targets(shown, wide=wide))
     for each in () if wide else shown:

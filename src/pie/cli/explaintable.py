@@ -9,15 +9,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pie.cli.words import STAGE_COLOURS, colour, latency_text, seconds_text
+from pie.cli.words import STAGE_COLOURS, WIDE_COLUMNS, colour, latency_text, seconds_text
 from pie.core.answers import RunView, TargetDetail, TargetView
 from pie.core.model import BAD, Stage, Verdict
 
 _BAR_WIDTH = 40
 _MOST_NAMED = 10
-_WIDE = 110
-"""Columns of a terminal that has room for words beside the bars."""
-
 _WORTH_SAYING_SECONDS = 0.1
 _LETTERS = {
     Stage.QUEUE: "q",
@@ -102,7 +99,7 @@ class _Runs:
             self._rows.append((Text(f"  {due}{cause}"), verdict, _bar(run, longest), said))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if options.max_width >= _WIDE:
+        if options.max_width >= WIDE_COLUMNS:
             yield self._table(self._rows)
             return
         for *row, said in self._rows:

@@ -20,6 +20,9 @@ STAGE_COLOURS = {
     Stage.IO: "green",
     Stage.TEARDOWN: "white",
 }
+WIDE_COLUMNS = 110
+"""A terminal of so many has room for words beside a row's other cells."""
+
 _MINUTE = 60
 _HOUR = 3600
 _DAY = 86_400

@@ -60,8 +60,7 @@ def _is_closed(incident: Incident) -> bool:
 
 
 def _words(incident: Incident, probe: PieProbe) -> str:
-    storage_class = str(probe.spec.get("monitoringStorageClass", ""))
-    return (ending if _is_closed(incident) else story)(incident, storage_class)
+    return (ending if _is_closed(incident) else story)(incident, probe.storage_class)
 
 
 def _event(probe: PieProbe, incident: Incident, now: str) -> dict[str, Any]:

@@ -169,7 +169,7 @@ class Answers:
         return ProbeView(
             name=name,
             namespace=stored.metadata.namespace,
-            storage_class=str(stored.spec.get("monitoringStorageClass", "")),
+            storage_class=stored.storage_class,
             state=state_of(targets, self._incidents.open(stored), probed=ready),
             summary=current["summary"],
             period_seconds=spec.period_seconds if spec is not None else None,
@@ -178,7 +178,7 @@ class Answers:
         )
 
     def _incident_views(self, stored: PieProbe) -> Iterable[IncidentView]:
-        storage_class = str(stored.spec.get("monitoringStorageClass", ""))
+        storage_class = stored.storage_class
         for each in self._incidents.known(stored):
             yield incident_view(each, stored.metadata.name, storage_class)
 

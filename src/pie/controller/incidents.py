@@ -208,7 +208,7 @@ class Incidents:
                 table.pop(name, None)
             self._series.remove(name)
             return
-        kept, storage_class = self._keep(stored), str(stored.spec.get("monitoringStorageClass", ""))
+        kept, storage_class = self._keep(stored), stored.storage_class
         if not self._maintenance.follows(name):
             # Which targets there are is not known yet, as right after a start: nothing opens or closes.
             self._series.show(name, storage_class, (*kept.open, *kept.closed))

@@ -195,9 +195,8 @@ class Teardown:
     def _target(self, marks: dict[str, str]) -> Target | None:
         """Return the target whose labels an object has."""
         for probe in self._caches.probes.store.values():
-            storage_class = str(probe.spec.get("monitoringStorageClass", ""))
             for kind, node in ((Kind.PROVISION, ""), (Kind.MOUNT, marks.get(LABEL_NODE, ""))):
-                target = Target(probe.metadata.name, kind, storage_class, node)
+                target = Target(probe.metadata.name, kind, probe.storage_class, node)
                 if bool(node) == (LABEL_NODE in marks) and labels(target).items() <= marks.items():
                     return target
         return None

@@ -66,7 +66,7 @@ def made_for(volume: PersistentVolume, probes: Iterable[PieProbe], nodes: Nodes)
     claim, storage_class = volume.spec.claim_ref.name, volume.spec.storage_class_name
     reachable = reachable_from(volume, nodes) or set()
     node = min(reachable) if len(reachable) == 1 else ""
-    for probe in (each.metadata.name for each in probes if _class(each) == storage_class):
+    for probe in (each.metadata.name for each in probes if each.storage_class == storage_class):
         provision = Target(probe, Kind.PROVISION, storage_class)
         prefixes = tuple(f"{name}-" for name in cronjob_names(provision))
         if claim.startswith(prefixes) and claim.endswith(_EPHEMERAL_SUFFIX):
@@ -74,7 +74,3 @@ def made_for(volume: PersistentVolume, probes: Iterable[PieProbe], nodes: Nodes)
         if claim.startswith(claim_prefixes(probe)):
             return (Target(probe, Kind.MOUNT, storage_class, node) if node else provision), node
     return None
-
-
-def _class(probe: PieProbe) -> str:
-    return str(probe.spec.get("monitoringStorageClass", ""))

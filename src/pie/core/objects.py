@@ -312,3 +312,8 @@ class PieProbe(Object, frozen=True):
     metadata: Metadata
     spec: dict[str, Any] = {}
     status: dict[str, Any] = {}
+
+    @property
+    def storage_class(self) -> str:
+        """The StorageClass that it probes, whether the rest of its spec can be used or not."""
+        return str(self.spec.get("monitoringStorageClass", ""))

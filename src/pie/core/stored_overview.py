@@ -17,7 +17,7 @@ def stored_overview(probes: Iterable[PieProbe], namespace: str, now: float) -> O
     views = tuple(_view(each) for each in stored)
     incidents = sorted(
         (
-            incident_view(incident, each.metadata.name, _class(each))
+            incident_view(incident, each.metadata.name, each.storage_class)
             for each in stored
             for incident in from_status(each.status)
         ),
@@ -45,7 +45,7 @@ def _view(stored: PieProbe) -> ProbeView:
     return ProbeView(
         name=stored.metadata.name,
         namespace=stored.metadata.namespace,
-        storage_class=_class(stored),
+        storage_class=stored.storage_class,
         state=state_of(
             targets,
             [each for each in from_status(stored.status) if each.closed_at is None],
@@ -57,10 +57,6 @@ def _view(stored: PieProbe) -> ProbeView:
         targets=targets,
         conditions=conditions,
     )
-
-
-def _class(stored: PieProbe) -> str:
-    return str(stored.spec.get("monitoringStorageClass", ""))
 
 
 def _read(found: Any, kind: type[msgspec.Struct]) -> Any:
