@@ -13,7 +13,7 @@ MARKERS_real :=
 MARKERS ?= $(MARKERS_$(TIER))
 # Tests mostly wait: the fast ones for the embedded cluster, the real ones for the next minute. Of the real ones
 # three files at a time, each with testbeds of its own, in the order of tests/conftest.py: the longest first.
-WORKERS_fast := --numprocesses 3 --dist worksteal
+WORKERS_fast := --numprocesses 4 --dist worksteal
 WORKERS_real := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 help: ## Show the targets
