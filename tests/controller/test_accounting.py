@@ -211,6 +211,10 @@ def test_a_run_that_goes_on_after_a_reboot_waits_for_the_node_to_tell_of_it_thou
     assert "late" not in played([(303, World.power_off), (330, World.power_on)]).counted_as()
 
 
+def test_a_kubelet_that_comes_back_while_a_late_run_is_doubted_has_the_time_to_tell_of_its_boot() -> None:
+    assert "late" not in played([(112, World.power_off), (143, World.power_on)]).counted_as()
+
+
 @quick
 @given(scripts([World.power_off, World.power_on, World.evict]), GAPS)
 def test_what_a_node_does_in_a_gap_of_the_watches_is_not_held_against_the_storage(

@@ -7,7 +7,7 @@ from typing import Any
 from pie.core.model import Kind, Target
 from pie.core.naming import cronjob_names
 from pie.core.result import Outcome
-from tests.controller.conftest import Stage
+from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.controller.test_runs import A, mounts, result
 from tests.harness import apply_probe, pieprobe, until
 
@@ -102,7 +102,7 @@ async def test_nodes_that_fail_together_are_one_incident_of_the_class_at_once(st
     await stage.make_class()
     nodes = [await stage.node() for _ in range(3)]
     spec = {
-        "probePeriod": 59,
+        "probePeriod": HOURLY_MINUTES,
         "probeThreshold": "3s",
         "deadline": "50s",
         "disableProvisionProbe": True,

@@ -11,7 +11,7 @@ import pytest
 from pie.core.model import Kind, Target
 from pie.core.naming import cronjob_names
 from pie.core.result import Outcome
-from tests.controller.conftest import Stage
+from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.controller.test_runs import A, Mounts, mounts, result
 from tests.harness import ON_TIME, Pie, apply_probe, pieprobe, until, until_condition
 
@@ -279,7 +279,12 @@ async def provisions(stage: Stage, nodes: int) -> AsyncIterator[tuple[Pie, str, 
     """Give a controller with one provision target, its CronJob and its nodes."""
     await stage.make_class()
     names = [await stage.node() for _ in range(nodes)]
-    spec = {"probePeriod": 59, "probeThreshold": "3s", "deadline": "20s", "disableMountProbes": True}
+    spec = {
+        "probePeriod": HOURLY_MINUTES,
+        "probeThreshold": "3s",
+        "deadline": "20s",
+        "disableMountProbes": True,
+    }
     async with stage.pie() as pie:
         await apply_probe(
             stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **spec)

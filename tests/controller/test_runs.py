@@ -8,7 +8,7 @@ from typing import Any
 from pie.core.model import Kind, Target
 from pie.core.naming import claim_names, cronjob_names
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
-from tests.controller.conftest import Stage
+from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until, until_condition
 
 WRITE_LATENCY = "pie_io_write_latency_on_mount_probe_seconds"
@@ -43,7 +43,7 @@ def result(
 
 
 class Mounts:
-    """One mount target with a controller that watches it; CronJobs fire on New Year's Eve only."""
+    """One mount target with a controller that watches it; its CronJob fires long after the test."""
 
     def __init__(self, stage: Stage, pie: Pie, node: str) -> None:
         self.stage = stage
@@ -85,7 +85,7 @@ async def mounts(
     await stage.make_class(provisioner=provisioner)
     node = await stage.node(node)
     wanted = {
-        "probePeriod": 59,
+        "probePeriod": HOURLY_MINUTES,
         "probeThreshold": "3s",
         "deadline": "5s",
         "disableProvisionProbe": True,
@@ -98,7 +98,6 @@ async def mounts(
         await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
         target = Mounts(stage, pie, node)
         await until(lambda: stage.api.find(stage.path("cronjobs", target.cronjob)), "the CronJob")
-        # The schedule would start runs of its own in the middle of a test.
         await until(lambda: stage.api.find(stage.path("persistentvolumeclaims", target.claim)), "the claim")
         yield target
 
@@ -239,7 +238,12 @@ async def test_a_job_deleted_unread_is_a_lost_run(stage: Stage) -> None:
 async def test_the_provision_probe_is_on_time_when_its_volume_was_used(stage: Stage) -> None:
     await stage.make_class()
     node = await stage.node()
-    spec = {"probePeriod": 59, "probeThreshold": "3s", "deadline": "5s", "disableMountProbes": True}
+    spec = {
+        "probePeriod": HOURLY_MINUTES,
+        "probeThreshold": "3s",
+        "deadline": "5s",
+        "disableMountProbes": True,
+    }
     async with stage.pie() as pie:
         await apply_probe(
             stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **spec)

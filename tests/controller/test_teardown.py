@@ -11,7 +11,7 @@ import pytest
 
 from pie.core.model import Kind, Target
 from pie.core.naming import cronjob_names, labels
-from tests.controller.conftest import Stage
+from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.controller.lives import Action, lived
 from tests.controller.simulation import World
 from tests.controller.test_incidents import incidents
@@ -29,7 +29,12 @@ async def provisioning(stage: Stage) -> AsyncIterator[tuple[Pie, str, str]]:
     await stage.make_class()
     name = f"node-{stage.unique}"
     node = await stage.node(name, **{"kubernetes.io/hostname": name})
-    spec = {"probePeriod": 59, "probeThreshold": "3s", "deadline": "5s", "disableMountProbes": True}
+    spec = {
+        "probePeriod": HOURLY_MINUTES,
+        "probeThreshold": "3s",
+        "deadline": "5s",
+        "disableMountProbes": True,
+    }
     async with stage.pie() as pie:
         await apply_probe(
             stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **spec)

@@ -46,6 +46,13 @@ def test_what_lasts_has_no_end_and_counts_from_when_the_object_says() -> None:
     assert reason(history, 1000, 1001) is Reason.NODE_NOT_READY
 
 
+def test_a_node_whose_clock_is_ahead_became_ready_once_and_is_judged_from_then_on() -> None:
+    back = node(ready_since=130)
+    history = seen((0, node(ready="Unknown")), (10, back), (20, back), (30, back))
+    assert reason(history, 5, 15) is Reason.NODE_NOT_READY
+    assert reason(history, 11, 60) is None
+
+
 def test_a_change_of_reasons_does_not_end_the_suppression() -> None:
     history = seen(
         (0, node()),

@@ -2,10 +2,9 @@
 
 A bad run on a node that has just died is no fault of the storage, but nothing says so yet. So a bad run is
 doubted for a moment, in which the watch of nodes catches up with that of pods; and if the node's kubelet is
-silent, until Kubernetes has had the time to call the node NotReady.
+silent, until Kubernetes has had the time to call the node NotReady, or the kubelet to tell of its new boot.
 """
 
-import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,16 +63,17 @@ class Heartbeats:
 
 @dataclass(slots=True)
 class _Doubt:
-    """What a run was said to be, since when (by the controller's clock), on which node; if it is believed.
+    """What a run on a node was said to be; if it is believed.
 
-    `silent`: the node's kubelet was, when last asked; `spoke_at`: when it first was not any more.
+    It is not before `until`, and was not since `since`, both by the API server's clock. `silent`: the node's
+    kubelet was, when last asked.
     """
 
     said: tuple[bool | None, bool | None]
-    since: float
     node: str
+    since: float
+    until: float
     silent: bool = False
-    spoke_at: float = -math.inf
     believed: bool = False
 
 
@@ -93,10 +93,15 @@ class Doubts:
         said = (judgement.on_time, judgement.succeeded)
         known = self._doubts.get(uid)
         if known is None or known.said != said:
-            heard = (known.silent, known.spoke_at) if known is not None else ()
-            known = self._doubts[uid] = _Doubt(said, self._client.now(), node, *heard)
-            wait_seconds = _REBOOT_SECONDS if judgement.reason in _LIKE_A_REBOOT else _CATCH_UP_SECONDS
-            self._queue.add("doubt", uid, after_seconds=wait_seconds)
+            now = self._client.now()
+            until = now + (_REBOOT_SECONDS if judgement.reason in _LIKE_A_REBOOT else _CATCH_UP_SECONDS)
+            if known is None:
+                known = _Doubt(said, node, now, until)
+            else:
+                known = _Doubt(said, node, now, max(until, known.until), known.silent)
+            self._doubts[uid] = known
+            # At once: a kubelet that is silent now and speaks soon has come back, and will tell of its boot.
+            self._queue.add("doubt", uid)
         return known.believed
 
     def forget(self, uid: str) -> None:
@@ -117,17 +122,19 @@ class Doubts:
 
     async def _wait_seconds(self, doubt: _Doubt) -> float | None:
         """Return how long the node may need to tell more; None: what is known of it is all there is."""
+        now = self._client.now()
+        if doubt.node:
+            was_silent, doubt.silent = doubt.silent, await self._heartbeats.silent(doubt.node)
+            if was_silent and not doubt.silent:
+                doubt.until = max(doubt.until, now + _REBOOT_SECONDS)
+        if now < doubt.until:
+            return doubt.until - now
         if not doubt.node:
             # Bound to none of them, so any of them may explain it.
             if self._caches.nodes.heard_at >= doubt.since:
                 return None
             self._caches.nodes.confirm()
             return _ASK_AGAIN_SECONDS
-        was_silent, doubt.silent = doubt.silent, await self._heartbeats.silent(doubt.node)
-        if was_silent and not doubt.silent:
-            doubt.spoke_at = self._client.now()
-        if (left_seconds := doubt.spoke_at + _REBOOT_SECONDS - self._client.now()) > 0:
-            return left_seconds
         if doubt.silent or await self._is_behind(doubt.node):
             return _ASK_AGAIN_SECONDS
         return None

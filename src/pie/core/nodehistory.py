@@ -32,8 +32,8 @@ class Span:
 class NodeHistory:
     """A node as one probe's rules see it: spans in order of time, the newest last.
 
-    `seen_at` is when it was last looked at. `ready_since` is what the node itself said then, 0.0 while it is
-    not Ready.
+    `seen_at` is when it was last looked at. `ready_since` is what the node itself said then, by a clock that
+    may be ahead of ours; 0.0 while it is not Ready.
     """
 
     spans: tuple[Span, ...] = ()
@@ -78,14 +78,15 @@ def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: f
     if node is None:
         gone = Suppression(Reason.NODE_DELETED, "the node is gone", now)
         return _follow(history or NodeHistory(), gone, now)
-    ready_since = _ready_since(node, now)
+    ready_since = _ready_since(node)
+    turned = min(ready_since, now)
     if history is None:
         came_back = ready_since > node.metadata.created_seconds + _FIRST_START_SECONDS
-        history = NodeHistory(rebooted_at=ready_since if came_back else 0.0)
+        history = NodeHistory(rebooted_at=turned if came_back else 0.0)
     if history.current is None and ready_since > history.ready_since:
         # It was not Ready until then, whoever saw it.
-        was = Suppression(Reason.NODE_NOT_READY, "the node was not Ready", ready_since)
-        history = replace(history, spans=(*history.spans, Span(was, ready_since, ready_since))[-MOST_SPANS:])
+        was = Suppression(Reason.NODE_NOT_READY, "the node was not Ready", turned)
+        history = replace(history, spans=(*history.spans, Span(was, turned, turned))[-MOST_SPANS:])
     history = replace(history, ready_since=ready_since)
     boot_id = node.status.node_info.boot_id
     if history.boot_id and boot_id and history.boot_id != boot_id:
@@ -113,11 +114,11 @@ def _facts(history: NodeHistory, node: Node, now: float) -> Facts:
     return Facts(node, now, history.rebooted_at, history.proven_at)
 
 
-def _ready_since(node: Node, now: float) -> float:
+def _ready_since(node: Node) -> float:
     ready = condition(node.status.conditions, "Ready")
     if ready is None or ready.status != "True":
         return 0.0
-    return min(epoch_seconds(ready.last_transition_time), now)
+    return epoch_seconds(ready.last_transition_time)
 
 
 def _follow(history: NodeHistory, why: Suppression | None, now: float) -> NodeHistory:
