@@ -15,6 +15,7 @@ import pytest
 from pie.core.result import Outcome, decode
 from pie.probe.main import main, parse
 from pie.probe.ring import RING_BYTES
+from tests.harness import ROOT
 from tests.probe.conftest import Probe
 
 FAST = ("--size", "1M")
@@ -78,6 +79,30 @@ def test_without_fio_the_records_are_still_checked(probe: Probe, volume: Path) -
     assert result.records is not None
     assert result.records.sequence_written == 1
     assert result.sync_seconds is not None
+
+
+LACKING = "O_DIRECT", "posix_fadvise", "POSIX_FADV_DONTNEED"
+"""What Python's os has on Linux, and not on macOS."""
+
+
+@pytest.mark.parametrize("kind", [("mount", "--without-fio", *FAST), ("provision",)])
+def test_a_system_without_o_direct_and_fadvise_is_measured_through_the_page_cache(
+    kind: tuple[str, ...], volume: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import os\nfor name in {LACKING}: delattr(os, name)\n")
+    arguments = [*kind[:1], "--path", str(volume), "--no-mount-check", *kind[1:]]
+    for sequence in (1, 2):
+        process = subprocess.run(
+            [sys.executable, "-m", "pie", "probe", *arguments],
+            check=False,
+            capture_output=True,
+            env={"PATH": "/nowhere", "PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"},
+        )
+        result = decode(process.stdout.decode())
+        assert (process.returncode, result.outcome, result.message) == (0, Outcome.OK, "")
+        assert not result.direct
+        assert result.records is not None
+        assert result.records.sequence_written == sequence
 
 
 @pytest.mark.usefixtures("fio")

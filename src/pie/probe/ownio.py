@@ -13,7 +13,7 @@ import time
 from pie.core.result import IoStats, Latency
 from pie.probe.failure import doing
 from pie.probe.fio import Job
-from pie.probe.volume import Volume, create, make_directory
+from pie.probe.volume import O_DIRECT, Volume, create, make_directory
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -36,7 +36,7 @@ def run(volume: Volume, job: Job) -> IoStats:
     writes: list[float] = []
     with doing(f"measuring on {file}"), mmap.mmap(-1, block) as buffer:
         buffer.write(os.urandom(block))
-        descriptor = create(file, os.O_RDWR | (os.O_DIRECT if job.direct else 0))
+        descriptor = create(file, os.O_RDWR | (O_DIRECT if job.direct else 0))
         try:
             ends_at = time.perf_counter() + job.runtime_seconds
             for number in range(blocks):

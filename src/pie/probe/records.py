@@ -24,7 +24,7 @@ from pie.probe.ring import (
     new_ring,
     offset_of,
 )
-from pie.probe.volume import Volume, create, sync_directory
+from pie.probe.volume import O_DIRECT, Volume, create, drop_cached, sync_directory
 
 
 class Records:
@@ -33,7 +33,7 @@ class Records:
     def __init__(self, volume: Volume) -> None:
         """Touch nothing yet."""
         self._path = volume.own / "records"
-        self._direct = os.O_DIRECT if volume.can_direct else 0
+        self._direct = O_DIRECT if volume.can_direct else 0
 
     def read(self) -> Findings | None:
         """Check all that earlier runs left; None: no run wrote here before."""
@@ -92,8 +92,8 @@ class Records:
 def _opened(path: Path, flags: int) -> Iterator[int]:
     descriptor = create(path, flags) if flags & os.O_TRUNC else os.open(path, flags | os.O_CLOEXEC)
     try:
-        if not flags & os.O_DIRECT:
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # next best: drop the cached copy
+        if not flags & O_DIRECT:
+            drop_cached(descriptor)  # next best
         yield descriptor
     finally:
         os.close(descriptor)

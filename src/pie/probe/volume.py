@@ -16,6 +16,9 @@ OWN_DIRECTORY = ".pie"
 GO_PIE_FILE = ".iotest"
 """Go pie's 50 MB file in the root of a mount probe's volume; pie takes the space back."""
 
+O_DIRECT: int = getattr(os, "O_DIRECT", 0)
+"""The flag of open(2) that goes around the page cache; 0 where the system has none, as macOS."""
+
 _FILE_MODE = 0o660
 _DIRECTORY_MODE = 0o770
 
@@ -50,7 +53,7 @@ class Volume:
         own = root / OWN_DIRECTORY
         make_directory(own)
         lock = _take_lock(own / "lock")
-        volume = cls(root, lock, can_direct=_can_direct(own / "lock"))
+        volume = cls(root, lock, can_direct=can_direct(own / "lock"))
         with doing(f"removing Go pie's file {root / GO_PIE_FILE}"):
             _remove_file(root / GO_PIE_FILE)
         return volume
@@ -95,6 +98,24 @@ def create(path: Path, flags: int) -> int:
     return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
 
 
+def can_direct(path: Path) -> bool:
+    """Tell whether the file at `path` can be read and written around the page cache."""
+    with doing(f"opening {path} with O_DIRECT"):
+        try:
+            os.close(os.open(path, os.O_RDONLY | O_DIRECT | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # open(2): the filesystem does not support it
+                return False
+            raise
+    return O_DIRECT != 0
+
+
+def drop_cached(descriptor: int) -> None:
+    """Have the next read come from the disk as far as the system lets one ask for that; macOS does not."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def sync_directory(path: Path) -> None:
     """Make new and renamed entries of a directory durable. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -120,17 +141,6 @@ def _take_lock(path: Path) -> int:
         with doing(f"locking {path}"):
             raise error from None
     return descriptor
-
-
-def _can_direct(path: Path) -> bool:
-    with doing(f"opening {path} with O_DIRECT"):
-        try:
-            os.close(os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
-        except OSError as error:
-            if error.errno == errno.EINVAL:  # open(2): the filesystem does not support it
-                return False
-            raise
-    return True
 
 
 def _remove_file(path: Path) -> None:
