@@ -10,17 +10,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.harness import ROOT
 from tests.probe.conftest import demand
 
 pytestmark = pytest.mark.timeout(240)
 
 
-async def run(*arguments: str) -> tuple[int, str]:
+async def run(*arguments: str, **environment: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pie", "demo", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200", **environment},
     )
     async with asyncio.timeout(230):
         said, _ = await process.communicate()
@@ -97,6 +98,17 @@ async def test_without_a_story_it_shows_verdicts_and_ends_when_its_time_is_over(
     assert "ok         provision/demo/embedded" in said
     for shown in ("The page:    http://127.0.0.1:", "Make faults: http://127.0.0.1:", "KUBECONFIG="):
         assert shown in said
+
+
+async def test_what_is_measured_less_exactly_than_on_a_real_node_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os; del os.O_DIRECT, os.posix_fadvise")
+    without = {"PATH": "/nowhere", "PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"}
+    options = ("--nodes", "1", "--scenario", "none", "--minute-seconds", "3", "--duration", "12")
+    status, said = await run(*options, **without)
+    assert status == 0, said
+    assert "fio is not installed: pie measures by itself" in said
+    assert "O_DIRECT is not to be had" in said
+    assert "ok         mount/demo/embedded/node-1" in said
 
 
 async def test_what_it_prints_to_ask_it_and_to_break_it_works_and_a_dead_cluster_ends_it() -> None:

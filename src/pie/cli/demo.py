@@ -175,6 +175,7 @@ def _apply_probe(cluster: "EmbeddedCluster") -> None:
 
 def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str | None) -> None:
     from pie.embedded.panel import HEADER  # noqa: PLC0415
+    from pie.probe.volume import can_direct  # noqa: PLC0415
 
     def line(words: str) -> None:
         narrator.say(words, stamp=False)
@@ -191,6 +192,8 @@ def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str 
     line(f"  kubectl:     export KUBECONFIG={cluster.kubeconfig}; kubectl get pieprobes")
     if shutil.which("fio") is None:
         line("  fio is not installed: pie measures by itself, more roughly. On Debian: apt-get install fio")
+    if not can_direct(cluster.kubeconfig):
+        line(f"  O_DIRECT is not to be had in {cluster.directory}: pie measures memory rather than a disk")
 
 
 async def _play(
