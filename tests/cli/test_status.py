@@ -4,7 +4,9 @@ import json
 import re
 import shlex
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,10 +18,11 @@ from pie.cli.statustable import table
 from pie.core.answers import Counts, IncidentView, Overview, ProbeView
 from pie.core.model import Stage
 from pie.core.objects import Metadata, PieProbe
-from pie.core.stored_overview import stored_overview
+from pie.core.stored_overview import last_change, stored_overview
 from pie.embedded.cluster import EmbeddedCluster
-from pie.embedded.kinds import LEASES
+from pie.embedded.kinds import LEASES, PIE_PROBES, PODS
 from pie.embedded.machines import STORAGE_CLASS
+from pie.kube.lease import micro_time
 from tests.cli.conftest import point, started, within
 from tests.embedded.conftest import PlainApi, Start
 from tests.harness import Pie, apply_probe, pieprobe, until
@@ -103,6 +106,7 @@ async def without_a_leader_the_pieprobes_tell(cluster: EmbeddedCluster) -> None:
     stored = await within("status", *where)
     assert stored.status == 1
     assert "nobody holds the Lease pie/pie.topolvm.io" in stored.complained
+    assert "(as of less than 1 min ago)" in stored.said
     assert len(stored.complained.splitlines()) == 1
     assert "volumes are not mounted on node node-2" in stored.said
     metadata = {"name": "pie.topolvm.io", "namespace": "pie"}
@@ -115,6 +119,49 @@ async def without_a_leader_the_pieprobes_tell(cluster: EmbeddedCluster) -> None:
     elsewhere = await within("status", *where, "-n", "default")
     assert elsewhere.status == 2
     assert "no PieProbe is in the namespace default; there are in: pie" in elsewhere.complained
+
+
+async def test_without_a_controller_that_leads_nothing_is_called_fine(start_embedded: Start) -> None:
+    cluster = await start_embedded(nodes=0)
+    probe = cluster.registry.create(PIE_PROBES, pieprobe("local", STORAGE_CLASS, "kubernetes.io/os"), "pie")
+    cluster.registry.set_status(probe, summary="fine", targets={"total": 1, "ok": 1})
+    where = ("--kubeconfig", str(cluster.kubeconfig), "-n", "pie")
+    unknown = await within("status", *where)
+    assert unknown.status == 2
+    assert unknown.said.startswith("unknown: The controller cannot be asked; it has said nothing yet")
+
+    hours_ago, now = (micro_time(time.time() - seconds) for seconds in (3 * 3600 + 330, 0))
+    lease = cluster.registry.create(
+        LEASES,
+        {
+            "metadata": {"name": "pie.topolvm.io", "namespace": "pie"},
+            "spec": {"holderIdentity": "gone_1", "renewTime": hours_ago},
+        },
+        "pie",
+    )
+    unknown = await within("status", *where)
+    assert unknown.status == 2
+    assert "unknown: The controller cannot be asked; its last word is 3 h 5 min old: " in unknown.said
+    assert "fine (as of 3 h 5 min ago)" in unknown.said
+    assert f"kubectl get pods -l app.kubernetes.io/name=pie -n pie --kubeconfig {where[1]}" in (
+        unknown.complained
+    )
+    assert len(unknown.complained.splitlines()) == 1
+    structured = await within("status", *where, "-o", "json")
+    assert structured.status == 2
+    assert (
+        json.loads(structured.said)["state"] == json.loads(structured.said)["probes"][0]["state"] == "unknown"
+    )
+
+    cluster.registry.edit(lease, lambda copy: copy["spec"].update(renewTime=now))
+    gone = await within("status", *where)  # its pod is not there, so that it may have died just now
+    assert gone.status == 2
+    pod = {"metadata": {"name": "gone"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    cluster.registry.create(PODS, pod, "pie")
+    led = await within("status", *where)  # the embedded API server does not pass on what is asked of pods
+    assert led.status == 0, led.complained
+    assert led.said.startswith("fine: Everything is fine")
+    assert "it leads, and this is what it wrote" in led.complained
 
 
 async def test_without_a_cluster_it_is_one_line_and_no_traceback(nowhere: Path) -> None:
@@ -158,6 +205,21 @@ def test_a_status_that_says_nothing_makes_no_state_up() -> None:
         view = overview(nothing)
         assert view.state == "unknown"
         assert view.probes[0].summary == "no controller has seen it yet"
+
+
+def test_the_last_change_is_the_newest_time_in_the_statuses() -> None:
+    stamp = "1970-01-01T00:16:{:02}Z".format
+    incident = {"id": "i", "scope": "node", "nodes": ["n"], "targets": 1, "stage": "mount"}
+    incident |= {"reason": "MountFailed", "openedAt": stamp(1), "closedAt": stamp(30)}
+    statuses: list[tuple[dict[str, Any], float | None]] = [
+        ({}, None),
+        ({"conditions": 7, "lastProvisionTime": "soon", "incidents": "x"}, None),
+        ({"conditions": [{"lastTransitionTime": stamp(10)}, "x", {"lastTransitionTime": 7}]}, 970),
+        ({"conditions": [{"lastTransitionTime": stamp(10)}], "lastProvisionTime": stamp(20)}, 980),
+        ({"lastProvisionTime": stamp(20), "incidents": [incident]}, 990),
+    ]
+    for status, newest in statuses:
+        assert last_change([PieProbe(metadata=Metadata(name="p"), spec={}, status=status)]) == newest
 
 
 def test_a_pieprobe_that_cannot_be_probed_is_a_warning() -> None:

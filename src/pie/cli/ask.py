@@ -11,10 +11,10 @@ import msgspec
 
 from pie.controller.settings import LEASE_NAME
 from pie.core.answers import Failure
-from pie.core.objects import Metadata, PieProbe
+from pie.core.objects import Metadata, PieProbe, parse_seconds
 from pie.kube.client import Client
 from pie.kube.config import load
-from pie.kube.errors import ApiError, ConfigError, KubeError, NotFound, Undecodable
+from pie.kube.errors import ApiError, ConfigError, Forbidden, KubeError, NotFound, Undecodable
 from pie.kube.lease import Lease
 from pie.kube.resources import LEASES, PIE_PROBES, PODS
 
@@ -26,7 +26,11 @@ _TIMEOUT_SECONDS: Final = 15.0
 
 
 class NoAnswer(Exception):  # noqa: N818  says what happened
-    """The controller cannot be asked; says why."""
+    """The controller cannot be asked; says why. `barred`: the way to it is, which says nothing against it."""
+
+    def __init__(self, message: str, *, barred: bool = False) -> None:
+        super().__init__(message)
+        self.barred = barred
 
 
 class Asker(Protocol):
@@ -106,7 +110,8 @@ class Cluster:
             )
         except (ApiError, Undecodable) as error:
             self._pod = ""  # it may have ended, or lead no more
-            raise NoAnswer(str(error)) from error
+            # The API server's own words have a reason; what a controller says that knows nothing has none.
+            raise NoAnswer(str(error), barred=isinstance(error, ApiError) and bool(error.reason)) from error
 
     async def stored(self) -> list[PieProbe]:
         """Return the PieProbes of the namespace, with their statuses. Raises KubeError."""
@@ -115,6 +120,14 @@ class Cluster:
         except NotFound as error:
             raise ConfigError("pie is not installed here: the cluster knows no PieProbes") from error
         return page.items
+
+    async def led_at(self) -> float | None:
+        """Return when a controller last held the Lease, epoch seconds; None: never, or one may not look."""
+        try:
+            lease = await self.client.get_or_none(LEASES, LEASE_NAME, self.namespace, decode=Lease)
+        except ApiError:
+            return None
+        return parse_seconds(lease.spec.renew_time or "") if lease is not None else None
 
     async def elsewhere(self) -> set[str]:
         """Return the namespaces that have PieProbes, as far as one may look."""
@@ -134,7 +147,7 @@ class Cluster:
                 raise NoAnswer(f"no controller leads: nobody holds the Lease {self.namespace}/{LEASE_NAME}")
             pod = await self.client.get(PODS, holder, self.namespace, decode=_Pod)
         except ApiError as error:
-            raise NoAnswer(str(error)) from error
+            raise NoAnswer(str(error), barred=isinstance(error, Forbidden)) from error
         ports = (port for container in pod.spec.containers for port in container.ports)
         number = next((port.container_port for port in ports if port.name == _PORT_NAME), _USUAL_PORT)
         return f"{holder}:{number}"

@@ -12,7 +12,7 @@ from pie.cli.options import ContextOption, KubeconfigOption, OutputOption, Serve
 from pie.cli.output import USAGE, Output, complain, plain_errors, structured
 
 if TYPE_CHECKING:
-    from pie.cli.ask import Cluster, Server, Whom
+    from pie.cli.ask import Cluster, NoAnswer, Server, Whom
     from pie.core.answers import Overview
 
 _EVERY_SECONDS = 2.0
@@ -32,7 +32,7 @@ def status(  # noqa: PLR0917  Typer reads flags from parameters
     """Show the PieProbes of a namespace: targets by verdict, incidents, the slowest nodes.
 
     It asks the leading controller, by way of the API server; where that is not possible, it reads what stands
-    in the PieProbes, and says so.
+    in the PieProbes, and says so. Where no controller leads, how the storage is now is unknown.
 
     \b
     Examples:
@@ -47,61 +47,84 @@ def status(  # noqa: PLR0917  Typer reads flags from parameters
     whom = Whom(server, namespace or "", kubeconfig, context)
     with plain_errors("pie status"):
         try:
-            bad = asyncio.run(_watch(whom, output) if watch else _once(whom, output))
+            ends = asyncio.run(_watch(whom, output) if watch else _once(whom, output))
         except NoAnswer as error:
             complain("pie status", str(error))
             raise typer.Exit(USAGE) from None
         except KeyboardInterrupt:
             raise typer.Exit(_INTERRUPTED) from None
-    raise typer.Exit(1 if bad else 0)
+    raise typer.Exit(ends)
 
 
-async def _once(whom: "Whom", output: Output) -> bool:
-    """Print the overview; return whether an incident is open."""
+async def _once(whom: "Whom", output: Output) -> int:
+    """Print the overview; return the exit status."""
     from pie.cli.ask import asking  # noqa: PLC0415
 
     async with asking(whom) as asked:
-        overview, note = await _overview(asked)
+        overview, note, known = await _overview(asked, whom)
     with _screen(output, whom, live=False) as show:
         show(overview, note)
-    return overview.state == "bad"
+    return 1 if overview.state == "bad" else 0 if known else USAGE
 
 
-async def _watch(whom: "Whom", output: Output) -> bool:
+async def _watch(whom: "Whom", output: Output) -> int:
     """Show the overview, and again whenever it changes, until interrupted."""
     from pie.cli.ask import NoAnswer, asking  # noqa: PLC0415
     from pie.kube.errors import KubeError  # noqa: PLC0415
 
     async with asking(whom) as asked:
-        overview, note = await _overview(asked)
+        overview, note, _ = await _overview(asked, whom)
         with _screen(output, whom, live=True) as show:
             while True:
                 show(overview, note)
                 await asyncio.sleep(_EVERY_SECONDS)
                 try:
-                    overview, note = await _overview(asked)
+                    overview, note, _ = await _overview(asked, whom)
                 except (NoAnswer, KubeError) as error:
                     note = f"no answer now: {error}"
 
 
-async def _overview(asked: "Server | Cluster") -> "tuple[Overview, str]":
-    """Return the overview, and in words why it is not the controller's own; empty: it is."""
+async def _overview(asked: "Server | Cluster", whom: "Whom") -> "tuple[Overview, str, bool]":
+    """Return the overview, why it is not the controller's own (empty: it is), and whether it holds."""
     from pie.cli.ask import NoAnswer, Server  # noqa: PLC0415
     from pie.core.answers import Overview  # noqa: PLC0415
-    from pie.core.stored_overview import stored_overview  # noqa: PLC0415
 
     try:
-        return await asked.ask("overview", Overview), ""
+        return await asked.ask("overview", Overview), "", True
     except NoAnswer as error:
         if isinstance(asked, Server):
             raise
-        why = str(error)
+        return await _stored(asked, whom, error)
+
+
+async def _stored(asked: "Cluster", whom: "Whom", why: "NoAnswer") -> "tuple[Overview, str, bool]":
+    """Return what the PieProbes say. It holds while a controller leads, which keeps them up to date."""
+    from pie.cli.ask import NoAnswer  # noqa: PLC0415
+    from pie.core.stored_overview import last_change, outdated, stored_overview  # noqa: PLC0415
+    from pie.kube.leader import DEFAULT_LEASE_TIMING  # noqa: PLC0415
+
     stored = await asked.stored()
     if not stored and (elsewhere := await asked.elsewhere()):
         there = ", ".join(sorted(elsewhere))
         raise NoAnswer(f"no PieProbe is in the namespace {asked.namespace}; there are in: {there}")
-    note = f"the controller cannot be asked ({why}); this is what stands in the PieProbes"
-    return stored_overview(stored, asked.namespace, asked.client.now()), note
+    now, led_at = asked.client.now(), await asked.led_at()
+    overview = stored_overview(stored, asked.namespace, now)
+    asking = f"the controller cannot be asked ({why})"
+    if why.barred and led_at is not None and now - led_at <= DEFAULT_LEASE_TIMING.lease_duration_seconds:
+        return overview, f"{asking}; it leads, and this is what it wrote into the PieProbes", True
+    last = max((each for each in (led_at, last_change(stored)) if each is not None), default=None)
+    age = _age(now - last) if last is not None else ""
+    look = f"does it run? kubectl get pods -l app.kubernetes.io/name=pie{whom.options}"
+    return outdated(overview, age), f"{asking}; this is what it wrote into the PieProbes last; {look}", False
+
+
+def _age(seconds: float) -> str:
+    """Return an age to the minute, so that a watch does not tell it anew each time it looks."""
+    from pie.cli.words import seconds_text  # noqa: PLC0415
+
+    if seconds < 60:  # noqa: PLR2004  a minute
+        return "less than 1 min"
+    return seconds_text(seconds // 60 * 60).removesuffix(" 0 s")
 
 
 @contextmanager

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from pie.core.answers import Condition, Counts, Overview, ProbeView
 from pie.core.incident_report import from_status
-from pie.core.objects import PieProbe
+from pie.core.objects import PieProbe, parse_seconds
 from pie.core.overview import incident_view, state_of, summary, worst
 
 
@@ -33,6 +34,44 @@ def stored_overview(probes: Iterable[PieProbe], namespace: str, now: float) -> O
         probes=views,
         incidents=tuple(incidents),
         slowest=(),
+    )
+
+
+def last_change(probes: Iterable[PieProbe]) -> float | None:
+    """Return the newest time that stands in the statuses, epoch seconds; None: there is none.
+
+    A status may be right for longer: it is written only when something else than a time changes.
+    """
+    stamps: list[float | None] = []
+    for each in probes:
+        conditions = each.status.get("conditions")
+        found = conditions if isinstance(conditions, list) else []
+        written = [item.get("lastTransitionTime") for item in found if isinstance(item, dict)]
+        written.append(each.status.get("lastProvisionTime"))
+        stamps += [parse_seconds(stamp) for stamp in written if isinstance(stamp, str)]
+        stamps += [
+            stamp
+            for incident in from_status(each.status)
+            for stamp in (incident.opened_at, incident.closed_at)
+        ]
+    return max((stamp for stamp in stamps if stamp), default=None)
+
+
+def outdated(overview: Overview, age: str) -> Overview:
+    """Return an overview that nobody keeps up to date: how the storage is now is unknown.
+
+    `age` is how old the last word is; empty: there never was one. An incident that was open then stays open.
+    """
+    old = f" (as of {age} ago)" if age else ""
+    probes = tuple(
+        replace(each, summary=f"{each.summary}{old}", state="bad" if each.state == "bad" else "unknown")
+        for each in overview.probes
+    )
+    if overview.state == "bad":
+        return replace(overview, probes=probes, summary=f"{overview.summary}{old}")
+    last_word = f"its last word is {age} old: {overview.summary}" if age else "it has said nothing yet"
+    return replace(
+        overview, probes=probes, state="unknown", summary=f"The controller cannot be asked; {last_word}"
     )
 
 
