@@ -69,8 +69,11 @@ class LiveTable:
     def __init__(self) -> None:
         self._title = "looking at the cluster"
         self._targets = 0
-        self._began: dict[Target, float] = {}
-        self._stages: dict[Target, Stage] = {}
+        self._under_way: dict[Target, tuple[Stage, float]] = {}
+        """The stage that a target is in, and since when it is checked, on the monotonic clock.
+
+        Rich draws from a thread of its own, so that what belongs together is in one place.
+        """
         self._bad: list[tuple[Target, Checked]] = []
         self._verdicts: Counter[Verdict] = Counter()
         self._skipped = 0
@@ -81,17 +84,17 @@ class LiveTable:
 
     def stage(self, target: Target, stage: Stage) -> None:
         """Note that a target is in this stage."""
-        self._began.setdefault(target, time.monotonic())
-        self._stages[target] = stage
+        _, began = self._under_way.get(target, (stage, time.monotonic()))
+        self._under_way[target] = stage, began
 
     def again(self, target: Target, result: Checked) -> None:
         """Note what became of a target that is tried on another node."""
-        self._began.pop(target, None)
+        self._under_way.pop(target, None)
         self._bad.append((target, result))
 
     def ended(self, target: Target, result: Checked) -> None:
         """Note what became of a target."""
-        self._stages.pop(target, None)
+        self._under_way.pop(target, None)
         self._verdicts[result.verdict] += 1
         if result.verdict is not Verdict.OK:
             self._bad.append((target, result))
@@ -99,7 +102,7 @@ class LiveTable:
     def cleaning(self) -> None:
         """Note that everything is being taken away."""
         self._title += ": cleaning up (Ctrl-C again: leave it)"
-        self._stages.clear()
+        self._under_way.clear()
 
     def __rich__(self) -> Group:
         """Return what is shown now."""
@@ -110,8 +113,8 @@ class LiveTable:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for target, result in self._bad[-_MOST_ROWS:]:
             table.add_row(name(target), Text(verdict(result), colour(result.verdict)))
-        for target, stage in list(self._stages.items())[:_MOST_ROWS]:
-            took = seconds_text(time.monotonic() - self._began[target])
+        for target, (stage, began) in list(self._under_way.items())[:_MOST_ROWS]:
+            took = seconds_text(time.monotonic() - began)
             table.add_row(name(target), Text.assemble((f"{stage} ", "cyan"), (took, "dim")))
         return Group(Text(line, "bold"), table)
 

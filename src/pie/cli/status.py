@@ -70,18 +70,22 @@ async def _once(whom: "Whom", output: Output) -> int:
 async def _watch(whom: "Whom", output: Output) -> int:
     """Show the overview, and again whenever it changes, until interrupted."""
     from pie.cli.ask import NoAnswer, asking  # noqa: PLC0415
+    from pie.core.stored_overview import outdated  # noqa: PLC0415
     from pie.kube.errors import KubeError  # noqa: PLC0415
 
+    clock = asyncio.get_running_loop().time
     async with asking(whom) as asked:
-        overview, note, _ = await _overview(asked, whom)
+        heard, note, _ = await _overview(asked, whom)
+        shown, heard_at = heard, clock()
         with _screen(output, whom, live=True) as show:
             while True:
-                show(overview, note)
+                show(shown, note)
                 await asyncio.sleep(_EVERY_SECONDS)
                 try:
-                    overview, note, _ = await _overview(asked, whom)
+                    heard, note, _ = await _overview(asked, whom)
+                    shown, heard_at = heard, clock()
                 except (NoAnswer, KubeError) as error:
-                    note = f"no answer now: {error}"
+                    shown, note = outdated(heard, _age(clock() - heard_at)), f"no answer now: {error}"
 
 
 async def _overview(asked: "Server | Cluster", whom: "Whom") -> "tuple[Overview, str, bool]":

@@ -43,7 +43,12 @@ def main(argv: Sequence[str]) -> int:
 
 def parse(argv: Sequence[str]) -> Options:
     """Read the command line, what comes after `pie probe`."""
-    parser = _Parser(prog="pie probe", description="Use a mounted volume as an application would, once.")
+    parser = _Parser(
+        prog="pie probe",
+        description="Use a mounted volume as an application would, once.",
+        epilog="Examples: pie probe mount --path /mnt/volume;"
+        " pie probe provision --path /tmp --no-mount-check",
+    )
     probes = parser.add_subparsers(dest="probe", required=True, metavar="{mount,provision}")
     mount = probes.add_parser(
         "mount", help="measure an existing volume, and check what earlier runs left on it"
