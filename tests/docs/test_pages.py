@@ -19,8 +19,8 @@ REASONS = (ROOT / "docs/reasons.md").read_text()
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
-def metric_names() -> set[str]:
-    """Return the name of every metric of pie's own, as it stands on /metrics."""
+def metric_types() -> set[tuple[str, str]]:
+    """Return name and type of every metric of pie's own, as they stand on /metrics."""
     registry = CollectorRegistry()
     KubeMetrics(registry)
     RunSeries(registry)
@@ -29,15 +29,15 @@ def metric_names() -> set[str]:
     for kind in Kind:
         series.add(Target("probe", kind, "class", "node" if kind is Kind.MOUNT else ""))
     registry.register(SuppressedSeries())
-    names = set(re.findall(r"^# TYPE (\S+)", series.render().decode(), re.MULTILINE))
+    types = set(re.findall(r"^# TYPE (\S+) (\S+)", series.render().decode(), re.MULTILINE))
     for metric in registry.collect():
-        names.add(f"{metric.name}_total" if metric.type == "counter" else metric.name)
-    return names | {"pie_build_info"}
+        types.add((f"{metric.name}_total" if metric.type == "counter" else metric.name, metric.type))
+    return types | {("pie_build_info", "gauge")}
 
 
-def test_every_metric_is_documented_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `(pie_\w+)` \|", METRICS, re.MULTILINE))
-    assert documented == metric_names()
+def test_every_metric_is_documented_with_its_type_and_no_other() -> None:
+    documented = set(re.findall(r"^\| `(pie_\w+)` \| (\w+) \|", METRICS, re.MULTILINE))
+    assert documented == metric_types()
 
 
 @pytest.mark.parametrize("reason", Reason)

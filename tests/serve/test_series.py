@@ -7,14 +7,18 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pie.core.model import Kind, Target
+from pie.core.incidents import Incident, Scope
+from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency
 from pie.kube.metrics import KubeMetrics
+from pie.serve.incidents import IncidentSeries
 from pie.serve.series import RunSeries, TargetSeries
+from pie.serve.suppressed import SuppressedSeries
+from tests.core.build import probe
 
 MOUNT = Target("p1", Kind.MOUNT, "fast", "node-1")
 PROVISION = Target("p1", Kind.PROVISION, "fast")
@@ -136,20 +140,58 @@ def test_lost_runs_and_leaks_are_there_at_zero_and_another_target_changes_nothin
     assert left == [0, 0, 2]
 
 
+def test_the_stages_of_a_class_go_with_its_last_pieprobe() -> None:
+    registry = CollectorRegistry()
+    series = RunSeries(registry)
+    other = Target("p2", Kind.PROVISION, MOUNT.storage_class)
+    labels = {"storage_class": MOUNT.storage_class, "probe": "mount", "stage": "mount"}
+
+    def count() -> float | None:
+        return registry.get_sample_value("pie_stage_duration_seconds_count", labels)
+
+    series.add(MOUNT)
+    series.add(other)
+    series.stages(MOUNT, {Stage.MOUNT: 1.5})
+    series.remove(MOUNT.probe)
+    assert count() == 1
+    series.remove(other.probe)
+    assert count() is None
+    series.stages(MOUNT, {Stage.MOUNT: 1.5})  # the end of a run that the controller saw late
+    assert count() is None
+
+
 def test_promtool_finds_nothing_to_complain_about() -> None:
     if shutil.which("promtool") is None:
         reason = "promtool is missing: apt-get install prometheus"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    registry = CollectorRegistry()
-    KubeMetrics(registry).requests.labels("get", "pods", "200").inc()
-    RunSeries(registry).lost("p1", "Pruned")
-    series = TargetSeries()
-    series.add(MOUNT)
-    series.add(PROVISION)
-    from prometheus_client import generate_latest  # noqa: PLC0415
-
-    text = generate_latest(registry) + series.render()
+    text = everything_shown()
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+def everything_shown() -> bytes:
+    """Return every series that /metrics can have: all is measured, bad, hung, suppressed and left behind."""
+    registry = CollectorRegistry()
+    KubeMetrics(registry).requests.labels("get", "pods", "200").inc()
+    series, runs, suppressed = TargetSeries(), RunSeries(registry), SuppressedSeries()
+    registry.register(suppressed)
+    suppressed.add(probe(name="p1", storage_class=MOUNT.storage_class))
+    side = Latency(iops=1, mean_seconds=0.25, p50_seconds=0.2, p99_seconds=0.9, max_seconds=1)
+    for target in (MOUNT, PROVISION):
+        series.add(target)
+        series.set_latency(target, IoStats(read=side, write=side))
+        series.set_health(target, healthy=False, at_seconds=1.0, hung_since=1.0)
+        runs.add(target)
+        runs.stages(target, dict.fromkeys(Stage, 1.0))
+        runs.left_behind(target, {Reason.VOLUME_LEAKED: 1})
+        suppressed.count(target, Reason.NODE_CORDONED)
+        suppressed.show(target, Reason.NODE_CORDONED)
+    runs.lost("p1", "Pruned")
+    incident = Incident("1", Scope.NODE, Stage.IO, Reason.HUNG, "evidence", opened_at=1.0)
+    IncidentSeries(registry).show("p1", MOUNT.storage_class, [incident])
+    text = generate_latest(registry) + series.render()
+    for metric in ("pie_target_io_latency_seconds", "pie_target_hung_seconds", "pie_incident_open"):
+        assert f"\n{metric}{{".encode() in text
+    return text

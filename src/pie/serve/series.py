@@ -97,7 +97,7 @@ _METRICS = (
     ),
     _Metric(
         "pie_target_io_latency_seconds",
-        "gauge",
+        "summary",
         "Latency of the last mount probe run, as fio measured it, by direction and quantile.",
         (Kind.MOUNT,),
         _quantiles,
@@ -227,9 +227,11 @@ class RunSeries:
             ("pie_probe_name", "storage_class", "reason"),
             registry=registry,
         )
+        self._classes: dict[str, str] = {}
 
     def add(self, target: Target) -> None:
         """Show the series of a target's PieProbe, at zero if they are new: `increase` needs a beginning."""
+        self._classes[target.probe] = target.storage_class
         self._lost.labels(target.probe, "Pruned")
         for reason in _LEFT:
             self._left.labels(target.probe, target.storage_class, reason.value)
@@ -240,7 +242,9 @@ class RunSeries:
             self._left.labels(target.probe, target.storage_class, reason.value).set(counts.get(reason, 0))
 
     def stages(self, target: Target, seconds: Mapping[Stage, float]) -> None:
-        """Take in how long the stages of a run took."""
+        """Take in how long the stages of a run took; no PieProbe is left of a class that is not shown."""
+        if target.storage_class not in self._classes.values():
+            return
         for stage, duration in seconds.items():
             self._stages.labels(target.storage_class, target.kind.value, stage.value).observe(duration)
 
@@ -249,6 +253,9 @@ class RunSeries:
         self._lost.labels(probe, reason).inc()
 
     def remove(self, probe: str) -> None:
-        """Take away the counters of a PieProbe."""
+        """Take away the series of a PieProbe, and with a class's last one those of the class."""
         for series in (self._lost, self._left):
             series.remove_by_labels({"pie_probe_name": probe})
+        storage_class = self._classes.pop(probe, None)
+        if storage_class is not None and storage_class not in self._classes.values():
+            self._stages.remove_by_labels({"storage_class": storage_class})
