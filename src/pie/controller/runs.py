@@ -187,7 +187,7 @@ class Runs:
         self._witness.forget(tracked.pod)
         self._doubts.forget(uid)
         if not tracked.recorded and tracked.target in self._probes:
-            self._tally.lost(tracked.target)
+            self._tally.lost(tracked)
 
     async def _look(self, thing: Hashable) -> None:
         """Judge a run because its time has come; ask for its pod where the watch does not reach that far."""

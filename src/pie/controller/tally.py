@@ -138,10 +138,11 @@ class Tally:
         else:
             self.count_suppressed(tracked.target, tracked.due, Reason.NODE_DELETED)
 
-    def lost(self, target: Target) -> None:
+    def lost(self, tracked: Tracked) -> None:
         """Count a run whose Job was deleted before it was read."""
-        self._run_series.lost(target.probe, "Pruned")
-        _log.warning("a run's Job was deleted before it was read", target=str(target))
+        self._end_hang(tracked)
+        self._run_series.lost(tracked.target.probe, "Pruned")
+        _log.warning("a run's Job was deleted before it was read", target=str(tracked.target))
 
     def count(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
         """Count what a run is known to be by now: each answer once, and the due times it blocks."""
@@ -223,6 +224,12 @@ class Tally:
             )
             self._queue.add("status", target.probe)
 
+    def _end_hang(self, tracked: Tracked) -> None:
+        """Show that a run hangs no more, whatever became of it; its verdict stands."""
+        state = self.states.get(tracked.target)
+        if state is not None and state.verdict is Verdict.HUNG and state.due == tracked.due:
+            self._series.set_health(tracked.target, healthy=False, at_seconds=state.last_ok)
+
     def show(self, tracked: Tracked, run: Run, judgement: Judgement, *, decides: bool) -> None:
         """Show what is known of a run by now; unless it `decides`, another one speaks for its due time."""
         if judgement.verdict is Verdict.PENDING:
@@ -247,6 +254,7 @@ class Tally:
     def record(self, tracked: Tracked, run: Run, judgement: Judgement) -> None:
         """Take in what an ended run measured; its Job is not needed any more."""
         tracked.recorded = True
+        self._end_hang(tracked)
         self._run_series.stages(tracked.target, timeline(run).seconds)
         if judgement.result is not None and judgement.result.io is not None:
             io = judgement.result.io
