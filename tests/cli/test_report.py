@@ -4,7 +4,10 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
@@ -15,6 +18,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 from aiohttp import web
 
 from pie.cli.prometheus import Prometheus, ReportError
@@ -26,7 +30,7 @@ from pie.embedded.panel import HEADER
 from tests.cli.conftest import within
 from tests.core.test_report import WINDOW, made, mount
 from tests.harness import until
-from tests.probe.conftest import demand
+from tests.probe.conftest import demand, lack
 
 DAY = 86_400
 EVIL = '<script>alert("x")</script> | `a` [b](http://c)'
@@ -109,6 +113,21 @@ def test_json_has_every_number(example: Report) -> None:
     assert found["incidents"][0]["closed"] is None
 
 
+def test_people_read_the_worst_nodes_and_the_newest_incidents_and_programs_get_all() -> None:
+    points = tuple((9000.0 + i, float(i % 2)) for i in range(241))
+    series = Series({"storage_class": "c", "scope": "node", "stage": "io", "reason": "Hung"}, points)
+    samples = [each for i in range(60) for each in mount(f"n{i}", 100, i)]
+    found = made({"mount": samples}, {"incidents": [series]})
+    for form in ("json", "yaml"):
+        whole = yaml.safe_load(written(found, form))
+        assert (len(whole["nodes"]), len(whole["incidents"])) == (60, 120)
+        assert whole["nodes"][0]["node"] == "n59"
+    text = written(found, "markdown")
+    assert "50 of 60; the others are in the totals above." in text
+    assert "20 older ones are left out." in text
+    assert ("| n10 |" in text, "| n9 |" in text) == (True, False)
+
+
 def test_numbers_are_readable_and_never_better_than_they_are() -> None:
     assert [share(value) for value in (None, 1.0, 0.99999, 0.5)] == ["-", "100 %", "99.99 %", "50.00 %"]
     shown = [duration(value) for value in (None, 0.0, 0.00082, 0.0123, 12, 123)]
@@ -166,6 +185,73 @@ async def test_what_is_in_the_way_is_said_in_one_line() -> None:
         assert "does not answer as Prometheus does" in await refused(url)
     async with answering('{"status": "error", "error": "query timed out"}') as url:
         assert "says: query timed out" in await refused(url)
+
+
+# Who asks.
+
+
+@asynccontextmanager
+async def guarded(tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Serve a Prometheus without metrics to whoever has the token."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != "Bearer s3cret":
+            return web.Response(status=401, text="who are you?")
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": []}})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    try:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_bearer_token_comes_from_a_file_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("s3cret\n")
+    wrong.write_text("two\nlines")
+    async with guarded() as url:
+        assert f"{url} refuses (HTTP 401): give it --token-file" in await refused(url)
+        assert "has no metrics of pie" in await refused(url, "--token-file", str(right))
+        assert "the token is not one line" in await refused(url, "--token-file", str(wrong))
+        missing = tmp_path / "none"
+        assert f"cannot read the token file {missing}: No such file" in await refused(
+            url, "--token-file", str(missing)
+        )
+        monkeypatch.setenv("PROMETHEUS_TOKEN", "s3cret")
+        assert "has no metrics of pie" in await refused(url)
+        named = await refused(url.replace("//", "//me:word@"))
+        assert "a token, and a user in the address" in named
+        assert "word" not in named
+
+
+async def test_a_prometheus_with_a_ca_of_its_own_is_believed_by_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        lack("openssl: apt-get install openssl")
+    key, certificate = str(tmp_path / "key"), str(tmp_path / "certificate")
+    command = (
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-subj", "/CN=prometheus", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
+        *("-keyout", key, "-out", certificate),
+    )
+    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    monkeypatch.setenv("PROMETHEUS_TOKEN", "s3cret")
+    async with guarded(tls) as url:
+        assert "certificate verify failed" in await refused(url)
+        assert "has no metrics of pie" in await refused(url, "--ca-file", certificate)
+        assert f"cannot use the CA file {key}" in await refused(url, "--ca-file", key)
+        nowhere = str(tmp_path / "none")
+        assert f"cannot use the CA file {nowhere}: No such file" in await refused(url, "--ca-file", nowhere)
 
 
 # As large as a cluster can be.

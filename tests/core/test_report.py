@@ -1,11 +1,11 @@
-"""The report: availability, incidents, suppressed time, and that it stays bounded."""
+"""The report: availability, incidents, suppressed time."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.prometheus import Sample, Series
-from pie.core.report import MOST_INCIDENTS, MOST_NODES, columns, observed, report, runs, spans
+from pie.core.report import columns, observed, report, runs, spans
 from pie.core.reportmodel import Report
 from pie.core.reportqueries import INSTANT, RANGE, Window, in_words, since_seconds
 from tests.harness import ROOT
@@ -56,11 +56,11 @@ def test_availability_is_a_share_and_whole_only_without_a_bad_run(
         assert found == 1.0
 
 
-def test_the_worst_nodes_are_shown_and_the_totals_are_of_all() -> None:
+def test_the_worst_nodes_come_first_and_the_totals_are_of_all() -> None:
     samples = [each for i in range(3000) for each in mount(f"n{i}", 100, i % 10)]
     found = made({"mount": samples})
-    assert (len(found.nodes), found.nodes_total) == (MOST_NODES, 3000)
-    assert {each.runs.late for each in found.nodes} == {9}
+    assert (len(found.nodes), found.nodes_total) == (3000, 3000)
+    assert {each.runs.late for each in found.nodes[:50]} == {9}
     (only,) = found.classes
     assert (only.nodes, only.mount.total, only.mount.late) == (3000, 313_500, 13_500)
 
@@ -117,11 +117,11 @@ def test_an_incident_lasts_from_its_first_to_its_last_moment_over_short_gaps(
     assert spans(points, 10, 500) == expected
 
 
-def test_incidents_are_newest_first_and_bounded() -> None:
+def test_incidents_are_newest_first() -> None:
     points = tuple((9000.0 + i, float(i % 2)) for i in range(1001))
     labels = {"storage_class": "c", "scope": "node", "stage": "io", "reason": "Hung", "pie_probe_name": "p"}
     found = made(ranges={"incidents": [Series(labels, points)]})
-    assert (len(found.incidents), found.incidents_total) == (MOST_INCIDENTS, 500)
+    assert (len(found.incidents), found.incidents_total) == (500, 500)
     assert found.incidents[0].opened > found.incidents[-1].opened
     assert (found.incidents[0].stage, found.incidents[0].reason) == ("io", "Hung")
 

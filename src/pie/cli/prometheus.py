@@ -1,7 +1,10 @@
 """Asks a Prometheus over its HTTP API, and says in words what goes wrong."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 from yarl import URL
@@ -16,6 +19,7 @@ _TIMEOUT_SECONDS = 120.0
 # An answer about 5,000 nodes has some 2 MB.
 _MOST_BYTES = 128 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
+_REFUSED = {401, 403}
 # Prometheus refuses a range of more than 11,000 moments.
 _PRESENCE_MOMENTS = 500
 # It looks back this far for a sample, and so knows a series up to here before its first one.
@@ -24,6 +28,14 @@ _LOOK_BACK_SECONDS = 300.0
 
 class ReportError(Exception):
     """There is no report to make; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a Prometheus, or the proxy before it, asks for: a bearer token, and the CA that signed it."""
+
+    token: str = ""
+    ca_file: Path | None = None
 
 
 class Prometheus:
@@ -55,6 +67,11 @@ class Prometheus:
         address = self._url / "api/v1" / what
         try:
             async with self._session.get(address, params={"query": query, **parameters}) as answer:
+                if answer.status in _REFUSED:
+                    raise ReportError(
+                        f"{self.shown} refuses (HTTP {answer.status}): give it --token-file,"
+                        " PROMETHEUS_TOKEN, or a user and a password in the address"
+                    )
                 if answer.content_type != "application/json":
                     raise ReportError(
                         f"{self.shown} does not answer as Prometheus does"
@@ -92,11 +109,30 @@ def _address(text: str) -> URL:
     return url
 
 
-async def fetch(url: str, seconds: int, end: float) -> Report:
+def session(access: Access, url: str) -> aiohttp.ClientSession:
+    """Return a session with what a Prometheus asks for. Raises ReportError."""
+    headers = {}
+    if access.token:
+        if not access.token.isprintable() or not access.token.isascii():
+            raise ReportError("the token is not one line of ASCII; is it the right file?")
+        if _address(url).user is not None:
+            raise ReportError("there is a token, and a user in the address: say one of the two")
+        headers["Authorization"] = f"Bearer {access.token}"
+    try:
+        tls = ssl.create_default_context(cafile=access.ca_file) if access.ca_file is not None else True
+    except (OSError, ssl.SSLError) as error:
+        raise ReportError(f"cannot use the CA file {access.ca_file}: {error.strerror or error}") from error
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS),
+        headers=headers,
+        connector=aiohttp.TCPConnector(ssl=tls),
+    )
+
+
+async def fetch(url: str, seconds: int, end: float, access: Access = Access()) -> Report:
     """Ask all that a report about the last so many seconds needs. Raises ReportError."""
-    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        server = Prometheus(session, url)
+    async with session(access, url) as opened:
+        server = Prometheus(opened, url)
         try:
             return await _fetch(server, seconds, end)
         except* (ReportError, PrometheusError) as group:

@@ -1,6 +1,7 @@
 """`pie report`: how storage was, from the metrics that a Prometheus has scraped from pie."""
 
 import asyncio
+import os
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -20,12 +21,20 @@ class Form(StrEnum):
     YAML = "yaml"
 
 
-def report(
+def report(  # noqa: PLR0917  Typer reads flags from parameters
     prometheus: Annotated[
         str, typer.Option(envvar="PROMETHEUS_URL", help="Where Prometheus is, such as http://localhost:9090.")
     ],
     since: Annotated[str, typer.Option(help="How far back: 7d, 12h, 90m.")] = "7d",
     output: Annotated[Form, typer.Option("--output", "-o", help="The form.")] = Form.MARKDOWN,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="Holds a bearer token for Prometheus; or PROMETHEUS_TOKEN is one.", dir_okay=False),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(help="Certificates of the CA that Prometheus' is signed by.", dir_okay=False),
+    ] = None,
     file: Annotated[
         Path | None, typer.Option(help="Where to write it; default: standard output.", dir_okay=False)
     ] = None,
@@ -37,7 +46,7 @@ def report(
     Examples: pie report --prometheus http://localhost:9090
     pie report --since 30d --prometheus http://localhost:9090 --output html --file storage.html
     """
-    from pie.cli.prometheus import ReportError, fetch  # noqa: PLC0415  `pie --help` need not load it
+    from pie.cli.prometheus import Access, ReportError, fetch  # noqa: PLC0415  `pie --help` need not load it
     from pie.cli.reporttext import written  # noqa: PLC0415
     from pie.core.reportqueries import since_seconds  # noqa: PLC0415
 
@@ -46,7 +55,8 @@ def report(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from None
     try:
-        text = written(asyncio.run(fetch(prometheus, seconds, time.time())), output)
+        access = Access(_token(token_file), ca_file)
+        text = written(asyncio.run(fetch(prometheus, seconds, time.time(), access)), output)
     except ReportError as error:
         complain("pie report", str(error))
         raise typer.Exit(USAGE) from None
@@ -57,4 +67,16 @@ def report(
         file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         complain("pie report", f"cannot write {file}: {error.strerror}")
+        raise typer.Exit(USAGE) from None
+
+
+def _token(file: Path | None) -> str:
+    """Return the bearer token; never from the command line, which every user of the machine can read."""
+    if file is None:
+        return os.environ.get("PROMETHEUS_TOKEN", "").strip()
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        complain("pie report", f"cannot read the token file {file}: {why}")
         raise typer.Exit(USAGE) from None

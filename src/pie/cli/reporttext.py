@@ -4,11 +4,16 @@ import math
 from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from msgspec.structs import replace
 
 from pie.cli.output import structured
 from pie.cli.reportcharts import incident_chart, trend_chart
 from pie.core.reportmodel import Report
 from pie.core.reportqueries import in_words
+
+MOST_NODES = 50
+MOST_INCIDENTS = 100
+"""So many are for people to read; JSON and YAML have all."""
 
 _NONE = "-"
 _MARKDOWN_SPECIAL = "\\`*_{}[]<>()#+!|~"
@@ -35,7 +40,8 @@ def written(report: Report, form: str) -> str:
         availability=lambda runs: share(runs.availability),
     )
     template = environment.get_template("report.html" if form == "html" else "report.md")
-    return template.render(report=report, trend_chart=trend_chart, incident_chart=incident_chart).rstrip()
+    shown = replace(report, nodes=report.nodes[:MOST_NODES], incidents=report.incidents[:MOST_INCIDENTS])
+    return template.render(report=shown, trend_chart=trend_chart, incident_chart=incident_chart).rstrip()
 
 
 def moment(seconds: float) -> str:

@@ -21,8 +21,6 @@ from pie.core.reportmodel import (
 )
 from pie.core.reportqueries import Window
 
-MOST_NODES: Final = 50
-MOST_INCIDENTS: Final = 100
 _DIRECTIONS: Final = ("read", "write")
 _STAGES: Final = ("queue", "schedule", "provision", "attach", "mount", "start", "io", "teardown")
 # Without a sample for longer than this, an incident is taken for ended.
@@ -39,16 +37,15 @@ def report(
     nodes = _nodes(window, instant)
     names = {each.storage_class for each in nodes} | _values(instant["provision"], "storage_class")
     incidents = _incidents(window, ranges["incidents"])
-    worst = sorted(nodes, key=_badness)
     return Report(
         start=window.start,
         end=window.end,
         column_seconds=window.column,
         observed=observed,
         classes=tuple(_class(name, window, nodes, instant, ranges) for name in sorted(names)),
-        nodes=tuple(worst[:MOST_NODES]),
+        nodes=tuple(sorted(nodes, key=_badness)),
         nodes_total=len(nodes),
-        incidents=tuple(incidents[:MOST_INCIDENTS]),
+        incidents=tuple(incidents),
         incidents_total=len(incidents),
     )
 

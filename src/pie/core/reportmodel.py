@@ -77,7 +77,7 @@ class IncidentReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The whole; times are epoch seconds. `nodes` are the worst, of `nodes_total`."""
+    """The whole; times are epoch seconds. `nodes`: the worst first; `incidents`: the newest first."""
 
     start: float
     end: float
