@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 
-from pie.controller.queue import WorkQueue
-from pie.kube.errors import Unreachable
+import pytest
+
+from pie.controller.queue import Key, WorkQueue
+from pie.kube.errors import ServiceUnavailable, Unreachable
 from tests.harness import until
 
 
@@ -101,3 +103,64 @@ async def test_the_earliest_of_several_times_stands() -> None:
         queue.add("work", "a", after_seconds=0.01)
         queue.add("work", "a", after_seconds=1800)
         await handled.wait()
+
+
+async def test_a_key_that_failed_for_days_stops_nothing() -> None:
+    handled = asyncio.Event()
+
+    async def handle(thing: Hashable) -> None:
+        if thing == "a":
+            raise Unreachable("no answer")
+        handled.set()
+
+    async with running(handle) as queue, asyncio.timeout(5):
+        queue._failures[Key("work", "a")] = 1024  # its power of two is no float any more
+        queue.add("work", "a")
+        await idle(queue)
+        queue.add("work", "b")
+        await handled.wait()
+        assert Key("work", "a") in queue._later
+
+
+async def test_a_handler_whose_awaitable_was_cancelled_ends_no_worker() -> None:
+    handled = asyncio.Event()
+
+    async def handle(thing: Hashable) -> None:
+        if thing == "a":
+            cancelled = asyncio.get_running_loop().create_future()
+            cancelled.cancel()
+            await cancelled
+        handled.set()
+
+    async with running(handle, workers=1) as queue, asyncio.timeout(5):
+        queue.add("work", "a")
+        queue.add("work", "b")
+        await handled.wait()
+
+
+async def test_a_server_that_asks_for_time_gets_it() -> None:
+    async def handle(_thing: Hashable) -> None:
+        raise ServiceUnavailable(503, "ServiceUnavailable", "starting", retry_after_seconds=300)
+
+    async with running(handle) as queue:
+        queue.add("work", "a")
+        await idle(queue)
+        due = queue._later[Key("work", "a")].when() - asyncio.get_running_loop().time()
+    assert due == pytest.approx(300, abs=2)
+
+
+async def test_verdicts_do_not_wait_behind_writes() -> None:
+    stuck, judged = asyncio.Event(), asyncio.Event()
+
+    async def write(_thing: Hashable) -> None:
+        await stuck.wait()
+
+    async def judge(_thing: Hashable) -> None:
+        judged.set()
+
+    async with running(write) as queue, asyncio.timeout(5):
+        queue.handle("run", judge, judges=True)
+        for thing in range(20):
+            queue.add("work", thing)
+        queue.add("run", "a")
+        await judged.wait()

@@ -86,7 +86,7 @@ class Doubts:
         self._queue = queue
         self._heartbeats = Heartbeats(client)
         self._doubts: dict[str, _Doubt] = {}
-        queue.handle("doubt", self._look)
+        queue.handle("doubt", self._look, judges=True)
 
     def believes(self, uid: str, judgement: Judgement, node: str) -> bool:
         """Tell whether a bad run on a node may be held against it; else it is judged again in a moment."""

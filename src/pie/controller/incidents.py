@@ -77,7 +77,7 @@ class Incidents:
         self._heard: dict[str, set[Target]] = {}
         self._left_behind: LeftBehind = lambda _probe: ((), False)
         self.revision = 0
-        queue.handle("incidents", self._look)
+        queue.handle("incidents", self._look, judges=True)
 
     def start(
         self,

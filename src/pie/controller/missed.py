@@ -59,7 +59,7 @@ class Missed:
         self._busy = busy
         self._tally = tally
         self._watched: dict[Target, _Watched] = {}
-        queue.handle("missed", self._look)
+        queue.handle("missed", self._look, judges=True)
 
     def follow(self, target: Target, probe: Probe) -> None:
         """Watch a target's schedule, by this spec."""

@@ -49,7 +49,7 @@ class NodeWatch:
         self._queue = queue
         self._on_change = on_change
         self._followed: dict[str, _Followed] = {}
-        queue.handle("maintenance", self._look_again)
+        queue.handle("maintenance", self._look_again, judges=True)
 
     def start(self) -> None:
         """Begin to follow nodes, after `Targets` does: its sets of matching nodes come first."""

@@ -5,18 +5,17 @@ added while being handled, and again later, with growing delays, if handling fai
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
-from pie.kube.errors import Conflict, KubeError
+from pie.kube.backoff import Backoff
+from pie.kube.errors import ApiError, Conflict, KubeError
 
 _log = structlog.get_logger()
 
-_FIRST_RETRY_SECONDS = 0.5
-_LONGEST_RETRY_SECONDS = 60.0
+_RETRY: Final = Backoff(base_seconds=1.0, cap_seconds=60.0)
 
 
 class Key(NamedTuple):
@@ -27,21 +26,31 @@ class Key(NamedTuple):
 
 
 class WorkQueue:
-    """Keys to handle, and the workers that do; `handle` maps a kind of work to its handler."""
+    """Keys to handle, and the workers that do; `handle` maps a kind of work to its handler.
 
-    def __init__(self, workers: int = 16) -> None:
+    Work that only judges has workers of its own: writes wait for their turn in the budget, and for a slow
+    API server, and no verdict is to wait behind them.
+    """
+
+    def __init__(self, workers: int = 16, judging_workers: int = 8) -> None:
         self._handlers: dict[str, Callable[[Hashable], Awaitable[None]]] = {}
         self._workers = workers
-        self._ready: deque[Key] = deque()
+        self._judging_workers = judging_workers
+        self._judging: set[str] = set()
+        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._ready_to_judge: asyncio.Queue[Key] = asyncio.Queue()
         self._waiting: set[Key] = set()
         self._busy: set[Key] = set()
         self._later: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
-        self._nudges: asyncio.Queue[None] = asyncio.Queue()
 
-    def handle(self, work: str, handler: Callable[[Hashable], Awaitable[None]]) -> None:
-        """Register the handler of a kind of work."""
+    def handle(
+        self, work: str, handler: Callable[[Hashable], Awaitable[None]], *, judges: bool = False
+    ) -> None:
+        """Register the handler of a kind of work; one that `judges` writes nothing."""
         self._handlers[work] = handler
+        if judges:
+            self._judging.add(work)
 
     def add(self, work: str, thing: Hashable, *, after_seconds: float = 0.0) -> None:
         """Have a thing looked at, now or later; the earliest of several times stands."""
@@ -57,8 +66,10 @@ class WorkQueue:
             return
         self._waiting.add(key)
         if key not in self._busy:
-            self._ready.append(key)
-            self._nudges.put_nowait(None)
+            self._put(key)
+
+    def _put(self, key: Key) -> None:
+        (self._ready_to_judge if key.work in self._judging else self._ready).put_nowait(key)
 
     def _add_later(self, key: Key, after_seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -82,12 +93,13 @@ class WorkQueue:
         """Handle keys until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
-                group.create_task(self._work())
+                group.create_task(self._work(self._ready))
+            for _ in range(self._judging_workers):
+                group.create_task(self._work(self._ready_to_judge))
 
-    async def _work(self) -> None:
+    async def _work(self, ready: asyncio.Queue[Key]) -> None:
         while True:
-            await self._nudges.get()
-            key = self._ready.popleft()
+            key = await ready.get()
             self._waiting.discard(key)
             self._busy.add(key)
             try:
@@ -95,12 +107,18 @@ class WorkQueue:
             finally:
                 self._busy.discard(key)
                 if key in self._waiting:
-                    self._ready.append(key)
-                    self._nudges.put_nowait(None)
+                    self._put(key)
 
     async def _handle(self, key: Key) -> None:
         try:
             await self._handlers[key.work](key.thing)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # What it waited for was cancelled, not the worker: that one must not end without a word.
+            _log.warning("interrupted, trying again", work=key.work, thing=str(key.thing))
+            self._retry(key)
         except Conflict as error:
             # The cache was behind; the event that brings it up to date comes by itself, this is the net.
             _log.debug("object changed meanwhile", work=key.work, thing=str(key.thing), error=str(error))
@@ -109,7 +127,8 @@ class WorkQueue:
             _log.warning(
                 "API request failed, trying again", work=key.work, thing=str(key.thing), error=str(error)
             )
-            self._retry(key)
+            asked = error.retry_after_seconds if isinstance(error, ApiError) else None
+            self._retry(key, asked or 0.0)
         except Exception:  # noqa: BLE001  the boundary of the controller's own work
             # A defect met by one thing must not stop the watch over all the others.
             _log.exception("defect in pie, please report it", work=key.work, thing=str(key.thing))
@@ -117,7 +136,8 @@ class WorkQueue:
         else:
             self._failures.pop(key, None)
 
-    def _retry(self, key: Key) -> None:
+    def _retry(self, key: Key, asked_seconds: float = 0.0) -> None:
+        """Have a key handled again: after the time that the server asked for, and after our own."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        self._add(key, min(_LONGEST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2**failures))
+        self._add(key, asked_seconds + _RETRY.delay(failures))

@@ -81,7 +81,7 @@ class Runs:
             wants=self._wants_retry,
         )
         self.states = tally.states
-        queue.handle("run", self._look)
+        queue.handle("run", self._look, judges=True)
 
     def start(self) -> None:
         """Begin to lead: take up every run there is, oldest first."""

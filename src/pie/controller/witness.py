@@ -47,8 +47,8 @@ class Witness:
         self._known: dict[str, _Known] = {}
         self._attachments = Attachments(client)
         self.evidence = Evidence(client, caches.namespace, self._warned)
-        queue.handle("events", self._recall_events)
-        queue.handle("attachment", self._look_at_attachment)
+        queue.handle("events", self._recall_events, judges=True)
+        queue.handle("attachment", self._look_at_attachment, judges=True)
         caches.listen(JOBS, self._job_changed)
         caches.listen(PODS, self._pod_changed)
         caches.listen(PVCS, self._claim_changed)
