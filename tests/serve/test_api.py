@@ -1,6 +1,7 @@
 """The JSON API: what it answers over a controller at work, and what it refuses."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from tests.controller.conftest import Stage
 from tests.controller.test_followups import follow_up_pod
 from tests.controller.test_maintenance import provisions
 from tests.controller.test_runs import mounts, result
-from tests.harness import until
+from tests.harness import apply_probe, pieprobe, until
 from tests.serve.source import PROBE, MadeUp
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs/api.md").read_text()
@@ -204,6 +205,46 @@ async def test_events_come_at_once_and_then_with_each_change_but_not_in_a_flood(
                     break
         assert heard[0][1].startswith(b'data: {"revision":')
         assert heard[2][0] - heard[0][0] > 1.5
+
+
+async def test_what_changes_without_a_run_is_an_event_and_a_heartbeat_is_none(stage: Stage) -> None:
+    node = await stage.node()
+    async with stage.pie() as pie, aiohttp.ClientSession(pie.address) as session:
+
+        async def leads() -> bool:
+            return (await get(session, "overview"))[0] == 200
+
+        await until(leads, "it leads")
+        async with session.get("/api/v1/events") as stream:
+
+            async def shown(path: str, words: str) -> int:
+                """Ask again with each event only; return the revision that shows these words."""
+                async with asyncio.timeout(20):
+                    async for line in stream.content:
+                        if line.startswith(b"data:"):
+                            async with session.get(f"/api/v1/{path}") as answer:
+                                if words in await answer.text():
+                                    return int(json.loads(line[5:])["revision"])
+                raise AssertionError(f"the stream ended without {words}")
+
+            async def now() -> int:
+                async with session.get("/api/v1/events") as another:
+                    async for line in another.content:
+                        if line.startswith(b"data:"):
+                            return int(json.loads(line[5:])["revision"])
+                raise AssertionError("the stream ended at once")
+
+            probe = pieprobe("p1", stage.storage_class, stage.label)
+            await apply_probe(stage.api, stage.namespace, probe)
+            await shown("overview", "StorageClassNotFound")
+
+            before = await now()
+            for _ in range(5):
+                await stage.node_status(node, since_seconds=-3600)
+            labels = {"topology.kubernetes.io/zone": "zone-of-its-own"}
+            await stage.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": labels}})
+            # The status may be written meanwhile; five heartbeats would be more.
+            assert before < await shown("heatmap?probe=p1", "zone-of-its-own") <= before + 3
 
 
 async def test_a_listener_is_let_go_when_the_server_ends() -> None:

@@ -66,7 +66,8 @@ class Answers:
     @property
     def revision(self) -> int:
         """A number that grows whenever something else would be answered."""
-        return self._history.revision + self._incidents.revision + self._maintenance.revision
+        changing = (self._targets, self._history, self._incidents, self._maintenance)
+        return sum(each.revision for each in changing)
 
     # What is asked.
 

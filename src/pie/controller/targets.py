@@ -69,7 +69,11 @@ class ProbeState:
 
 
 class Targets:
-    """The reconciler. It tells `runs` which targets' runs count, and by which spec."""
+    """The reconciler. It tells `runs` which targets' runs count, and by which spec.
+
+    `revision` grows with what is known of PieProbes, their statuses included, and with the labels of their
+    nodes; heartbeats of nodes change nothing.
+    """
 
     def __init__(
         self,
@@ -90,6 +94,7 @@ class Targets:
         self._maintenance = maintenance
         self._surveyor = Surveyor(client, caches)
         self.probes: dict[str, ProbeState] = {}
+        self.revision = 0
         self._cronjob_names = naming.Names()
         self._claim_names = naming.Names()
         self._generations: dict[str, int] = {}
@@ -133,6 +138,7 @@ class Targets:
     def _follow_node(self, state: ProbeState, probe: Probe, node: Metadata, *, gone: bool) -> None:
         wanted = not gone and selector.matches(probe.node_selector, node.name, node.labels)
         known = node.name in state.nodes
+        self.revision += wanted or known
         if (wanted or known) and self._surveyor.by_topology(probe):
             self._queue.add("topology", probe.name)
         if wanted == known:
@@ -147,6 +153,7 @@ class Targets:
             self._queue.add("probe", probe.name)
 
     def _probe_changed(self, old: PieProbe | None, new: PieProbe | None) -> None:
+        self.revision += 1
         if old and new and old.metadata.uid == new.metadata.uid and old.spec == new.spec:
             return
         for probe in (old, new):
@@ -187,6 +194,7 @@ class Targets:
         stored = self._caches.probe(name)
         if stored is None or stored.metadata.deletion_timestamp is not None:
             self.probes.pop(name, None)
+            self.revision += 1
             self._settle(before, None)
             self._runs.probe_gone(name)
             return
@@ -202,6 +210,7 @@ class Targets:
             state.nodes, state.resting = survey.nodes, survey.resting
             self._maintenance.follow(state.probe, state.nodes)
         self.probes[name] = state
+        self.revision += 1
         self._settle(before, state)
         self._queue.add("status", name)
 
