@@ -7,9 +7,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = yaml.safe_load((ROOT / "charts/pie/crds/pieprobe.yaml").read_text())["spec"]["versions"][0][
-    "schema"
-]["openAPIV3Schema"]
+VERSION = yaml.safe_load((ROOT / "charts/pie/crds/pieprobe.yaml").read_text())["spec"]["versions"][0]
+SCHEMA = VERSION["schema"]["openAPIV3Schema"]
 PAGE = (ROOT / "docs/spec.md").read_text()
 
 
@@ -55,3 +54,13 @@ def test_every_field_of_the_spec_is_documented_with_its_default() -> None:
                 str(schema["default"]).lower() if schema.get("type") == "boolean" else str(schema["default"])
             )
             assert f"`{default}`" in rows[name], f"docs/spec.md does not give the default of spec.{name}"
+
+
+def test_every_field_of_the_status_and_every_column_is_documented() -> None:
+    spec, status = PAGE.split("## status", 1)
+    assert "| `probePeriod` |" in spec
+    for name in SCHEMA["properties"]["status"]["properties"]:
+        assert f"| `{name}` |" in status, f"docs/spec.md has no row for status.{name}"
+    shows = status[status.index("`kubectl get pieprobe` shows") :].split("\n\n")[0].lower()
+    for column in VERSION["additionalPrinterColumns"]:
+        assert column["name"].lower() in shows, f"docs/spec.md does not name the column {column['name']}"

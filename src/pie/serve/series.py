@@ -70,7 +70,7 @@ _METRICS = (
     _Metric(
         "pie_provision_probe_total",
         "counter",
-        "Runs of the provision probe, by whether a new volume was in use within the threshold.",
+        "Runs of the provision probe, by whether a new volume was used within the threshold, and well.",
         (Kind.PROVISION,),
         lambda v, _: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
     ),
