@@ -1,9 +1,9 @@
-"""`python -m testbed fault …`: break storage on a real node, look at it, and mend it."""
+"""`python -m testbed fault …`: break a real node or storage on it, look at it, and mend it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from testbed.errors import TestbedError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 DEFAULT_NAME = "dev"
+T = TypeVar("T")
 Name = Annotated[str, typer.Option("--name", "-n", help="Which testbed.")]
 Node = Annotated[str, typer.Option("--node", help="Which node.")]
 Fault = Annotated[str, typer.Argument(help="A name that `fault list` shows.")]
@@ -41,6 +42,12 @@ def attach(name: str) -> Cluster:
     return cast(Cluster, run(find()))
 
 
+async def _within(name: str, work: Callable[[Cluster], Awaitable[T]]) -> T:
+    """Do something with a running testbed."""
+    async with Cluster.attach(name) as cluster:
+        return await work(cluster)
+
+
 @app.command(name="list")
 def list_() -> None:
     """List all faults."""
@@ -59,37 +66,39 @@ def inflict(  # noqa: PLR0917  Typer passes them by name
     after_seconds: Annotated[float, typer.Option(help="Bite so long after a publish.")] = 0,
     delay_seconds: Annotated[float, typer.Option(help="How long slow calls take.")] = 60,
     other: Annotated[str, typer.Option(help="Claim whose volume is swapped in.")] = "",
+    taint: Annotated[str, typer.Option(help="Of a tainted node: key=value:Effect.")] = faults.TAINT,
 ) -> None:
     """Bring a fault upon a node: at once on volumes in use, on idle ones at their next publish."""
     options = faults.Options(
-        claims=claims, after_seconds=after_seconds, delay_seconds=delay_seconds, other=other
+        claims=claims, after_seconds=after_seconds, delay_seconds=delay_seconds, other=other, taint=taint
     )
-    run(faults.inflict(attach(name), fault, node=node, options=options))
+    run(_within(name, lambda cluster: faults.inflict(cluster, fault, node=node, options=options)))
 
 
 @app.command()
 def undo(fault: Fault, node: Node, name: Name = DEFAULT_NAME) -> None:
     """Take a fault back, with what it did."""
-    run(faults.undo(attach(name), fault, node=node))
+    run(_within(name, lambda cluster: faults.undo(cluster, fault, node=node)))
 
 
 @app.command()
 def undo_all(node: Node, name: Name = DEFAULT_NAME) -> None:
     """Take back all faults of a node."""
-    run(faults.undo_all(attach(name), node=node))
+    run(_within(name, lambda cluster: faults.undo_all(cluster, node=node)))
 
 
 @app.command()
 def snapshot(node: Node, claims: Claims, name: Name = DEFAULT_NAME) -> None:
     """Copy volumes, for the fault `stale` to go back to."""
-    for claim, path in run(faults.snapshot(attach(name), node=node, claims=claims)).items():
+    copies = run(_within(name, lambda cluster: faults.snapshot(cluster, node=node, claims=claims)))
+    for claim, path in copies.items():
         print(claim, path)
 
 
 @app.command()
 def show(node: Node, name: Name = DEFAULT_NAME) -> None:
     """Show a node's volumes, its armed faults, and which have bitten."""
-    state = run(faults.state(attach(name), node=node))
+    state = run(_within(name, lambda cluster: faults.state(cluster, node=node)))
     volumes = Table("claim", "filesystem", "bytes", "backing file", "mounts")
     for each in state.volumes:
         volume = each.volume

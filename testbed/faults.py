@@ -1,4 +1,4 @@
-"""Faults of storage, each with its undo: what can break between a claim and its bytes.
+"""Faults of storage and of nodes, each with its undo: what can break between a claim and its bytes.
 
 `await inflict(cluster, "hang", node="node-1", options=Options(claims="pie-pvc-*"))`, and `undo` with the same
 name. Most faults are armed in the node's CSI driver, see `testbed.csi.armed`: a volume that is mounted is hit
@@ -21,13 +21,15 @@ from testbed.csi.armed import BackingFault, Fault, MountFault, MountsNothing, Po
 from testbed.csi.control import State, VolumeState
 from testbed.csi.server import control_socket
 from testbed.errors import TestbedError
+from testbed.node_faults import NODE_FAULTS, NodeFault, NodesCluster
 
 POLL_SECONDS = 0.02
 START_TIMEOUT_SECONDS = 20
 DRIVER = "csi"
+TAINT = "example.com/broken:NoSchedule"
 
 
-class FaultyCluster(Protocol):
+class FaultyCluster(NodesCluster, Protocol):
     """What faults need of a testbed."""
 
     @property
@@ -51,6 +53,7 @@ class Options:
     `claims`: whose volumes, a shell pattern for `<namespace>/<name>` of claims, or for names alone. `when`,
     if not the fault's own, and `after_seconds`: the moment after a publish, see MountFault. `delay_seconds`:
     of slow calls. `code`, `message`: of refused ones, a gRPC status. `other`: claim of the volume to swap in.
+    `taint`: of a node, as `kubectl taint` takes it.
     """
 
     claims: str = "*"
@@ -60,6 +63,7 @@ class Options:
     code: str = "INTERNAL"
     message: str = "refused by a fault of the testbed"
     other: str = ""
+    taint: str = TAINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,9 @@ def _refused(rpc: str) -> Callable[[Options], Fault]:
     )
 
 
-FAULTS: Mapping[str, ArmedFault | EndedProcess] = {
+FAULTS: Mapping[str, ArmedFault | EndedProcess | NodeFault] = {
+    **NODE_FAULTS,
+    "kubelet-gone": EndedProcess("the kubelet has ended; containers go on", "kubelet"),
     "hang": ArmedFault("writes sleep, uninterruptible, until the undo (fsfreeze)", _mount("hang", "publish")),
     "slow": ArmedFault("five direct reads and writes a second (I/O cgroups)", _mount("slow", "use")),
     "io-error": ArmedFault("every access is EIO (shutdown), until a new mount", _mount("io-error", "use")),
@@ -144,6 +150,11 @@ async def inflict(cluster: FaultyCluster, name: str, *, node: str, options: Opti
     """Bring a fault upon a node. One that is there already is replaced, with other options."""
     options = options or Options()
     fault = _find(name)
+    if isinstance(fault, NodeFault):
+        await undo(cluster, name, node=node)
+        _mark(cluster, name, node).write_text(options.taint)
+        await fault.inflict(cluster, node, options.taint)
+        return
     if isinstance(fault, EndedProcess):
         _mark(cluster, name, node).touch()
         for process in await _running(cluster, fault, node):
@@ -162,6 +173,11 @@ async def undo(cluster: FaultyCluster, name: str, *, node: str) -> None:
     if isinstance(fault, ArmedFault):
         await _call(cluster, node, "disarm", name=name)
         return
+    if isinstance(fault, NodeFault):
+        if (mark := _mark(cluster, name, node)).exists():
+            await fault.undo(cluster, node, mark.read_text())
+            mark.unlink()
+        return
     _mark(cluster, name, node).unlink(missing_ok=True)
     gone = {
         process
@@ -179,8 +195,8 @@ async def undo(cluster: FaultyCluster, name: str, *, node: str) -> None:
 
 async def undo_all(cluster: FaultyCluster, *, node: str) -> None:
     """Take back all faults of a node."""
-    for name, fault in FAULTS.items():
-        if isinstance(fault, EndedProcess):
+    for name, fault in FAULTS.items():  # a node without power has no driver that could be asked
+        if not isinstance(fault, ArmedFault):
             await undo(cluster, name, node=node)
     for name in (await state(cluster, node=node)).armed:
         await undo(cluster, name, node=node)
@@ -223,7 +239,7 @@ async def wait_until_bitten(
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _find(name: str) -> ArmedFault | EndedProcess:
+def _find(name: str) -> ArmedFault | EndedProcess | NodeFault:
     if fault := FAULTS.get(name):
         return fault
     raise TestbedError(f"no fault {name!r} (there are: {', '.join(FAULTS)})")
@@ -271,5 +287,5 @@ def _process(kind: str, node: str) -> str:
 
 
 def _mark(cluster: FaultyCluster, name: str, node: str) -> Path:
-    """Return the file that is there while a process is meant to be gone."""
+    """Return the file that is there while a process is meant to be gone, or something is up with the node."""
     return cluster.directory / node / "csi" / name

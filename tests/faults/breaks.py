@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from testbed import faults
 from testbed.cluster import Cluster
 from testbed.faults import Options
+from testbed.node_faults import BOOT_SECONDS, until_ready
 from tests.harness import until
 
 CILIUM = {"key": "node.cilium.io/agent-not-ready", "effect": "NoExecute"}
-DEDICATED = {"key": "example.com/dedicated", "value": "others", "effect": "NoSchedule"}
-AUTOSCALER = {"key": "ToBeDeletedByClusterAutoscaler", "value": "1700000000", "effect": "NoSchedule"}
+DEDICATED = "example.com/dedicated=others:NoSchedule"
+AUTOSCALER = "ToBeDeletedByClusterAutoscaler=1700000000:NoSchedule"
 KURED = {"weave.works/kured-reboot-in-progress": "2026-01-01T00:00:00Z"}
-_BOOT_SECONDS = 120.0
 
 
 class Place(Protocol):
@@ -49,10 +49,10 @@ class Break(Protocol):
 
 
 @dataclass(frozen=True)
-class Storage(Break):
+class Fault(Break):
     """A fault of `testbed.faults` on some nodes (`attachable`: the controller of that storage)."""
 
-    fault: str
+    name: str
     nodes: tuple[str, ...]
     options: Options = field(default_factory=Options)
 
@@ -60,12 +60,12 @@ class Storage(Break):
         """Inflict it on the PieProbe's volumes."""
         options = replace(self.options, claims=at.claims)
         for node in self.nodes:
-            await faults.inflict(at.cluster, self.fault, node=node, options=options)
+            await faults.inflict(at.cluster, self.name, node=node, options=options)
 
     async def end(self, at: Place) -> None:
         """Undo it."""
         for node in self.nodes:
-            await faults.undo(at.cluster, self.fault, node=node)
+            await faults.undo(at.cluster, self.name, node=node)
 
 
 @dataclass(frozen=True)
@@ -84,75 +84,38 @@ class Snapshot(Break):
 
 
 @dataclass(frozen=True)
-class Changed(Break):
-    """A node's spec or annotations as an administrator or another program changes them."""
+class Annotated(Break):
+    """A node's annotations as another program sets them."""
 
     node: str
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str]
 
     async def begin(self, at: Place) -> None:
-        """Change them."""
-        await self._patch(at, self.spec, self.annotations)
+        """Set them."""
+        await self._patch(at, self.annotations)
 
     async def end(self, at: Place) -> None:
-        """Take the change back."""
-        await self._patch(at, dict.fromkeys(self.spec), dict.fromkeys(self.annotations))
+        """Take them away."""
+        await self._patch(at, dict.fromkeys(self.annotations))
 
-    async def _patch(self, at: Place, spec: Mapping[str, Any], annotations: Mapping[str, Any]) -> None:
-        body = {"spec": dict(spec), "metadata": {"annotations": dict(annotations)}}
+    async def _patch(self, at: Place, annotations: Mapping[str, str | None]) -> None:
+        body = {"metadata": {"annotations": dict(annotations)}}
         await at.cluster.api.patch(f"/api/v1/nodes/{self.node}", body)
 
 
-def cordoned(node: str) -> Changed:
+def cordoned(node: str) -> Fault:
     """Return what `kubectl cordon` does."""
-    return Changed(node, spec={"unschedulable": True})
+    return Fault("cordoned", (node,))
 
 
-def tainted(node: str, taint: Mapping[str, str]) -> Changed:
-    """Return what `kubectl taint` does, for a node without taints."""
-    return Changed(node, spec={"taints": [dict(taint)]})
-
-
-def annotated(node: str, annotations: Mapping[str, str]) -> Changed:
-    """Return what `kubectl annotate` does."""
-    return Changed(node, annotations=annotations)
-
-
-@dataclass(frozen=True)
-class Rebooted(Break):
-    """A node that boots without a word."""
-
-    node: str
-
-    async def begin(self, at: Place) -> None:
-        """Power it off and on; return when it is Ready."""
-        await at.cluster.reboot(self.node)
-        await until_ready(at.cluster, self.node)
-
-    async def end(self, at: Place) -> None:
-        """Do nothing: it is up."""
-
-
-@dataclass(frozen=True)
-class WithoutPower(Break):
-    """A node without power."""
-
-    node: str
-
-    async def begin(self, at: Place) -> None:
-        """Power it off."""
-        await at.cluster.power_off(self.node)
-
-    async def end(self, at: Place) -> None:
-        """Power it on; return when it is Ready."""
-        await at.cluster.power_on(self.node)
-        await until_ready(at.cluster, self.node)
+def tainted(node: str, taint: str) -> Fault:
+    """Return what `kubectl taint` does."""
+    return Fault("tainted", (node,), Options(taint=taint))
 
 
 @dataclass(frozen=True)
 class WithoutProcess(Break):
-    """A process of the testbed, such as a kubelet, that is gone."""
+    """A process of the testbed's control plane that is gone."""
 
     process: str
 
@@ -193,7 +156,7 @@ class New(Break):
         """Let it join, with the taint of its CNI."""
         await Removed(self.node).begin(at)
         await at.cluster.power_on(self.node)
-        await until(lambda: self._taint(at), f"{self.node} joins", _BOOT_SECONDS, 0.05)
+        await until(lambda: self._taint(at), f"{self.node} joins", BOOT_SECONDS, 0.05)
 
     async def end(self, at: Place) -> None:
         """Take the taint away."""
@@ -221,14 +184,3 @@ class Suspended(Break):
 
     async def end(self, at: Place) -> None:
         """Leave it to pie to resume them."""
-
-
-async def until_ready(cluster: Cluster, node: str) -> None:
-    """Return when a node is Ready."""
-
-    async def ready() -> bool:
-        found = await cluster.api.find(f"/api/v1/nodes/{node}")
-        conditions = found["status"].get("conditions", []) if found is not None else []
-        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-    await until(ready, f"{node} is Ready", _BOOT_SECONDS)

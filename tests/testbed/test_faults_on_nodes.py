@@ -189,3 +189,41 @@ async def test_refused_mounts_are_told_in_the_drivers_words(claim: Claim) -> Non
     )
     await claim.undo("stage-refused")
     assert await claim.ended(name) == "first"
+
+
+async def test_a_node_is_cordoned_tainted_without_kubelet_and_without_power_until_the_undo(
+    real_cluster: Cluster,
+) -> None:
+    before = await node(real_cluster)
+    for fault in ("cordoned", "tainted", "reboot", "kubelet-gone", "power-off"):
+        await faults.inflict(
+            real_cluster, fault, node=NODE, options=Options(taint="example.com/x=y:NoExecute")
+        )
+    broken = await node(real_cluster)
+    assert broken["spec"]["unschedulable"]
+    assert [each["key"] for each in marks(broken)] == ["example.com/x"]
+    processes = await real_cluster.processes()
+    assert not processes[f"kubelet-{NODE}"]
+    assert not processes[f"machine-{NODE}"]
+
+    await faults.undo_all(real_cluster, node=NODE)
+    mended = await until(
+        lambda: node(real_cluster), lambda found: boot_id(found) != boot_id(before) and not marks(found)
+    )
+    assert not mended["spec"].get("unschedulable")
+    assert (await real_cluster.processes())[f"kubelet-{NODE}"]
+    await faults.undo_all(real_cluster, node=NODE)  # of what is not there
+
+
+async def node(cluster: Cluster) -> dict[str, Any]:
+    return await cluster.api.get(f"/api/v1/nodes/{NODE}")
+
+
+def boot_id(found: dict[str, Any]) -> str:
+    return str(found["status"]["nodeInfo"]["bootID"])
+
+
+def marks(found: dict[str, Any]) -> list[dict[str, str]]:
+    """Return a node's taints, but for those of Kubernetes' own."""
+    taints: list[dict[str, str]] = found["spec"].get("taints", [])
+    return [each for each in taints if not each["key"].startswith("node.kubernetes.io/")]
