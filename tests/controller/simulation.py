@@ -287,7 +287,8 @@ class World:
         age = self.now() - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).timestamp()
         ready = node["status"]["conditions"][0]["status"] == "True"
         if not pod["spec"].get("nodeName"):
-            if age >= _SCHEDULED_AFTER and ready and not node["spec"].get("unschedulable"):
+            usable = ready and not node["spec"].get("unschedulable") and self.storage != "does not bind"
+            if age >= _SCHEDULED_AFTER and usable:
                 bound = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(self.now())}
                 status = {**pod["status"], "conditions": [bound]}
                 self.put("pods", {**pod, "spec": {"nodeName": NODE}, "status": status})

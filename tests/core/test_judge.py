@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pie.core.judge import DEADLINE_SLACK_SECONDS, judge
 from pie.core.model import Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
-from pie.core.objects import Claim, ClaimStatus, Metadata
+from pie.core.objects import Claim, ClaimStatus, Metadata, Pod
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import Outcome
 from tests.core.build import MOUNT, PROVISION, T0, message, pod, probe, run
@@ -148,6 +148,24 @@ def test_a_pod_that_somebody_deleted_says_nothing_about_storage() -> None:
         Verdict.SUPPRESSED,
         None,
     )
+
+
+@pytest.mark.parametrize(
+    ("seen", "ended", "verdict"),
+    [
+        (pod(), 29, Verdict.SUPPRESSED),
+        (pod(), 34, Verdict.LATE),
+        (pod(scheduled=1), 34, Verdict.LATE),
+        (None, 34, Verdict.SUPPRESSED),  # it may have started
+        (None, 64, Verdict.LATE),
+    ],
+)
+def test_a_pod_that_is_deleted_when_it_is_late_was_late(
+    seen: Pod | None, ended: float, verdict: Verdict
+) -> None:
+    judgement = judge(run(seen, job_finished=True, job_ended_seconds=T0 + ended), probe(), T0 + 100)
+    assert (judgement.verdict, judgement.ended) == (verdict, True)
+    assert judgement.on_time is (None if verdict is Verdict.SUPPRESSED else False)
 
 
 def test_a_pod_refused_by_its_node_never_started() -> None:

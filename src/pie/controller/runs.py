@@ -243,6 +243,7 @@ class Runs:
                 tracked.pod,
                 self._claim(tracked),
                 job_finished=finished_at is not None and not unseen_end,
+                job_ended_seconds=finished_at,
             )
         )
         judgement = self._maintenance.excuse(run, judge(run, probe, as_of))

@@ -40,7 +40,7 @@ def lived_since(run: Run) -> float:
 def lived_until(run: Run, judgement: Judgement, now: float) -> float:
     """Return when the run ended, as near as anybody wrote it down; `now` while it goes on."""
     terminated = timeline(run).terminated
-    finished = epoch_seconds(terminated.finished_at) if terminated else 0.0
+    finished = epoch_seconds(terminated.finished_at) if terminated else run.job_ended_seconds or 0.0
     return min(now, finished + SLACK_SECONDS) if judgement.ended and finished else now
 
 

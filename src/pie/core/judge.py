@@ -7,7 +7,7 @@ server's clock, and only up to the moment to which the watch is known to be comp
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pie.core.causes import why_late, why_no_job, why_not_started
+from pie.core.causes import Cause, why_late, why_no_job, why_not_started
 from pie.core.model import Kind, Probe, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Outcome, Result, ResultError, decode, one_line
@@ -83,6 +83,12 @@ class _Case:
         return self.times.created + self.probe.threshold_seconds
 
     @property
+    def give_up_at(self) -> float:
+        """When a run that has not started cannot start any more."""
+        longest = max(self.probe.deadline_seconds, self.probe.threshold_seconds)
+        return self.times.created + longest + DEADLINE_SLACK_SECONDS
+
+    @property
     def hung_at(self) -> float:
         """Binding plus the deadline, which the kubelet counts from its own acknowledgement."""
         started = self.times.started or 0.0
@@ -123,8 +129,6 @@ def _not_started_in_time(case: _Case) -> Judgement | None:
     if case.started or case.over:
         return None
     cause = why_not_started(case.run, case.times)
-    longest = max(case.probe.deadline_seconds, case.probe.threshold_seconds)
-    give_up_at = case.times.created + longest + DEADLINE_SLACK_SECONDS
     claim = case.run.claim
     # Deleting the pod now could leave a volume in the back end that nobody knows.
     at_work = not case.mount and claim is not None and being_provisioned(claim)
@@ -134,13 +138,26 @@ def _not_started_in_time(case: _Case) -> Judgement | None:
         cause.message,
         cause.stage,
         on_time=False,
-        check_at=give_up_at if case.as_of < give_up_at else None,
-        replace=case.as_of >= give_up_at and not at_work,
+        check_at=case.give_up_at if case.as_of < case.give_up_at else None,
+        replace=case.as_of >= case.give_up_at and not at_work,
     )
 
 
+def _deleted_when_late(case: _Case) -> Judgement | None:
+    # By whomever, by pie itself at the latest: it was late. Of a pod that nobody saw (as while no controller
+    # ran) it is known only where none that starts is ever deleted so late.
+    if case.started or case.pod_over or case.run.job_ended_seconds is None:
+        return None
+    seen = case.run.pod is not None
+    if case.run.job_ended_seconds < (case.late_at + DEADLINE_SLACK_SECONDS if seen else case.give_up_at):
+        return None
+    unseen = Cause(Stage.START, Reason.NOT_STARTED, "the pod was deleted, and had not started in time")
+    cause = why_not_started(case.run, case.times) if seen else unseen
+    return Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
+
+
 def _deleted_before_start(case: _Case) -> Judgement | None:
-    # The Job is over while its pod was not: somebody deleted the pod. Late counts only if it had been.
+    # The Job is over while its pod was not: somebody deleted the pod.
     if case.started or case.pod_over:
         return None
     message = "the pod was deleted before it started"
@@ -276,6 +293,7 @@ CHECKS: tuple[Callable[[_Case], Judgement | None], ...] = (
     # Not started. Each check may assume that the ones before it found nothing.
     _in_time_to_start,
     _not_started_in_time,
+    _deleted_when_late,
     _deleted_before_start,
     _ended_before_start,
     # Started, and without an end.

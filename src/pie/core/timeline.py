@@ -71,8 +71,8 @@ class Run:
 
     `due_seconds` is the time the schedule meant, `created_seconds` the Job's creation. `claim` is the pod's:
     a provision run's ephemeral one, a mount run's pre-created one. `pod` stays as last seen when the pod is
-    deleted; `job_finished` is the Job's own word that it is over. `warnings` are about pod and claim, oldest
-    first.
+    deleted; `job_finished` is the Job's own word that it is over, and `job_ended_seconds` its stamp of that, if
+    there is one. `warnings` are about pod and claim, oldest first.
     """
 
     target: Target
@@ -82,6 +82,7 @@ class Run:
     pod: Pod | None = None
     claim: Claim | None = None
     job_finished: bool = False
+    job_ended_seconds: float | None = None
     seen: Sightings = Sightings()
     warnings: tuple[WarningEvent, ...] = ()
 
