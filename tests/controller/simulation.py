@@ -6,6 +6,7 @@ changes reach the controller late, several at once, in any order between kinds, 
 """
 
 import asyncio
+import math
 import selectors
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -111,7 +112,11 @@ def rfc3339(seconds: float) -> str:
 
 @dataclass
 class World:
-    """The cluster: one node with its kubelet, a storage, and what of Kubernetes itself pie meets."""
+    """The cluster: a node with its kubelet, a storage, and what of Kubernetes itself pie meets.
+
+    Nodes beside the first one are always well, but for the storage, whose state holds on the nodes of
+    `storage_fails_on`; None: everywhere.
+    """
 
     now: Callable[[], float]
     objects: dict[str, dict[str, dict[str, Any]]] = field(
@@ -119,6 +124,7 @@ class World:
     )
     powered: bool = True
     storage: str = "well"
+    storage_fails_on: frozenset[str] | None = None
     cronjobs_stand_still: bool = False
     _since_power: float = 0.0
     _boots: int = 1
@@ -151,15 +157,14 @@ class World:
 
     # What a test does to the cluster.
 
-    def begin(self, spec: dict[str, Any]) -> None:
-        """Make the node, the class and the PieProbe."""
+    def begin(self, spec: dict[str, Any], *more_nodes: str) -> None:
+        """Make the nodes, the class and the PieProbe."""
         long_ago = {"creationTimestamp": rfc3339(T0 - 86_400)}
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": rfc3339(T0 - 86_400)}
         status = {"conditions": [ready], "nodeInfo": {"bootID": "boot-1"}}
-        self.put(
-            "nodes",
-            {"metadata": {"name": NODE, "labels": {"a": ""}, **long_ago}, "spec": {}, "status": status},
-        )
+        for name in (NODE, *more_nodes):
+            metadata = {"name": name, "labels": {"a": ""}, **long_ago}
+            self.put("nodes", {"metadata": metadata, "spec": {}, "status": status})
         self.put("storageclasses", {"metadata": {"name": "c"}, "volumeBindingMode": "WaitForFirstConsumer"})
         metadata = {"name": "p", "namespace": NAMESPACE, "generation": 1}
         self.put("pieprobes", {"metadata": metadata, "spec": spec})
@@ -281,30 +286,50 @@ class World:
         self.put("nodes", {**node, "status": {"conditions": [condition], "nodeInfo": info}})
 
     def _kubelet(self, pod: dict[str, Any]) -> None:
-        node = self.objects["nodes"].get(NODE)
-        if node is None or pod["status"]["phase"] in {"Succeeded", "Failed"}:
+        if pod["status"]["phase"] in {"Succeeded", "Failed"}:
             return
         age = self.now() - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).timestamp()
-        ready = node["status"]["conditions"][0]["status"] == "True"
-        if not pod["spec"].get("nodeName"):
-            usable = ready and not node["spec"].get("unschedulable") and self.storage != "does not bind"
-            if age >= _SCHEDULED_AFTER and usable:
+        if not (name := pod["spec"].get("nodeName")):
+            binds = age >= _SCHEDULED_AFTER and self.storage != "does not bind"
+            if binds and (name := self._schedulable(pod)):
                 bound = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(self.now())}
                 status = {**pod["status"], "conditions": [bound]}
-                self.put("pods", {**pod, "spec": {"nodeName": NODE}, "status": status})
+                self.put("pods", {**pod, "spec": {**pod["spec"], "nodeName": name}, "status": status})
             return
-        if not self.powered or not ready:
+        if not self._works(name):
             return
-        if "startTime" not in pod["status"]:
+        storage = self.storage if self.storage_fails_on is None or name in self.storage_fails_on else "well"
+        if (started := pod["status"].get("startTime")) is None:
             self.put("pods", {**pod, "status": {**pod["status"], "startTime": rfc3339(self.now())}})
         elif pod["status"]["phase"] == "Pending":
-            if age >= _STARTED_AFTER and self.storage != "does not mount":
+            if age >= _STARTED_AFTER and storage != "does not mount":
                 self._report(pod, "Running", {"running": {"startedAt": rfc3339(self.now())}})
-        elif age >= _ENDED_AFTER and self.storage != "hangs":
-            self._report(pod, *_ended(pod, _OUTCOMES.get(self.storage, Outcome.OK), self.now()))
+            elif self.now() - datetime.fromisoformat(started).timestamp() >= _deadline_seconds(pod):
+                self._report(pod, "Failed", {"waiting": {"reason": "ContainerCreating"}}, "DeadlineExceeded")
+        elif age >= _ENDED_AFTER and storage != "hangs":
+            self._report(pod, *_ended(pod, _OUTCOMES.get(storage, Outcome.OK), self.now()))
 
-    def _report(self, pod: dict[str, Any], phase: str, state: dict[str, Any]) -> None:
-        status = {**pod["status"], "phase": phase, "containerStatuses": [{"name": "probe", "state": state}]}
+    def _works(self, name: str) -> bool:
+        node = self.objects["nodes"].get(name)
+        ready = node is not None and node["status"]["conditions"][0]["status"] == "True"
+        return ready and (self.powered or name != NODE)
+
+    def _schedulable(self, pod: dict[str, Any]) -> str | None:
+        """Return the first node that may take a pod."""
+        return min(
+            (
+                name
+                for name, node in self.objects["nodes"].items()
+                if not node["spec"].get("unschedulable")
+                and node["status"]["conditions"][0]["status"] == "True"
+                and _may_run_on(pod, name)
+            ),
+            default=None,
+        )
+
+    def _report(self, pod: dict[str, Any], phase: str, state: dict[str, Any], reason: str = "") -> None:
+        container = {"name": "probe", "state": state}
+        status = {**pod["status"], "phase": phase, "reason": reason, "containerStatuses": [container]}
         self.put("pods", {**pod, "status": status})
         job = self.objects["jobs"].get(pod["metadata"]["name"])
         if phase != "Running" and job is not None:
@@ -330,22 +355,35 @@ class World:
             return
         self.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "last": due}})
         name = f"{cronjob['metadata']['name']}-{int(due) // 60}"
-        self.start(name, cronjob, {ANNOTATION_SCHEDULED: rfc3339(due)})
+        metadata, job = cronjob["metadata"], cronjob["spec"]["jobTemplate"]["spec"]
+        owner = {"kind": "CronJob", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+        self.make_job(name, metadata["labels"], {ANNOTATION_SCHEDULED: rfc3339(due)}, owner, job)
 
-    def start(self, name: str, owner: dict[str, Any], annotations: dict[str, str]) -> None:
-        """Make a Job and its pod."""
-        labels = owner["metadata"]["labels"]
-        reference = {"kind": "CronJob", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
-        self.make_job(name, labels, annotations, {**reference, "controller": True})
-
-    def make_job(self, name: str, labels: Any, annotations: Any, owner: Any) -> dict[str, Any]:
+    def make_job(
+        self, name: str, labels: Any, annotations: Any, owner: Any, spec: Any = None
+    ) -> dict[str, Any]:
         """Make a Job of any owner, and its pod."""
         metadata = {"name": name, "namespace": NAMESPACE, "labels": labels, "annotations": annotations}
         job = self.put("jobs", {"metadata": {**metadata, "ownerReferences": [owner]}, "status": {}})
         by = {"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
         pod = {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [by]}
-        self.put("pods", {"metadata": pod, "spec": {}, "status": {"phase": "Pending"}})
+        pod_spec = spec["template"]["spec"] if spec is not None else {}
+        self.put("pods", {"metadata": pod, "spec": pod_spec, "status": {"phase": "Pending"}})
         return job
+
+
+def _may_run_on(pod: dict[str, Any], name: str) -> bool:
+    """Tell whether a pod's affinity allows a node; of the rules, those about names."""
+    affinity = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    fields = [term.get("matchFields") or [] for term in required.get("nodeSelectorTerms", [{}])]
+    return any(
+        all((name in each["values"]) is (each["operator"] == "In") for each in term) for term in fields
+    )
+
+
+def _deadline_seconds(pod: dict[str, Any]) -> float:
+    return float(pod["spec"].get("activeDeadlineSeconds", math.inf))
 
 
 def _owner(item: dict[str, Any]) -> dict[str, Any]:
@@ -395,6 +433,7 @@ class Wire:
                     metadata["labels"],
                     metadata["annotations"],
                     metadata["ownerReferences"][0],
+                    body["spec"],
                 )
             case "create" | "apply":
                 old = world.objects[kind].get(body["metadata"]["name"], {}) if kind in world.objects else {}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.excuse import everywhere, excuse, lived_since, lived_until
+from pie.core.excuse import everywhere, excuse, lived_until
 from pie.core.judge import Judgement, judge
 from pie.core.longsuppressed import Overdue, long_suppressed
 from pie.core.model import Verdict
@@ -82,16 +82,6 @@ def test_an_ended_run_is_judged_by_its_end_however_late_it_is_looked_at() -> Non
     case = run(FAILED)
     assert lived_until(case, judge(case, PROBE, T0 + 900), T0 + 900) == T0 + 23
     assert judged(FAILED, 900, span(0, 10)).verdict is Verdict.SUPPRESSED
-
-
-def test_a_reboot_right_after_the_start_explains_the_end_though_our_clock_is_behind_that_of_the_stamps() -> (
-    None
-):
-    history = observe(None, node(boot_id="boot-1"), PROBE, T0 - 1)
-    history = observe(history, node(boot_id="boot-2"), PROBE, T0 - 0.4)
-    case = run(FAILED)
-    assert case.created_seconds == T0
-    assert history.during(lived_since(case), T0 + 23) is not None
 
 
 @given(st.floats(0, 500), st.floats(-500, 500), st.one_of(st.none(), st.floats(0, 500)))

@@ -53,6 +53,15 @@ def test_a_node_whose_clock_is_ahead_became_ready_once_and_is_judged_from_then_o
     assert reason(history, 11, 60) is None
 
 
+def test_a_boot_explains_a_run_that_our_clock_which_is_behind_has_created_after_it() -> None:
+    no_grace = probe(suppression=SuppressionRules(reboot_grace_seconds=0.0))
+    history = observe(None, node(boot_id="boot-1"), no_grace, T0 - 10)
+    history = observe(history, node(boot_id="boot-2"), no_grace, T0 - 0.4)
+    assert history.current is None
+    assert reason(history, 0, 20) is Reason.NODE_REBOOTED
+    assert reason(history, 1, 20) is None
+
+
 def test_a_change_of_reasons_does_not_end_the_suppression() -> None:
     history = seen(
         (0, node()),
@@ -90,7 +99,7 @@ def test_a_reboot_suppresses_the_run_it_cut_short_even_without_any_grace() -> No
     history = observe(observe(None, node(), rules, T0), node(boot_id="boot-2"), rules, T0 + 100)
     assert history.current is None
     assert reason(history, 90, 110) is Reason.NODE_REBOOTED
-    assert reason(history, 101, 110) is None
+    assert reason(history, 102, 110) is None
 
 
 def test_a_grace_ends_when_the_node_is_seen_after_it() -> None:

@@ -17,7 +17,7 @@ import msgspec
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from pie.core.excuse import excuse, lived_since, lived_until
+from pie.core.excuse import excuse, lived_until
 from pie.core.judge import Judgement, judge
 from pie.core.model import Kind, Stage, Target, Verdict
 from pie.core.nodehistory import NodeHistory, observe
@@ -223,7 +223,7 @@ def excused(life: Life, history: NodeHistory, as_of: float) -> Judgement:
     """Judge a run with what its node went through."""
     found, now = its_run(life, Sightings()), T0 + as_of
     judgement = judge(found, PROBE, now)
-    span = history.during(lived_since(found), lived_until(found, judgement, now))
+    span = history.during(found.created_seconds, lived_until(found, judgement, now))
     return excuse(judgement, found, PROBE, span, now)
 
 

@@ -9,7 +9,7 @@ import structlog
 from pie.controller.nodewatch import NodeWatch
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
-from pie.core.excuse import excusable, excuse, lived_since, lived_until
+from pie.core.excuse import excusable, excuse, lived_until
 from pie.core.judge import Judgement
 from pie.core.longsuppressed import Overdue
 from pie.core.model import Probe, Target, Verdict
@@ -129,8 +129,7 @@ class Maintenance:
         if not excusable(judgement):
             return judgement
         now = self._client.now()
-        lived = lived_since(run), lived_until(run, judgement, now)
-        span = self._nodes.span(run.target, *lived, node)
+        span = self._nodes.span(run.target, run.created_seconds, lived_until(run, judgement, now), node)
         return excuse(judgement, run, probe, span, now)
 
     def overdue(self, probe: str) -> list[Overdue]:

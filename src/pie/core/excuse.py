@@ -22,19 +22,12 @@ _NEVER = frozenset(
 SLACK_SECONDS = 3.0
 """Maintenance that begins so soon after a run's end explains it: stamps have whole seconds, and what ended a
 run may be seen a moment after its end."""
-_CLOCK_SECONDS = 1.0
-"""Our reading of the API server's clock may be so far behind the stamps that the server writes by it."""
 
 
 def excusable(judgement: Judgement) -> bool:
     """Tell whether maintenance could have made a run end so."""
     wanting = judgement.bad or judgement.reason is Reason.POD_DELETED
     return wanting and judgement.reason not in _NEVER
-
-
-def lived_since(run: Run) -> float:
-    """Return when the run began, by our own clock at the earliest: that is what maintenance is stamped by."""
-    return run.created_seconds - _CLOCK_SECONDS
 
 
 def lived_until(run: Run, judgement: Judgement, now: float) -> float:

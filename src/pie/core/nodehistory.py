@@ -13,6 +13,8 @@ from pie.core.suppress import Facts, Suppression, suppression
 
 # A kubelet that starts tells of its lost containers, and so much later of its new boot.
 _TOLD_WITHIN_SECONDS = 15.0
+# Our reading of the API server's clock may be so far behind the stamps that the server writes by it.
+_CLOCK_SECONDS = 1.0
 # A node becomes Ready for the first time within this of its creation; one that does so later has come back.
 _FIRST_START_SECONDS = 600.0
 # A node that flaps: more than this many spans within the life of one run tell nothing more.
@@ -93,7 +95,8 @@ def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: f
         # Noted as a moment of its own, since a grace of no length ends before anybody looks.
         since = max(history.seen_at, now - _TOLD_WITHIN_SECONDS)
         booted = Suppression(Reason.NODE_REBOOTED, "the node has booted", since)
-        history = replace(_follow(history, booted, now), rebooted_at=now)
+        history = _follow(_follow(history, booted, now), None, now + _CLOCK_SECONDS)
+        history = replace(history, rebooted_at=now)
     history = replace(history, boot_id=boot_id or history.boot_id, seen_at=now)
     return _follow(history, suppression(_facts(history, node, now), probe), now)
 
