@@ -17,7 +17,7 @@ WORKERS_fast := --numprocesses 4 --dist worksteal
 WORKERS_real := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -52,6 +52,9 @@ prepare-real: setup
 faults: prepare-real ## Break real storage in every way, and write docs/faults.md (root, half an hour)
 	$(BIN)/python -m tests.faults
 
+maintenance: prepare-real ## Reboot, cordon and taint 300 simulated nodes wave by wave: no failure, no incident (root, Go)
+	$(BIN)/python bench/maintenance.py
+
 run: setup ## Show pie at work on a small cluster in one process: real I/O, faults, a page (Python only)
 	@$(BIN)/pie demo $(DEMO)
 
@@ -69,4 +72,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test prepare-real faults run run-real lock clean
+.PHONY: help setup lint test prepare-real faults maintenance run run-real lock clean
