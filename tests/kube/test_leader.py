@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from pie.kube.clock import boottime
 from pie.kube.leader import Deposed, Elector, LeaseTiming, NotLeading
@@ -163,6 +164,26 @@ async def test_an_election_waits_for_the_server_to_come() -> None:
             await eventually(lambda: not elector.is_leader() and not task.done(), "patience")
             server.down = False
             await asyncio.wait_for(elector.leading.wait(), 5)
+
+
+@pytest.mark.parametrize("holder", [None, ""])
+async def test_one_who_slept_while_taking_the_lease_takes_it_again(holder: str | None) -> None:
+    clock = Clock()
+
+    class Drowsy(LeaseServer):
+        """The candidate sleeps past its deadline while its first write is answered."""
+
+        async def _answer(self, request: web.Request) -> web.StreamResponse:
+            if request.method != "GET" and not self.lease_writes:
+                clock.slept_seconds += 20
+            return await super()._answer(request)
+
+    async with Drowsy() as server:
+        if holder is not None:
+            server.hold(holder)
+        async with standing(server, "one", clock) as (elector, _):
+            await asyncio.wait_for(elector.leading.wait(), 5)
+            elector.check()
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

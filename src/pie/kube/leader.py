@@ -140,6 +140,8 @@ class Elector:
     async def run(self) -> Never:
         """Wait for the lease, then hold it. Raises Deposed when it is lost; the process should end then."""
         while not await self._try_acquire():
+            # The right to write may have run out before the answer that gave it came: that is none.
+            self._deadline = None
             jitter = random.uniform(1, _JITTER)  # noqa: S311  spreads load, guards no secret
             await asyncio.sleep(self._timing.retry_period_seconds * jitter)
         self._log.info("leading")
