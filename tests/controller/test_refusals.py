@@ -12,25 +12,42 @@ from tests.controller.simulation import TARGET, Simulation, VirtualLoop, World
 from tests.controller.test_accounting import SPEC, at_once, cronjobs_stand_still
 from tests.controller.test_evidence import healthy, warn_about
 from tests.controller.test_runs import mounts
-from tests.harness import until, until_condition
+from tests.harness import apply_probe, pieprobe, until, until_condition
 
 OVER_QUOTA = 'Error creating: pods "mount-p1-x" is forbidden: exceeded quota: none, requested: pods=1'
+
+
+async def set_quota(stage: Set, **hard: str) -> str:
+    """Set a quota, wait until it is counted, and return its path."""
+    quota = stage.path("resourcequotas", "q")
+    await stage.api.create(stage.path("resourcequotas"), {"metadata": {"name": "q"}, "spec": {"hard": hard}})
+
+    async def counted() -> bool:
+        return bool((await stage.api.get(quota)).get("status", {}).get("used", {}).keys() >= hard.keys())
+
+    await until(counted, "the quota is counted")
+    return quota
+
+
+async def test_a_target_whose_claim_is_refused_is_told_of_until_it_is_not(stage: Set) -> None:
+    await stage.make_class()
+    nodes = [await stage.node(), await stage.node()]
+    quota = await set_quota(stage, persistentvolumeclaims="1")
+    spec = pieprobe("p1", stage.storage_class, stage.label, disableProvisionProbe=True)
+    async with stage.pie():
+        await apply_probe(stage.api, stage.namespace, spec)
+        found = await until_condition(stage.api, stage.namespace, "p1", "Ready", "False", "ClaimRefused")
+        assert "exceeded quota" in found["message"]
+        assert any(f"/{node} is not probed: " in found["message"] for node in nodes)
+        await stage.api.patch(quota, {"spec": {"hard": {"persistentvolumeclaims": "2"}}})
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        assert len(await stage.names("cronjobs")) == 2
 
 
 async def test_quotas_on_pods_and_claims_are_named_as_such(stage: Set) -> None:
     provision = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
     async with mounts(stage, disableProvisionProbe=False) as target:
-        hard = {"pods": "1", "persistentvolumeclaims": "1"}
-        quota = stage.path("resourcequotas", "q")
-        await stage.api.create(
-            stage.path("resourcequotas"), {"metadata": {"name": "q"}, "spec": {"hard": hard}}
-        )
-
-        async def counted() -> bool:
-            used = (await stage.api.get(quota)).get("status", {}).get("used", {})
-            return bool(used.get("persistentvolumeclaims") == "1")
-
-        await until(counted, "the mount target's claim is counted")
+        await set_quota(stage, pods="1", persistentvolumeclaims="1")
         # Takes the one pod that there may be; its own claim would be the second.
         await stage.start_job(provision, time.time())
         await stage.make_job(target.cronjob, time.time())

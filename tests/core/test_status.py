@@ -53,6 +53,15 @@ def test_a_long_list_of_bad_nodes_is_cut() -> None:
     assert "and 4995 more" in conditions(made(*many))["MountHealthy"]["message"]
 
 
+def test_a_target_that_is_refused_its_objects_says_nothing_about_the_others() -> None:
+    words = 'cannot create persistentvolumeclaims: 403 Forbidden: exceeded quota: "q"'
+    found = made(OK, PROVISIONED, refused=(Reason.CLAIM_REFUSED, words))
+    ready = conditions(found)["Ready"]
+    assert (ready["status"], ready["reason"], ready["message"]) == ("False", "ClaimRefused", words)
+    assert conditions(found)["MountHealthy"]["status"] == "True"
+    assert found["summary"] == "not all is probed: ClaimRefused"
+
+
 def test_no_run_yet_is_unknown() -> None:
     found = conditions(made((Kind.MOUNT, "n1", Verdict.PENDING, Reason.PENDING)))
     assert found["MountHealthy"]["status"] == "Unknown"

@@ -89,6 +89,7 @@ class Conditions:
         return status(
             generation=stored.metadata.generation,
             problem=problem,
+            refused=self._targets.refused(name),
             resting=state.resting,
             targets=targets,
             stored=stored.status,

@@ -8,8 +8,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-import structlog
-
+from pie.controller.actions import Actions
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
@@ -20,22 +19,11 @@ from pie.core import manifests, naming, selector
 from pie.core.model import Kind, Probe, Target
 from pie.core.objects import Claim, CronJob, Metadata, Node, PieProbe, StorageClass
 from pie.core.parse import SpecError, parse_probe
-from pie.core.plan import (
-    Action,
-    ApplyCronJob,
-    CreateClaim,
-    DeleteClaim,
-    DeleteCronJob,
-    Desired,
-    Observed,
-    plan,
-)
+from pie.core.plan import Desired, Observed, plan
 from pie.core.preflight import Rest
+from pie.core.reasons import Reason
 from pie.kube.client import Client
-from pie.kube.errors import AlreadyExists, NotFound
-from pie.kube.resources import CRONJOBS, NODES, PIE_PROBES, PVCS, STORAGE_CLASSES, Resource
-
-_log = structlog.get_logger()
+from pie.kube.resources import CRONJOBS, NODES, PIE_PROBES, PVCS, STORAGE_CLASSES
 
 _LOOK_AGAIN_SECONDS: Final = 60.0
 """While none of a PieProbe's nodes that were asked lists the driver."""
@@ -85,9 +73,9 @@ class Targets:
         runs: Runs,
         maintenance: Maintenance,
     ) -> None:
-        self._client = client
         self._caches = caches
         self._queue = queue
+        self._actions = Actions(client, caches.namespace, queue)
         self._image = settings.container_image
         self._minute_seconds = settings.minute_seconds
         self._runs = runs
@@ -97,7 +85,6 @@ class Targets:
         self.revision = 0
         self._cronjob_names = naming.Names()
         self._claim_names = naming.Names()
-        self._generations: dict[str, int] = {}
         queue.handle("probe", self._refresh)
         queue.handle("target", self._reconcile)
         queue.handle("topology", self._look_at_topology)
@@ -124,6 +111,10 @@ class Targets:
         """Return the targets of a PieProbe whose runs count."""
         state = self.probes.get(probe)
         return [target for target in state.targets() if state.live(target)] if state else []
+
+    def refused(self, probe: str) -> tuple[Reason, str] | None:
+        """Return why targets of a PieProbe lack their objects, where the API server refuses to make them."""
+        return self._actions.refused(probe)
 
     # Events: each only notes what has to be looked at.
 
@@ -171,7 +162,7 @@ class Targets:
         if cronjob is None or (target := naming.target_of(cronjob.metadata)) is None:
             return
         if new is None:
-            self._generations.pop(cronjob.metadata.uid, None)
+            self._actions.generations.pop(cronjob.metadata.uid, None)
         elif old is None:
             self._seed(target, new)
         if old is None or new is None or _rewritten(old.metadata, new.metadata):
@@ -184,7 +175,7 @@ class Targets:
 
     def _seed(self, target: Target, cronjob: CronJob) -> None:
         self._cronjob_names.seed(target, cronjob.metadata.name)
-        self._generations.setdefault(cronjob.metadata.uid, cronjob.metadata.generation)
+        self._actions.generations.setdefault(cronjob.metadata.uid, cronjob.metadata.generation)
 
     # A PieProbe: parse it, find its nodes, and what rests.
 
@@ -248,9 +239,7 @@ class Targets:
         observed = self._observed(state, thing)
         if desired is None or observed is None:
             return
-        actions = plan(desired, observed)
-        for action in actions:
-            await self._act(thing, action)
+        await self._actions.carry_out(thing, plan(desired, observed))
         if desired == Desired() and not observed.cronjobs and not observed.claims:
             self._cronjob_names.release(thing)
             self._claim_names.release(thing)
@@ -293,38 +282,10 @@ class Targets:
         if owners - {state.uid if state else ""}:
             return None
         drifted = any(
-            cronjob.metadata.generation > self._generations.get(cronjob.metadata.uid, 0)
+            cronjob.metadata.generation > self._actions.generations.get(cronjob.metadata.uid, 0)
             for cronjob in cronjobs
         )
         return Observed(cronjobs, claims, drifted)
-
-    async def _act(self, target: Target, action: Action) -> None:
-        namespace = self._caches.namespace
-        log = _log.bind(target=str(target))
-        match action:
-            case CreateClaim(manifest):
-                log.info("creating claim", name=manifest["metadata"]["name"])
-                try:
-                    await self._client.create(PVCS, manifest, namespace, decode=Claim)
-                except AlreadyExists:
-                    log.debug("claim exists already; the cache was behind")
-            case ApplyCronJob(manifest):
-                name = manifest["metadata"]["name"]
-                log.info("applying CronJob", name=name)
-                applied = await self._client.apply(CRONJOBS, name, manifest, namespace, decode=CronJob)
-                self._generations[applied.metadata.uid] = applied.metadata.generation
-            case DeleteCronJob(metadata):
-                log.info("deleting CronJob", name=metadata.name)
-                await self._delete(CRONJOBS, metadata)
-            case DeleteClaim(metadata):
-                log.info("deleting claim", name=metadata.name)
-                await self._delete(PVCS, metadata)
-
-    async def _delete(self, resource: Resource, metadata: Metadata) -> None:
-        try:
-            await self._client.delete(resource, metadata.name, metadata.namespace, uid=metadata.uid)
-        except NotFound:
-            _log.debug("gone already", name=metadata.name)
 
 
 def _rewritten(old: Metadata, new: Metadata) -> bool:

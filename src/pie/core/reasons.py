@@ -98,11 +98,11 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Look at kube-controller-manager: its log, its rate limit (--kube-api-qps), the API server's load.",
     ),
     Reason.POD_REFUSED: (
-        "The cluster refuses to create the probe's pod, or the Job that makes it.",
+        "The cluster refuses to create the probe's pod, or the Job or CronJob that makes it.",
         "Says nothing about storage; read the evidence: quota, Pod Security, webhook, priorityClassName?",
     ),
     Reason.CLAIM_REFUSED: (
-        "The cluster refuses to create the claim of the pod's ephemeral volume.",
+        "The cluster refuses to create the claim of the volume to be probed.",
         "Read the evidence: a quota on claims or on their storage, a webhook, a policy?",
     ),
     Reason.NOT_SCHEDULED: (

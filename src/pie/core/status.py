@@ -17,6 +17,7 @@ HEALTHY = {Kind.PROVISION: "ProvisionHealthy", Kind.MOUNT: "MountHealthy"}
 _NAMED_NODES = 5
 # Runs go on, and the first good one ends it.
 _GRACES = frozenset({Reason.NODE_NEW, Reason.NODE_REBOOTED})
+_OF_SOME_TARGETS = frozenset({Reason.CLAIM_REFUSED, Reason.POD_REFUSED})
 _LONGEST_SUMMARY = 512
 
 
@@ -28,20 +29,21 @@ def status(
     targets: Iterable[tuple[Kind, str, Verdict, Reason]],
     stored: Mapping[str, Any],
     now: str,
+    refused: tuple[Reason, str] | None = None,
     more: Iterable[Condition] = (),
     incidents: Sequence[Incident] = (),
 ) -> dict[str, Any]:
     """Return the status to write.
 
-    `problem` is what keeps the whole PieProbe from working; `targets` are kind, node, last verdict and its
-    reason; `stored` is the present status, whose transition times stand where nothing changed; `now` is an
-    RFC 3339 time for those that did; `more` are conditions made elsewhere;
-    `incidents` are the open ones.
+    `problem` is what keeps the whole PieProbe from working, `refused` some of its targets; `targets` are
+    kind, node, last verdict and its reason; `stored` is the present status, whose transition times stand
+    where nothing changed; `now` is an RFC 3339 time for those that did; `more` are conditions made
+    elsewhere; `incidents` are the open ones.
     """
     known = tuple(targets)
     counts = Counter(verdict for _, _, verdict, _ in known)
     conditions = [
-        _ready(problem, resting),
+        _ready(problem or refused, resting),
         *(_healthy(kind, problem, resting.get(kind), [t for t in known if t[0] is kind]) for kind in Kind),
         *more,
     ]
@@ -81,7 +83,8 @@ def summary(
     if bad := sum(counts[verdict] for verdict in BAD):
         return f"{bad} bad so far, not twice in a row"
     if by_type["Ready"]["status"] != "True":
-        return _line(f"not probed: {by_type['Ready']['reason']}")
+        reason = by_type["Ready"]["reason"]
+        return _line(f"{'not all is' if reason in _OF_SOME_TARGETS else 'not'} probed: {reason}")
     if resting:
         return resting
     asked = [by_type[name] for name in HEALTHY.values() if by_type[name]["reason"] != Reason.DISABLED]
