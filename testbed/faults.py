@@ -176,6 +176,8 @@ async def undo(cluster: FaultyCluster, name: str, *, node: str) -> None:
     if isinstance(fault, NodeFault):
         if (mark := _mark(cluster, name, node)).exists():
             await fault.undo(cluster, node, mark.read_text())
+            if fault.boots:
+                await _wait_until_it_answers(cluster, node)
             mark.unlink()
         return
     _mark(cluster, name, node).unlink(missing_ok=True)
@@ -261,7 +263,7 @@ async def _call(cluster: FaultyCluster, node: str, command: str, **arguments: An
 
 
 async def _wait_until_it_answers(cluster: FaultyCluster, node: str) -> None:
-    """Wait until a driver that has been started takes commands."""
+    """Wait until a driver that has been started, by itself or with its node, takes commands."""
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT_SECONDS
     while True:
         try:

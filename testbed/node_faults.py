@@ -31,11 +31,15 @@ class NodesCluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NodeFault:
-    """A fault of a node. Both ways are told the cluster, the node, and the taint, which only one minds."""
+    """A fault of a node. Both ways are told the cluster, the node, and the taint, which only one minds.
+
+    `boots`: the node has power after the undo, but its CSI driver may not answer yet.
+    """
 
     meaning: str
     inflict: Callable[[NodesCluster, str, str], Awaitable[None]]
     undo: Callable[[NodesCluster, str, str], Awaitable[None]]
+    boots: bool = False
 
 
 async def until_ready(cluster: NodesCluster, node: str) -> None:
@@ -129,8 +133,12 @@ def _path(node: str) -> str:
 
 
 NODE_FAULTS: Mapping[str, NodeFault] = {
-    "power-off": NodeFault("the node has no power; nobody tells the API server", _power_off, _power_on),
-    "reboot": NodeFault("the node boots without a word, and has another boot ID", _reboot, _booted),
+    "power-off": NodeFault(
+        "the node has no power; nobody tells the API server", _power_off, _power_on, boots=True
+    ),
+    "reboot": NodeFault(
+        "the node boots without a word, and has another boot ID", _reboot, _booted, boots=True
+    ),
     "cordoned": NodeFault("the node is unschedulable, as by `kubectl cordon`", _cordon, _uncordon),
     "tainted": NodeFault("the node has one taint more (`taint`)", _taint, _untaint),
 }
