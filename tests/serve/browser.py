@@ -31,7 +31,22 @@ _FLAGS = (
     "--disable-dev-shm-usage",  # containers have little of it
     "--remote-debugging-port=0",
 )
-_KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "ArrowDown": (40, ""), "End": (35, ""), "Home": (36, "")}
+_KEYS = {
+    "Enter": (13, "\r"),
+    "Tab": (9, ""),
+    "PageUp": (33, ""),
+    "End": (35, ""),
+    "Home": (36, ""),
+    "ArrowDown": (40, ""),
+}
+_HURRY = """
+for (const clock of ['setTimeout', 'setInterval']) {
+  const real = window[clock];
+  window[clock] = (act, ms) => real(act, ms / 20);
+}
+const patience = AbortSignal.timeout;
+AbortSignal.timeout = (ms) => patience.call(AbortSignal, ms / 20);
+"""
 
 
 def chromium() -> str:
@@ -93,6 +108,10 @@ class Tab:
         """Have the browser tell what goes wrong on the page."""
         for domain in ("Page", "Runtime", "Log"):
             await self.command(f"{domain}.enable")
+
+    async def hurry(self) -> None:
+        """Have pages that are opened from now on wait twenty times shorter for whatever they wait for."""
+        await self.command("Page.addScriptToEvaluateOnNewDocument", source=_HURRY)
 
     async def open(self, address: str) -> None:
         """Go to an address, and return when its page is there."""

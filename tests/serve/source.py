@@ -13,6 +13,7 @@ from pie.core.answers import (
     Overview,
     ProbeView,
     RunView,
+    State,
     TargetDetail,
     TargetList,
     TargetView,
@@ -23,10 +24,16 @@ PROBE = "synthetic"
 
 
 class MadeUp:
-    """A PieProbe with so many nodes in three zones; every hundredth fails. `text` is in all words."""
+    """A PieProbe with so many nodes in three zones; every hundredth fails.
 
-    def __init__(self, nodes: int, text: str = "") -> None:
+    `text` is in all words, `before` at the beginning of the names of nodes.
+    """
+
+    def __init__(self, nodes: int, text: str = "", before: str = "node-") -> None:
         self.revision = 1
+        self.state: State = "bad"
+        self.before = before
+        self.began = time.time() - 60
         self.text = text
         self.nodes = nodes
         self.panel_url: str | None = None
@@ -50,7 +57,7 @@ class MadeUp:
             meaning=f"meaning {self.text}",
             evidence=f"evidence {self.text}",
             next=f"next {self.text}",
-            opened=time.time() - 60,
+            opened=self.began,
             closed=None,
         )
         return Overview(
@@ -58,7 +65,7 @@ class MadeUp:
             "1",
             "pie",
             leading=True,
-            state="bad",
+            state=self.state,
             summary="",
             probes=(probe,),
             incidents=(incident,),
@@ -126,4 +133,4 @@ class MadeUp:
         )
 
     def _name(self, number: int) -> str:
-        return f"node-{number:05}{self.text}"
+        return f"{self.before}{number:05}{self.text}"

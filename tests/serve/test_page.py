@@ -23,7 +23,7 @@ from pie.serve.api import Api
 from pie.serve.http import metrics_app, serving
 from pie.serve.series import TargetSeries
 from tests.embedded.conftest import Start
-from tests.harness import pieprobe
+from tests.harness import pieprobe, until
 from tests.probe.conftest import demand
 from tests.serve.browser import Tab, browser
 from tests.serve.source import MadeUp
@@ -198,9 +198,10 @@ async def test_what_names_and_texts_of_a_cluster_say_is_text(tab: Tab) -> None:
     source.panel_url = "javascript:alert(1)"
     async with served(source) as page:
         await tab.open(page)
-        await tab.until("document.querySelector('.row .name')?.innerText.includes('onerror')")
-        for selector in (".incident", ".card", ".row"):
+        await tab.until("document.querySelector('.row .name')?.title.includes('onerror')")
+        for selector in (".incident", ".card"):
             assert EVIL in await tab.text(selector)
+        assert EVIL in await tab.see("document.querySelector('.row').ariaLabel")
         await tab.see("document.querySelector('.row').click()")
         await tab.until("!!document.querySelector('.run')")
         assert EVIL in await tab.text(".run")
@@ -246,6 +247,11 @@ async def test_five_thousand_nodes_scroll_smoothly_failing_first_and_by_zone(tab
         await tab.see("document.querySelector('#heat').focus()")
         await tab.press("End")
         await tab.until("document.querySelector('.row.active .name')?.innerText.startsWith('node-049')")
+        for key in ("Home", "ArrowDown", "PageUp"):  # above the first target is the header of its zone
+            await tab.press(key)
+            at = 2 if key == "ArrowDown" else 1
+            await tab.until(f"document.querySelector('.row.active:not(.header)')?.dataset.index === '{at}'")
+        assert await tab.see("document.querySelector('#heat').scrollTop") == 0
         await tab.resize(390, 844, mobile=True)
         assert await tab.see(NO_WIDER)
         assert tab.complaints == []
@@ -257,15 +263,82 @@ async def test_it_says_when_the_controller_is_gone_and_is_live_again_when_it_is_
         await tab.open(page)
         await tab.until("document.querySelector('#live').innerText === 'live'")
     await tab.until("document.querySelector('#live').innerText === 'reconnecting'")
-    await tab.until("document.querySelector('#stale').innerText.includes('does not answer')")
+    await tab.until("document.title === '… pie: no answer'")
+    assert await tab.text("#sentence") == "The controller does not answer."
+    assert "What is below is what it said at" in await tab.text("#detail")
+    assert await tab.see("document.querySelector('#hero').className") == "hero unknown old"
     source = MadeUp(4)
     source.panel_url = "http://127.0.0.1:1/"
     async with served(source, port):
         await tab.until("document.querySelector('#live').innerText === 'live'")
-        await tab.until(
-            "document.querySelector('#stale').hidden && document.querySelectorAll('.row').length === 4"
-        )
+        await tab.until("document.title === '✕ pie: bad' && document.querySelectorAll('.row').length === 4")
+        assert await tab.see("document.querySelector('.old')") is None
         await tab.until("document.querySelector('#panel:not([hidden])')?.href === 'http://127.0.0.1:1/'")
+
+
+async def test_a_controller_that_hangs_is_no_answer_and_what_only_ages_is_not_announced(tab: Tab) -> None:
+    async with served(MadeUp(3)) as page:
+        await tab.hurry()
+        await tab.open(page)
+        await tab.until(
+            "document.title === '✕ pie: bad' && document.querySelector('#live').className === 'live'"
+        )
+        await tab.see("""(() => {
+          window.announced = 0;
+          const watch = new MutationObserver((changes) => (window.announced += changes.length));
+          for (const each of document.querySelectorAll('[aria-live], [role=status], [role=alert]')) {
+            watch.observe(each, { childList: true, characterData: true, subtree: true });
+          }
+          window.before = document.querySelector('#detail').innerText;
+        })()""")
+        await tab.until("document.querySelector('#detail').innerText !== before")
+        assert await tab.see("announced") == 0
+        await tab.command(
+            "Fetch.enable", patterns=[{"urlPattern": "*overview"}]
+        )  # and let none of them go on
+        await tab.until("document.title === '… pie: no answer'")
+        assert await tab.see("announced") > 0
+        await tab.command("Fetch.disable")
+        await tab.until("document.title === '✕ pie: bad'")
+
+
+async def test_nine_tabs_load_and_one_in_the_background_tells_by_its_title(tab: Tab) -> None:
+    source = MadeUp(3)
+    async with served(source) as page:
+        await tab.hurry()
+        await tab.open(page)
+        await tab.until("document.querySelector('#live').className === 'live'")
+        for _ in range(8):
+            await tab.command("Target.createTarget", url=page)
+
+        async def titles() -> bool:
+            targets = (await tab.command("Target.getTargets"))["targetInfos"]
+            return [each["title"] for each in targets if each["url"] == page] == ["✕ pie: bad"] * 9
+
+        await until(titles, "nine tabs are loaded")
+        assert await tab.see("document.hidden")
+        source.state = "fine"
+        await tab.until("document.title === '✓ pie: fine'")
+    await tab.until("document.title === '… pie: no answer'")
+
+
+async def test_long_names_that_begin_alike_are_told_apart_on_a_phone(tab: Tab) -> None:
+    async with served(MadeUp(12, before="gke-production-europe-pool-1-a1b2c3d4-")) as page:
+        await tab.resize(390, 844, mobile=True)
+        await tab.open(page)
+        await tab.until("document.querySelectorAll('.row').length === 12")
+        told = """[...document.querySelectorAll('.row .name')].map((name) =>
+          [name.innerText, name.title, name.scrollWidth <= name.clientWidth])"""
+        rows = {name: (title, fits) for name, title, fits in await tab.see(told)}
+        assert rows["…00000"] == ("gke-production-europe-pool-1-a1b2c3d4-00000 (zone zone-0)", True)
+        assert len(rows) == 12
+        assert all(fits for _, fits in rows.values())
+        await tab.see("""(() => {
+          document.querySelector('#filter').value = 'nobody';
+          document.querySelector('#filter').dispatchEvent(new Event('input'));
+        })()""")
+        assert await tab.text("#no-rows") == "No node or zone has “nobody” in its name."
+        assert await tab.see("document.querySelector('#heat').hidden")
 
 
 async def test_a_replica_that_stands_by_says_where_to_look(tab: Tab) -> None:

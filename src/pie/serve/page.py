@@ -13,6 +13,7 @@ _FILES: Final = {
     "app.js": "text/javascript",
     "dom.js": "text/javascript",
     "heatmap.js": "text/javascript",
+    "names.js": "text/javascript",
     "overview.js": "text/javascript",
     "target.js": "text/javascript",
     "trend.js": "text/javascript",

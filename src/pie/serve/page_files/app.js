@@ -1,6 +1,6 @@
 // What is shown, by the address (`#/probe/kind/node`, or nothing), and how it stays up to date.
 
-import { byId, put, time } from "./dom.js";
+import { byId, put, say, time } from "./dom.js";
 import { Heatmap } from "./heatmap.js";
 import { hero, showOverview, slowest } from "./overview.js";
 import { showTarget } from "./target.js";
@@ -8,6 +8,7 @@ import { trendCharts } from "./trend.js";
 
 const EVERY_MS = 20_000; // Columns move on by themselves; and a net for when no events come.
 const RETRY_MS = 3_000;
+const PATIENCE_MS = 15_000; // A controller that hangs is as good as gone.
 
 const heatmap = new Heatmap();
 let selected = "";
@@ -15,6 +16,7 @@ let busy = false;
 let again = false;
 let seenAt = null;
 let retry = 0;
+let events = null;
 
 class Refused extends Error {
   constructor(status, { error, leader }) {
@@ -24,7 +26,7 @@ class Refused extends Error {
 }
 
 async function get(path) {
-  const answer = await fetch(`api/v1/${path}`, { headers: { Accept: "application/json" } });
+  const answer = await fetch(`api/v1/${path}`, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(PATIENCE_MS) });
   const body = await answer.json();
   if (!answer.ok) throw new Refused(answer.status, body);
   return body;
@@ -43,7 +45,7 @@ const address = () => {
 
 /** Ask for what is shown; while an answer is on its way, at most one more time afterwards. */
 async function refresh() {
-  if (busy || document.hidden) {
+  if (busy) {
     again = true;
     return;
   }
@@ -51,12 +53,11 @@ async function refresh() {
   again = false;
   try {
     await show();
-    byId("stale").hidden = true;
   } catch (error) {
     failed(error);
   } finally {
     busy = false;
-    if (again && !document.hidden) refresh();
+    if (again) refresh();
   }
 }
 
@@ -72,6 +73,7 @@ async function show() {
   }
   const target = address();
   showOverview(overview, selected, select);
+  if (document.hidden) return; // Of a tab in the background only the title is seen.
   if (target) {
     await showOne(target);
   } else {
@@ -107,7 +109,7 @@ async function showOne({ probe, kind, node }) {
 
 function failed(error) {
   clearTimeout(retry);
-  retry = setTimeout(refresh, RETRY_MS);
+  if (!document.hidden) retry = setTimeout(refresh, RETRY_MS);
   if (error instanceof Refused && error.status === 503) {
     const pod = error.leader?.split("_")[0];
     const hint = pod ? `The leader is ${pod}: kubectl port-forward pod/${pod} 8080` : error.message;
@@ -115,9 +117,8 @@ function failed(error) {
     byId("all").hidden = byId("one").hidden = true;
     return;
   }
-  const stale = byId("stale");
-  stale.hidden = false;
-  stale.textContent = seenAt === null ? "The controller does not answer." : `The controller does not answer. This is what it said at ${time(seenAt, true)}.`;
+  const sentence = error instanceof Refused ? `The controller refuses to answer: ${error.message}.` : "The controller does not answer.";
+  hero("unknown", sentence, seenAt === null ? "" : `What is below is what it said at ${time(seenAt, true)}.`, "no answer");
 }
 
 function select(probe) {
@@ -125,26 +126,39 @@ function select(probe) {
   refresh();
 }
 
+/** Have the controller tell of changes, while somebody looks: browsers allow six connections to a host. */
 function listen() {
+  if (events || document.hidden) return;
   const live = byId("live");
-  const events = new EventSource("api/v1/events");
-  events.addEventListener("open", () => {
-    live.className = live.textContent = "live";
-  });
+  const tell = (word) => {
+    live.className = word;
+    say(live, word);
+  };
+  events = new EventSource("api/v1/events");
+  events.addEventListener("open", () => tell("live"));
   events.addEventListener("changed", refresh);
   events.addEventListener("error", () => {
-    live.className = live.textContent = "reconnecting";
-    events.close();
+    tell("reconnecting");
+    deaf();
     refresh();
     setTimeout(listen, RETRY_MS);
   });
+}
+
+function deaf() {
+  events?.close();
+  events = null;
 }
 
 addEventListener("hashchange", () => {
   refresh();
   scrollTo(0, 0);
 });
-addEventListener("visibilitychange", refresh);
+addEventListener("visibilitychange", () => {
+  if (document.hidden) return deaf();
+  listen();
+  return refresh();
+});
 byId("filter").addEventListener("input", (event) => heatmap.arrange({ filter: event.target.value }));
 byId("zones").addEventListener("change", (event) => heatmap.arrange({ grouped: event.target.checked }));
 setInterval(refresh, EVERY_MS);

@@ -35,6 +35,11 @@ export function put(parent, ...children) {
   if (focused) byId(focused)?.focus({ preventScroll: true });
 }
 
+/** Set a text, if it is not the same: what is announced when it changes is not announced for nothing. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 // Verdicts, from good to bad, by the letter that the API uses for them.
 export const VERDICTS = { o: "ok", s: "suppressed", l: "late", f: "failed", h: "hung" };
 export const RANK = { ".": 0, o: 1, s: 2, l: 3, f: 4, h: 5, pending: 0, ok: 1, suppressed: 2, late: 3, failed: 4, hung: 5 };

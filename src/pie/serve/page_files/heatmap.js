@@ -1,7 +1,8 @@
 // Targets over time: a row for each, a cell for each period. Only the rows in sight are elements, so that
 // thousands scroll smoothly; their cells are drawn on a canvas each.
 
-import { MARKS, RANK, VERDICTS, badge, byId, h, put, targetHref, time } from "./dom.js";
+import { MARKS, RANK, VERDICTS, badge, byId, h, put, say, targetHref, time } from "./dom.js";
+import { shortener } from "./names.js";
 
 const ROW = 24;
 const FEWEST = 30;
@@ -55,6 +56,8 @@ export class Heatmap {
     const found = this.rows.findIndex((row) => row.key === kept);
     this.active = found >= 0 ? found : this.rows.findIndex((row) => !row.header);
     this.first = firstKnown(this.answer);
+    this.root.hidden = rows.length === 0;
+    say(byId("no-rows"), rows.length ? "" : wanted ? `No node or zone has “${this.filter}” in its name.` : "This PieProbe has no targets.");
     this.space.style.height = `${this.rows.length * ROW}px`;
     this.root.style.height = `${Math.min(this.rows.length * ROW + 2, Math.max(240, innerHeight * 0.6))}px`;
     this.redraw();
@@ -63,7 +66,7 @@ export class Heatmap {
   redraw() {
     const style = getComputedStyle(this.root);
     this.colours = Object.fromEntries(Object.values(VERDICTS).map((word) => [word, style.getPropertyValue(`--${word}`)]));
-    this.colours.ink = style.getPropertyValue("--on-bad");
+    this.inks = Object.fromEntries([["l", "--on-late"], ["f", "--on-bad"], ["h", "--on-bad"]].map(([letter, ink]) => [letter, style.getPropertyValue(ink)]));
     this.colours.none = style.getPropertyValue("--none");
     this.width = 0;
     for (const element of this.pool) element.drawn = null;
@@ -85,7 +88,7 @@ export class Heatmap {
     const wanted = Math.min(this.rows.length, Math.ceil(this.root.clientHeight / ROW) + 1);
     while (this.pool.length < wanted) this.pool.push(this.space.appendChild(rowElement()));
     while (this.pool.length > wanted) this.pool.pop().remove();
-    this.width ||= this.pool[0]?.lastChild.clientWidth ?? 0;
+    if (!this.width && this.pool.length) this.measure(...this.pool[0].children);
     const { width } = this;
     const columns = this.answer.columns - this.first;
     this.columns = Math.max(1, Math.min(columns, Math.floor(width / NARROWEST)));
@@ -96,6 +99,11 @@ export class Heatmap {
     if (focused) this.root.setAttribute("aria-activedescendant", this.pool[this.active % wanted].id);
     else this.root.removeAttribute("aria-activedescendant");
     this.axis();
+  }
+
+  measure(name, _verdict, canvas) {
+    this.width = canvas.clientWidth;
+    this.names = shortener(this.rows.flatMap((row) => row.node || []), 0.94 * name.clientWidth, getComputedStyle(name).font); // Digits of a width are a bit wider than is measured.
   }
 
   drawRow(element, index, width) {
@@ -111,15 +119,17 @@ export class Heatmap {
     element.setAttribute("aria-selected", String(index === this.active));
     element.setAttribute("aria-setsize", this.rows.length);
     element.setAttribute("aria-posinset", index + 1);
-    name.textContent = row.name;
+    name.textContent = row.node ? this.names.node(row.name) : row.header ? this.names.other(row.name) : row.name;
     name.title = row.zone ? `${row.name} (zone ${row.zone})` : row.name;
+    if (row.header) element.removeAttribute("aria-label");
+    else element.setAttribute("aria-label", `${name.title}: ${row.verdict}`);
     const words = row.header ? `${row.verdict} ${row.words}` : row.verdict;
     if (element.words !== words) {
       verdict.replaceWith(badge(row.verdict, row.words));
       element.words = words;
     }
     element.dataset.verdict = row.verdict;
-    paint(canvas, row.cells.slice(-this.columns), width, this.colours);
+    paint(canvas, row.cells.slice(-this.columns), width, this.colours, this.inks);
   }
 
   axis() {
@@ -167,17 +177,23 @@ export class Heatmap {
   }
 
   move(by) {
-    const last = this.rows.length - 1;
-    let next = Math.min(last, Math.max(0, this.active + by));
+    const aim = Math.min(this.rows.length - 1, Math.max(0, this.active + by));
     const step = by > 0 ? 1 : -1;
-    while (this.rows[next]?.header && next + step >= 0 && next + step <= last) next += step;
-    if (this.rows[next]?.header) return;
+    const next = this.rows[this.nearest(aim, step)] ? this.nearest(aim, step) : this.nearest(aim, -step);
+    if (!this.rows[next]) return;
     this.active = next;
-    const [from, to] = [next * ROW, (next + 1) * ROW];
+    const [from, to] = [(this.rows[next - 1]?.header ? next - 1 : next) * ROW, (next + 1) * ROW];
     if (from < this.root.scrollTop) this.root.scrollTop = from;
     if (to > this.root.scrollTop + this.root.clientHeight) this.root.scrollTop = to - this.root.clientHeight;
     for (const element of this.pool) element.drawn = null;
     this.later();
+  }
+
+  /** The first row from here on, in steps, that is a target; outside the rows if there is none. */
+  nearest(index, step) {
+    let at = index;
+    while (this.rows[at]?.header) at += step;
+    return at;
   }
 }
 
@@ -237,7 +253,7 @@ function firstKnown(answer) {
 }
 
 /** Draw cells. Each verdict has a shape of its own besides its colour, and its letter where there is room. */
-function paint(canvas, cells, width, colours) {
+function paint(canvas, cells, width, colours, inks) {
   const ratio = devicePixelRatio || 1;
   const height = ROW - 6;
   const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -255,7 +271,6 @@ function paint(canvas, cells, width, colours) {
     for (; column >= 0; column = cells.indexOf(letter, column + 1)) pen.rect(column * wide, top * height, thick, part * height);
     pen.fill();
   }
-  pen.fillStyle = colours.ink;
   if (wide >= LETTER_FROM) {
     pen.font = "600 10px system-ui, sans-serif";
     pen.textAlign = "center";
@@ -263,7 +278,8 @@ function paint(canvas, cells, width, colours) {
   }
   for (let column = 0; column < cells.length; column += 1) {
     const [letter, x] = [cells[column], column * wide];
-    if (!"lfh".includes(letter)) continue;
+    if (!(letter in inks)) continue;
+    pen.fillStyle = inks[letter];
     if (wide >= LETTER_FROM) pen.fillText(letter.toUpperCase(), x + thick / 2, height * (letter === "l" ? 0.62 : 0.5));
     else if (letter === "f") pen.fillRect(x, height / 2 - 1, thick, 2);
     else if (letter === "h") [0.3, 0.65].forEach((at) => pen.fillRect(x, height * at, thick, 2));

@@ -1,15 +1,17 @@
 // The first view: is everything fine, what is not, and which classes there are.
 
-import { MARKS, byId, duration, h, latency, plural, put, stamp, targetHref } from "./dom.js";
+import { MARKS, byId, duration, h, latency, plural, put, say, stamp, targetHref } from "./dom.js";
 
 const GLYPH = { fine: "✓", warning: "!", bad: "✕", unknown: "…" };
 const ORDER = ["ok", "late", "failed", "hung", "suppressed", "pending"];
 
-export function hero(state, sentence, detail) {
-  const root = byId("hero");
-  root.className = `hero ${state}`;
-  put(root, h("span.glyph", { "aria-hidden": "true" }, GLYPH[state]), h("div", {}, h("h1", {}, sentence), detail ? h("p", {}, detail) : null));
-  document.title = `${GLYPH[state]} pie: ${state}`;
+/** Say how it is, and in the tab's title by a word. One that is no state says that what is below is old. */
+export function hero(state, sentence, detail, word = state) {
+  byId("hero").className = `hero ${state}${word === state ? "" : " old"}`;
+  say(byId("glyph"), GLYPH[state]);
+  say(byId("sentence"), sentence);
+  say(byId("detail"), detail);
+  document.title = `${GLYPH[state]} pie: ${word}`;
 }
 
 export function showOverview(overview, selected, select) {
