@@ -225,6 +225,14 @@ class Pie:
             raise AssertionError(f"{error}; last value: {last}") from error
         return float(value)
 
+    async def until_no_samples(self, **labels: str) -> None:
+        """Return when /metrics has no sample with these labels."""
+
+        async def none() -> bool:
+            return (await self.samples()).names(**labels) == set()
+
+        await until(none, f"no samples with {labels}")
+
 
 def pieprobe(name: str, storage_class: str, label: str, **spec: Any) -> dict[str, Any]:
     """Return a PieProbe that selects the nodes with a label key."""

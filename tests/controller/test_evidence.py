@@ -53,7 +53,7 @@ async def test_a_mount_that_fails_is_explained_by_the_kubelets_event(stage: Stag
         pod = await target.start()
         await creating(stage, pod)
         await warn(stage, pod, "FailedMount", GONE)
-        await target.until_on_time("false", 1, timeout_seconds=8)
+        await target.until_on_time("false", 1)
         await healthy(stage, "MountFailed")
         assert "csi.sock" in target.pie.said("verdict")
 

@@ -28,8 +28,8 @@ async def test_due_times_without_a_job_are_late_and_an_incident_of_the_control_p
             stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **spec)
         )
         late = {"node": node, "on_time": "false"}
-        await pie.until_value(ON_TIME["mount"], lambda value: value == 1, 100, **late)
+        await pie.until_value(ON_TIME["mount"], lambda value: value == 1, 130, **late)
         await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", "ControlPlaneLate")
-        await pie.until_value(ON_TIME["mount"], lambda value: value == 2, 70, **late)
+        await pie.until_value(ON_TIME["mount"], lambda value: value == 2, 130, **late)
         (opened,) = await until_incidents(stage, 1, still_open=True)
         assert (opened["stage"], opened["reason"]) == ("queue", "ControlPlaneLate")

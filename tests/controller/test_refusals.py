@@ -41,12 +41,17 @@ async def test_a_target_whose_claim_is_refused_is_told_of_until_it_is_not(stage:
         assert any(f"/{node} is not probed: " in found["message"] for node in nodes)
         await stage.api.patch(quota, {"spec": {"hard": {"persistentvolumeclaims": "2"}}})
         await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
-        assert len(await stage.names("cronjobs")) == 2
+
+        async def both() -> bool:
+            return len(await stage.names("cronjobs")) == 2
+
+        await until(both, "a CronJob on each node")
 
 
 async def test_quotas_on_pods_and_claims_are_named_as_such(stage: Set) -> None:
     provision = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
-    async with mounts(stage, disableProvisionProbe=False) as target:
+    # At its deadline the provision pod would be replaced, and make room for the other one.
+    async with mounts(stage, disableProvisionProbe=False, deadline="30s") as target:
         await set_quota(stage, pods="1", persistentvolumeclaims="1")
         # Takes the one pod that there may be; its own claim would be the second.
         await stage.start_job(provision, time.time())

@@ -15,7 +15,7 @@ from tests.harness import PERFORMANCE, until
 
 pytestmark = pytest.mark.timeout(400)
 
-PERIOD_MINUTES = 4
+PERIOD_MINUTES = 5
 
 
 def node_with_time_left(stage: Stage) -> str:
@@ -42,7 +42,7 @@ async def until_retried(stage: Stage, known: set[str]) -> tuple[str, dict[str, A
         ]
         return found[0] if found else None
 
-    started = await until(job, "the target is probed again", 90)
+    started = await until(job, "the target is probed again", 120)
     selector = f"batch.kubernetes.io/controller-uid={started['metadata']['uid']}"
 
     async def pods() -> list[dict[str, Any]]:

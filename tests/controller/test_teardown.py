@@ -24,7 +24,7 @@ TIMED = "pie_stage_duration_seconds_count"
 
 
 @asynccontextmanager
-async def provisioning(stage: Stage) -> AsyncIterator[tuple[Pie, str, str]]:
+async def provisioning(stage: Stage, deadline: str = "5s") -> AsyncIterator[tuple[Pie, str, str]]:
     """Yield a controller with a provision target, its CronJob, and a node."""
     await stage.make_class()
     name = f"node-{stage.unique}"
@@ -32,7 +32,7 @@ async def provisioning(stage: Stage) -> AsyncIterator[tuple[Pie, str, str]]:
     spec = {
         "probePeriod": HOURLY_MINUTES,
         "probeThreshold": "3s",
-        "deadline": "5s",
+        "deadline": deadline,
         "disableMountProbes": True,
     }
     async with stage.pie() as pie:
@@ -97,7 +97,7 @@ async def one_run(stage: Stage, cronjob: str, node: str) -> str:
 
 
 async def test_a_volume_that_goes_in_time_is_timed_and_no_leak(stage: Stage) -> None:
-    async with provisioning(stage) as (pie, cronjob, node):
+    async with provisioning(stage, deadline="30s") as (pie, cronjob, node):
         volume = await one_run(stage, cronjob, node)
         await stage.api.delete(f"{VOLUMES}/{volume}")
         await pie.until_value(TIMED, lambda count: count == 1, probe="provision", stage="teardown")
