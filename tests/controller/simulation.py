@@ -35,7 +35,7 @@ from pie.core.history import History
 from pie.core.model import Kind, Target
 from pie.core.naming import ANNOTATION_SCHEDULED
 from pie.core.objects import Claim, CronJob, Job, Node, PieProbe, Pod, StorageClass
-from pie.core.result import Outcome, RecordStats, Result, encode
+from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from pie.core.schedule import next_due
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
@@ -124,6 +124,7 @@ class World:
     )
     powered: bool = True
     storage: str = "well"
+    io_seconds: float | None = None
     storage_fails_on: frozenset[str] | None = None
     cronjobs_stand_still: bool = False
     _since_power: float = 0.0
@@ -139,6 +140,13 @@ class World:
         metadata.setdefault("creationTimestamp", rfc3339(self.now()))
         metadata["resourceVersion"] = str(self._versions)
         self.objects[kind][metadata["name"]] = item
+        return item
+
+    def annotate(self, kind: str, item: dict[str, Any], body: Any) -> dict[str, Any]:
+        """Add the annotations of a merge patch, if it has any."""
+        if added := (body or {}).get("metadata", {}).get("annotations"):
+            annotations = {**item["metadata"].get("annotations", {}), **added}
+            return self.put(kind, {**item, "metadata": {**item["metadata"], "annotations": annotations}})
         return item
 
     def snapshot(self, kind: str) -> bytes:
@@ -307,7 +315,7 @@ class World:
             elif self.now() - datetime.fromisoformat(started).timestamp() >= _deadline_seconds(pod):
                 self._report(pod, "Failed", {"waiting": {"reason": "ContainerCreating"}}, "DeadlineExceeded")
         elif age >= _ENDED_AFTER and storage != "hangs":
-            self._report(pod, *_ended(pod, _OUTCOMES.get(storage, Outcome.OK), self.now()))
+            self._report(pod, *_ended(pod, _OUTCOMES.get(storage, Outcome.OK), self.now(), self.io_seconds))
 
     def _works(self, name: str) -> bool:
         node = self.objects["nodes"].get(name)
@@ -396,12 +404,21 @@ def _times(pod: dict[str, Any], now: float) -> dict[str, str]:
     return {"startedAt": container["state"]["running"]["startedAt"], "finishedAt": rfc3339(now)}
 
 
-def _ended(pod: dict[str, Any], outcome: Outcome, now: float) -> tuple[str, dict[str, Any]]:
+def _ended(
+    pod: dict[str, Any], outcome: Outcome, now: float, io_seconds: float | None
+) -> tuple[str, dict[str, Any]]:
     code = 0 if outcome is Outcome.OK else 1
     records = RecordStats(identity_found="a" * 32, identity_written="a" * 32)
-    message = encode(Result(probe="mount", outcome=outcome, records=records)).decode()
+    io = IoStats(read=_latency(io_seconds)) if io_seconds is not None else None
+    message = encode(Result(probe="mount", outcome=outcome, records=records, io=io)).decode()
     state = {"exitCode": code, "reason": "Error" if code else "Completed", "message": message}
     return ("Failed" if code else "Succeeded"), {"terminated": {**state, **_times(pod, now)}}
+
+
+def _latency(seconds: float) -> Latency:
+    return Latency(
+        iops=1, mean_seconds=seconds, p50_seconds=seconds, p99_seconds=seconds, max_seconds=seconds
+    )
 
 
 class Wire:
@@ -455,7 +472,7 @@ class Wire:
                     found = world.put(
                         kind, {**found, "status": {**found.get("status", {}), **body["status"]}}
                     )
-                return found
+                return world.annotate(kind, found, body)
             case "get" if kind == "leases" and name in world.objects["nodes"]:
                 return {"metadata": {"name": name}, "spec": {"renewTime": rfc3339(world.heartbeat)}}
         raise NotFound(404, "NotFound", f"{request}: not found")

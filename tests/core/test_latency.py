@@ -10,6 +10,7 @@ from pie.core.latency import (
     SLOW_RUNS_IN_A_ROW,
     LatencyHistory,
     judge_latency,
+    recall_latency,
     typical_seconds,
 )
 from pie.core.result import IoStats, Latency
@@ -46,6 +47,32 @@ def test_slowness_never_becomes_usual() -> None:
 
 def test_without_a_history_nothing_is_slow() -> None:
     assert not after(0.001, 5, 5, 5, 5)[0]
+
+
+def test_what_was_usual_for_an_earlier_controller_is_the_measure() -> None:
+    told = after(*USUAL)[1].annotations({})
+    assert not after(0.1, 0.1, history=recall_latency(told, slow=False))[0]
+    assert after(0.1, 0.1, 0.1, history=recall_latency(told, slow=False))[0]
+    assert after(0.1, history=recall_latency(told, slow=True))[0]
+    assert not after(0.001, 0.1, history=recall_latency(told, slow=True))[0]
+
+
+def test_what_is_usual_is_written_once_and_when_it_is_another_magnitude() -> None:
+    assert after(*USUAL[1:])[1].annotations({}) == {}
+    told = after(*USUAL)[1].annotations({})
+    assert told == {"pie.topolvm.io/usual-latency-seconds": "0.001"}
+    assert after(*(0.0019,) * RUNS_NEEDED)[1].annotations(told) == {}
+    assert after(*(0.0021,) * RUNS_NEEDED)[1].annotations(told)
+    assert after(*(0.0004,) * RUNS_NEEDED)[1].annotations(told)
+    assert recall_latency(told, slow=False).annotations(told) == {}
+    fastest = after(*(0.0,) * RUNS_NEEDED)[1]
+    assert fastest.annotations(fastest.annotations({})) == {}
+
+
+@given(st.text() | st.floats().map(str))
+def test_an_annotation_that_is_no_latency_tells_nothing_that_is_not_finite(text: str) -> None:
+    told = recall_latency({"pie.topolvm.io/usual-latency-seconds": text}, slow=True).told
+    assert told is None or 0 < told < float("inf")
 
 
 @given(st.lists(st.floats(1e-6, LEAST_SECONDS * 0.99), max_size=100))

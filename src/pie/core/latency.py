@@ -2,12 +2,16 @@
 
 Storage differs too much for a limit that fits all. What a target's earlier runs took is what it can do; a
 run is slow when it took many times that, and is called so only when several runs in a row were. A slow run
-is not remembered, so that slowness never becomes the measure of itself.
+is not remembered, so that slowness never becomes the measure of itself: not by a restart of the controller
+either, so what is usual is written on the claim.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 
+from pie.core.naming import ANNOTATION_USUAL_LATENCY
 from pie.core.result import IoStats
 
 RUNS_REMEMBERED = 32
@@ -15,14 +19,46 @@ RUNS_NEEDED = 12
 TIMES_THE_MEDIAN = 10.0
 LEAST_SECONDS = 0.020
 SLOW_RUNS_IN_A_ROW = 3
+_LEAST_TOLD_SECONDS = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyHistory:
-    """The typical latencies of a target's last runs that were not slow, and how many were slow since."""
+    """The typical latencies of a target's last runs that were not slow, and how many were slow since.
+
+    `told` is the median that an earlier controller knew.
+    """
 
     seconds: tuple[float, ...] = ()
     slow_runs: int = 0
+    told: float | None = None
+
+    @property
+    def usual(self) -> float | None:
+        """The median, seconds; None while too few runs are known."""
+        return median(self.seconds) if len(self.seconds) >= RUNS_NEEDED else self.told
+
+    def annotations(self, present: Mapping[str, str]) -> dict[str, str]:
+        """Return what to write on a claim with these annotations: nothing, but for another magnitude."""
+        if self.usual is None:
+            return {}
+        usual, told = max(self.usual, _LEAST_TOLD_SECONDS), _told(present)
+        if told is not None and told / 2 < usual < told * 2:
+            return {}
+        return {ANNOTATION_USUAL_LATENCY: f"{usual:.3g}"}
+
+
+def recall_latency(annotations: Mapping[str, str], *, slow: bool) -> LatencyHistory:
+    """Return what a claim tells of its target's history; `slow`: it was slow when it was last heard of."""
+    return LatencyHistory(slow_runs=SLOW_RUNS_IN_A_ROW - 1 if slow else 0, told=_told(annotations))
+
+
+def _told(annotations: Mapping[str, str]) -> float | None:
+    try:
+        seconds = float(annotations.get(ANNOTATION_USUAL_LATENCY, ""))
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= _LEAST_TOLD_SECONDS else None
 
 
 def typical_seconds(measured: IoStats) -> float | None:
@@ -36,12 +72,9 @@ def typical_seconds(measured: IoStats) -> float | None:
 
 def judge_latency(history: LatencyHistory, seconds: float) -> tuple[str, LatencyHistory]:
     """Return in words how slow a run was (empty: not slow, or not for long enough), and the new history."""
-    known = history.seconds
-    if len(known) < RUNS_NEEDED:
-        return "", LatencyHistory((*known, seconds))
-    usual = median(known)
-    if seconds < max(LEAST_SECONDS, TIMES_THE_MEDIAN * usual):
-        return "", LatencyHistory((*known, seconds)[-RUNS_REMEMBERED:])
+    usual = history.usual
+    if usual is None or seconds < max(LEAST_SECONDS, TIMES_THE_MEDIAN * usual):
+        return "", replace(history, seconds=(*history.seconds, seconds)[-RUNS_REMEMBERED:], slow_runs=0)
     slow_runs = history.slow_runs + 1
     if slow_runs < SLOW_RUNS_IN_A_ROW:
         return "", replace(history, slow_runs=slow_runs)

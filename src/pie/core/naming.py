@@ -25,6 +25,8 @@ ANNOTATION_TARGET = "pie.topolvm.io/target"
 ANNOTATION_SPEC_HASH = "pie.topolvm.io/spec-hash"
 ANNOTATION_IDENTITY = "pie.topolvm.io/volume-identity"
 ANNOTATION_REPLACED_BY = "pie.topolvm.io/volume-replaced-by"
+# On a mount claim: what a read and a write usually take there, seconds.
+ANNOTATION_USUAL_LATENCY = "pie.topolvm.io/usual-latency-seconds"
 # What the scheduler puts on a claim that waits for its node: from then on a volume is being made.
 ANNOTATION_SELECTED_NODE = "volume.kubernetes.io/selected-node"
 # On a follow-up run's Job: the uid of the Job it follows.

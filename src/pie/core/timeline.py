@@ -71,8 +71,8 @@ class Run:
 
     `due_seconds` is the time the schedule meant, `created_seconds` the Job's creation. `claim` is the pod's:
     a provision run's ephemeral one, a mount run's pre-created one. `pod` stays as last seen when the pod is
-    deleted; `job_finished` is the Job's own word that it is over, and `job_ended_seconds` its stamp of that, if
-    there is one. `warnings` are about pod and claim, oldest first.
+    deleted; `job_finished` is the Job's own word that it is over, `job_ended_seconds` its stamp of that.
+    `warnings` are about pod and claim, oldest first.
     """
 
     target: Target
