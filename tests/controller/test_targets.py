@@ -59,10 +59,10 @@ async def test_nodes_are_followed_as_they_come_go_and_change_their_labels(stage:
         await stage.api.patch(f"/api/v1/nodes/{first}", {"metadata": {"labels": {stage.label: None}}})
         await until_names(stage, "cronjobs", {mount_names(stage, second)[0]})
         await until_names(stage, "persistentvolumeclaims", {mount_names(stage, second)[1]})
-        assert (await pie.samples()).names(node=first) == set()
+        await pie.until_no_samples(node=first)
         await stage.api.delete(f"/api/v1/nodes/{second}")
         await until_names(stage, "cronjobs", set())
-        assert (await pie.samples()).names(node=second) == set()
+        await pie.until_no_samples(node=second)
 
 
 async def test_a_changed_spec_is_applied_and_what_others_change_is_put_back(stage: Stage) -> None:
@@ -74,7 +74,8 @@ async def test_a_changed_spec_is_applied_and_what_others_change_is_put_back(stag
         await until_names(stage, "persistentvolumeclaims", {mount_names(stage, node)[1]})
 
         async def schedule(wanted: str) -> bool:
-            return bool((await stage.api.get(path))["spec"]["schedule"].endswith(wanted))
+            found = await stage.api.find(path)
+            return found is not None and found["spec"]["schedule"].endswith(wanted)
 
         await until(lambda: schedule("-59/2 * * * *"), "a CronJob every second minute")
         await apply(stage, probePeriod=3)
@@ -89,6 +90,8 @@ async def test_a_controller_that_starts_again_writes_nothing(stage: Stage, contr
     async with stage.pie() as pie:
         await apply(stage)
         await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        provision = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
+        await until_names(stage, "cronjobs", {provision, mount_names(stage, node)[0]})
         await until_names(stage, "persistentvolumeclaims", {mount_names(stage, node)[1]})
         await pie.stop()
     since = control_plane.audit.now()
@@ -108,7 +111,7 @@ async def test_deleting_the_pieprobe_leaves_nothing(stage: Stage) -> None:
         await stage.api.delete(stage.path("pieprobes", "p1"))
         for plural in ("cronjobs", "jobs", "pods", "persistentvolumeclaims"):
             await until(lambda plural=plural: gone(stage.api, stage.path(plural)), f"{plural} are gone")
-        assert (await pie.samples()).names(pie_probe_name="p1") == set()
+        await pie.until_no_samples(pie_probe_name="p1")
 
 
 async def test_what_go_pie_left_is_taken_over(stage: Stage) -> None:
