@@ -1,10 +1,12 @@
 """Conditions and counters, and that time alone is no change."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pie.core.model import Kind, Verdict
+from pie.core.incidents import Incident, Scope
+from pie.core.model import Kind, Stage, Verdict
 from pie.core.preflight import Rest
 from pie.core.reasons import ADVICE, Reason
 from pie.core.status import status
@@ -65,6 +67,44 @@ def test_a_target_that_is_refused_its_objects_says_nothing_about_the_others() ->
 def test_no_run_yet_is_unknown() -> None:
     found = conditions(made((Kind.MOUNT, "n1", Verdict.PENDING, Reason.PENDING)))
     assert found["MountHealthy"]["status"] == "Unknown"
+
+
+UNHEARD = [(kind, node, Verdict.PENDING, Reason.PENDING) for kind, node, *_ in (OK, BAD, PROVISIONED)]
+
+
+def words(found: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
+    return {
+        kind: (each["status"], each["message"], each["lastTransitionTime"])
+        for kind, each in conditions(found).items()
+    }
+
+
+@pytest.mark.parametrize("verdicts", [(OK, PROVISIONED), (OK, BAD, PROVISIONED)])
+def test_the_last_word_stands_until_the_next_controller_has_judged_a_run(verdicts: Any) -> None:
+    before = made(*verdicts)
+    after = made(*UNHEARD, stored=before, now="t2")
+    assert words(after) == words(before)
+    assert after["summary"] == before["summary"]
+    judged = made(*UNHEARD[:2], (*PROVISIONED[:2], Verdict.LATE, Reason.HUNG), stored=before, now="t2")
+    assert conditions(judged)["ProvisionHealthy"]["status"] == "False"
+
+
+def test_the_last_word_on_another_spec_says_nothing() -> None:
+    found = made(*UNHEARD, stored=made(OK, PROVISIONED), generation=2)
+    assert conditions(found)["MountHealthy"]["status"] == "Unknown"
+    assert found["summary"] == "not known yet"
+
+
+def test_who_was_judged_well_so_far_does_not_outweigh_an_open_incident() -> None:
+    on_n2 = Incident("i", Scope.NODE, Stage.IO, Reason.IO_ERROR, "", 0.0, frozenset({"n2"}), targets=1)
+    before = made(OK, BAD, PROVISIONED, incidents=[on_n2])
+    heard = (OK, UNHEARD[1], PROVISIONED)
+    after = made(*heard, stored=before, now="t2", incidents=[on_n2])
+    assert words(after) == words(before)
+    assert conditions(made(*heard, incidents=[on_n2]))["MountHealthy"]["status"] == "False"
+    assert conditions(made(*heard, stored=before))["MountHealthy"]["status"] == "True"
+    left = replace(on_n2, stage=Stage.TEARDOWN)
+    assert conditions(made(OK, PROVISIONED, incidents=[left]))["MountHealthy"]["status"] == "True"
 
 
 def suppressed(*reasons: Reason) -> list[tuple[Kind, str, Verdict, Reason]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pie.core.incident_report import headline
 from pie.core.incidents import Incident
-from pie.core.model import BAD, Kind, Verdict
+from pie.core.model import BAD, Kind, Stage, Verdict
 from pie.core.preflight import Rest
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import one_line
@@ -38,16 +38,19 @@ def status(
     `problem` is what keeps the whole PieProbe from working, `refused` some of its targets; `targets` are
     kind, node, last verdict and its reason; `stored` is the present status, whose transition times stand
     where nothing changed; `now` is an RFC 3339 time for those that did; `more` are conditions made
-    elsewhere; `incidents` are the open ones.
+    elsewhere; `incidents` are the open ones. The last word on this generation's targets stands while none of
+    them was judged since, as right after a restart; that they were bad, as long as an incident says so.
     """
     known = tuple(targets)
     counts = Counter(verdict for _, _, verdict, _ in known)
-    conditions = [
-        _ready(problem or refused, resting),
-        *(_healthy(kind, problem, resting.get(kind), [t for t in known if t[0] is kind]) for kind in Kind),
-        *more,
-    ]
     old = {condition.get("type"): condition for condition in stored.get("conditions", [])}
+    healthy = []
+    for kind in Kind:
+        fresh = _healthy(kind, problem, resting.get(kind), [t for t in known if t[0] is kind])
+        before = old.get(fresh["type"], {})
+        same_spec = before.get("observedGeneration") == generation
+        healthy.append(_latest(fresh, before if same_spec else {}, _open(kind, incidents)))
+    conditions = [_ready(problem or refused, resting), *healthy, *more]
     for condition in conditions:
         before = old.get(condition["type"], {})
         same = before.get("status") == condition["status"]
@@ -56,7 +59,7 @@ def status(
     return {
         "observedGeneration": generation,
         "conditions": conditions,
-        "summary": summary(conditions, counts, incidents, _resting(known)),
+        "summary": summary(conditions, counts, incidents, _resting(known), str(stored.get("summary", ""))),
         "targets": {
             "total": len(known),
             "bad": sum(counts[verdict] for verdict in BAD),  # for the printer column, which cannot add
@@ -70,10 +73,11 @@ def summary(
     counts: Mapping[Verdict, int],
     incidents: Sequence[Incident],
     resting: str = "",
+    before: str = "",
 ) -> str:
     """Say in one line whether the storage is fine: for the printer column of `kubectl get`.
 
-    `resting` says that no target at all counts now, if that is so, and why.
+    `resting` says that no target at all counts now, if that is so, and why; `before` is what was said last.
     """
     if incidents:
         others = len(incidents) - 1
@@ -90,6 +94,8 @@ def summary(
     asked = [by_type[name] for name in HEALTHY.values() if by_type[name]["reason"] != Reason.DISABLED]
     if all(condition["status"] == "True" for condition in asked):
         return "fine"
+    if before and any(condition["status"] == "False" for condition in asked):
+        return before  # A condition that stands, and with it the words.
     return "not known yet"
 
 
@@ -134,6 +140,27 @@ def _healthy(
     if not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
         return _condition(name, "Unknown", Reason.PENDING, "no run has ended yet")
     return _condition(name, "True", Reason.OK, f"{len(targets)} of {len(targets)} targets have no bad run")
+
+
+def _open(kind: Kind, incidents: Sequence[Incident]) -> Incident | None:
+    """Return an open incident that targets of a kind are in, if there is one."""
+    for each in incidents:
+        in_it = each.provision if kind is Kind.PROVISION else each.targets > each.provision
+        if in_it and each.stage is not Stage.TEARDOWN:
+            return each
+    return None
+
+
+def _latest(fresh: Condition, before: Condition, told: Incident | None) -> Condition:
+    """Return what is known by now: `fresh`, unless nobody was judged since the condition `before` it.
+
+    While an incident is open (`told`), those that were judged well so far are not all.
+    """
+    if fresh["reason"] != Reason.PENDING and (told is None or fresh["status"] != "True"):
+        return fresh
+    if before.get("status") in ({"False"} if told else {"True", "False"}):
+        return dict(before)
+    return _condition(fresh["type"], "False", told.reason, headline(told)) if told else fresh
 
 
 def _resting(targets: Sequence[tuple[Kind, str, Verdict, Reason]]) -> str:
