@@ -69,7 +69,7 @@ async def test_a_changed_spec_is_applied_and_what_others_change_is_put_back(stag
     await stage.make_class()
     node = await stage.node()
     path = stage.path("cronjobs", mount_names(stage, node)[0])
-    async with stage.pie():
+    async with stage.pie() as pie:
         await apply(stage, probePeriod=2)
         await until_names(stage, "persistentvolumeclaims", {mount_names(stage, node)[1]})
 
@@ -82,6 +82,10 @@ async def test_a_changed_spec_is_applied_and_what_others_change_is_put_back(stag
         await until(lambda: schedule("-59/3 * * * *"), "a CronJob every third minute")
         await stage.api.patch(path, {"spec": {"schedule": "0 0 1 1 *"}})
         await until(lambda: schedule("-59/3 * * * *"), "the schedule is put back")
+        await pie.stop()
+        await stage.api.patch(path, {"spec": {"schedule": "0 0 1 1 *"}})
+        await pie.start()
+        await until(lambda: schedule("-59/3 * * * *"), "what was changed meanwhile is put back too")
 
 
 async def test_a_controller_that_starts_again_writes_nothing(stage: Stage, control_plane: Any) -> None:

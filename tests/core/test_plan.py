@@ -1,10 +1,14 @@
 """From desired and observed to actions."""
 
+import copy
 from typing import Any
+
+import msgspec
+import pytest
 
 from pie.core import manifests
 from pie.core.naming import ANNOTATION_SPEC_HASH
-from pie.core.objects import Claim, CronJob, Metadata
+from pie.core.objects import Claim, CronJob, CronJobSpec, Metadata
 from pie.core.plan import ApplyCronJob, CreateClaim, DeleteClaim, DeleteCronJob, Desired, Observed, plan
 from tests.core.build import MOUNT, at, probe
 
@@ -14,9 +18,15 @@ WANTED = Desired(CRONJOB, CLAIM)
 HASH = CRONJOB["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
 
 
-def cronjob(name: str = "mount-x", stored: str | None = HASH, **metadata: Any) -> CronJob:
+def cronjob(
+    name: str = "mount-x",
+    stored: str | None = HASH,
+    changed: dict[str, Any] | None = None,
+    **metadata: Any,
+) -> CronJob:
     annotations = {ANNOTATION_SPEC_HASH: stored} if stored else {}
-    return CronJob(metadata=Metadata(name=name, annotations=annotations, **metadata))
+    spec = msgspec.convert(CRONJOB["spec"] | (changed or {}), CronJobSpec)
+    return CronJob(metadata=Metadata(name=name, annotations=annotations, **metadata), spec=spec)
 
 
 def claim(name: str = "pvc-x", **metadata: Any) -> Claim:
@@ -37,6 +47,18 @@ def test_another_spec_is_applied() -> None:
 
 def test_a_spec_that_somebody_changed_is_applied_again() -> None:
     assert plan(WANTED, Observed((cronjob(),), (claim(),), drifted=True)) == (ApplyCronJob(CRONJOB),)
+
+
+def other_image() -> dict[str, Any]:
+    spec: dict[str, Any] = copy.deepcopy(CRONJOB["spec"])
+    spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = "theirs:1"
+    return spec
+
+
+@pytest.mark.parametrize("changed", [{"schedule": "0 0 1 1 *"}, {"suspend": True}, other_image()])
+def test_what_somebody_changed_while_nobody_looked_is_applied_again(changed: dict[str, Any]) -> None:
+    found = Observed((cronjob(changed=changed),), (claim(),))
+    assert plan(WANTED, found) == (ApplyCronJob(CRONJOB),)
 
 
 def test_go_pies_cronjob_is_replaced_and_its_claim_adopted() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pie.core.manifests import Manifest
 from pie.core.naming import ANNOTATION_SPEC_HASH
-from pie.core.objects import Claim, CronJob, Metadata
+from pie.core.objects import Claim, CronJob, CronJobSpec, Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,20 @@ def _plan_cronjob(desired: Desired, observed: Observed) -> tuple[Action, ...]:
     if stored is None:
         # Go pie's: its pod template would shine through an apply, so it is replaced.
         return (*strays, DeleteCronJob(current.metadata))
-    if stored != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH] or observed.drifted:
+    other = stored != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+    if other or observed.drifted or _altered(current.spec, wanted["spec"]):
         return (*strays, ApplyCronJob(wanted))
     return strays
+
+
+def _altered(found: CronJobSpec, wanted: Manifest) -> bool:
+    """Tell whether somebody changed when or what the CronJob runs, perhaps while no controller was looking.
+
+    The hash would not show it: it says what pie wrote, and who changes the spec leaves it as it is.
+    """
+    containers = wanted["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    images = tuple(container["image"] for container in containers)
+    return (found.schedule, found.suspend, found.images) != (wanted["schedule"], wanted["suspend"], images)
 
 
 def _stands(metadata: Metadata) -> bool:
