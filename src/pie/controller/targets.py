@@ -183,18 +183,23 @@ class Targets:
         name = str(thing)
         before = self.probes.get(name)
         stored = self._caches.probe(name)
-        if stored is None or stored.metadata.deletion_timestamp is not None:
+        if stored is not None and stored.metadata.deletion_timestamp is not None:
+            stored = None
+        if stored is None or (before is not None and before.uid != stored.metadata.uid):
+            # Perhaps made again under its name since: that one inherits nothing.
             self.probes.pop(name, None)
             self.revision += 1
             self._settle(before, None)
             self._runs.probe_gone(name)
+            before = None
+        if stored is None:
             return
         state = ProbeState(stored.metadata.uid)
         try:
             state.probe = parse_probe(stored, self._minute_seconds)
         except SpecError as error:
             # What runs goes on as it was: a typo is no reason to stop watching the storage.
-            state = replace(before, error=error) if before and before.uid == state.uid else state
+            state = replace(before, error=error) if before else state
             state.error = error
         else:
             survey = await self._survey(state.probe)
