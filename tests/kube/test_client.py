@@ -230,6 +230,20 @@ async def test_the_pacer_holds_writes_back_and_learns_from_429() -> None:
         await eventually(lambda: pacer.waiting == 0, "nobody waits")
 
 
+@pytest.mark.parametrize("status", [500, 503, 504, None])
+async def test_the_pacer_learns_from_a_server_that_fails_or_hangs(status: int | None) -> None:
+    pacer = Pacer(budget=50, burst=1)
+    async with ScriptedServer() as server:
+        if status is not None:
+            server.then(failure(status, "", headers={"Retry-After": "7"}))
+        async with Client(server.config, pacer=pacer, timeout_seconds=0.2) as client:
+            with pytest.raises(ServerError if status is not None else Unreachable) as caught:
+                await WRITES["POST"](client)
+        assert pacer.rate == 25
+        assert len(server.requests) == 1
+    assert status is None or getattr(caught.value, "retry_after_seconds", None) == 7
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "kind"),
     [

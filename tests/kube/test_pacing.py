@@ -80,8 +80,8 @@ async def test_429_and_slowness_halve_the_rate_once_a_second_and_good_answers_ra
     clock = Clock()
     rates: list[float] = []
     pacer = Pacer(budget=10, burst=1, clock=clock, on_rate=rates.append)
-    pacer.refused()
-    pacer.refused()
+    pacer.failed()
+    pacer.failed()
     pacer.answered(took_seconds=3)
     assert pacer.rate == 5
     clock.seconds += 1
@@ -101,7 +101,7 @@ async def test_the_rate_never_falls_to_nothing() -> None:
     pacer = Pacer(budget=10, burst=1, clock=clock)
     for _ in range(50):
         clock.seconds += 1
-        pacer.refused()
+        pacer.failed()
     assert pacer.rate == 0.5
 
 

@@ -250,10 +250,10 @@ class Client:
                 await self._pacer.wait(urgent=urgent)
             try:
                 answer = await self._transport.send(request)
-            except TooManyRequests as error:
+            except (TooManyRequests, ServerError, Unreachable) as error:
                 if self._pacer is not None:
-                    self._pacer.refused()
-                if attempt + 1 == self._attempts:
+                    self._pacer.failed()
+                if attempt + 1 == self._attempts or not isinstance(error, TooManyRequests):
                     raise
                 await asyncio.sleep(self._delay(attempt, error))
             else:

@@ -1,4 +1,4 @@
-"""Pacing of writes: no more per second than the budget, and fewer when the API server is slow or says 429."""
+"""Pacing of writes: no more per second than the budget, and fewer when the API server is slow or fails."""
 
 import asyncio
 import heapq
@@ -20,8 +20,8 @@ class Pacer:
 
     `budget` is the writes per second that are allowed at most and `burst` how many may go at once after a
     rest. Waiters are served in order, urgent ones first. A write that takes longer than `slow_seconds`, or
-    is refused, halves the rate, at most once in `settle_seconds`; every good one raises it by a fiftieth of
-    the budget.
+    that fails at the server, halves the rate, at most once in `settle_seconds`; every good one raises it by
+    a fiftieth of the budget.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Pacer:
         else:
             self._set_rate(min(self._budget, self._rate + self._budget * _RISE))
 
-    def refused(self) -> None:
-        """Note that the server said 429."""
+    def failed(self) -> None:
+        """Note that the server said 429 or 5xx, or nothing at all."""
         self._cut()
 
     def _cut(self) -> None:
