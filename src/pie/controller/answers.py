@@ -197,7 +197,7 @@ class Answers:
         return tuple(nlargest(_SLOWEST, measured, key=_slowness))
 
     def _target_view(self, target: Target) -> TargetView:
-        state = self._states.get(target, TargetState())
+        state = self._states.get(target, TargetState()).after(self._maintenance.judged_since(target))
         why = self._maintenance.suppression(target)
         return TargetView(
             probe=target.probe,

@@ -106,10 +106,10 @@ class Conditions:
         return self._status(stored.metadata.name, stored)
 
     def verdict(self, target: Target) -> tuple[Verdict, Reason]:
-        """Return the last word on a target; while it is suppressed, that."""
+        """Return the last word on a target since its maintenance; while it is suppressed, that."""
         if (why := self._maintenance.suppression(target)) is not None:
             return Verdict.SUPPRESSED, why.reason
-        known = self._runs.states.get(target, TargetState())
+        known = self._runs.states.get(target, TargetState()).after(self._maintenance.judged_since(target))
         return known.verdict, known.reason
 
     def _long_suppressed(self, name: str, probe: Probe | None) -> list[Condition]:

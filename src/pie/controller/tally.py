@@ -10,9 +10,10 @@ from pie.controller.incidents import Incidents
 from pie.controller.queue import WorkQueue
 from pie.controller.tracking import Tracked
 from pie.core.history import History, PastRun, measured
+from pie.core.incidents import CERTAIN
 from pie.core.judge import Judgement, missed
 from pie.core.ledger import Ledger
-from pie.core.model import Kind, Probe, Stage, Target, Verdict
+from pie.core.model import BAD, Kind, Probe, Stage, Target, Verdict
 from pie.core.objects import CronJob
 from pie.core.reasons import Reason
 from pie.core.result import IoStats
@@ -33,7 +34,8 @@ class TargetState:
     """The last word on a target.
 
     `last_ok`: when a run was last well, epoch seconds. `since`: the due time from which on the verdict is
-    this one. `io`: what the last run measured that measured anything. `ledger`: which due times are counted.
+    this one, `noted_at`: when it was said last. `io`: what the last run measured that measured anything.
+    `ledger`: which due times are counted.
     """
 
     verdict: Verdict = Verdict.PENDING
@@ -43,8 +45,18 @@ class TargetState:
     last_ok: float = 0.0
     stage: Stage | None = None
     since: float = 0.0
+    noted_at: float = 0.0
     io: IoStats | None = None
     ledger: Ledger = field(default_factory=Ledger)
+
+    def after(self, maintenance: float) -> "TargetState":
+        """Return the last word after a maintenance that ended then: none, if it was bad before.
+
+        It may be cured, so nobody knows. What a run read stands until another reads something else.
+        """
+        if self.verdict not in BAD or self.noted_at >= maintenance or self.reason in CERTAIN:
+            return self
+        return TargetState(due=self.due, last_ok=self.last_ok, io=self.io)
 
 
 class Tally:
@@ -205,7 +217,7 @@ class Tally:
         if state.verdict is not judgement.verdict:
             state.since = due
         state.verdict, state.reason, state.message = judgement.verdict, judgement.reason, judgement.message
-        state.due, state.stage = due, judgement.stage
+        state.due, state.stage, state.noted_at = due, judgement.stage, self._client.now()
         self._series.set_health(
             target,
             healthy=judgement.verdict is Verdict.OK,

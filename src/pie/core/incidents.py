@@ -18,7 +18,7 @@ SEVERAL = 3
 BAD_RUNS_IN_A_ROW = 2
 
 # What a run read is a fact, and needs no second run to be believed.
-_CERTAIN = frozenset({Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED})
+CERTAIN = frozenset({Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED})
 
 # What says only that something is late; another target of the same fault may know more.
 _VAGUE = frozenset(
@@ -70,7 +70,7 @@ class Finding:
     @property
     def certain(self) -> bool:
         """Whether it is a fact that a run read, which no maintenance explains or takes back."""
-        return self.reason in _CERTAIN
+        return self.reason in CERTAIN
 
 
 @dataclass(frozen=True, slots=True)
