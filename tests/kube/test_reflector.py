@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from pie.core.objects import Pod
@@ -333,6 +334,25 @@ async def test_an_object_that_cannot_be_read_is_left_out_and_counted_and_the_oth
                 watched.registry.get_sample_value("pie_reflector_undecodable_total", {"resource": "pods"})
                 == 3
             )
+
+
+@pytest.mark.parametrize("how", ["MODIFIED", "DELETED"])
+async def test_an_object_that_cannot_be_read_any_more_is_forgotten(how: str) -> None:
+    odd = {**pod("a", 8), "spec": {"nodeName": 7}}
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(
+                event("ADDED", pod("a", 1)),
+                event("ADDED", pod("b", 2)),
+                bookmark(4, ends=True),
+                event(how, odd),
+                event("MODIFIED", pod("b", 9)),
+                Hang,
+            )
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"b": "9"})
+            assert watched.changes == ["+a@1", "+b@2", "-a@1", "~b@9"]
 
 
 async def test_a_line_that_is_no_json_makes_a_new_list_lest_it_come_again() -> None:

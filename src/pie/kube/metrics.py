@@ -24,7 +24,8 @@ class KubeMetrics:
         )
         self.write_rate = Gauge(
             "pie_client_write_rate",
-            "Writes per second that pacing allows now; fewer than the budget when the API server is slow or fails.",
+            "Writes per second that pacing allows now; "
+            "fewer than the budget when the API server is slow or fails.",
             registry=registry,
         )
         self.lists = Counter(

@@ -241,6 +241,7 @@ class Reflector(Generic[T]):
                 initial.pop(key_of(item), None)
             case Skipped(marked, reason):
                 self._skip(marked, reason)
+                initial.pop(key_of(marked), None)
             case Failed():
                 raise self._failed(event)
             case Bookmark():
@@ -268,7 +269,9 @@ class Reflector(Generic[T]):
                 self._metrics.events["deleted"].inc()
                 version = item.metadata.resource_version
             case Skipped(marked, reason):
+                # What is known of it is out of date, or it is gone; a new list would leave it out as well.
                 self._skip(marked, reason)
+                self._store.drop(key_of(marked))
                 version = marked.metadata.resource_version
             case Bookmark(marked):
                 version = marked.metadata.resource_version

@@ -37,6 +37,11 @@ class Store(Generic[T]):
             del self.objects[key]
             self._tell([(item, None)])
 
+    def drop(self, key: Key) -> None:
+        """Forget whatever object has this key, if one has."""
+        if (old := self.objects.pop(key, None)) is not None:
+            self._tell([(old, None)])
+
     def replace(self, fresh: Mapping[Key, T]) -> None:
         """Become equal to `fresh`. Objects that did not change stay the same objects in memory."""
         changes: list[tuple[T | None, T | None]] = [
