@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -282,3 +283,38 @@ async def test_a_node_that_is_gone_keeps_no_other_from_having_a_fault_or_losing_
     await cluster.faults.inject("new-node")
     await cluster.faults.clear("new-node")
     assert [find(node, "spec.taints") for node in cluster.store.all(NODES)] == [[], []]
+
+
+async def test_a_reboot_that_was_ended_by_hand_does_not_end_the_next_one(
+    start_embedded: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pie.embedded.faults._REBOOT_SECONDS", 0.6)
+    cluster, loop = await start_embedded(nodes=1), asyncio.get_running_loop()
+    await cluster.faults.inject("reboot", "node-1")
+    await asyncio.sleep(0.3)  # into the first one's time
+    await cluster.faults.clear("reboot", "node-1")
+    again_at = loop.time()
+    await cluster.faults.inject("reboot", "node-1")
+
+    async def back() -> bool:
+        return not cluster.faults.active
+
+    await until(back, "the machine is back", 10)
+    assert loop.time() - again_at >= 0.6
+
+
+async def test_an_api_server_whose_port_was_taken_stays_gone_until_it_is_free_again(
+    start_embedded: Start,
+) -> None:
+    cluster = await start_embedded(nodes=1)
+    port = int(cluster.front.address.rpartition(":")[2])
+    await cluster.faults.inject("api-gone")
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(FaultError, match=r"api-gone on the cluster: .*in use"),
+    ):
+        await cluster.faults.clear("api-gone")
+    assert cluster.faults.active == {("api-gone", "")}
+    assert not cluster.front.reachable
+    await cluster.faults.clear("api-gone")
+    assert cluster.front.reachable

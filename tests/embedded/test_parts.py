@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pie.core.model import Kind, Target
+from pie.core.quantity import quantity
 from pie.core.schedule import cron_schedule, next_due
 from pie.embedded.actors.cronjobs import last_due
-from pie.embedded.cel import CelError, compiled, quantity
+from pie.embedded.cel import CelError, compiled
 from pie.embedded.errors import Refused
 from pie.embedded.kinds import LEASES
 from pie.embedded.patch import ApplyConflict, apply, merge

@@ -10,7 +10,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from rich.markup import escape
 
-from pie.embedded.kinds import EVENTS, PIE_PROBES
+from pie.embedded.kinds import EVENTS, PIE_PROBES, find
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,9 +76,10 @@ class Narrator:
     def changed(self, change: "Change") -> None:
         """Tell what pie writes about its PieProbe: Events of incidents, and how its targets are."""
         new, old = change.object, change.old or {}
-        if change.kind is EVENTS and change.type == "ADDED" and new["involvedObject"]["kind"] == "PieProbe":
-            colour = "red" if new["type"] == "Warning" else "green"
-            self.say(f"[bold {colour}]{new['reason']}[/] {escape(new['message'])}")
+        about_probe = change.kind is EVENTS and find(new, "involvedObject.kind") == "PieProbe"
+        if about_probe and change.type == "ADDED":
+            colour = "red" if new.get("type") == "Warning" else "green"
+            self.say(f"[bold {colour}]{escape(new.get('reason', ''))}[/] {escape(new.get('message', ''))}")
         targets = new.get("status", {}).get("targets") if change.kind is PIE_PROBES else None
         if targets and targets != old.get("status", {}).get("targets"):
             counts = [

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, Probe, Requirement, SuppressionRules, Term
 from pie.core.objects import PieProbe
+from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME, FIELD_OPERATORS, OPERATORS, integer
 
 _T = TypeVar("_T")
@@ -44,9 +45,6 @@ def duration_seconds(text: str, path: str) -> float:
     return seconds
 
 
-_QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?\d{1,2})?")
-
-
 def parse_probe(stored: PieProbe, minute_seconds: float = 60.0) -> Probe:
     """Return the PieProbe as the model; raises SpecError naming the first field that cannot be used.
 
@@ -67,7 +65,7 @@ def parse_probe(stored: PieProbe, minute_seconds: float = 60.0) -> Probe:
     if _field(spec, "runner", str, "CronJob") != "CronJob":
         raise SpecError("spec.runner", "only CronJob works yet")
     capacity = str(spec.get("pvcCapacity", "100Mi"))
-    if not _QUANTITY.fullmatch(capacity):
+    if (size := quantity(capacity)) is None or size < 0:
         raise SpecError("spec.pvcCapacity", f"{capacity[:64]!r} is not a quantity; write for example 100Mi")
     selector = _field(spec, "nodeSelector", dict, {})
     return Probe(

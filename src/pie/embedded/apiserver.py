@@ -15,10 +15,11 @@ from typing import Any, Final, NamedTuple
 import yaml
 from aiohttp import web
 
-from pie.embedded import admission, discovery
+from pie.embedded import admission, discovery, schema
 from pie.embedded.errors import Refused, about, bad_request, conflict, not_found
-from pie.embedded.kinds import KINDS, PODS, Json, Kind
-from pie.embedded.patch import ApplyConflict, apply, merge
+from pie.embedded.guard import only_from_here
+from pie.embedded.kinds import KINDS, PODS, Json, Kind, find
+from pie.embedded.patch import apply, merge
 from pie.embedded.registry import Registry
 from pie.embedded.selectors import Matches, selector
 from pie.embedded.tables import table
@@ -31,6 +32,7 @@ _PATH: Final = re.compile(
 _BY_PATH: Final = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
 _LIMIT_BYTES: Final = 3 * 1024 * 1024
 _MOST_PAGES: Final = 64
+_DEEPEST: Final = 64
 _LONGEST_WATCH_SECONDS: Final = 3600.0
 _SLOW_SECONDS: Final = 2.0
 _APPLY: Final = "application/apply-patch+yaml"
@@ -82,11 +84,11 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listen; on a free port the first time, and on the same one ever after."""
+        listener = socket.create_server(("127.0.0.1", self._port), backlog=512, reuse_port=False)
         app = web.Application(client_max_size=_LIMIT_BYTES)
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
-        listener = socket.create_server(("127.0.0.1", self._port), backlog=512, reuse_port=False)
         self._port = listener.getsockname()[1]
         await web.SockSite(runner, listener).start()
         self._runner = runner
@@ -100,16 +102,20 @@ class ApiServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if "api-slow" in self.faults:
             await asyncio.sleep(_SLOW_SECONDS)
-        if request.path in {"/healthz", "/readyz", "/livez"}:
-            return web.Response(text="ok")
+        try:
+            only_from_here(request)
+            return await self._answer(request)
+        except Refused as refused:
+            return web.json_response(refused.status, status=refused.code)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         if (found := discovery.document(request.path)) is not None:
             kind = discovery.AGGREGATED if request.path in {"/api", "/apis"} else "application/json"
             return web.Response(body=json.dumps(found).encode(), headers={"Content-Type": kind})
         verbs = {"GET": self._read, "POST": self._create, "PATCH": self._patch, "DELETE": self._delete}
-        try:
-            return await verbs.get(request.method, _unknown)(request, place(request.path))
-        except Refused as refused:
-            return web.json_response(refused.status, status=refused.code)
+        if request.method not in verbs:
+            raise Refused(405, "MethodNotAllowed", f"{request.method} is not supported here")
+        return await verbs[request.method](request, place(request.path))
 
     async def _read(self, request: web.Request, where: Place) -> web.StreamResponse:
         query, watching = request.query, request.query.get("watch") in {"true", "1"}
@@ -165,15 +171,17 @@ class ApiServer:
     async def _create(self, request: web.Request, where: Place) -> web.Response:
         body = await _body(request, where)
         if where.kind is PODS and where.subresource == "binding":
-            self._bind(where, body["target"]["name"])
+            self._bind(where, find(body, "target.name"))
             return web.json_response({**_SUCCESS, "code": 201}, status=201)
         if where.name or where.kind.namespaced is not bool(where.namespace):
             raise Refused(405, "MethodNotAllowed", "create is not supported here")
         created = self._registry.create(where.kind, body, where.namespace, dry_run=_dry_run(request))
         return self._shown(request, where.kind, created, 201)
 
-    def _bind(self, where: Place, node: str) -> None:
+    def _bind(self, where: Place, node: Any) -> None:
         pod = self._registry.get(*where[:3])
+        if not isinstance(node, str) or not node:
+            raise bad_request("target.name: Required value: the node to bind the pod to")
         if pod["spec"].get("nodeName"):
             raise conflict(PODS, where.name, f"pod {where.name} is already assigned to node")
         self._registry.edit(pod, lambda copy: copy["spec"].update(nodeName=node))
@@ -200,13 +208,13 @@ class ApiServer:
 
     async def _delete(self, request: web.Request, where: Place) -> web.Response:
         options = await _body(request, where)
+        if where.subresource or not where.name:
+            raise Refused(405, "MethodNotAllowed", "delete is not supported here")
+        if errors := schema.errors(schema.shapes()["DeleteOptions"], options):
+            raise bad_request(f"DeleteOptions: {', '.join(errors)}")
         deleted = self._registry.delete(*where[:3], options, dry_run=_dry_run(request))
         details = about(where.kind, where.name) | {"uid": deleted["metadata"]["uid"]}
         return web.json_response(self._registry.current(deleted) or {**_SUCCESS, "details": details})
-
-
-async def _unknown(_request: web.Request, _where: Place) -> web.StreamResponse:
-    raise Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
 def _applied(request: web.Request, where: Place, item: Json, body: Json) -> Json:
@@ -215,10 +223,7 @@ def _applied(request: web.Request, where: Place, item: Json, body: Json) -> Json
         shut = body.keys() - {"apiVersion", "kind", "metadata", "status"} if where.subresource else {"status"}
         body = {key: value for key, value in body.items() if key not in shut}
     manager, force = request.query.get("fieldManager", "unknown"), request.query.get("force") in {"true", "1"}
-    try:
-        return apply(item, body, manager, where.subresource, force=force)
-    except ApplyConflict as clash:
-        raise Refused(409, "Conflict", str(clash)) from clash
+    return apply(item, body, manager, where.subresource, force=force)
 
 
 def _wants_table(request: web.Request) -> bool:
@@ -231,20 +236,34 @@ def _dry_run(request: web.Request) -> bool:
 
 def _number(request: web.Request, key: str) -> int:
     text = request.query.get(key) or "0"
-    if not text.isdigit():
+    if not re.fullmatch("[0-9]{1,18}", text):
         raise bad_request(f"{key}: Invalid value: {text!r}: must be a number")
     return int(text)
 
 
+def _depth(value: Any) -> int:
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, below), default=0)
+
+
+def _decoded(raw: bytes) -> Json:
+    """Return the object that a body is; raises TypeError or ValueError for what is none."""
+    json_text = raw.lstrip()[:1] == b"{"
+    # YAML has more than JSON: dates become text, and what is like nothing in JSON is refused.
+    found = json.loads(raw if json_text else json.dumps(yaml.safe_load(raw or b"{}"), default=str))
+    if not isinstance(found, dict) or not isinstance(found.get("metadata") or {}, dict):
+        raise TypeError("it is not an object, or its metadata is not")
+    if _depth(found) > _DEEPEST:
+        raise ValueError(f"it is nested more than {_DEEPEST} deep")
+    return found
+
+
 async def _body(request: web.Request, where: Place) -> Json:
     """Return the body of a request; refuse one with fields that its kind does not have, if asked to."""
-    raw = await request.read()
     try:
-        found = json.loads(raw) if raw.lstrip()[:1] == b"{" else yaml.safe_load(raw or b"{}")
-    except (ValueError, yaml.YAMLError) as error:
+        found = _decoded(await request.read())
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise bad_request(f"error decoding the body of the request: {error}") from error
-    if not isinstance(found, dict):
-        raise bad_request("the body of the request is not an object")
     if request.query.get("fieldValidation") == "Strict":
         unknown = [f'unknown field "{path}"' for path in admission.unknown_fields(where.kind, found)]
         if unknown:

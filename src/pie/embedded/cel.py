@@ -8,10 +8,10 @@ https://github.com/google/cel-spec
 import ast
 import re
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from typing import Any, Final
 
 from pie.core.parse import go_duration_seconds
+from pie.core.quantity import quantity
 
 Expression = Callable[[Mapping[str, Any]], Any]
 
@@ -19,26 +19,10 @@ _WORD: Final = re.compile(
     r"""(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|&&|\|\||!(?!=)|\btrue\b|\bfalse\b"""
 )
 _PYTHON: Final = {"&&": " and ", "||": " or ", "!": "~", "true": "True", "false": "False"}
-_QUANTITY: Final = re.compile(
-    r"([+-]?(?:\d+\.?\d*|\.\d+))([KMGTPE]i|[numkMGTPE]?|[eE][+-]?\d{1,2})", re.ASCII
-)
-_UNITS: Final[dict[str, Fraction]] = {
-    **{unit: Fraction(1000) ** power for power, unit in enumerate(("n", "u", "m", "", *"kMGTPE"), -3)},
-    **{f"{unit}i": Fraction(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
-}
 
 
 class CelError(ValueError):
     """A rule cannot be read, or cannot be evaluated on this object."""
-
-
-def quantity(text: str) -> Fraction | None:
-    """Return the value of a Kubernetes quantity such as `1.5Gi`; None if it is none."""
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        return None
-    number, unit = match.groups()
-    return Fraction(number) * _UNITS[unit] if unit in _UNITS else Fraction(number + unit)
 
 
 def matches(text: str, pattern: str) -> bool:

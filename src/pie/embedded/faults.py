@@ -5,6 +5,7 @@ is real in each and what is not.
 """
 
 import asyncio
+import mmap
 import shutil
 import uuid
 from collections.abc import Awaitable, Callable
@@ -26,13 +27,15 @@ _REBOOT_SECONDS: Final = 10.0
 _CNI_TAINT: Final = {"key": "node.cilium.io/agent-not-ready", "effect": "NoSchedule"}
 _TAINT: Final = {"key": "maintenance", "value": "planned", "effect": "NoSchedule"}
 
-
 Act = Callable[..., Awaitable[None]]
 """Has a fault begin or end in a cluster, on a machine. Raises FaultError or Refused if it cannot."""
 
 
-class FaultError(ValueError):
+class FaultError(Refused):
     """A fault that is not known, or cannot be done here; says which there are."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, "BadRequest", message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,11 @@ class Faults:
                 if fault.act is not None:
                     await fault.act(self._cluster, machine, begin=begin)
                 having.update([name] if begin else [])
-            except (FaultError, Refused) as error:
-                problems.append(f"{name} on {machine.name}: {error}")
+            except (Refused, OSError) as error:
+                if isinstance(error, OSError) and not begin:  # as where its port is taken: to be tried again
+                    having.add(name)
+                where = machine.name if fault.per_node else "the cluster"
+                problems.append(f"{name} on {where}: {error}")
         self._cluster.store.wake()
         if problems:
             raise FaultError("; ".join(problems))
@@ -94,7 +100,7 @@ class Faults:
 def _standing_volumes(cluster: "EmbeddedCluster", machine: Machine) -> list[Path]:
     """Return the directories of the machine's volumes that outlive their pods: those of mount probes."""
     kept = [each for each in cluster.store.all(PVCS) if "Pod" not in {own["kind"] for own in owners(each)}]
-    names = [find(claim, "spec.volumeName") for claim in kept]
+    names = {find(claim, "spec.volumeName") for claim in kept}
     return [path for name in names if name and (path := machine.volumes / name).is_dir()]
 
 
@@ -104,11 +110,8 @@ async def _flip(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) ->
     if begin and not written:
         raise FaultError(f"no probe has written to a volume of {machine.name} yet: nothing to corrupt")
     for path in written:
-        with path.open("r+b") as file:
-            file.seek(_FLIPPED_AT)
-            (byte,) = file.read(1)
-            file.seek(_FLIPPED_AT)
-            file.write(bytes([byte ^ 0xFF]))
+        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+            content[_FLIPPED_AT] ^= 0xFF
 
 
 async def _empty(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:
@@ -127,10 +130,13 @@ async def _reboot(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) 
     if begin:
         node, loop = cluster.registry.get(NODES, "", machine.name), asyncio.get_running_loop()
         cluster.registry.set_condition(node, "Ready", "False", "KubeletNotReady", "node is shutting down")
-        machine.boot_id = str(uuid.uuid4())
-        loop.call_later(
-            _REBOOT_SECONDS, lambda: loop.create_task(cluster.faults.clear("reboot", machine.name))
-        )
+        machine.boot_id = boot_id = str(uuid.uuid4())
+        loop.call_later(_REBOOT_SECONDS, lambda: loop.create_task(_come_back(cluster, machine, boot_id)))
+
+
+async def _come_back(cluster: "EmbeddedCluster", machine: Machine, boot_id: str) -> None:
+    if machine.boot_id == boot_id:  # else that reboot was ended by hand, and this is another one
+        await cluster.faults.clear("reboot", machine.name)
 
 
 async def _cordon(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from pie.embedded.faults import FAULTS, FaultError
+from pie.embedded.errors import Refused
+from pie.embedded.faults import FAULTS
+from pie.embedded.guard import only_from_here
 
 if TYPE_CHECKING:
     from pie.embedded.cluster import EmbeddedCluster
 
 HEADER: Final = "X-Pie-Panel"
-_HOSTS: Final = {"127.0.0.1", "localhost"}
 _PAGE: Final = {"/": "index.html", "/panel.js": "panel.js", "/panel.css": "panel.css"}
 _SHOWN: Final = ("name", "meaning", "per_node")
 _SAFE: Final = {
@@ -38,22 +39,18 @@ _SAFE: Final = {
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer only who asks for this very address, and change nothing for who cannot set the header."""
-    if request.url.host not in _HOSTS:
-        answer: web.StreamResponse = _refusal(f"this is {' or '.join(sorted(_HOSTS))}", 421)
-    elif request.method != "GET" and HEADER not in request.headers:
-        answer = _refusal(f"a change needs the header {HEADER}: 1", 403)
-    else:
-        answer = await handler(request)
-    return answer
+    try:
+        only_from_here(request, pages=True)
+        if request.method != "GET" and HEADER not in request.headers:
+            raise Refused(403, "Forbidden", f"a change needs the header {HEADER}: 1")  # noqa: TRY301  for one way out
+        return await handler(request)
+    except Refused as refused:
+        return web.json_response({"error": str(refused)}, status=refused.code)
 
 
 async def _mark(_request: web.Request, answer: web.StreamResponse) -> None:
     """Send the headers with whatever is answered, also where a path or method is not known."""
     answer.headers.update(_SAFE)
-
-
-def _refusal(why: str, status: int) -> web.Response:
-    return web.json_response({"error": why}, status=status)
 
 
 def panel_app(cluster: "EmbeddedCluster") -> web.Application:
@@ -70,10 +67,7 @@ def panel_app(cluster: "EmbeddedCluster") -> web.Application:
 
     async def change(request: web.Request) -> web.Response:
         act = faults.inject if request.method == "POST" else faults.clear
-        try:
-            await act(request.match_info["fault"], request.query.get("node", ""))
-        except FaultError as error:
-            return _refusal(str(error), 400)
+        await act(request.match_info["fault"], request.query.get("node", ""))
         return await show(request)
 
     app = web.Application(middlewares=[_guard])

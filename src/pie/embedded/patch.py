@@ -8,6 +8,9 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/
 from collections.abc import Iterator
 from typing import Any, Final
 
+from msgspec import to_builtins
+
+from pie.embedded.errors import Refused
 from pie.embedded.kinds import Json, find
 
 Path = list[str]
@@ -16,17 +19,10 @@ _SERVERS: Final = ("name", "namespace", "uid", "resourceVersion", "managedFields
 _IDENTITY: Final = [["apiVersion"], ["kind"], ["metadata"], *(["metadata", key] for key in _SERVERS)]
 
 
-def copied(value: Any) -> Any:
-    """Return a deep copy of a JSON value."""
-    if isinstance(value, dict):
-        return {key: copied(each) for key, each in value.items()}
-    return [copied(each) for each in value] if isinstance(value, list) else value
-
-
 def merge(target: Any, patch: Any) -> Any:
     """Apply a JSON merge patch (RFC 7386) and return the result."""
     if not isinstance(patch, dict):
-        return copied(patch)
+        return to_builtins(patch)
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -36,12 +32,12 @@ def merge(target: Any, patch: Any) -> Any:
     return result
 
 
-class ApplyConflict(Exception):  # noqa: N818  it is answered, not an error of this process
+class ApplyConflict(Refused):
     """Somebody else applied another value; the text says who and where, in the API server's words."""
 
     def __init__(self, clashes: list[str]) -> None:
         count = "1 conflict" if len(clashes) == 1 else f"{len(clashes)} conflicts"
-        super().__init__(f"Apply failed with {count}: {'; '.join(clashes)}")
+        super().__init__(409, "Conflict", f"Apply failed with {count}: {'; '.join(clashes)}")
 
 
 def apply(existing: Json, wanted: Json, manager: str, subresource: str = "", *, force: bool = False) -> Json:
@@ -51,7 +47,7 @@ def apply(existing: Json, wanted: Json, manager: str, subresource: str = "", *, 
     """
     paths = [path for path in _paths(wanted) if path not in _IDENTITY]
     mine = {"manager": manager, "operation": "Apply", "subresource": subresource, "paths": paths}
-    entries = copied(find(existing, "metadata.managedFields") or [])
+    entries = to_builtins(find(existing, "metadata.managedFields") or [])
     before = [path for each in entries if _by(each) == _by(mine) for path in each["paths"]]
     others = [each for each in entries if _by(each) != _by(mine)]
     result: Json = merge(existing, wanted)

@@ -8,9 +8,12 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
+from msgspec import to_builtins
+
+from pie.core.objects import rfc3339
 from pie.embedded import admission
 from pie.embedded.errors import Refused, about, bad_request, conflict, invalid, not_found
 from pie.embedded.kinds import (
@@ -28,7 +31,6 @@ from pie.embedded.kinds import (
     key_of,
     reference,
 )
-from pie.embedded.patch import copied
 from pie.embedded.store import Store
 
 Edit = Callable[[Json], Any]
@@ -37,14 +39,10 @@ _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
 _EVENT_SECONDS: Final = 2
 _MOST_EVENTS: Final = 2000
 """A real API server keeps Events for an hour; where minutes are short, that could be too many."""
-_SERVERS: Final = ("uid", "creationTimestamp", "generation", "resourceVersion")
-_FIXED: Final = (*_SERVERS, "name", "namespace", "deletionTimestamp", "deletionGracePeriodSeconds")
+_STAMPS: Final = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_SERVERS: Final = (*_STAMPS, "uid", "generation", "resourceVersion")
+_FIXED: Final = (*_SERVERS, "name", "namespace")
 _MODIFIED: Final = "the object has been modified; please apply your changes to the latest version"
-
-
-def timestamp(seconds: float) -> str:
-    """Return epoch seconds as Kubernetes writes times."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds_of(stamp: str) -> float:
@@ -63,7 +61,7 @@ class Registry:
 
     def stamp(self) -> str:
         """Return the present time as Kubernetes writes it."""
-        return timestamp(self.now())
+        return rfc3339(self.now())
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
         """Return an object; raises Refused (404)."""
@@ -79,9 +77,9 @@ class Registry:
 
     def create(self, kind: Kind, body: Json, namespace: str = "", *, dry_run: bool = False) -> Json:
         """Create an object; raises Refused."""
-        item = {"apiVersion": kind.api_version, "kind": kind.kind, **copied(body)}
-        given = item.get("metadata") or {}
-        metadata = {key: value for key, value in given.items() if value and key not in _SERVERS}
+        shut = kind.status and kind is not NODES  # a kubelet registers its node with its status
+        item = admission.read(kind, {**body, "status": None} if shut else body)
+        metadata = {key: value for key, value in item["metadata"].items() if value and key not in _SERVERS}
         if not metadata.get("name") and metadata.get("generateName"):
             suffix = "".join(random.choices(_SUFFIX, k=5))  # noqa: S311  suffixes of names guard nothing
             metadata["name"] = metadata["generateName"] + suffix
@@ -89,15 +87,14 @@ class Registry:
             metadata["namespace"] = namespace
             self.get(NAMESPACES, "", namespace)
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": self.stamp()}
+        if added := admission.FINALIZERS.get(kind.kind):
+            metadata["finalizers"] = sorted({*metadata.get("finalizers", []), *added})
         item["metadata"] = metadata | ({"generation": 1} if kind.versioned else {})
-        if kind.status and kind is not NODES:  # a kubelet registers its node with its status
-            item.pop("status", None)
-        admission.complete(kind, item)
-        admission.validate(kind, item, None)
+        if not metadata.get("name"):
+            raise invalid(kind, "", ["metadata.name: Required value: name or generateName is required"])
         if self.store.get(kind, *key_of(item)) is not None:
-            name = metadata["name"]
-            message = f'{kind.qualified} "{name}" already exists'
-            raise Refused(409, "AlreadyExists", message, about(kind, name))
+            message = f'{kind.qualified} "{metadata["name"]}" already exists'
+            raise Refused(409, "AlreadyExists", message, about(kind, metadata["name"]))
         return item if dry_run else self.store.write(kind, item)
 
     def change(
@@ -109,24 +106,24 @@ class Registry:
         that differs from the stored one is a precondition that failed. Raises Refused.
         """
         old = self.get(kind, namespace, name)
-        copy = copied(old)
-        item: Json = edit(copy) or copy
+        copy = to_builtins(old)
+        wanted = edit(copy) or copy
+        if wanted == old:
+            return old
+        if kind.status:
+            most, status = (old, wanted.get("status")) if door else (wanted, old.get("status"))
+            wanted = {**most, "metadata": wanted.get("metadata"), "status": status}
+        item = admission.read(kind, wanted, old)
         metadata, stored = item["metadata"], old["metadata"]
         if metadata.get("uid", stored["uid"]) != stored["uid"]:
             words = f'metadata.uid: Invalid value: "{metadata["uid"]}": field is immutable'
             raise invalid(kind, name, [words])
         if (metadata.get("resourceVersion") or stored["resourceVersion"]) != stored["resourceVersion"]:
             raise conflict(kind, name, _MODIFIED)
+        if door:
+            metadata = stored | {key: metadata[key] for key in metadata.keys() & {"managedFields"}}
         kept = {key: value for key, value in metadata.items() if key not in _FIXED and value}
         item["metadata"] = kept | {key: stored[key] for key in _FIXED if key in stored}
-        if kind.status and door:
-            managed = {"managedFields": kept["managedFields"]} if "managedFields" in kept else {}
-            item = {**old, "metadata": {**stored, **managed}, "status": item.get("status", {})}
-        elif kind.status:
-            item.pop("status", None)
-            item |= {"status": old["status"]} if "status" in old else {}
-        admission.complete(kind, item)
-        admission.validate(kind, item, old)
         if kind.versioned and item.get("spec") != old.get("spec"):
             item["metadata"]["generation"] += 1
         return item if item == old or dry_run else self.store.write(kind, item, remove=_may_go(item))
@@ -148,7 +145,7 @@ class Registry:
         """Set a condition in an object's status, stamped with the time when its status changed."""
         found = self.get(KIND_OF[item["kind"]], *key_of(item))
         old = condition(found, kind)
-        since = old["lastTransitionTime"] if old.get("status") == status else self.stamp()
+        since = (old.get("status") == status and old.get("lastTransitionTime")) or self.stamp()
         new = {"type": kind, "status": status, "reason": reason, "message": message}
         others = [each for each in find(found, "status.conditions") or [] if each is not old]
         return self.set_status(found, conditions=[*others, {**new, "lastTransitionTime": since}])
@@ -162,17 +159,17 @@ class Registry:
             raise bad_request("this server deletes dependents in the background only")
         old = self.get(kind, namespace, name)
         for key, wanted in (options.get("preconditions") or {}).items():
-            if wanted and wanted != old["metadata"][key]:
-                found = f"{key} in precondition: {wanted}, in object meta: {old['metadata'][key]}"
+            if wanted and wanted != old["metadata"].get(key):
+                found = f"{key} in precondition: {wanted}, in object meta: {old['metadata'].get(key)}"
                 raise conflict(kind, name, f"Precondition failed: {found}")
-        item = copied(old)
+        item = to_builtins(old)
         metadata = item["metadata"]
         grace = 0
         if kind is PODS and find(item, "spec.nodeName") and not is_over(item):  # a kubelet has to stop it
             asked = options.get("gracePeriodSeconds")
             grace = int(item["spec"]["terminationGracePeriodSeconds"] if asked is None else asked)
         if grace < metadata.get("deletionGracePeriodSeconds", grace + 1):
-            metadata["deletionTimestamp"] = timestamp(self.now() + grace)
+            metadata["deletionTimestamp"] = rfc3339(self.now() + grace)
             metadata["deletionGracePeriodSeconds"] = grace
         return old if item == old or dry_run else self.store.write(kind, item, remove=_may_go(item))
 
@@ -194,11 +191,13 @@ class Registry:
         """
         metadata, now = item["metadata"], self.stamp()
         same = (metadata["uid"], reason, message)
-        known = self.current(self._events[same]) if same in self._events else None
+        last = self._events.get(same, {})  # what was recorded: a client may have changed what is there
+        known = self.current(last) if last else None
         if known is not None:
-            if self.now() - seconds_of(known["lastTimestamp"]) < _EVENT_SECONDS:
+            if self.now() - seconds_of(last["lastTimestamp"]) < _EVENT_SECONDS:
                 return False
-            self.edit(known, lambda copy: {**copy, "count": copy["count"] + 1, "lastTimestamp": now})
+            more = {"count": last["count"] + 1, "lastTimestamp": now}
+            self._events[same] = {**self.edit(known, lambda copy: {**copy, **more}), **more}
             return True
         namespace = metadata.get("namespace", "default")
         named = {"metadata": {"name": f"{metadata['name']}.{uuid.uuid4().hex[:16]}"}}

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from msgspec import to_builtins
 
+from pie.core.objects import parse_seconds
 from pie.embedded import cel
 from pie.embedded.kinds import Json
-from pie.embedded.patch import copied
 
 _ABSENT: Final = object()
 _TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
@@ -30,6 +31,13 @@ def pieprobe_crd() -> Json:
     return crd
 
 
+@lru_cache(maxsize=1)
+def shapes() -> dict[str, Json]:
+    """Return how objects have to look, by kind: as much as is relied on. `Any` holds for every kind."""
+    found: dict[str, Json] = yaml.safe_load((files("pie.embedded") / "shapes.yaml").read_text())
+    return found
+
+
 def pieprobe_version() -> Json:
     """Return the served version of the CRD, with its schema and printer columns."""
     versions: list[Json] = pieprobe_crd()["spec"]["versions"]
@@ -39,7 +47,7 @@ def pieprobe_version() -> Json:
 @lru_cache(maxsize=1)
 def pieprobe_schema() -> Json:
     """Return the schema of PieProbe; raises CelError for a rule that is not understood."""
-    schema: Json = copied(pieprobe_version()["schema"]["openAPIV3Schema"])
+    schema: Json = to_builtins(pieprobe_version()["schema"]["openAPIV3Schema"])
     schema["properties"]["metadata"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     _compile_rules(schema)
     return schema
@@ -70,14 +78,15 @@ def default(schema: Json, value: Any) -> None:
     """Fill in the defaults of fields that are not there (or null)."""
     for key, below in schema.get("properties", {}).items() if isinstance(value, dict) else ():
         if "default" in below and value.get(key) is None:
-            value[key] = copied(below["default"])
+            value[key] = to_builtins(below["default"])
     for below, _, each, _ in _children(schema, value, ""):
         default(below, each)
 
 
-def errors(schema: Json, value: Any, old: Any = _ABSENT) -> list[str]:
-    """Return what is wrong with a value; the rules are asked only of one that has the right shape."""
-    return [*_misshapen(schema, value, "")] or [*_against_rules(schema, value, old, "")]
+def errors(schema: Json, value: Json, old: Json | None = None) -> list[str]:
+    """Return what is wrong with an object; the rules are asked only of one that has the right shape."""
+    before = _ABSENT if old is None else old
+    return [*_misshapen(schema, value, "")] or [*_against_rules(schema, value, before, "")]
 
 
 def _children(schema: Json, value: Any, path: str) -> Iterator[tuple[Json, Any, Any, str]]:
@@ -93,10 +102,9 @@ def _children(schema: Json, value: Any, path: str) -> Iterator[tuple[Json, Any, 
 
 
 def _misshapen(schema: Json, value: Any, path: str) -> Iterator[str]:
-    """Yield the errors of types, enums, patterns and limits."""
+    """Yield the errors of types and enums, and what `_beyond` finds."""
     found = _TYPES.get(type(value), "null")
     wanted = ["integer", "string"] if schema.get("x-kubernetes-int-or-string") else [schema["type"]]
-    shown = f"{path}: Invalid value: {_shown(value)}: {path} in body"
     if found not in wanted:
         words = f"{path} in body must be of type {','.join(wanted)}"
         yield f'{path}: Invalid value: "{found}": {words}: "{found}"'
@@ -104,18 +112,30 @@ def _misshapen(schema: Json, value: Any, path: str) -> Iterator[str]:
     if "enum" in schema and value not in schema["enum"]:
         listed = ", ".join(json.dumps(each) for each in schema["enum"])
         yield f"{path}: Unsupported value: {_shown(value)}: supported values: {listed}"
-    if found == "string" and not cel.matches(value, schema.get("pattern", "")):
-        yield f"{shown} should match '{schema['pattern']}'"
-    if found == "integer" and value < schema.get("minimum", value):
-        yield f"{shown} should be greater than or equal to {schema['minimum']}"
-    for limit in schema.keys() & {"maxLength", "maxItems", "maxProperties"}:
-        if found != "integer" and len(value) > schema[limit]:
-            yield f"{path}: Too {'long' if found == 'string' else 'many'}: must have at most {schema[limit]}"
+    yield from _beyond(schema, value, path, found)
     for key in schema.get("required", []):
         if key not in value:
             yield f"{path}.{key}: Required value".lstrip(".")
     for below, _, each, where in _children(schema, value, path):
         yield from _misshapen(below, each, where)
+
+
+def _beyond(schema: Json, value: Any, path: str, found: str) -> Iterator[str]:
+    """Yield the errors of patterns and limits, and of times that are none."""
+    shown = f"{path}: Invalid value: {_shown(value)}: {path} in body"
+    if found == "integer" and value < schema.get("minimum", value):
+        yield f"{shown} should be greater than or equal to {schema['minimum']}"
+    if found == "integer" and value > schema.get("maximum", value):
+        yield f"{shown} should be less than or equal to {schema['maximum']}"
+    if found == "string" and not cel.matches(value, schema.get("pattern", "")):
+        yield f"{shown} should match '{schema['pattern']}'"
+    if found == "string" and schema.get("format") == "date-time" and parse_seconds(value) is None:
+        yield f"{shown} must be of type date-time"
+    if found == "array" and len(value) < schema.get("minItems", 0):
+        yield f"{path}: Required value"
+    for limit in schema.keys() & {"maxLength", "maxItems", "maxProperties"}:
+        if found != "integer" and len(value) > schema[limit]:
+            yield f"{path}: Too {'long' if found == 'string' else 'many'}: must have at most {schema[limit]}"
 
 
 def _against_rules(schema: Json, value: Any, old: Any, path: str) -> Iterator[str]:

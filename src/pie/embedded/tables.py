@@ -1,6 +1,6 @@
 """What `kubectl get` shows: objects as rows of a meta.k8s.io/v1 Table.
 
-The columns of PieProbe are the CRD's; of the other kinds there are name, age, and what is listed here.
+The columns of PieProbe are the CRD's; of the other kinds there are name, age, and what `shapes.yaml` has.
 https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
 """
 
@@ -9,19 +9,9 @@ from typing import Any, Final
 
 from pie.embedded.kinds import PIE_PROBES, Json, Kind, condition, find
 from pie.embedded.registry import seconds_of
-from pie.embedded.schema import pieprobe_version
+from pie.embedded.schema import pieprobe_version, shapes
 
 _CONDITION: Final = re.compile(r'status\.conditions\[\?\(@\.type=="(\w+)"\)\]\.(\w+)')
-_COLUMNS: Final = {
-    "Namespace": {"Status": "status.phase"},
-    "Node": {"Ready": 'status.conditions[?(@.type=="Ready")].status', "Unschedulable": "spec.unschedulable"},
-    "Pod": {"Status": "status.phase", "Node": "spec.nodeName"},
-    "PersistentVolumeClaim": {"Status": "status.phase", "Volume": "spec.volumeName"},
-    "PersistentVolume": {"Status": "status.phase", "Claim": "spec.claimRef.name"},
-    "Job": {"Active": "status.active", "Succeeded": "status.succeeded", "Failed": "status.failed"},
-    "CronJob": {"Schedule": "spec.schedule", "Suspend": "spec.suspend"},
-    "Event": {"Type": "type", "Reason": "reason", "Object": "involvedObject.name", "Message": "message"},
-}
 
 
 def table(kind: Kind, items: list[Json], metadata: Json, now: float) -> Json:
@@ -30,7 +20,7 @@ def table(kind: Kind, items: list[Json], metadata: Json, now: float) -> Json:
     if kind is PIE_PROBES:
         columns += pieprobe_version()["additionalPrinterColumns"]
     else:
-        own = _COLUMNS.get(kind.kind, {}).items()
+        own = shapes().get(kind.kind, {}).get("columns", {}).items()
         columns += [{"name": title, "type": "string", "jsonPath": path} for title, path in own]
         columns += [{"name": "Age", "type": "date", "jsonPath": "metadata.creationTimestamp"}]
     definitions = [{"format": "", "description": "", "priority": 0} | column for column in columns]

@@ -9,12 +9,13 @@ from functools import lru_cache
 from typing import Final
 
 from cronsim import CronSim, CronSimError
+from msgspec import to_builtins
 
 from pie.core.naming import ANNOTATION_SCHEDULED
+from pie.core.objects import rfc3339
 from pie.embedded.errors import Refused
 from pie.embedded.kinds import CRONJOBS, JOBS, Json, find, is_leaving, owners, reference
-from pie.embedded.patch import copied
-from pie.embedded.registry import Registry, seconds_of, timestamp
+from pie.embedded.registry import Registry, seconds_of
 
 _SOURCE: Final = "cronjob-controller"
 
@@ -68,15 +69,15 @@ def _start(registry: Registry, cronjob: Json, minute_seconds: float) -> None:
     due = number * minute_seconds
     if now - due > spec.get("startingDeadlineSeconds", math.inf) * minute_seconds / 60:
         return
-    template = copied(spec["jobTemplate"])
+    template = to_builtins(spec["jobTemplate"])
     metadata = template.get("metadata") or {}
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), ANNOTATION_SCHEDULED: timestamp(due)}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), ANNOTATION_SCHEDULED: rfc3339(due)}
     owner = reference(cronjob, controller=True, blockOwnerDeletion=True)
     metadata |= {"name": f"{about['name']}-{number}", "ownerReferences": [owner]}
     job = registry.find(JOBS, about["namespace"], metadata["name"])
     job = job or registry.create(JOBS, {"metadata": metadata, "spec": template["spec"]}, about["namespace"])
     active = [*active, reference(job, namespace=about["namespace"])]
-    registry.set_status(cronjob, active=active, lastScheduleTime=timestamp(due))
+    registry.set_status(cronjob, active=active, lastScheduleTime=rfc3339(due))
 
 
 def _prune(registry: Registry, cronjob: Json, jobs: list[Json]) -> None:

@@ -6,10 +6,11 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with
 
 from typing import Final
 
+from msgspec import to_builtins
+
 from pie.embedded.actors.cronjobs import finished, owned
 from pie.embedded.errors import Refused
 from pie.embedded.kinds import JOBS, PODS, Json, find, is_leaving, is_over, owners, reference
-from pie.embedded.patch import copied
 from pie.embedded.registry import Registry
 
 TRACKING: Final = "batch.kubernetes.io/job-tracking"
@@ -52,7 +53,7 @@ def _sync(registry: Registry, job: Json, pods: list[Json]) -> None:
 
 
 def _start(registry: Registry, job: Json) -> None:
-    about, template = job["metadata"], copied(job["spec"]["template"])
+    about, template = job["metadata"], to_builtins(job["spec"]["template"])
     metadata = template.get("metadata") or {}
     labels = {"controller-uid": about["uid"], "job-name": about["name"]}
     labels |= {f"batch.kubernetes.io/{key}": value for key, value in labels.items()}

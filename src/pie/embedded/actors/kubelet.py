@@ -93,25 +93,29 @@ class Kubelets:
         if is_leaving(pod):
             self._end(pod, "Failed", waiting)
             return
-        started = find(pod, "status.startTime") or self._registry.stamp()
-        self._report(pod, "Pending", waiting, startTime=started)
+        started = find(pod, "status.startTime")
+        if not started:
+            started = self._registry.stamp()
+            self._report(pod, "Pending", waiting, startTime=started)
         volume, problem = self._mount(pod, machine)
         if problem:
             self._registry.event(pod, "FailedMount", f"MountVolume.SetUp failed for {problem}", "kubelet")
             return
-        command = [*(container.get("command") or []), *(container.get("args") or [])]
-        if command[:2] != ["pie", "probe"]:
-            why = {"reason": "CreateContainerError", "message": "this kubelet runs nothing but `pie probe …`"}
+        mounts = {mount["mountPath"] for mount in container.get("volumeMounts") or []}
+        words = [*(container.get("command") or []), *(container.get("args") or [])]
+        words = [str(volume) if word in mounts else word for word in words]
+        words += ["--without-fio", *self._options] if "mount" in words else []
+        try:
+            process, directory = _start(words, machine.faults)
+        except (OSError, ValueError) as error:
+            why = {"reason": "CreateContainerError", "message": str(error)}
             self._report(pod, "Pending", {"waiting": why})
             return
-        mounts = {mount["mountPath"] for mount in container.get("volumeMounts") or []}
-        arguments = [str(volume) if word in mounts else word for word in command[2:]]
-        arguments += ["--without-fio", *self._options] if "mount" in command else []
-        process, directory = _start(arguments, machine.faults)
         now = self._registry.stamp()
         ends_at = seconds_of(started) + (find(pod, "spec.activeDeadlineSeconds") or math.inf)
-        begun = Container(process, directory, machine.boot_id, now, ends_at)
-        self._containers[pod["metadata"]["uid"]] = begun
+        self._containers[pod["metadata"]["uid"]] = Container(
+            process, directory, machine.boot_id, now, ends_at
+        )
         self._report(pod, "Running", {"running": {"startedAt": now}})
 
     def _mount(self, pod: Json, machine: Machine) -> tuple[Path, str]:
@@ -170,12 +174,17 @@ class Kubelets:
         self._registry.set_status(pod, phase=phase, containerStatuses=[status], **fields)
 
 
-def _start(arguments: list[str], faults: set[str]) -> tuple[subprocess.Popen[bytes], TemporaryDirectory[str]]:
-    """Start a probe on a machine with these faults; the directory takes its termination message."""
+def _start(words: list[str], faults: set[str]) -> tuple[subprocess.Popen[bytes], TemporaryDirectory[str]]:
+    """Start a probe on a machine with these faults; the directory takes its termination message.
+
+    Raises ValueError for what is no probe or no command at all, OSError where there can be no process.
+    """
+    if words[:2] != ["pie", "probe"]:
+        raise ValueError("this kubelet runs nothing but `pie probe …`")
     directory = TemporaryDirectory(prefix="pie-pod-")
     log = Path(directory.name, "termination-log")
     log.touch()
-    command = [sys.executable, "-m", "pie.leash", *sorted(faults & leash.FAULTS), "--", "probe"]
-    command += [*arguments, "--no-mount-check", "--termination-log", str(log)]
+    command = [sys.executable, "-m", "pie.leash", *sorted(faults & leash.FAULTS), "--", *words[1:]]
+    command += ["--no-mount-check", "--termination-log", str(log)]
     pipe, none = subprocess.PIPE, subprocess.DEVNULL
     return subprocess.Popen(command, stdin=pipe, stdout=none, stderr=none, bufsize=0), directory

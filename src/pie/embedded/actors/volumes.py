@@ -8,8 +8,8 @@ import shutil
 from fractions import Fraction
 from typing import Final
 
+from pie.core.quantity import quantity
 from pie.embedded.admission import CLAIM_PROTECTION
-from pie.embedded.cel import quantity
 from pie.embedded.kinds import PODS, PVCS, PVS, STORAGE_CLASSES, Json, find, is_leaving, is_over, reference
 from pie.embedded.machines import DRIVER, TOPOLOGY_KEY, UNAVAILABLE, Machine, Machines
 from pie.embedded.registry import Registry
@@ -109,9 +109,9 @@ def _bytes(resources: Json) -> Fraction:
 def _free_bytes(registry: Registry, machine: Machine) -> Fraction:
     if "pool-full" in machine.faults:
         return Fraction(0)
-    volumes = [volume["spec"] for volume in registry.store.all(PVS)]
-    mine = [spec for spec in volumes if find(spec, "csi.volumeAttributes.machine") == machine.name]
-    return machine.pool_bytes - sum((_bytes(spec["capacity"]) for spec in mine), Fraction(0))
+    at = "spec.csi.volumeAttributes.machine"
+    mine = [volume for volume in registry.store.all(PVS) if find(volume, at) == machine.name]
+    return machine.pool_bytes - sum((_bytes(volume["spec"]["capacity"]) for volume in mine), Fraction(0))
 
 
 def _reclaim(registry: Registry, machines: Machines, volume: Json) -> None:
