@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600 if PICTURES else 120)]
 
 MINUTE_SECONDS = 8.0
 THRESHOLD_SECONDS = 5
-WITHIN_SECONDS = MINUTE_SECONDS + THRESHOLD_SECONDS + 10
+WITHIN_SECONDS = MINUTE_SECONDS + THRESHOLD_SECONDS + 20
 """A fault shows within a period and the threshold; the rest is for a busy machine."""
 EVIL = "<img src=x onerror=\"document.title='evil'\">"
 ZONE = "topology.kubernetes.io/zone"
@@ -142,13 +142,15 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
         await cluster.faults.inject("cordon", "node-5")
         for node in ("node-1", "node-2", "node-3"):
             await cluster.faults.inject("plugin-crash", node)
-        await tab.until("document.querySelectorAll('#incidents .incident').length === 1", WITHIN_SECONDS)
+        # The first node is told of by itself, until the others are known to be bad too.
+        zone = "volumes are not mounted in zone zone-a"
+        await tab.until(f"document.querySelector('.incident')?.innerText.includes('{zone}')", WITHIN_SECONDS)
+        assert await tab.see("document.querySelectorAll('#incidents .incident').length") == 1
         incident = await tab.text(".incident")
-        assert "volumes are not mounted in zone zone-a" in incident
         for words in ("stage: mount", "MountFailed", "connection refused", "Next:"):
             assert words in incident
         assert (await tab.text("h1")).startswith("Not everything is fine: 1 incident")
-        await tab.until(painted("node-2", "late"), 5)
+        await tab.until(painted("node-2", "late"))
         assert await tab.see(painted("node-2", "ok")) > 0
         assert await tab.see(painted("node-4", "late")) == 0
         await tab.until(
