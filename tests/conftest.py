@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -19,6 +20,12 @@ REAL_FIXTURES = {"control_plane", "namespace", "start_cluster", "real_cluster"}
 # How fast an example is depends on who else uses the machine.
 settings.register_profile("pie", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("pie")
+
+
+def pytest_configure() -> None:
+    """Let what tests start be interrupted: whatever a shell starts in the background ignores SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,22 +55,30 @@ class Command:
         raise AssertionError(f"it ended without saying {words!r}: {''.join(lines)}")
 
     async def ended(self, timeout_seconds: float = 60) -> Ended:
-        """Return what it said when it has ended."""
-        async with asyncio.timeout(timeout_seconds):
-            said, complained = await self.process.communicate()
+        """Return what it said when it has ended; one that does not end has to say where it is."""
+        ending = asyncio.ensure_future(self.process.communicate())
+        in_time, _ = await asyncio.wait([ending], timeout=timeout_seconds)
+        if not in_time:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGABRT)  # faulthandler writes its stack
+        async with asyncio.timeout(20):
+            said, complained = await ending
+        words = "".join(self.lines) + complained.decode()
+        assert in_time, f"it does not end within {timeout_seconds:g} s: {words}"
         status = self.process.returncode
         assert status is not None
-        return Ended(status, said.decode(), "".join(self.lines) + complained.decode())
+        return Ended(status, said.decode(), words)
 
 
 @asynccontextmanager
 async def started(*arguments: str, **environment: str) -> AsyncIterator[Command]:
     """Run `pie` with these arguments; it ends with the context at the latest."""
+    ours = {"COLUMNS": "200", "PIE_CONTAINER_IMAGE": "", "KUBECONFIG": "", "PYTHONFAULTHANDLER": "1"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pie", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "COLUMNS": "200", "PIE_CONTAINER_IMAGE": "", "KUBECONFIG": "", **environment},
+        env={**os.environ, **ours, **environment},
     )
     command = Command(process)
     try:
