@@ -105,6 +105,39 @@ def test_several_targets_that_fail_together_are_an_incident_at_once() -> None:
     assert only(look(mount("n0", runs=1), mount("n1", runs=1), zones=two)).scope is Scope.CLASS
 
 
+LARGE = [f"n{i}" for i in range(5000)]
+
+
+def judged(bad: dict[str, float]) -> Fold:
+    """Return what is made of nodes of a large class that were bad once; due times are spread."""
+    spread = dict(map(due, range(len(LARGE))))
+    now = max(bad.values())
+    well = {Target("p", Kind.MOUNT, "c", node): at for node, at in spread.items() if at <= now}
+    well = {target: at for target, at in well.items() if target.node not in bad}
+    findings = tuple(mount(node, runs=1, since=at) for node, at in bad.items())
+    return fold((), View(findings, dict.fromkeys(LARGE, ""), well=well), now + 60)
+
+
+def due(number: int) -> tuple[str, float]:
+    """Return a node's name, and when it is due in a period of 59 minutes."""
+    return LARGE[number], T0 + 3540 * number / len(LARGE)
+
+
+@given(st.sets(st.integers(0, 49), min_size=1, max_size=10))
+def test_a_few_of_thousands_that_are_bad_once_are_no_incident_however_many_there_are_in_a_period(
+    numbers: set[int],
+) -> None:
+    assert judged(dict(due(100 * number) for number in numbers)).open == ()
+
+
+def test_all_that_are_due_in_a_minute_or_a_good_part_of_them_are_an_incident() -> None:
+    strays = dict(due(500 * number) for number in range(5))
+    outage = dict(due(4000 + number) for number in range(8))
+    assert only(judged(strays | outage)).targets == 13
+    assert only(judged(dict(due(4000 + 3 * number) for number in range(8)))).targets == 8
+    assert judged(dict(due(4000 + 10 * number) for number in range(8))).open == ()
+
+
 def test_all_nodes_of_a_large_class_at_the_same_stage_are_one_incident() -> None:
     nodes = [f"n{i}" for i in range(5000)]
     incident = only(look(*(mount(node) for node in nodes), zones=dict.fromkeys(nodes, "")))
@@ -277,7 +310,7 @@ def test_an_incident_says_why_it_is_over(
     words: str,
 ) -> None:
     opened = look(*(mount(each.node) if each.node else provision() for each in bad))
-    view = View((), ONE_ZONE, well=frozenset(well), resting=resting)
+    view = View((), ONE_ZONE, well=dict.fromkeys(well, T0), resting=resting)
     (closed,) = (conclude(each, view) for each in fold(opened.open, view, T0 + 120).closed)
     assert closed.closed_because is because
     assert ending(closed, "fast") == f"StorageClass fast: {words}{headline(closed)}."
@@ -320,7 +353,7 @@ def test_recovered_is_only_what_was_judged_well_and_a_restart_changes_no_word_of
         view = View(
             tuple(mount(each.node, since=T0 + step) for each, fate in at.items() if fate == "bad"),
             {each.node: "" for each, fate in at.items() if fate in {"bad", "well"}},
-            well=frozenset(each for each, fate in at.items() if fate == "well"),
+            well={each: T0 for each, fate in at.items() if fate == "well"},
             resting={each: Reason.NODE_CORDONED for each, fate in at.items() if fate == "resting"},
         )
         found, same = fold(known, view, T0 + 100 + step), fold(after_restart, view, T0 + 100 + step)

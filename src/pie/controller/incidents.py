@@ -74,7 +74,7 @@ class Incidents:
         self._live_targets: Callable[[str], Iterable[Target]] = lambda _probe: ()
         self._kept: dict[str, _Kept] = {}
         self._bad: dict[str, dict[Target, _Bad]] = {}
-        self._heard: dict[str, set[Target]] = {}
+        self._heard: dict[str, dict[Target, float]] = {}
         self._left_behind: LeftBehind = lambda _probe: ((), False)
         self.revision = 0
         queue.handle("incidents", self._look, judges=True)
@@ -99,11 +99,11 @@ class Incidents:
 
     def note(self, target: Target, judgement: Judgement, *, due: float, node: str) -> None:
         """Note the verdict of a target's newest run, which was due at `due` and seen on `node`."""
-        heard = self._heard.setdefault(target.probe, set())
+        heard = self._heard.setdefault(target.probe, {})
         bad = self._bad.setdefault(target.probe, {})
         judged_since = self._begin_anew(target)
         new, before = target not in heard, bad.get(target)
-        heard.add(target)
+        heard[target] = due
         if judgement.verdict is Verdict.OK:
             if bad.pop(target, None) is not None or new:
                 self.changed(target.probe)
@@ -135,7 +135,7 @@ class Incidents:
         found = bad.get(target)
         if found is not None and found.noted_at < judged_since and not found.finding.certain:
             del bad[target]
-            self._heard.get(target.probe, set()).discard(target)
+            self._heard.get(target.probe, {}).pop(target, None)
         return judged_since
 
     def still_bad(self, target: Target, dues: int) -> None:
@@ -146,7 +146,7 @@ class Incidents:
 
     def forget(self, target: Target) -> None:
         """Forget a target that ended."""
-        self._heard.get(target.probe, set()).discard(target)
+        self._heard.get(target.probe, {}).pop(target, None)
         if self._bad.get(target.probe, {}).pop(target, None) is not None:
             self.changed(target.probe)
 
@@ -238,7 +238,7 @@ class Incidents:
             self._begin_anew(target)
         suppressed = {each: why.reason for each in live if (why := self._maintenance.suppression(each))}
         telling = live - suppressed.keys()
-        bad, heard = self._bad.get(probe, {}), self._heard.get(probe, set())
+        bad, heard = self._bad.get(probe, {}), self._heard.get(probe, {})
         # A volume that lost what was written to it has lost it, whatever is done to its node.
         told = [
             each.finding
@@ -246,13 +246,13 @@ class Incidents:
             if target in telling or (target in live and each.finding.certain)
         ]
         left, settled = self._left_behind(probe)
-        well = frozenset((live & heard) - bad.keys())
+        well = {target: heard[target] for target in live & heard.keys() - bad.keys()}
         return View(
             findings=(*told, *left),
             zones={
                 target.node: self._caches.zone(target.node) for target in telling if target.kind is Kind.MOUNT
             },
-            unheard=frozenset(telling - heard),
+            unheard=frozenset(telling - heard.keys()),
             settled=settled,
             well=well,
             resting={target: why for target, why in suppressed.items() if target not in well},

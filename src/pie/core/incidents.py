@@ -5,6 +5,7 @@ went bad or recovered, or how many looks were missed in between.
 """
 
 import hashlib
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,8 +14,10 @@ from enum import StrEnum
 from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import Reason
 
-# So many targets that fail together are no coincidence; fewer must fail twice in a row.
+# So many targets that fail together are no coincidence; fewer must fail twice in a row. Together: as this
+# part of all that were judged meanwhile, however far apart they are due. Of thousands, some fail at any time.
 SEVERAL = 3
+TOGETHER_PART = 0.2
 BAD_RUNS_IN_A_ROW = 2
 
 # What a run read is a fact, and needs no second run to be believed.
@@ -79,15 +82,15 @@ class View:
 
     `zones` are the nodes that could tell (matching, not in maintenance), each with its zone or "". `unheard`
     are targets without a verdict so far, as after a restart or their maintenance. `well` are those whose last
-    run was good; `resting` the others that are suppressed now, and why. `settled`: what runs left behind is
-    known.
+    run was good, and when it was due (epoch seconds); `resting` the others that are suppressed now, and why.
+    `settled`: what runs left behind is known.
     """
 
     findings: tuple[Finding, ...]
     zones: Mapping[str, str]
     unheard: frozenset[Target] = frozenset()
     settled: bool = True
-    well: frozenset[Target] = frozenset()
+    well: Mapping[Target, float] = field(default_factory=dict)
     resting: Mapping[Target, Reason] = field(default_factory=dict)
 
 
@@ -165,8 +168,19 @@ class _Group:
             return True
         if self.leading.stage is Stage.TEARDOWN:
             return False  # What is left behind is given its time, however much it is.
-        together = len(self.nodes)
-        return together >= SEVERAL or 1 < together == len(view.zones)
+        if 1 < len(self.nodes) == len(view.zones):
+            return True
+        return self._together(view)
+
+    def _together(self, view: View) -> bool:
+        """Tell whether so many went bad since some moment, of all judged since, that it is no coincidence."""
+        went_bad = sorted(each.first_bad for each in self.mounts)
+        well = sorted(due for target, due in view.well.items() if target.kind is Kind.MOUNT)
+        for place, since in enumerate(went_bad[: 1 - SEVERAL]):
+            bad, good = len(went_bad) - place, len(well) - bisect_left(well, since)
+            if bad >= TOGETHER_PART * (bad + good):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
