@@ -264,13 +264,15 @@ class Tally:
         self._history.record(tracked.target, past)
 
     def record(self, tracked: Tracked, run: Run, judgement: Judgement) -> None:
-        """Take in what an ended run measured; its Job is not needed any more."""
+        """Take in what an ended run measured, if it says anything; its Job is not needed any more."""
         tracked.recorded = True
         self._end_hang(tracked)
+        self._queue.add("job", tracked.uid)
+        if judgement.verdict is Verdict.SUPPRESSED:
+            return
         self._run_series.stages(tracked.target, timeline(run).seconds)
         if judgement.result is not None and judgement.result.io is not None:
             io = judgement.result.io
             self._series.set_latency(tracked.target, io)
             self.states[tracked.target].io = io
             self._history.measure(tracked.target, tracked.due, io)
-        self._queue.add("job", tracked.uid)
