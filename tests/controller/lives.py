@@ -37,8 +37,13 @@ def incidents_of(world: World) -> list[dict[str, Any]]:
     return [{"id": each["id"], "reason": each["reason"], "open": "closedAt" not in each} for each in found]
 
 
-def lived(*lives: tuple[int, Script], given: Iterable[Action] = ()) -> list[Outcome]:
-    """Let one controller after the other live for so many seconds; `given` is done before the first."""
+def lived(
+    *lives: tuple[int, Script], given: Iterable[Action] = (), nodes: Iterable[str] = (), **spec: Any
+) -> list[Outcome]:
+    """Let one controller after the other live for so many seconds; `given` is done before the first.
+
+    `nodes` are more than the one; `spec` is what the PieProbe has beside the base.
+    """
 
     async def live() -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -47,7 +52,7 @@ def lived(*lives: tuple[int, Script], given: Iterable[Action] = ()) -> list[Outc
             first = simulation is None
             simulation = Simulation(lambda _kind, _second: 0, simulation)
             if first:
-                simulation.world.begin(BASE_SPEC)
+                simulation.world.begin({**BASE_SPEC, **spec}, *nodes)
                 for action in given:
                     action(simulation.world)
             await simulation.run(seconds, script)

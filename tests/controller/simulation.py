@@ -48,7 +48,7 @@ from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
 
 T0: Final = 1_700_000_040.0
-"""When the virtual time begins, epoch seconds: a due time, less 20 s."""
+"""When the virtual time begins, epoch seconds: a due time."""
 
 NODE: Final = "n1"
 NAMESPACE: Final = "pie"
@@ -501,7 +501,7 @@ class Simulation:
         self._begin = before._begin if before is not None else loop.time()
         self.world = before.world if before is not None else World(self.now)
         clock = ServerClock(loop.time, self.now)
-        client = Client(ClusterConfig(server="https://simulation"), clock=clock)
+        client = self.client = Client(ClusterConfig(server="https://simulation"), clock=clock)
         self.wire = Wire(self.world)
         client._transport = self.wire  # type: ignore[assignment]  # it has the one method that is used
         caches = self._caches = Caches(client, NAMESPACE)

@@ -26,7 +26,12 @@ from tests.controller.simulation import (
 from tests.harness import PERFORMANCE, Samples
 
 SPEC = {**BASE_SPEC, "suppression": {"newNodeGrace": "0s", "rebootGrace": "30s"}}
-TARGETS = {NODE: TARGET, "": Target("p", Kind.PROVISION, "c")}
+OTHER = "n2"
+TARGETS = {
+    NODE: TARGET,
+    OTHER: Target("p", Kind.MOUNT, "c", OTHER),
+    "": Target("p", Kind.PROVISION, "c"),
+}
 BEGIN_SECONDS, BUSY_SECONDS, QUIET_SECONDS = 70, 260, 240
 # What became of a due time is known so long after it, at the latest.
 DECIDED_SECONDS = 100
@@ -103,7 +108,9 @@ class Outcome:
         }
         self.accounts = Accounts(lines)
         counted = Samples(simulation.metrics())
-        self.io = {yes: counted.value(PERFORMANCE, succeed=yes) or 0.0 for yes in ("true", "false")}
+        self.io = {
+            yes: counted.value(PERFORMANCE, node=NODE, succeed=yes) or 0.0 for yes in ("true", "false")
+        }
         self.cut_short = sum(
             each.value
             for each in counted.all("pie_suppressed_runs_total")
@@ -130,12 +137,19 @@ class Outcome:
         return {what for target in TARGETS.values() for what in self.accounts.as_what(target)}
 
 
-def played(script: Script, lag: Lag = at_once, *, quiet: int = QUIET_SECONDS) -> Outcome:
+def played(
+    script: Script,
+    lag: Lag = at_once,
+    *,
+    quiet: int = QUIET_SECONDS,
+    spec: dict[str, Any] = SPEC,
+    nodes: tuple[str, ...] = (),
+) -> Outcome:
     """Play a story to the controller's objects."""
 
     async def play() -> Outcome:
         simulation = Simulation(lag)
-        simulation.world.begin(SPEC)
+        simulation.world.begin(spec, *nodes)
         await simulation.run(BEGIN_SECONDS + BUSY_SECONDS + quiet, script)
         return Outcome(simulation, lines)
 
@@ -211,6 +225,10 @@ def test_a_run_that_goes_on_after_a_reboot_waits_for_the_node_to_tell_of_it_thou
     assert "late" not in played([(303, World.power_off), (330, World.power_on)]).counted_as()
 
 
+def test_a_late_run_that_is_evicted_from_a_dead_node_waits_for_kubernetes_to_notice_that_it_is_dead() -> None:
+    assert "late" not in played([(240, World.power_off), (267, World.evict)]).counted_as()
+
+
 def test_a_kubelet_that_comes_back_while_a_late_run_is_doubted_has_the_time_to_tell_of_its_boot() -> None:
     assert "late" not in played([(112, World.power_off), (143, World.power_on)]).counted_as()
 
@@ -239,6 +257,45 @@ def test_gaps_in_the_watches_change_no_verdict_in_the_end(
     script: Script, gaps: list[tuple[str, int, int]]
 ) -> None:
     assert played(script, with_gaps(gaps)).states == played(script).states
+
+
+def fails_on(state: str, *nodes: str) -> Action:
+    """Return the action that makes the storage so on some nodes."""
+
+    def change(world: World) -> None:
+        world.storage, world.storage_fails_on = state, frozenset(nodes)
+
+    return change
+
+
+# Threshold, deadline and period are a minute each, by default; a provision run then has two nodes to go to.
+DEFAULTS = {**SPEC, "probeThreshold": "1m", "deadline": "1m"}
+WIDE: dict[str, Any] = {"spec": DEFAULTS, "nodes": (OTHER,)}
+WIDE_END = END - 100
+
+
+def test_where_a_volume_can_be_used_on_one_node_only_every_due_time_of_the_class_is_on_time() -> None:
+    outcome = played([(BEGIN_SECONDS, fails_on("does not mount", NODE))], quiet=1000, **WIDE)
+    assert outcome.errors(WIDE_END + 600) == []
+    assert set(outcome.accounts.as_what(TARGETS[""])) == {"on time"}
+    assert "late" in outcome.accounts.as_what(TARGET)
+
+
+@pytest.mark.parametrize("state", ["does not mount", "hangs", "fails"])
+def test_no_due_time_is_lost_in_a_long_outage_of_the_whole_class(state: str) -> None:
+    outcome = played([(BEGIN_SECONDS, storage(state))], quiet=7200, **WIDE)
+    assert outcome.errors(WIDE_END + 6800) == []
+    assert outcome.accounts.as_what(TARGETS[""])["late"] >= 100
+
+
+@quick
+@given(scripts([*MAINTENANCE, *FAULTS, fails_on("does not mount", NODE), fails_on("hangs", OTHER)]), GAPS)
+def test_every_due_time_of_a_class_on_two_nodes_is_counted_exactly_once(
+    script: Script, gaps: list[tuple[str, int, int]]
+) -> None:
+    ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
+    outcome = played([*script, *ending], with_gaps(gaps), quiet=QUIET_SECONDS + 200, **WIDE)
+    assert outcome.errors(WIDE_END + 200) == []
 
 
 @pytest.mark.parametrize("second", [BEGIN_SECONDS, BEGIN_SECONDS + 15, BEGIN_SECONDS + 30])

@@ -5,6 +5,8 @@ from typing import Any
 
 from pie.core.naming import ANNOTATION_FOLLOWS
 from tests.controller.conftest import Stage
+from tests.controller.lives import lived
+from tests.controller.simulation import World
 from tests.controller.test_maintenance import provisions
 from tests.controller.test_runs import result
 from tests.harness import ON_TIME, Pie, until, until_condition
@@ -68,3 +70,12 @@ async def test_where_there_is_no_other_node_the_first_run_is_the_verdict(stage: 
         await stage.bind(pod, nodes[0])
         await pie.until_value(ON_TIME["provision"], lambda value: value == 1, on_time="false")
         assert len(await stage.names("jobs")) == 1
+
+
+def test_a_class_that_works_nowhere_is_an_incident_at_the_first_due_time() -> None:
+    def nothing_is_mounted(world: World) -> None:
+        world.storage = "does not mount"
+
+    # The run of second 60 is late at 81, the one that follows it elsewhere some 25 s later; 120 is the next.
+    (outcome,) = lived((119, []), given=[nothing_is_mounted], nodes=["n2"], disableMountProbes=True)
+    assert [each["open"] for each in outcome.incidents] == [True]

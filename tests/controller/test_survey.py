@@ -62,7 +62,7 @@ class Story:
             label(world, node)
         world.objects["csinodes"] = {}
         self.wire = Listening(world)
-        self.simulation._targets._client._transport = self.wire  # type: ignore[assignment]  # as in Simulation
+        self.simulation.client._transport = self.wire  # type: ignore[assignment]  # as in Simulation
 
     def resting(self) -> Reason | None:
         """Return why the mount probes rest."""

@@ -6,6 +6,7 @@ again without the node that the first run was bound to, and its verdict is that 
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import Enum
 
 import structlog
 
@@ -14,10 +15,9 @@ from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core.judge import Judgement
 from pie.core.manifests import follow_up_job
-from pie.core.model import Kind, Probe, Target
-from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SELECTED_NODE
+from pie.core.model import Probe, Target
+from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.objects import Job
-from pie.core.schedule import next_due
 from pie.core.timeline import Run
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists
@@ -27,6 +27,15 @@ _log = structlog.get_logger()
 
 # A follow-up run that does not exist so long after it was asked for is not waited for any more.
 PATIENCE_SECONDS = 30.0
+
+
+class Speaker(Enum):
+    """Who speaks for a bad provision run."""
+
+    ITSELF = "itself"
+    FOLLOW_UP = "follow-up"
+    LATER = "later"
+    """Not decided: a follow-up run is about to start, or one for an earlier due time is still under way."""
 
 
 @dataclass(slots=True)
@@ -39,7 +48,6 @@ class _Asked:
     without: str
     due: float
     at: float
-    seen: bool = False
 
 
 class FollowUps:
@@ -54,56 +62,55 @@ class FollowUps:
         self._maintenance = maintenance
         self._image = image
         self._asked: dict[Target, _Asked] = {}
+        self._failed_at: dict[Target, float] = {}
         queue.handle("followup", self._start)
 
     def forget(self, target: Target) -> None:
         """Forget a target that ended."""
         self._asked.pop(target, None)
+        self._failed_at.pop(target, None)
 
-    def see(self, target: Target, job: Job, due: float) -> None:
-        """Note a Job that may be a follow-up run."""
-        asked = self._asked.get(target)
-        if asked is not None and ANNOTATION_FOLLOWS in job.metadata.annotations and asked.due <= due:
-            asked.seen = True
+    def ended(self, target: Target, *, bad: bool) -> None:
+        """Note that a follow-up run of the target ended."""
+        if bad:
+            self._failed_at[target] = self._client.now()
 
-    def under_way(self, target: Target) -> bool:
-        """Tell whether the target's follow-up run exists; then the first run has no verdict of its own."""
-        asked = self._asked.get(target)
-        return asked is not None and asked.seen
+    def speaker(
+        self, run: Run, probe: Probe, judgement: Judgement, *, due: float | None, under_way: float | None
+    ) -> Speaker:
+        """Return who speaks for a bad run of the schedule; have a follow-up run started where one is to.
 
-    def takes_over(self, job: Job, run: Run, probe: Probe, judgement: Judgement, *, busy: bool) -> bool:
-        """Tell whether a follow-up run speaks for a bad one; ask for one where there is none yet.
-
-        While the first run stays unfinished, each due time has a follow-up run of its own, unless one is
-        still under way (`busy`): that one counts them.
+        `due` is the first due time of the run's life that nothing is counted for: while the first run stays
+        unfinished, each has a follow-up run of its own. `under_way` is the due time of the follow-up run that
+        is not over, which counts those that it stands in the way of itself.
         """
-        if run.target.kind is not Kind.PROVISION or ANNOTATION_FOLLOWS in job.metadata.annotations:
-            return False
-        node, owner, now = _bound_to(run), job.metadata.controller_owner, self._client.now()
-        if not node or owner is None or not self._maintenance.usable(probe.name) - {node}:
-            return False
-        due = _newest_due(run, probe, now)
-        asked = self._asked.get(run.target)
-        if asked is None and busy:
-            return True  # One that an earlier controller asked for.
-        if asked is None or (asked.due < due and not busy):
-            _log.warning(
-                "a new volume could not be used in time on one node, trying elsewhere",
-                target=str(run.target),
-                node=node,
-                reason=judgement.reason.value,
-                message=judgement.message,
-            )
-            asked = _Asked(probe, run.job_uid, owner.name, node, due, now)
-            self._asked[run.target] = asked
-            self._queue.add("followup", run.target)
-        return asked.seen or now < asked.at + PATIENCE_SECONDS
+        asked, now = self._asked.get(run.target), self._client.now()
+        if due is None:
+            return Speaker.FOLLOW_UP if asked is not None or under_way is not None else Speaker.ITSELF
+        if under_way is not None:
+            return Speaker.FOLLOW_UP if under_way >= due else Speaker.LATER
+        if due <= self._failed_at.get(run.target, 0.0):
+            return Speaker.ITSELF  # It failed elsewhere, too, after this was due.
+        if asked is not None and asked.due >= due:
+            return Speaker.LATER if now < asked.at + PATIENCE_SECONDS else Speaker.ITSELF
+        node, cronjob = _bound_to(run), next(iter(self._caches.cronjobs_of.get(run.target, {})), None)
+        if not node or cronjob is None or not self._maintenance.usable(probe.name) - {node}:
+            return Speaker.ITSELF
+        _log.warning(
+            "a new volume could not be used in time on one node, trying elsewhere",
+            target=str(run.target),
+            node=node,
+            reason=judgement.reason.value,
+            message=judgement.message,
+        )
+        self._asked[run.target] = _Asked(probe, run.job_uid, cronjob, node, due, now)
+        self._queue.add("followup", run.target)
+        return Speaker.LATER
 
     async def _start(self, thing: Hashable) -> None:
         if not isinstance(thing, Target):
             raise TypeError(f"not a target: {thing!r}")
-        asked = self._asked.get(thing)
-        if asked is None or asked.seen:
+        if (asked := self._asked.get(thing)) is None:
             return
         manifest = follow_up_job(
             asked.probe,
@@ -118,8 +125,6 @@ class FollowUps:
             await self._client.create(JOBS, manifest, self._caches.namespace, decode=Job)
         except AlreadyExists:
             _log.debug("the follow-up run exists already", target=str(thing))
-        asked.seen = True
-        self._queue.add("run", asked.follows)
 
 
 def _bound_to(run: Run) -> str:
@@ -127,12 +132,3 @@ def _bound_to(run: Run) -> str:
     if run.pod is not None and run.pod.spec.node_name:
         return run.pod.spec.node_name
     return run.claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE, "") if run.claim is not None else ""
-
-
-def _newest_due(run: Run, probe: Probe, now: float) -> float:
-    newest = run.due_seconds
-    due = next_due(run.target, probe.period_seconds, now - probe.period_seconds, probe.minute_seconds)
-    while due <= now:
-        newest = max(newest, due)
-        due = next_due(run.target, probe.period_seconds, due, probe.minute_seconds)
-    return newest

@@ -13,7 +13,7 @@ import structlog
 
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
-from pie.core.excuse import SLACK_SECONDS
+from pie.core.excuse import NODE_CONTROLLER_SECONDS, SLACK_SECONDS
 from pie.core.judge import Judgement
 from pie.core.reasons import Reason
 from pie.kube.client import Client
@@ -33,8 +33,6 @@ _CATCH_UP_SECONDS = SLACK_SECONDS + 1.0
 # A kubelet that starts after a reboot tells of its lost containers and of its new boot in either order.
 _REBOOT_SECONDS = 10.0
 _LIKE_A_REBOOT = frozenset({Reason.NO_RESULT, Reason.KILLED})
-# --node-monitor-grace-period is 50 s since Kubernetes 1.32, and the node controller looks every 5 s.
-_NODE_CONTROLLER_SECONDS = 60.0
 _ASK_AGAIN_SECONDS = 3.0
 
 
@@ -112,7 +110,7 @@ class Doubts:
         uid = str(thing)
         if (doubt := self._doubts.get(uid)) is None or doubt.believed:
             return
-        patient = self._client.now() - doubt.since < _NODE_CONTROLLER_SECONDS
+        patient = self._client.now() - doubt.since < NODE_CONTROLLER_SECONDS
         wait_seconds = await self._wait_seconds(doubt) if patient else None
         if wait_seconds is None:
             doubt.believed = True

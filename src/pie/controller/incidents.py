@@ -97,8 +97,11 @@ class Incidents:
 
     # Told by Runs.
 
-    def note(self, target: Target, judgement: Judgement, *, due: float, node: str) -> None:
-        """Note the verdict of a target's newest run, which was due at `due` and seen on `node`."""
+    def note(self, target: Target, judgement: Judgement, *, due: float, node: str, runs: int = 1) -> None:
+        """Note the verdict of a target's newest run, which was due at `due` and seen on `node`.
+
+        `runs` is of how many runs it is the verdict: a follow-up run's is that of the first one, too.
+        """
         heard = self._heard.setdefault(target.probe, {})
         bad = self._bad.setdefault(target.probe, {})
         judged_since = self._begin_anew(target)
@@ -110,7 +113,7 @@ class Incidents:
             return
         if judgement.verdict not in BAD:
             return
-        again = before is not None and due > before.last_due
+        again = runs if before is not None and due > before.last_due else 0
         finding = Finding(
             target=target,
             stage=judgement.stage or Stage.IO,
@@ -118,7 +121,7 @@ class Incidents:
             evidence=judgement.message,
             node=target.node or node,
             first_bad=before.finding.first_bad if before else max(due, judged_since),
-            bad_runs=(before.finding.bad_runs if before else 1) + again,
+            bad_runs=(before.finding.bad_runs if before else runs) + again,
         )
         bad[target] = _Bad(finding, due, self._client.now())
         if before is None or before.finding != finding:

@@ -26,18 +26,22 @@ _ASK_AGAIN_SECONDS: Final = 5.0
 
 @dataclass(slots=True)
 class _Watched:
-    """A target's spec, its next due time that is not settled, and when there must be a run for it."""
+    """A target's spec, its next due time that is not settled, and when there must be a run for it.
+
+    `blocked`: an earlier run stood in its way.
+    """
 
     probe: Probe
     due: float
     late_at: float
+    blocked: bool = False
 
 
 class Missed:
     """Watches the schedule of each target.
 
-    `settled` tells whether a due time is counted, or has a run that will be; `busy`, whether the target has a
-    run that is not over. (CronJob.status.active may be long out of date.)
+    `settled` tells whether a due time is counted, or has a run that will be; `in_the_way`, whether an earlier
+    run is not over. (CronJob.status.active may be long out of date.)
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class Missed:
         *,
         maintenance: Maintenance,
         settled: Callable[[Target, float], bool],
-        busy: Callable[[Target], bool],
+        in_the_way: Callable[[Target, float], bool],
         tally: Tally,
     ) -> None:
         self._client = client
@@ -56,7 +60,7 @@ class Missed:
         self._queue = queue
         self._maintenance = maintenance
         self._settled = settled
-        self._busy = busy
+        self._in_the_way = in_the_way
         self._tally = tally
         self._watched: dict[Target, _Watched] = {}
         queue.handle("missed", self._look, judges=True)
@@ -110,19 +114,26 @@ class Missed:
         """Count a due time that is late, if it is known by now why it has no run."""
         due, suspended = watched.due, any(each.spec.suspend for each in self._cronjobs(target))
         in_time = now < next_due(target, watched.probe.period_seconds, due, watched.probe.minute_seconds)
-        if self._busy(target):
-            # A run that stands in the way speaks for it, or makes place in a moment.
-            return not in_time
-        if self._caches.jobs.heard_at < watched.late_at:
-            # The Job may be there, and the watch behind.
-            self._caches.jobs.confirm()
+        if self._in_the_way(target, due):
+            watched.blocked = True  # A bad one counts it, and after a good one the CronJob starts the run.
+            return False
+        # The Job, or what kept it from being started, may be there, and the watch behind.
+        if behind := [
+            each for each in (self._caches.jobs, self._caches.nodes) if each.heard_at < watched.late_at
+        ]:
+            for each in behind:
+                each.confirm()
             return False
         reason = self._maintenance.kept_from_starting(target, due)
         patience_seconds = _PATIENCE_MINUTES * watched.probe.minute_seconds
         if reason is not None:
             self._tally.count_suppressed(target, due, reason)
-        elif in_time and (suspended or now < self._maintenance.resumed_at(target) + patience_seconds):
-            return False  # A CronJob that is resumed starts the run that it missed.
+        elif in_time and (
+            watched.blocked or suspended or now < self._maintenance.resumed_at(target) + patience_seconds
+        ):
+            return False  # A CronJob that is free again, or resumed, starts the run that it missed.
+        elif watched.blocked:
+            self._tally.count_blocked(target, due)
         else:
             self._tally.count_missed(target, due, self._cronjobs(target))
         return True

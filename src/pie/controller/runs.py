@@ -4,12 +4,11 @@ A run is counted once, and then its Job is deleted. All of it starts again from 
 finished pods wait in the history of their CronJob until they have been read.
 """
 
-import math
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
 
 from pie.controller.followups import PATIENCE_SECONDS as FOLLOW_UP_SECONDS
-from pie.controller.followups import FollowUps
+from pie.controller.followups import FollowUps, Speaker
 from pie.controller.heartbeats import Doubts
 from pie.controller.maintenance import Maintenance
 from pie.controller.missed import Missed
@@ -20,7 +19,7 @@ from pie.controller.tally import Tally
 from pie.controller.tracking import Tracked, Tracking
 from pie.controller.volumes import Volumes
 from pie.controller.witness import PATIENCE_SECONDS, Witness
-from pie.core.judge import judge
+from pie.core.judge import Judgement, judge
 from pie.core.model import BAD, Kind, Probe, Target, Verdict
 from pie.core.naming import GO_PIE_FINALIZER, target_of
 from pie.core.objects import Claim, CronJob, Job, Pod
@@ -66,7 +65,7 @@ class Runs:
             queue,
             maintenance=maintenance,
             settled=self._settled,
-            busy=self._busy,
+            in_the_way=self._tracking.in_the_way,
             tally=tally,
         )
         self._probes: dict[Target, Probe] = {}
@@ -131,8 +130,8 @@ class Runs:
 
     def _settled(self, target: Target, due: float) -> bool:
         """Tell whether a due time is counted, or has a run that will be."""
-        newest = self._tracking.newest_due(target, self._tally.led_since)
-        return newest >= math.floor(due) or self._tally.counted(target, due)
+        earlier = due <= self._tally.led_since
+        return earlier or self._tally.counted(target, due) or self._tracking.has(target, due)
 
     def _drop_runs(self, target: Target) -> None:
         """Count the runs that a node took with it when it was deleted: their target goes, and nobody asks."""
@@ -144,7 +143,6 @@ class Runs:
             if (due := self._missed.open_due(target)) is not None:
                 self._tally.count_suppressed(target, due, Reason.NODE_DELETED)
         self._look_at(self._tracking.of(target))
-        self._tracking.forget_target(target)
 
     # Events.
 
@@ -177,8 +175,8 @@ class Runs:
 
     def _track(self, job: Job) -> Tracked | None:
         tracked = self._tracking.add(job)
-        if tracked is not None:
-            self._follow_ups.see(tracked.target, job, tracked.due)
+        if tracked is not None and tracked.follows:
+            self._queue.add("run", tracked.follows)
         return tracked
 
     def _forget(self, uid: str) -> None:
@@ -256,23 +254,22 @@ class Runs:
         node = tracked.pod.spec.node_name if tracked.pod is not None else ""
         if judgement.bad and not self._doubts.believes(tracked.uid, judgement, node or tracked.target.node):
             return
-        taken_over = judgement.bad and self._follow_ups.takes_over(
-            job, run, probe, judgement, busy=self._follow_up_runs(tracked.target)
-        )
-        if taken_over and not self._follow_ups.under_way(tracked.target):
+        speaker = self._speaker(tracked, run, probe, judgement)
+        if speaker is Speaker.LATER and judgement.ended:
             self._queue.add("run", tracked.uid, after_seconds=FOLLOW_UP_SECONDS)
             return
-        own = judgement
+        own, taken_over = judgement, speaker is not Speaker.ITSELF
         if taken_over:
-            tracked.on_time_counted = True
+            tracked.on_time_counted = speaker is Speaker.FOLLOW_UP
             judgement = replace(judgement, verdict=Verdict.PENDING, on_time=None)
         judgement = self._volumes.weigh(judgement, run)
         self._tally.count(tracked, probe, judgement, as_of)
-        self._tally.note(tracked.target, judgement, tracked.due, node or tracked.target.node)
+        runs = 2 if tracked.follows else 1
+        self._tally.note(tracked.target, judgement, tracked.due, node or tracked.target.node, runs=runs)
         self._tally.show(tracked, run, own if taken_over else judgement, decides=not taken_over)
         if judgement.ended:
             self._tally.record(tracked, run, judgement)
-            self._retries.ended(tracked.target, on_schedule=not tracked.retry)
+            self._ended(tracked, judgement)
             return
         if judgement.replace and tracked.pod is not None and not tracked.pod_gone:
             self._queue.add("pod", tracked.uid)
@@ -280,6 +277,13 @@ class Runs:
         due = next_due(tracked.target, probe.period_seconds, as_of, probe.minute_seconds) if blocks else None
         catch_up_at = self._client.now() + _POD_CATCHES_UP_SECONDS if unseen_end else None
         self._look_again(tracked, judgement.check_at, due, catch_up_at)
+
+    def _ended(self, tracked: Tracked, judgement: Judgement) -> None:
+        """Do what follows from the end of a run."""
+        if tracked.follows:
+            self._follow_ups.ended(tracked.target, bad=judgement.bad)
+            self._look_at(each for each in self._tracking.of(tracked.target) if not each.recorded)
+        self._retries.ended(tracked.target, on_schedule=not tracked.retry)
 
     def _look_again(self, tracked: Tracked, *moments: float | None) -> None:
         """Have a run that goes on judged again at the first of some moments."""
@@ -297,8 +301,19 @@ class Runs:
     def _busy(self, target: Target) -> bool:
         return not all(each.recorded for each in self._tracking.of(target))
 
-    def _follow_up_runs(self, target: Target) -> bool:
-        return any(each.follows and not each.recorded for each in self._tracking.of(target))
+    def _speaker(self, tracked: Tracked, run: Run, probe: Probe, judgement: Judgement) -> Speaker:
+        """Return who speaks for a run: a bad provision run of the schedule is followed by one elsewhere."""
+        target = tracked.target
+        if not judgement.bad or target.kind is not Kind.PROVISION or tracked.cause != "schedule":
+            return Speaker.ITSELF
+        follow_up = self._tracking.follow_up(target)
+        return self._follow_ups.speaker(
+            run,
+            probe,
+            judgement,
+            due=self._tally.open_due(tracked, probe, ended=judgement.ended),
+            under_way=follow_up.due if follow_up is not None else None,
+        )
 
     def _claim(self, tracked: Tracked) -> Claim | None:
         if tracked.target.kind is Kind.MOUNT:

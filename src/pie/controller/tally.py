@@ -136,6 +136,13 @@ class Tally:
                 ),
             )
 
+    def count_blocked(self, target: Target, due: float) -> None:
+        """Count a due time that had no run, since an earlier one stood in its way until the next."""
+        state = self.states.get(target)
+        if state is not None and self._count_on_time(target, due, on_time=False):
+            self._history.mark(target, due, state.verdict if state.verdict in BAD else Verdict.LATE)
+            self._incidents.still_bad(target, 1)
+
     def _count_on_time(self, target: Target, due: float, *, on_time: bool) -> bool:
         """Count a due time, and tell whether that was still to be done."""
         if fresh := self.states[target].ledger.claim(due):
@@ -187,17 +194,8 @@ class Tally:
 
     def _count_blocked(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
         """Count the due times that passed while an unfinished run stood in their way."""
-        target, since = tracked.target, max(tracked.due, self.led_since)
-        dues = dues_between(
-            target,
-            probe.period_seconds,
-            since,
-            as_of,
-            limit=_MOST_DUES,
-            minute_seconds=probe.minute_seconds,
-        )
-        bad = 0
-        for due in dues:
+        target, bad = tracked.target, 0
+        for due in self._dues_in_its_way(tracked, probe, as_of):
             if judgement.verdict is Verdict.SUPPRESSED:
                 self.count_suppressed(target, due, judgement.reason)
             elif self._count_on_time(target, due, on_time=False):
@@ -206,7 +204,23 @@ class Tally:
         if bad:
             self._incidents.still_bad(target, bad)
 
-    def note(self, target: Target, judgement: Judgement, due: float, node: str) -> None:
+    def _dues_in_its_way(self, tracked: Tracked, probe: Probe, as_of: float) -> list[float]:
+        return dues_between(
+            tracked.target,
+            probe.period_seconds,
+            max(tracked.due, self.led_since),
+            as_of,
+            limit=_MOST_DUES,
+            minute_seconds=probe.minute_seconds,
+        )
+
+    def open_due(self, tracked: Tracked, probe: Probe, *, ended: bool) -> float | None:
+        """Return the first due time of a run's life that is not counted; its own, once it `ended`."""
+        in_its_way = [] if ended else self._dues_in_its_way(tracked, probe, self._client.now())
+        dues = (tracked.due, *in_its_way)
+        return next((due for due in dues if not self.counted(tracked.target, due)), None)
+
+    def note(self, target: Target, judgement: Judgement, due: float, node: str, *, runs: int = 1) -> None:
         """Note the target's last verdict; a run in flight, or one that says nothing, leaves it standing."""
         state = self.states[target]
         if judgement.verdict in {Verdict.PENDING, Verdict.SUPPRESSED} or due < state.due:
@@ -224,7 +238,7 @@ class Tally:
             at_seconds=state.last_ok,
             hung_since=due if judgement.verdict is Verdict.HUNG else None,
         )
-        self._incidents.note(target, judgement, due=due, node=node)
+        self._incidents.note(target, judgement, due=due, node=node, runs=runs)
         if changed:
             log = _log.info if judgement.verdict is Verdict.OK else _log.warning
             log(

@@ -1,5 +1,6 @@
 """The runs being followed: one for each Job whose owner chain leads to a PieProbe."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +46,6 @@ class Tracking:
         self._caches = caches
         self._tracked: dict[str, Tracked] = {}
         self._of_target: dict[Target, set[str]] = {}
-        self._newest_due: dict[Target, float] = {}
 
     def get(self, uid: str) -> Tracked | None:
         """Return the run of a Job; None if it is not followed."""
@@ -59,13 +59,21 @@ class Tracking:
         """Return the runs of all targets that a PieProbe has or had."""
         return [tracked for tracked in self._tracked.values() if tracked.target.probe == probe]
 
-    def newest_due(self, target: Target, default: float = 0.0) -> float:
-        """Return the due time of the newest run of a target that was ever followed."""
-        return self._newest_due.get(target, default)
+    def has(self, target: Target, due: float) -> bool:
+        """Tell whether a run for a due time is followed that is not read yet."""
+        return any(
+            not each.recorded and not each.retry and math.floor(each.due) == math.floor(due)
+            for each in self.of(target)
+        )
 
-    def forget_target(self, target: Target) -> None:
-        """Forget what is known of a target that ended; its runs stay until their Jobs go."""
-        self._newest_due.pop(target, None)
+    def in_the_way(self, target: Target, due: float) -> bool:
+        """Tell whether a run that was there before a due time is not read yet."""
+        return any(not each.recorded and each.due < due for each in self.of(target))
+
+    def follow_up(self, target: Target) -> Tracked | None:
+        """Return the follow-up run of a target that is under way."""
+        runs = (each for each in self.of(target) if each.follows and not each.recorded)
+        return max(runs, key=lambda each: each.due, default=None)
 
     def add(self, job: Job) -> Tracked | None:
         """Take up a Job whose owner chain leads to a PieProbe; None for any other."""
@@ -78,7 +86,6 @@ class Tracking:
         tracked.pod = self._caches.pod_of_job.get(uid)
         self._tracked[uid] = tracked
         self._of_target.setdefault(target, set()).add(uid)
-        self._newest_due[target] = max(tracked.due, self._newest_due.get(target, 0.0))
         return tracked
 
     def remove(self, uid: str) -> Tracked | None:

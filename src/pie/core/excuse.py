@@ -22,6 +22,9 @@ _NEVER = frozenset(
 SLACK_SECONDS = 3.0
 """Maintenance that begins so soon after a run's end explains it: stamps have whole seconds, and what ended a
 run may be seen a moment after its end."""
+NODE_CONTROLLER_SECONDS = 60.0
+"""A node that died is called NotReady within this: --node-monitor-grace-period is 50 s since Kubernetes 1.32,
+and the node controller looks every 5 s."""
 
 
 def excusable(judgement: Judgement) -> bool:
@@ -32,9 +35,13 @@ def excusable(judgement: Judgement) -> bool:
 
 def lived_until(run: Run, judgement: Judgement, now: float) -> float:
     """Return when the run ended, as near as anybody wrote it down; `now` while it goes on."""
-    terminated = timeline(run).terminated
-    finished = epoch_seconds(terminated.finished_at) if terminated else run.job_ended_seconds or 0.0
-    return min(now, finished + SLACK_SECONDS) if judgement.ended and finished else now
+    if not judgement.ended:
+        return now
+    if (terminated := timeline(run).terminated) is not None:
+        finished = epoch_seconds(terminated.finished_at)
+        return min(now, finished + SLACK_SECONDS) if finished else now
+    # No container of it ended, so its kubelet may have been dead, which is noticed later.
+    return min(now, run.job_ended_seconds + NODE_CONTROLLER_SECONDS) if run.job_ended_seconds else now
 
 
 def excuse(judgement: Judgement, run: Run, probe: Probe, span: Span | None, now: float) -> Judgement:
