@@ -136,6 +136,7 @@ FAULTS: Mapping[str, ArmedFault | EndedProcess | NodeFault] = {
     "unstage-refused": ArmedFault("NodeUnstageVolume fails", _refused("NodeUnstageVolume")),
     "publish-slow": ArmedFault("NodePublishVolume takes long", _slow("NodePublishVolume")),
     "publish-refused": ArmedFault("NodePublishVolume fails", _refused("NodePublishVolume")),
+    "unpublish-slow": ArmedFault("NodeUnpublishVolume takes long", _slow("NodeUnpublishVolume")),
     "unpublish-refused": ArmedFault("NodeUnpublishVolume fails", _refused("NodeUnpublishVolume")),
     "node-plugin-gone": EndedProcess(
         "the CSI driver has crashed; what is mounted stays so", DRIVER, ("csi-provisioner", "csi-attacher")

@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(420)]
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 IMAGE = "pie.test/pie:dev"
+SLOW_UNMOUNT_SECONDS = 8
 Finding = tuple[str, str, str]
 
 
@@ -90,13 +91,17 @@ def findings(ended: Ended) -> list[Finding]:
 async def one(cluster: Cluster, case: Case) -> None:
     """Check one node's mounts while a fault hits the volumes of this check alone, and undo it in time."""
     async with a_namespace(cluster) as namespace:
-        fault = inflicted(cluster, case, claims=f"{namespace}/*")
+        claims = f"{namespace}/*"
+        fault = inflicted(cluster, case.fault, case.node, Options(claims=claims))
         arguments = options(cluster, namespace, "--mount", "--nodes", case.node)
         if case.at:
+            # The fault is to come while the first run's volume is still mounted, however busy the machine is.
+            slow = Options(claims=claims, delay_seconds=SLOW_UNMOUNT_SECONDS)
             async with started(*arguments, "--timeout", "40s") as command:
-                await command.says(case.at, 120)
-                async with fault:
-                    await command.says("cleaning up", 120)
+                async with inflicted(cluster, "unpublish-slow", case.node, slow):
+                    await command.says(case.at, 120)
+                    async with fault:
+                        await command.says("cleaning up", 120)
                 ended = await command.ended(90)
         else:
             async with fault, started(*arguments) as command:
@@ -108,12 +113,12 @@ async def one(cluster: Cluster, case: Case) -> None:
 
 
 @asynccontextmanager
-async def inflicted(cluster: Cluster, case: Case, claims: str) -> AsyncIterator[None]:
-    await faults.inflict(cluster, case.fault, node=case.node, options=Options(claims=claims))
+async def inflicted(cluster: Cluster, fault: str, node: str, how: Options) -> AsyncIterator[None]:
+    await faults.inflict(cluster, fault, node=node, options=how)
     try:
         yield
     finally:
-        await faults.undo(cluster, case.fault, node=case.node)
+        await faults.undo(cluster, fault, node=node)
 
 
 async def well(cluster: Cluster) -> None:
