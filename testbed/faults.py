@@ -153,8 +153,13 @@ async def inflict(cluster: FaultyCluster, name: str, *, node: str, options: Opti
     fault = _find(name)
     if isinstance(fault, NodeFault):
         await undo(cluster, name, node=node)
-        _mark(cluster, name, node).write_text(options.taint)
-        await fault.inflict(cluster, node, options.taint)
+        mark = _mark(cluster, name, node)
+        mark.write_text(options.taint)
+        try:
+            await fault.inflict(cluster, node, options.taint)
+        except TestbedError:  # there is nothing to undo, and it may be that nothing can be
+            mark.unlink()
+            raise
         return
     if isinstance(fault, EndedProcess):
         _mark(cluster, name, node).touch()
@@ -291,4 +296,7 @@ def _process(kind: str, node: str) -> str:
 
 def _mark(cluster: FaultyCluster, name: str, node: str) -> Path:
     """Return the file that is there while a process is meant to be gone, or something is up with the node."""
-    return cluster.directory / node / "csi" / name
+    mark = cluster.directory / node / "csi" / name
+    if not mark.parent.exists():
+        raise TestbedError(f"no node and no storage {node!r} in this testbed")
+    return mark

@@ -93,11 +93,14 @@ class Rolling:
         await self.change(node, unschedulable=None)
 
     async def lose_power(self, node: str) -> None:
+        """Have a node go without a word; it is cordoned when somebody notices."""
         await self.cluster.power_off(node)
         await self.until_ready(node, wanted=False)
         await self.until_suppressed(node)
+        await self.change(node, unschedulable=True)
         await self.cluster.power_on(node)
         await self.until_ready(node)
+        await self.change(node, unschedulable=None)
 
     async def reboot_in_mid_run(self, node: str) -> None:
         async def running() -> bool:
@@ -105,8 +108,10 @@ class Rolling:
             return any(pod["status"]["phase"] == "Running" for pod in pods)
 
         await until(running, f"a run on {node}", 150, 0.1)
+        await self.change(node, unschedulable=True)
         await self.cluster.reboot(node)
         await self.until_ready(node)
+        await self.change(node, unschedulable=None)
 
     async def arrive(self, node: str) -> None:
         """Have a node come, tainted by its CNI until the first due time has passed."""

@@ -10,6 +10,7 @@ import pytest
 
 from testbed import faults
 from testbed.cluster import Cluster
+from testbed.errors import TestbedError
 from testbed.faults import Options
 from tests.testbed.test_kwok import until
 from tests.testbed.test_storage import PODS, has_ended, pod
@@ -194,6 +195,9 @@ async def test_refused_mounts_are_told_in_the_drivers_words(claim: Claim) -> Non
 async def test_a_node_is_cordoned_tainted_without_kubelet_and_without_power_until_the_undo(
     real_cluster: Cluster,
 ) -> None:
+    for fault, where, words in (("tainted", NODE, "is no taint"), ("reboot", "node-9", "no node")):
+        with pytest.raises(TestbedError, match=words):
+            await faults.inflict(real_cluster, fault, node=where, options=Options(taint="nonsense"))
     before = await node(real_cluster)
     for fault in ("cordoned", "tainted", "reboot", "kubelet-gone", "power-off"):
         await faults.inflict(
