@@ -82,7 +82,8 @@ async def test_what_runs_goes_on_without_its_kubelet_and_is_told_when_that_is_ba
     start_embedded: Start,
 ) -> None:
     demand("fio")
-    cluster = await start_embedded(nodes=1, node_grace_seconds=1.0, probe_options=("--size", "4M"))
+    options = ("--size", "256M", "--runtime", "4", "--read-write", "randwrite")
+    cluster = await start_embedded(nodes=1, node_grace_seconds=1.0, probe_options=options)
 
     def pod() -> Json:
         return cluster.registry.get(PODS, "pie", "p")
