@@ -53,6 +53,7 @@ T0: Final = 1_700_000_040.0
 NODE: Final = "n1"
 NAMESPACE: Final = "pie"
 TARGET: Final = Target("p", Kind.MOUNT, "c", NODE)
+PROVISION: Final = Target("p", Kind.PROVISION, "c")
 PERIOD_SECONDS: Final = 60
 BASE_SPEC: Final[dict[str, Any]] = {
     "monitoringStorageClass": "c",
@@ -127,6 +128,7 @@ class World:
     io_seconds: float | None = None
     storage_fails_on: frozenset[str] | None = None
     cronjobs_stand_still: bool = False
+    period_seconds: int = PERIOD_SECONDS
     _since_power: float = 0.0
     _boots: int = 1
     _versions: int = 0
@@ -176,6 +178,7 @@ class World:
         self.put("storageclasses", {"metadata": {"name": "c"}, "volumeBindingMode": "WaitForFirstConsumer"})
         metadata = {"name": "p", "namespace": NAMESPACE, "generation": 1}
         self.put("pieprobes", {"metadata": metadata, "spec": spec})
+        self.period_seconds = 60 * spec["probePeriod"]
 
     def unselect_node(self) -> None:
         """Take from the node the label that the PieProbe selects by."""
@@ -357,7 +360,9 @@ class World:
         if active != cronjob["status"].get("active", []):
             cronjob = self.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "active": active}})
         now, created = self.now(), datetime.fromisoformat(cronjob["metadata"]["creationTimestamp"])
-        due = next_due(TARGET, PERIOD_SECONDS, now - PERIOD_SECONDS)
+        labels, period_seconds = cronjob["metadata"]["labels"], self.period_seconds
+        target = TARGET if "node" in labels else PROVISION
+        due = next_due(target, period_seconds, now - period_seconds)
         began = max(created.timestamp(), cronjob["status"].get("last", 0.0))
         if due > now or due <= began or cronjob["spec"]["suspend"] or active:
             return

@@ -9,6 +9,9 @@ from pie.core.model import Kind, Target
 from pie.core.result import Outcome
 from pie.core.schedule import next_due
 from tests.controller.conftest import Stage
+from tests.controller.lives import lived
+from tests.controller.simulation import PROVISION, T0, TARGET
+from tests.controller.test_accounting import storage
 from tests.controller.test_incidents import until_incidents
 from tests.controller.test_runs import A, mounts, result
 from tests.harness import PERFORMANCE, until
@@ -77,3 +80,21 @@ async def test_a_failed_target_is_probed_again_early_which_opens_and_closes_its_
         await until_incidents(stage, 1, still_open=False)
         assert await target.pie.value(PERFORMANCE, node=target.node, succeed="true") == 0
         await target.no_jobs()
+
+
+@pytest.mark.parametrize("kind", [Kind.MOUNT, Kind.PROVISION])
+def test_a_bad_target_of_a_long_period_is_known_to_be_well_again_long_before_its_next_due_time(
+    kind: Kind,
+) -> None:
+    target = PROVISION if kind is Kind.PROVISION else TARGET
+    due = int(next_due(target, 59 * 60, T0) - T0)
+    spec = {
+        "probePeriod": 59,
+        "disableMountProbes": kind is Kind.PROVISION,
+        "disableProvisionProbe": kind is Kind.MOUNT,
+    }
+    story = [(due - 10, storage("does not mount")), (due + 600, storage("well"))]
+    (bad,) = lived((due + 590, story), **spec)
+    (mended,) = lived((due + 1500, story), **spec)
+    assert [each["open"] for each in bad.incidents] == [True]
+    assert [each["open"] for each in mended.incidents] == [False]

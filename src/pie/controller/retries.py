@@ -1,4 +1,4 @@
-"""A bad mount target is probed again before its next due time, so that an incident opens and closes sooner.
+"""A bad target is probed again before its next due time, so that an incident opens and closes sooner.
 
 The runs are one-off Jobs owned by the PieProbe. They are few (each wait is twice the one before, and none
 comes close to the next due time), never started on a target that hangs or has a run under way, and not
@@ -57,7 +57,7 @@ class Retries:
     def ended(self, target: Target, *, on_schedule: bool) -> None:
         """Have a target probed again early, if the run that ended left it bad."""
         probe = self._probes.get(target)
-        if probe is None or target.kind is not Kind.MOUNT or not self._wants(target):
+        if probe is None or not self._wants(target):
             self._waited.pop(target, None)
             return
         before = 0.0 if on_schedule else self._waited.get(target, 0.0)
@@ -75,7 +75,10 @@ class Retries:
         if probe is None or not self._wants(thing) or self._maintenance.suppression(thing) is not None:
             return
         now = self._client.now()
-        claim = next(iter(self._caches.claims_of.get(thing, {})), None)
+        # A provision run asks for a new volume, a mount run for its own.
+        claim = (
+            "" if thing.kind is Kind.PROVISION else next(iter(self._caches.claims_of.get(thing, {})), None)
+        )
         cronjob = next(iter(self._caches.cronjobs_of.get(thing, {}).values()), None)
         if claim is None or cronjob is None or cronjob.spec.suspend or cronjob.status.active:
             return

@@ -104,7 +104,10 @@ def follow_up_job(
 def retry_job(
     probe: Probe, target: Target, *, cronjob: str, claim: str, at_seconds: float, image: str
 ) -> Manifest:
-    """Return the Job of a mount run between two due times; `cronjob` is the name of the target's CronJob."""
+    """Return the Job of a run between two due times; `cronjob` is the name of the target's CronJob.
+
+    `claim` is the name of a mount target's claim, empty for a provision run.
+    """
     metadata = _metadata(probe, target, f"{cronjob}-r{int(at_seconds):x}")
     metadata["annotations"][ANNOTATION_RETRY] = "true"
     spec = {"backoffLimit": 0, "template": _pod_template(probe, target, claim=claim, image=image)}
