@@ -111,7 +111,7 @@ async def test_ctrl_c_takes_everything_away(start_embedded: Start) -> None:
     await cluster.faults.inject("provisioner-down")
     async with started("check", STORAGE_CLASS, *options(cluster)) as command:
         await command.says("mount node-1: provision")
-        assert len(there(cluster, PODS)) == 2
+        await until(lambda: two_pods_there(cluster), "pods of both probes")
         assert len(there(cluster, LEASES)) == 1
         command.process.send_signal(signal.SIGINT)
         ended = await command.ended()
@@ -141,6 +141,10 @@ async def test_an_interrupted_clean_up_says_what_takes_the_rest_away(
 
 async def deleted(cluster: EmbeddedCluster) -> bool:
     return any("deletionTimestamp" in pod["metadata"] for pod in cluster.store.all(PODS))
+
+
+async def two_pods_there(cluster: EmbeddedCluster) -> bool:
+    return len(there(cluster, PODS)) == 2
 
 
 async def nothing_there(cluster: EmbeddedCluster, *kinds: Kind) -> bool:
