@@ -40,7 +40,7 @@ from pie.core.schedule import next_due
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
-from pie.kube.errors import NotFound
+from pie.kube.errors import Conflict, NotFound
 from pie.kube.reflector import Reflector
 from pie.kube.transport import Answer, Request
 from pie.serve.incidents import IncidentSeries
@@ -439,6 +439,11 @@ class Wire:
         body = msgspec.json.decode(request.body) if request.body else {}
         return Answer(msgspec.json.encode(self._answer(request, body)), 0.0)
 
+    def _check(self, request: Request, wanted: dict[str, str], found: dict[str, Any]) -> None:
+        """Refuse a deletion of what is not known to be the object that is there."""
+        if wanted != {key: found[key] for key in ("uid", "resourceVersion")}:
+            raise Conflict(409, "Conflict", f"{request}: is another by now")
+
     def _answer(self, request: Request, body: Any) -> Any:
         kind, name, world = request.resource.plural, request.name or "", self._world
         match request.verb:
@@ -464,6 +469,7 @@ class Wire:
                 item = {"status": old.get("status", {}), **body, "metadata": metadata}
                 return world.put(kind, item) if kind in world.objects else item
             case "delete" if name in world.objects.get(kind, {}):
+                self._check(request, body["preconditions"], world.objects[kind][name]["metadata"])
                 if kind == "jobs":
                     world.delete_job(name)
                 elif kind == "pods":

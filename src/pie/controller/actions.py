@@ -95,7 +95,13 @@ class Actions:
 
     async def _delete(self, resource: Resource, metadata: Metadata) -> None:
         try:
-            await self._client.delete(resource, metadata.name, metadata.namespace, uid=metadata.uid)
+            await self._client.delete(
+                resource,
+                metadata.name,
+                metadata.namespace,
+                uid=metadata.uid,
+                resource_version=metadata.resource_version,
+            )
         except NotFound:
             _log.debug("gone already", name=metadata.name)
 

@@ -57,7 +57,8 @@ class Conditions:
             self._written_at.pop(name, None)
             return
         since = self._client.now() - self._written_at.get(name, 0.0)
-        if since < _INTERVAL_SECONDS and not self._incidents.urgent(stored):
+        urgent = self._incidents.urgent(stored)
+        if since < _INTERVAL_SECONDS and not urgent:
             self._queue.add("status", name, after_seconds=_INTERVAL_SECONDS - since)
             return
         wanted = self._status(name, stored) | {"incidents": self._incidents.stored(stored)}
@@ -73,6 +74,7 @@ class Conditions:
                 stored.metadata.namespace,
                 subresource="status",
                 decode=PieProbe,
+                urgent=urgent,
             )
         except NotFound:
             _log.debug("PieProbe is gone", name=name)

@@ -36,10 +36,13 @@ class Sweep:
             return
         if job.scheduled and (job.finished_at is None or self._is_active(job)):
             return
+        found = job.metadata
         try:
-            await self._client.delete(JOBS, job.metadata.name, job.metadata.namespace, uid=job.metadata.uid)
+            await self._client.delete(
+                JOBS, found.name, found.namespace, uid=found.uid, resource_version=found.resource_version
+            )
         except NotFound:
-            _log.debug("Job is gone already", name=job.metadata.name)
+            _log.debug("Job is gone already", name=found.name)
 
     def _is_active(self, job: Job) -> bool:
         owner = job.metadata.controller_owner
