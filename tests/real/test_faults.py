@@ -6,7 +6,9 @@ The rows of the fault matrix that are `quick`; `make faults` runs them all.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -20,10 +22,31 @@ from tests.faults.row import PERIOD_SECONDS
 from tests.faults.runner import NAMESPACE, Matrix, nodes_for, prepare
 from tests.harness import ON_TIME, PERFORMANCE, Pie, gone, until
 from tests.real.conftest import Probed
+from tests.real.test_crd import SMALLEST
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
 QUICK = [row for row in ROWS if row.quick]
+KINDS = ("pieprobes", "cronjobs", "jobs", "pods", "persistentvolumeclaims")
+OF_KUBERNETES = {
+    "batch.kubernetes.io/job-tracking",
+    "kubernetes.io/pvc-protection",
+    "foregroundDeletion",
+    "orphan",
+}
+SMALLEST_PROBE = ("smallest", SMALLEST["monitoringStorageClass"])
+CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
+
+
+@dataclass
+class Finalizers:
+    """All that objects of pie's namespace ever had, as watches saw them."""
+
+    seen: set[str] = field(default_factory=set)
+
+    async def note(self, event: dict[str, Any]) -> None:
+        """Take in a watch event."""
+        self.seen.update(event["object"]["metadata"].get("finalizers", ()))
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +59,29 @@ def many_nodes() -> Iterator[str]:
     asyncio.run(cluster.take_down())
 
 
+@pytest.fixture(scope="module")
+def finalizers() -> Finalizers:
+    """Give the finalizers that objects of pie's namespace had while its controller was there."""
+    return Finalizers()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def matrix(many_nodes: str) -> AsyncIterator[Matrix]:
+async def matrix(many_nodes: str, finalizers: Finalizers) -> AsyncIterator[Matrix]:
     """All quick rows under way; each test waits for what it is about."""
     async with Cluster.attach(many_nodes) as cluster:
         await prepare(cluster)
         async with Pie(cluster.kubeconfig, NAMESPACE) as pie:
-            matrix = Matrix(Probed(cluster, NAMESPACE, pie), QUICK)
+            probed = Probed(cluster, NAMESPACE, pie)
+            watches = [
+                asyncio.create_task(cluster.api.watch(probed.path(plural), finalizers.note))
+                for plural in KINDS
+            ]
+            matrix = Matrix(probed, QUICK)
             matrix.begin()
             yield matrix
             matrix.cancel()
+            for watch in watches:
+                watch.cancel()
 
 
 async def test_within_two_periods_all_metrics_are_good_and_real_files_lie_on_real_volumes(
@@ -74,6 +110,28 @@ def blocks(path: str) -> int:
     return Path(path).stat().st_blocks
 
 
+async def test_the_smallest_spec_of_go_pies_users_works_unchanged(matrix: Matrix) -> None:
+    probed, (name, storage_class) = matrix.probed, SMALLEST_PROBE
+    local = await probed.api.get(f"{CLASSES}/local")
+    await probed.api.create(CLASSES, {**local, "metadata": {"name": storage_class}})
+    role = {"node-role.kubernetes.io/role": "compute"}
+    await probed.api.patch("/api/v1/nodes/node-1", {"metadata": {"labels": role}})
+    body = {
+        "apiVersion": "pie.topolvm.io/v1alpha1",
+        "kind": "PieProbe",
+        "metadata": {"name": name},
+        "spec": SMALLEST,
+    }
+    await probed.api.create(probed.path("pieprobes"), body)
+    for metric, labels in (
+        (PERFORMANCE, {"node": "node-1", "succeed": "true"}),
+        (ON_TIME["mount"], {"node": "node-1", "on_time": "true"}),
+        (ON_TIME["provision"], {"on_time": "true"}),
+    ):
+        await probed.pie.until_value(metric, lambda value: value >= 1, 150, pie_probe_name=name, **labels)
+    await probed.api.delete(probed.path("pieprobes", name))
+
+
 @pytest.mark.parametrize("number", range(len(QUICK)), ids=[f"{row.lane.name}-{row.title}" for row in QUICK])
 async def test_a_fault_is_told_as_it_is_and_clears_after_its_undo(matrix: Matrix, number: int) -> None:
     given = await matrix.given[number]
@@ -98,15 +156,22 @@ async def test_the_stages_of_runs_are_timed(matrix: Matrix, probe: str) -> None:
     assert samples.value("pie_stage_duration_seconds_count", storage_class="local", stage="attach") is None
 
 
-async def test_deleting_the_pieprobes_leaves_nothing_in_the_cluster_or_on_the_nodes(matrix: Matrix) -> None:
+async def test_deleting_the_pieprobes_leaves_nothing_in_the_cluster_or_on_the_nodes(
+    matrix: Matrix, finalizers: Finalizers
+) -> None:
     await matrix.done()
     probed = matrix.probed
-    for plural in ("pieprobes", "cronjobs", "jobs", "pods", "persistentvolumeclaims"):
+    for plural in KINDS:
         await until(lambda plural=plural: gone(probed.api, probed.path(plural)), f"{plural} are gone", 90)
     await until(lambda: no_volumes(probed), "volumes and backing files are gone", 60)
-    for lane in matrix.started:
-        assert (await probed.pie.samples()).names(pie_probe_name=lane.name) == set()
-    assert "finalizer" not in "\n".join(probed.pie.lines)
+    samples = await probed.pie.samples()
+    for probe, storage_class in {(lane.name, lane.storage_class) for lane in matrix.started} | {
+        SMALLEST_PROBE
+    }:
+        assert samples.names(pie_probe_name=probe) == set()
+        assert samples.names(storage_class=storage_class) == set()
+    assert "kubernetes.io/pvc-protection" in finalizers.seen  # the watches saw what there was
+    assert finalizers.seen <= OF_KUBERNETES
 
 
 async def no_volumes(probed: Probed) -> bool:
