@@ -1,14 +1,17 @@
 """`pie demo` as a user runs it."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from tests.harness import ROOT
@@ -76,6 +79,8 @@ async def test_a_control_plane_that_is_slow_or_gone_is_not_blamed_on_the_storage
     said = await story("control-plane", 2)
     # A pod that was not scheduled yet when the API server went is late, and the control plane is blamed.
     assert set(incidents(said, "Opened")) <= {"ScheduleSlow", "ControlPlaneLate"}
+    (slowed,) = re.findall(r"pie allows itself (\d+) of 200 writes a second$", said, re.MULTILINE)
+    assert int(slowed) < 200
     _, _, bad, suppressed = runs(said)
     assert (bad, suppressed) == (0, 0), said
     assert "watch interrupted" in said
@@ -114,29 +119,14 @@ async def test_what_is_measured_less_exactly_than_on_a_real_node_is_said_at_the_
 
 async def test_what_it_prints_to_ask_it_and_to_break_it_works_and_a_dead_cluster_ends_it() -> None:
     demand("fio")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pie", "demo", "--nodes", "1", "--scenario", "none", "--minute-seconds", "3"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    said = ""
-    async with asyncio.timeout(100):
-        while "2 targets: 2 ok" not in said:
-            line = await process.stdout.readline()
-            assert line, said
-            said += line.decode()
+    options = ("--nodes", "1", "--scenario", "none", "--minute-seconds", "3")
+    async with asyncio.timeout(100), running(*options) as process:
+        said = await until_said(process, "2 targets: 2 ok")
         asked = [await printed(command) for command in re.findall(r"pie ((?:status|explain) .+)", said)]
         assert [status for status, _ in asked] == [0, 0], asked
         assert re.search(r"^demo +embedded", asked[0][1], re.MULTILINE), asked
         assert "provision of embedded on any node: ok" in asked[1][1]
-        async with aiohttp.ClientSession() as session:
-            ((header, value, url),) = re.findall(r"curl -H '(.+): (.+)' -X POST '(.+)'", said)
-            async with session.post(url, headers={header: value}) as answer:
-                assert (await answer.json())["active"] == [{"fault": "hang", "node": "node-1"}]
-            async with session.delete(url, headers={header: value}) as answer:
-                assert (await answer.json())["active"] == []
+        await break_and_mend(said)
         volumes = directory(said) / "volumes"
         shutil.rmtree(volumes)
         volumes.touch()
@@ -147,15 +137,108 @@ async def test_what_it_prints_to_ask_it_and_to_break_it_works_and_a_dead_cluster
     assert "Traceback" not in rest.decode()
 
 
-async def printed(command: str) -> tuple[int, str]:
+async def printed(command: str, **environment: str) -> tuple[int, str]:
     """Run a `pie` command that the demo printed; return its status and what it said."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pie", *command.split()),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **environment},
     )
     said, _ = await process.communicate()
     return process.returncode or 0, said.decode()
+
+
+async def break_and_mend(said: str) -> None:
+    """Use the command of faults as the demo prints it, and as one would find out more."""
+    (page,) = re.findall(r"status --server (\S+)", said)
+    (command,) = re.findall(r"pie (demo fault hang --node node-1)", said)
+    # Other demos may run on this machine.
+    command = f"{command} --server {page}"
+    assert await printed(command) == (0, "hang, node-1: broken\n")
+    listing = f"demo fault --server {page}"
+    assert re.search(r"^hang +node-1 +I/O does not return", (await printed(listing))[1], re.MULTILINE)
+    shown = json.loads((await printed(f"{listing} --output json"))[1])
+    assert shown["active"] == [{"fault": "hang", "node": "node-1"}]
+    assert await printed(f"{command} --undo") == (0, "hang, node-1: mended\n")
+    assert json.loads((await printed(f"{listing} --output json"))[1])["active"] == []
+    status, refused = await printed(f"demo fault flood --server {page}")
+    assert (status, refused.startswith("pie demo fault: there is no fault 'flood'; there are: ")) == (2, True)
+
+
+async def test_a_fault_is_made_in_the_one_demo_that_runs_also_without_a_panel(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    left_behind = tmp_path / "pie-embedded-killed"
+    left_behind.mkdir()
+    (left_behind / "panel").write_text("http://127.0.0.1:1")
+    status, said = await printed("demo fault hang", **environment)
+    assert status == 2
+    assert "no demo runs here" in said
+    async with running("--headless", "--scenario", "none", "--duration", "60", **environment) as process:
+        await until_said(process, "kubectl:")
+        assert await printed("demo fault cordon --node node-2", **environment) == (
+            0,
+            "cordon, node-2: broken\n",
+        )
+        async with running("--headless", "--scenario", "none", "--duration", "60", **environment) as other:
+            await until_said(other, "kubectl:")
+            status, said = await printed("demo fault", **environment)
+        assert (status, said) == (
+            2,
+            "pie demo fault: 2 demos run here: name the page of one with --server\n",
+        )
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_story_that_was_stopped_has_no_good_end(number: signal.Signals, status: int) -> None:
+    async with running("--headless", "--scenario", "crash", "--nodes", "3") as process:
+        await until_said(process, "crash: ")
+        process.send_signal(number)
+        rest, _ = await process.communicate()
+        assert process.returncode == status, rest
+
+
+async def test_a_story_that_ran_out_of_time_has_no_good_end() -> None:
+    status, said = await run("--headless", "--scenario", "crash", "--nodes", "3", "--duration", "3")
+    assert status == 1, said
+    assert "the time is over, before the end of the story" in said
+
+
+async def test_the_end_by_hand_is_a_good_one_where_nobody_waits_for_a_story() -> None:
+    async with running("--nodes", "3") as process:
+        await until_said(process, "crash: ")
+        process.send_signal(signal.SIGINT)
+        rest, _ = await process.communicate()
+        assert process.returncode == 0, rest
+
+
+@asynccontextmanager
+async def running(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a demo in the background."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pie", "demo", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1", **environment},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.communicate()
+
+
+async def until_said(process: asyncio.subprocess.Process, words: str) -> str:
+    """Return what a demo said once these words are among it."""
+    assert process.stdout is not None
+    said = ""
+    async with asyncio.timeout(100):
+        while words not in said:
+            line = await process.stdout.readline()
+            assert line, said
+            said += line.decode()
+    return said
 
 
 def directory(said: str) -> Path:

@@ -5,7 +5,7 @@ import typer
 import pie
 from pie.cli.check import check
 from pie.cli.controller import controller
-from pie.cli.demo import demo
+from pie.cli.demo import app as demo
 from pie.cli.explain import explain
 from pie.cli.report import report
 from pie.cli.status import status
@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 app.command()(check)
 app.command()(controller)
-app.command()(demo)
+app.add_typer(demo)
 app.command()(status)
 app.command()(explain)
 app.command()(report)

@@ -3,27 +3,23 @@
 import asyncio
 import errno
 import shutil
-import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pie.cli.demofault import PANEL_FILE, fault
+
 if TYPE_CHECKING:
     from pie.cli.narrator import Narrator
-    from pie.cli.stories import Said, Step, Story
+    from pie.cli.stories import Story
     from pie.embedded.cluster import EmbeddedCluster
 
 PROBE = "demo"
 NAMESPACE = "pie"
 _FIRST_STORY = "crash"
 _NO_STORY = "none"
-# Faults come so long before the next runs are due, and so in the calmest moment.
-_BEFORE_DUE_SECONDS = 0.5
-_PATIENCE_SECONDS = 90.0
-_PATIENCE_MINUTES = 5.0
-_LOOK_EVERY_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,13 @@ class _Options:
     port: int
 
 
+app = typer.Typer(name="demo", rich_markup_mode=None)
+app.command()(fault)
+
+
+@app.callback(invoke_without_command=True)
 def demo(  # noqa: PLR0917  Typer reads flags from parameters
+    context: typer.Context,
     nodes: Annotated[int, typer.Option(min=1, max=50, help="How many nodes.")] = 6,
     scenario: Annotated[
         str,
@@ -46,7 +48,8 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
         typer.Option(min=1, help="End after so many seconds. Default: never; headless, with the story."),
     ] = None,
     headless: Annotated[
-        bool, typer.Option("--headless", help="No panel for faults, and the end of the story is the end.")
+        bool,
+        typer.Option("--headless", help="The end of the story is the end, and its result the exit status."),
     ] = False,
     minute_seconds: Annotated[
         float, typer.Option(min=2, help="How long a minute of the schedules lasts; 60 is real time.")
@@ -57,10 +60,14 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
 
     Without --scenario it plays `crash`, and then is yours: break something in the panel, watch the page.
 
-    Exits with 1 when pie did not say in time what the story has it say, or its cluster died of a defect.
+    Exits with 1 when its cluster died of a defect, and with --headless when pie did not say in time what the
+    story has it say, or said what is not so; when it was told to stop before, with 130 or 143.
 
-    Examples: pie demo; pie demo --scenario maintenance; pie demo --headless --scenario disks
+    Examples: pie demo; pie demo --scenario maintenance; pie demo --headless --scenario disks;
+    while it runs, elsewhere: pie demo fault hang --node node-1
     """
+    if context.invoked_subcommand is not None:
+        return
     from rich.console import Console  # noqa: PLC0415  `pie --help` need not load it
     from rich.markup import escape  # noqa: PLC0415
 
@@ -71,18 +78,19 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
     if headless and story is None and duration is None:
         raise typer.BadParameter("without a story a headless demo has no end: give it --duration SECONDS")
     narrator = Narrator(Console(highlight=False))
-    told = True
+    playing_for_result = headless and story is not None
+    status = 0
     try:
-        told = asyncio.run(
+        status = asyncio.run(
             _demo(narrator, _Options(nodes, story, headless, minute_seconds, port), duration),
         )
     except TimeoutError:
-        narrator.say("the time is over")
+        narrator.say(f"the time is over{', before the end of the story' if playing_for_result else ''}")
+        status = int(playing_for_result)
     except ActorDied as died:
         narrator.say(f"[bold red]{escape(str(died))}[/]; this is a defect of the demo, start it anew")
-        told = False
-    if not told:
-        raise typer.Exit(1)
+        status = 1
+    raise typer.Exit(status)
 
 
 def _story(scenario: str, nodes: int, headless: bool) -> "Story | None":
@@ -102,8 +110,8 @@ def _story(scenario: str, nodes: int, headless: bool) -> "Story | None":
     return story
 
 
-async def _demo(narrator: "Narrator", options: _Options, duration: float | None) -> bool:
-    """Bring all up and play; return whether pie said what the story has it say."""
+async def _demo(narrator: "Narrator", options: _Options, duration: float | None) -> int:
+    """Bring all up and play; return the exit status."""
     from pie.controller.app import run  # noqa: PLC0415
     from pie.controller.settings import Settings  # noqa: PLC0415
     from pie.embedded.cluster import EmbeddedCluster  # noqa: PLC0415
@@ -120,10 +128,9 @@ async def _demo(narrator: "Narrator", options: _Options, duration: float | None)
             )
         )
         cluster.store.listen(narrator.changed)
-        panel_url = None
-        if not options.headless:
-            panel_port = await stack.enter_async_context(serving(panel_app(cluster), "127.0.0.1:0"))
-            panel_url = f"http://127.0.0.1:{panel_port}"
+        panel_port = await stack.enter_async_context(serving(panel_app(cluster), "127.0.0.1:0"))
+        panel_url = f"http://127.0.0.1:{panel_port}"
+        (cluster.directory / PANEL_FILE).write_text(panel_url)
         _apply_probe(cluster)
         settings = Settings(
             container_image="pie",
@@ -138,13 +145,17 @@ async def _demo(narrator: "Narrator", options: _Options, duration: float | None)
         try:
             # A cluster that died says so when it is left.
             await asyncio.wait([controller, playing, cluster.running], return_when=asyncio.FIRST_COMPLETED)
+            signalled = controller.done()
         finally:
             playing.cancel()
             controller.cancel()
             await asyncio.wait([controller, playing])
         if not controller.cancelled() and (error := controller.exception()) is not None:
             raise _refusal(error, options.port) or error
-        return playing.cancelled() or playing.result()
+        if not playing.cancelled():
+            return 0 if playing.result() else 1
+        # Whoever asked for a story's result has none; else this is how a demo ends.
+        return 128 + controller.result() if signalled and options.headless else 0
 
 
 def _refusal(error: BaseException, port: int) -> typer.BadParameter | None:
@@ -173,19 +184,32 @@ def _apply_probe(cluster: "EmbeddedCluster") -> None:
     cluster.registry.create(PIE_PROBES, {"metadata": {"name": PROBE}, "spec": spec}, NAMESPACE)
 
 
-def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str | None) -> None:
-    from pie.embedded.panel import HEADER  # noqa: PLC0415
+async def _play(narrator: "Narrator", cluster: "EmbeddedCluster", options: _Options, panel_url: str) -> bool:
+    """Play the story; return whether pie said all it has it say. Without --headless, never return."""
+    from pie.cli.storyteller import Storyteller  # noqa: PLC0415
+
+    await narrator.serving.wait()
+    _introduce(narrator, cluster, panel_url)
+    if options.story is not None:
+        teller = Storyteller(narrator, cluster, (NAMESPACE, PROBE), options.minute_seconds)
+        told = await teller.play(options.story)
+        if options.headless:
+            return told
+    narrator.say(f"[bold cyan]Now it is yours: break something at {panel_url}/ ; Ctrl-C ends it.[/]")
+    return await asyncio.Event().wait()
+
+
+def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str) -> None:
     from pie.probe.volume import can_direct  # noqa: PLC0415
 
     def line(words: str) -> None:
         narrator.say(words, stamp=False)
 
     line(f"[bold]A cluster of {len(cluster.machines)} nodes[/], in memory, and pie at work on it.")
-    if panel_url is not None:
-        line(f"  The page:    [bold]http://127.0.0.1:{narrator.port}/[/]")
-        line(f"  Make faults: [bold]{panel_url}/[/]")
-        line(f"  By command:  curl -H '{HEADER}: 1' -X POST '{panel_url}/faults/hang?node=node-1'")
-        line("               and with DELETE in the place of POST it is mended")
+    line(f"  The page:    [bold]http://127.0.0.1:{narrator.port}/[/]")
+    line(f"  Make faults: [bold]{panel_url}/[/]")
+    line("  By command:  pie demo fault hang --node node-1")
+    line("               and with --undo it is mended; without a name, it lists what there is")
     line(f"  Metrics:     http://127.0.0.1:{narrator.port}/metrics")
     line(f"  Ask it:      pie status --server http://127.0.0.1:{narrator.port}")
     line(f"               pie explain {PROBE} --server http://127.0.0.1:{narrator.port}")
@@ -194,86 +218,3 @@ def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str 
         line("  fio is not installed: pie measures by itself, more roughly. On Debian: apt-get install fio")
     if not can_direct(cluster.kubeconfig):
         line(f"  O_DIRECT is not to be had in {cluster.directory}: pie measures memory rather than a disk")
-
-
-async def _play(
-    narrator: "Narrator", cluster: "EmbeddedCluster", options: _Options, panel_url: str | None
-) -> bool:
-    """Play the story; return whether pie said all it has it say. Without --headless, never return."""
-    await narrator.serving.wait()
-    _introduce(narrator, cluster, panel_url)
-    told = True
-    if options.story is not None:
-        narrator.say(f"[bold]{options.story.name}[/]: {options.story.meaning}", stamp=False)
-        for step in options.story.steps:
-            told = await _take(narrator, cluster, step, options.minute_seconds) and told
-        narrator.say(await _counted(narrator.port))
-    if options.story is not None and options.headless:
-        return told
-    if panel_url is not None:
-        narrator.say(f"[bold cyan]Now it is yours: break something at {panel_url}/ ; Ctrl-C ends it.[/]")
-    await asyncio.Event().wait()
-    return told
-
-
-async def _take(
-    narrator: "Narrator", cluster: "EmbeddedCluster", step: "Step", minute_seconds: float
-) -> bool:
-    """Take one step of a story; return whether pie said in time what it has to."""
-    from pie.embedded.faults import FaultError  # noqa: PLC0415
-
-    if step.inject:
-        left = minute_seconds - time.time() % minute_seconds
-        await asyncio.sleep(max(0.0, left - _BEFORE_DUE_SECONDS))
-    narrator.say(f"[bold cyan]{step.words}[/]")
-    try:
-        await _break_and_mend(cluster, step)
-    except FaultError as error:
-        narrator.say(f"[bold red]{error}[/]")
-        return False
-    await asyncio.sleep(step.minutes * minute_seconds)
-    if step.until is None:
-        return True
-    patience_seconds = _PATIENCE_SECONDS + _PATIENCE_MINUTES * minute_seconds
-    give_up_at = time.monotonic() + patience_seconds
-    while not _says(cluster, step.until):
-        if time.monotonic() > give_up_at:
-            wanted = ", ".join(f"{reason} at {stage}" for stage, reason in sorted(step.until))
-            narrator.say(
-                f"[bold red]pie has not said within {patience_seconds:.0f} s: {wanted or 'all is well'}[/]"
-            )
-            return False
-        await asyncio.sleep(_LOOK_EVERY_SECONDS)
-    return True
-
-
-async def _break_and_mend(cluster: "EmbeddedCluster", step: "Step") -> None:
-    for act, faults in ((cluster.faults.inject, step.inject), (cluster.faults.clear, step.clear)):
-        for fault in faults:
-            name, _, where = fault.partition(" ")
-            for node in sorted(cluster.machines)[1:] if where == "others" else [where]:
-                await act(name, node)
-
-
-def _says(cluster: "EmbeddedCluster", until: "Said") -> bool:
-    """Tell whether pie has exactly these incidents open; if none, whether every target is well."""
-    from pie.embedded.kinds import PIE_PROBES  # noqa: PLC0415
-
-    probe = cluster.registry.find(PIE_PROBES, NAMESPACE, PROBE)
-    status = (probe or {}).get("status", {})
-    now_open = {
-        (each["stage"], each["reason"]) for each in status.get("incidents", []) if "closedAt" not in each
-    }
-    targets = status.get("targets", {"total": 0})
-    well = targets["total"] > 0 and targets["ok"] == targets["total"]
-    return now_open == until and (bool(until) or well)
-
-
-async def _counted(port: int) -> str:
-    """Return what pie's own metrics say of all runs so far."""
-    import aiohttp  # noqa: PLC0415
-
-    from pie.cli.narrator import counted  # noqa: PLC0415
-
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as answer:
-        return counted(await answer.text())

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections import Counter
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from rich.markup import escape
 
+from pie.controller.settings import Settings
 from pie.embedded.kinds import EVENTS, PIE_PROBES, find
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pie.embedded.store import Change
 
 _COLOURS = {"ok": "green", "suppressed": "yellow"}
+BUDGET: Final = Settings("").budget
+"""Writes per second that the demo's controller may make at most."""
+_READS = {"get", "list", "watch"}
 _AGAIN_SECONDS = 20.0
 _LONGEST = 160
 # Said in other words: by the Events of the PieProbe, in the step's own, or by what the demo ends with.
@@ -88,20 +92,50 @@ class Narrator:
             self.say(f"[dim]{targets['total']} targets: {', '.join(counts)}[/]")
 
 
-def counted(metrics: str) -> str:
-    """Return in one line what /metrics counted: `runs: 31 on time, 0 late, 0 with bad I/O, …`."""
+class Counted(NamedTuple):
+    """What /metrics counted of all runs, and what pie itself costs.
+
+    `write_rate`: writes per second that it allows itself now.
+    """
+
+    on_time: int
+    late: int
+    bad: int
+    suppressed: Counter[str]
+    """By reason."""
+    writes: int
+    write_rate: float
+
+    @property
+    def pace(self) -> str:
+        """How fast pie lets itself write, in words."""
+        return f"allows itself {self.write_rate:.0f} of {BUDGET:.0f} writes a second"
+
+    def __str__(self) -> str:
+        """Say it in one line: `runs: 31 on time, 0 late, …; 120 writes to the API server`."""
+        why = ", ".join(f"{reason} {count}" for reason, count in self.suppressed.most_common())
+        return (
+            f"runs: {self.on_time} on time, {self.late} late, {self.bad} with bad I/O,"
+            f" {self.suppressed.total()} suppressed{f' ({why})' if why else ''};"
+            f" pie's controller wrote to the API server {self.writes} times, and {self.pace}"
+        )
+
+
+def counted(metrics: str) -> Counted:
+    """Read /metrics."""
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    write_rate = 0.0
     for family in text_string_to_metric_families(metrics):
-        for name, labels, value in ((each.name, each.labels, int(each.value)) for each in family.samples):
+        for name, labels, value in ((each.name, each.labels, each.value) for each in family.samples):
             if name in {"pie_mount_probe_total", "pie_provision_probe_total"}:
-                counts["on time" if labels["on_time"] == "true" else "late"] += value
+                counts["on time" if labels["on_time"] == "true" else "late"] += int(value)
             elif name == "pie_performance_on_mount_probe_total" and labels["succeed"] == "false":
-                counts["bad"] += value
+                counts["bad"] += int(value)
             elif name == "pie_suppressed_runs_total" and value:
-                reasons[labels["reason"]] += value
-    why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
-    return (
-        f"runs: {counts['on time']} on time, {counts['late']} late, {counts['bad']} with bad I/O,"
-        f" {reasons.total()} suppressed{f' ({why})' if why else ''}"
-    )
+                reasons[labels["reason"]] += int(value)
+            elif name == "pie_client_requests_total" and labels["verb"] not in _READS:
+                counts["writes"] += int(value)
+            elif name == "pie_client_write_rate":
+                write_rate = value
+    return Counted(counts["on time"], counts["late"], counts["bad"], reasons, counts["writes"], write_rate)

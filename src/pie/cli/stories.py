@@ -28,16 +28,24 @@ class Step:
     clear: tuple[str, ...] = ()
     minutes: float = 0.0
     until: Said | None = None
+    slowed: bool = False
+    """Wait until pie allows itself fewer writes a second than it may, and say how many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A name, one line of what it shows, how many nodes it takes at least, and its steps."""
+    """A name, one line of what it shows, how many nodes it takes at least, and its steps.
+
+    `allowed`: reasons of incidents that pie may open besides those that steps wait for; with any other the
+    story fails. `none_bad`: no run may be counted as late or bad.
+    """
 
     name: str
     meaning: str
     nodes: int
     steps: tuple[Step, ...]
+    allowed: frozenset[Reason] = frozenset()
+    none_bad: bool = False
 
 
 _START = Step("pie makes a volume on each node, and does I/O on it.", until=WELL)
@@ -78,19 +86,27 @@ _MAINTENANCE = Story(
         Step("All is well again; the last suppressed runs are counted.", minutes=2),
         Step("The end: no run was counted as bad, and none was forgotten."),
     ),
+    none_bad=True,
 )
 _CONTROL_PLANE = Story(
     "control-plane",
-    "The monitor must not be the outage: the API server is slow, then gone, and pie blames no storage.",
+    "The monitor must not be the outage: with a slow API server, pie writes less, and blames no storage.",
     1,
     (
         _START,
-        Step("The API server takes two seconds longer for everything.", inject=("api-slow",), minutes=3),
+        Step(
+            "The API server takes two seconds longer for everything.",
+            inject=("api-slow",),
+            minutes=3,
+            slowed=True,
+        ),
         Step("It is well again.", clear=("api-slow",), minutes=1, until=WELL),
         Step("Now it is gone altogether.", inject=("api-gone",), minutes=2),
         Step("And back.", clear=("api-gone",), minutes=2, until=WELL),
-        Step("The end: the storage was well all the time."),
+        Step("The end: the storage was well all the time, and pie did not add to the trouble."),
     ),
+    # A pod that waits for the scheduler while the API server is slow or gone is late, and it is said of whom.
+    allowed=frozenset({Reason.SCHEDULE_SLOW, Reason.CONTROL_PLANE_LATE}),
 )
 _DISKS = Story(
     "disks",

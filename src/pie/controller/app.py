@@ -43,22 +43,30 @@ class Stopped(Exception):  # noqa: N818  an order, not an error
     """SIGTERM or SIGINT came."""
 
 
-async def run(settings: Settings) -> None:
-    """Run the controller; returns after SIGTERM or SIGINT, raises Deposed when another replica leads."""
+async def run(settings: Settings) -> signal.Signals:
+    """Run the controller; returns the SIGTERM or SIGINT that ended it, raises Deposed when another leads."""
+    told: list[signal.Signals] = []
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_stop_on_signal())
+            group.create_task(_stop_on_signal(told))
             group.create_task(_control(settings))
     except* Stopped:
         _log.info("stopped")
+    return told[0]
 
 
-async def _stop_on_signal() -> None:
-    told = asyncio.Event()
+async def _stop_on_signal(told: list[signal.Signals]) -> None:
+    """Put the signal that comes first on the list, and raise Stopped."""
+    came = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def note(number: signal.Signals) -> None:
+        told.append(number)
+        came.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
+        loop.add_signal_handler(number, note, number)
+    await came.wait()
     raise Stopped
 
 

@@ -1,0 +1,96 @@
+"""`pie demo fault`: break something in the demo that runs, or mend it."""
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pie.cli.output import USAGE, Output, complain, structured
+
+if TYPE_CHECKING:
+    from pie.cli.panelclient import Panel, State
+
+PANEL_FILE = "panel"
+"""In the directory of a demo's cluster: the address of its panel, by which this command finds it."""
+_DIRECTORIES = "pie-embedded-*"
+
+
+def fault(
+    name: Annotated[str, typer.Argument(help="The fault; without one, list what there is.")] = "",
+    node: Annotated[str, typer.Option(help="The node. Default: all of them; with --undo, where it is.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Mend it.")] = False,
+    server: Annotated[
+        str, typer.Option(help="Address of the demo's page. Default: the one demo that runs here.")
+    ] = "",
+    output: Annotated[Output, typer.Option(help="How the list is printed.")] = Output.TABLE,
+) -> None:
+    """Break something in the demo that runs, or mend it; without a name, list faults and where they are.
+
+    Exits with 2 when that cannot be done, or there is no demo.
+
+    Examples: pie demo fault; pie demo fault hang --node node-2; pie demo fault hang --undo
+    """
+    from pie.cli.panelclient import NoPanel  # noqa: PLC0415  `pie --help` need not load it
+
+    try:
+        state = asyncio.run(_ask(name, node, undo, server))
+    except NoPanel as error:
+        complain("pie demo fault", str(error))
+        raise typer.Exit(USAGE) from None
+    if name:
+        typer.echo(f"{name}, {node or 'wherever it can be'}: {'mended' if undo else 'broken'}")
+    elif output is Output.TABLE:
+        typer.echo(_listed(state))
+    else:
+        typer.echo(structured(state, output))
+
+
+async def _ask(name: str, node: str, undo: bool, server: str) -> "State":
+    """Do what is asked for, and return what is broken then. Raises NoPanel."""
+    from pie.cli.panelclient import panels  # noqa: PLC0415
+
+    async with panels() as (at, of_page):
+        panel = await of_page(server) if server else await _only([at(url) for url in _addresses()])
+        if not name:
+            return await panel.state()
+        return await (panel.mend(name, node) if undo else panel.make(name, node))
+
+
+async def _only(found: "list[Panel]") -> "Panel":
+    """Return the panel that answers, if exactly one does: a killed demo leaves its address behind."""
+    from pie.cli.panelclient import NoPanel  # noqa: PLC0415
+
+    alive = []
+    for panel in found:
+        try:
+            await panel.state()
+        except NoPanel:
+            continue
+        alive.append(panel)
+    if not alive:
+        raise NoPanel("no demo runs here: begin one with `pie demo`, or name its page with --server")
+    if len(alive) > 1:
+        raise NoPanel(f"{len(alive)} demos run here: name the page of one with --server")
+    return alive[0]
+
+
+def _addresses() -> list[str]:
+    """Return what the demos of this user wrote down, also those that ended without a chance to clear up."""
+    files = sorted(Path(tempfile.gettempdir()).glob(f"{_DIRECTORIES}/{PANEL_FILE}"))
+    return [file.read_text() for file in files if file.stat().st_uid == os.getuid()]
+
+
+def _listed(state: "State") -> str:
+    """Return the faults in a table: name, where it is, meaning."""
+    rows = []
+    for known in state.faults:
+        nodes = [each.node or "the cluster" for each in state.active if each.fault == known.name]
+        rows.append((known.name, ", ".join(nodes) or "-", known.meaning))
+    widths = [max(len(row[column]) for row in [*rows, ("FAULT", "BROKEN ON", "")]) for column in (0, 1)]
+    lines = [("FAULT", "BROKEN ON", "MEANING"), *rows]
+    return "\n".join(
+        f"{first:<{widths[0]}}  {second:<{widths[1]}}  {third}" for first, second, third in lines
+    )

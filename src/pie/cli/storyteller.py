@@ -1,0 +1,115 @@
+"""Plays a story on the demo's cluster: breaks and mends, and waits until pie has said what it has to say."""
+
+import asyncio
+import time
+
+import aiohttp
+
+from pie.cli.narrator import BUDGET, Counted, Narrator, counted
+from pie.cli.stories import Said, Step, Story
+from pie.embedded.cluster import EmbeddedCluster
+from pie.embedded.faults import FaultError
+from pie.embedded.kinds import PIE_PROBES, Json
+
+# Faults come so long before the next runs are due, and so in the calmest moment.
+_BEFORE_DUE_SECONDS = 0.5
+_PATIENCE_SECONDS = 90.0
+_PATIENCE_MINUTES = 5.0
+_LOOK_EVERY_SECONDS = 0.2
+
+
+class Storyteller:
+    """Plays a story on a cluster, with the PieProbe of this namespace and name to say how it goes."""
+
+    def __init__(
+        self, narrator: Narrator, cluster: EmbeddedCluster, probe: tuple[str, str], minute_seconds: float
+    ) -> None:
+        self._narrator = narrator
+        self._cluster = cluster
+        self._probe = probe
+        self._minute_seconds = minute_seconds
+
+    async def play(self, story: Story) -> bool:
+        """Play a story; return whether pie said all that it has to, in time, and nothing else."""
+        self._narrator.say(f"[bold]{story.name}[/]: {story.meaning}", stamp=False)
+        told = True
+        for step in story.steps:
+            told = await self._take(step) and told
+        counts = await self._counted()
+        self._narrator.say(str(counts))
+        wrong = self._false_alarms(story)
+        if story.none_bad and (counts.late or counts.bad):
+            wrong.append(f"{counts.late} late runs and {counts.bad} with bad I/O")
+        for each in wrong:
+            self._narrator.say(f"[bold red]pie has said what is not so: {each}[/]")
+        return told and not wrong
+
+    async def _take(self, step: Step) -> bool:
+        """Take one step; return whether pie said in time what it has to."""
+        if step.inject:
+            left = self._minute_seconds - time.time() % self._minute_seconds
+            await asyncio.sleep(max(0.0, left - _BEFORE_DUE_SECONDS))
+        self._narrator.say(f"[bold cyan]{step.words}[/]")
+        try:
+            await self._break_and_mend(step)
+        except FaultError as error:
+            self._narrator.say(f"[bold red]{error}[/]")
+            return False
+        await asyncio.sleep(step.minutes * self._minute_seconds)
+        patience_seconds = _PATIENCE_SECONDS + _PATIENCE_MINUTES * self._minute_seconds
+        give_up_at = time.monotonic() + patience_seconds
+        while not await self._done(step):
+            if time.monotonic() > give_up_at:
+                said = sorted(f"{reason} at {stage}" for stage, reason in step.until or ())
+                missing = ", ".join([*said, *(["fewer writes"] if step.slowed else [])]) or "all is well"
+                self._narrator.say(
+                    f"[bold red]pie has not said within {patience_seconds:.0f} s: {missing}[/]"
+                )
+                return False
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        return True
+
+    async def _break_and_mend(self, step: Step) -> None:
+        faults = self._cluster.faults
+        for act, names in ((faults.inject, step.inject), (faults.clear, step.clear)):
+            for fault in names:
+                name, _, where = fault.partition(" ")
+                for node in sorted(self._cluster.machines)[1:] if where == "others" else [where]:
+                    await act(name, node)
+
+    async def _done(self, step: Step) -> bool:
+        """Tell whether pie says and does what a step waits for."""
+        if step.until is not None and not self._says(step.until):
+            return False
+        counts = await self._counted() if step.slowed else None
+        if counts is not None and counts.write_rate < BUDGET:
+            self._narrator.say(f"pie {counts.pace}")
+        return counts is None or counts.write_rate < BUDGET
+
+    def _says(self, until: Said) -> bool:
+        """Tell whether pie has exactly these incidents open; if none, whether every target is well."""
+        status = self._status()
+        now_open = {
+            (each.get("stage"), each.get("reason"))
+            for each in status.get("incidents", [])
+            if "closedAt" not in each
+        }
+        targets = status.get("targets", {})
+        well = targets.get("total", 0) > 0 and targets.get("ok") == targets["total"]
+        return now_open == until and (bool(until) or well)
+
+    def _false_alarms(self, story: Story) -> list[str]:
+        """Return the incidents that opened, open or closed by now, and have no place in a story."""
+        expected = {reason for step in story.steps for _, reason in step.until or ()} | story.allowed
+        found = self._status().get("incidents", [])
+        return [f"{each.get('reason')}, an incident" for each in found if each.get("reason") not in expected]
+
+    def _status(self) -> Json:
+        probe = self._cluster.registry.find(PIE_PROBES, *self._probe)
+        return (probe or {}).get("status") or {}
+
+    async def _counted(self) -> Counted:
+        """Return what pie's own metrics say of all runs so far."""
+        url = f"http://127.0.0.1:{self._narrator.port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return counted(await answer.text())
