@@ -9,7 +9,8 @@ from pie.cli.narrator import BUDGET, Counted, Narrator, counted
 from pie.cli.stories import Said, Step, Story
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.faults import FaultError
-from pie.embedded.kinds import PIE_PROBES, Json
+from pie.embedded.kinds import PIE_PROBES, Json, find
+from pie.embedded.store import Change
 
 # Faults come so long before the next runs are due, and so in the calmest moment.
 _BEFORE_DUE_SECONDS = 0.5
@@ -28,6 +29,10 @@ class Storyteller:
         self._cluster = cluster
         self._probe = probe
         self._minute_seconds = minute_seconds
+        self._over = False
+        self._opened: dict[str, str] = {}
+        """With which reasons incidents opened, by their IDs; later they have those of their last bad runs."""
+        cluster.store.listen(self._note)
 
     async def play(self, story: Story) -> bool:
         """Play a story; return whether pie said all that it has to, in time, and nothing else."""
@@ -35,6 +40,7 @@ class Storyteller:
         told = True
         for step in story.steps:
             told = await self._take(step) and told
+        self._over = True
         counts = await self._counted()
         self._narrator.say(str(counts))
         wrong = self._false_alarms(story)
@@ -90,19 +96,21 @@ class Storyteller:
         """Tell whether pie has exactly these incidents open; if none, whether every target is well."""
         status = self._status()
         now_open = {
-            (each.get("stage"), each.get("reason"))
-            for each in status.get("incidents", [])
-            if "closedAt" not in each
+            (each["stage"], each["reason"]) for each in status.get("incidents", []) if "closedAt" not in each
         }
         targets = status.get("targets", {})
         well = targets.get("total", 0) > 0 and targets.get("ok") == targets["total"]
         return now_open == until and (bool(until) or well)
 
     def _false_alarms(self, story: Story) -> list[str]:
-        """Return the incidents that opened, open or closed by now, and have no place in a story."""
+        """Return the incidents that opened, and have no place in a story."""
         expected = {reason for step in story.steps for _, reason in step.until or ()} | story.allowed
-        found = self._status().get("incidents", [])
-        return [f"{each.get('reason')}, an incident" for each in found if each.get("reason") not in expected]
+        return [f"{reason}, an incident" for reason in self._opened.values() if reason not in expected]
+
+    def _note(self, change: Change) -> None:
+        if change.kind is PIE_PROBES and not self._over:
+            for each in find(change.object, "status.incidents") or []:
+                self._opened.setdefault(each["id"], each["reason"])
 
     def _status(self) -> Json:
         probe = self._cluster.registry.find(PIE_PROBES, *self._probe)
