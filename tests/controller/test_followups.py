@@ -6,7 +6,8 @@ from typing import Any
 from pie.core.naming import ANNOTATION_FOLLOWS
 from tests.controller.conftest import Stage
 from tests.controller.lives import lived
-from tests.controller.simulation import World
+from tests.controller.simulation import NODE, World
+from tests.controller.test_incidents import events
 from tests.controller.test_maintenance import provisions
 from tests.controller.test_runs import result
 from tests.harness import ON_TIME, Pie, until, until_condition
@@ -42,6 +43,9 @@ async def test_a_class_that_works_on_another_node_is_well(stage: Stage) -> None:
         await stage.end(name, result())
         await pie.until_value(ON_TIME["provision"], lambda value: value == 1, on_time="true")
         await until_condition(stage.api, stage.namespace, "p1", "ProvisionHealthy", "True")
+        (told,) = await until(lambda: events(stage), "an Event about the node")
+        assert (told["type"], told["reason"]) == ("Warning", "NoVolumeOnNode")
+        assert told["message"].startswith(f"Node {nodes[0]}: a new volume could not be used in time there (")
         await stage.end(pod, result(), after_seconds=10)
         await until(lambda: no_jobs(stage), "recorded Jobs are deleted")
         assert (await counted(pie, "true"), await counted(pie, "false")) == (1, 0)
@@ -79,3 +83,12 @@ def test_a_class_that_works_nowhere_is_an_incident_at_the_first_due_time() -> No
     # The run of second 60 is late at 81, the one that follows it elsewhere some 25 s later; 120 is the next.
     (outcome,) = lived((119, []), given=[nothing_is_mounted], nodes=["n2"], disableMountProbes=True)
     assert [each["open"] for each in outcome.incidents] == [True]
+
+
+def test_a_node_on_which_no_volume_works_is_told_of_once_an_hour_though_the_class_is_well() -> None:
+    def nothing_is_mounted_on_one(world: World) -> None:
+        world.storage, world.storage_fails_on = "does not mount", frozenset({NODE})
+
+    (outcome,) = lived((1500, []), given=[nothing_is_mounted_on_one], nodes=["n2"], disableMountProbes=True)
+    assert outcome.incidents == []
+    assert outcome.asked["create", "events"] == 1

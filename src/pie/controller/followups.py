@@ -16,7 +16,6 @@ from pie.controller.queue import WorkQueue
 from pie.core.judge import Judgement
 from pie.core.manifests import follow_up_job
 from pie.core.model import Probe, Target
-from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.objects import Job
 from pie.core.timeline import Run
 from pie.kube.client import Client
@@ -93,7 +92,7 @@ class FollowUps:
             return Speaker.ITSELF  # It failed elsewhere, too, after this was due.
         if asked is not None and asked.due >= due:
             return Speaker.LATER if now < asked.at + PATIENCE_SECONDS else Speaker.ITSELF
-        node, cronjob = _bound_to(run), next(iter(self._caches.cronjobs_of.get(run.target, {})), None)
+        node, cronjob = run.node, next(iter(self._caches.cronjobs_of.get(run.target, {})), None)
         if not node or cronjob is None or not self._maintenance.usable(probe.name) - {node}:
             return Speaker.ITSELF
         _log.warning(
@@ -125,10 +124,3 @@ class FollowUps:
             await self._client.create(JOBS, manifest, self._caches.namespace, decode=Job)
         except AlreadyExists:
             _log.debug("the follow-up run exists already", target=str(thing))
-
-
-def _bound_to(run: Run) -> str:
-    """Return the node that a run's volume is, or was to be, made for; empty where none was chosen."""
-    if run.pod is not None and run.pod.spec.node_name:
-        return run.pod.spec.node_name
-    return run.claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE, "") if run.claim is not None else ""

@@ -147,6 +147,11 @@ class Incidents:
             bad.finding = replace(bad.finding, bad_runs=bad.finding.bad_runs + dues)
             self.changed(target.probe)
 
+    def tell_of_node(self, probe: str, node: str, judgement: Judgement) -> None:
+        """Tell of a node on which a new volume could not be used; a run on another speaks for the class."""
+        if (stored := self._caches.probe(probe)) is not None:
+            self._announcements.tell_of_node(stored, node, judgement)
+
     def forget(self, target: Target) -> None:
         """Forget a target that ended."""
         self._heard.get(target.probe, {}).pop(target, None)

@@ -262,6 +262,8 @@ class Tally:
             return
         if decides:
             self._history.mark(tracked.target, tracked.due, judgement.verdict)
+        elif judgement.verdict in BAD:
+            self._incidents.tell_of_node(tracked.target.probe, run.node, judgement)
         io = judgement.result.io if judgement.result is not None else None
         past = PastRun(
             due=tracked.due,
@@ -270,7 +272,7 @@ class Tally:
             reason=judgement.reason,
             message=judgement.message,
             stage=judgement.stage,
-            node=tracked.target.node or (run.pod.spec.node_name if run.pod is not None else ""),
+            node=run.node,
             ended=judgement.ended,
             measured=measured(timeline(run).seconds, io),
             rough=io is not None and io.tool == "pie",

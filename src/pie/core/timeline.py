@@ -86,6 +86,15 @@ class Run:
     seen: Sightings = Sightings()
     warnings: tuple[WarningEvent, ...] = ()
 
+    @property
+    def node(self) -> str:
+        """The node that its volume is, or was to be, made or mounted for; empty where none was chosen."""
+        if self.target.node:
+            return self.target.node
+        if self.pod is not None and self.pod.spec.node_name:
+            return self.pod.spec.node_name
+        return self.claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE, "") if self.claim else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
