@@ -318,6 +318,14 @@ def test_an_incident_says_why_it_is_over(
     assert ending(kept, "fast") == ending(closed, "fast")
 
 
+def test_a_stale_volume_does_not_recover_by_being_written_again() -> None:
+    stale = only(look(mount("n0", Stage.IO, Reason.DATA_STALE)))
+    (closed,) = fold((stale,), View((), ONE_ZONE, well={N0: T0}), T0 + 120).closed
+    closed = conclude(closed, View((), ONE_ZONE, well={N0: T0}))
+    assert how_it_ended(closed) == "new writes are found again, the lost ones are not back"
+    assert ending(closed, "c").startswith("StorageClass c: over after 2 min: new writes are found again")
+
+
 def test_an_incident_that_an_earlier_version_closed_is_over_and_no_more_is_known() -> None:
     closed = replace(only(look(mount("n0"))), closed_at=T0 + 45)
     assert ending(closed, "fast").startswith("StorageClass fast: over after 45 s: volumes")

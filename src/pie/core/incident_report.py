@@ -158,6 +158,10 @@ def _how(incident: Incident) -> tuple[str, str]:
         case Closing.RECOVERED if incident.stage is Stage.TEARDOWN:
             # What lay on a node that is gone cannot be taken away any more, and is not counted here.
             return "over", ": nothing is left that somebody could take away"
+        case Closing.RECOVERED if incident.reason is Reason.DATA_STALE:
+            # The records have caught up with those that were lost, no more.
+            more = f"; {message}" if message else ""
+            return "over", f": new writes are found again, the lost ones are not back{more}"
         case Closing.RECOVERED:
             return "recovered", f", but {message}" if message else ""
         case Closing.SUPPRESSED:
