@@ -211,7 +211,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.DATA_STALE: (
         "The volume holds an older state than the one last written to it.",
-        "Acknowledged writes are gone for good: look for a restored snapshot, a split replica, a write cache.",
+        "Acknowledged writes are gone for good: look for a restored snapshot, a split replica, a cache.",
     ),
     Reason.DATA_SWAPPED: (
         "The volume holds another volume's data.",
