@@ -105,6 +105,16 @@ def test_several_targets_that_fail_together_are_an_incident_at_once() -> None:
     assert only(look(mount("n0", runs=1), mount("n1", runs=1), zones=two)).scope is Scope.CLASS
 
 
+def test_a_rack_that_fails_together_is_an_incident_at_once_however_many_nodes_are_elsewhere() -> None:
+    zones = {f"n{i}": f"rack-{i // 10}" for i in range(300)}
+    findings = tuple(mount(f"n{i}", runs=1, since=T0) for i in range(4))
+    well = {Target("p", Kind.MOUNT, "c", node): T0 for node in list(zones)[4:]}
+    assert only(fold((), View(findings, zones, well=well), T0 + 60)).targets == 4
+    elsewhere = tuple(mount(f"n{10 * i}", runs=1, since=T0) for i in range(4))
+    well = {Target("p", Kind.MOUNT, "c", node): T0 for node in zones if node[-1] != "0"}
+    assert fold((), View(elsewhere, zones, well=well), T0 + 60).open == ()
+
+
 LARGE = [f"n{i}" for i in range(5000)]
 
 

@@ -173,9 +173,16 @@ class _Group:
         return self._together(view)
 
     def _together(self, view: View) -> bool:
-        """Tell whether so many went bad since some moment, of all judged since, that it is no coincidence."""
-        went_bad = sorted(each.first_bad for each in self.mounts)
-        well = sorted(due for target, due in view.well.items() if target.kind is Kind.MOUNT)
+        """Tell whether so many went bad since some moment, of all judged since, that it is no coincidence.
+
+        Where they are all in one zone, only its nodes are asked about.
+        """
+        zone, went_bad = _one_zone(self.nodes, view), sorted(each.first_bad for each in self.mounts)
+        well = sorted(
+            due
+            for target, due in view.well.items()
+            if target.kind is Kind.MOUNT and (not zone or view.zones.get(target.node) == zone)
+        )
         for place, since in enumerate(went_bad[: 1 - SEVERAL]):
             bad, good = len(went_bad) - place, len(well) - bisect_left(well, since)
             if bad >= TOGETHER_PART * (bad + good):
