@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from testbed.cluster import Cluster
 from testbed.packages import missing
 
-LONGEST = ("tests/real/", "tests/controller/")
+LONGEST = ("tests/real/", "tests/embedded/test_faults", "tests/controller/")
 REAL_FIXTURES = {"control_plane", "namespace", "start_cluster", "real_cluster"}
 
 # How fast an example is depends on who else uses the machine.
@@ -30,7 +30,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that use a testbed, and have the longest files begun first."""
-    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONGEST])
+    items.sort(key=lambda item: [not item.nodeid.startswith(start) for start in LONGEST])
     for item in items:
         if REAL_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +55,7 @@ async def _ask(name: str, node: str, undo: bool, server: str) -> "State":
     from pie.cli.panelclient import panels  # noqa: PLC0415
 
     async with panels() as (at, of_page):
-        panel = await of_page(server) if server else await _only([at(url) for url in _addresses()])
+        panel = await of_page(server) if server else await _only([at(url) for url in addresses(_files())])
         if not name:
             return await panel.state()
         return await (panel.mend(name, node) if undo else panel.make(name, node))
@@ -77,10 +79,19 @@ async def _only(found: "list[Panel]") -> "Panel":
     return alive[0]
 
 
-def _addresses() -> list[str]:
-    """Return what the demos of this user wrote down, also those that ended without a chance to clear up."""
-    files = sorted(Path(tempfile.gettempdir()).glob(f"{_DIRECTORIES}/{PANEL_FILE}"))
-    return [file.read_text() for file in files if file.stat().st_uid == os.getuid()]
+def _files() -> list[Path]:
+    """Return what demos left or will clear up: also those of other users, and of demos that were killed."""
+    return sorted(Path(tempfile.gettempdir()).glob(f"{_DIRECTORIES}/{PANEL_FILE}"))
+
+
+def addresses(files: Iterable[Path]) -> list[str]:
+    """Return what stands in those of the files that are this user's and still there."""
+    found = []
+    for file in files:
+        with suppress(FileNotFoundError):  # the demo has ended since the files were listed
+            if file.stat().st_uid == os.getuid():
+                found.append(file.read_text())
+    return found
 
 
 def _listed(state: "State") -> str:
