@@ -45,7 +45,8 @@ class Storyteller:
         self._narrator.say(str(counts))
         wrong = self._false_alarms(story)
         if story.none_bad and (counts.late or counts.bad):
-            wrong.append(f"{counts.late} late runs and {counts.bad} with bad I/O")
+            late = "1 late run" if counts.late == 1 else f"{counts.late} late runs"
+            wrong.append(f"{late} and {counts.bad} with bad I/O")
         for each in wrong:
             self._narrator.say(f"[bold red]pie has said what is not so: {each}[/]")
         return told and not wrong

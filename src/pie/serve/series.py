@@ -70,7 +70,8 @@ _METRICS = (
     _Metric(
         "pie_provision_probe_total",
         "counter",
-        "Runs of the provision probe, by whether a new volume was used within the threshold, and well.",
+        "Runs of the provision probe, by whether a new volume was in use within the threshold, "
+        "and then written without an error.",
         (Kind.PROVISION,),
         lambda v, _: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
     ),
