@@ -83,6 +83,7 @@ def test_a_class_that_works_nowhere_is_an_incident_at_the_first_due_time() -> No
     # The run of second 60 is late at 81, the one that follows it elsewhere some 25 s later; 120 is the next.
     (outcome,) = lived((119, []), given=[nothing_is_mounted], nodes=["n2"], disableMountProbes=True)
     assert [each["open"] for each in outcome.incidents] == [True]
+    assert outcome.asked["create", "events"] == 1  # the incident; no node is told of as if others were well
 
 
 def test_a_node_on_which_no_volume_works_is_told_of_once_an_hour_though_the_class_is_well() -> None:

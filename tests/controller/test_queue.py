@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pie.controller.queue import Key, WorkQueue
+from pie.controller.queue import Key, Lane, WorkQueue
 from pie.kube.errors import ServiceUnavailable, Unreachable
 from tests.harness import until
 
@@ -15,7 +15,7 @@ from tests.harness import until
 async def running(
     handler: Callable[[Hashable], Awaitable[None]], workers: int = 4
 ) -> AsyncIterator[WorkQueue]:
-    queue = WorkQueue(workers)
+    queue = WorkQueue({**dict.fromkeys(Lane, 2), Lane.WRITES: workers})
     queue.handle("work", handler)
     task = asyncio.create_task(queue.run())
     yield queue
@@ -149,18 +149,20 @@ async def test_a_server_that_asks_for_time_gets_it() -> None:
     assert due == pytest.approx(300, abs=2)
 
 
-async def test_verdicts_do_not_wait_behind_writes() -> None:
+@pytest.mark.parametrize("lane", [Lane.WRITES, Lane.READS])
+async def test_verdicts_wait_behind_neither_writes_nor_reads(lane: Lane) -> None:
     stuck, judged = asyncio.Event(), asyncio.Event()
 
-    async def write(_thing: Hashable) -> None:
+    async def ask(_thing: Hashable) -> None:
         await stuck.wait()
 
     async def judge(_thing: Hashable) -> None:
         judged.set()
 
-    async with running(write) as queue, asyncio.timeout(5):
-        queue.handle("run", judge, judges=True)
+    async with running(ask) as queue, asyncio.timeout(5):
+        queue.handle("ask", ask, lane)
+        queue.handle("run", judge, Lane.JUDGES)
         for thing in range(20):
-            queue.add("work", thing)
+            queue.add("ask", thing)
         queue.add("run", "a")
         await judged.wait()

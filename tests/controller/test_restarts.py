@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.controller.simulation import BASE_SPEC, Simulation, VirtualLoop, World
-from tests.controller.test_accounting import at_once, storage
+from pie.core.model import Verdict
+from tests.controller.simulation import BASE_SPEC, NODE, Simulation, VirtualLoop, World
+from tests.controller.test_accounting import at_once, fails_on, storage, with_gaps
 
 
 def said(world: World) -> tuple[str, list[Any]]:
@@ -20,11 +21,11 @@ def test_until_a_run_is_judged_the_status_says_what_it_said_before(state: str) -
     async def play() -> None:
         first = Simulation(at_once)
         first.world.begin(BASE_SPEC)
-        await first.run(250, [(100, storage(state))])
+        await first.run(255, [(100, storage(state))])
         before = said(first.world)
         assert before[0] == "fine" or "IOError" in before[0]
         second = Simulation(at_once, first)
-        await second.run(45, [])
+        await second.run(40, [])
         assert said(second.world) == before
         assert {verdict.value for verdict, _ in verdicts(second)} == {"pending"}
 
@@ -34,3 +35,19 @@ def test_until_a_run_is_judged_the_status_says_what_it_said_before(state: str) -
 
 def verdicts(simulation: Simulation) -> list[Any]:
     return [(state.verdict, state.reason) for state in simulation.tally.states.values()]
+
+
+def test_what_a_follow_up_run_said_stands_over_a_restart() -> None:
+    async def play() -> None:
+        # The first controller starts the follow-up run at second 85, and hears nothing of how both end.
+        deaf = with_gaps([(kind, 87, 60) for kind in ("jobs", "pods")])
+        first = Simulation(deaf)
+        first.world.begin({**BASE_SPEC, "disableMountProbes": True}, "n2")
+        await first.run(112, [(0, fails_on("does not mount", NODE))])
+        assert len(first.world.objects["jobs"]) == 2
+        second = Simulation(at_once, first)
+        await second.run(7, [])
+        assert [each[0] for each in verdicts(second)] == [Verdict.OK]
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(play())

@@ -21,12 +21,13 @@ from pie.kube.errors import (
     ServerTimeout,
     ServiceUnavailable,
     TooManyRequests,
+    Unauthorized,
 )
 from pie.kube.resources import CRONJOBS, PVCS, Resource
 
 _log = structlog.get_logger()
 
-_NO_REFUSAL: Final = (Conflict, TooManyRequests, ServiceUnavailable, ServerTimeout)
+_NO_REFUSAL: Final = (Conflict, TooManyRequests, ServiceUnavailable, ServerTimeout, Unauthorized)
 """Answers that say nothing about the object. That of a webhook that cannot be reached does, a plain 500."""
 
 

@@ -28,8 +28,8 @@ _EVENT_CHARACTERS: Final = 1024
 """Longest message of an Event (core/v1 validation)."""
 
 
-_TELL_AGAIN_SECONDS: Final = 3600.0
-"""As long as Kubernetes keeps an Event (kube-apiserver --event-ttl)."""
+_TELL_AGAIN_SECONDS: Final = 3900.0
+"""Longer than Kubernetes keeps an Event (kube-apiserver --event-ttl, an hour): it has the same name again."""
 
 _MOST_TOLD: Final = 10
 """Bad nodes of a PieProbe in that time; more say nothing new."""

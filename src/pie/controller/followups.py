@@ -15,7 +15,7 @@ from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core.judge import Judgement
 from pie.core.manifests import follow_up_job
-from pie.core.model import Probe, Target
+from pie.core.model import Probe, Target, Verdict
 from pie.core.objects import Job
 from pie.core.timeline import Run
 from pie.kube.client import Client
@@ -39,12 +39,12 @@ class Speaker(Enum):
 
 @dataclass(slots=True)
 class _Asked:
-    """A follow-up run: for which run and due time, without which node; asked for at (controller's clock)."""
+    """A follow-up run: for which run, what was said of that one, the due time; asked for at (our clock)."""
 
     probe: Probe
-    follows: str
+    follows: Run
+    said: Judgement
     cronjob: str
-    without: str
     due: float
     at: float
 
@@ -62,6 +62,7 @@ class FollowUps:
         self._image = image
         self._asked: dict[Target, _Asked] = {}
         self._failed_at: dict[Target, float] = {}
+        self._followed: set[str] = set()
         queue.handle("followup", self._start)
 
     def forget(self, target: Target) -> None:
@@ -69,10 +70,26 @@ class FollowUps:
         self._asked.pop(target, None)
         self._failed_at.pop(target, None)
 
-    def ended(self, target: Target, *, bad: bool) -> None:
-        """Note that a follow-up run of the target ended."""
-        if bad:
+    def see(self, follows: str) -> None:
+        """Note that a run, by the uid of its Job, has a follow-up run."""
+        self._followed.add(follows)
+        self._queue.add("run", follows)
+
+    def forget_run(self, uid: str) -> None:
+        """Forget a run that is gone."""
+        self._followed.discard(uid)
+
+    def ended(self, target: Target, follows: str, judgement: Judgement) -> tuple[str, Judgement] | None:
+        """Note how the follow-up run of a run ended.
+
+        Return the node of the first run, and what was said of it there, if all is well elsewhere.
+        """
+        if judgement.bad:
             self._failed_at[target] = self._client.now()
+        asked = self._asked.get(target)
+        if judgement.verdict is not Verdict.OK or asked is None or asked.follows.job_uid != follows:
+            return None
+        return asked.follows.node, asked.said
 
     def speaker(
         self, run: Run, probe: Probe, judgement: Judgement, *, due: float | None, under_way: float | None
@@ -85,7 +102,8 @@ class FollowUps:
         """
         asked, now = self._asked.get(run.target), self._client.now()
         if due is None:
-            return Speaker.FOLLOW_UP if asked is not None or under_way is not None else Speaker.ITSELF
+            followed = under_way is not None or run.job_uid in self._followed
+            return Speaker.FOLLOW_UP if followed else Speaker.ITSELF
         if under_way is not None:
             return Speaker.FOLLOW_UP if under_way >= due else Speaker.LATER
         if due <= self._failed_at.get(run.target, 0.0):
@@ -102,22 +120,23 @@ class FollowUps:
             reason=judgement.reason.value,
             message=judgement.message,
         )
-        self._asked[run.target] = _Asked(probe, run.job_uid, cronjob, node, due, now)
+        self._asked[run.target] = _Asked(probe, run, judgement, cronjob, due, now)
         self._queue.add("followup", run.target)
         return Speaker.LATER
 
     async def _start(self, thing: Hashable) -> None:
         if not isinstance(thing, Target):
             raise TypeError(f"not a target: {thing!r}")
-        if (asked := self._asked.get(thing)) is None:
-            return
+        asked = self._asked.get(thing)
+        if asked is None or self._client.now() > asked.at + PATIENCE_SECONDS:
+            return  # The first run has spoken for itself.
         manifest = follow_up_job(
             asked.probe,
             thing,
             cronjob=asked.cronjob,
             due_seconds=asked.due,
-            without=asked.without,
-            follows=asked.follows,
+            without=asked.follows.node,
+            follows=asked.follows.job_uid,
             image=self._image,
         )
         try:

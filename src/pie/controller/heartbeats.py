@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 
 from pie.controller.observe import Caches
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import Lane, WorkQueue
 from pie.core.excuse import NODE_CONTROLLER_SECONDS, SLACK_SECONDS
 from pie.core.judge import Judgement
 from pie.core.reasons import Reason
@@ -61,10 +61,10 @@ class Heartbeats:
 
 @dataclass(slots=True)
 class _Doubt:
-    """What a run on a node was said to be; if it is believed.
+    """What a run on a node was said to be; whether that is believed.
 
-    It is not before `until`, and was not since `since`, both by the API server's clock. `silent`: the node's
-    kubelet was, when last asked.
+    It has been doubted since `since`, and is until `until` at least (the API server's clock). `silent`: the
+    node's kubelet was, when last asked.
     """
 
     said: tuple[bool | None, bool | None]
@@ -84,7 +84,7 @@ class Doubts:
         self._queue = queue
         self._heartbeats = Heartbeats(client)
         self._doubts: dict[str, _Doubt] = {}
-        queue.handle("doubt", self._look, judges=True)
+        queue.handle("doubt", self._look, Lane.READS)
 
     def believes(self, uid: str, judgement: Judgement, node: str) -> bool:
         """Tell whether a bad run on a node may be held against it; else it is judged again in a moment."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pie.controller.announcements import Announcements
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import Lane, WorkQueue
 from pie.core.closing import conclude
 from pie.core.incident_report import MOST_IN_STATUS, from_status, to_status
 from pie.core.incidents import Finding, Incident, View, explains_leaks, fold
@@ -77,7 +77,7 @@ class Incidents:
         self._heard: dict[str, dict[Target, float]] = {}
         self._left_behind: LeftBehind = lambda _probe: ((), False)
         self.revision = 0
-        queue.handle("incidents", self._look, judges=True)
+        queue.handle("incidents", self._look, Lane.JUDGES)
 
     def start(
         self,

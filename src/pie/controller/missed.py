@@ -7,16 +7,17 @@ control plane would be silence. So the schedule of each target is watched.
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import Lane, WorkQueue
 from pie.controller.tally import Tally
 from pie.core.model import Probe, Target
 from pie.core.objects import CronJob
 from pie.core.schedule import next_due
 from pie.kube.client import Client
+from pie.kube.reflector import Reflector
 
 _PATIENCE_MINUTES: Final = 0.5
 """The CronJob controller is some seconds late in a large cluster, and pie itself resumes CronJobs later."""
@@ -63,7 +64,7 @@ class Missed:
         self._in_the_way = in_the_way
         self._tally = tally
         self._watched: dict[Target, _Watched] = {}
-        queue.handle("missed", self._look, judges=True)
+        queue.handle("missed", self._look, Lane.JUDGES)
 
     def follow(self, target: Target, probe: Probe) -> None:
         """Watch a target's schedule, by this spec."""
@@ -117,21 +118,24 @@ class Missed:
         if self._in_the_way(target, due):
             watched.blocked = True  # A bad one counts it, and after a good one the CronJob starts the run.
             return False
+        reason = self._maintenance.kept_from_starting(target, due)
+        patience_seconds = _PATIENCE_MINUTES * watched.probe.minute_seconds
+        # A CronJob that is free again, or resumed, starts the run that it missed.
+        may_start = in_time and (
+            watched.blocked or suspended or now < self._maintenance.resumed_at(target) + patience_seconds
+        )
         # The Job, or what kept it from being started, may be there, and the watch behind.
-        if behind := [
-            each for each in (self._caches.jobs, self._caches.nodes) if each.heard_at < watched.late_at
-        ]:
+        caches: list[Reflector[Any]] = [self._caches.jobs]
+        if reason is None and not may_start:
+            caches.append(self._caches.nodes)
+        if behind := [each for each in caches if each.heard_at < watched.late_at]:
             for each in behind:
                 each.confirm()
             return False
-        reason = self._maintenance.kept_from_starting(target, due)
-        patience_seconds = _PATIENCE_MINUTES * watched.probe.minute_seconds
         if reason is not None:
             self._tally.count_suppressed(target, due, reason)
-        elif in_time and (
-            watched.blocked or suspended or now < self._maintenance.resumed_at(target) + patience_seconds
-        ):
-            return False  # A CronJob that is free again, or resumed, starts the run that it missed.
+        elif may_start:
+            return False
         elif watched.blocked:
             self._tally.count_blocked(target, due)
         else:

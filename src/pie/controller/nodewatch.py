@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from pie.controller.observe import Caches
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import Lane, WorkQueue
 from pie.core.excuse import everywhere, nowhere
 from pie.core.longsuppressed import Overdue
 from pie.core.model import Kind, Probe, Target
@@ -49,7 +49,7 @@ class NodeWatch:
         self._queue = queue
         self._on_change = on_change
         self._followed: dict[str, _Followed] = {}
-        queue.handle("maintenance", self._look_again, judges=True)
+        queue.handle("maintenance", self._look_again, Lane.JUDGES)
 
     def start(self) -> None:
         """Begin to follow nodes, after `Targets` does: its sets of matching nodes come first."""

@@ -5,7 +5,8 @@ added while being handled, and again later, with growing delays, if handling fai
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from enum import Enum
 from typing import Final, NamedTuple
 
 import structlog
@@ -25,32 +26,40 @@ class Key(NamedTuple):
     thing: Hashable
 
 
+class Lane(Enum):
+    """What a kind of work does at most."""
+
+    WRITES = "writes"
+    READS = "reads"
+    JUDGES = "judges"
+    """From what is known; it reads at most now and then."""
+
+
+_WORKERS: Final[Mapping[Lane, int]] = {Lane.WRITES: 16, Lane.READS: 8, Lane.JUDGES: 4}
+
+
 class WorkQueue:
     """Keys to handle, and the workers that do; `handle` maps a kind of work to its handler.
 
-    Work that only judges has workers of its own: writes wait for their turn in the budget, and for a slow
-    API server, and no verdict is to wait behind them.
+    Each lane has workers of its own: writes wait for their turn in the budget, and reads for a slow API
+    server, and no verdict is to wait behind either.
     """
 
-    def __init__(self, workers: int = 16, judging_workers: int = 8) -> None:
+    def __init__(self, workers: Mapping[Lane, int] = _WORKERS) -> None:
         self._handlers: dict[str, Callable[[Hashable], Awaitable[None]]] = {}
         self._workers = workers
-        self._judging_workers = judging_workers
-        self._judging: set[str] = set()
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
-        self._ready_to_judge: asyncio.Queue[Key] = asyncio.Queue()
+        self._lanes: dict[str, Lane] = {}
+        self._ready: dict[Lane, asyncio.Queue[Key]] = {lane: asyncio.Queue() for lane in Lane}
         self._waiting: set[Key] = set()
         self._busy: set[Key] = set()
         self._later: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
 
     def handle(
-        self, work: str, handler: Callable[[Hashable], Awaitable[None]], *, judges: bool = False
+        self, work: str, handler: Callable[[Hashable], Awaitable[None]], lane: Lane = Lane.WRITES
     ) -> None:
-        """Register the handler of a kind of work; one that `judges` writes nothing."""
-        self._handlers[work] = handler
-        if judges:
-            self._judging.add(work)
+        """Register the handler of a kind of work, and what it does at most."""
+        self._handlers[work], self._lanes[work] = handler, lane
 
     def add(self, work: str, thing: Hashable, *, after_seconds: float = 0.0) -> None:
         """Have a thing looked at, now or later; the earliest of several times stands."""
@@ -69,7 +78,7 @@ class WorkQueue:
             self._put(key)
 
     def _put(self, key: Key) -> None:
-        (self._ready_to_judge if key.work in self._judging else self._ready).put_nowait(key)
+        self._ready[self._lanes[key.work]].put_nowait(key)
 
     def _add_later(self, key: Key, after_seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -92,10 +101,9 @@ class WorkQueue:
     async def run(self) -> None:
         """Handle keys until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._workers):
-                group.create_task(self._work(self._ready))
-            for _ in range(self._judging_workers):
-                group.create_task(self._work(self._ready_to_judge))
+            for lane, workers in self._workers.items():
+                for _ in range(workers):
+                    group.create_task(self._work(self._ready[lane]))
 
     async def _work(self, ready: asyncio.Queue[Key]) -> None:
         while True:

@@ -2,7 +2,8 @@
 
 The runs are one-off Jobs owned by the PieProbe. They are few (each wait is twice the one before, and none
 comes close to the next due time), never started on a target that hangs or has a run under way, and not
-counted in the series that count due times. The probe's lock on the volume keeps two runs apart in any case.
+counted in the series that count due times. A mount probe's lock on
+its volume keeps two runs apart in any case.
 """
 
 from collections.abc import Callable, Hashable, Mapping

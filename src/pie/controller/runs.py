@@ -13,7 +13,7 @@ from pie.controller.heartbeats import Doubts
 from pie.controller.maintenance import Maintenance
 from pie.controller.missed import Missed
 from pie.controller.observe import Caches
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import Lane, WorkQueue
 from pie.controller.retries import Retries
 from pie.controller.tally import Tally
 from pie.controller.tracking import Tracked, Tracking
@@ -80,7 +80,7 @@ class Runs:
             wants=self._wants_retry,
         )
         self.states = tally.states
-        queue.handle("run", self._look, judges=True)
+        queue.handle("run", self._look, Lane.JUDGES)
 
     def start(self) -> None:
         """Begin to lead: take up every run there is, oldest first."""
@@ -176,7 +176,7 @@ class Runs:
     def _track(self, job: Job) -> Tracked | None:
         tracked = self._tracking.add(job)
         if tracked is not None and tracked.follows:
-            self._queue.add("run", tracked.follows)
+            self._follow_ups.see(tracked.follows)
         return tracked
 
     def _forget(self, uid: str) -> None:
@@ -184,6 +184,7 @@ class Runs:
             return
         self._witness.forget(tracked.pod)
         self._doubts.forget(uid)
+        self._follow_ups.forget_run(uid)
         if not tracked.recorded and tracked.target in self._probes:
             self._tally.lost(tracked)
 
@@ -251,8 +252,7 @@ class Runs:
         if self._witness.investigate(run, judgement):
             self._queue.add("run", tracked.uid, after_seconds=PATIENCE_SECONDS)
             return
-        node = tracked.pod.spec.node_name if tracked.pod is not None else ""
-        if judgement.bad and not self._doubts.believes(tracked.uid, judgement, node or tracked.target.node):
+        if judgement.bad and not self._doubts.believes(tracked.uid, judgement, run.node):
             return
         speaker = self._speaker(tracked, run, probe, judgement)
         if speaker is Speaker.LATER and judgement.ended:
@@ -265,7 +265,7 @@ class Runs:
         judgement = self._volumes.weigh(judgement, run)
         self._tally.count(tracked, probe, judgement, as_of)
         runs = 2 if tracked.follows else 1
-        self._tally.note(tracked.target, judgement, tracked.due, node or tracked.target.node, runs=runs)
+        self._tally.note(tracked.target, judgement, tracked.due, run.node, runs=runs)
         self._tally.show(tracked, run, own if taken_over else judgement, decides=not taken_over)
         if judgement.ended:
             self._tally.record(tracked, run, judgement)
@@ -276,12 +276,15 @@ class Runs:
         blocks = judgement.bad or taken_over or judgement.verdict is Verdict.SUPPRESSED
         due = next_due(tracked.target, probe.period_seconds, as_of, probe.minute_seconds) if blocks else None
         catch_up_at = self._client.now() + _POD_CATCHES_UP_SECONDS if unseen_end else None
-        self._look_again(tracked, judgement.check_at, due, catch_up_at)
+        decided_at = self._client.now() + FOLLOW_UP_SECONDS if speaker is Speaker.LATER else None
+        self._look_again(tracked, judgement.check_at, due, catch_up_at, decided_at)
 
     def _ended(self, tracked: Tracked, judgement: Judgement) -> None:
         """Do what follows from the end of a run."""
         if tracked.follows:
-            self._follow_ups.ended(tracked.target, bad=judgement.bad)
+            first = self._follow_ups.ended(tracked.target, tracked.follows, judgement)
+            if first is not None:
+                self._tally.tell_of_node(tracked.target, *first)
             self._look_at(each for each in self._tracking.of(tracked.target) if not each.recorded)
         self._retries.ended(tracked.target, on_schedule=not tracked.retry)
 

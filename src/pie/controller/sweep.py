@@ -37,9 +37,11 @@ class Sweep:
         if job.scheduled and (job.finished_at is None or self._is_active(job)):
             return
         found = job.metadata
+        # Of one that is over nobody writes any more; of one that is not, its controller does at any time.
+        version = found.resource_version if job.finished_at is not None else None
         try:
             await self._client.delete(
-                JOBS, found.name, found.namespace, uid=found.uid, resource_version=found.resource_version
+                JOBS, found.name, found.namespace, uid=found.uid, resource_version=version
             )
         except NotFound:
             _log.debug("Job is gone already", name=found.name)

@@ -256,14 +256,16 @@ class Tally:
         if state is not None and state.verdict is Verdict.HUNG and state.due == tracked.due:
             self._series.set_health(tracked.target, healthy=False, at_seconds=state.last_ok)
 
+    def tell_of_node(self, target: Target, node: str, judgement: Judgement) -> None:
+        """Tell of a node on which a new volume could not be used; a run on another speaks for the class."""
+        self._incidents.tell_of_node(target.probe, node, judgement)
+
     def show(self, tracked: Tracked, run: Run, judgement: Judgement, *, decides: bool) -> None:
         """Show what is known of a run by now; unless it `decides`, another one speaks for its due time."""
         if judgement.verdict is Verdict.PENDING:
             return
         if decides:
             self._history.mark(tracked.target, tracked.due, judgement.verdict)
-        elif judgement.verdict in BAD:
-            self._incidents.tell_of_node(tracked.target.probe, run.node, judgement)
         io = judgement.result.io if judgement.result is not None else None
         past = PastRun(
             due=tracked.due,

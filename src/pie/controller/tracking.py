@@ -67,8 +67,8 @@ class Tracking:
         )
 
     def in_the_way(self, target: Target, due: float) -> bool:
-        """Tell whether a run that was there before a due time is not read yet."""
-        return any(not each.recorded and each.due < due for each in self.of(target))
+        """Tell whether a run of an earlier due time is not read yet."""
+        return any(not each.recorded and not each.retry and each.due < due for each in self.of(target))
 
     def follow_up(self, target: Target) -> Tracked | None:
         """Return the follow-up run of a target that is under way."""

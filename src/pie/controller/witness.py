@@ -12,7 +12,7 @@ from typing import Final
 from pie.controller.attachments import Attachments
 from pie.controller.evidence import Evidence
 from pie.controller.observe import Caches
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import Lane, WorkQueue
 from pie.core.judge import Judgement
 from pie.core.objects import Claim, InvolvedObject, Job, Pod
 from pie.core.timeline import Run, Sightings, sight
@@ -47,8 +47,8 @@ class Witness:
         self._known: dict[str, _Known] = {}
         self._attachments = Attachments(client)
         self.evidence = Evidence(client, caches.namespace, self._warned)
-        queue.handle("events", self._recall_events, judges=True)
-        queue.handle("attachment", self._look_at_attachment, judges=True)
+        queue.handle("events", self._recall_events, Lane.READS)
+        queue.handle("attachment", self._look_at_attachment, Lane.READS)
         caches.listen(JOBS, self._job_changed)
         caches.listen(PODS, self._pod_changed)
         caches.listen(PVCS, self._claim_changed)

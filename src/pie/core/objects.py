@@ -253,47 +253,11 @@ class CronJobStatus(Object, frozen=True):
     active: tuple[ObjectReference, ...] = ()
 
 
-class TemplateContainer(Object, frozen=True):
-    """A container of a CronJob's pods."""
-
-    image: str = ""
-
-
-class TemplateSpec(Object, frozen=True):
-    """CronJob spec.jobTemplate.spec.template.spec."""
-
-    containers: tuple[TemplateContainer, ...] = ()
-
-
-class PodTemplate(Object, frozen=True):
-    """CronJob spec.jobTemplate.spec.template."""
-
-    spec: TemplateSpec = TemplateSpec()
-
-
-class JobSpec(Object, frozen=True):
-    """CronJob spec.jobTemplate.spec."""
-
-    template: PodTemplate = PodTemplate()
-
-
-class JobTemplate(Object, frozen=True):
-    """CronJob spec.jobTemplate."""
-
-    spec: JobSpec = JobSpec()
-
-
 class CronJobSpec(Object, frozen=True):
     """CronJob spec."""
 
     schedule: str = ""
     suspend: bool = False
-    job_template: JobTemplate = JobTemplate()
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """The images of the containers of its pods."""
-        return tuple(container.image for container in self.job_template.spec.template.spec.containers)
 
 
 class CronJob(Object, frozen=True):

@@ -109,13 +109,12 @@ def _plan_cronjob(desired: Desired, observed: Observed) -> tuple[Action, ...]:
 
 
 def _altered(found: CronJobSpec, wanted: Manifest) -> bool:
-    """Tell whether somebody changed when or what the CronJob runs, perhaps while no controller was looking.
+    """Tell whether somebody changed when the CronJob runs, perhaps while no controller was looking.
 
-    The hash would not show it: it says what pie wrote, and who changes the spec leaves it as it is.
+    The hash would not show it: it says what pie wrote, and who changes the spec leaves it as it is. What
+    runs is left out, since admission may rewrite images at every write.
     """
-    containers = wanted["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    images = tuple(container["image"] for container in containers)
-    return (found.schedule, found.suspend, found.images) != (wanted["schedule"], wanted["suspend"], images)
+    return (found.schedule, found.suspend) != (wanted["schedule"], wanted["suspend"])
 
 
 def _stands(metadata: Metadata) -> bool:
