@@ -132,13 +132,6 @@ async def test_the_smallest_spec_of_go_pies_users_works_unchanged(matrix: Matrix
     await probed.api.delete(probed.path("pieprobes", name))
 
 
-@pytest.mark.parametrize("number", range(len(QUICK)), ids=[f"{row.lane.name}-{row.title}" for row in QUICK])
-async def test_a_fault_is_told_as_it_is_and_clears_after_its_undo(matrix: Matrix, number: int) -> None:
-    given = await matrix.given[number]
-    print(page.line(number, QUICK[number], given))  # noqa: T201  figures for the reader
-    assert QUICK[number].right(given)
-
-
 @pytest.mark.parametrize("probe", ["mount", "provision"])
 async def test_the_stages_of_runs_are_timed(matrix: Matrix, probe: str) -> None:
     stages = {"queue", "schedule", "mount", "start", "teardown"}
@@ -154,6 +147,13 @@ async def test_the_stages_of_runs_are_timed(matrix: Matrix, probe: str) -> None:
             )
     samples = await matrix.probed.pie.samples()
     assert samples.value("pie_stage_duration_seconds_count", storage_class="local", stage="attach") is None
+
+
+@pytest.mark.parametrize("number", range(len(QUICK)), ids=[f"{row.lane.name}-{row.title}" for row in QUICK])
+async def test_a_fault_is_told_as_it_is_and_clears_after_its_undo(matrix: Matrix, number: int) -> None:
+    given = await matrix.given[number]
+    print(page.line(number, QUICK[number], given))  # noqa: T201  figures for the reader
+    assert QUICK[number].right(given)
 
 
 async def test_deleting_the_pieprobes_leaves_nothing_in_the_cluster_or_on_the_nodes(
