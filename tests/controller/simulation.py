@@ -546,7 +546,9 @@ class Simulation:
             volumes=Volumes(client, caches, queue),
             witness=witness,
             maintenance=maintenance,
-            follow_ups=FollowUps(client, caches, queue, maintenance=maintenance, image="i"),
+            follow_ups=FollowUps(
+                client, caches, queue, maintenance=maintenance, incidents=incidents, image="i"
+            ),
             tally=self.tally,
             image="i",
         )

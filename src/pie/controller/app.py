@@ -109,10 +109,15 @@ async def _control(settings: Settings) -> None:
             volumes = Volumes(client, caches, queue)
             witness = Witness(client, caches, queue)
             maintenance = Maintenance(client, caches, queue, suppressed_series)
-            follow_ups = FollowUps(
-                client, caches, queue, maintenance=maintenance, image=settings.container_image
-            )
             incidents = Incidents(client, caches, queue, maintenance=maintenance, series=incident_series)
+            follow_ups = FollowUps(
+                client,
+                caches,
+                queue,
+                maintenance=maintenance,
+                incidents=incidents,
+                image=settings.container_image,
+            )
             history = History(settings.minute_seconds)
             tally = Tally(
                 client,

@@ -10,6 +10,7 @@ from enum import Enum
 
 import structlog
 
+from pie.controller.incidents import Incidents
 from pie.controller.maintenance import Maintenance
 from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
@@ -53,12 +54,20 @@ class FollowUps:
     """The follow-up runs of provision targets; at most one is under way for each."""
 
     def __init__(
-        self, client: Client, caches: Caches, queue: WorkQueue, *, maintenance: Maintenance, image: str
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        maintenance: Maintenance,
+        incidents: Incidents,
+        image: str,
     ) -> None:
         self._client = client
         self._caches = caches
         self._queue = queue
         self._maintenance = maintenance
+        self._incidents = incidents
         self._image = image
         self._asked: dict[Target, _Asked] = {}
         self._failed_at: dict[Target, float] = {}
@@ -79,17 +88,13 @@ class FollowUps:
         """Forget a run that is gone."""
         self._followed.discard(uid)
 
-    def ended(self, target: Target, follows: str, judgement: Judgement) -> tuple[str, Judgement] | None:
-        """Note how the follow-up run of a run ended.
-
-        Return the node of the first run, and what was said of it there, if all is well elsewhere.
-        """
+    def ended(self, target: Target, follows: str, judgement: Judgement) -> None:
+        """Note how the follow-up run of a run ended; if all is well there, tell of the first run's node."""
         if judgement.bad:
             self._failed_at[target] = self._client.now()
         asked = self._asked.get(target)
-        if judgement.verdict is not Verdict.OK or asked is None or asked.follows.job_uid != follows:
-            return None
-        return asked.follows.node, asked.said
+        if judgement.verdict is Verdict.OK and asked is not None and asked.follows.job_uid == follows:
+            self._incidents.tell_of_node(target.probe, asked.follows.node, asked.said)
 
     def speaker(
         self, run: Run, probe: Probe, judgement: Judgement, *, due: float | None, under_way: float | None

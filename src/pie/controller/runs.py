@@ -282,10 +282,8 @@ class Runs:
     def _ended(self, tracked: Tracked, judgement: Judgement) -> None:
         """Do what follows from the end of a run."""
         if tracked.follows:
-            first = self._follow_ups.ended(tracked.target, tracked.follows, judgement)
-            if first is not None:
-                self._tally.tell_of_node(tracked.target, *first)
-            self._look_at(each for each in self._tracking.of(tracked.target) if not each.recorded)
+            self._follow_ups.ended(tracked.target, tracked.follows, judgement)
+            self._look_at(self._tracking.unread(tracked.target))
         self._retries.ended(tracked.target, on_schedule=not tracked.retry)
 
     def _look_again(self, tracked: Tracked, *moments: float | None) -> None:
@@ -302,7 +300,7 @@ class Runs:
         return not self._busy(target)
 
     def _busy(self, target: Target) -> bool:
-        return not all(each.recorded for each in self._tracking.of(target))
+        return any(self._tracking.unread(target))
 
     def _speaker(self, tracked: Tracked, run: Run, probe: Probe, judgement: Judgement) -> Speaker:
         """Return who speaks for a run: a bad provision run of the schedule is followed by one elsewhere."""

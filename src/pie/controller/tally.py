@@ -10,12 +10,11 @@ from pie.controller.incidents import Incidents
 from pie.controller.queue import WorkQueue
 from pie.controller.tracking import Tracked
 from pie.core.history import History, PastRun, measured
-from pie.core.incidents import CERTAIN
 from pie.core.judge import Judgement, missed
 from pie.core.ledger import Ledger
 from pie.core.model import BAD, Kind, Probe, Stage, Target, Verdict
 from pie.core.objects import CronJob
-from pie.core.reasons import Reason
+from pie.core.reasons import CERTAIN, Reason
 from pie.core.result import IoStats
 from pie.core.schedule import dues_between
 from pie.core.timeline import Run, timeline
@@ -255,10 +254,6 @@ class Tally:
         state = self.states.get(tracked.target)
         if state is not None and state.verdict is Verdict.HUNG and state.due == tracked.due:
             self._series.set_health(tracked.target, healthy=False, at_seconds=state.last_ok)
-
-    def tell_of_node(self, target: Target, node: str, judgement: Judgement) -> None:
-        """Tell of a node on which a new volume could not be used; a run on another speaks for the class."""
-        self._incidents.tell_of_node(target.probe, node, judgement)
 
     def show(self, tracked: Tracked, run: Run, judgement: Judgement, *, decides: bool) -> None:
         """Show what is known of a run by now; unless it `decides`, another one speaks for its due time."""

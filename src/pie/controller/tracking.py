@@ -59,20 +59,21 @@ class Tracking:
         """Return the runs of all targets that a PieProbe has or had."""
         return [tracked for tracked in self._tracked.values() if tracked.target.probe == probe]
 
+    def unread(self, target: Target) -> Iterator[Tracked]:
+        """Yield the runs of a target that are not read yet."""
+        return (each for each in self.of(target) if not each.recorded)
+
     def has(self, target: Target, due: float) -> bool:
         """Tell whether a run for a due time is followed that is not read yet."""
-        return any(
-            not each.recorded and not each.retry and math.floor(each.due) == math.floor(due)
-            for each in self.of(target)
-        )
+        return any(not each.retry and math.floor(each.due) == math.floor(due) for each in self.unread(target))
 
     def in_the_way(self, target: Target, due: float) -> bool:
         """Tell whether a run of an earlier due time is not read yet."""
-        return any(not each.recorded and not each.retry and each.due < due for each in self.of(target))
+        return any(not each.retry and each.due < due for each in self.unread(target))
 
     def follow_up(self, target: Target) -> Tracked | None:
         """Return the follow-up run of a target that is under way."""
-        runs = (each for each in self.of(target) if each.follows and not each.recorded)
+        runs = (each for each in self.unread(target) if each.follows)
         return max(runs, key=lambda each: each.due, default=None)
 
     def add(self, job: Job) -> Tracked | None:

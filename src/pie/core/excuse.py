@@ -11,14 +11,12 @@ from pie.core.judge import Judgement
 from pie.core.model import Probe, Verdict
 from pie.core.nodehistory import NodeHistory, Span
 from pie.core.objects import epoch_seconds
-from pie.core.reasons import Reason
+from pie.core.reasons import CERTAIN, Reason
 from pie.core.suppress import Suppression
 from pie.core.timeline import Run, timeline
 
-# The run read its volume, and what it read is a fact about the storage.
-_NEVER = frozenset(
-    {Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED, Reason.NO_SPACE}
-)
+# The run used its volume, and what it met is a fact about the storage.
+_NEVER = CERTAIN | {Reason.NO_SPACE}
 SLACK_SECONDS = 3.0
 """Maintenance that begins so soon after a run's end explains it: stamps have whole seconds, and what ended a
 run may be seen a moment after its end."""

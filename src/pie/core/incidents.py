@@ -12,16 +12,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pie.core.model import Kind, Stage, Target
-from pie.core.reasons import Reason
+from pie.core.reasons import CERTAIN, Reason
 
 # So many targets that fail together are no coincidence; fewer must fail twice in a row. Together: as this
 # part of all that were judged meanwhile, however far apart they are due. Of thousands, some fail at any time.
 SEVERAL = 3
 TOGETHER_PART = 0.2
 BAD_RUNS_IN_A_ROW = 2
-
-# What a run read is a fact, and needs no second run to be believed.
-CERTAIN = frozenset({Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED})
 
 # What says only that something is late; another target of the same fault may know more.
 _VAGUE = frozenset(

@@ -299,3 +299,7 @@ MEANING: dict[Reason, str] = {reason: meaning for reason, (meaning, _) in _CONTR
     Reason(outcome): outcome.meaning for outcome in Outcome if outcome is not Outcome.OK
 }
 ADVICE: dict[Reason, str] = {reason: advice for reason, (_, advice) in _CONTROLLERS.items()} | _PROBES
+
+
+CERTAIN = frozenset({Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED})
+"""What a run read is a fact, and needs no second run to be believed; no maintenance explains it."""
