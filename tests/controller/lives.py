@@ -1,10 +1,9 @@
 """One controller after the other on one simulated cluster, and what each said in the end."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.controller.simulation import BASE_SPEC, Simulation, VirtualLoop, World
+from tests.controller.simulation import BASE_SPEC, Simulation, World, in_virtual_time
 from tests.harness import Samples
 
 Action = Callable[[World], None]
@@ -59,5 +58,4 @@ def lived(
             outcomes.append(Outcome(simulation))
         return outcomes
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(live())
+    return in_virtual_time(live())

@@ -9,10 +9,10 @@ import asyncio
 import math
 import selectors
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -46,6 +46,8 @@ from pie.kube.transport import Answer, Request
 from pie.serve.incidents import IncidentSeries
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
+
+T = TypeVar("T")
 
 T0: Final = 1_700_000_040.0
 """When the virtual time begins, epoch seconds: a due time."""
@@ -104,6 +106,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return virtual seconds."""
         return self._skipping.skipped_seconds
+
+
+def in_virtual_time(story: Coroutine[Any, Any, T]) -> T:
+    """Live through a story to its end, and return what it returns."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(story)
 
 
 def rfc3339(seconds: float) -> str:

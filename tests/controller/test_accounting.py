@@ -1,6 +1,5 @@
 """Every due time is counted exactly once, and what is seen late, at once or never changes no verdict."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -20,8 +19,8 @@ from tests.controller.simulation import (
     T0,
     TARGET,
     Simulation,
-    VirtualLoop,
     World,
+    in_virtual_time,
 )
 from tests.harness import PERFORMANCE, Samples
 
@@ -153,8 +152,8 @@ def played(
         await simulation.run(BEGIN_SECONDS + BUSY_SECONDS + quiet, script)
         return Outcome(simulation, lines)
 
-    with capture_logs() as lines, asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        outcome = runner.run(play())
+    with capture_logs() as lines:
+        outcome = in_virtual_time(play())
     assert [line for line in lines if line["log_level"] not in {"debug", "info", "warning"}] == []
     return outcome
 

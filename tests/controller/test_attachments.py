@@ -13,7 +13,7 @@ from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
 from pie.kube.transport import Answer, Request
-from tests.controller.simulation import VirtualLoop, Wire, World
+from tests.controller.simulation import Wire, World, in_virtual_time
 from tests.core.build import MOUNT, claim, pod, run
 
 DRIVER = "d.example"
@@ -74,8 +74,7 @@ def played(story: Callable[[Scene], Awaitable[None]], *, csi: bool = True) -> Co
         await story(Scene(world, Attachments(client)))
         return wire.reads
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(play())
+    return in_virtual_time(play())
 
 
 def test_a_driver_without_an_object_attaches_as_kubernetes_has_it() -> None:

@@ -1,6 +1,5 @@
 """Maintenance is no recovery: incidents of nodes that are cordoned or go, on a simulation in virtual time."""
 
-import asyncio
 from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.controller.simulation import NODE, T0, Simulation, VirtualLoop, World
+from tests.controller.simulation import NODE, T0, Simulation, World, in_virtual_time
 from tests.controller.test_accounting import SPEC, Action, Lag, Script, at_once, storage, with_gaps
 
 FAILS, WELL = (80, storage("fails")), storage("well")
@@ -31,8 +30,8 @@ def told(
 
 
 def stories(play: Coroutine[Any, Any, None]) -> list[str]:
-    with capture_logs() as lines, asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play)
+    with capture_logs() as lines:
+        in_virtual_time(play)
     return [line["story"] for line in lines if line["event"] in {"incident opened", "incident closed"}]
 
 

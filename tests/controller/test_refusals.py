@@ -1,6 +1,5 @@
 """Pods, Jobs and claims that the cluster refuses to create: no fault of the control plane or the storage."""
 
-import asyncio
 import time
 
 from pie.core.model import Kind, Stage, Target
@@ -8,7 +7,7 @@ from pie.core.naming import cronjob_names
 from pie.core.objects import Event, InvolvedObject, Metadata
 from pie.core.reasons import Reason
 from tests.controller.conftest import Stage as Set
-from tests.controller.simulation import TARGET, Simulation, VirtualLoop, World
+from tests.controller.simulation import TARGET, Simulation, World, in_virtual_time
 from tests.controller.test_accounting import SPEC, at_once, cronjobs_stand_still
 from tests.controller.test_evidence import healthy, warn_about
 from tests.controller.test_runs import mounts
@@ -94,7 +93,6 @@ def test_a_refused_job_is_the_reason_for_the_due_time_without_one() -> None:
         await simulation.run(300, [(70, cronjobs_stand_still), *every_ten_seconds])
         return simulation
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        state = runner.run(play()).tally.states[TARGET]
+    state = in_virtual_time(play()).tally.states[TARGET]
     assert (state.stage, state.reason) == (Stage.QUEUE, Reason.POD_REFUSED)
     assert "exceeded quota" in state.message

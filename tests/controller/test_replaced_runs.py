@@ -1,13 +1,12 @@
 """A run that cannot recover is replaced by pie itself; what it was counted as stays."""
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
 from structlog.testing import capture_logs
 
 from pie.core.model import Verdict
-from tests.controller.simulation import BASE_SPEC, T0, TARGET, Simulation, VirtualLoop, World
+from tests.controller.simulation import BASE_SPEC, T0, TARGET, Simulation, World, in_virtual_time
 from tests.controller.test_accounting import Script, at_once, storage
 
 DUE_SECONDS, REPLACED_SECONDS = 120, 170
@@ -17,8 +16,8 @@ ALONE = {**BASE_SPEC, "disableProvisionProbe": True}
 
 
 def lines_of(play: Coroutine[Any, Any, None]) -> list[Any]:
-    with capture_logs() as lines, asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play)
+    with capture_logs() as lines:
+        in_virtual_time(play)
     return lines
 
 

@@ -1,12 +1,11 @@
 """A restart, or another leader, changes nothing of what the status says of the storage."""
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from pie.core.model import Verdict
-from tests.controller.simulation import BASE_SPEC, NODE, Simulation, VirtualLoop, World
+from tests.controller.simulation import BASE_SPEC, NODE, Simulation, World, in_virtual_time
 from tests.controller.test_accounting import at_once, fails_on, storage, with_gaps
 
 
@@ -29,8 +28,7 @@ def test_until_a_run_is_judged_the_status_says_what_it_said_before(state: str) -
         assert said(second.world) == before
         assert {verdict.value for verdict, _ in verdicts(second)} == {"pending"}
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play())
+    in_virtual_time(play())
 
 
 def verdicts(simulation: Simulation) -> list[Any]:
@@ -49,5 +47,4 @@ def test_what_a_follow_up_run_said_stands_over_a_restart() -> None:
         await second.run(7, [])
         assert [each[0] for each in verdicts(second)] == [Verdict.OK]
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play())
+    in_virtual_time(play())

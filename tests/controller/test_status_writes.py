@@ -1,9 +1,7 @@
 """The status that tells of a new incident goes before all other writes: in a simulation."""
 
-import asyncio
-
 from pie.kube.pacing import Pacer
-from tests.controller.simulation import BASE_SPEC, PERIOD_SECONDS, Simulation, VirtualLoop, World
+from tests.controller.simulation import BASE_SPEC, PERIOD_SECONDS, Simulation, World, in_virtual_time
 
 
 class Turns(Pacer):
@@ -31,8 +29,7 @@ async def play() -> tuple[Turns, World]:
 
 
 def test_the_opening_of_an_incident_is_urgent_and_nothing_else() -> None:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        turns, world = runner.run(play())
+    turns, world = in_virtual_time(play())
     (incident,) = world.objects["pieprobes"]["p"]["status"]["incidents"]
     assert "closedAt" not in incident
     assert turns.urgent == 1

@@ -1,13 +1,11 @@
 """Where volumes of a class that binds at once can be used is learned from its driver's CSINodes."""
 
-import asyncio
-
 import pytest
 
 from pie.core.model import Kind
 from pie.core.reasons import Reason
 from pie.kube.transport import Answer, Request
-from tests.controller.simulation import NODE, T0, Simulation, VirtualLoop, Wire, World, rfc3339
+from tests.controller.simulation import NODE, T0, Simulation, Wire, World, in_virtual_time, rfc3339
 from tests.controller.test_accounting import SPEC, at_once
 
 DRIVER, KEY = "d.example", "topology.d.example/node"
@@ -78,8 +76,7 @@ def test_a_driver_that_is_only_on_some_nodes_is_found_on_one_of_them() -> None:
         assert story.resting() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
         assert len(story.wire.reads) <= 4
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play())
+    in_virtual_time(play())
 
 
 @pytest.mark.parametrize("labelled", [True, False])
@@ -101,8 +98,7 @@ def test_a_driver_that_is_installed_after_pie_is_found_within_a_minute(*, labell
         # Two nodes, once a minute; then it is known.
         assert len([at for at in story.wire.reads if at < 300]) <= 12
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play())
+    in_virtual_time(play())
 
 
 def test_while_the_driver_is_upgraded_what_is_known_of_it_stands() -> None:
@@ -119,8 +115,7 @@ def test_while_the_driver_is_upgraded_what_is_known_of_it_stands() -> None:
         await story.simulation.run(60, [(30, changed)])
         assert story.resting() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play())
+    in_virtual_time(play())
 
 
 def test_of_many_nodes_some_are_asked_at_a_time_and_in_the_end_all() -> None:
@@ -136,5 +131,4 @@ def test_of_many_nodes_some_are_asked_at_a_time_and_in_the_end_all() -> None:
         await story.simulation.run(400, [])
         assert story.resting() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(play())
+    in_virtual_time(play())

@@ -1,9 +1,8 @@
 """What a target was called before its maintenance is not said of it afterwards."""
 
-import asyncio
 from typing import Any
 
-from tests.controller.simulation import BASE_SPEC, Simulation, VirtualLoop, World
+from tests.controller.simulation import BASE_SPEC, Simulation, World, in_virtual_time
 from tests.controller.test_accounting import at_once, storage
 
 # Runs are due at full minutes; the CronJob of a node that is back is resumed just after the next one.
@@ -25,8 +24,7 @@ def status_after(fault: str) -> Any:
         assert simulation.metrics().count("pie_mount_probe_total{") == 2
         return simulation.world.objects["pieprobes"]["p"]["status"]
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(play())
+    return in_virtual_time(play())
 
 
 def test_a_node_that_was_bad_before_its_maintenance_is_not_known_after_it() -> None:
