@@ -13,28 +13,28 @@ from tests.faults.row import (
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
-_HEAD = f"""# Faults and what pie says of them
+_HEAD = f"""# Faults, and what pie reports
 
-Each row is a fault of real storage on real nodes, and what pie said of it: kubelet, containerd,
-csi-provisioner and external-attacher are the released ones, the CSI driver is the testbed's own, which breaks
-to order. `make faults` runs them all and writes this page. It fails when a row is not as expected, or when
-anything else was said: another incident, or a bad run of what was well. What is expected stands in
-`tests/faults/matrix.py`; `.ci/run` runs some of the rows.
+Each row is a fault of real storage on real nodes, and what pie reported. kubelet, containerd, csi-provisioner
+and external-attacher are the released ones; the CSI driver is the testbed's own, which can inject faults.
+`make faults` runs all rows and writes this page. It fails when a row is not as expected, or when pie reports
+anything else: another incident, or a bad run of a healthy target. `tests/faults/matrix.py` has what is
+expected; `.ci/run` runs some of the rows.
 
 Storage is probed every {PERIOD_SECONDS} s, with a threshold of {THRESHOLD_SECONDS} s and a deadline of
 {DEADLINE_SECONDS} s.
 
-- *Moment*: whether the fault begins between two runs, or in the middle of one.
+- *Moment*: whether the fault begins between two runs (quiet), or in the middle of one (mid-run).
 - *Counted*: after how many seconds the first bad run was counted in the metrics.
-- *Told*: after how many seconds the incident said this (it opens after two bad runs of a target in a row, or
-  at once where all fail together), or the suppression showed.
-- *Clear*: how many seconds after the mending all was well again, with the incident closed.
+- *Reported*: after how many seconds the incident was open (it opens after two consecutive bad runs of a
+  target, or at once if all targets fail together), or the suppression was visible.
+- *Clear*: how many seconds after the end of the fault all targets were healthy again and the incident closed.
 
-Maintenance must hold nothing against the storage: no bad run, no incident.
+Maintenance must not count as a fault of the storage: no bad run, no incident.
 
 """
 _TABLE = """
-| # | Class | Fault | Moment | Expected | Given | Counted | Told | Clear | Also said |
+| # | Class | Fault | Moment | Expected | Result | Counted | Reported | Clear | Also reported |
 |--:|---|---|---|---|---|--:|--:|--:|---|
 """
 
@@ -43,7 +43,7 @@ def write(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> N
     """Write the page. `given` is by the row's place in the matrix, `setting` where and how long it ran."""
     right = sum(row.right(given[number]) for number, row in enumerate(rows))
     lines = "".join(line(number, row, given[number]) for number, row in enumerate(rows))
-    PAGE.write_text(f"{_HEAD}{right} of {len(rows)} rows are right. {setting}\n{_TABLE}{lines}")
+    PAGE.write_text(f"{_HEAD}{right} of {len(rows)} rows are as expected. {setting}\n{_TABLE}{lines}")
 
 
 def line(number: int, row: Row, given: Given) -> str:
