@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from pie.core.objects import Pod
+from pie.core.wire import Pod
 from pie.kube.watchstream import EventDecoder, LineSplitter
 
 PODS = 2000

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pie import leash
+from pie.embedded import childprocess
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import LEASES, PODS, PVCS, PVS, STORAGE_CLASSES, Kind
 from pie.embedded.machines import DRIVER, STORAGE_CLASS
@@ -65,7 +65,7 @@ async def test_a_cluster_that_is_well_passes_and_nothing_stays(start_embedded: S
     assert there(cluster) == []
 
 
-@pytest.mark.skipif(not leash.supported(), reason="this machine cannot make system calls fail")
+@pytest.mark.skipif(not childprocess.supported(), reason="this machine cannot make system calls fail")
 async def test_each_fault_is_named_with_stage_and_reason_and_a_cordoned_node_is_skipped(
     start_embedded: Start,
 ) -> None:
@@ -151,7 +151,7 @@ async def nothing_there(cluster: EmbeddedCluster, *kinds: Kind) -> bool:
     return not there(cluster, *kinds)
 
 
-@pytest.mark.skipif(not leash.supported(), reason="this machine cannot make system calls fail")
+@pytest.mark.skipif(not childprocess.supported(), reason="this machine cannot make system calls fail")
 async def test_what_failed_can_be_kept_and_goes_with_its_lease(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 2)
     await cluster.faults.inject("read-only", "node-2")
@@ -212,7 +212,7 @@ async def test_a_bad_duration_is_a_usage_error() -> None:
     assert "not a positive duration" in ended.complained
 
 
-@pytest.mark.skipif(not leash.supported(), reason="this machine cannot make system calls fail")
+@pytest.mark.skipif(not childprocess.supported(), reason="this machine cannot make system calls fail")
 async def test_junit_and_table_say_the_same(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 2)
     await cluster.faults.inject("volume-full", "node-2")
@@ -231,7 +231,9 @@ async def test_junit_and_table_say_the_same(start_embedded: Start) -> None:
 def test_a_user_without_a_name_as_in_a_container_is_a_number() -> None:
     if os.geteuid() != 0:
         lack("root, to become a user without a name: run the tests as root")
-    become = "import os, pwd; from pie.controller.check.perform import user; os.setuid(54321); print(user())"
+    become = (
+        "import os, pwd; from pie.controller.oneshot.perform import user; os.setuid(54321); print(user())"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", become], env={}, capture_output=True, text=True, check=False
     )

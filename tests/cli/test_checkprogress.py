@@ -3,8 +3,8 @@
 from rich.console import Console
 
 from pie.cli.checkprogress import LiveTable
-from pie.core.check import Checked
 from pie.core.model import Kind, Stage, Target, Verdict
+from pie.core.oneshot import Checked
 from pie.core.reasons import Reason
 
 TARGET = Target("check", Kind.PROVISION, "local")

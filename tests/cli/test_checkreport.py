@@ -3,8 +3,8 @@
 from rich.console import Console
 
 from pie.cli.checkreport import table
-from pie.core.check import Checked, Report
 from pie.core.model import Kind, Stage, Verdict
+from pie.core.oneshot import Checked, Report
 from pie.core.reasons import Reason
 
 NODE = "ip-10-0-12-17.compute.internal"

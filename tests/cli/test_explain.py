@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from pie.cli.explaintable import Explanation, table
-from pie.core.answers import RunView, TargetDetail, TargetView
+from pie.core.apitypes import RunView, TargetDetail, TargetView
 from pie.core.model import Kind, Stage, Verdict
 
 ERROR = 'MountVolume.MountDevice failed for volume "pvc-6e1a": connection error'

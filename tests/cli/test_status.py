@@ -15,10 +15,10 @@ from rich.console import Console
 
 from pie.cli.ask import Whom
 from pie.cli.statustable import table
-from pie.core.answers import Counts, IncidentView, Overview, ProbeView
+from pie.core.apitypes import Counts, IncidentView, Overview, ProbeView
 from pie.core.model import Stage
-from pie.core.objects import Metadata, PieProbe
 from pie.core.stored_overview import last_change, stored_overview
+from pie.core.wire import Metadata, PieProbe
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import LEASES, PIE_PROBES, PODS
 from pie.embedded.machines import STORAGE_CLASS

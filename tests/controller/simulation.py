@@ -17,15 +17,15 @@ from typing import Any, Final, TypeVar
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
-from pie.controller.conditions import Conditions
+from pie.controller.caches import Caches
+from pie.controller.discard import Discard
 from pie.controller.followups import FollowUps
-from pie.controller.incidents import Incidents
+from pie.controller.incidentkeeper import IncidentKeeper
 from pie.controller.maintenance import Maintenance
-from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
 from pie.controller.settings import Settings
-from pie.controller.sweep import Sweep
+from pie.controller.statuswriter import StatusWriter
 from pie.controller.tally import Tally
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
@@ -34,16 +34,16 @@ from pie.controller.witness import Witness
 from pie.core.history import History
 from pie.core.model import Kind, Target
 from pie.core.naming import ANNOTATION_SCHEDULED
-from pie.core.objects import Claim, CronJob, Job, Node, PieProbe, Pod, StorageClass
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from pie.core.schedule import next_due
+from pie.core.wire import Claim, CronJob, Job, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
 from pie.kube.errors import Conflict, NotFound
 from pie.kube.reflector import Reflector
 from pie.kube.transport import Answer, Request
-from pie.serve.incidents import IncidentSeries
+from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
 
@@ -530,17 +530,17 @@ class Simulation:
         queue = self._queue = WorkQueue()
         self._series, suppressed = TargetSeries(self.now), SuppressedSeries()
         registry.register(suppressed)
-        Sweep(client, caches, queue)
+        Discard(client, caches, queue)
         maintenance = self._maintenance = Maintenance(client, caches, queue, suppressed)
-        incidents = self._incidents = Incidents(
-            client, caches, queue, maintenance=maintenance, series=IncidentSeries(registry)
+        incidents = self._incidents = IncidentKeeper(
+            client, caches, queue, maintenance=maintenance, series=IncidentGauge(registry)
         )
         witness, run_series = Witness(client, caches, queue), RunSeries(registry)
-        self.evidence = witness.evidence
+        self.warnings = witness.warnings
         self.tally = Tally(
             client,
             queue,
-            evidence=self.evidence,
+            warnings=self.warnings,
             incidents=incidents,
             series=self._series,
             suppressed=suppressed,
@@ -563,7 +563,7 @@ class Simulation:
         targets = self._targets = Targets(
             client, caches, queue, Settings(container_image="i"), runs=runs, maintenance=maintenance
         )
-        Conditions(
+        StatusWriter(
             client,
             caches,
             queue,

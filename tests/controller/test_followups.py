@@ -7,7 +7,7 @@ from pie.core.naming import ANNOTATION_FOLLOWS
 from tests.controller.conftest import Stage
 from tests.controller.lives import lived
 from tests.controller.simulation import NODE, World
-from tests.controller.test_incidents import events
+from tests.controller.test_incidentkeeper import events
 from tests.controller.test_maintenance import provisions
 from tests.controller.test_runs import result
 from tests.harness import ON_TIME, Pie, until, until_condition

@@ -6,7 +6,7 @@ import pytest
 
 from testbed.cluster import Cluster
 from tests.controller.conftest import Stage
-from tests.controller.test_incidents import until_incidents
+from tests.controller.test_incidentkeeper import until_incidents
 from tests.harness import ON_TIME, apply_probe, pieprobe, until_condition
 from tests.real.conftest import install_crd
 

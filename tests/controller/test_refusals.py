@@ -4,13 +4,13 @@ import time
 
 from pie.core.model import Kind, Stage, Target
 from pie.core.naming import cronjob_names
-from pie.core.objects import Event, InvolvedObject, Metadata
 from pie.core.reasons import Reason
+from pie.core.wire import Event, InvolvedObject, Metadata
 from tests.controller.conftest import Stage as Set
 from tests.controller.simulation import TARGET, Simulation, World, in_virtual_time
 from tests.controller.test_accounting import SPEC, at_once, cronjobs_stand_still
-from tests.controller.test_evidence import healthy, warn_about
 from tests.controller.test_runs import mounts
+from tests.controller.test_warnings import healthy, warn_about
 from tests.harness import apply_probe, pieprobe, until, until_condition
 
 OVER_QUOTA = 'Error creating: pods "mount-p1-x" is forbidden: exceeded quota: none, requested: pods=1'
@@ -87,7 +87,7 @@ def test_a_refused_job_is_the_reason_for_the_due_time_without_one() -> None:
             uid = cronjob["metadata"]["uid"]
             about = InvolvedObject("CronJob", "pie", cronjob["metadata"]["name"], uid)
             text = f'Error creating job: jobs.batch "{about.name}-1" is forbidden: exceeded quota: q'
-            simulation.evidence._note(Event(Metadata(), about, "FailedCreate", text))
+            simulation.warnings._note(Event(Metadata(), about, "FailedCreate", text))
 
         every_ten_seconds = [(second, refuse) for second in range(80, 300, 10)]
         await simulation.run(300, [(70, cronjobs_stand_still), *every_ten_seconds])

@@ -12,7 +12,7 @@ from tests.controller.conftest import Stage
 from tests.controller.lives import lived
 from tests.controller.simulation import PROVISION, T0, TARGET
 from tests.controller.test_accounting import storage
-from tests.controller.test_incidents import until_incidents
+from tests.controller.test_incidentkeeper import until_incidents
 from tests.controller.test_runs import A, mounts, result
 from tests.harness import PERFORMANCE, until
 

@@ -14,7 +14,7 @@ from pie.core.naming import cronjob_names, labels
 from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.controller.lives import Action, lived
 from tests.controller.simulation import World
-from tests.controller.test_incidents import incidents
+from tests.controller.test_incidentkeeper import incidents
 from tests.controller.test_runs import SECONDS_UNTIL_HUNG, result
 from tests.harness import Pie, apply_probe, gone, pieprobe, until
 

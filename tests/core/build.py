@@ -5,7 +5,9 @@ from typing import Any
 
 from pie.core.model import Kind, Probe, Requirement, Target, Term
 from pie.core.naming import ANNOTATION_SELECTED_NODE
-from pie.core.objects import (
+from pie.core.result import Outcome, RecordStats, Result, encode
+from pie.core.timeline import Run, WarningEvent
+from pie.core.wire import (
     Claim,
     ClaimStatus,
     Condition,
@@ -19,8 +21,6 @@ from pie.core.objects import (
     StateTerminated,
     StateWaiting,
 )
-from pie.core.result import Outcome, RecordStats, Result, encode
-from pie.core.timeline import Run, WarningEvent
 
 T0 = 1_700_000_040.0
 MOUNT = Target("p", Kind.MOUNT, "c", "n1")

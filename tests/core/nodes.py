@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pie.core.objects import Condition, Metadata, Node, NodeInfo, NodeSpec, NodeStatus, Taint
+from pie.core.wire import Condition, Metadata, Node, NodeInfo, NodeSpec, NodeStatus, Taint
 from tests.core.build import at
 
 LONG_AGO = -86_400.0

@@ -7,9 +7,9 @@ import pytest
 from pie.core.causes import why_late, why_not_started
 from pie.core.judge import judge, missed
 from pie.core.model import Stage, Target, Verdict
-from pie.core.objects import StateWaiting
 from pie.core.reasons import Reason
 from pie.core.timeline import Run, Sightings, WarningEvent, timeline
+from pie.core.wire import StateWaiting
 from tests.core.build import MOUNT, PROVISION, T0, claim, message, pod, probe, run
 
 BOUND = pod(scheduled=1)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from pie.core.judge import DEADLINE_SLACK_SECONDS, judge
 from pie.core.model import Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
-from pie.core.objects import Claim, ClaimStatus, Metadata, Pod
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import Outcome
+from pie.core.wire import Claim, ClaimStatus, Metadata, Pod
 from tests.core.build import MOUNT, PROVISION, T0, message, pod, probe, run
 
 HUNG_AFTER = 60 + DEADLINE_SLACK_SECONDS

@@ -4,7 +4,7 @@ from typing import Any
 
 from pie.core.manifests import cronjob, follow_up_job
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SCHEDULED, ANNOTATION_SPEC_HASH, target_of
-from pie.core.objects import Metadata
+from pie.core.wire import Metadata
 from tests.core.build import MOUNT, PROVISION, T0, probe
 
 ROLE = {"matchExpressions": [{"key": "role", "operator": "Exists"}]}

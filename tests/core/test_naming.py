@@ -17,7 +17,7 @@ from pie.core.naming import (
     labels,
     target_of,
 )
-from pie.core.objects import Metadata
+from pie.core.wire import Metadata
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.model import Probe
-from pie.core.objects import Metadata, PieProbe
 from pie.core.parse import SpecError, duration_seconds, parse_probe
+from pie.core.wire import Metadata, PieProbe
 
 SELECTOR = {
     "nodeSelectorTerms": [

@@ -7,8 +7,8 @@ import pytest
 
 from pie.core import manifests
 from pie.core.naming import ANNOTATION_SPEC_HASH
-from pie.core.objects import Claim, CronJob, CronJobSpec, Metadata
 from pie.core.plan import ApplyCronJob, CreateClaim, DeleteClaim, DeleteCronJob, Desired, Observed, plan
+from pie.core.wire import Claim, CronJob, CronJobSpec, Metadata
 from tests.core.build import MOUNT, at, probe
 
 CRONJOB = manifests.cronjob(probe(), MOUNT, name="mount-x", claim="pvc-x", image="pie:1")

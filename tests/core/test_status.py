@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pie.core.incidents import Incident, Scope
+from pie.core.incidents.fold import Incident, Scope
 from pie.core.model import Kind, Stage, Verdict
-from pie.core.preflight import Rest
+from pie.core.preflight import Pause
 from pie.core.reasons import ADVICE, Reason
 from pie.core.status import status
 
@@ -17,7 +17,7 @@ PROVISIONED = (Kind.PROVISION, "", Verdict.OK, Reason.OK)
 
 
 def made(*targets: tuple[Kind, str, Verdict, Reason], now: str = "t1", **changes: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = {"generation": 1, "problem": None, "resting": {}, "stored": {}}
+    fields: dict[str, Any] = {"generation": 1, "problem": None, "paused": {}, "stored": {}}
     return status(targets=targets, now=now, **(fields | changes))
 
 
@@ -146,8 +146,8 @@ def test_where_all_nodes_are_suppressed_the_status_says_so_and_why(
 
 
 def test_a_provision_probe_alone_says_that_no_node_is_usable() -> None:
-    off = {Kind.MOUNT: Rest(Reason.DISABLED, "off")}
-    found = made(*suppressed(), resting=off)
+    off = {Kind.MOUNT: Pause(Reason.DISABLED, "off")}
+    found = made(*suppressed(), paused=off)
     assert found["summary"] == "nothing is judged: no node is usable (NoUsableNode)"
 
 
@@ -172,16 +172,16 @@ def test_what_is_new_is_not_known_yet_and_one_node_in_maintenance_is_no_news(
     assert conditions(found)["MountHealthy"]["status"] == healthy
 
 
-def test_a_resting_probe_is_not_ready_and_unknown() -> None:
-    rest = Rest(Reason.RECLAIM_POLICY_RETAIN, "why")
-    found = conditions(made(OK, resting={Kind.PROVISION: rest}))
+def test_a_paused_probe_is_not_ready_and_unknown() -> None:
+    pause = Pause(Reason.RECLAIM_POLICY_RETAIN, "why")
+    found = conditions(made(OK, paused={Kind.PROVISION: pause}))
     assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("False", "ReclaimPolicyRetain")
     assert found["ProvisionHealthy"]["status"] == "Unknown"
     assert found["MountHealthy"]["status"] == "True"
 
 
 def test_a_probe_switched_off_is_ready() -> None:
-    found = conditions(made(OK, resting={Kind.PROVISION: Rest(Reason.DISABLED, "off")}))
+    found = conditions(made(OK, paused={Kind.PROVISION: Pause(Reason.DISABLED, "off")}))
     assert found["Ready"]["status"] == "True"
 
 

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from pie.core.judge import judge
 from pie.core.model import Kind, Stage
-from pie.core.objects import Claim, Condition, Pod
 from pie.core.result import Outcome, Result, encode
 from pie.core.timeline import Run, Sightings, sight, timeline
+from pie.core.wire import Claim, Condition, Pod
 from tests.core.build import MOUNT, PROVISION, T0, at, claim, pod, probe, run
 
 DONE = encode(

@@ -17,14 +17,14 @@ import msgspec
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from pie.core.excuse import excuse, lived_until
 from pie.core.judge import Judgement, judge
+from pie.core.maintenance.excuse import excuse, lived_until
+from pie.core.maintenance.history import NodeHistory, observe
 from pie.core.model import Kind, Stage, Target, Verdict
-from pie.core.nodehistory import NodeHistory, observe
-from pie.core.objects import Claim, Condition, Node, Pod, Taint
 from pie.core.reasons import Reason
 from pie.core.result import Outcome
 from pie.core.timeline import Run, Sightings, sight, timeline
+from pie.core.wire import Claim, Condition, Node, Pod, Taint
 from tests.core.build import MOUNT, PROVISION, T0, at, claim, message, pod, probe, run
 from tests.core.nodes import LONG_AGO, node
 

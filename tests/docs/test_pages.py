@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from pie.core.model import Kind, Target
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
-from pie.serve.incidents import IncidentSeries
+from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
 
@@ -24,7 +24,7 @@ def metric_types() -> set[tuple[str, str]]:
     registry = CollectorRegistry()
     KubeMetrics(registry)
     RunSeries(registry)
-    IncidentSeries(registry)
+    IncidentGauge(registry)
     series = TargetSeries()
     for kind in Kind:
         series.add(Target("probe", kind, "class", "node" if kind is Kind.MOUNT else ""))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pie import leash
 from pie.core.reasons import Reason
+from pie.embedded import childprocess
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.faults import FAULTS, FaultError
 from pie.embedded.kinds import NODES, PVCS, find
@@ -115,7 +115,7 @@ ON_A_NODE = {fault: said_of_the_real_one(title) for fault, title in ROW_OF.items
 
 
 @pytest.mark.real  # for its length only
-@pytest.mark.skipif(not leash.supported(), reason="this machine cannot make system calls fail")
+@pytest.mark.skipif(not childprocess.supported(), reason="this machine cannot make system calls fail")
 async def test_every_fault_is_told_apart_and_clears_and_a_deleted_probe_leaves_nothing(
     start_embedded: Start,
 ) -> None:

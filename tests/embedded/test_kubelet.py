@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pie import leash
+from pie.embedded import childprocess
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import NODES, PODS, PVCS, Json, condition
 from tests.embedded.conftest import PlainApi, Start
@@ -59,14 +59,14 @@ def commands_on(directory: Path) -> list[str]:
     return [command for command in found if f"{directory}/volumes" in command]
 
 
-@pytest.mark.skipif(not leash.supported(), reason="only Linux ends the processes of a probe with it")
+@pytest.mark.skipif(not childprocess.supported(), reason="only Linux ends the processes of a probe with it")
 @pytest.mark.parametrize("fault", ["slow-disk", "hang"])
 async def test_nothing_of_a_probe_outlives_a_cluster_that_is_killed(tmp_path: Path, fault: str) -> None:
     demand("fio")
     cluster = await asyncio.create_subprocess_exec(sys.executable, "-c", RUN_A_CLUSTER, str(tmp_path), fault)
 
     async def runs() -> bool:
-        words = "fio " if fault == "slow-disk" else "pie.leash"
+        words = "fio " if fault == "slow-disk" else "pie.embedded.childprocess"
         return any(words in command for command in commands_on(tmp_path))
 
     async def gone() -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pie.core.objects import PieProbe
+from pie.core.wire import PieProbe
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import PIE_PROBES as PROBES
 from pie.kube.backoff import Backoff

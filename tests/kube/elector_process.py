@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import structlog
 
-from pie.core.objects import Pod
+from pie.core.wire import Pod
 from pie.kube.client import Client
 from pie.kube.config import ClusterConfig
 from pie.kube.errors import KubeError

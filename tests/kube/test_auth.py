@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pie.core.objects import Pod
+from pie.core.wire import Pod
 from pie.kube.auth import Credentials
 from pie.kube.client import Client
 from pie.kube.config import ClusterConfig, ExecPlugin

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from pie.core.objects import Pod
+from pie.core.wire import Pod
 from pie.kube.backoff import Backoff
 from pie.kube.client import Client
 from pie.kube.config import ClusterConfig

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from pie.core.objects import Claim, Metadata
+from pie.core.wire import Claim, Metadata
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import load

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from prometheus_client import CollectorRegistry
 
-from pie.core.objects import Pod
+from pie.core.wire import Pod
 from pie.kube.backoff import Backoff
 from pie.kube.client import Client
 from pie.kube.metrics import KubeMetrics

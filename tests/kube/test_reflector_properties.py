@@ -8,7 +8,7 @@ from typing import Any, Self
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.objects import Pod
+from pie.core.wire import Pod
 from pie.kube.client import Client
 from pie.kube.config import ClusterConfig
 from pie.kube.errors import KubeError

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import yaml
 
-from pie.core.answers import Overview
+from pie.core.apitypes import Overview
 from testbed import faults
 from testbed.cluster import Cluster
 from testbed.faults import Options

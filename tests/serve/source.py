@@ -4,7 +4,7 @@ import time
 
 from msgspec.structs import replace
 
-from pie.core.answers import (
+from pie.core.apitypes import (
     Counts,
     Heatmap,
     HeatRow,

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from pie.core.answers import Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
+from pie.core.apitypes import Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
 from pie.serve.api import Api
 from pie.serve.http import metrics_app, serving
 from pie.serve.series import TargetSeries
@@ -101,11 +101,11 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
 
         await stage.cordon(target.node)
 
-        async def resting() -> TargetList | None:
+        async def suppressed() -> TargetList | None:
             found: TargetList = await ask("targets", TargetList)
             return found if found.targets[0].verdict == "suppressed" else None
 
-        found = await until(resting, "the cordoned node's target rests", 10)
+        found = await until(suppressed, "the cordoned node's target is suppressed", 10)
         assert found.targets[0].reason == "NodeCordoned"
 
         trend: LatencyTrend = await ask("latency?probe=p1&columns=2", LatencyTrend)

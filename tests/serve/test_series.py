@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pie.core.incidents import Incident, Scope
+from pie.core.incidents.fold import Incident, Scope
 from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency
 from pie.kube.metrics import KubeMetrics
-from pie.serve.incidents import IncidentSeries
+from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
 from tests.core.build import probe
@@ -190,7 +190,7 @@ def everything_shown() -> bytes:
         suppressed.show(target, Reason.NODE_CORDONED)
     runs.lost("p1", "Pruned")
     incident = Incident("1", Scope.NODE, Stage.IO, Reason.HUNG, "evidence", opened_at=1.0)
-    IncidentSeries(registry).show("p1", MOUNT.storage_class, [incident])
+    IncidentGauge(registry).show("p1", MOUNT.storage_class, [incident])
     text = generate_latest(registry) + series.render()
     for metric in ("pie_target_io_latency_seconds", "pie_target_hung_seconds", "pie_incident_open"):
         assert f"\n{metric}{{".encode() in text

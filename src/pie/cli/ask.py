@@ -10,8 +10,8 @@ import aiohttp
 import msgspec
 
 from pie.controller.settings import LEASE_NAME
-from pie.core.answers import Failure
-from pie.core.objects import Metadata, PieProbe, parse_seconds
+from pie.core.apitypes import Failure
+from pie.core.wire import Metadata, PieProbe, parse_seconds
 from pie.kube.client import Client
 from pie.kube.config import load
 from pie.kube.errors import ApiError, ConfigError, Forbidden, KubeError, NotFound, Undecodable

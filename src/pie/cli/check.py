@@ -13,7 +13,7 @@ from pie.cli.options import ContextOption, KubeconfigOption
 from pie.cli.output import USAGE, complain, plain_errors, structured
 
 if TYPE_CHECKING:
-    from pie.core.check import Order, Report
+    from pie.core.oneshot import Order, Report
 
 
 class Format(StrEnum):
@@ -77,10 +77,10 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
 
     Exit status: 0 all is well, 1 something is not, 2 it could not be checked; 130 or 143 when interrupted.
     """  # noqa: D301  \b is Click's
-    from pie.controller.check.perform import INTERRUPTED, Interrupted  # noqa: PLC0415  `pie --help` is quick
-    from pie.controller.check.survey import CannotCheck  # noqa: PLC0415
-    from pie.core.check import Order  # noqa: PLC0415
+    from pie.controller.oneshot.perform import INTERRUPTED, Interrupted  # noqa: PLC0415  `pie --help` is quick
+    from pie.controller.oneshot.survey import CannotCheck  # noqa: PLC0415
     from pie.core.model import Kind  # noqa: PLC0415
+    from pie.core.oneshot import Order  # noqa: PLC0415
     from pie.core.parse import SpecError, duration_seconds  # noqa: PLC0415
 
     try:
@@ -121,7 +121,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
 async def _check(order: "Order", kubeconfig: str | None, context: str | None, signals: list[int]) -> "Report":
     """Perform the check; the first signal ends it, the second its cleaning up."""
     from pie.cli.checkprogress import progress  # noqa: PLC0415
-    from pie.controller.check.perform import perform  # noqa: PLC0415
+    from pie.controller.oneshot.perform import perform  # noqa: PLC0415
     from pie.kube.client import Client  # noqa: PLC0415
     from pie.kube.config import load  # noqa: PLC0415
 

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pie.cli.words import colour, many, seconds_text
-from pie.controller.check.perform import Progress
-from pie.controller.check.survey import Survey
-from pie.core.check import Checked
+from pie.controller.oneshot.perform import Progress
+from pie.controller.oneshot.survey import Survey
 from pie.core.model import Stage, Target, Verdict
+from pie.core.oneshot import Checked
 
 _MOST_ROWS = 20
 

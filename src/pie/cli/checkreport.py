@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pie.cli.words import WIDE_COLUMNS, colour, many, seconds_text
-from pie.core.check import Checked, Report
 from pie.core.model import Verdict
+from pie.core.oneshot import Checked, Report
 
 _MOST_ROWS = 40
 """Of more targets than that, those that are well are only counted."""

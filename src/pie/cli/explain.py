@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pie.cli.ask import Whom
     from pie.cli.explaintable import Explanation
-    from pie.core.answers import TargetView
+    from pie.core.apitypes import TargetView
 
 _MOST_TARGETS = 5
 _MOST_NAMED = 10
@@ -78,7 +78,7 @@ async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Expla
 
     from pie.cli.ask import asking  # noqa: PLC0415
     from pie.cli.explaintable import Explanation  # noqa: PLC0415
-    from pie.core.answers import Overview, TargetDetail, TargetList  # noqa: PLC0415
+    from pie.core.apitypes import Overview, TargetDetail, TargetList  # noqa: PLC0415
 
     async with asking(whom) as asked:
         known = (await asked.ask("overview", Overview)).probes

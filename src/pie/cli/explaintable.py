@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pie.cli.words import STAGE_COLOURS, WIDE_COLUMNS, colour, latency_text, seconds_text
-from pie.core.answers import RunView, TargetDetail, TargetView
+from pie.core.apitypes import RunView, TargetDetail, TargetView
 from pie.core.model import BAD, Stage, Verdict
 
 _BAR_WIDTH = 40

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from pie.cli.ask import NoAnswer, Server
-from pie.core.answers import Overview
+from pie.core.apitypes import Overview
 from pie.embedded.panel import HEADER
 
 _TIMEOUT_SECONDS: Final = 30.0

@@ -13,7 +13,7 @@ from pie.cli.output import USAGE, Output, complain, plain_errors, structured
 
 if TYPE_CHECKING:
     from pie.cli.ask import Cluster, NoAnswer, Server, Whom
-    from pie.core.answers import Overview
+    from pie.core.apitypes import Overview
 
 _EVERY_SECONDS = 2.0
 _INTERRUPTED = 130
@@ -91,7 +91,7 @@ async def _watch(whom: "Whom", output: Output) -> int:
 async def _overview(asked: "Server | Cluster", whom: "Whom") -> "tuple[Overview, str, bool]":
     """Return the overview, why it is not the controller's own (empty: it is), and whether it holds."""
     from pie.cli.ask import NoAnswer, Server  # noqa: PLC0415
-    from pie.core.answers import Overview  # noqa: PLC0415
+    from pie.core.apitypes import Overview  # noqa: PLC0415
 
     try:
         return await asked.ask("overview", Overview), "", True

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pie.cli.words import colour, latency_text, many, seconds_text
-from pie.core.answers import IncidentView, Overview, ProbeView
+from pie.core.apitypes import IncidentView, Overview, ProbeView
 from pie.core.model import Verdict
 
 _STATE_COLOURS = {"fine": "bold green", "warning": "bold yellow", "bad": "bold red", "unknown": "bold"}

@@ -9,9 +9,9 @@ import structlog
 
 from pie.controller.queue import WorkQueue
 from pie.core.model import Target
-from pie.core.objects import Claim, CronJob, Metadata
 from pie.core.plan import Action, ApplyCronJob, CreateClaim, DeleteClaim, DeleteCronJob
 from pie.core.reasons import Reason
+from pie.core.wire import Claim, CronJob, Metadata
 from pie.kube.client import Client
 from pie.kube.errors import (
     AlreadyExists,

@@ -9,16 +9,16 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 import pie
-from pie.controller.answers import Answers
-from pie.controller.conditions import Conditions
+from pie.controller.apisource import ApiSource
+from pie.controller.caches import Caches
+from pie.controller.discard import Discard
 from pie.controller.followups import FollowUps
-from pie.controller.incidents import Incidents
+from pie.controller.incidentkeeper import IncidentKeeper
 from pie.controller.maintenance import Maintenance
-from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
 from pie.controller.settings import LEASE_NAME, Settings
-from pie.controller.sweep import Sweep
+from pie.controller.statuswriter import StatusWriter
 from pie.controller.tally import Tally
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
@@ -32,7 +32,7 @@ from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
 from pie.serve.api import Api
 from pie.serve.http import health_app, metrics_app, parse_address, serving
-from pie.serve.incidents import IncidentSeries
+from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
 
@@ -76,7 +76,7 @@ async def _control(settings: Settings) -> None:
     registry = _registry()
     metrics = KubeMetrics(registry)
     series, run_series = TargetSeries(), RunSeries(registry)
-    suppressed_series, incident_series = SuppressedSeries(), IncidentSeries(registry)
+    suppressed_series, incident_series = SuppressedSeries(), IncidentGauge(registry)
     registry.register(suppressed_series)
     pacer = Pacer(settings.budget, max(1, int(settings.budget)), on_rate=metrics.write_rate.set)
     async with AsyncExitStack() as stack:
@@ -105,11 +105,11 @@ async def _control(settings: Settings) -> None:
                 await elector.leading.wait()
             await caches.wait_synced()
             queue = WorkQueue()
-            Sweep(client, caches, queue)
+            Discard(client, caches, queue)
             volumes = Volumes(client, caches, queue)
             witness = Witness(client, caches, queue)
             maintenance = Maintenance(client, caches, queue, suppressed_series)
-            incidents = Incidents(client, caches, queue, maintenance=maintenance, series=incident_series)
+            incidents = IncidentKeeper(client, caches, queue, maintenance=maintenance, series=incident_series)
             follow_ups = FollowUps(
                 client,
                 caches,
@@ -122,7 +122,7 @@ async def _control(settings: Settings) -> None:
             tally = Tally(
                 client,
                 queue,
-                evidence=witness.evidence,
+                warnings=witness.warnings,
                 incidents=incidents,
                 series=series,
                 suppressed=suppressed_series,
@@ -141,7 +141,7 @@ async def _control(settings: Settings) -> None:
                 image=settings.container_image,
             )
             targets = Targets(client, caches, queue, settings, runs=runs, maintenance=maintenance)
-            conditions = Conditions(
+            conditions = StatusWriter(
                 client,
                 caches,
                 queue,
@@ -165,7 +165,7 @@ async def _control(settings: Settings) -> None:
             incidents.start(targets.live_targets, teardown.left_behind)
             teardown.start()
             maintenance.start()
-            api.source = Answers(
+            api.source = ApiSource(
                 client,
                 caches,
                 settings,
@@ -176,7 +176,7 @@ async def _control(settings: Settings) -> None:
                 conditions=conditions,
                 history=history,
             )
-            group.create_task(witness.evidence.run())
+            group.create_task(witness.warnings.run())
             group.create_task(queue.run())
             _log.info("probing", namespace=namespace)
 

@@ -10,15 +10,15 @@ from enum import Enum
 
 import structlog
 
-from pie.controller.incidents import Incidents
+from pie.controller.caches import Caches
+from pie.controller.incidentkeeper import IncidentKeeper
 from pie.controller.maintenance import Maintenance
-from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
 from pie.core.judge import Judgement
 from pie.core.manifests import follow_up_job
 from pie.core.model import Probe, Target, Verdict
-from pie.core.objects import Job
 from pie.core.timeline import Run
+from pie.core.wire import Job
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists
 from pie.kube.resources import JOBS
@@ -60,7 +60,7 @@ class FollowUps:
         queue: WorkQueue,
         *,
         maintenance: Maintenance,
-        incidents: Incidents,
+        incidents: IncidentKeeper,
         image: str,
     ) -> None:
         self._client = client

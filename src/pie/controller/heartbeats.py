@@ -11,10 +11,10 @@ from datetime import datetime
 
 import structlog
 
-from pie.controller.observe import Caches
+from pie.controller.caches import Caches
 from pie.controller.queue import Lane, WorkQueue
-from pie.core.excuse import NODE_CONTROLLER_SECONDS, SLACK_SECONDS
 from pie.core.judge import Judgement
+from pie.core.maintenance.excuse import NODE_CONTROLLER_SECONDS, SLACK_SECONDS
 from pie.core.reasons import Reason
 from pie.kube.client import Client
 from pie.kube.errors import Forbidden, NotFound

@@ -1,21 +1,21 @@
 """Maintenance is not an outage: what follows from it for targets, their CronJobs and their runs.
 
-`Targets` asks whose CronJobs are to be suspended, `Runs` what excuses a bad run, `Conditions` what is
+`Targets` asks whose CronJobs are to be suspended, `Runs` what excuses a bad run, `StatusWriter` what is
 suppressed now. Which nodes are under maintenance is known by `nodewatch`.
 """
 
 import structlog
 
+from pie.controller.caches import Caches
 from pie.controller.nodewatch import NodeWatch
-from pie.controller.observe import Caches
 from pie.controller.queue import WorkQueue
-from pie.core.excuse import excusable, excuse, lived_until
 from pie.core.judge import Judgement
-from pie.core.longsuppressed import Overdue
+from pie.core.maintenance.excuse import excusable, excuse, lived_until
+from pie.core.maintenance.now import Suppression
+from pie.core.maintenance.overdue import Overdue
 from pie.core.model import Probe, Target, Verdict
 from pie.core.reasons import Reason
 from pie.core.schedule import next_due, spread_seconds
-from pie.core.suppress import Suppression
 from pie.core.timeline import Run
 from pie.kube.client import Client
 from pie.serve.suppressed import SuppressedSeries
@@ -27,7 +27,7 @@ _RESUME_WITHIN_MINUTES = 1 / 3
 
 
 class Maintenance:
-    """What rests, and what is excused; `revision` grows with what rests."""
+    """What is suppressed, and what is excused; `revision` grows with what is suppressed."""
 
     def __init__(self, client: Client, caches: Caches, queue: WorkQueue, series: SuppressedSeries) -> None:
         self._client = client
@@ -92,7 +92,7 @@ class Maintenance:
     def _is_suspended(self, target: Target) -> bool:
         return any(each.spec.suspend for each in self._caches.cronjobs_of.get(target, {}).values())
 
-    # Asked by Runs, Missed and Conditions.
+    # Asked by Runs, Missed and StatusWriter.
 
     def suppression(self, target: Target) -> Suppression | None:
         """Return why runs of the target are suppressed now, if they are."""
@@ -103,7 +103,7 @@ class Maintenance:
         return self._nodes.judged_since(target)
 
     def follows(self, probe: str) -> bool:
-        """Tell whether the nodes of a PieProbe are known, and so what rests."""
+        """Tell whether the nodes of a PieProbe are known, and so what is suppressed."""
         return self._nodes.probe(probe) is not None
 
     def resumed_at(self, target: Target) -> float:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pie.controller.caches import Caches
 from pie.controller.maintenance import Maintenance
-from pie.controller.observe import Caches
 from pie.controller.queue import Lane, WorkQueue
 from pie.controller.tally import Tally
 from pie.core.model import Probe, Target
-from pie.core.objects import CronJob
 from pie.core.schedule import next_due
+from pie.core.wire import CronJob
 from pie.kube.client import Client
 from pie.kube.reflector import Reflector
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from pie.controller.observe import Caches
+from pie.controller.caches import Caches
 from pie.controller.queue import Lane, WorkQueue
-from pie.core.excuse import everywhere, nowhere
-from pie.core.longsuppressed import Overdue
+from pie.core.maintenance.excuse import everywhere, nowhere
+from pie.core.maintenance.history import NodeHistory, Span, observe, prove
+from pie.core.maintenance.now import Suppression
+from pie.core.maintenance.overdue import Overdue
 from pie.core.model import Kind, Probe, Target
 from pie.core.naming import ANNOTATION_SUPPRESSED_SINCE
-from pie.core.nodehistory import NodeHistory, Span, observe, prove
-from pie.core.objects import Node, parse_seconds
-from pie.core.suppress import Suppression
+from pie.core.wire import Node, parse_seconds
 from pie.kube.client import Client
 from pie.kube.resources import NODES
 

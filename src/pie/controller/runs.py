@@ -7,12 +7,12 @@ finished pods wait in the history of their CronJob until they have been read.
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
 
+from pie.controller.caches import Caches
 from pie.controller.followups import PATIENCE_SECONDS as FOLLOW_UP_SECONDS
 from pie.controller.followups import FollowUps, Speaker
 from pie.controller.heartbeats import Doubts
 from pie.controller.maintenance import Maintenance
 from pie.controller.missed import Missed
-from pie.controller.observe import Caches
 from pie.controller.queue import Lane, WorkQueue
 from pie.controller.retries import Retries
 from pie.controller.tally import Tally
@@ -22,10 +22,10 @@ from pie.controller.witness import PATIENCE_SECONDS, Witness
 from pie.core.judge import Judgement, judge
 from pie.core.model import BAD, Kind, Probe, Target, Verdict
 from pie.core.naming import GO_PIE_FINALIZER, target_of
-from pie.core.objects import Claim, CronJob, Job, Pod
 from pie.core.reasons import Reason
 from pie.core.schedule import next_due
 from pie.core.timeline import Run
+from pie.core.wire import Claim, CronJob, Job, Pod
 from pie.kube.client import Client
 from pie.kube.resources import CRONJOBS, JOBS, PODS
 

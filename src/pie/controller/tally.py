@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from pie.controller.evidence import Evidence
-from pie.controller.incidents import Incidents
+from pie.controller.incidentkeeper import IncidentKeeper
 from pie.controller.queue import WorkQueue
 from pie.controller.tracking import Tracked
+from pie.controller.warnings import WarningEvents
 from pie.core.history import History, PastRun, measured
 from pie.core.judge import Judgement, missed
 from pie.core.ledger import Ledger
 from pie.core.model import BAD, Kind, Probe, Stage, Target, Verdict
-from pie.core.objects import CronJob
 from pie.core.reasons import CERTAIN, Reason
 from pie.core.result import IoStats
 from pie.core.schedule import dues_between
 from pie.core.timeline import Run, timeline
+from pie.core.wire import CronJob
 from pie.kube.client import Client
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
@@ -69,8 +69,8 @@ class Tally:
         client: Client,
         queue: WorkQueue,
         *,
-        evidence: Evidence,
-        incidents: Incidents,
+        warnings: WarningEvents,
+        incidents: IncidentKeeper,
         series: TargetSeries,
         suppressed: SuppressedSeries,
         run_series: RunSeries,
@@ -78,7 +78,7 @@ class Tally:
     ) -> None:
         self._client = client
         self._queue = queue
-        self._evidence = evidence
+        self._warnings = warnings
         self._incidents = incidents
         self._series = series
         self._suppressed = suppressed
@@ -125,7 +125,7 @@ class Tally:
     def count_missed(self, target: Target, due: float, cronjobs: Iterable[CronJob]) -> None:
         """Count a due time for which the target's CronJobs have started no run."""
         if target in self.states and self._count_on_time(target, due, on_time=False):
-            judgement = missed(due, self._evidence.about(*(each.metadata.uid for each in cronjobs)))
+            judgement = missed(due, self._warnings.about(*(each.metadata.uid for each in cronjobs)))
             self.note(target, judgement, due, target.node)
             self._history.mark(target, due, judgement.verdict)
             self._history.record(

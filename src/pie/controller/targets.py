@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pie.controller.actions import Actions
+from pie.controller.caches import Caches
 from pie.controller.maintenance import Maintenance
-from pie.controller.observe import Caches
+from pie.controller.nodeselection import NodeFinder, NodeSelection
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
 from pie.controller.settings import Settings
-from pie.controller.survey import Survey, Surveyor
 from pie.core import manifests, naming, selector
 from pie.core.model import Kind, Probe, Target
-from pie.core.objects import Claim, CronJob, Metadata, Node, PieProbe, StorageClass
 from pie.core.parse import SpecError, parse_probe
 from pie.core.plan import Desired, Observed, plan
-from pie.core.preflight import Rest
+from pie.core.preflight import Pause
 from pie.core.reasons import Reason
+from pie.core.wire import Claim, CronJob, Metadata, Node, PieProbe, StorageClass
 from pie.kube.client import Client
 from pie.kube.resources import CRONJOBS, NODES, PIE_PROBES, PVCS, STORAGE_CLASSES
 
@@ -31,12 +31,12 @@ _LOOK_AGAIN_SECONDS: Final = 60.0
 
 @dataclass(slots=True)
 class ProbeState:
-    """What is known of a PieProbe: its spec or what is wrong with it, what rests, which nodes match."""
+    """What is known of a PieProbe: its spec or what is wrong with it, what is paused, which nodes match."""
 
     uid: str
     probe: Probe | None = None
     error: SpecError | None = None
-    resting: dict[Kind, Rest] = field(default_factory=dict)
+    paused: dict[Kind, Pause] = field(default_factory=dict)
     nodes: set[str] = field(default_factory=set)
 
     def targets(self) -> Iterator[Target]:
@@ -48,12 +48,12 @@ class ProbeState:
             yield self.probe.target(Kind.MOUNT, node)
 
     def live(self, target: Target) -> bool:
-        """Tell whether runs of the target count: it is one of this PieProbe's and does not rest."""
+        """Tell whether runs of the target count: it is one of this PieProbe's and is not paused."""
         if self.probe is None or target.storage_class != self.probe.storage_class:
             return False
-        rest = self.resting.get(target.kind)
+        pause = self.paused.get(target.kind)
         matches = target.kind is Kind.PROVISION or target.node in self.nodes
-        return matches and (rest is None or rest.keep)
+        return matches and (pause is None or pause.keep)
 
 
 class Targets:
@@ -80,7 +80,7 @@ class Targets:
         self._minute_seconds = settings.minute_seconds
         self._runs = runs
         self._maintenance = maintenance
-        self._surveyor = Surveyor(client, caches)
+        self._node_finder = NodeFinder(client, caches)
         self.probes: dict[str, ProbeState] = {}
         self.revision = 0
         self._cronjob_names = naming.Names()
@@ -130,7 +130,7 @@ class Targets:
         wanted = not gone and selector.matches(probe.node_selector, node.name, node.labels)
         known = node.name in state.nodes
         self.revision += wanted or known
-        if (wanted or known) and self._surveyor.by_topology(probe):
+        if (wanted or known) and self._node_finder.by_topology(probe):
             self._queue.add("topology", probe.name)
         if wanted == known:
             return
@@ -139,8 +139,8 @@ class Targets:
         self._mark(state, target)
         self._queue.add("target", target)
         self._queue.add("status", probe.name)
-        # The first and the last node decide what rests. (So does the topology, which is looked at by itself.)
-        if len(state.nodes) <= 1 or state.resting:
+        # The first and the last node decide what is paused. (So does the topology, looked at by itself.)
+        if len(state.nodes) <= 1 or state.paused:
             self._queue.add("probe", probe.name)
 
     def _probe_changed(self, old: PieProbe | None, new: PieProbe | None) -> None:
@@ -177,7 +177,7 @@ class Targets:
         self._cronjob_names.seed(target, cronjob.metadata.name)
         self._actions.generations.setdefault(cronjob.metadata.uid, cronjob.metadata.generation)
 
-    # A PieProbe: parse it, find its nodes, and what rests.
+    # A PieProbe: parse it, find its nodes, and what is paused.
 
     async def _refresh(self, thing: Hashable) -> None:
         name = str(thing)
@@ -202,27 +202,27 @@ class Targets:
             state = replace(before, error=error) if before else state
             state.error = error
         else:
-            survey = await self._survey(state.probe)
-            state.nodes, state.resting = survey.nodes, survey.resting
+            selection = await self._select_nodes(state.probe)
+            state.nodes, state.paused = selection.nodes, selection.paused
             self._maintenance.follow(state.probe, state.nodes)
         self.probes[name] = state
         self.revision += 1
         self._settle(before, state)
         self._queue.add("status", name)
 
-    async def _survey(self, probe: Probe) -> Survey:
-        """Survey a PieProbe; where its driver is not on its nodes yet, again in a minute."""
-        survey = await self._surveyor.survey(probe)
-        if not survey.complete:
+    async def _select_nodes(self, probe: Probe) -> NodeSelection:
+        """Select the nodes of a PieProbe; where its driver is not on its nodes yet, again in a minute."""
+        selection = await self._node_finder.find(probe)
+        if not selection.complete:
             self._queue.add("topology", probe.name, after_seconds=_LOOK_AGAIN_SECONDS)
-        return survey
+        return selection
 
     async def _look_at_topology(self, thing: Hashable) -> None:
-        """Take a PieProbe up again if nodes and driver, as they are now, change what rests."""
+        """Take a PieProbe up again if nodes and driver, as they are now, change what is paused."""
         state = self.probes.get(str(thing))
         if state is not None and state.probe is not None:
-            survey = await self._survey(state.probe)
-            if survey.resting != state.resting:
+            selection = await self._select_nodes(state.probe)
+            if selection.paused != state.paused:
                 self._queue.add("probe", state.probe.name)
 
     def _settle(self, before: ProbeState | None, after: ProbeState | None) -> None:
@@ -256,12 +256,12 @@ class Targets:
         if (probe := state.probe) is None:
             return None
         matches = target.kind is Kind.PROVISION or target.node in state.nodes
-        rest = state.resting.get(target.kind)
+        pause = state.paused.get(target.kind)
         if probe.storage_class != target.storage_class or not matches:
             return Desired()
-        if rest is not None and not rest.keep:
-            # A claim of a resting probe stays: its volume may be needed again as soon as the cause is gone.
-            return Desired(keep_claim=rest.ends_by_itself)
+        if pause is not None and not pause.keep:
+            # A claim of a paused probe stays: its volume may be needed again as soon as the cause is gone.
+            return Desired(keep_claim=pause.resumes_by_itself)
         mount = target.kind is Kind.MOUNT
         claim = self._claim_names.claim(target, naming.claim_names(target)) if mount else ""
         name = self._cronjob_names.claim(target, naming.cronjob_names(target))
@@ -275,7 +275,7 @@ class Targets:
                 suppressed_since=self._maintenance.suspended_since(target),
             ),
             manifests.claim(probe, target, name=claim) if mount else None,
-            create=rest is None,
+            create=pause is None,
         )
 
     def _observed(self, state: ProbeState | None, target: Target) -> Observed | None:

@@ -11,19 +11,19 @@ from typing import Final
 
 import structlog
 
+from pie.controller.caches import Caches
+from pie.controller.leakscan import find_leaks
 from pie.controller.maintenance import Maintenance
-from pie.controller.observe import Caches
-from pie.controller.orphans import orphans
 from pie.controller.queue import WorkQueue
 from pie.controller.targets import ProbeState
-from pie.core.attachment import PersistentVolume
-from pie.core.incidents import BAD_RUNS_IN_A_ROW, Finding
-from pie.core.leftovers import to_stay, why_left, words
+from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW, Finding
+from pie.core.leaks import to_stay, why_left, words
+from pie.core.maintenance.history import observe
 from pie.core.model import Kind, Probe, Stage, Target
 from pie.core.naming import ANNOTATION_SELECTED_NODE, LABEL_NODE, labels, target_of
-from pie.core.nodehistory import observe
-from pie.core.objects import Claim, Metadata, Pod
 from pie.core.reasons import Reason
+from pie.core.volumeobjects import PersistentVolume
+from pie.core.wire import Claim, Metadata, Pod
 from pie.kube.client import Client
 from pie.kube.resources import PODS, PVCS, PVS
 from pie.serve.series import RunSeries
@@ -300,7 +300,7 @@ class Teardown:
         self._on_change(target.probe)
 
     async def _take_stock(self, _thing: Hashable) -> None:
-        async for volume, target, node in orphans(self._client, self._caches):
+        async for volume, target, node in find_leaks(self._client, self._caches):
             claim = volume.spec.claim_ref
             if claim.uid not in self._remains:
                 remains = _Remains(

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from pie.controller.observe import Caches
-from pie.core.answers import Cause
+from pie.controller.caches import Caches
+from pie.core.apitypes import Cause
 from pie.core.model import Target
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_RETRY, ANNOTATION_SCHEDULED, target_of
-from pie.core.objects import Job, Pod
+from pie.core.wire import Job, Pod
 
 
 @dataclass(slots=True)

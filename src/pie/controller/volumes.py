@@ -3,18 +3,18 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
-from pie.controller.observe import Caches
+from pie.controller.caches import Caches
 from pie.controller.queue import WorkQueue
 from pie.core import integrity
-from pie.core.incident_report import from_status
+from pie.core.incidents.stored import from_status
 from pie.core.integrity import VolumeMemory
 from pie.core.judge import Judgement
 from pie.core.latency import LatencyHistory, judge_latency, recall_latency, typical_seconds
 from pie.core.model import Kind, Stage, Target, Verdict
-from pie.core.objects import Claim, epoch_seconds
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, RecordStats
 from pie.core.timeline import Run, timeline
+from pie.core.wire import Claim, epoch_seconds
 from pie.kube.client import Client
 from pie.kube.resources import PVCS
 

@@ -9,13 +9,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pie.controller.attachments import Attachments
-from pie.controller.evidence import Evidence
-from pie.controller.observe import Caches
+from pie.controller.attachmentstate import AttachmentReader
+from pie.controller.caches import Caches
 from pie.controller.queue import Lane, WorkQueue
+from pie.controller.warnings import WarningEvents
 from pie.core.judge import Judgement
-from pie.core.objects import Claim, InvolvedObject, Job, Pod
 from pie.core.timeline import Run, Sightings, sight
+from pie.core.wire import Claim, InvolvedObject, Job, Pod
 from pie.kube.client import Client
 from pie.kube.resources import JOBS, PODS, PVCS
 
@@ -45,8 +45,8 @@ class Witness:
         self._caches = caches
         self._queue = queue
         self._known: dict[str, _Known] = {}
-        self._attachments = Attachments(client)
-        self.evidence = Evidence(client, caches.namespace, self._warned)
+        self._attachments = AttachmentReader(client)
+        self.warnings = WarningEvents(client, caches.namespace, self._warned)
         queue.handle("events", self._recall_events, Lane.READS)
         queue.handle("attachment", self._look_at_attachment, Lane.READS)
         caches.listen(JOBS, self._job_changed)
@@ -61,7 +61,7 @@ class Witness:
             known.seen = sight(known.seen, run.pod, run.claim, self._client.now())
             if run.claim is not None:
                 uids.append(run.claim.metadata.uid)
-        known.run = replace(run, seen=known.seen, warnings=self.evidence.about(*uids))
+        known.run = replace(run, seen=known.seen, warnings=self.warnings.about(*uids))
         return known.run
 
     def investigate(self, run: Run, judgement: Judgement) -> bool:
@@ -133,8 +133,8 @@ class Witness:
         """Recall what was said about a pod and its claim, or a Job (by uid), before anybody listened."""
         if (run := self._run(thing)) is None:
             return
-        if await self.evidence.recall(_uid(run)) and run.pod is not None and run.claim is not None:
-            await self.evidence.recall(run.claim.metadata.uid)
+        if await self.warnings.recall(_uid(run)) and run.pod is not None and run.claim is not None:
+            await self.warnings.recall(run.claim.metadata.uid)
         self._queue.add("run", run.job_uid)
 
     def _run(self, thing: Hashable) -> Run | None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from pie.core.model import Kind, Stage
 from pie.core.naming import ANNOTATION_SELECTED_NODE
-from pie.core.objects import StateWaiting, condition
 from pie.core.reasons import MEANING, Reason
 from pie.core.result import one_line
 from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned
+from pie.core.wire import StateWaiting, condition
 
 
 @dataclass(frozen=True, slots=True)

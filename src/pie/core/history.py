@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from pie.core.answers import Cause
+from pie.core.apitypes import Cause
 from pie.core.model import BAD, Stage, Target, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency

@@ -20,9 +20,9 @@ from pie.core.naming import (
     ANNOTATION_TARGET,
     labels,
 )
-from pie.core.objects import rfc3339
 from pie.core.schedule import cron_schedule
 from pie.core.selector import FIELD_NAME
+from pie.core.wire import rfc3339
 
 Manifest = dict[str, Any]
 

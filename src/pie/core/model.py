@@ -109,9 +109,9 @@ class Mark:
 class SuppressionRules:
     """When runs on a node are not held against the storage, besides what Kubernetes itself says of the node.
 
-    `marks` are the spec's own; with `well_known` those of `pie.core.marks` count too. A node is in grace for
-    `reboot_grace_seconds` after a reboot and `new_node_grace_seconds` after it was created, at most until the
-    first good run on it. What lasts longer than `max_duration_seconds` is itself reported.
+    `marks` are the spec's own; with `well_known` those of `pie.core.maintenance.marks` count too. A node is
+    in grace for `reboot_grace_seconds` after a reboot and `new_node_grace_seconds` after it was created, at
+    most until the first good run on it. What lasts longer than `max_duration_seconds` is itself reported.
     """
 
     marks: tuple[Mark, ...] = ()

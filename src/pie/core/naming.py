@@ -8,7 +8,7 @@ import hashlib
 import re
 
 from pie.core.model import Kind, Target
-from pie.core.objects import Metadata
+from pie.core.wire import Metadata
 
 CRONJOB_NAME_LIMIT = 52
 CRONJOB_PREFIXES = tuple(f"{kind}-" for kind in Kind)

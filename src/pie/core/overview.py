@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from pie.core.answers import Counts, IncidentView, ProbeView, State
-from pie.core.incident_report import broken, how_it_ended, where
-from pie.core.incidents import Incident
+from pie.core.apitypes import Counts, IncidentView, ProbeView, State
+from pie.core.incidents.fold import Incident
+from pie.core.incidents.text import broken, how_it_ended, where
 from pie.core.reasons import ADVICE, MEANING
 
 _MOST_NODES = 10
@@ -42,15 +42,15 @@ def summary(probes: Sequence[ProbeView], open_incidents: Sequence[IncidentView],
             return f"{bad} of {total} targets had a bad run, not twice in a row so far."
         silent = [f"{probe.name} ({probe.summary})" for probe in probes if probe.state == "warning"]
         return f"Not everything is probed: {', '.join(silent[:_LIST_MOST])}."
-    resting = sum(probe.targets.suppressed for probe in probes)
-    if state == "unknown" and resting == total > 0:
+    suppressed = sum(probe.targets.suppressed for probe in probes)
+    if state == "unknown" and suppressed == total > 0:
         return f"All {total} targets rest for maintenance."
     if state == "unknown":
         return "Nothing is known yet: no run has ended since this controller began to lead."
-    aside = f" {resting} rest{'s' if resting == 1 else ''} for maintenance." if resting else ""
+    aside = f" {suppressed} rest{'s' if suppressed == 1 else ''} for maintenance." if suppressed else ""
     waiting = sum(probe.targets.pending for probe in probes)
     aside += f" {waiting} not heard of yet." if waiting else ""
-    classes, well = len({probe.storage_class for probe in probes}), total - resting - waiting
+    classes, well = len({probe.storage_class for probe in probes}), total - suppressed - waiting
     works = "1 target" if well == 1 else f"{well} targets"
     of = "1 StorageClass" if classes == 1 else f"{classes} StorageClasses"
     return f"Everything is fine: {works} of {of} work{'s' if well == 1 else ''}.{aside}"

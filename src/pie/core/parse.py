@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, Probe, Requirement, SuppressionRules, Term
-from pie.core.objects import PieProbe
 from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME, FIELD_OPERATORS, OPERATORS, integer
+from pie.core.wire import PieProbe
 
 _T = TypeVar("_T")
 

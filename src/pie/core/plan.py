@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pie.core.manifests import Manifest
 from pie.core.naming import ANNOTATION_SPEC_HASH
-from pie.core.objects import Claim, CronJob, CronJobSpec, Metadata
+from pie.core.wire import Claim, CronJob, CronJobSpec, Metadata
 
 
 @dataclass(frozen=True, slots=True)

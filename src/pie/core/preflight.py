@@ -1,72 +1,74 @@
-"""Whether a PieProbe can say anything about its class at all: what rests, why, and until when.
+"""Whether a PieProbe can say anything about its class at all: what is paused, why, and until when.
 
-A resting kind of probe starts no runs. It heals by itself when what it waits for changes.
+A paused kind of probe starts no runs. It heals by itself when what it waits for changes.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pie.core.model import Kind, Probe
-from pie.core.objects import StorageClass
 from pie.core.reasons import Reason
+from pie.core.wire import StorageClass
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """Why a kind of probe rests. `keep`: what runs already goes on, only nothing new is made."""
+class Pause:
+    """Why a kind of probe is paused. `keep`: what runs already goes on, only nothing new is made."""
 
     reason: Reason
     message: str
     keep: bool = False
 
     @property
-    def ends_by_itself(self) -> bool:
+    def resumes_by_itself(self) -> bool:
         """Whether pie waits for the cluster to change, not for the user's spec."""
         return self.reason is not Reason.DISABLED
 
 
 def preflight(
     probe: Probe, storage_class: StorageClass | None, nodes: int, segments: frozenset[tuple[str, ...]]
-) -> dict[Kind, Rest]:
-    """Return the kinds of probe that rest.
+) -> dict[Kind, Pause]:
+    """Return the kinds of probe that are paused.
 
     `nodes` is how many match; `segments` are the driver's topology segments among them, see
     `topology_segments`.
     """
-    resting: dict[Kind, Rest] = {}
+    paused: dict[Kind, Pause] = {}
     if not probe.provision_enabled:
-        resting[Kind.PROVISION] = Rest(Reason.DISABLED, "disableProvisionProbe is true")
+        paused[Kind.PROVISION] = Pause(Reason.DISABLED, "disableProvisionProbe is true")
     if not probe.mount_enabled:
-        resting[Kind.MOUNT] = Rest(Reason.DISABLED, "disableMountProbes is true")
+        paused[Kind.MOUNT] = Pause(Reason.DISABLED, "disableMountProbes is true")
     if storage_class is None:
-        rest = Rest(
+        pause = Pause(
             Reason.STORAGE_CLASS_NOT_FOUND,
             f"there is no StorageClass {probe.storage_class}; probes start when it is created",
             keep=True,
         )
-        return {kind: resting.get(kind, rest) for kind in Kind}
+        return {kind: paused.get(kind, pause) for kind in Kind}
     if nodes == 0:
-        rest = Rest(Reason.NO_MATCHING_NODE, "spec.nodeSelector matches no node; probes start when one does")
-        return {kind: resting.get(kind, rest) for kind in Kind}
+        pause = Pause(
+            Reason.NO_MATCHING_NODE, "spec.nodeSelector matches no node; probes start when one does"
+        )
+        return {kind: paused.get(kind, pause) for kind in Kind}
     if storage_class.reclaim_policy == "Retain" and not probe.provision_on_retain:
-        resting.setdefault(
+        paused.setdefault(
             Kind.PROVISION,
-            Rest(
+            Pause(
                 Reason.RECLAIM_POLICY_RETAIN,
                 f"StorageClass {probe.storage_class} retains volumes, and each provision run would leave one"
                 " behind; set spec.provisionOnRetain to probe all the same",
             ),
         )
     if storage_class.volume_binding_mode == "Immediate" and len(segments) > 1:
-        resting.setdefault(
+        paused.setdefault(
             Kind.MOUNT,
-            Rest(
+            Pause(
                 Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
                 f"StorageClass {probe.storage_class} binds claims at once, to any of {len(segments)} topology"
                 " segments; use volumeBindingMode WaitForFirstConsumer",
             ),
         )
-    return resting
+    return paused
 
 
 def topology_segments(keys: Iterable[str], nodes: Iterable[Mapping[str, str]]) -> frozenset[tuple[str, ...]]:

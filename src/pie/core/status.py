@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pie.core.incident_report import headline
-from pie.core.incidents import Incident
+from pie.core.incidents.fold import Incident
+from pie.core.incidents.text import headline
 from pie.core.model import BAD, Kind, Stage, Verdict
-from pie.core.preflight import Rest
+from pie.core.preflight import Pause
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import one_line
 
@@ -25,7 +25,7 @@ def status(
     *,
     generation: int,
     problem: tuple[Reason, str] | None,
-    resting: Mapping[Kind, Rest],
+    paused: Mapping[Kind, Pause],
     targets: Iterable[tuple[Kind, str, Verdict, Reason]],
     stored: Mapping[str, Any],
     now: str,
@@ -46,11 +46,11 @@ def status(
     old = {condition.get("type"): condition for condition in stored.get("conditions", [])}
     healthy = []
     for kind in Kind:
-        fresh = _healthy(kind, problem, resting.get(kind), [t for t in known if t[0] is kind])
+        fresh = _healthy(kind, problem, paused.get(kind), [t for t in known if t[0] is kind])
         before = old.get(fresh["type"], {})
         same_spec = before.get("observedGeneration") == generation
         healthy.append(_latest(fresh, before if same_spec else {}, _open(kind, incidents)))
-    conditions = [_ready(problem or refused, resting), *healthy, *more]
+    conditions = [_ready(problem or refused, paused), *healthy, *more]
     for condition in conditions:
         before = old.get(condition["type"], {})
         same = before.get("status") == condition["status"]
@@ -59,7 +59,9 @@ def status(
     return {
         "observedGeneration": generation,
         "conditions": conditions,
-        "summary": summary(conditions, counts, incidents, _resting(known), str(stored.get("summary", ""))),
+        "summary": summary(
+            conditions, counts, incidents, _all_suppressed(known), str(stored.get("summary", ""))
+        ),
         "targets": {
             "total": len(known),
             "bad": sum(counts[verdict] for verdict in BAD),  # for the printer column, which cannot add
@@ -72,12 +74,12 @@ def summary(
     conditions: Sequence[Condition],
     counts: Mapping[Verdict, int],
     incidents: Sequence[Incident],
-    resting: str = "",
+    suppressed: str = "",
     before: str = "",
 ) -> str:
     """Say in one line whether the storage is fine: for the printer column of `kubectl get`.
 
-    `resting` says that no target at all counts now, if that is so, and why; `before` is what was said last.
+    `suppressed` says that no target at all counts now, if so, and why; `before` is what was said last.
     """
     if incidents:
         others = len(incidents) - 1
@@ -89,8 +91,8 @@ def summary(
     if by_type["Ready"]["status"] != "True":
         reason = by_type["Ready"]["reason"]
         return _line(f"{'not all is' if reason in _OF_SOME_TARGETS else 'not'} probed: {reason}")
-    if resting:
-        return resting
+    if suppressed:
+        return suppressed
     asked = [by_type[name] for name in HEALTHY.values() if by_type[name]["reason"] != Reason.DISABLED]
     if all(condition["status"] == "True" for condition in asked):
         return "fine"
@@ -107,10 +109,10 @@ def _condition(kind: str, state: str, reason: Reason, message: str) -> Condition
     return {"type": kind, "status": state, "reason": reason.value, "message": message or MEANING[reason]}
 
 
-def _ready(problem: tuple[Reason, str] | None, resting: Mapping[Kind, Rest]) -> Condition:
+def _ready(problem: tuple[Reason, str] | None, paused: Mapping[Kind, Pause]) -> Condition:
     if problem is not None:
         return _condition("Ready", "False", *problem)
-    waiting = [rest for rest in resting.values() if rest.reason is not Reason.DISABLED]
+    waiting = [pause for pause in paused.values() if pause.reason is not Reason.DISABLED]
     if waiting:
         return _condition("Ready", "False", waiting[0].reason, waiting[0].message)
     return _condition("Ready", "True", Reason.OK, "all probes that the spec asks for are set up")
@@ -119,7 +121,7 @@ def _ready(problem: tuple[Reason, str] | None, resting: Mapping[Kind, Rest]) -> 
 def _healthy(
     kind: Kind,
     problem: tuple[Reason, str] | None,
-    rest: Rest | None,
+    pause: Pause | None,
     targets: list[tuple[Kind, str, Verdict, Reason]],
 ) -> Condition:
     name = HEALTHY[kind]
@@ -132,11 +134,11 @@ def _healthy(
         return _condition(name, "False", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
     if problem is not None:
         return _condition(name, "Unknown", *problem)
-    if rest is not None:
-        return _condition(name, "Unknown", rest.reason, rest.message)
-    if resting := _resting(targets):
+    if pause is not None:
+        return _condition(name, "Unknown", pause.reason, pause.message)
+    if suppressed := _all_suppressed(targets):
         reason = _commonest(reason for _, _, _, reason in targets)
-        return _condition(name, "Unknown", reason, f"{resting}. {MEANING[reason]} {ADVICE[reason]}")
+        return _condition(name, "Unknown", reason, f"{suppressed}. {MEANING[reason]} {ADVICE[reason]}")
     if not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
         return _condition(name, "Unknown", Reason.PENDING, "no run has ended yet")
     return _condition(name, "True", Reason.OK, f"{len(targets)} of {len(targets)} targets have no bad run")
@@ -163,11 +165,11 @@ def _latest(fresh: Condition, before: Condition, told: Incident | None) -> Condi
     return _condition(fresh["type"], "False", told.reason, headline(told)) if told else fresh
 
 
-def _resting(targets: Sequence[tuple[Kind, str, Verdict, Reason]]) -> str:
+def _all_suppressed(targets: Sequence[tuple[Kind, str, Verdict, Reason]]) -> str:
     """Return why no run counts, if every target is suppressed: `nothing is probed: all nodes are …`."""
     if not targets or any(verdict is not Verdict.SUPPRESSED for _, _, verdict, _ in targets):
         return ""
-    # A provision probe rests because all nodes do; they say more.
+    # A provision probe is suppressed because all nodes are; they say more.
     reasons = [reason for kind, _, _, reason in targets if kind is Kind.MOUNT]
     if not reasons:
         return f"nothing is judged: no node is usable ({Reason.NO_USABLE_NODE})"

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from pie.core.answers import Condition, Counts, Overview, ProbeView
-from pie.core.incident_report import from_status
-from pie.core.objects import PieProbe, parse_seconds
+from pie.core.apitypes import Condition, Counts, Overview, ProbeView
+from pie.core.incidents.stored import from_status
 from pie.core.overview import incident_view, state_of, summary, worst
+from pie.core.wire import PieProbe, parse_seconds
 
 
 def stored_overview(probes: Iterable[PieProbe], namespace: str, now: float) -> Overview:

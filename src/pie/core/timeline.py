@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from pie.core.model import Kind, Stage, Target
 from pie.core.naming import ANNOTATION_SELECTED_NODE
-from pie.core.objects import Claim, Pod, StateTerminated, condition, epoch_seconds
 from pie.core.result import ResultError, decode
+from pie.core.wire import Claim, Pod, StateTerminated, condition, epoch_seconds
 
 # What the API server puts on a claim that an external provisioner is asked to serve.
 _ANNOTATION_PROVISIONER = "volume.kubernetes.io/storage-provisioner"

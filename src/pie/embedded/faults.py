@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pie import leash
+from pie.embedded import childprocess
 from pie.embedded.errors import Refused
 from pie.embedded.kinds import NODES, PVCS, Json, find, owners
 from pie.embedded.machines import Machine
@@ -62,7 +62,7 @@ class Faults:
 
     async def inject(self, name: str, node: str = "") -> None:
         """Inject a fault on a node; without one, on all of them; not where it is. Raises FaultError."""
-        if name in leash.FAULTS and not leash.supported():
+        if name in childprocess.FAULTS and not childprocess.supported():
             raise FaultError("this machine cannot break disks: only Linux on x86-64 and arm64 can")
         await self._act(name, node, begin=True)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import to_builtins
 
-from pie.core.objects import rfc3339
+from pie.core.wire import rfc3339
 from pie.embedded import admission
 from pie.embedded.errors import Refused, about, bad_request, conflict, invalid, not_found
 from pie.embedded.kinds import (

@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 from msgspec import to_builtins
 
-from pie.core.objects import parse_seconds
+from pie.core.wire import parse_seconds
 from pie.embedded import cel
 from pie.embedded.kinds import Json
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pie.core.objects import Metadata
+from pie.core.wire import Metadata
 
 
 class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):

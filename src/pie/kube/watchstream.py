@@ -5,7 +5,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from pie.core.objects import Metadata
+from pie.core.wire import Metadata
 from pie.kube.errors import Status, Undecodable
 
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
@@ -16,7 +16,7 @@ _LONGEST_LINE_BYTES: Final = 64 * 1024 * 1024
 
 
 class HasMetadata(Protocol):
-    """Any of the wire Structs of `pie.core.objects`."""
+    """Any of the wire Structs of `pie.core.wire`."""
 
     @property
     def metadata(self) -> Metadata:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 from aiohttp import web
 
-from pie.core.answers import Failure, Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
+from pie.core.apitypes import Failure, Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
 from pie.core.model import Kind
 from pie.core.trend import COLUMNS
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from pie import leash
+from pie.embedded import childprocess
 from pie.embedded.actors.volumes import claims_of
 from pie.embedded.kinds import PODS, PVCS, Json, find, is_leaving, is_over
 from pie.embedded.machines import UNAVAILABLE, Machine, Machines
@@ -184,7 +184,14 @@ def _start(words: list[str], faults: set[str]) -> tuple[subprocess.Popen[bytes],
     directory = TemporaryDirectory(prefix="pie-pod-")
     log = Path(directory.name, "termination-log")
     log.touch()
-    command = [sys.executable, "-m", "pie.leash", *sorted(faults & leash.FAULTS), "--", *words[1:]]
+    command = [
+        sys.executable,
+        "-m",
+        "pie.embedded.childprocess",
+        *sorted(faults & childprocess.FAULTS),
+        "--",
+        *words[1:],
+    ]
     command += ["--no-mount-check", "--termination-log", str(log)]
     pipe, none = subprocess.PIPE, subprocess.DEVNULL
     return subprocess.Popen(command, stdin=pipe, stdout=none, stderr=none, bufsize=0), directory

@@ -7,11 +7,11 @@ least loaded node wins. Resources and preemption are left out.
 from collections import Counter
 from typing import Any, Final
 
+from pie.core.maintenance.now import tolerated
 from pie.core.model import HARD_EFFECTS
-from pie.core.objects import Taint
 from pie.core.parse import SpecError, node_selector
 from pie.core.selector import matches
-from pie.core.suppress import tolerated
+from pie.core.wire import Taint
 from pie.embedded.actors.volumes import claims_of, select_node, selected_node
 from pie.embedded.kinds import NODES, PODS, PVCS, PVS, Json, find, is_leaving, is_over
 from pie.embedded.registry import Registry

@@ -1,0 +1,242 @@
+"""Answers what the page and the command line ask, from the tables of the leading controller."""
+
+from collections.abc import Iterable, Iterator
+from heapq import nlargest
+from typing import Any, Final
+
+import pie
+from pie.controller.caches import Caches
+from pie.controller.incidentkeeper import IncidentKeeper
+from pie.controller.maintenance import Maintenance
+from pie.controller.settings import Settings
+from pie.controller.statuswriter import StatusWriter
+from pie.controller.tally import Tally, TargetState
+from pie.controller.targets import Targets
+from pie.core.apitypes import (
+    Condition,
+    Counts,
+    Heatmap,
+    HeatRow,
+    IncidentView,
+    LatencyTrend,
+    Overview,
+    ProbeView,
+    RunView,
+    SlowTarget,
+    TargetDetail,
+    TargetList,
+    TargetView,
+)
+from pie.core.history import History, PastRun
+from pie.core.model import Kind, Probe, Target, Verdict
+from pie.core.overview import incident_view, state_of, summary, worst
+from pie.core.reasons import ADVICE, MEANING
+from pie.core.wire import PieProbe
+from pie.kube.client import Client
+
+_SLOWEST: Final = 10
+
+
+class ApiSource:
+    """Implements `pie.serve.api.Source`."""
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        settings: Settings,
+        *,
+        targets: Targets,
+        tally: Tally,
+        maintenance: Maintenance,
+        incidents: IncidentKeeper,
+        conditions: StatusWriter,
+        history: History,
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._settings = settings
+        self._targets = targets
+        self._states = tally.states
+        self._maintenance = maintenance
+        self._incidents = incidents
+        self._conditions = conditions
+        self._history = history
+
+    @property
+    def revision(self) -> int:
+        """A number that grows whenever something else would be answered."""
+        changing = (self._targets, self._history, self._incidents, self._maintenance)
+        return sum(each.revision for each in changing)
+
+    # What is asked.
+
+    def overview(self) -> Overview:
+        """Return whether everything is fine."""
+        stored = sorted(self._caches.probes.store.values(), key=lambda each: each.metadata.name)
+        probes = tuple(view for each in stored if (view := self._probe_view(each)) is not None)
+        incidents = sorted(
+            (view for each in stored for view in self._incident_views(each)),
+            key=lambda each: (each.closed is not None, -(each.closed or each.opened), each.id),
+        )
+        open_now = [each for each in incidents if each.closed is None]
+        return Overview(
+            now=self._client.now(),
+            version=pie.__version__,
+            namespace=self._caches.namespace,
+            leading=True,
+            state=worst([each.state for each in probes]),
+            summary=summary(probes, open_now, self._caches.namespace),
+            probes=probes,
+            incidents=tuple(incidents),
+            slowest=self._slowest(),
+            panel_url=self._settings.panel_url,
+        )
+
+    def targets(self, probe: str) -> TargetList | None:
+        """Return the targets of a PieProbe, or of all of them (`probe` empty); None: there is none."""
+        if probe and probe not in self._targets.probes:
+            return None
+        views = tuple(self._target_view(target) for target in self._live(probe))
+        return TargetList(self._client.now(), views)
+
+    def target(self, probe: str, kind: Kind, node: str) -> TargetDetail | None:
+        """Return a target with its runs; None if there is none."""
+        spec = self._spec(probe)
+        target = spec.target(kind, node) if spec is not None else None
+        if spec is None or target is None or target not in self._states:
+            return None
+        runs = tuple(_run_view(each) for each in self._history.runs(target))
+        return TargetDetail(self._client.now(), self._target_view(target), spec.threshold_seconds, runs)
+
+    def heatmap(self, probe: str, columns: int) -> Heatmap | None:
+        """Return the verdicts of a PieProbe's targets over time; None if there is none."""
+        if (spec := self._spec(probe)) is None:
+            return None
+        now, (start, step_seconds) = self._client.now(), self._columns(spec, columns)
+        rows = tuple(
+            HeatRow(
+                target.kind,
+                target.node,
+                self._caches.zone(target.node),
+                self._conditions.verdict(target)[0],
+                self._history.letters(target, now, columns),
+            )
+            for target in self._live(probe)
+        )
+        return Heatmap(now, probe, start, step_seconds, columns, rows)
+
+    def latency(self, probe: str, columns: int) -> LatencyTrend | None:
+        """Return the trend of a PieProbe's I/O latency; None if there is none."""
+        if (spec := self._spec(probe)) is None:
+            return None
+        now, (start, step_seconds) = self._client.now(), self._columns(spec, columns)
+        points = self._history.trend(probe, now, columns)
+        return LatencyTrend(
+            now,
+            probe,
+            start,
+            step_seconds,
+            columns,
+            tuple(each.read_median for each in points),
+            tuple(each.read_p99 for each in points),
+            tuple(each.write_median for each in points),
+            tuple(each.write_p99 for each in points),
+        )
+
+    # What it is made of.
+
+    def _spec(self, name: str) -> Probe | None:
+        state = self._targets.probes.get(name)
+        return state.probe if state is not None else None
+
+    def _live(self, probe: str) -> Iterator[Target]:
+        for name in [probe] if probe else sorted(self._targets.probes):
+            yield from sorted(self._targets.live_targets(name))
+
+    def _columns(self, spec: Probe, columns: int) -> tuple[float, float]:
+        """Return where the first of so many columns up to now begins, and how long one is."""
+        step_seconds = self._history.step_seconds(spec.period_seconds)
+        return (self._client.now() // step_seconds - columns + 1) * step_seconds, step_seconds
+
+    def _probe_view(self, stored: PieProbe) -> ProbeView | None:
+        name = stored.metadata.name
+        if (current := self._conditions.current(stored)) is None:
+            return None
+        conditions = tuple(_condition(each) for each in current["conditions"])
+        targets = Counts(**{word: count for word, count in current["targets"].items() if word != "bad"})
+        ready = next((each.status == "True" for each in conditions if each.type == "Ready"), False)
+        spec = self._spec(name)
+        return ProbeView(
+            name=name,
+            namespace=stored.metadata.namespace,
+            storage_class=stored.storage_class,
+            state=state_of(targets, self._incidents.open(stored), probed=ready),
+            summary=current["summary"],
+            period_seconds=spec.period_seconds if spec is not None else None,
+            targets=targets,
+            conditions=conditions,
+        )
+
+    def _incident_views(self, stored: PieProbe) -> Iterable[IncidentView]:
+        storage_class = stored.storage_class
+        for each in self._incidents.known(stored):
+            yield incident_view(each, stored.metadata.name, storage_class)
+
+    def _slowest(self) -> tuple[SlowTarget, ...]:
+        measured = (
+            SlowTarget(
+                target.probe,
+                target.node,
+                state.io.read.p99_seconds if state.io.read is not None else None,
+                state.io.write.p99_seconds if state.io.write is not None else None,
+            )
+            for target, state in self._states.items()
+            if state.io is not None and target.kind is Kind.MOUNT
+        )
+        return tuple(nlargest(_SLOWEST, measured, key=_slowness))
+
+    def _target_view(self, target: Target) -> TargetView:
+        state = self._states.get(target, TargetState()).after(self._maintenance.judged_since(target))
+        why = self._maintenance.suppression(target)
+        return TargetView(
+            probe=target.probe,
+            kind=target.kind,
+            storage_class=target.storage_class,
+            node=target.node,
+            zone=self._caches.zone(target.node),
+            verdict=Verdict.SUPPRESSED if why is not None else state.verdict,
+            reason=(why.reason if why is not None else state.reason).value,
+            message=why.message if why is not None else state.message,
+            stage=None if why is not None else state.stage,
+            since=(why.since if why is not None else state.since) or None,
+            due=state.due or None,
+            last_ok=state.last_ok or None,
+            io=state.io,
+        )
+
+
+def _slowness(each: SlowTarget) -> float:
+    return max(each.read_p99_seconds or 0.0, each.write_p99_seconds or 0.0)
+
+
+def _condition(found: dict[str, Any]) -> Condition:
+    return Condition(found["type"], found["status"], found["reason"], found["message"])
+
+
+def _run_view(past: PastRun) -> RunView:
+    good = past.verdict is Verdict.OK
+    return RunView(
+        due=past.due,
+        cause=past.cause,
+        verdict=past.verdict,
+        reason=past.reason.value,
+        message=past.message,
+        stage=past.stage,
+        node=past.node,
+        ended=past.ended,
+        stages=past.stages,
+        io=past.io,
+        meaning="" if good else MEANING[past.reason],
+        next="" if good else ADVICE[past.reason],
+    )

@@ -1,0 +1,93 @@
+"""What the attachment of a run's volume says: only some drivers attach, and it has no label of pie's."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pie.core.timeline import Run, Sightings
+from pie.core.volumeobjects import CSIDriver, PersistentVolume, VolumeAttachment, attachment_name
+from pie.kube.client import Client
+from pie.kube.resources import CSI_DRIVERS, PVS, VOLUME_ATTACHMENTS
+
+_LOOK_AGAIN_SECONDS: Final = 600.0
+"""A driver's object can be made anew with another word about attaching."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentState:
+    """What an attachment says; nothing of it is there yet where all is at its default."""
+
+    attached: bool = False
+    seconds: float | None = None
+    error: str = ""
+
+    def added_to(self, sightings: Sightings) -> Sightings:
+        """Return the sightings of a run with this."""
+        return replace(
+            sightings,
+            attaching=True,
+            attached=self.attached,
+            attach_seconds=self.seconds,
+            attach_error=self.error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Driver:
+    """Whether volumes of a driver are attached, and when that was asked."""
+
+    attaches: bool
+    asked_at: float
+
+
+class AttachmentReader:
+    """Asks the API server, by name; remembers for a while which drivers attach."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._drivers: dict[str, _Driver] = {}
+
+    def possible(self, run: Run, driver: str) -> bool:
+        """Tell whether a run can have one: it has a node, a volume, and a driver that may attach."""
+        if run.pod is None or not run.pod.spec.node_name or run.claim is None:
+            return False
+        known = self._fresh(driver)
+        return bool(run.claim.spec.volume_name) and (known is None or known.attaches)
+
+    async def look(self, run: Run, driver: str) -> AttachmentState | None:
+        """Return what the attachment of a run's volume says now; None where there can be none."""
+        if run.pod is None or run.claim is None or not await self._attaches(driver):
+            return None
+        volume = await self._client.get_or_none(PVS, run.claim.spec.volume_name, decode=PersistentVolume)
+        if volume is None:
+            return None
+        if (source := volume.spec.csi) is None:
+            if driver not in self._drivers:
+                self._note(driver, attaches=False)  # It has no CSIDriver because it is no CSI driver.
+            return None
+        name = attachment_name(source, run.pod.spec.node_name)
+        attachment = await self._client.get_or_none(VOLUME_ATTACHMENTS, name, decode=VolumeAttachment)
+        if attachment is None or (attachment.leaving and run.pod.status.phase == "Pending"):
+            # It is the one of the run before.
+            return AttachmentState(error=attachment.error if attachment is not None else "")
+        return AttachmentState(attachment.status.attached, attachment.attach_seconds, attachment.error)
+
+    async def _attaches(self, driver: str) -> bool:
+        if (known := self._fresh(driver)) is not None:
+            return known.attaches
+        if (old := self._drivers.get(driver)) is not None:
+            self._note(driver, attaches=old.attaches)  # Whoever comes while it is asked for goes by the old.
+        found = await self._client.get_or_none(CSI_DRIVERS, driver, decode=CSIDriver)
+        if found is None:
+            # Kubernetes attaches then. It may be missing for a moment only, as in an upgrade.
+            # https://github.com/kubernetes/kubernetes/blob/v1.35.4/pkg/volume/csi/csi_plugin.go (skipAttach)
+            self._drivers.pop(driver, None)
+            return True
+        self._note(driver, attaches=found.spec.attach_required)
+        return found.spec.attach_required
+
+    def _fresh(self, driver: str) -> _Driver | None:
+        known = self._drivers.get(driver)
+        return known if known and self._client.now() < known.asked_at + _LOOK_AGAIN_SECONDS else None
+
+    def _note(self, driver: str, *, attaches: bool) -> None:
+        self._drivers[driver] = _Driver(attaches, self._client.now())

@@ -1,0 +1,133 @@
+"""Leaves Kubernetes Events on the PieProbe: when an incident opens, when it closes, and about a bad node.
+
+A node on which no new volume works makes no incident while another one does; it is told of once an hour at
+most, for each reason, as long as it is so, and of ten nodes at most.
+"""
+
+import hashlib
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from pie.controller.caches import Caches
+from pie.controller.queue import WorkQueue
+from pie.core.incidents.fold import Incident
+from pie.core.incidents.text import ending, story
+from pie.core.judge import Judgement
+from pie.core.result import one_line
+from pie.core.wire import Event, PieProbe, rfc3339
+from pie.kube.client import Client
+from pie.kube.errors import AlreadyExists
+from pie.kube.resources import EVENTS, PIE_PROBES
+
+_log = structlog.get_logger()
+
+_EVENT_CHARACTERS: Final = 1024
+"""Longest message of an Event (core/v1 validation)."""
+
+
+_TELL_AGAIN_SECONDS: Final = 3900.0
+"""Longer than Kubernetes keeps an Event (kube-apiserver --event-ttl, an hour): it has the same name again."""
+
+_MOST_TOLD: Final = 10
+"""Bad nodes of a PieProbe in that time; more say nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What an Event says, and the end of its name: what is said again makes the same Event."""
+
+    name: str
+    type: str
+    reason: str
+    message: str
+
+
+class EventWriter:
+    """What is to be said: in the log at once, as an Event as soon as the API server takes it."""
+
+    def __init__(self, client: Client, caches: Caches, queue: WorkQueue) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._unsaid: dict[tuple[str, str], _News] = {}
+        self._told: dict[tuple[str, str], float] = {}
+        queue.handle("announce", self._announce)
+
+    def add(self, probe: PieProbe, incident: Incident) -> None:
+        """Announce an incident that opened or closed."""
+        closed, words = _is_closed(incident), _words(incident, probe)
+        log, event = (_log.info, "incident closed") if closed else (_log.warning, "incident opened")
+        log(event, id=incident.id, probe=probe.metadata.name, story=words)
+        said = ("closed", "Normal", "IncidentClosed") if closed else ("opened", "Warning", "IncidentOpened")
+        name, kind, reason = said
+        self._say(probe, incident.id, _News(f"{incident.id}.{name}", kind, reason, words))
+
+    def tell_of_node(self, probe: PieProbe, node: str, judgement: Judgement) -> None:
+        """Announce a node on which a new volume could not be used, unless that was said within the hour."""
+        key = f"{node}\0{judgement.reason}"
+        identity = hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:12]
+        said, now = (probe.metadata.uid, identity), self._client.now()
+        self._told = {each: at for each, at in self._told.items() if now < at + _TELL_AGAIN_SECONDS}
+        if said in self._told or sum(uid == probe.metadata.uid for uid, _ in self._told) >= _MOST_TOLD:
+            return
+        self._told[said] = now
+        where = f"{judgement.stage}, {judgement.reason}"
+        words = (
+            f"Node {node}: a new volume could not be used in time there ({where}). "
+            f'Evidence: "{judgement.message}". A run on another node speaks for the class.'
+        )
+        self._say(probe, identity, _News(f"{identity}.node", "Warning", "NoVolumeOnNode", words))
+
+    def _say(self, probe: PieProbe, identity: str, news: _News) -> None:
+        self._unsaid[probe.metadata.uid, identity] = news
+        self._queue.add("announce", (probe.metadata.name, probe.metadata.uid, identity))
+
+    async def _announce(self, thing: Hashable) -> None:
+        """Leave an Event on a PieProbe (its name, its uid, and what it is about)."""
+        name, uid, identity = thing if isinstance(thing, tuple) else ("", "", "")
+        news, probe = self._unsaid.pop((uid, identity), None), self._caches.probe(name)
+        if news is None or probe is None or probe.metadata.uid != uid:
+            return
+        try:
+            event = _event(probe, news, rfc3339(self._client.now()))
+            await self._client.create(EVENTS, event, probe.metadata.namespace, decode=Event)
+        except AlreadyExists:
+            _log.debug("Event is there already", name=news.name)
+        except BaseException:
+            self._unsaid.setdefault((uid, identity), news)
+            raise
+
+
+def _is_closed(incident: Incident) -> bool:
+    return incident.closed_at is not None
+
+
+def _words(incident: Incident, probe: PieProbe) -> str:
+    return (ending if _is_closed(incident) else story)(incident, probe.storage_class)
+
+
+def _event(probe: PieProbe, news: _News, now: str) -> dict[str, Any]:
+    namespace = probe.metadata.namespace
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{probe.metadata.name[:200]}.{news.name}", "namespace": namespace},
+        "involvedObject": {
+            "apiVersion": PIE_PROBES.api_version,
+            "kind": PIE_PROBES.kind,
+            "namespace": namespace,
+            "name": probe.metadata.name,
+            "uid": probe.metadata.uid,
+        },
+        "type": news.type,
+        "reason": news.reason,
+        "message": one_line(news.message, _EVENT_CHARACTERS),
+        "source": {"component": "pie"},
+        "reportingComponent": "pie.topolvm.io/controller",
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }

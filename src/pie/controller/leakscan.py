@@ -1,0 +1,31 @@
+"""Finds volumes of pie's whose claim went while nobody looked."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from pie.controller.caches import Caches
+from pie.core.leaks import made_for, to_stay
+from pie.core.model import Target
+from pie.core.volumeobjects import PersistentVolume
+from pie.kube.client import Client
+from pie.kube.resources import PVS
+
+_PAGE: Final = 500
+
+
+async def find_leaks(client: Client, caches: Caches) -> AsyncIterator[tuple[PersistentVolume, Target, str]]:
+    """Yield each with its target and, where only one reaches it, its node: one list, page by page."""
+    token = ""
+    while True:
+        page = await client.list_page(PVS, decode=PersistentVolume, limit=_PAGE, continue_=token)
+        for volume in page.items:
+            claim = volume.spec.claim_ref
+            there = caches.claims.store.get((claim.namespace, claim.name))
+            claimed = there is not None and there.metadata.uid == claim.uid
+            if claim.namespace != caches.namespace or claimed or to_stay(volume):
+                continue
+            made = made_for(volume, caches.probes.store.values(), caches.nodes.store)
+            if made is not None:
+                yield volume, *made
+        if not (token := page.continue_):
+            return

@@ -1,0 +1,84 @@
+"""Which nodes a PieProbe matches, and what of it is paused: its class, and where volumes of it can be used.
+
+CSINodes are not watched: what is asked of them hardly ever changes. A few are read instead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Final
+
+from pie.controller.caches import Caches
+from pie.core import selector
+from pie.core.model import Kind, Probe
+from pie.core.preflight import Pause, preflight, topology_segments
+from pie.core.wire import CSINode, StorageClass
+from pie.kube.client import Client
+from pie.kube.resources import CSI_NODES
+
+_MOST_NODES: Final = 10
+"""So many CSINodes are read in one selection to find one that lists the driver."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSelection:
+    """The nodes that match, by name, and what is paused. `complete`: the driver's topology keys are known."""
+
+    nodes: set[str]
+    paused: dict[Kind, Pause]
+    complete: bool = True
+
+
+class NodeFinder:
+    """Makes surveys. It remembers each driver's topology keys, for while no node lists it (an upgrade)."""
+
+    def __init__(self, client: Client, caches: Caches) -> None:
+        self._client = client
+        self._caches = caches
+        self._keys: dict[str, tuple[str, ...]] = {}
+        self._next: dict[str, int] = {}
+
+    def by_topology(self, probe: Probe) -> bool:
+        """Tell whether the driver's topology decides what is paused: claims are bound before pods are."""
+        storage_class = self._class(probe)
+        binds_at_once = storage_class is not None and storage_class.volume_binding_mode == "Immediate"
+        return binds_at_once and probe.mount_enabled
+
+    async def find(self, probe: Probe) -> NodeSelection:
+        """Return how things are now. An incomplete selection is worth repeating after a minute."""
+        keys: tuple[str, ...] | None = ()
+        storage_class = self._class(probe)
+        if storage_class is not None and self.by_topology(probe):
+            keys = await self._topology_keys(storage_class.provisioner, sorted(self._matching(probe)))
+        # Looked up again after the requests: classes and nodes come and go meanwhile.
+        matching = self._matching(probe)
+        segments = topology_segments(keys or (), matching.values())
+        paused = preflight(probe, self._class(probe), len(matching), segments)
+        return NodeSelection(set(matching), paused, complete=keys is not None or not matching)
+
+    def _class(self, probe: Probe) -> StorageClass | None:
+        return self._caches.storage_classes.store.get(("", probe.storage_class))
+
+    def _matching(self, probe: Probe) -> dict[str, Mapping[str, str]]:
+        return {
+            node.metadata.name: node.metadata.labels
+            for node in self._caches.nodes.store.values()
+            if selector.matches(probe.node_selector, node.metadata.name, node.metadata.labels)
+        }
+
+    async def _topology_keys(self, driver: str, nodes: list[str]) -> tuple[str, ...] | None:
+        """Return a driver's topology keys; None where no node that was asked lists it, nor ever did.
+
+        Begins with the node that listed the driver last, or where the last selection stopped without one.
+        """
+        begin = self._next.get(driver, 0) % max(1, len(nodes))
+        round_robin = chain(enumerate(nodes[begin:], begin), enumerate(nodes[:begin]))
+        for index, node in islice(round_robin, _MOST_NODES):
+            self._next[driver] = index
+            found = await self._client.get_or_none(CSI_NODES, node, decode=CSINode)
+            for entry in found.spec.drivers if found is not None else ():
+                if entry.name == driver:
+                    self._keys[driver] = entry.topology_keys or ()
+                    return self._keys[driver]
+            self._next[driver] = index + 1
+        return self._keys.get(driver)

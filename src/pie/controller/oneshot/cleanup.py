@@ -1,0 +1,160 @@
+"""Takes away what a check made: pods, claims, and the volumes of the claims."""
+
+import asyncio
+from typing import Final
+
+from pie.core.oneshot import LABEL_CHECK, Left
+from pie.core.timeline import being_provisioned
+from pie.core.volumeobjects import PersistentVolume
+from pie.core.wire import Claim, Metadata, Pod
+from pie.kube.client import Client
+from pie.kube.errors import Forbidden, KubeError, NotFound
+from pie.kube.resources import LEASES, PODS, PVCS, PVS, Resource
+from pie.kube.watchstream import Marked
+
+_LOOK_AGAIN_SECONDS: Final = 1.0
+_AT_ONCE: Final = 20
+
+
+class Cleanup:
+    """What to take away is found by the check's label. `kept` are the names of pods and claims that stay."""
+
+    def __init__(self, client: Client, namespace: str, check: str, *, retained: bool) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._check = check
+        self._retained = retained
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self.kept: set[str] = set()
+        self.volumes: dict[str, str] = {}
+        """The volumes that have to go, and the claim of each."""
+        self.notes: list[str] = []
+        self.left: list[Left] = []
+
+    async def delete_pod(self, metadata: Metadata) -> None:
+        """Delete a pod, and with it the claim of its ephemeral volume."""
+        await self._delete(PODS, metadata)
+
+    async def delete_claim(self, name: str) -> None:
+        """Delete a claim, and with it its volume, also where the class would retain it."""
+        claim = await self._client.get_or_none(PVCS, name, self._namespace, decode=Claim)
+        if claim is not None:
+            await self._delete_claim(claim)
+
+    async def release(self, claim: Claim) -> None:
+        """Note the volume of a claim that is about to go, and have it deleted where the class retains it."""
+        volume = claim.spec.volume_name
+        if not volume:
+            if being_provisioned(claim):
+                self.notes.append(
+                    f"claim {claim.metadata.name} was deleted while its volume was being made: if the driver"
+                    " has made it meanwhile, it is in the storage back end, and Kubernetes does not know it"
+                )
+            return
+        if volume not in self.volumes and self._retained:
+            body = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
+            await self._client.merge_patch(PVS, volume, body, decode=Marked)
+        self.volumes[volume] = claim.metadata.name
+
+    async def volume_gone(self, volume: str) -> bool:
+        """Tell whether a volume is gone. Who may not look is not told that it is there."""
+        try:
+            gone = await self._client.get_or_none(PVS, volume, decode=Marked) is None
+        except Forbidden:
+            gone = True
+        if gone:
+            self.volumes.pop(volume, None)
+        return gone
+
+    async def everything(self, seconds: float) -> None:
+        """Delete all that is not kept, until it is gone or the time is over; `left` has what is still there.
+
+        The Lease goes last, if nothing is kept: what belongs to it and came to be unseen goes with it.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while await self._once():  # noqa: ASYNC110  the API server is asked, it sets no event
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        except TimeoutError:
+            self.notes.append(f"the clean-up was given up after {seconds:g} s")
+        except KubeError as error:
+            self.given_up(f"cannot clean up: {error}")
+        if not self.kept:
+            await self._end()
+
+    async def _end(self) -> None:
+        try:
+            await self._client.delete(LEASES, self._check, self._namespace)
+        except NotFound:
+            return
+        except KubeError as error:
+            self.given_up(f"cannot delete it: {error}")
+
+    def given_up(self, why: str) -> None:
+        """Note that nobody cleans up any more, and how to do it."""
+        self.left.append(Left("Lease", self._check, f"{why}; later: {self.command}"))
+
+    @property
+    def command(self) -> str:
+        """The command that takes away all of the check."""
+        return f"kubectl delete lease {self._check} -n {self._namespace}"
+
+    async def _once(self) -> bool:
+        """Delete what there is, and note it in `left`; return whether there was anything."""
+        mine = f"{LABEL_CHECK}={self._check}"
+        pods = await self._client.list_page(PODS, self._namespace, decode=Pod, label_selector=mine, limit=0)
+        claims = await self._client.list_page(
+            PVCS, self._namespace, decode=Claim, label_selector=mine, limit=0
+        )
+        going_pods = [each for each in pods.items if each.metadata.name not in self.kept]
+        going_claims = [each for each in claims.items if each.metadata.name not in self.kept]
+        self.left = [
+            *(Left("Pod", each.metadata.name, self._why_pod(each)) for each in going_pods),
+            *(Left("PersistentVolumeClaim", each.metadata.name, _WHY_CLAIM) for each in going_claims),
+        ]
+        # The claims first: one of an ephemeral volume goes with its pod, and then nobody knows its volume.
+        await asyncio.gather(*(self._delete_claim(claim) for claim in going_claims))
+        await asyncio.gather(*(self._delete(PODS, pod.metadata) for pod in going_pods))
+        self.left += await self._volumes_left()
+        return bool(self.left)
+
+    async def _volumes_left(self) -> list[Left]:
+        left: list[Left] = []
+        for name, claim in list(self.volumes.items()):
+            if claim in self.kept:
+                continue
+            try:
+                volume = await self._client.get_or_none(PVS, name, decode=PersistentVolume)
+            except Forbidden:
+                volume = None
+            if volume is None:
+                del self.volumes[name]
+                continue
+            said = f": {volume.status.message}" if volume.status.message else ""
+            message = f"it is {volume.status.phase or 'there'}{said}; its driver has to delete it"
+            left.append(Left("PersistentVolume", name, message))
+        return left
+
+    async def _delete_claim(self, claim: Claim) -> None:
+        if claim.metadata.deletion_timestamp is None:
+            async with self._slots:
+                await self.release(claim)
+        await self._delete(PVCS, claim.metadata)
+
+    async def _delete(self, resource: Resource, metadata: Metadata) -> None:
+        if metadata.deletion_timestamp is not None:
+            return
+        async with self._slots:
+            try:
+                await self._client.delete(
+                    resource, metadata.name, self._namespace, uid=metadata.uid or None, urgent=True
+                )
+            except NotFound:
+                return
+
+    def _why_pod(self, pod: Pod) -> str:
+        command = f"kubectl delete pod {pod.metadata.name} -n {self._namespace} --force"
+        return f"node {pod.spec.node_name} lets go of it when its I/O returns; or give it up: {command}"
+
+
+_WHY_CLAIM: Final = "it goes when no pod uses it any more"

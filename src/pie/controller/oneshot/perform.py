@@ -1,0 +1,218 @@
+"""Performs a check: surveys, works through the targets a few at a time, cleans up, and reports."""
+
+import asyncio
+import getpass
+import os
+import secrets
+import socket
+from typing import Any, Final, Protocol
+
+from pie.controller.oneshot.cleanup import Cleanup
+from pie.controller.oneshot.follow import Follower
+from pie.controller.oneshot.survey import CannotCheck, Survey, survey
+from pie.controller.oneshot.work import Worker
+from pie.core.model import Kind, Probe, Stage, Target
+from pie.core.oneshot import Checked, Maker, Order, Report, lease, passed, probe_of
+from pie.kube.client import Client
+from pie.kube.errors import KubeError
+from pie.kube.lease import Lease
+from pie.kube.resources import LEASES
+
+CLEAN_UP_SECONDS: Final = 30.0
+INTERRUPTED: Final = "interrupted"
+_SYNC_SECONDS: Final = 30.0
+
+
+class Progress(Protocol):
+    """Is told how a check goes."""
+
+    def begins(self, check: str, found: Survey, targets: int) -> None:
+        """Note that a check of so many targets begins."""
+
+    def stage(self, target: Target, stage: Stage) -> None:
+        """Note that a target is in this stage."""
+
+    def again(self, target: Target, result: Checked) -> None:
+        """Note what became of a target that is now tried on another node."""
+
+    def ended(self, target: Target, result: Checked) -> None:
+        """Note what became of a target."""
+
+    def cleaning(self) -> None:
+        """Note that the work is over, or was ended, and everything is being taken away."""
+
+
+class Interrupted(Exception):  # noqa: N818  an order, not an error
+    """The check was ended before anything was made."""
+
+
+async def perform(client: Client, order: Order, progress: Progress, stop: asyncio.Event) -> Report:
+    """Perform a check. `stop` ends it early; set again, it ends the cleaning up.
+
+    What ends a check before its end is in the report, `INTERRUPTED` or an error. Before anything was made,
+    raises CannotCheck, Interrupted, or KubeError where the API server refuses or is gone.
+    """
+    surveying = asyncio.create_task(survey(client, order))
+    await _either(surveying, stop)
+    if not surveying.done():
+        await _end(surveying)
+        raise Interrupted
+    return await _Check(client, order, surveying.result(), progress).perform(stop)
+
+
+class _Check:
+    """One check of what the survey found."""
+
+    def __init__(self, client: Client, order: Order, found: Survey, progress: Progress) -> None:
+        self._client = client
+        self._order = order
+        self._found = found
+        self._progress = progress
+        self._name = f"pie-check-{secrets.token_hex(3)}"
+        self._results: list[Checked] = []
+        self._notes: list[str] = []
+        self._cleanup = Cleanup(
+            client,
+            order.namespace,
+            self._name,
+            retained=found.storage_class.reclaim_policy == "Retain",
+        )
+        self._follower = Follower(client, order.namespace, self._name, driver=found.storage_class.provisioner)
+
+    async def perform(self, stop: asyncio.Event) -> Report:
+        """Do the work, and clean up whatever becomes of it."""
+        started, began = self._client.now(), self._client.clock.monotonic()
+        targets = self._targets()
+        self._progress.begins(self._name, self._found, len(targets))
+        error = await self._work_and_clean_up(targets, stop) if targets else ""
+        return Report(
+            check=self._name,
+            storage_class=self._order.storage_class,
+            provisioner=self._found.storage_class.provisioner,
+            namespace=self._order.namespace,
+            image=self._found.image,
+            started=started,
+            seconds=round(self._client.clock.monotonic() - began, 3),
+            ok=not error and passed(self._results, self._cleanup.left),
+            error=error,
+            targets=tuple(sorted(self._results, key=lambda each: (list(Kind).index(each.kind), each.node))),
+            skipped=self._found.skipped,
+            left=tuple(self._cleanup.left),
+            kept=tuple(sorted(self._cleanup.kept)),
+            notes=(*self._found.notes, *self._notes, *self._cleanup.notes),
+        )
+
+    def _targets(self) -> list[Target]:
+        """Return what to check, the provision run first: it tells most, and soonest."""
+        nodes, kinds = self._found.nodes, self._found.kinds
+        provision = nodes if self._order.each_node else ("",) if nodes else ()
+        return [
+            Target(self._name, kind, self._order.storage_class, node)
+            for kind, where in ((Kind.PROVISION, provision), (Kind.MOUNT, nodes))
+            if kind in kinds
+            for node in where
+        ]
+
+    async def _work_and_clean_up(self, targets: list[Target], stop: asyncio.Event) -> str:
+        """Return what ended the work before its end; empty: nothing did."""
+        namespace = self._order.namespace
+        manifest = lease(self._name, namespace, f"{user()}@{socket.gethostname()}")
+        owner = await self._client.create(LEASES, manifest, namespace, decode=Lease)
+        maker = Maker(self._name, namespace, self._found.image, owner.metadata.uid)
+        watching = asyncio.create_task(self._follower.run())
+        working = asyncio.create_task(self._work(maker, targets))
+        await _either(working, stop, watching)
+        interrupted = not working.done() and not watching.done()
+        await _end(working)
+        self._progress.cleaning()
+        stop.clear()
+        cleaning = asyncio.create_task(self._cleanup.everything(CLEAN_UP_SECONDS))
+        await _either(cleaning, stop)
+        await _end(cleaning)
+        await _end(watching)
+        if cleaning.cancelled():
+            self._cleanup.given_up("the clean-up was interrupted")
+        for task in (cleaning, watching, working):
+            if not task.cancelled() and (error := task.exception()) is not None:
+                if not isinstance(error, (KubeError, CannotCheck)):
+                    raise error
+                return str(error)
+        return INTERRUPTED if interrupted else ""
+
+    async def _work(self, maker: Maker, targets: list[Target]) -> None:
+        """Check all targets, so many at once."""
+        await self._synced()
+        worker = Worker(
+            self._client,
+            maker,
+            self._follower,
+            self._cleanup,
+            keep_on_failure=self._order.keep_on_failure,
+            on_stage=self._progress.stage,
+        )
+        probe = probe_of(self._order, self._name, self._found.nodes)
+        queue = iter(enumerate(targets, 1))
+
+        async def work(probe: Probe) -> None:
+            for number, target in queue:
+                result = await worker.check(target, probe, number)
+                if others := self._elsewhere(target, result):
+                    self._progress.again(target, result)
+                    self._notes.append(tried_elsewhere(result))
+                    elsewhere = probe_of(self._order, self._name, others)
+                    result = await worker.check(target, elsewhere, len(targets) + 1)
+                self._results.append(result)
+                self._progress.ended(target, result)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._order.parallel, len(targets))):
+                    group.create_task(work(probe))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    def _elsewhere(self, target: Target, result: Checked) -> list[str]:
+        """Return where else to try what any node may take, as an application would; empty: nowhere."""
+        if target.kind is not Kind.PROVISION or target.node or not result.bad or not result.node:
+            return []
+        return [node for node in self._found.nodes if node != result.node]
+
+    async def _synced(self) -> None:
+        watches = (self._follower.pods, self._follower.claims)
+        try:
+            async with asyncio.timeout(_SYNC_SECONDS):
+                for each in watches:
+                    await each.synced.wait()
+        except TimeoutError:
+            why = "; ".join(each.last_error for each in watches if not each.synced.is_set())
+            raise CannotCheck(f"cannot watch pods and claims: {why}") from None
+
+
+def user() -> str:
+    """Return the user who makes a check; a number where it has no name, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter since Python 3.13
+        return str(os.getuid())
+
+
+def tried_elsewhere(first: Checked) -> str:
+    """Return the note about a bad run that was followed by one on another node."""
+    where = f" in {first.stage}" if first.stage is not None else ""
+    return (
+        f"the first provision run, on node {first.node}, was {first.verdict}{where}: {first.reason}:"
+        f" {first.message}; it was tried once more, on another node"
+    )
+
+
+async def _either(task: "asyncio.Task[Any]", stop: asyncio.Event, *others: "asyncio.Task[Any]") -> None:
+    """Return when a task is done, or `stop` is set."""
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait([task, told, *others], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+
+
+async def _end(task: "asyncio.Task[Any]") -> None:
+    """End a task if it is not done."""
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,153 @@
+"""What there is to check: the StorageClass, its nodes, and an image for the pods."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from pie.core.model import Kind
+from pie.core.naming import LABEL_PROBE
+from pie.core.oneshot import Order, Skipped, choose, probe_of
+from pie.core.preflight import preflight, topology_segments
+from pie.core.reasons import Reason
+from pie.core.wire import CSINode, Metadata, Node, StorageClass
+from pie.kube.client import Client
+from pie.kube.errors import BadRequest, Forbidden
+from pie.kube.listing import list_all
+from pie.kube.resources import CRONJOBS, CSI_NODES, NODES, STORAGE_CLASSES, Resource
+from pie.kube.watchstream import Marked, T
+
+_SELECTOR_MARKS = frozenset("=!() ")
+
+
+class CannotCheck(Exception):  # noqa: N818  reads as what it says: the order, or the cluster, is not fit
+    """There is nothing to check, or it cannot be done; says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is to be done. `notes` say what will not be, of what was asked for."""
+
+    storage_class: StorageClass
+    nodes: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    kinds: frozenset[Kind]
+    image: str
+    notes: tuple[str, ...]
+
+
+class _Template(msgspec.Struct):
+    """The part of a CronJob that has the image of pie's probes."""
+
+    metadata: Metadata
+    spec: dict[str, Any]
+
+
+async def survey(client: Client, order: Order) -> Survey:
+    """Look at the cluster; raises CannotCheck."""
+    classes = await _all(client, STORAGE_CLASSES, StorageClass)
+    storage_class = next((each for each in classes if each.metadata.name == order.storage_class), None)
+    if storage_class is None:
+        names = ", ".join(sorted(each.metadata.name for each in classes)) or "none"
+        raise CannotCheck(f"there is no StorageClass {order.storage_class}; there are: {names}")
+    nodes = await _nodes(client, order.nodes)
+    csi_nodes = await _all(client, CSI_NODES, CSINode)
+    driver = storage_class.provisioner
+    registered = {
+        each.metadata.name: set(found.topology_keys or ())
+        for each in csi_nodes
+        for found in each.spec.drivers
+        if found.name == driver
+    }
+    chosen, skipped = choose(
+        nodes,
+        probe_of(order, "", ()),
+        client.now(),
+        driver=driver,
+        with_driver=frozenset() if order.nodes else frozenset(registered),
+    )
+    keys = sorted({key for each in chosen for key in registered.get(each.metadata.name, ())})
+    segments = topology_segments(keys, [each.metadata.labels for each in chosen])
+    kinds, notes = _kinds(order, storage_class, len(chosen), segments)
+    return Survey(
+        storage_class,
+        tuple(each.metadata.name for each in chosen),
+        tuple(skipped),
+        kinds,
+        order.image or await _image(client),
+        notes,
+    )
+
+
+def _kinds(
+    order: Order, storage_class: StorageClass, nodes: int, segments: frozenset[tuple[str, ...]]
+) -> tuple[frozenset[Kind], tuple[str, ...]]:
+    """Return the kinds that can be checked, and why others cannot."""
+    if not nodes:
+        return order.kinds, ("no node is left to check",)
+    paused = preflight(probe_of(order, "", ()), storage_class, nodes, segments)
+    # That volumes are retained is no hindrance: a check takes its own away itself.
+    why = {kind: pause for kind, pause in paused.items() if pause.reason is not Reason.RECLAIM_POLICY_RETAIN}
+    kinds = frozenset(kind for kind in order.kinds if kind not in why)
+    notes = tuple(f"no {kind} check: {why[kind].message}" for kind in sorted(order.kinds - kinds))
+    if not kinds:
+        raise CannotCheck("; ".join(notes))
+    return kinds, notes
+
+
+async def _nodes(client: Client, wanted: str) -> list[Node]:
+    """Return the nodes that are asked for: by name, by label selector, or all."""
+    if _SELECTOR_MARKS.intersection(wanted):
+        return await _selected(client, wanted)
+    everything = await _all(client, NODES, Node)
+    names = [name for name in wanted.split(",") if name]
+    if not names:
+        return everything
+    known = {node.metadata.name: node for node in everything}
+    missing = [name for name in names if name not in known]
+    if len(missing) == len(names):  # labels that need only be there: node-role.kubernetes.io/worker
+        return await _selected(client, wanted)
+    if missing:
+        raise CannotCheck(f"there is no node {', '.join(missing)}")
+    return [known[name] for name in names]
+
+
+async def _selected(client: Client, selector: str) -> list[Node]:
+    try:
+        found = await _all(client, NODES, Node, selector)
+    except BadRequest as error:
+        raise CannotCheck(f"{selector!r} is neither names of nodes nor a label selector: {error}") from error
+    if not found:
+        raise CannotCheck(f"no node has the name or the labels {selector!r}")
+    return found
+
+
+async def _image(client: Client) -> str:
+    """Return the image of the probes that a pie in this cluster runs."""
+    try:
+        page = await client.list_page(CRONJOBS, decode=_Template, label_selector=LABEL_PROBE, limit=1)
+    except Forbidden:
+        page = None
+    if page is None or not page.items:
+        raise CannotCheck(
+            "which image? No pie runs here to take it from: give --image, or set PIE_CONTAINER_IMAGE"
+        )
+    template = page.items[0].spec["jobTemplate"]["spec"]["template"]["spec"]
+    return str(template["containers"][0]["image"])
+
+
+async def _all(client: Client, resource: Resource, kind: type[T], selector: str | None = None) -> list[T]:
+    def skip(marked: Marked, why: str) -> None:
+        raise CannotCheck(f"cannot read {resource.describe(None, marked.metadata.name)}: {why}")
+
+    found, _ = await list_all(
+        client,
+        resource,
+        None,
+        decode=kind,
+        label_selector=selector,
+        field_selector=None,
+        page_size=500,
+        skip=skip,
+    )
+    return list(found.values())

@@ -1,0 +1,205 @@
+"""Takes one target through its runs: claim, pod, verdict, and everything gone again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from pie.controller.oneshot.cleanup import Cleanup
+from pie.controller.oneshot.follow import Follower, node_of
+from pie.controller.oneshot.patience import patiently
+from pie.core.integrity import VolumeMemory, judge_records
+from pie.core.judge import Judgement
+from pie.core.manifests import Manifest
+from pie.core.model import Kind, Probe, Stage, Target, Verdict
+from pie.core.oneshot import RUNS, Checked, Maker, checked
+from pie.core.reasons import Reason
+from pie.core.timeline import Run, timeline
+from pie.core.wire import Claim, Pod, epoch_seconds
+from pie.kube.client import Client
+from pie.kube.errors import AlreadyExists
+from pie.kube.resources import PODS, PVCS, Resource
+from pie.kube.watchstream import T
+
+_LOOK_AGAIN_SECONDS: Final = 0.5
+
+OnStage = Callable[[Target, Stage], None]
+"""Told the stage that a target is in."""
+
+
+@dataclass(slots=True)
+class _Item:
+    """A target under way. `name`: of its claim, and what the names of its pods begin with."""
+
+    target: Target
+    probe: Probe
+    name: str
+    memory: VolumeMemory = field(default_factory=VolumeMemory)
+    stages: dict[Stage, float] = field(default_factory=dict)
+    node: str = ""
+
+    @property
+    def pods(self) -> list[str]:
+        """The names of its pods, of which one is there at a time."""
+        return [f"{self.name}-{number}" for number in range(1, RUNS[self.target.kind] + 1)]
+
+    @property
+    def claims(self) -> list[str]:
+        """The names of its claims."""
+        return [self.name] if self.target.kind is Kind.MOUNT else [f"{pod}-volume" for pod in self.pods]
+
+
+class Worker:
+    """Checks targets, one call each; several may be under way."""
+
+    def __init__(
+        self,
+        client: Client,
+        maker: Maker,
+        follower: Follower,
+        cleanup: Cleanup,
+        *,
+        keep_on_failure: bool,
+        on_stage: OnStage,
+    ) -> None:
+        self._client = client
+        self._maker = maker
+        self._follower = follower
+        self._cleanup = cleanup
+        self._keep_on_failure = keep_on_failure
+        self._on_stage = on_stage
+
+    async def check(self, target: Target, probe: Probe, number: int) -> Checked:
+        """Return what became of a target; `number` tells its objects from those of others."""
+        began = self._client.clock.monotonic()
+        item = _Item(target, probe, f"{self._maker.check}-{target.kind}-{number}", node=target.node)
+        judgement = await self._runs(item)
+        if judgement.verdict is Verdict.OK:
+            judgement = await self._tear_down(item, judgement)
+        elif judgement.bad and self._keep_on_failure:
+            self._cleanup.kept |= {*item.pods, *item.claims}
+        else:
+            await self._let_go(item)
+        seconds = self._client.clock.monotonic() - began
+        return checked(target, item.node, judgement, seconds=seconds, stages=item.stages)
+
+    async def _runs(self, item: _Item) -> Judgement:
+        target = item.target
+        self._on_stage(target, Stage.QUEUE)
+        if target.kind is Kind.MOUNT:
+            await self._create(PVCS, self._maker.claim(item.probe, target, item.name), Claim)
+        *before, last = item.pods
+        for name in before:
+            judgement, pod = await self._run(item, name)
+            if judgement.verdict is not Verdict.OK:
+                return judgement
+            self._on_stage(target, Stage.TEARDOWN)
+            await patiently(partial(self._cleanup.delete_pod, pod.metadata))
+            if not await self._until(partial(self._pod_gone, name), item.probe.deadline_seconds):
+                waited = f"{item.probe.deadline_seconds:g} s"
+                message = f"the first run's pod is still there {waited} after it was deleted: no second mount"
+                return _left_behind(judgement, Reason.TEARDOWN_STUCK, message)
+        judgement, _ = await self._run(item, last)
+        return judgement
+
+    async def _run(self, item: _Item, name: str) -> tuple[Judgement, Pod]:
+        target = item.target
+        manifest = self._maker.pod(item.probe, target, name, item.name)
+        pod = await self._create(PODS, manifest, Pod)
+        claim = item.name if target.kind is Kind.MOUNT else f"{name}-volume"
+        judgement, run = await self._follower.follow(
+            target, item.probe, pod, claim, partial(self._on_stage, target)
+        )
+        item.node = node_of(run) or item.node
+        item.stages |= timeline(run).seconds
+        return _with_integrity(item, run, judgement), pod
+
+    async def _create(self, resource: Resource, manifest: Manifest, kind: type[T]) -> T:
+        name = manifest["metadata"]["name"]
+
+        async def create() -> T:
+            try:
+                return await self._client.create(resource, manifest, self._maker.namespace, decode=kind)
+            except AlreadyExists:  # made by a request that nobody answered
+                return await self._client.get(resource, name, self._maker.namespace, decode=kind)
+
+        return await patiently(create)
+
+    # The end of it.
+
+    async def _let_go(self, item: _Item) -> None:
+        """Delete what the target has."""
+        for name in item.claims:
+            await patiently(partial(self._cleanup.delete_claim, name))
+        for name in item.pods:
+            pod = self._follower.pods.store.get((self._maker.namespace, name))
+            if pod is not None:
+                await patiently(partial(self._cleanup.delete_pod, pod.metadata))
+
+    async def _tear_down(self, item: _Item, judgement: Judgement) -> Judgement:
+        """Delete what a good target has, and judge whether it goes in time."""
+        self._on_stage(item.target, Stage.TEARDOWN)
+        began = self._client.clock.monotonic()
+        await self._let_go(item)
+        limit_seconds = item.probe.deadline_seconds
+        if not await self._until(lambda: self._objects_gone(item), limit_seconds):
+            message = f"pod and claim are still there after {limit_seconds:g} s"
+            return _left_behind(judgement, Reason.TEARDOWN_STUCK, message)
+        if not await self._until(lambda: self._volumes_gone(item), limit_seconds):
+            message = f"the claim is gone, and its volume still there after {limit_seconds:g} s"
+            return _left_behind(judgement, Reason.VOLUME_LEAKED, message)
+        item.stages[Stage.TEARDOWN] = self._client.clock.monotonic() - began
+        return judgement
+
+    async def _pod_gone(self, name: str) -> bool:
+        return (self._maker.namespace, name) not in self._follower.pods.store
+
+    async def _objects_gone(self, item: _Item) -> bool:
+        namespace, pods, claims = (
+            self._maker.namespace,
+            self._follower.pods.store,
+            self._follower.claims.store,
+        )
+        there = [name for name in item.pods if (namespace, name) in pods]
+        return not there and not any((namespace, name) in claims for name in item.claims)
+
+    async def _volumes_gone(self, item: _Item) -> bool:
+        for claim in item.claims:
+            volume = self._follower.volumes.get(claim)
+            if volume is not None and not await patiently(partial(self._cleanup.volume_gone, volume)):
+                return False
+            self._follower.volumes.pop(claim, None)
+        return True
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+        """Return whether a condition comes true in time."""
+        clock = self._client.clock.monotonic
+        give_up_at = clock() + seconds
+        while not (holds := await condition()) and clock() < give_up_at:  # noqa: ASYNC110  asks the API server
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        return holds
+
+
+def _with_integrity(item: _Item, run: Run, judgement: Judgement) -> Judgement:
+    """Hold what a mount run found on its volume against what the run before wrote there."""
+    result = judgement.result
+    if run.target.kind is not Kind.MOUNT or result is None or result.records is None:
+        return judgement
+    terminated = timeline(run).terminated
+    ended_seconds = epoch_seconds(terminated.finished_at) if terminated is not None else 0.0
+    reason, message, item.memory = judge_records(item.memory, result.records, ended_seconds)
+    if reason is None or not result.ok:
+        return judgement
+    return replace(
+        judgement,
+        verdict=Verdict.FAILED,
+        reason=reason,
+        message=message,
+        stage=Stage.IO,
+        succeeded=False,
+    )
+
+
+def _left_behind(judgement: Judgement, reason: Reason, message: str) -> Judgement:
+    return replace(judgement, verdict=Verdict.FAILED, reason=reason, message=message, stage=Stage.TEARDOWN)

@@ -1,0 +1,128 @@
+"""Writes the status of PieProbes: only on change, and at most every ten seconds."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import structlog
+
+from pie.controller.caches import Caches
+from pie.controller.incidentkeeper import IncidentKeeper
+from pie.controller.maintenance import Maintenance
+from pie.controller.queue import WorkQueue
+from pie.controller.runs import Runs
+from pie.controller.tally import TargetState
+from pie.controller.targets import Targets
+from pie.core.maintenance.overdue import long_suppressed
+from pie.core.model import Kind, Probe, Target, Verdict
+from pie.core.reasons import Reason
+from pie.core.status import Condition, status
+from pie.core.wire import PieProbe, rfc3339
+from pie.kube.client import Client
+from pie.kube.errors import NotFound
+from pie.kube.resources import PIE_PROBES
+
+_log = structlog.get_logger()
+
+_INTERVAL_SECONDS = 10.0
+
+
+class StatusWriter:
+    """The status writer."""
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        targets: Targets,
+        runs: Runs,
+        maintenance: Maintenance,
+        incidents: IncidentKeeper,
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._targets = targets
+        self._runs = runs
+        self._maintenance = maintenance
+        self._incidents = incidents
+        self._written_at: dict[str, float] = {}
+        queue.handle("status", self._write)
+
+    async def _write(self, thing: Hashable) -> None:
+        name = str(thing)
+        stored, state = self._caches.probe(name), self._targets.probes.get(name)
+        if stored is None or state is None or state.uid != stored.metadata.uid:
+            self._written_at.pop(name, None)
+            return
+        since = self._client.now() - self._written_at.get(name, 0.0)
+        urgent = self._incidents.urgent(stored)
+        if since < _INTERVAL_SECONDS and not urgent:
+            self._queue.add("status", name, after_seconds=_INTERVAL_SECONDS - since)
+            return
+        wanted = self._status(name, stored) | {"incidents": self._incidents.stored(stored)}
+        if wanted == {key: stored.status.get(key) for key in wanted}:
+            return
+        if (provisioned := self._last_provision(name)) is not None:
+            wanted["lastProvisionTime"] = provisioned
+        try:
+            await self._client.merge_patch(
+                PIE_PROBES,
+                name,
+                {"metadata": {"uid": state.uid}, "status": wanted},
+                stored.metadata.namespace,
+                subresource="status",
+                decode=PieProbe,
+                urgent=urgent,
+            )
+        except NotFound:
+            _log.debug("PieProbe is gone", name=name)
+            return
+        self._written_at[name] = self._client.now()
+        self._incidents.written(stored)
+
+    def _status(self, name: str, stored: PieProbe) -> dict[str, Any]:
+        state = self._targets.probes[name]
+        problem = (Reason.INVALID_SPEC, str(state.error)) if state.error else None
+        targets = (
+            (target.kind, target.node, *self.verdict(target)) for target in self._targets.live_targets(name)
+        )
+        return status(
+            generation=stored.metadata.generation,
+            problem=problem,
+            refused=self._targets.refused(name),
+            paused=state.paused,
+            targets=targets,
+            stored=stored.status,
+            now=rfc3339(self._client.now()),
+            more=self._long_suppressed(name, state.probe),
+            incidents=self._incidents.open(stored),
+        )
+
+    def current(self, stored: PieProbe) -> dict[str, Any] | None:
+        """Return conditions, summary and targets as they are now; None: not looked at yet."""
+        state = self._targets.probes.get(stored.metadata.name)
+        if state is None or state.uid != stored.metadata.uid:
+            return None
+        return self._status(stored.metadata.name, stored)
+
+    def verdict(self, target: Target) -> tuple[Verdict, Reason]:
+        """Return the last word on a target since its maintenance; while it is suppressed, that."""
+        if (why := self._maintenance.suppression(target)) is not None:
+            return Verdict.SUPPRESSED, why.reason
+        known = self._runs.states.get(target, TargetState()).after(self._maintenance.judged_since(target))
+        return known.verdict, known.reason
+
+    def _long_suppressed(self, name: str, probe: Probe | None) -> list[Condition]:
+        if probe is None:
+            return []
+        return [long_suppressed(self._maintenance.overdue(name), probe.suppression.max_duration_seconds)]
+
+    def _last_provision(self, name: str) -> str | None:
+        times = [
+            state.last_ok
+            for target in self._targets.live_targets(name)
+            if target.kind is Kind.PROVISION and (state := self._runs.states.get(target)) and state.last_ok
+        ]
+        return rfc3339(max(times)) if times else None

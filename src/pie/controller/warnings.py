@@ -1,0 +1,158 @@
+"""Warning Events about pie's pods and claims, and about pods and Jobs that cannot be made.
+
+One watch from now on, into a bounded ring.
+
+Events have no watch cache, so a list is expensive for the API server: one is asked for only about an object
+that is in trouble and about which nothing was heard, as after a restart, and at most a few a minute.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Final, Never
+
+import structlog
+
+from pie.core.naming import CRONJOB_PREFIXES
+from pie.core.result import one_line
+from pie.core.timeline import WarningEvent
+from pie.core.wire import Event, InvolvedObject
+from pie.kube.client import Client
+from pie.kube.errors import KubeError, Unreachable
+from pie.kube.resources import EVENTS
+from pie.kube.timing import RECONNECT
+from pie.kube.watchstream import Added, EventDecoder, Failed, Marked, Modified, events
+
+_log = structlog.get_logger()
+
+_KINDS: Final = frozenset({"Pod", "PersistentVolumeClaim"})
+
+_MAKERS: Final = frozenset({"CronJob", "Job"})
+_NOT_MADE: Final = "FailedCreate"
+"""All that is worth knowing of those that make pods: that they cannot."""
+
+_WARNINGS: Final = "type=Warning"
+_WATCH_SECONDS: Final = 300.0
+_OVERTIME_SECONDS: Final = 30.0
+
+_MOST_OBJECTS: Final = 2048
+"""The ring forgets the object about which it heard nothing for the longest."""
+
+_MOST_TEXTS: Final = 8
+"""For one object. A repeated Event takes the place of the one it repeats."""
+
+_MOST_CHARACTERS: Final = 512
+
+_LISTS: Final = 6
+_LISTS_PER_SECONDS: Final = 60.0
+
+
+class WarningEvents:
+    """The ring. `on_warning` is told which object each new Warning is about."""
+
+    def __init__(self, client: Client, namespace: str, on_warning: Callable[[InvolvedObject], None]) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._on_warning = on_warning
+        self._ring: OrderedDict[str, deque[WarningEvent]] = OrderedDict()
+        self._decoder = EventDecoder(Event)
+        self._listed_at: deque[float] = deque(maxlen=_LISTS)
+
+    def about(self, *uids: str) -> tuple[WarningEvent, ...]:
+        """Return what was heard about objects, oldest first."""
+        found = (each for uid in uids for each in self._ring.get(uid, ()))
+        return tuple(sorted(found, key=lambda each: each.seen_seconds))
+
+    async def recall(self, uid: str) -> bool:
+        """Ask for what was said about an object before; False where that was asked too often of late."""
+        now = self._client.now()
+        if len(self._listed_at) == _LISTS and now - self._listed_at[0] < _LISTS_PER_SECONDS:
+            return False
+        self._listed_at.append(now)
+        page = await self._client.list_page(
+            EVENTS,
+            self._namespace,
+            decode=Event,
+            field_selector=f"involvedObject.uid={uid},{_WARNINGS}",
+            limit=50,
+        )
+        for event in filter(_matters, page.items):
+            self._note(event)
+        return True
+
+    async def run(self) -> Never:
+        """Keep listening until cancelled."""
+        version, failures = "", 0
+        while True:
+            began = self._client.now()
+            try:
+                version = version or await self._present()
+                version = await self._listen(version)
+            except Unreachable as error:
+                _log.info("watch of Events interrupted", error=str(error))
+            except KubeError as error:
+                version = ""
+                _log.warning("watch of Events failed", error=str(error))
+            failures = 0 if self._client.now() - began > _WATCH_SECONDS / 10 else failures + 1
+            await asyncio.sleep(RECONNECT.delay(failures))
+
+    async def _present(self) -> str:
+        """Return the resourceVersion from which on everything is new."""
+        page = await self._client.list_page(EVENTS, self._namespace, decode=Marked, limit=1)
+        return page.resource_version
+
+    async def _listen(self, version: str) -> str:
+        """Watch until the stream ends; return the resourceVersion to go on from, empty for "from now"."""
+        query: Mapping[str, str | None] = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "fieldSelector": _WARNINGS,
+            "resourceVersion": version,
+            "timeoutSeconds": f"{_WATCH_SECONDS:.0f}",
+        }
+        total_seconds = _WATCH_SECONDS + _OVERTIME_SECONDS
+        # Silence is normal here: while all is well nothing is said, not even a bookmark.
+        async with (
+            self._client.watch(
+                EVENTS,
+                self._namespace,
+                query=query,
+                inactivity_seconds=total_seconds,
+                total_seconds=total_seconds,
+            ) as chunks,
+            aclosing(events(chunks, self._decoder)) as stream,
+        ):
+            async for heard in stream:
+                match heard:
+                    case Added(event) | Modified(event):
+                        version = event.metadata.resource_version
+                        if _matters(event):
+                            self._note(event)
+                            self._on_warning(event.involved_object)
+                    case Failed():
+                        return ""
+                    case other:
+                        version = other.object.metadata.resource_version or version
+        return version
+
+    def _note(self, event: Event) -> None:
+        about = event.involved_object
+        texts = self._ring.setdefault(about.uid, deque(maxlen=_MOST_TEXTS))
+        self._ring.move_to_end(about.uid)
+        message = one_line(event.message, _MOST_CHARACTERS)
+        for known in texts:
+            if (known.reason, known.message) == (event.reason, message):
+                texts.remove(known)
+                break
+        texts.append(WarningEvent(event.reason, message, self._client.now()))
+        while len(self._ring) > _MOST_OBJECTS:
+            self._ring.popitem(last=False)
+
+
+def _matters(event: Event) -> bool:
+    """Tell whether an Event can explain a run of pie's."""
+    about = event.involved_object
+    if about.kind in _MAKERS:
+        return event.reason == _NOT_MADE and about.name.startswith(CRONJOB_PREFIXES)
+    return about.kind in _KINDS

@@ -1,0 +1,39 @@
+"""Why an incident is over that no target is bad of any more: mended, or only not looked at.
+
+It is called recovered when at least one of its targets was judged well; those that are in maintenance
+meanwhile are named. Where none was, nobody knows: its targets are suppressed, or there is none of them left.
+"""
+
+from collections import Counter
+from dataclasses import replace
+
+from pie.core.incidents.fold import Closing, Incident, View
+from pie.core.model import Stage
+from pie.core.reasons import Reason
+
+_NAMED_NODES = 3
+
+
+def conclude(incident: Incident, view: View) -> Incident:
+    """Return an incident that closed at this look with why it did."""
+    if incident.stage is Stage.TEARDOWN:
+        # Not the verdict of a run: nothing is left that somebody could take down.
+        return replace(incident, closed_because=Closing.RECOVERED)
+    suppressed = {target.node: why for target, why in view.suppressed.items() if incident.concerns(target)}
+    if any(incident.concerns(target) for target in view.well):
+        because = Closing.RECOVERED
+    else:
+        because = Closing.SUPPRESSED if suppressed else Closing.GONE
+    return replace(incident, closed_because=because, closed_message=_in_maintenance(suppressed))
+
+
+def _in_maintenance(suppressed: dict[str, Reason]) -> str:
+    """Return who is in maintenance, by node ("" is the class): `node n1 is in maintenance (NodeCordoned)`."""
+    nodes = sorted(node for node in suppressed if node)
+    if not nodes:
+        return f"all nodes are in maintenance ({suppressed['']})" if suppressed else ""
+    counts = Counter(suppressed[node] for node in nodes)
+    reason, others = min(counts, key=lambda each: (-counts[each], each)), len(counts) > 1
+    more = f" and {len(nodes) - _NAMED_NODES} more" if len(nodes) > _NAMED_NODES else ""
+    who = f"node {nodes[0]} is" if len(nodes) == 1 else f"nodes {', '.join(nodes[:_NAMED_NODES])}{more} are"
+    return f"{who} in maintenance ({reason}{' and others' if others else ''})"

@@ -1,0 +1,370 @@
+"""Bad targets to incidents: one fault, one incident, from its first bad run until no target is bad of it.
+
+A pure fold of what is bad now over the incidents that are open: it does not matter in which order targets
+went bad or recovered, or how many looks were missed in between.
+"""
+
+import hashlib
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from pie.core.model import Kind, Stage, Target
+from pie.core.reasons import CERTAIN, Reason
+
+# So many targets that fail together are no coincidence; fewer must fail twice in a row. Together: as this
+# part of all that were judged meanwhile, however far apart they are due. Of thousands, some fail at any time.
+SEVERAL = 3
+TOGETHER_PART = 0.2
+BAD_RUNS_IN_A_ROW = 2
+
+# What says only that something is late; another target of the same fault may know more.
+_VAGUE = frozenset(
+    {
+        Reason.NOT_STARTED,
+        Reason.NOT_SCHEDULED,
+        Reason.STARTED_LATE,
+        Reason.SCHEDULE_SLOW,
+        Reason.PROVISION_SLOW,
+        Reason.ATTACH_SLOW,
+        Reason.MOUNT_SLOW,
+        Reason.START_SLOW,
+    }
+)
+
+
+class Closing(StrEnum):
+    """Why an incident is over; see `pie.core.incidents.close`."""
+
+    RECOVERED = "Recovered"
+    SUPPRESSED = "Suppressed"
+    GONE = "Gone"
+
+
+class Scope(StrEnum):
+    """How far an incident reaches. `node`: one node or a few, less than a zone or half of the class."""
+
+    NODE = "node"
+    ZONE = "zone"
+    CLASS = "class"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A target that is bad: where, why, on what evidence, on which node it was seen.
+
+    `first_bad` is the due time of the first bad run in a row, epoch seconds; `bad_runs` how many there were,
+    due times at which a stuck run stood in the way included.
+    """
+
+    target: Target
+    stage: Stage
+    reason: Reason
+    evidence: str
+    node: str
+    first_bad: float
+    bad_runs: int
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is a fact that a run read, which no maintenance explains or takes back."""
+        return self.reason in CERTAIN
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A PieProbe at one moment.
+
+    `zones` are the nodes that could tell (matching, not in maintenance), each with its zone or "". `unheard`
+    are targets without a verdict so far, as after a restart or their maintenance. `well` are those whose last
+    run was good, and when it was due (epoch seconds); `suppressed` the others that are so now, and why.
+    `settled`: what runs left behind is known.
+    """
+
+    findings: tuple[Finding, ...]
+    zones: Mapping[str, str]
+    unheard: frozenset[Target] = frozenset()
+    settled: bool = True
+    well: Mapping[Target, float] = field(default_factory=dict)
+    suppressed: Mapping[Target, Reason] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One fault. `nodes` are all it was seen on, `targets` how many; `provision`: that probe is in it too.
+
+    `restored`: read from a status and not yet confirmed by new runs. `closed_because` and `closed_message`
+    (who is in maintenance) are told of one that is closed, if it is known.
+    """
+
+    id: str
+    scope: Scope
+    stage: Stage
+    reason: Reason
+    evidence: str
+    opened_at: float
+    nodes: frozenset[str] = frozenset()
+    provision: bool = False
+    zone: str = ""
+    targets: int = 0
+    closed_at: float | None = None
+    closed_because: Closing | None = None
+    closed_message: str = ""
+    restored: bool = False
+
+    def concerns(self, target: Target) -> bool:
+        """Tell whether it was seen on a target; of many nodes a status keeps some, so it may be on any."""
+        if not target.node:
+            return self.provision
+        return target.node in self.nodes or len(self.nodes) < self.targets - self.provision
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Findings of one fault. Mount findings name stage, reason and evidence where there are any."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def mounts(self) -> list[Finding]:
+        return [each for each in self.findings if each.target.kind is Kind.MOUNT]
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        return frozenset(each.target.node for each in self.mounts)
+
+    @property
+    def provision(self) -> bool:
+        return len(self.mounts) < len(self.findings)
+
+    @property
+    def leading(self) -> Finding:
+        """The finding that speaks for the group: of the most frequent reason, a specific one if any."""
+        voices = self.mounts or list(self.findings)
+        counts = Counter((each.stage, each.reason) for each in voices)
+        return min(
+            voices,
+            key=lambda each: (
+                each.reason in _VAGUE,
+                -counts[each.stage, each.reason],
+                each.stage,
+                each.reason,
+                each.target,
+            ),
+        )
+
+    @property
+    def first_bad(self) -> float:
+        return min(each.first_bad for each in self.findings)
+
+    def opens(self, view: View) -> bool:
+        """Tell whether this is an incident, were there none yet."""
+        if any(each.bad_runs >= BAD_RUNS_IN_A_ROW or each.certain for each in self.findings):
+            return True
+        if self.leading.stage is Stage.TEARDOWN:
+            return False  # What is left behind is given its time, however much it is.
+        if 1 < len(self.nodes) == len(view.zones):
+            return True
+        return self._together(view)
+
+    def _together(self, view: View) -> bool:
+        """Tell whether so many went bad since some moment, of all judged since, that it is no coincidence.
+
+        Where they are all in one zone, only its nodes are asked about.
+        """
+        zone, went_bad = _one_zone(self.nodes, view), sorted(each.first_bad for each in self.mounts)
+        well = sorted(
+            due
+            for target, due in view.well.items()
+            if target.kind is Kind.MOUNT and (not zone or view.zones.get(target.node) == zone)
+        )
+        for place, since in enumerate(went_bad[: 1 - SEVERAL]):
+            bad, good = len(went_bad) - place, len(well) - bisect_left(well, since)
+            if bad >= TOGETHER_PART * (bad + good):
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The incidents that are open now, and those that just closed (a merged one only vanishes)."""
+
+    open: tuple[Incident, ...]
+    opened: tuple[Incident, ...] = field(default=())
+    closed: tuple[Incident, ...] = field(default=())
+
+
+def fold(known: Iterable[Incident], view: View, now: float) -> Fold:
+    """Return the incidents after a look at what is bad now; `known` are the ones that were open."""
+    before = sorted(known, key=lambda incident: (incident.opened_at, incident.id))
+    groups = _groups(view)
+    claims: dict[int, list[Incident]] = defaultdict(list)
+    kept: list[Incident] = []
+    closed: list[Incident] = []
+    for incident in before:
+        best = max(range(len(groups)), key=lambda i: (_kinship(incident, groups[i]), -i), default=None)
+        if best is not None and any(_kinship(incident, groups[best])):
+            claims[best].append(incident)
+        elif _unheard(incident, view):
+            kept.append(incident)
+        else:
+            closed.append(replace(incident, closed_at=now, restored=False))
+    opened = []
+    for number, group in enumerate(groups):
+        if owners := claims[number]:
+            kept.append(_updated(owners, group, view))
+        elif group.opens(view):
+            opened.append(_opened(group, view, now))
+    return Fold((*kept, *opened), tuple(opened), tuple(closed))
+
+
+def explains_leaks(view: View, node: str) -> bool:
+    """Tell whether something else is wrong that also keeps volumes made on a node from being taken down.
+
+    Who cannot make, attach or mount volumes often cannot unmount, detach or delete them either: one fault.
+    """
+    found = [each for each in view.findings if each.stage not in {Stage.IO, Stage.TEARDOWN}]
+    nodes = {each.target.node for each in found}
+    return "" in nodes or node in nodes or _wide(len(nodes), view)
+
+
+def _groups(view: View) -> list[_Group]:
+    """Return the bad targets by fault, the widest first."""
+    by_fault: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    alone: list[Finding] = []
+    in_io = sum(each.stage is Stage.IO and each.target.kind is Kind.MOUNT for each in view.findings)
+    wide_io = _wide(in_io, view)
+    for finding in sorted(view.findings, key=lambda each: (each.target, each.stage)):
+        if finding.target.kind is Kind.PROVISION and finding.stage is not Stage.TEARDOWN:
+            alone.append(finding)
+        elif finding.stage is Stage.TEARDOWN or (finding.stage is Stage.IO and not wide_io):
+            # Up to the start one thing is broken; what a volume's I/O suffers from may differ by node.
+            by_fault[finding.stage, finding.reason].append(finding)
+        else:
+            by_fault[finding.stage,].append(finding)
+    ordered = sorted(by_fault.values(), key=lambda found: (-len(found), found[0].stage, found[0].target))
+    groups = [_Group(tuple(found)) for found in ordered]
+    for finding in alone:
+        _join(groups, finding, view)
+    return groups
+
+
+def _join(groups: list[_Group], finding: Finding, view: View) -> None:
+    """Put a provision probe's finding to the mount probes' that explain it, or by itself."""
+    for number, group in enumerate(groups):
+        leading = group.leading
+        if leading.stage is Stage.TEARDOWN:
+            continue
+        same = leading.stage is finding.stage
+        if same or finding.node in group.nodes or _wide(len(group.nodes), view):
+            groups[number] = _Group((*group.findings, finding))
+            return
+    groups.append(_Group((finding,)))
+
+
+def _wide(nodes: int, view: View) -> bool:
+    return nodes > 1 and 2 * nodes >= len(view.zones)
+
+
+def _kinship(incident: Incident, group: _Group) -> tuple[bool, bool, int, bool]:
+    """Return how much an incident and a group are the same fault; nothing true: not at all."""
+    stage = group.leading.stage
+    if (incident.stage is Stage.TEARDOWN) != (stage is Stage.TEARDOWN):
+        return (False, False, 0, False)
+    shared = len(incident.nodes & group.nodes) + (incident.provision and group.provision)
+    same_stage = incident.stage is stage
+    same_fault = same_stage and (incident.reason is group.leading.reason or stage is not Stage.IO)
+    return (same_fault, same_stage and shared > 0, shared, same_fault)
+
+
+def _unheard(incident: Incident, view: View) -> bool:
+    """Tell whether a target that an incident may concern has said nothing yet.
+
+    Where it is restored, that may be one that it had not been seen on so far.
+    """
+    if incident.stage is Stage.TEARDOWN:
+        return incident.restored and not view.settled
+    anybody = incident.restored and incident.scope is not Scope.NODE
+    return any(anybody or incident.concerns(target) for target in view.unheard)
+
+
+def _opened(group: _Group, view: View, now: float) -> Incident:
+    leading = group.leading
+    scope, zone = _scope(group, view)
+    key = f"{leading.target}\0{leading.stage}\0{leading.reason}\0{now:.3f}"
+    return Incident(
+        id=hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:12],
+        scope=scope,
+        zone=zone,
+        stage=leading.stage,
+        reason=leading.reason,
+        evidence=leading.evidence,
+        opened_at=group.first_bad,
+        nodes=group.nodes,
+        provision=group.provision,
+        targets=len(group.nodes) + group.provision,
+    )
+
+
+def _updated(owners: list[Incident], group: _Group, view: View) -> Incident:
+    """Return the oldest of the incidents that turned out to be one fault, as it is now."""
+    oldest, leading = owners[0], group.leading
+    if oldest.restored and _unheard(oldest, view):
+        return oldest  # The rest of its targets has yet to speak.
+    nodes = frozenset().union(group.nodes, *(each.nodes for each in owners))
+    provision = group.provision or any(each.provision for each in owners)
+    scope, zone = _scope(group, view)
+    for owner in owners:
+        scope, zone = _wider((scope, zone), (owner.scope, owner.zone))
+    told = (oldest.stage, oldest.reason, oldest.evidence)
+    # The first evidence stands: it would change with each run, and say nothing new. What was known for
+    # certain is not taken back for "it is slow": a volume that is attached at last is yet to be mounted.
+    same = told[:2] == (leading.stage, leading.reason)
+    if not same and (leading.reason not in _VAGUE or oldest.reason in _VAGUE):
+        told = (leading.stage, leading.reason, leading.evidence)
+    stage, reason, evidence = told
+    return replace(
+        oldest,
+        scope=scope,
+        zone=zone,
+        stage=stage,
+        reason=reason,
+        evidence=evidence,
+        nodes=nodes,
+        provision=provision,
+        targets=max(len(nodes) + provision, *(each.targets for each in owners)),
+        restored=False,
+    )
+
+
+def _scope(group: _Group, view: View) -> tuple[Scope, str]:
+    bad, every = group.nodes, len(view.zones)
+    if not bad:
+        return Scope.CLASS, ""
+    if _wide(len(bad), view) or (group.provision and len(bad) >= every):
+        zone = _one_zone(bad, view)
+        whole = zone and len(bad) > 1 and any(other != zone for other in view.zones.values())
+        return (Scope.ZONE, zone) if whole else (Scope.CLASS, "")
+    zone = _one_zone(bad, view)
+    in_zone = sum(other == zone for other in view.zones.values())
+    if zone and len(bad) > 1 and 2 * len(bad) >= in_zone:
+        return Scope.ZONE, zone
+    return Scope.NODE, ""
+
+
+def _one_zone(nodes: frozenset[str], view: View) -> str:
+    """Return the zone that all these nodes are in; empty where there is none."""
+    zones = {view.zones.get(node, "") for node in nodes}
+    return zones.pop() if len(zones) == 1 else ""
+
+
+_WIDTH = {Scope.NODE: 0, Scope.ZONE: 1, Scope.CLASS: 2}
+
+
+def _wider(one: tuple[Scope, str], other: tuple[Scope, str]) -> tuple[Scope, str]:
+    """Return the wider of two scopes; an incident never shrinks, and two zones make a class."""
+    if one[0] is other[0] is Scope.ZONE and one[1] != other[1]:
+        return Scope.CLASS, ""
+    return max(one, other, key=lambda scope: _WIDTH[scope[0]])

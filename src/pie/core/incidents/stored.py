@@ -1,0 +1,90 @@
+"""Incidents as they stand in a PieProbe's status."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from pie.core.incidents.fold import Closing, Incident, Scope
+from pie.core.model import Stage
+from pie.core.reasons import Reason
+from pie.core.wire import rfc3339
+
+MOST_IN_STATUS = 20
+_MOST_NODES = 10
+
+
+class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """An incident in the status. Times are RFC 3339; see the CRD for the meaning of each field."""
+
+    id: str
+    scope: Scope
+    stage: Stage
+    reason: str
+    opened_at: str
+    nodes: tuple[str, ...] = ()
+    zone: str = ""
+    evidence: str = ""
+    targets: int = 0
+    provision: bool = False
+    closed_at: str | None = None
+    closed_because: Closing | None = None
+    closed_message: str = ""
+
+
+def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
+    """Return incidents for the status: the open ones first, then newest first, at most 20."""
+    ordered = sorted(
+        incidents, key=lambda each: (each.closed_at is not None, -(each.closed_at or each.opened_at), each.id)
+    )
+    stored = (
+        Stored(
+            id=each.id,
+            scope=each.scope,
+            stage=each.stage,
+            reason=each.reason.value,
+            opened_at=rfc3339(each.opened_at),
+            nodes=tuple(sorted(each.nodes)[:_MOST_NODES]),
+            zone=each.zone,
+            evidence=each.evidence,
+            targets=each.targets,
+            provision=each.provision,
+            closed_at=rfc3339(each.closed_at) if each.closed_at is not None else None,
+            closed_because=each.closed_because,
+            closed_message=each.closed_message,
+        )
+        for each in ordered[:MOST_IN_STATUS]
+    )
+    found: list[dict[str, Any]] = msgspec.to_builtins(list(stored))
+    return found
+
+
+def from_status(status: dict[str, Any]) -> list[Incident]:
+    """Return the incidents that a status tells of; what cannot be read (another version's) is left out."""
+    listed = status.get("incidents")
+    found = (_restored(entry) for entry in listed) if isinstance(listed, list) else ()
+    return [incident for incident in found if incident is not None]
+
+
+def _restored(entry: Any) -> Incident | None:
+    try:
+        stored = msgspec.convert(entry, Stored)
+        return Incident(
+            id=stored.id,
+            scope=stored.scope,
+            stage=stored.stage,
+            reason=Reason(stored.reason),
+            evidence=stored.evidence,
+            opened_at=datetime.fromisoformat(stored.opened_at).timestamp(),
+            nodes=frozenset(stored.nodes),
+            provision=stored.provision,
+            zone=stored.zone,
+            targets=stored.targets,
+            closed_at=datetime.fromisoformat(stored.closed_at).timestamp() if stored.closed_at else None,
+            closed_because=stored.closed_because,
+            closed_message=stored.closed_message,
+            restored=True,
+        )
+    except (msgspec.ValidationError, ValueError):
+        return None

@@ -1,0 +1,95 @@
+"""Whether maintenance of its node excuses a bad run.
+
+A run is looked at over its whole life. One that outlives the maintenance has its time anew from the end of
+it: what is still not well then is the storage's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pie.core.judge import Judgement
+from pie.core.maintenance.history import NodeHistory, Span
+from pie.core.maintenance.now import Suppression
+from pie.core.model import Probe, Verdict
+from pie.core.reasons import CERTAIN, Reason
+from pie.core.timeline import Run, timeline
+from pie.core.wire import epoch_seconds
+
+# The run used its volume, and what it met is a fact about the storage.
+_NEVER = CERTAIN | {Reason.NO_SPACE}
+SLACK_SECONDS = 3.0
+"""Maintenance that begins so soon after a run's end explains it: stamps have whole seconds, and what ended a
+run may be seen a moment after its end."""
+NODE_CONTROLLER_SECONDS = 60.0
+"""A node that died is called NotReady within this: --node-monitor-grace-period is 50 s since Kubernetes 1.32,
+and the node controller looks every 5 s."""
+
+
+def excusable(judgement: Judgement) -> bool:
+    """Tell whether maintenance could have made a run end so."""
+    wanting = judgement.bad or judgement.reason is Reason.POD_DELETED
+    return wanting and judgement.reason not in _NEVER
+
+
+def lived_until(run: Run, judgement: Judgement, now: float) -> float:
+    """Return when the run ended, as near as anybody wrote it down; `now` while it goes on."""
+    if not judgement.ended:
+        return now
+    if (terminated := timeline(run).terminated) is not None:
+        finished = epoch_seconds(terminated.finished_at)
+        return min(now, finished + SLACK_SECONDS) if finished else now
+    # No container of it ended, so its kubelet may have been dead, which is noticed later.
+    return min(now, run.job_ended_seconds + NODE_CONTROLLER_SECONDS) if run.job_ended_seconds else now
+
+
+def excuse(judgement: Judgement, run: Run, probe: Probe, span: Span | None, now: float) -> Judgement:
+    """Return the judgement, suppressed if `span` of maintenance explains it; what was good stays so."""
+    if span is None or not excusable(judgement):
+        return judgement
+    started = timeline(run).started is not None
+    allowed_seconds = probe.threshold_seconds + (probe.deadline_seconds if started else 0.0) + SLACK_SECONDS
+    if span.until is not None:
+        look_again_at = span.until + allowed_seconds
+        if lived_until(run, judgement, now) > look_again_at:
+            return judgement
+    else:
+        look_again_at = now + max(probe.threshold_seconds, SLACK_SECONDS)
+    checks = (judgement.check_at, None if judgement.ended else look_again_at)
+    return replace(
+        judgement,
+        verdict=Verdict.SUPPRESSED,
+        reason=span.why.reason,
+        message=span.why.message,
+        stage=None,
+        on_time=judgement.on_time or None,
+        succeeded=judgement.succeeded or None,
+        check_at=min((at for at in checks if at is not None), default=None),
+    )
+
+
+def everywhere(histories: Iterable[NodeHistory | None], since: float, until: float) -> Span | None:
+    """Return the time in which every node was suppressed at some moment of [since, until], if there is one.
+
+    It is what suppresses a provision run, which any of the nodes could have taken.
+    """
+    spans = [history.during(since, until) if history is not None else None for history in histories]
+    found = [span for span in spans if span is not None]
+    if not found or len(found) < len(spans):
+        return None
+    # The class can be used again as soon as the first node can.
+    until_first = min((span.until for span in found if span.until is not None), default=None)
+    return Span(nowhere([span.why for span in found]), max(span.since for span in found), until_first)
+
+
+def nowhere(reasons: list[Suppression]) -> Suppression:
+    """Return why a class is suppressed of which every node is."""
+    counts: dict[Reason, int] = {}
+    for why in reasons:
+        counts[why.reason] = counts.get(why.reason, 0) + 1
+    named = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    return Suppression(
+        Reason.NO_USABLE_NODE,
+        f"all {len(reasons)} matching nodes are suppressed: {named}",
+        max(why.since for why in reasons),
+        blocks=all(why.blocks for why in reasons),
+    )

@@ -1,0 +1,43 @@
+"""The condition LongSuppressed: maintenance that nobody finished is a node that nobody probes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pie.core.maintenance.now import Suppression
+from pie.core.reasons import ADVICE, Reason
+from pie.core.wire import rfc3339
+
+CONDITION = "LongSuppressed"
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Overdue:
+    """A node whose targets have been suppressed for longer than the spec's maxDuration.
+
+    `since`: without a break, whatever the reasons were; epoch seconds.
+    """
+
+    node: str
+    why: Suppression
+    since: float
+
+
+def long_suppressed(overdue: Sequence[Overdue], max_duration_seconds: float) -> dict[str, Any]:
+    """Return the condition: which nodes, by which marks, and what to do."""
+    hours = f"{max_duration_seconds / 3600:g} h"
+    if not overdue:
+        message = f"no node has been suppressed for longer than {hours}"
+        return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
+    named = sorted(overdue, key=lambda each: each.node)[:_NAMED]
+    nodes = "; ".join(f"{each.node} (since {rfc3339(each.since)}): {each.why.message}" for each in named)
+    more = f"; and {len(overdue) - _NAMED} more" if len(overdue) > _NAMED else ""
+    advice = " ".join(sorted({ADVICE[each.why.reason] for each in overdue}))
+    return {
+        "type": CONDITION,
+        "status": "True",
+        "reason": named[0].why.reason.value,
+        "message": f"{len(overdue)} suppressed for longer than {hours}, and not probed: {nodes}{more}."
+        f" {advice} Or narrow spec.nodeSelector to leave the node out.",
+    }

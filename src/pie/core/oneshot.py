@@ -1,0 +1,246 @@
+"""A one-shot check of a StorageClass: of which nodes, with which objects, and what is reported.
+
+Everything that a check makes carries its label and belongs to its Lease, so that whatever becomes of the
+program that made it, `kubectl delete lease pie-check-…` takes all of it away.
+"""
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from pie.core.judge import Judgement
+from pie.core.maintenance.now import Facts, suppression
+from pie.core.manifests import Manifest, claim, pod_spec
+from pie.core.model import BAD, Kind, Probe, Stage, SuppressionRules, Target, Verdict
+from pie.core.naming import ANNOTATION_TARGET, label_value
+from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.result import IoStats, one_line
+from pie.core.timeline import Run, timeline
+from pie.core.wire import Node
+
+LABEL_CHECK = "pie.topolvm.io/check"
+DRIVER_NOT_REGISTERED = "DriverNotRegistered"
+RUNS = {Kind.PROVISION: 1, Kind.MOUNT: 2}
+"""A mount check mounts its volume twice: what the first run wrote there, the second has to find."""
+
+_MOST_TERMS = 100
+"""A provision run that any node may take names so many of them; a pod's affinity has to stay readable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to check. `nodes`: names, or a label selector; empty: all nodes that have the class's driver.
+
+    `timeout_seconds` is how long a run may take to start, and then for its I/O. `parallel` is how many
+    targets are checked at once. With `each_node`, a volume is provisioned on each node, and not on any one.
+    """
+
+    storage_class: str
+    namespace: str
+    nodes: str = ""
+    kinds: frozenset[Kind] = frozenset(Kind)
+    each_node: bool = False
+    image: str = ""
+    timeout_seconds: float = 60.0
+    parallel: int = 10
+    keep_on_failure: bool = False
+    pvc_capacity: str = "100Mi"
+
+
+class Skipped(Struct, frozen=True):
+    """A node that was not checked; `reason` is that of a suppression, or DRIVER_NOT_REGISTERED."""
+
+    node: str
+    reason: str
+    message: str
+
+
+class Left(Struct, frozen=True):
+    """An object of the check that is still there; `message` says why and what to do."""
+
+    kind: str
+    name: str
+    message: str
+
+
+class Checked(Struct, frozen=True):
+    """What became of one target. `stages`: of a mount check's two runs, the last word on each.
+
+    `node` is where a provision run went, empty if it got nowhere; `next` is what to look at, empty when ok.
+    """
+
+    kind: Kind
+    node: str
+    verdict: Verdict
+    reason: Reason
+    stage: Stage | None = None
+    message: str = ""
+    next: str = ""
+    seconds: float = 0.0
+    stages: dict[Stage, float] = {}
+    io: IoStats | None = None
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is held against the storage."""
+        return self.verdict in BAD
+
+
+class Report(Struct, frozen=True):
+    """What came of a check. `error`: what ended it before its end. `notes`: what was not done as asked.
+
+    `kept` are the pods and claims of bad targets, where that was asked for.
+    """
+
+    check: str
+    storage_class: str
+    provisioner: str
+    namespace: str
+    image: str
+    started: float
+    seconds: float
+    ok: bool
+    error: str
+    targets: tuple[Checked, ...]
+    skipped: tuple[Skipped, ...]
+    left: tuple[Left, ...]
+    kept: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def passed(targets: Collection[Checked], left: Collection[Left]) -> bool:
+    """Tell whether everything that was to be checked was, and was well; nothing checked proves nothing."""
+    proved = any(each.verdict is Verdict.OK for each in targets)
+    return proved and not left and not any(each.bad for each in targets)
+
+
+def checked(
+    target: Target, node: str, judgement: Judgement, *, seconds: float, stages: dict[Stage, float]
+) -> Checked:
+    """Return what is reported of a target whose last run was judged so."""
+    good = judgement.verdict is Verdict.OK
+    return Checked(
+        kind=target.kind,
+        node=node,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        stage=judgement.stage,
+        message=judgement.message or ("" if good else MEANING[judgement.reason]),
+        next="" if good else ADVICE[judgement.reason],
+        seconds=round(seconds, 3),
+        stages={stage: round(took, 3) for stage, took in stages.items()},
+        io=judgement.result.io if judgement.result is not None else None,
+    )
+
+
+def probe_of(order: Order, check: str, nodes: Iterable[str]) -> Probe:
+    """Return the probe of a check: its nodes by name, and no grace for new ones, which are to be checked."""
+    rules = [{"key": "metadata.name", "operator": "In", "values": [name]} for name in nodes]
+    return Probe(
+        namespace=order.namespace,
+        name=check,
+        uid="",
+        generation=0,
+        storage_class=order.storage_class,
+        node_selector=(),
+        node_selector_json={"nodeSelectorTerms": [{"matchFields": [rule]} for rule in rules[:_MOST_TERMS]]},
+        threshold_seconds=order.timeout_seconds,
+        deadline_seconds=order.timeout_seconds,
+        pvc_capacity=order.pvc_capacity,
+        suppression=SuppressionRules(reboot_grace_seconds=0.0, new_node_grace_seconds=0.0),
+    )
+
+
+def choose(
+    nodes: Iterable[Node],
+    probe: Probe,
+    now: float,
+    *,
+    driver: str = "",
+    with_driver: frozenset[str] = frozenset(),
+) -> tuple[list[Node], list[Skipped]]:
+    """Return which nodes to check, and which not and why.
+
+    With `with_driver`, the nodes where the driver is registered, the others are left out: not every node
+    need have a class. Without any, the class is no CSI driver's, and nothing is known.
+    """
+    chosen: list[Node] = []
+    skipped: list[Skipped] = []
+    for node in sorted(nodes, key=lambda each: each.metadata.name):
+        name = node.metadata.name
+        if (why := suppression(Facts(node, now), probe)) is not None:
+            skipped.append(Skipped(name, why.reason, one_line(why.message)))
+        elif with_driver and name not in with_driver:
+            message = (
+                f"the driver {driver} is not registered on the node (CSINode); name the node to check it"
+            )
+            skipped.append(Skipped(name, DRIVER_NOT_REGISTERED, message))
+        else:
+            chosen.append(node)
+    return chosen, skipped
+
+
+def stage_of(run: Run) -> Stage:
+    """Return how far a run has come."""
+    times = timeline(run)
+    if times.started is not None:
+        return Stage.IO
+    if run.seen.ready is not None:
+        return Stage.START
+    if times.scheduled is not None:
+        return Stage.ATTACH if run.seen.attaching and not run.seen.attached else Stage.MOUNT
+    if run.seen.waiting is not None:  # the scheduler binds the pod when the volume is there
+        return Stage.PROVISION
+    return Stage.SCHEDULE if run.pod is not None else Stage.QUEUE
+
+
+def lease(check: str, namespace: str, holder: str) -> Manifest:
+    """Return the object that all others of a check belong to; `holder` says who makes it."""
+    metadata = {"name": check, "namespace": namespace, "labels": {LABEL_CHECK: check}}
+    spec = {"holderIdentity": holder}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes the manifests of a check; `lease_uid` is its Lease's."""
+
+    check: str
+    namespace: str
+    image: str
+    lease_uid: str
+
+    def claim(self, probe: Probe, target: Target, name: str) -> Manifest:
+        """Return the claim of a mount check."""
+        return {**claim(probe, target, name=name), "metadata": self._metadata(target, name)}
+
+    def pod(self, probe: Probe, target: Target, name: str, claim_name: str) -> Manifest:
+        """Return the pod of a run; `claim_name` is the name of a mount check's claim."""
+        spec = pod_spec(probe, target, claim=claim_name, image=self.image)
+        spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
+        if target.kind is Kind.PROVISION:
+            template = spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]
+            template["metadata"] = {"labels": self._labels(target)}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": self._metadata(target, name), "spec": spec}
+
+    def _labels(self, target: Target) -> dict[str, str]:
+        # Not those of a PieProbe's: a controller in this namespace would take the pods for its own.
+        node = {"node": label_value(target.node)} if target.node else {}
+        return {LABEL_CHECK: self.check, "storage-class": label_value(target.storage_class), **node}
+
+    def _metadata(self, target: Target, name: str) -> Manifest:
+        owner = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "name": self.check,
+            "uid": self.lease_uid,
+        }
+        return {
+            "name": name,
+            "namespace": self.namespace,
+            "labels": self._labels(target),
+            "annotations": {ANNOTATION_TARGET: str(target)},
+            "ownerReferences": [owner],
+        }

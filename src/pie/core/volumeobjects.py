@@ -1,0 +1,121 @@
+"""Attachments of volumes to nodes, for drivers that have any: which object it is, and what it says."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from pie.core.wire import Metadata, Object, ObjectReference, epoch_seconds
+
+
+class CSIDriverSpec(Object, frozen=True):
+    """CSIDriver spec."""
+
+    attach_required: bool = True
+
+
+class CSIDriver(Object, frozen=True):
+    """A storage.k8s.io/v1 CSIDriver."""
+
+    metadata: Metadata
+    spec: CSIDriverSpec = CSIDriverSpec()
+
+
+class CSISource(Object, frozen=True):
+    """PersistentVolume spec.csi."""
+
+    driver: str = ""
+    volume_handle: str = ""
+
+
+class VolumeSpec(Object, frozen=True):
+    """PersistentVolume spec; `node_affinity` says from where it can be reached, as JSON."""
+
+    csi: CSISource | None = None
+    claim_ref: ObjectReference = ObjectReference()
+    storage_class_name: str = ""
+    persistent_volume_reclaim_policy: str = "Retain"
+    node_affinity: dict[str, Any] | None = None
+
+
+class VolumeStatus(Object, frozen=True):
+    """PersistentVolume status."""
+
+    phase: str = ""
+    message: str = ""
+
+
+class PersistentVolume(Object, frozen=True):
+    """A v1 PersistentVolume."""
+
+    metadata: Metadata
+    spec: VolumeSpec = VolumeSpec()
+    status: VolumeStatus = VolumeStatus()
+
+
+class ManagedFields(Object, frozen=True):
+    """metadata.managedFields[], by which the API server stamps who last wrote what."""
+
+    subresource: str = ""
+    time: datetime | None = None
+
+
+class AttachmentMetadata(Object, frozen=True):
+    """metadata of a VolumeAttachment."""
+
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    managed_fields: tuple[ManagedFields, ...] = ()
+
+
+class AttachError(Object, frozen=True):
+    """VolumeAttachment status.attachError, status.detachError."""
+
+    message: str = ""
+
+
+class AttachmentStatus(Object, frozen=True):
+    """VolumeAttachment status."""
+
+    attached: bool = False
+    attach_error: AttachError | None = None
+    detach_error: AttachError | None = None
+
+
+class VolumeAttachment(Object, frozen=True):
+    """A storage.k8s.io/v1 VolumeAttachment."""
+
+    metadata: AttachmentMetadata
+    status: AttachmentStatus = AttachmentStatus()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the volume is being detached: who wants it next waits for that, however attached it is."""
+        return self.metadata.deletion_timestamp is not None
+
+    @property
+    def error(self) -> str:
+        """What keeps the volume from being attached; empty where nobody says."""
+        error = self.status.detach_error if self.leaving else self.status.attach_error
+        return error.message if error is not None else ""
+
+    @property
+    def attach_seconds(self) -> float | None:
+        """From its creation to its last status, both stamped by the API server; None until it is attached."""
+        written = [
+            epoch_seconds(field.time)
+            for field in self.metadata.managed_fields
+            if field.subresource == "status"
+        ]
+        created = epoch_seconds(self.metadata.creation_timestamp)
+        if not self.status.attached or not written or not created:
+            return None
+        return max(0.0, max(written) - created)
+
+
+def attachment_name(source: CSISource, node: str) -> str:
+    """Return the name that Kubernetes gives to the attachment of a CSI volume to a node.
+
+    https://github.com/kubernetes/kubernetes/blob/v1.35.4/pkg/volume/csi/csi_attacher.go (getAttachmentName)
+    """
+    digest = hashlib.sha256(f"{source.volume_handle}{source.driver}{node}".encode()).hexdigest()
+    return f"csi-{digest}"

@@ -1,0 +1,134 @@
+"""Where volumes of a class that binds at once can be used is learned from its driver's CSINodes."""
+
+import pytest
+
+from pie.core.model import Kind
+from pie.core.reasons import Reason
+from pie.kube.transport import Answer, Request
+from tests.controller.simulation import NODE, T0, Simulation, Wire, World, in_virtual_time, rfc3339
+from tests.controller.test_accounting import SPEC, at_once
+
+DRIVER, KEY = "d.example", "topology.d.example/node"
+OTHER = "n2"
+
+
+class Listening(Wire):
+    """Notes when CSINodes are read, in seconds of the simulation."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.reads: list[float] = []
+
+    async def send(self, request: Request) -> Answer:
+        if request.resource.plural == "csinodes":
+            self.reads.append(self._world.now() - T0)
+        return await super().send(request)
+
+
+def register(world: World, *nodes: str) -> None:
+    """Have the driver registered on nodes, whose kubelets write that down in their CSINodes."""
+    for name in nodes:
+        driver = {"name": DRIVER, "nodeID": name, "topologyKeys": [KEY]}
+        world.objects["csinodes"][name] = {"metadata": {"name": name}, "spec": {"drivers": [driver]}}
+
+
+def unregister(world: World) -> None:
+    """Take the driver away from all nodes."""
+    world.objects["csinodes"].clear()
+
+
+def label(world: World, node: str) -> None:
+    """Give a node the label of its topology segment."""
+    found = world.objects["nodes"][node]
+    metadata = {**found["metadata"], "labels": {**found["metadata"]["labels"], KEY: node}}
+    world.put("nodes", {**found, "metadata": metadata})
+
+
+class Story:
+    """A class that binds at once, and two nodes, each a topology segment of its own unless told otherwise."""
+
+    def __init__(self, *, labelled: bool = True) -> None:
+        self.simulation = Simulation(at_once)
+        world = self.world = self.simulation.world
+        world.begin({**SPEC, "disableProvisionProbe": True})
+        by = {"metadata": {"name": "c"}, "provisioner": DRIVER, "volumeBindingMode": "Immediate"}
+        world.put("storageclasses", by)
+        first = world.objects["nodes"][NODE]
+        metadata = {"name": OTHER, "labels": {"a": ""}, "creationTimestamp": rfc3339(T0 - 86_400)}
+        world.put("nodes", {**first, "metadata": metadata})
+        for node in (NODE, OTHER) if labelled else ():
+            label(world, node)
+        world.objects["csinodes"] = {}
+        self.wire = Listening(world)
+        self.simulation.client._transport = self.wire  # type: ignore[assignment]  # as in Simulation
+
+    def paused(self) -> Reason | None:
+        """Return why the mount probes are paused."""
+        pause = self.simulation._targets.probes["p"].paused.get(Kind.MOUNT)
+        return pause.reason if pause is not None else None
+
+
+def test_a_driver_that_is_only_on_some_nodes_is_found_on_one_of_them() -> None:
+    async def play() -> None:
+        story = Story()
+        register(story.world, OTHER)
+        await story.simulation.run(10, [])
+        assert story.paused() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
+        assert len(story.wire.reads) <= 4
+
+    in_virtual_time(play())
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_driver_that_is_installed_after_pie_is_found_within_a_minute(*, labelled: bool) -> None:
+    async def play() -> None:
+        story = Story(labelled=labelled)
+        seen = []
+
+        def installed(world: World) -> None:
+            seen.append(story.paused())
+            register(world, NODE, OTHER)
+            if not labelled:
+                label(world, NODE)
+                label(world, OTHER)
+
+        await story.simulation.run(362, [(300, installed)])
+        assert seen == [None]
+        assert story.paused() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
+        # Two nodes, once a minute; then it is known.
+        assert len([at for at in story.wire.reads if at < 300]) <= 12
+
+    in_virtual_time(play())
+
+
+def test_while_the_driver_is_upgraded_what_is_known_of_it_stands() -> None:
+    async def play() -> None:
+        story = Story()
+        register(story.world, NODE, OTHER)
+        again = {**SPEC, "disableProvisionProbe": True, "probePeriod": 2}
+
+        def changed(world: World) -> None:
+            unregister(world)
+            probe = world.objects["pieprobes"]["p"]
+            world.put("pieprobes", {**probe, "spec": again})
+
+        await story.simulation.run(60, [(30, changed)])
+        assert story.paused() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
+
+    in_virtual_time(play())
+
+
+def test_of_many_nodes_some_are_asked_at_a_time_and_in_the_end_all() -> None:
+    async def play() -> None:
+        story = Story()
+        other = story.world.objects["nodes"][OTHER]
+        for number in range(100, 140):
+            metadata = {**other["metadata"], "name": f"n{number}", "uid": f"u{number}"}
+            story.world.put("nodes", {**other, "metadata": metadata})
+        register(story.world, "n139")
+        await story.simulation.run(20, [])
+        assert len(story.wire.reads) == 10
+        await story.simulation.run(400, [])
+        assert story.paused() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
+
+    in_virtual_time(play())
