@@ -124,7 +124,9 @@ class World:
     """The cluster: a node with its kubelet, a storage, and what of Kubernetes itself pie meets.
 
     Nodes beside the first one are always well, but for the storage, whose state holds on the nodes of
-    `storage_fails_on`; None: everywhere.
+    `storage_fails_on`; None: everywhere. `job_ttl_seconds`: what a policy sets as ttlSecondsAfterFinished of
+    all Jobs. `deletes_jobs`: which Jobs a janitor deletes, each second. `collector_seconds`: how long the
+    pods of deleted Jobs stay.
     """
 
     now: Callable[[], float]
@@ -136,10 +138,14 @@ class World:
     io_seconds: float | None = None
     storage_fails_on: frozenset[str] | None = None
     cronjobs_stand_still: bool = False
+    job_ttl_seconds: int | None = None
+    collector_seconds: int = 0
+    deletes_jobs: Callable[[dict[str, Any]], bool] | None = None
     period_seconds: int = PERIOD_SECONDS
     _since_power: float = 0.0
     _boots: int = 1
     _versions: int = 0
+    _ownerless: dict[str, float] = field(default_factory=dict)
     _snapshots: dict[str, tuple[tuple[str, ...], bytes]] = field(default_factory=dict)
 
     def put(self, kind: str, item: dict[str, Any]) -> dict[str, Any]:
@@ -266,20 +272,41 @@ class World:
             self._finish(job, "Failed")
 
     def delete_job(self, name: str) -> None:
-        """Delete a Job and its pod."""
+        """Delete a Job, and have its pod collected."""
         self.objects["jobs"].pop(name, None)
-        self.objects["pods"].pop(name, None)
+        self._ownerless[name] = self.now()
+        self._garbage_collector()
+
+    def delete_jobs(self) -> None:
+        """Delete all Jobs, as `kubectl delete jobs --all` does."""
+        for name in list(self.objects["jobs"]):
+            self.delete_job(name)
 
     # What happens by itself, second by second.
 
     def tick(self) -> None:
         """Let a second pass."""
         self._node_controller()
+        self._garbage_collector()
         for pod in list(self.objects["pods"].values()):
             self._kubelet(pod)
         if not self.cronjobs_stand_still:
             for cronjob in list(self.objects["cronjobs"].values()):
                 self._cronjob_controller(cronjob)
+        for name, job in list(self.objects["jobs"].items()):
+            over = job["status"].get("conditions")
+            expired = over and self.job_ttl_seconds is not None and self._age(over[0]) >= self.job_ttl_seconds
+            if expired or (self.deletes_jobs is not None and self.deletes_jobs(job)):
+                self.delete_job(name)
+
+    def _age(self, over: dict[str, Any]) -> float:
+        return self.now() - datetime.fromisoformat(over["lastTransitionTime"]).timestamp()
+
+    def _garbage_collector(self) -> None:
+        for name, since in list(self._ownerless.items()):
+            if self.now() >= since + self.collector_seconds:
+                self.objects["pods"].pop(name, None)
+                del self._ownerless[name]
 
     def _node_controller(self) -> None:
         node = self.objects["nodes"].get(NODE)
@@ -371,10 +398,11 @@ class World:
         labels, period_seconds = cronjob["metadata"]["labels"], self.period_seconds
         target = TARGET if "node" in labels else PROVISION
         due = next_due(target, period_seconds, now - period_seconds)
-        began = max(created.timestamp(), cronjob["status"].get("last", 0.0))
+        last = cronjob["status"].get("lastScheduleTime")
+        began = max(created.timestamp(), datetime.fromisoformat(last).timestamp() if last else 0.0)
         if due > now or due <= began or cronjob["spec"]["suspend"] or active:
             return
-        self.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "last": due}})
+        self.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "lastScheduleTime": rfc3339(due)}})
         name = f"{cronjob['metadata']['name']}-{int(due) // 60}"
         metadata, job = cronjob["metadata"], cronjob["spec"]["jobTemplate"]["spec"]
         owner = {"kind": "CronJob", "name": metadata["name"], "uid": metadata["uid"], "controller": True}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.judge import DEADLINE_SLACK_SECONDS, judge
+from pie.core.judge import DEADLINE_SLACK_SECONDS, judge, missed
 from pie.core.model import Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.reasons import ADVICE, MEANING, Reason
@@ -222,3 +222,65 @@ def test_what_is_held_against_storage_by_the_clock_is_never_taken_back_while_not
     after = judge(run(seen), probe(), T0 + late)  # type: ignore[arg-type]
     assert before.on_time is None or before.on_time == after.on_time
     assert before.succeeded is None or before.succeeded == after.succeeded
+
+
+TERMINATING = pod(scheduled=1, deleted=5)
+STARTED = pod(scheduled=1, acknowledged=1, started=3)
+GOOD = pod(scheduled=1, acknowledged=1, started=3, ended=5, message=message())
+BAD = pod(scheduled=1, acknowledged=1, started=3, ended=5, exit_code=1, message=message(Outcome.IO_ERROR))
+CUT_SHORT = pod(
+    scheduled=1, acknowledged=1, started=3, ended=5, exit_code=1, deleted=5, message=message(Outcome.KILLED)
+)
+
+
+@pytest.mark.parametrize(
+    ("seen", "known_until", "expected"),
+    [
+        # The last that was seen is a result.
+        (GOOD, 6, (Verdict.OK, Reason.OK, True, True)),
+        (BAD, 6, (Verdict.FAILED, Reason.IO_ERROR, True, False)),
+        # A run that had started, and had no result, or one because its pod was deleted along.
+        (STARTED, 6, (Verdict.SUPPRESSED, Reason.JOB_DELETED, True, None)),
+        (CUT_SHORT, 6, (Verdict.SUPPRESSED, Reason.JOB_DELETED, True, None)),
+        (STARTED, 1 + HUNG_AFTER, (Verdict.HUNG, Reason.HUNG, True, False)),
+        # A run that had not: late only if it was seen without a start at its threshold.
+        (None, 0, (Verdict.SUPPRESSED, Reason.JOB_DELETED, None, None)),
+        (None, 31, (Verdict.LATE, Reason.CONTROL_PLANE_LATE, False, None)),
+        (pod(scheduled=1), 29, (Verdict.SUPPRESSED, Reason.JOB_DELETED, None, None)),
+        (pod(scheduled=1), 30, (Verdict.LATE, Reason.NOT_STARTED, False, None)),
+    ],
+)
+def test_a_run_whose_job_was_deleted_is_judged_from_the_last_that_was_seen(
+    seen: Pod | None, known_until: float, expected: tuple[object, ...]
+) -> None:
+    # When exactly it was deleted nobody knows: it was seen to be gone much later.
+    gone = run(seen, job_finished=True, job_deleted_seconds=T0 + 200, pod_known_until=T0 + known_until)
+    found = judge(gone, probe(), T0 + 200)
+    assert (found.verdict, found.reason, found.on_time, found.succeeded) == expected
+    assert found.ended
+
+
+def test_a_pod_that_outlives_its_deleted_job_is_followed_but_not_late_for_that() -> None:
+    waits = run(TERMINATING, job_deleted_seconds=T0 + 5)
+    assert judge(waits, probe(), T0 + 29).verdict is Verdict.PENDING
+    assert judge(waits, probe(), T0 + 30).reason is Reason.JOB_DELETED
+    was_late = run(pod(scheduled=1), job_deleted_seconds=T0 + 31)
+    assert judge(was_late, probe(), T0 + 32).verdict is Verdict.LATE
+    hangs = run(STARTED, job_deleted_seconds=T0 + 5)
+    assert judge(hangs, probe(), T0 + 1 + HUNG_AFTER).verdict is Verdict.HUNG
+
+
+@pytest.mark.parametrize(
+    ("last_scheduled", "verdict", "reason"),
+    [
+        (0.0, Verdict.LATE, Reason.CONTROL_PLANE_LATE),
+        (T0 - 60, Verdict.LATE, Reason.CONTROL_PLANE_LATE),
+        (T0, Verdict.SUPPRESSED, Reason.JOB_DELETED),
+        (T0 + 60, Verdict.SUPPRESSED, Reason.JOB_DELETED),
+    ],
+)
+def test_a_due_time_without_a_run_is_late_unless_its_cronjob_says_that_it_created_a_job(
+    last_scheduled: float, verdict: Verdict, reason: Reason
+) -> None:
+    judgement = missed(T0, last_scheduled=last_scheduled)
+    assert (judgement.verdict, judgement.reason) == (verdict, reason)

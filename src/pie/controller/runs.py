@@ -142,6 +142,8 @@ class Runs:
                 tracked.recorded = True
             if (due := self._missed.open_due(target)) is not None:
                 self._tally.count_suppressed(target, due, Reason.NODE_DELETED)
+        for tracked in [each for each in self._tracking.of(target) if each.job_deleted_at is not None]:
+            self._forget(tracked.uid)
         self._look_at(self._tracking.of(target))
 
     # Events.
@@ -149,20 +151,39 @@ class Runs:
     def _job_changed(self, old: Job | None, new: Job | None) -> None:
         if new is None:
             if old is not None:
-                self._forget(old.metadata.uid)
+                self._job_deleted(old)
             return
         # At once, so that nobody looking at the due time takes the run for missing.
         tracked = self._tracking.get(new.metadata.uid) or self._track(new)
+        if tracked is not None:
+            tracked.job_finished_at = new.finished_at
         self._queue.add("job" if tracked is not None and tracked.recorded else "run", new.metadata.uid)
+
+    def _job_deleted(self, job: Job) -> None:
+        """Forget a run that is counted; of any other, whoever deleted its Job, what was seen is judged."""
+        tracked = self._tracking.get(job.metadata.uid)
+        if tracked is None:
+            return
+        if tracked.recorded or tracked.target not in self._probes:
+            self._forget(tracked.uid)
+            return
+        tracked.job_finished_at, tracked.job_deleted_at = job.finished_at, self._client.now()
+        if tracked.pod is None:
+            tracked.pod_known_until = min(self._caches.jobs.heard_at, self._as_of(tracked))
+        self._queue.add("run", tracked.uid)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if new is not None and GO_PIE_FINALIZER in new.metadata.finalizers:
             self._queue.add("finalizer", new.metadata.name)
-        pod = new or old
+        # A pod that its Job left behind when it was deleted (--cascade=orphan) is nobody's run any more.
+        shown = new if new is not None and new.metadata.controller_owner is not None else None
+        pod = shown or old
         owner = pod.metadata.controller_owner if pod is not None else None
         if owner is None or (tracked := self._tracking.get(owner.uid)) is None or tracked.recorded:
             return
-        tracked.pod, tracked.pod_gone = pod, new is None
+        if shown is None:
+            self._pod_went(tracked)
+        tracked.pod, tracked.pod_gone = pod, shown is None
         self._queue.add("run", tracked.uid)
 
     def _cronjob_changed(self, _old: CronJob | None, new: CronJob | None) -> None:
@@ -182,11 +203,14 @@ class Runs:
     def _forget(self, uid: str) -> None:
         if (tracked := self._tracking.remove(uid)) is None:
             return
-        self._witness.forget(tracked.pod)
+        self._witness.forget(tracked.pod, uid)
         self._doubts.forget(uid)
         self._follow_ups.forget_run(uid)
-        if not tracked.recorded and tracked.target in self._probes:
-            self._tally.lost(tracked)
+
+    def _pod_went(self, tracked: Tracked) -> None:
+        """Note that the pod of a run is gone, and until when it is known to have been as last seen."""
+        if not tracked.pod_gone:
+            tracked.pod_gone, tracked.pod_known_until = True, self._as_of(tracked)
 
     async def _look(self, thing: Hashable) -> None:
         """Judge a run because its time has come; ask for its pod where the watch does not reach that far."""
@@ -199,7 +223,9 @@ class Runs:
             return
         if tracked.target not in self._probes:
             # A run of the schedule goes with its CronJob; a one-off run has nobody else to take it away.
-            if job is not None and not job.scheduled and tracked.target.probe in self._read:
+            if tracked.job_deleted_at is not None:
+                self._forget(uid)
+            elif job is not None and not job.scheduled and tracked.target.probe in self._read:
                 tracked.recorded = True
                 self._queue.add("job", uid)
             return
@@ -215,8 +241,10 @@ class Runs:
             decode=Pod,
             label_selector=f"batch.kubernetes.io/controller-uid={tracked.uid}",
         )
-        tracked.pod_gone = not page.items
-        tracked.pod = page.items[0] if page.items else tracked.pod
+        if page.items:
+            tracked.pod, tracked.pod_gone = page.items[0], False
+        else:
+            self._pod_went(tracked)
         tracked.seen_until = asked_at
 
     def _as_of(self, tracked: Tracked) -> float:
@@ -224,27 +252,10 @@ class Runs:
 
     def _evaluate(self, tracked: Tracked) -> None:
         probe = self._probes.get(tracked.target)
-        job = self._caches.jobs_by_uid.get(tracked.uid)
-        if probe is None or job is None or tracked.recorded:
+        if probe is None or tracked.recorded:
             return
         as_of = self._as_of(tracked)
-        finished_at = job.finished_at
-        if tracked.pod is None and finished_at is not None and as_of > finished_at + _POD_CATCHES_UP_SECONDS:
-            tracked.pod_gone = True  # The watch reaches beyond the run's end, and shows no pod.
-        pod_over = tracked.pod is not None and tracked.pod.status.phase in {"Succeeded", "Failed"}
-        unseen_end = finished_at is not None and not pod_over and not tracked.pod_gone
-        run = self._witness.testify(
-            Run(
-                tracked.target,
-                tracked.uid,
-                tracked.due,
-                tracked.created,
-                tracked.pod,
-                self._claim(tracked),
-                job_finished=finished_at is not None and not unseen_end,
-                job_ended_seconds=finished_at,
-            )
-        )
+        run, unseen_end = self._run(tracked, as_of)
         judgement = self._maintenance.excuse(run, judge(run, probe, as_of))
         if unseen_end and judgement.bad:
             self._look_again(tracked, self._client.now() + _POD_CATCHES_UP_SECONDS)
@@ -270,6 +281,8 @@ class Runs:
         if judgement.ended:
             self._tally.record(tracked, run, judgement)
             self._ended(tracked, judgement)
+            if tracked.job_deleted_at is not None:
+                self._forget(tracked.uid)
             return
         if judgement.replace and tracked.pod is not None and not tracked.pod_gone:
             self._queue.add("pod", tracked.uid)
@@ -278,6 +291,33 @@ class Runs:
         catch_up_at = self._client.now() + _POD_CATCHES_UP_SECONDS if unseen_end else None
         decided_at = self._client.now() + FOLLOW_UP_SECONDS if speaker is Speaker.LATER else None
         self._look_again(tracked, judgement.check_at, due, catch_up_at, decided_at)
+
+    def _run(self, tracked: Tracked, as_of: float) -> tuple[Run, bool]:
+        """Return what is known of a run by now, and whether its Job is over, and the pod not seen to be."""
+        deleted = tracked.job_deleted_at is not None
+        job_over_at = tracked.job_finished_at or tracked.job_deleted_at
+        caught_up = job_over_at is not None and as_of > job_over_at + _POD_CATCHES_UP_SECONDS
+        if tracked.pod is None and caught_up:
+            tracked.pod_gone = True  # The watch reaches beyond the run's end, and shows no pod.
+        pod_over = tracked.pod is not None and tracked.pod.status.phase in {"Succeeded", "Failed"}
+        over = job_over_at is not None and (pod_over or tracked.pod_gone)
+        # The pod of a deleted Job may outlive it: while its I/O hangs, or on a node that is dead.
+        unseen_end = job_over_at is not None and not over and not (deleted and caught_up)
+        run = self._witness.testify(
+            Run(
+                tracked.target,
+                tracked.uid,
+                tracked.due,
+                tracked.created,
+                tracked.pod,
+                self._claim(tracked),
+                job_finished=over,
+                job_ended_seconds=tracked.job_finished_at,
+                job_deleted_seconds=tracked.job_deleted_at,
+                pod_known_until=tracked.pod_known_until if deleted else None,
+            )
+        )
+        return run, unseen_end
 
     def _ended(self, tracked: Tracked, judgement: Judgement) -> None:
         """Do what follows from the end of a run."""

@@ -12,6 +12,7 @@ from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
 from pie.controller.tally import TargetState
 from pie.controller.targets import Targets
+from pie.core.deletedruns import losing_until, runs_deleted
 from pie.core.maintenance.overdue import long_suppressed
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.reasons import Reason
@@ -96,7 +97,7 @@ class StatusWriter:
             targets=targets,
             stored=stored.status,
             now=rfc3339(self._client.now()),
-            more=self._long_suppressed(name, state.probe),
+            more=self._more(name, state.probe),
             incidents=self._incidents.open(stored),
         )
 
@@ -114,10 +115,26 @@ class StatusWriter:
         known = self._runs.states.get(target, TargetState()).after(self._maintenance.judged_since(target))
         return known.verdict, known.reason
 
-    def _long_suppressed(self, name: str, probe: Probe | None) -> list[Condition]:
+    def _more(self, name: str, probe: Probe | None) -> list[Condition]:
         if probe is None:
             return []
-        return [long_suppressed(self._maintenance.overdue(name), probe.suppression.max_duration_seconds)]
+        overdue = self._maintenance.overdue(name)
+        return [
+            long_suppressed(overdue, probe.suppression.max_duration_seconds),
+            self._runs_deleted(name, probe),
+        ]
+
+    def _runs_deleted(self, name: str, probe: Probe) -> Condition:
+        now, period_seconds = self._client.now(), probe.period_seconds / 60 * probe.minute_seconds
+        losing = {}
+        for target in self._targets.live_targets(name):
+            known = self._runs.states.get(target)
+            until = losing_until(known.lost, period_seconds) if known is not None else None
+            if until is not None and until > now:
+                losing[target] = until
+        if losing:
+            self._queue.add("status", name, after_seconds=max(1.0, min(losing.values()) - now))
+        return runs_deleted(losing)
 
     def _last_provision(self, name: str) -> str | None:
         times = [

@@ -9,6 +9,7 @@ from pie.controller.incidentkeeper import IncidentKeeper
 from pie.controller.queue import WorkQueue
 from pie.controller.tracking import Tracked
 from pie.controller.warnings import WarningEvents
+from pie.core.deletedruns import lose
 from pie.core.history import History, PastRun, measured
 from pie.core.judge import Judgement, missed
 from pie.core.ledger import Ledger
@@ -17,7 +18,7 @@ from pie.core.reasons import CERTAIN, Reason
 from pie.core.result import IoStats
 from pie.core.schedule import dues_between
 from pie.core.timeline import Run, timeline
-from pie.core.wire import CronJob
+from pie.core.wire import CronJob, epoch_seconds
 from pie.kube.client import Client
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
@@ -34,7 +35,7 @@ class TargetState:
 
     `last_ok`: when a run was last well, epoch seconds. `since`: the due time from which on the verdict is
     this one, `noted_at`: when it was said last. `io`: what the last run measured that measured anything.
-    `ledger`: which due times are counted.
+    `ledger`: which due times are counted. `lost`: the newest ones whose runs somebody deleted unread.
     """
 
     verdict: Verdict = Verdict.PENDING
@@ -47,6 +48,7 @@ class TargetState:
     noted_at: float = 0.0
     io: IoStats | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    lost: tuple[float, ...] = ()
 
     def after(self, maintenance: float) -> "TargetState":
         """Return the last word after a maintenance that ended then: none, if it was bad before.
@@ -55,7 +57,7 @@ class TargetState:
         """
         if self.verdict not in BAD or self.noted_at >= maintenance or self.reason in CERTAIN:
             return self
-        return TargetState(due=self.due, last_ok=self.last_ok, io=self.io)
+        return TargetState(due=self.due, last_ok=self.last_ok, io=self.io, lost=self.lost)
 
 
 class Tally:
@@ -123,9 +125,16 @@ class Tally:
             self._history.mark(target, due, Verdict.SUPPRESSED)
 
     def count_missed(self, target: Target, due: float, cronjobs: Iterable[CronJob]) -> None:
-        """Count a due time for which the target's CronJobs have started no run."""
-        if target in self.states and self._count_on_time(target, due, on_time=False):
-            judgement = missed(due, self._warnings.about(*(each.metadata.uid for each in cronjobs)))
+        """Count a due time for which no run of the target's CronJobs was seen."""
+        if target not in self.states or self.counted(target, due):
+            return
+        warnings = self._warnings.about(*(each.metadata.uid for each in cronjobs))
+        scheduled = (epoch_seconds(each.status.last_schedule_time) for each in cronjobs)
+        judgement = missed(due, warnings, last_scheduled=max(scheduled, default=0.0))
+        if judgement.verdict is Verdict.SUPPRESSED:
+            self.count_suppressed(target, due, judgement.reason)
+            self._lose(target, due)
+        elif self._count_on_time(target, due, on_time=False):
             self.note(target, judgement, due, target.node)
             self._history.mark(target, due, judgement.verdict)
             self._history.record(
@@ -156,11 +165,13 @@ class Tally:
         else:
             self.count_suppressed(tracked.target, tracked.due, Reason.NODE_DELETED)
 
-    def lost(self, tracked: Tracked) -> None:
-        """Count a run whose Job was deleted before it was read."""
-        self._end_hang(tracked)
-        self._run_series.lost(tracked.target.probe, "Pruned")
-        _log.warning("a run's Job was deleted before it was read", target=str(tracked.target))
+    def _lose(self, target: Target, due: float) -> None:
+        """Count a run whose Job somebody deleted before its result was read."""
+        self._run_series.lost(target.probe, "Pruned")
+        state = self.states[target]
+        state.lost = lose(state.lost, due)
+        _log.warning("a run's Job was deleted before its result was read", target=str(target), due=due)
+        self._queue.add("status", target.probe)
 
     def count(self, tracked: Tracked, probe: Probe, judgement: Judgement, as_of: float) -> None:
         """Count what a run is known to be by now: each answer once, and the due times it blocks."""
@@ -281,6 +292,8 @@ class Tally:
         tracked.recorded = True
         self._end_hang(tracked)
         self._queue.add("job", tracked.uid)
+        if judgement.reason is Reason.JOB_DELETED and not tracked.succeeded_counted:
+            self._lose(tracked.target, tracked.due)
         if judgement.verdict is Verdict.SUPPRESSED:
             return
         self._run_series.stages(tracked.target, timeline(run).seconds)

@@ -16,6 +16,8 @@ from pie.core.wire import Job, Pod
 class Tracked:
     """A run being followed. `seen_until`: to when its pod is known by asking, not by the watch.
 
+    `job_deleted_at`: when its Job was seen to be deleted, if it was; the run is followed until it is judged.
+    `pod_known_until`: until then its pod, which is gone by now, was as last seen.
     `retry`: no due time asked for it.
     """
 
@@ -25,6 +27,9 @@ class Tracked:
     created: float
     pod: Pod | None = None
     pod_gone: bool = False
+    pod_known_until: float = 0.0
+    job_finished_at: float | None = None
+    job_deleted_at: float | None = None
     seen_until: float = 0.0
     follows: str = ""
     retry: bool = False
@@ -85,6 +90,7 @@ class Tracking:
         tracked.follows = job.metadata.annotations.get(ANNOTATION_FOLLOWS, "")
         tracked.retry = tracked.on_time_counted = ANNOTATION_RETRY in job.metadata.annotations
         tracked.pod = self._caches.pod_of_job.get(uid)
+        tracked.job_finished_at = job.finished_at
         self._tracked[uid] = tracked
         self._of_target.setdefault(target, set()).add(uid)
         return tracked

@@ -83,8 +83,9 @@ class Witness:
             self._queue.add("attachment", _uid(run))
         return ended and not known.knows_attachment and now < known.asked_attachment_at + PATIENCE_SECONDS
 
-    def forget(self, pod: Pod | None) -> None:
-        """Forget a pod whose run is over."""
+    def forget(self, pod: Pod | None, job_uid: str = "") -> None:
+        """Forget a run that is over."""
+        self._known.pop(job_uid, None)
         if pod is not None:
             self._known.pop(pod.metadata.uid, None)
 
@@ -99,8 +100,9 @@ class Witness:
             known = self._known.setdefault(new.metadata.uid, _Known())
             known.seen = sight(known.seen, new, None, self._client.now())
         elif old is not None:
-            owner = old.metadata.controller_owner
-            if owner is None or owner.uid not in self._caches.jobs_by_uid:
+            owner, its = old.metadata.controller_owner, self._known.get(old.metadata.uid)
+            followed = its is not None and its.run is not None  # `Runs` forgets it once it is counted.
+            if not followed and (owner is None or owner.uid not in self._caches.jobs_by_uid):
                 self.forget(old)
 
     def _claim_changed(self, _old: Claim | None, new: Claim | None) -> None:

@@ -89,6 +89,16 @@ class _Case:
         return self.times.created + longest + DEADLINE_SLACK_SECONDS
 
     @property
+    def unended_until(self) -> float:
+        """Until when the run is known to have gone on as it was last seen."""
+        if not self.over:
+            return self.as_of
+        # Its Job says when it ended, or nobody knows what came after the last look at its pod.
+        ended = self.pod_over or self.times.terminated is not None
+        unknown = ended or self.run.job_ended_seconds is not None
+        return 0.0 if unknown else self.run.pod_known_until or 0.0
+
+    @property
     def hung_at(self) -> float:
         """Binding plus the deadline, which the kubelet counts from its own acknowledgement."""
         started = self.times.started or 0.0
@@ -107,8 +117,16 @@ class _Case:
             return error
 
 
-def missed(due_seconds: float, warnings: Iterable[WarningEvent] = ()) -> Judgement:
-    """Return the verdict of a due time at which Kubernetes started no run; warnings are of its CronJob."""
+def missed(
+    due_seconds: float, warnings: Iterable[WarningEvent] = (), *, last_scheduled: float = 0.0
+) -> Judgement:
+    """Return the verdict of a due time for which no run was seen; warnings are of its CronJob.
+
+    `last_scheduled` is the newest due time that the CronJob controller says it has created a Job for.
+    """
+    if last_scheduled >= due_seconds:
+        message = "the Job was created, and deleted before pie saw it"
+        return Judgement(Verdict.SUPPRESSED, Reason.JOB_DELETED, message, ended=True)
     cause = why_no_job(warnings, due_seconds)
     return Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
 
@@ -123,6 +141,16 @@ def _in_time_to_start(case: _Case) -> Judgement | None:
     if case.started or case.over or case.as_of >= case.late_at:
         return None
     return Judgement(Verdict.PENDING, Reason.PENDING, check_at=case.late_at)
+
+
+def _job_deleted_in_time(case: _Case) -> Judgement | None:
+    # Its pod is still there, but it is being deleted, too: that it does not start says nothing.
+    deleted = case.run.job_deleted_seconds
+    if case.started or case.over or deleted is None or deleted >= case.late_at:
+        return None
+    return Judgement(
+        Verdict.SUPPRESSED, Reason.JOB_DELETED, "the Job was deleted before the container started", ended=True
+    )
 
 
 def _not_started_in_time(case: _Case) -> Judgement | None:
@@ -146,22 +174,32 @@ def _not_started_in_time(case: _Case) -> Judgement | None:
 def _deleted_when_late(case: _Case) -> Judgement | None:
     # By whomever, by pie itself at the latest: it was late. Of a pod that nobody saw (as while no controller
     # ran) it is known only where none that starts is ever deleted so late.
-    if case.started or case.pod_over or case.run.job_ended_seconds is None:
+    if case.started or case.pod_over:
         return None
-    seen = case.run.pod is not None
-    if case.run.job_ended_seconds < (case.late_at + DEADLINE_SLACK_SECONDS if seen else case.give_up_at):
+    seen, ended = case.run.pod is not None, case.run.job_ended_seconds or 0.0
+    late_by_stamp = ended >= (case.late_at + DEADLINE_SLACK_SECONDS if seen else case.give_up_at)
+    if not late_by_stamp and case.unended_until < case.late_at:
         return None
     unseen = Cause(Stage.START, Reason.NOT_STARTED, "the pod was deleted, and had not started in time")
-    cause = why_not_started(case.run, case.times) if seen else unseen
+    cause = why_not_started(case.run, case.times) if seen or not late_by_stamp else unseen
     return Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
 
 
 def _deleted_before_start(case: _Case) -> Judgement | None:
-    # The Job is over while its pod was not: somebody deleted the pod.
+    # The Job is over, or gone, while its pod was not: somebody deleted it.
     if case.started or case.pod_over:
         return None
-    message = "the pod was deleted before it started"
-    return Judgement(Verdict.SUPPRESSED, Reason.POD_DELETED, message, ended=True)
+    reason, what = _who_went(case)
+    return Judgement(
+        Verdict.SUPPRESSED, reason, f"{what} was deleted before the container started", ended=True
+    )
+
+
+def _who_went(case: _Case) -> tuple[Reason, str]:
+    """Return what of the run somebody deleted: a deleted Job takes its pod along."""
+    if case.run.job_deleted_seconds is not None:
+        return Reason.JOB_DELETED, "the Job"
+    return Reason.POD_DELETED, "the pod"
 
 
 def _ended_before_start(case: _Case) -> Judgement | None:
@@ -176,7 +214,7 @@ def _ended_before_start(case: _Case) -> Judgement | None:
 
 
 def _hung(case: _Case) -> Judgement | None:
-    if case.over or case.as_of < case.hung_at:
+    if case.unended_until < case.hung_at:
         return None
     return Judgement(
         Verdict.HUNG,
@@ -186,6 +224,7 @@ def _hung(case: _Case) -> Judgement | None:
         # A provision run is on time when its volume was used in time; a mount run, when it started.
         on_time=not case.late if case.mount else False,
         succeeded=False if case.mount else None,
+        ended=case.over,
     )
 
 
@@ -212,7 +251,8 @@ def _deleted_in_mid_run(case: _Case) -> Judgement | None:
     vanished = result is None and case.run.job_finished and not case.pod_over
     if not vanished and not (case.being_deleted and (result is None or killed)):
         return None
-    return _says_nothing(case, Reason.POD_DELETED, "the pod was deleted before it ended")
+    reason, what = _who_went(case)
+    return _says_nothing(case, reason, f"{what} was deleted before the run ended")
 
 
 def _stood_back(case: _Case) -> Judgement | None:
@@ -292,6 +332,7 @@ def _good(
 CHECKS: tuple[Callable[[_Case], Judgement | None], ...] = (
     # Not started. Each check may assume that the ones before it found nothing.
     _in_time_to_start,
+    _job_deleted_in_time,
     _not_started_in_time,
     _deleted_when_late,
     _deleted_before_start,

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     KILLED = "Killed"
     NO_RESULT = "NoResult"
     POD_DELETED = "PodDeleted"
+    JOB_DELETED = "JobDeleted"
     IO_SLOW = "IOSlow"
     DATA_LOST = "DataLost"
     DATA_STALE = "DataStale"
@@ -200,6 +201,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     Reason.POD_DELETED: (
         "Somebody deleted the pod before it ended; the run says nothing about storage.",
         "Nothing to do, unless it happens all the time: then find who deletes pie's pods.",
+    ),
+    Reason.JOB_DELETED: (
+        "Somebody deleted the run's Job before pie read the result; the run says nothing about storage.",
+        "Find who deletes Jobs of pie: kubectl delete jobs, a clean-up job, a policy that sets a TTL?",
     ),
     Reason.IO_SLOW: (
         "I/O worked, but several runs in a row took many times as long as this target's runs before.",

@@ -72,6 +72,8 @@ class Run:
     `due_seconds` is the time the schedule meant, `created_seconds` the Job's creation. `claim` is the pod's:
     a provision run's ephemeral one, a mount run's pre-created one. `pod` stays as last seen when the pod is
     deleted; `job_finished` is the Job's own word that it is over, `job_ended_seconds` its stamp of that.
+    `job_deleted_seconds` is when somebody was seen to have deleted the Job; once its pod is gone, too, the
+    run is over, and until `pod_known_until` it is known to have been as last seen.
     `warnings` are about pod and claim, oldest first.
     """
 
@@ -83,6 +85,8 @@ class Run:
     claim: Claim | None = None
     job_finished: bool = False
     job_ended_seconds: float | None = None
+    job_deleted_seconds: float | None = None
+    pod_known_until: float | None = None
     seen: Sightings = Sightings()
     warnings: tuple[WarningEvent, ...] = ()
 

@@ -251,6 +251,7 @@ class CronJobStatus(Object, frozen=True):
     """CronJob status."""
 
     active: tuple[ObjectReference, ...] = ()
+    last_schedule_time: datetime | None = None
 
 
 class CronJobSpec(Object, frozen=True):

@@ -22,6 +22,7 @@ REASONS = (
     Reason.NODE_NEW,
     Reason.NO_USABLE_NODE,
     Reason.POD_DELETED,
+    Reason.JOB_DELETED,
     Reason.LOCKED,
 )
 

@@ -27,7 +27,7 @@ and the node controller looks every 5 s."""
 
 def excusable(judgement: Judgement) -> bool:
     """Tell whether maintenance could have made a run end so."""
-    wanting = judgement.bad or judgement.reason is Reason.POD_DELETED
+    wanting = judgement.bad or judgement.reason in {Reason.POD_DELETED, Reason.JOB_DELETED}
     return wanting and judgement.reason not in _NEVER
 
 
@@ -39,7 +39,8 @@ def lived_until(run: Run, judgement: Judgement, now: float) -> float:
         finished = epoch_seconds(terminated.finished_at)
         return min(now, finished + SLACK_SECONDS) if finished else now
     # No container of it ended, so its kubelet may have been dead, which is noticed later.
-    return min(now, run.job_ended_seconds + NODE_CONTROLLER_SECONDS) if run.job_ended_seconds else now
+    ended = run.job_ended_seconds or run.job_deleted_seconds
+    return min(now, ended + NODE_CONTROLLER_SECONDS) if ended else now
 
 
 def excuse(judgement: Judgement, run: Run, probe: Probe, span: Span | None, now: float) -> Judgement:
