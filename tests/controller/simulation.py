@@ -555,7 +555,7 @@ class Simulation:
         self._old: dict[str, list[bytes]] = {kind: [] for kind in _TYPES}
         self._given: dict[str, bytes] = {}
         registry = self._registry = CollectorRegistry()
-        queue = self._queue = WorkQueue()
+        queue = self._queue = WorkQueue(metrics=client.metrics)
         self._series, suppressed = TargetSeries(self.now), SuppressedSeries()
         registry.register(suppressed)
         Discard(client, caches, queue)
@@ -637,6 +637,9 @@ class Simulation:
             await asyncio.sleep(1)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+        (defects,) = self.client.metrics.defects.collect()
+        met = [each.labels for each in defects.samples if each.name.endswith("_total") and each.value]
+        assert met == [], "the controller met no defect"
 
     def _deliver(self, second: int) -> None:
         """Give each cache the list of some seconds ago, never an older one than it has."""

@@ -5,17 +5,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 
 import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from pie.controller.queue import Key, Lane, WorkQueue
 from pie.kube.errors import ServiceUnavailable, Unreachable
+from pie.kube.metrics import KubeMetrics
 from tests.harness import until
 
 
 @asynccontextmanager
 async def running(
-    handler: Callable[[Hashable], Awaitable[None]], workers: int = 4
+    handler: Callable[[Hashable], Awaitable[None]],
+    workers: int = 4,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[WorkQueue]:
-    queue = WorkQueue({**dict.fromkeys(Lane, 2), Lane.WRITES: workers})
+    metrics = KubeMetrics(registry or CollectorRegistry())
+    queue = WorkQueue({**dict.fromkeys(Lane, 2), Lane.WRITES: workers}, metrics=metrics)
     queue.handle("work", handler)
     task = asyncio.create_task(queue.run())
     yield queue
@@ -81,15 +87,21 @@ async def test_different_keys_are_handled_at_the_same_time() -> None:
 async def test_a_failed_key_and_a_defect_are_tried_again() -> None:
     errors: list[Exception] = [Unreachable("no answer"), ZeroDivisionError("a defect")]
     done = asyncio.Event()
+    registry = CollectorRegistry()
 
     async def handle(_thing: Hashable) -> None:
         if errors:
             raise errors.pop()
         done.set()
 
-    async with running(handle) as queue, asyncio.timeout(10):
-        queue.add("work", "a")
-        await done.wait()
+    with capture_logs() as lines:
+        async with running(handle, registry=registry) as queue, asyncio.timeout(10):
+            queue.add("work", "a")
+            await done.wait()
+    assert registry.get_sample_value("pie_defects_total", {"part": "work", "name": "work"}) == 1
+    (line,) = (line for line in lines if line["log_level"] == "error")
+    assert (line["of"], line["thing"]) == ("work", "a")
+    assert isinstance(line["exc_info"], ZeroDivisionError), "with its traceback"
 
 
 async def test_the_earliest_of_several_times_stands() -> None:

@@ -1,11 +1,12 @@
 """The reflector against a scripted server that does everything API servers and networks do."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from pie.core.wire import Pod
 from pie.kube.backoff import Backoff
@@ -14,6 +15,7 @@ from pie.kube.metrics import KubeMetrics
 from pie.kube.reflector import Reflector
 from pie.kube.resources import PODS
 from pie.kube.timing import Timing
+from pie.kube.watchstream import Event
 from tests.kube.scripted import (
     Drop,
     Hang,
@@ -58,6 +60,11 @@ class Watched:
         self.changes.append(f"{what}{item.metadata.name}@{item.metadata.resource_version}")
 
     @property
+    def defects(self) -> float | None:
+        """How many defects were counted."""
+        return self.registry.get_sample_value("pie_defects_total", {"part": "watch", "name": "pods"})
+
+    @property
     def pods(self) -> dict[str, str]:
         """Name to resourceVersion."""
         return {name: item.metadata.resource_version for (_, name), item in self.reflector.store.items()}
@@ -67,7 +74,9 @@ class Watched:
 
 
 @asynccontextmanager
-async def reflecting(server: ScriptedServer, timing: Timing = QUICK) -> AsyncIterator[Watched]:
+async def reflecting(
+    server: ScriptedServer, timing: Timing = QUICK, *, defects: int = 0
+) -> AsyncIterator[Watched]:
     client = Client(server.config, attempts=3, backoff=Backoff(base_seconds=0.01, cap_seconds=0.02))
     async with client:
         watched = Watched(client, timing)
@@ -75,6 +84,7 @@ async def reflecting(server: ScriptedServer, timing: Timing = QUICK) -> AsyncIte
         try:
             yield watched
             assert not task.done(), "the reflector must never end by itself"
+            assert watched.defects == defects
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -419,3 +429,72 @@ async def test_an_unreachable_server_is_waited_for() -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def a_listener_that_cannot_bear(name: str) -> Callable[[Pod | None, Pod | None], None]:
+    def listener(old: Pod | None, new: Pod | None) -> None:
+        for item in (old, new):
+            if item is not None and item.metadata.name == name:
+                raise KeyError("what an odd object lacks")
+
+    return listener
+
+
+@pytest.mark.parametrize("how", ["initial events", "list", "watch"])
+async def test_an_odd_object_costs_neither_the_other_objects_nor_the_other_listeners(how: str) -> None:
+    odd_and_good = [pod("odd", 1), pod("good", 2)]
+    added = [event("ADDED", each) for each in odd_and_good]
+    async with ScriptedServer() as server:
+        match how:
+            case "initial events":
+                server.then(server.stream(*added, bookmark(3, ends=True), Hang))
+            case "list":
+                server.then(NO_WATCHLIST, answer(page(odd_and_good, 3)), server.stream(Hang))
+            case _:
+                server.then(server.stream(bookmark(0, ends=True), *added, Hang))
+        with capture_logs() as lines:
+            async with reflecting(server, defects=1) as watched:
+                after: list[str] = []
+                watched.reflector.listen(a_listener_that_cannot_bear("odd"))
+                watched.reflector.listen(lambda _old, new: after.append(new.metadata.name if new else ""))
+                await watched.until({"odd": "1", "good": "2"})
+                assert watched.changes == ["+odd@1", "+good@2"]
+                assert after == ["odd", "good"], "listeners behind the one that raised are called too"
+    (line,) = (line for line in lines if line["log_level"] == "error")
+    assert {key: line[key] for key in ("event", "kind", "namespace", "name")} == {
+        "event": "defect in pie, please report it",
+        "kind": "Pod",
+        "namespace": "ns",
+        "name": "odd",
+    }
+    assert isinstance(line["exc_info"], KeyError), "with its traceback"
+
+
+async def test_a_defect_that_thousands_of_objects_meet_is_counted_each_time_and_logged_a_few_times() -> None:
+    many = [event("ADDED", pod("odd", 1, uid=str(number))) for number in range(50)]
+    async with ScriptedServer() as server:
+        server.then(server.stream(bookmark(0, ends=True), *many, event("ADDED", pod("good", 2)), Hang))
+        with capture_logs() as lines:
+            async with reflecting(server, defects=99) as watched:  # each is a deletion and an addition
+                watched.reflector.listen(a_listener_that_cannot_bear("odd"))
+                await watched.until({"odd": "1", "good": "2"})
+    assert 1 <= sum(line["log_level"] == "error" for line in lines) <= 10
+
+
+async def test_a_defect_of_the_reflector_itself_makes_it_read_everything_anew() -> None:
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(bookmark(1, ends=True), event("ADDED", pod("a", 2)), Hang),
+            server.stream(event("ADDED", pod("a", 2)), bookmark(3, ends=True), Hang),
+        )
+        async with reflecting(server, defects=1) as watched:
+            working, broken = watched.reflector._apply, iter([ZeroDivisionError("a defect")])
+
+            def fail_once(each: Event[Pod]) -> None:
+                for error in broken:
+                    raise error
+                working(each)
+
+            watched.reflector._apply = fail_once  # type: ignore[method-assign]  # no defect is known
+            await watched.until({"a": "2"})
+            assert "sendInitialEvents" in server.requests[1].query

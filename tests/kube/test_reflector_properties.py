@@ -54,6 +54,7 @@ class Copy:
     def __init__(self) -> None:
         self.told: dict[str, str] = {}
         client = Client(ClusterConfig(server="http://127.0.0.1:1"))
+        self.metrics = client.metrics
         self.reflector = Reflector(client, PODS, Pod, on_change=self._changed)
 
     def _changed(self, old: Pod | None, new: Pod | None) -> None:
@@ -125,6 +126,7 @@ async def test_any_cuts_drops_and_relists_give_the_store_of_the_full_history(
     store = copy.reflector.store
     assert {name: item.metadata.resource_version for (_, name), item in store.items()} == expected
     assert copy.told == expected
+    assert copy.metrics.defects.labels("watch", "pods")._value.get() == 0, "no listener raised"
 
 
 @given(

@@ -104,7 +104,7 @@ async def _control(settings: Settings) -> None:
                 group.create_task(elector.run())
                 await elector.leading.wait()
             await caches.wait_synced()
-            queue = WorkQueue()
+            queue = WorkQueue(metrics=metrics)
             Discard(client, caches, queue)
             volumes = Volumes(client, caches, queue)
             witness = Witness(client, caches, queue)

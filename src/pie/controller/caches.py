@@ -12,6 +12,7 @@ from pie.core.model import Target
 from pie.core.naming import LABEL_PROBE, target_of
 from pie.core.wire import Claim, CronJob, Job, Metadata, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
+from pie.kube.listeners import Listener
 from pie.kube.reflector import Reflector
 from pie.kube.resources import CRONJOBS, JOBS, NODES, PIE_PROBES, PODS, PVCS, STORAGE_CLASSES, Resource
 from pie.kube.watchstream import HasMetadata
@@ -19,7 +20,6 @@ from pie.kube.watchstream import HasMetadata
 _ZONE = "topology.kubernetes.io/zone"
 
 T = TypeVar("T", bound=HasMetadata)
-Listener = Callable[[Any, Any], None]
 
 
 class Caches:
@@ -27,7 +27,7 @@ class Caches:
 
     def __init__(self, client: Client, namespace: str) -> None:
         self.namespace = namespace
-        self._listeners: dict[Resource, list[Listener]] = {}
+        self._listen: dict[Resource, Callable[[Listener[Any]], None]] = {}
         self.nodes = self._watch(client, NODES, Node, None)
         self.storage_classes = self._watch(client, STORAGE_CLASSES, StorageClass, None)
         self.probes = self._watch(client, PIE_PROBES, PieProbe, namespace)
@@ -54,19 +54,13 @@ class Caches:
         namespace: str | None,
         label_selector: str | None = None,
     ) -> Reflector[T]:
-        listeners = self._listeners.setdefault(resource, [])
+        reflector = Reflector(client, resource, kind, namespace=namespace, label_selector=label_selector)
+        self._listen[resource] = reflector.listen
+        return reflector
 
-        def changed(old: T | None, new: T | None) -> None:
-            for listener in listeners:
-                listener(old, new)
-
-        return Reflector(
-            client, resource, kind, namespace=namespace, label_selector=label_selector, on_change=changed
-        )
-
-    def listen(self, resource: Resource, listener: Listener) -> None:
+    def listen(self, resource: Resource, listener: Listener[Any]) -> None:
         """Have `listener(old, new)` called after each change; None stands for an object that is not there."""
-        self._listeners[resource].append(listener)
+        self._listen[resource](listener)
 
     @property
     def _reflectors(self) -> tuple[Reflector[Any], ...]:

@@ -10,9 +10,12 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from pie.kube.backoff import Backoff
+from pie.kube.defects import Defects
 from pie.kube.errors import ApiError, Conflict, KubeError
+from pie.kube.metrics import KubeMetrics
 
 _log = structlog.get_logger()
 
@@ -42,10 +45,13 @@ class WorkQueue:
     """Keys to handle, and the workers that do; `handle` maps a kind of work to its handler.
 
     Each lane has workers of its own: writes wait for their turn in the budget, and reads for a slow API
-    server, and no verdict is to wait behind either.
+    server, and no verdict is to wait behind either. A handler that raises is called again after a
+    while; unless the API server is the reason, that is a defect of pie, logged and counted.
     """
 
-    def __init__(self, workers: Mapping[Lane, int] = _WORKERS) -> None:
+    def __init__(self, workers: Mapping[Lane, int] = _WORKERS, *, metrics: KubeMetrics | None = None) -> None:
+        self._metrics = metrics or KubeMetrics(CollectorRegistry())
+        self._defects: dict[str, Defects] = {}
         self._handlers: dict[str, Callable[[Hashable], Awaitable[None]]] = {}
         self._workers = workers
         self._lanes: dict[str, Lane] = {}
@@ -60,6 +66,7 @@ class WorkQueue:
     ) -> None:
         """Register the handler of a kind of work, and what it does at most."""
         self._handlers[work], self._lanes[work] = handler, lane
+        self._defects[work] = Defects(self._metrics.defects, "work", work)
 
     def add(self, work: str, thing: Hashable, *, after_seconds: float = 0.0) -> None:
         """Have a thing looked at, now or later; the earliest of several times stands."""
@@ -137,9 +144,9 @@ class WorkQueue:
             )
             asked = error.retry_after_seconds if isinstance(error, ApiError) else None
             self._retry(key, asked or 0.0)
-        except Exception:  # noqa: BLE001  the boundary of the controller's own work
+        except Exception as error:  # noqa: BLE001  the boundary of the controller's own work
             # A defect met by one thing must not stop the watch over all the others.
-            _log.exception("defect in pie, please report it", work=key.work, thing=str(key.thing))
+            self._defects[key.work].note(error, thing=str(key.thing))
             self._retry(key)
         else:
             self._failures.pop(key, None)

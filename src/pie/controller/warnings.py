@@ -19,6 +19,7 @@ from pie.core.result import one_line
 from pie.core.timeline import WarningEvent
 from pie.core.wire import Event, InvolvedObject
 from pie.kube.client import Client
+from pie.kube.defects import Defects
 from pie.kube.errors import KubeError, Unreachable
 from pie.kube.resources import EVENTS
 from pie.kube.timing import RECONNECT
@@ -57,6 +58,7 @@ class WarningEvents:
         self._on_warning = on_warning
         self._ring: OrderedDict[str, deque[WarningEvent]] = OrderedDict()
         self._decoder = EventDecoder(Event)
+        self._defects = Defects(client.metrics.defects, "watch", EVENTS.plural)
         self._listed_at: deque[float] = deque(maxlen=_LISTS)
 
     def about(self, *uids: str) -> tuple[WarningEvent, ...]:
@@ -94,6 +96,9 @@ class WarningEvents:
             except KubeError as error:
                 version = ""
                 _log.warning("watch of Events failed", error=str(error))
+            except Exception as error:  # noqa: BLE001  a defect here must not end the controller
+                version = ""
+                self._defects.note(error)
             failures = 0 if self._client.now() - began > _WATCH_SECONDS / 10 else failures + 1
             await asyncio.sleep(RECONNECT.delay(failures))
 

@@ -28,6 +28,13 @@ class KubeMetrics:
             "fewer than the budget when the API server is slow or fails.",
             registry=registry,
         )
+        self.defects = Counter(
+            "pie_defects",
+            "Errors of pie itself, which it survived and logged; please report them. "
+            "part is watch (name: the resource) or work (name: the kind of work).",
+            ("part", "name"),
+            registry=registry,
+        )
         self.lists = Counter(
             "pie_reflector_lists",
             "Times that everything was read anew, by how: watchlist or list.",

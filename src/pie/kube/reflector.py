@@ -16,7 +16,6 @@ How it stays true to the server:
 import asyncio
 import logging
 import random
-from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final, Generic, Never
 
@@ -24,6 +23,7 @@ import msgspec
 import structlog
 
 from pie.kube.client import Client
+from pie.kube.defects import Defects
 from pie.kube.errors import (
     ApiError,
     CredentialsError,
@@ -36,6 +36,7 @@ from pie.kube.errors import (
     Unreachable,
     api_error,
 )
+from pie.kube.listeners import Listener, Listeners
 from pie.kube.listing import list_all
 from pie.kube.metrics import ReflectorMetrics
 from pie.kube.resources import Resource
@@ -70,7 +71,8 @@ class Reflector(Generic[T]):
 
     `on_change(old, new)` is called after `store` has changed: (None, new) for an addition, (old, new) for a
     change, (old, None) for a deletion, `old` then being the last known state. An object replaced by another
-    of the same name (another uid) is a deletion and an addition. It must not block and must not raise.
+    of the same name (another uid) is a deletion and an addition. It must not block. `listen` adds more
+    listeners. A listener that raises is a defect of pie, logged and counted; everything else goes on.
 
     `store` is for reading only. `synced` is set when it is complete for the first time. `last_error` says
     in words why the copy may be out of date, and is empty while all is well.
@@ -82,13 +84,18 @@ class Reflector(Generic[T]):
         resource: Resource,
         decode: type[T],
         *,
-        on_change: Callable[[T | None, T | None], None],
+        on_change: Listener[T] | None = None,
         namespace: str | None = None,
         label_selector: str | None = None,
         field_selector: str | None = None,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
-        self._store = Store[T](on_change)
+        self._defects = Defects(client.metrics.defects, "watch", resource.plural)
+        listeners = Listeners[T](resource.kind, self._defects)
+        if on_change is not None:
+            listeners.add(on_change)
+        self.listen = listeners.add
+        self._store = Store[T](listeners.changed)
         self.store = self._store.objects
         self.synced = asyncio.Event()
         self.last_error = ""
@@ -125,14 +132,15 @@ class Reflector(Generic[T]):
             try:
                 async with self._session_scope:
                     await self._session()
-            except TimeoutError:
-                if not self._session_scope.expired():
-                    raise
-                self._version = ""  # `confirm` ended it
-                continue
             except KubeError as error:
                 self._note(error)
                 wait_seconds = (error.retry_after_seconds or 0.0) if isinstance(error, ApiError) else 0.0
+            except Exception as error:  # noqa: BLE001  a defect here must not end the controller
+                self._version = ""
+                if isinstance(error, TimeoutError) and self._session_scope.expired():
+                    continue  # `confirm` ended it
+                self.last_error = f"cannot watch {self._resource.plural}: defect in pie: {error!r}"
+                self._defects.note(error)
             since, self._watching_since = self._watching_since, None
             if since is not None and _local_seconds() - since >= self._timing.steady_seconds:
                 failures = 0
