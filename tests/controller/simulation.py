@@ -31,12 +31,13 @@ from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
 from pie.controller.volumes import Volumes
 from pie.controller.witness import Witness
+from pie.core.batch.naming import ANNOTATION_SCHEDULED
+from pie.core.batch.wire import CronJob, Job
 from pie.core.history import History
 from pie.core.model import Kind, Target
-from pie.core.naming import ANNOTATION_SCHEDULED
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from pie.core.schedule import next_due
-from pie.core.wire import Claim, CronJob, Job, Node, PieProbe, Pod, StorageClass
+from pie.core.wire import Claim, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig

@@ -4,8 +4,8 @@ import asyncio
 import time
 from typing import Any
 
+from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
-from pie.core.naming import cronjob_names
 from pie.core.result import Outcome
 from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.controller.test_runs import A, mounts, result

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
-from pie.core.naming import cronjob_names
 from pie.core.result import Outcome
 from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.controller.test_runs import A, Mounts, mounts, result

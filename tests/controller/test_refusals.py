@@ -2,8 +2,8 @@
 
 import time
 
+from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Stage, Target
-from pie.core.naming import cronjob_names
 from pie.core.reasons import Reason
 from pie.core.wire import Event, InvolvedObject, Metadata
 from tests.controller.conftest import Stage as Set

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
-from pie.core.naming import claim_names, cronjob_names
+from pie.core.naming import claim_names
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until, until_condition

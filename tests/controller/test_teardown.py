@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
-from pie.core.naming import cronjob_names, labels
+from pie.core.naming import labels
 from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.controller.lives import Action, lived
 from tests.controller.simulation import World

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pie.core.batch.naming import cronjob_names
 from pie.core.leaks import made_for, reachable_from, to_stay, why_left, words
 from pie.core.model import Kind, Target
-from pie.core.naming import claim_names, cronjob_names
+from pie.core.naming import claim_names
 from pie.core.reasons import Reason
 from pie.core.volumeobjects import PersistentVolume, VolumeSpec, VolumeStatus
 from pie.core.wire import Metadata, Node, ObjectReference, PieProbe

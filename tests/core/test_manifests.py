@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from pie.core.manifests import cronjob, follow_up_job
-from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SCHEDULED, ANNOTATION_SPEC_HASH, target_of
+from pie.core.batch.manifests import cronjob, follow_up_job
+from pie.core.batch.naming import ANNOTATION_SCHEDULED
+from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH, target_of
 from pie.core.wire import Metadata
 from tests.core.build import MOUNT, PROVISION, T0, probe
 

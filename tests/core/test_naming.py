@@ -6,17 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pie.core.batch.naming import CRONJOB_NAME_LIMIT, cronjob_names
 from pie.core.model import Kind, Target
-from pie.core.naming import (
-    ANNOTATION_TARGET,
-    CRONJOB_NAME_LIMIT,
-    Names,
-    claim_names,
-    cronjob_names,
-    label_value,
-    labels,
-    target_of,
-)
+from pie.core.naming import ANNOTATION_TARGET, Names, claim_names, label_value, labels, target_of
 from pie.core.wire import Metadata
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

@@ -6,12 +6,14 @@ import msgspec
 import pytest
 
 from pie.core import manifests
+from pie.core.batch import manifests as batch_manifests
+from pie.core.batch.wire import CronJob, CronJobSpec
 from pie.core.naming import ANNOTATION_SPEC_HASH
 from pie.core.plan import ApplyCronJob, CreateClaim, DeleteClaim, DeleteCronJob, Desired, Observed, plan
-from pie.core.wire import Claim, CronJob, CronJobSpec, Metadata
+from pie.core.wire import Claim, Metadata
 from tests.core.build import MOUNT, at, probe
 
-CRONJOB = manifests.cronjob(probe(), MOUNT, name="mount-x", claim="pvc-x", image="pie:1")
+CRONJOB = batch_manifests.cronjob(probe(), MOUNT, name="mount-x", claim="pvc-x", image="pie:1")
 CLAIM = manifests.claim(probe(), MOUNT, name="pvc-x")
 WANTED = Desired(CRONJOB, CLAIM)
 HASH = CRONJOB["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
@@ -101,7 +103,7 @@ def test_probe_pods_satisfy_the_restricted_level_and_land_on_their_node_by_name(
 
 
 def test_the_hash_follows_the_spec() -> None:
-    other = manifests.cronjob(
+    other = batch_manifests.cronjob(
         probe(deadline_seconds=20.0), MOUNT, name="mount-x", claim="pvc-x", image="pie:1"
     )
     assert other["metadata"]["annotations"][ANNOTATION_SPEC_HASH] != HASH

@@ -7,15 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pie.core.batch.cron import cron_schedule
 from pie.core.model import Kind, Target
-from pie.core.schedule import (
-    CLEAR_OF_DUE_SECONDS,
-    cron_schedule,
-    dues_between,
-    next_due,
-    phase_minutes,
-    retry_wait_seconds,
-)
+from pie.core.schedule import CLEAR_OF_DUE_SECONDS, dues_between, next_due, phase_minutes, retry_wait_seconds
 
 periods = st.integers(1, 59).map(lambda minutes: minutes * 60)
 moments = st.floats(1.6e9, 2.0e9)

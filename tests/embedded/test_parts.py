@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pie.core.batch.cron import cron_schedule
 from pie.core.model import Kind, Target
 from pie.core.quantity import quantity
-from pie.core.schedule import cron_schedule, next_due
+from pie.core.schedule import next_due
 from pie.embedded.actors.cronjobs import last_due
 from pie.embedded.cel import CelError, compiled
 from pie.embedded.errors import Refused

@@ -7,8 +7,9 @@ from typing import Any
 import pytest_asyncio
 import yaml
 
+from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
-from pie.core.naming import claim_names, cronjob_names
+from pie.core.naming import claim_names
 from testbed.api import Api
 from testbed.cluster import Cluster
 from tests.harness import CRD, GROUP, ON_TIME, PERFORMANCE, Pie, until

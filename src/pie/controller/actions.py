@@ -8,10 +8,11 @@ from typing import Final
 import structlog
 
 from pie.controller.queue import WorkQueue
+from pie.core.batch.wire import CronJob
 from pie.core.model import Target
 from pie.core.plan import Action, ApplyCronJob, CreateClaim, DeleteClaim, DeleteCronJob
 from pie.core.reasons import Reason
-from pie.core.wire import Claim, CronJob, Metadata
+from pie.core.wire import Claim, Metadata
 from pie.kube.client import Client
 from pie.kube.errors import (
     AlreadyExists,

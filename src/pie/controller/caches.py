@@ -8,9 +8,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pie.core.batch.wire import CronJob, Job
 from pie.core.model import Target
 from pie.core.naming import LABEL_PROBE, target_of
-from pie.core.wire import Claim, CronJob, Job, Metadata, Node, PieProbe, Pod, StorageClass
+from pie.core.wire import Claim, Metadata, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.listeners import Listener
 from pie.kube.reflector import Reflector

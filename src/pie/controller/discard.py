@@ -6,8 +6,9 @@ import structlog
 
 from pie.controller.caches import Caches
 from pie.controller.queue import WorkQueue
+from pie.core.batch.wire import Job
 from pie.core.naming import GO_PIE_FINALIZER
-from pie.core.wire import Job, Pod
+from pie.core.wire import Pod
 from pie.kube.client import Client
 from pie.kube.errors import NotFound
 from pie.kube.resources import JOBS, PODS

@@ -14,11 +14,11 @@ from pie.controller.caches import Caches
 from pie.controller.incidentkeeper import IncidentKeeper
 from pie.controller.maintenance import Maintenance
 from pie.controller.queue import WorkQueue
+from pie.core.batch.manifests import follow_up_job
+from pie.core.batch.wire import Job
 from pie.core.judge import Judgement
-from pie.core.manifests import follow_up_job
 from pie.core.model import Probe, Target, Verdict
 from pie.core.timeline import Run
-from pie.core.wire import Job
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists
 from pie.kube.resources import JOBS

@@ -13,9 +13,9 @@ from pie.controller.caches import Caches
 from pie.controller.maintenance import Maintenance
 from pie.controller.queue import Lane, WorkQueue
 from pie.controller.tally import Tally
+from pie.core.batch.wire import CronJob
 from pie.core.model import Probe, Target
 from pie.core.schedule import next_due
-from pie.core.wire import CronJob
 from pie.kube.client import Client
 from pie.kube.reflector import Reflector
 

@@ -13,10 +13,10 @@ import structlog
 from pie.controller.caches import Caches
 from pie.controller.maintenance import Maintenance
 from pie.controller.queue import WorkQueue
-from pie.core.manifests import retry_job
+from pie.core.batch.manifests import retry_job
+from pie.core.batch.wire import Job
 from pie.core.model import Kind, Probe, Target
 from pie.core.schedule import CLEAR_OF_DUE_SECONDS, next_due, retry_wait_seconds
-from pie.core.wire import Job
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists
 from pie.kube.resources import JOBS

@@ -19,13 +19,14 @@ from pie.controller.tally import Tally
 from pie.controller.tracking import Tracked, Tracking
 from pie.controller.volumes import Volumes
 from pie.controller.witness import PATIENCE_SECONDS, Witness
+from pie.core.batch.wire import CronJob, Job
 from pie.core.judge import Judgement, judge
 from pie.core.model import BAD, Kind, Probe, Target, Verdict
 from pie.core.naming import GO_PIE_FINALIZER, target_of
 from pie.core.reasons import Reason
 from pie.core.schedule import next_due
 from pie.core.timeline import Run
-from pie.core.wire import Claim, CronJob, Job, Pod
+from pie.core.wire import Claim, Pod
 from pie.kube.client import Client
 from pie.kube.resources import CRONJOBS, JOBS, PODS
 

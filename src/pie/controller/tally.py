@@ -9,6 +9,7 @@ from pie.controller.incidentkeeper import IncidentKeeper
 from pie.controller.queue import WorkQueue
 from pie.controller.tracking import Tracked
 from pie.controller.warnings import WarningEvents
+from pie.core.batch.wire import CronJob
 from pie.core.deletedruns import lose
 from pie.core.history import History, PastRun, measured
 from pie.core.judge import Judgement, missed
@@ -18,7 +19,7 @@ from pie.core.reasons import CERTAIN, Reason
 from pie.core.result import IoStats
 from pie.core.schedule import dues_between
 from pie.core.timeline import Run, timeline
-from pie.core.wire import CronJob, epoch_seconds
+from pie.core.wire import epoch_seconds
 from pie.kube.client import Client
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries

@@ -16,12 +16,15 @@ from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
 from pie.controller.settings import Settings
 from pie.core import manifests, naming, selector
+from pie.core.batch import manifests as batch_manifests
+from pie.core.batch.naming import cronjob_names
+from pie.core.batch.wire import CronJob
 from pie.core.model import Kind, Probe, Target
 from pie.core.parse import SpecError, parse_probe
 from pie.core.plan import Desired, Observed, plan
 from pie.core.preflight import Pause
 from pie.core.reasons import Reason
-from pie.core.wire import Claim, CronJob, Metadata, Node, PieProbe, StorageClass
+from pie.core.wire import Claim, Metadata, Node, PieProbe, StorageClass
 from pie.kube.client import Client
 from pie.kube.resources import CRONJOBS, NODES, PIE_PROBES, PVCS, STORAGE_CLASSES
 
@@ -264,9 +267,9 @@ class Targets:
             return Desired(keep_claim=pause.resumes_by_itself)
         mount = target.kind is Kind.MOUNT
         claim = self._claim_names.claim(target, naming.claim_names(target)) if mount else ""
-        name = self._cronjob_names.claim(target, naming.cronjob_names(target))
+        name = self._cronjob_names.claim(target, cronjob_names(target))
         return Desired(
-            manifests.cronjob(
+            batch_manifests.cronjob(
                 probe,
                 target,
                 name=name,

@@ -7,9 +7,11 @@ from datetime import datetime
 
 from pie.controller.caches import Caches
 from pie.core.apitypes import Cause
+from pie.core.batch.naming import ANNOTATION_SCHEDULED
+from pie.core.batch.wire import Job
 from pie.core.model import Target
-from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_RETRY, ANNOTATION_SCHEDULED, target_of
-from pie.core.wire import Job, Pod
+from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_RETRY, target_of
+from pie.core.wire import Pod
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from typing import Final, Never
 
 import structlog
 
-from pie.core.naming import CRONJOB_PREFIXES
+from pie.core.batch.naming import CRONJOB_PREFIXES
 from pie.core.result import one_line
 from pie.core.timeline import WarningEvent
 from pie.core.wire import Event, InvolvedObject

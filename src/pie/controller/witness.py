@@ -13,9 +13,10 @@ from pie.controller.attachmentstate import AttachmentReader
 from pie.controller.caches import Caches
 from pie.controller.queue import Lane, WorkQueue
 from pie.controller.warnings import WarningEvents
+from pie.core.batch.wire import Job
 from pie.core.judge import Judgement
 from pie.core.timeline import Run, Sightings, sight
-from pie.core.wire import Claim, InvolvedObject, Job, Pod
+from pie.core.wire import Claim, InvolvedObject, Pod
 from pie.kube.client import Client
 from pie.kube.resources import JOBS, PODS, PVCS
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
-from pie.core.naming import claim_prefixes, cronjob_names
+from pie.core.naming import claim_prefixes
 from pie.core.parse import SpecError, node_selector
 from pie.core.reasons import Reason
 from pie.core.result import one_line

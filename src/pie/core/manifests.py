@@ -1,28 +1,15 @@
-"""The model to Kubernetes manifests: CronJob and PersistentVolumeClaim of a target.
+"""The model to Kubernetes manifests: the pod of a run and the PersistentVolumeClaim of a target.
 
 Probe pods satisfy the `restricted` Pod Security level, carry no service-account token and have a deadline.
 https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 """
 
-import hashlib
 import math
 from typing import Any
 
-import msgspec
-
 from pie.core.model import Kind, Probe, Target
-from pie.core.naming import (
-    ANNOTATION_FOLLOWS,
-    ANNOTATION_RETRY,
-    ANNOTATION_SCHEDULED,
-    ANNOTATION_SPEC_HASH,
-    ANNOTATION_SUPPRESSED_SINCE,
-    ANNOTATION_TARGET,
-    labels,
-)
-from pie.core.schedule import cron_schedule
+from pie.core.naming import ANNOTATION_TARGET, labels
 from pie.core.selector import FIELD_NAME
-from pie.core.wire import rfc3339
 
 Manifest = dict[str, Any]
 
@@ -31,100 +18,10 @@ CONTAINER = "probe"
 MOUNT_PATH = "/pie"
 # The user of the image; fsGroup makes a fresh volume's root writable for it.
 USER_ID = 1001
-# Finished pods wait here to be read when the controller is away. A finished provision pod keeps its volume.
-HISTORY_LIMIT = {Kind.MOUNT: 10, Kind.PROVISION: 2}
 TERMINATION_GRACE_SECONDS = 5
 
 
-def cronjob(
-    probe: Probe,
-    target: Target,
-    *,
-    name: str,
-    claim: str,
-    image: str,
-    suppressed_since: float | None = None,
-) -> Manifest:
-    """Return the CronJob of a target; `claim` is the name of a mount target's claim.
-
-    It is suspended if it is suppressed since some time (epoch seconds). The time is no part of the hash: it
-    alone is worth no write.
-    """
-    template = _pod_template(probe, target, claim=claim, image=image)
-    spec: Manifest = {
-        "schedule": cron_schedule(target, probe.period_seconds),
-        "timeZone": "Etc/UTC",
-        "concurrencyPolicy": "Forbid",
-        "suspend": suppressed_since is not None,
-        # A schedule missed by more than a period is superseded; without this, every CronJob of the fleet
-        # would run one at once when the CronJob controller comes back.
-        "startingDeadlineSeconds": probe.period_seconds,
-        "successfulJobsHistoryLimit": HISTORY_LIMIT[target.kind],
-        "failedJobsHistoryLimit": HISTORY_LIMIT[target.kind],
-        "jobTemplate": {
-            "metadata": {"labels": labels(target)},
-            "spec": {"backoffLimit": 0, "template": template},
-        },
-    }
-    digest = hashlib.sha1(msgspec.json.encode(spec, order="sorted"), usedforsecurity=False).hexdigest()[:16]
-    metadata = _metadata(probe, target, name)
-    metadata["annotations"][ANNOTATION_SPEC_HASH] = digest
-    if suppressed_since is not None:
-        metadata["annotations"][ANNOTATION_SUPPRESSED_SINCE] = rfc3339(suppressed_since)
-    return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec": spec}
-
-
-def follow_up_job(
-    probe: Probe,
-    target: Target,
-    *,
-    cronjob: str,
-    due_seconds: float,
-    without: str,
-    follows: str,
-    image: str,
-) -> Manifest:
-    """Return the Job of a provision run for a due time on any node but `without`.
-
-    `follows` is the uid of the Job that did not work there, and `cronjob` the name of the target's CronJob.
-    """
-    template = _pod_template(probe, target, claim="", image=image)
-    required = {"nodeSelectorTerms": _terms_without(probe.node_selector_json, without)}
-    template["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = required
-    # The CronJob controller appends the minutes in decimal; these are told apart by their letter.
-    metadata = _metadata(probe, target, f"{cronjob}-x{round(due_seconds / probe.minute_seconds):x}")
-    metadata["annotations"] |= {
-        ANNOTATION_FOLLOWS: follows,
-        ANNOTATION_SCHEDULED: rfc3339(due_seconds),
-    }
-    spec = {"backoffLimit": 0, "template": template}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
-
-
-def retry_job(
-    probe: Probe, target: Target, *, cronjob: str, claim: str, at_seconds: float, image: str
-) -> Manifest:
-    """Return the Job of a run between two due times; `cronjob` is the name of the target's CronJob.
-
-    `claim` is the name of a mount target's claim, empty for a provision run.
-    """
-    metadata = _metadata(probe, target, f"{cronjob}-r{int(at_seconds):x}")
-    metadata["annotations"][ANNOTATION_RETRY] = "true"
-    spec = {"backoffLimit": 0, "template": _pod_template(probe, target, claim=claim, image=image)}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
-
-
-def _terms_without(selector: Manifest, node: str) -> list[Manifest]:
-    """Return the terms of a NodeSelector, less one node; an empty term matches nothing, and is left out."""
-    but_for = {"key": FIELD_NAME, "operator": "NotIn", "values": [node]}
-    return [
-        {**term, "matchFields": [*(term.get("matchFields") or []), but_for]}
-        for term in selector["nodeSelectorTerms"]
-        if term.get("matchExpressions") or term.get("matchFields")
-    ]
-
-
-def _pod_template(probe: Probe, target: Target, *, claim: str, image: str) -> Manifest:
+def pod_template(probe: Probe, target: Target, *, claim: str, image: str) -> Manifest:
     spec = pod_spec(probe, target, claim=claim, image=image)
     # On the pod, since a Job's own deadline deletes the pod and with it the message that says what happened.
     spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
@@ -136,7 +33,7 @@ def claim(probe: Probe, target: Target, *, name: str) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": _metadata(probe, target, name),
+        "metadata": metadata_of(probe, target, name),
         "spec": _claim_spec(probe),
     }
 
@@ -207,7 +104,7 @@ def _claim_spec(probe: Probe) -> Manifest:
     }
 
 
-def _metadata(probe: Probe, target: Target, name: str) -> Manifest:
+def metadata_of(probe: Probe, target: Target, name: str) -> Manifest:
     return {
         "name": name,
         "namespace": probe.namespace,

@@ -1,7 +1,7 @@
 """Names and labels of the objects pie makes, compatible with the first (Go) pie.
 
-A CronJob's name is at most 52 characters, since Kubernetes appends 11 for the Job and its pods; so the
-parts are cut, and a hash of the uncut parts keeps the cut names apart.
+Names are bounded, so the parts are cut, and a hash of the uncut parts keeps the cut names apart. The names of
+CronJobs are in `pie.core.batch.naming`.
 """
 
 import hashlib
@@ -9,10 +9,6 @@ import re
 
 from pie.core.model import Kind, Target
 from pie.core.wire import Metadata
-
-CRONJOB_NAME_LIMIT = 52
-CRONJOB_PREFIXES = tuple(f"{kind}-" for kind in Kind)
-"""One of them begins the name of each CronJob of pie's, and of each Job."""
 
 LABEL_VALUE_LIMIT = 63
 
@@ -37,10 +33,6 @@ ANNOTATION_RETRY = "pie.topolvm.io/retry"
 ANNOTATION_SUPPRESSED_SINCE = "pie.topolvm.io/suppressed-since"
 GO_PIE_FINALIZER = "pie.topolvm.io/pod"
 
-# The annotation that the CronJob controller puts on its Jobs.
-# https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-cronjob-scheduled-timestamp
-ANNOTATION_SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
-
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -58,23 +50,18 @@ def _tidy(prefix: str, parts: list[tuple[str, int]], digest: str) -> str:
     return "-".join([prefix, *(part for part in cut if part), digest])
 
 
-def _names(prefix: str, parts: list[tuple[str, int]], target: Target) -> tuple[str, str]:
+def compatible_names(prefix: str, parts: list[tuple[str, int]], target: Target) -> tuple[str, str]:
     """Return the compatible name and the unambiguous one (shorter parts, 12 digits)."""
     unambiguous = _tidy(prefix, parts, _digest(target, 12))
     compatible = _joined(prefix, parts, _digest(target, 6))
     return (compatible if _SUBDOMAIN.fullmatch(compatible) else unambiguous), unambiguous
 
 
-def cronjob_names(target: Target) -> tuple[str, str]:
-    """Return the CronJob name Go pie gives (where it is legal), and the one to use where that is taken."""
-    if target.kind is Kind.PROVISION:
-        return _names("provision", [(target.probe, 10), (target.storage_class, 12)], target)
-    return _names("mount", [(target.probe, 10), (target.node, 15), (target.storage_class, 12)], target)
-
-
 def claim_names(target: Target) -> tuple[str, str]:
     """Return the claim name Go pie gives (where it is legal), and the one to use where that is taken."""
-    return _names("pie-pvc", [(target.probe, 10), (target.node, 11), (target.storage_class, 14)], target)
+    return compatible_names(
+        "pie-pvc", [(target.probe, 10), (target.node, 11), (target.storage_class, 14)], target
+    )
 
 
 def claim_prefixes(probe: str) -> tuple[str, str]:

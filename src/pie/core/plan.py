@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from pie.core.batch.wire import CronJob, CronJobSpec
 from pie.core.manifests import Manifest
 from pie.core.naming import ANNOTATION_SPEC_HASH
-from pie.core.wire import Claim, CronJob, CronJobSpec, Metadata
+from pie.core.wire import Claim, Metadata
 
 
 @dataclass(frozen=True, slots=True)

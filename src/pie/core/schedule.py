@@ -1,4 +1,4 @@
-"""When runs are due: the cron schedule of a target, and the due times it means.
+"""When runs are due: the phase of a target, and its due times.
 
 The phase spreads targets over the minutes of a period as Go pie does, by a checksum of their names. All
 CronJobs carry `timeZone: Etc/UTC`, so that due times do not depend on where kube-controller-manager runs.
@@ -9,7 +9,7 @@ import zlib
 
 from pie.core.model import Target
 
-_MINUTE = 60
+MINUTE_SECONDS = 60
 _MINUTES_OF_HOUR = 60
 # A moment that is a due time, but for the rounding of its own computing, is that due time.
 _ROUNDING_MINUTES = 1e-6
@@ -25,7 +25,7 @@ CLEAR_OF_DUE_SECONDS = 45.0
 def phase_minutes(target: Target, period_seconds: int) -> int:
     """Return the minute of the hour at which the target's first run is due."""
     key = target.probe + target.storage_class + target.node
-    return zlib.crc32(key.encode()) % (period_seconds // _MINUTE)
+    return zlib.crc32(key.encode()) % (period_seconds // MINUTE_SECONDS)
 
 
 def spread_seconds(target: Target, width_seconds: float) -> float:
@@ -33,18 +33,15 @@ def spread_seconds(target: Target, width_seconds: float) -> float:
     return zlib.crc32(f"{target}/spread".encode()) / 2**32 * width_seconds
 
 
-def cron_schedule(target: Target, period_seconds: int) -> str:
-    """Return the cron expression `<phase>-59/<period> * * * *`."""
-    return f"{phase_minutes(target, period_seconds)}-59/{period_seconds // _MINUTE} * * * *"
-
-
-def next_due(target: Target, period_seconds: int, after: float, minute_seconds: float = _MINUTE) -> float:
+def next_due(
+    target: Target, period_seconds: int, after: float, minute_seconds: float = MINUTE_SECONDS
+) -> float:
     """Return the first due time later than `after`, by a clock whose minutes last `minute_seconds`.
 
     Cron counts minutes of the hour, so with a period that does not divide 60 the step over the hour is
     shorter than the period.
     """
-    phase, period = phase_minutes(target, period_seconds), period_seconds // _MINUTE
+    phase, period = phase_minutes(target, period_seconds), period_seconds // MINUTE_SECONDS
     minute = math.floor(after / minute_seconds + _ROUNDING_MINUTES)
     hour = minute // _MINUTES_OF_HOUR * _MINUTES_OF_HOUR
     offset = phase + max(0, (minute - hour - phase) // period + 1) * period
@@ -58,11 +55,11 @@ def dues_between(
     until: float,
     *,
     limit: int,
-    minute_seconds: float = _MINUTE,
+    minute_seconds: float = MINUTE_SECONDS,
 ) -> list[float]:
     """Return the due times in (after, until], oldest first; if there are more than `limit`, the newest."""
     found: list[float] = []
-    longest = limit * period_seconds / _MINUTE * minute_seconds
+    longest = limit * period_seconds / MINUTE_SECONDS * minute_seconds
     due = next_due(target, period_seconds, max(after, until - longest), minute_seconds)
     while due <= until:
         found.append(due)

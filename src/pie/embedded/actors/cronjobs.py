@@ -11,7 +11,7 @@ from typing import Final
 from cronsim import CronSim, CronSimError
 from msgspec import to_builtins
 
-from pie.core.naming import ANNOTATION_SCHEDULED
+from pie.core.batch.naming import ANNOTATION_SCHEDULED
 from pie.core.wire import rfc3339
 from pie.embedded.errors import Refused
 from pie.embedded.kinds import CRONJOBS, JOBS, Json, find, is_leaving, owners, reference

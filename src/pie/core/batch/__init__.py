@@ -1,0 +1,1 @@
+"""What only Jobs and CronJobs need: `wire` structs, `naming`, the `cron` expression, `manifests`."""

@@ -1,0 +1,110 @@
+"""The model to manifests of CronJobs and Jobs."""
+
+import hashlib
+
+import msgspec
+
+from pie.core.batch.cron import cron_schedule
+from pie.core.batch.naming import ANNOTATION_SCHEDULED
+from pie.core.manifests import Manifest, metadata_of, pod_template
+from pie.core.model import Kind, Probe, Target
+from pie.core.naming import (
+    ANNOTATION_FOLLOWS,
+    ANNOTATION_RETRY,
+    ANNOTATION_SPEC_HASH,
+    ANNOTATION_SUPPRESSED_SINCE,
+    labels,
+)
+from pie.core.selector import FIELD_NAME
+from pie.core.wire import rfc3339
+
+# Finished pods wait here to be read when the controller is away. A finished provision pod keeps its volume.
+HISTORY_LIMIT = {Kind.MOUNT: 10, Kind.PROVISION: 2}
+
+
+def cronjob(
+    probe: Probe,
+    target: Target,
+    *,
+    name: str,
+    claim: str,
+    image: str,
+    suppressed_since: float | None = None,
+) -> Manifest:
+    """Return the CronJob of a target; `claim` is the name of a mount target's claim.
+
+    It is suspended if it is suppressed since some time (epoch seconds). The time is no part of the hash: it
+    alone is worth no write.
+    """
+    template = pod_template(probe, target, claim=claim, image=image)
+    spec: Manifest = {
+        "schedule": cron_schedule(target, probe.period_seconds),
+        "timeZone": "Etc/UTC",
+        "concurrencyPolicy": "Forbid",
+        "suspend": suppressed_since is not None,
+        # A schedule missed by more than a period is superseded; without this, every CronJob of the fleet
+        # would run one at once when the CronJob controller comes back.
+        "startingDeadlineSeconds": probe.period_seconds,
+        "successfulJobsHistoryLimit": HISTORY_LIMIT[target.kind],
+        "failedJobsHistoryLimit": HISTORY_LIMIT[target.kind],
+        "jobTemplate": {
+            "metadata": {"labels": labels(target)},
+            "spec": {"backoffLimit": 0, "template": template},
+        },
+    }
+    digest = hashlib.sha1(msgspec.json.encode(spec, order="sorted"), usedforsecurity=False).hexdigest()[:16]
+    metadata = metadata_of(probe, target, name)
+    metadata["annotations"][ANNOTATION_SPEC_HASH] = digest
+    if suppressed_since is not None:
+        metadata["annotations"][ANNOTATION_SUPPRESSED_SINCE] = rfc3339(suppressed_since)
+    return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec": spec}
+
+
+def follow_up_job(
+    probe: Probe,
+    target: Target,
+    *,
+    cronjob: str,
+    due_seconds: float,
+    without: str,
+    follows: str,
+    image: str,
+) -> Manifest:
+    """Return the Job of a provision run for a due time on any node but `without`.
+
+    `follows` is the uid of the Job that did not work there, and `cronjob` the name of the target's CronJob.
+    """
+    template = pod_template(probe, target, claim="", image=image)
+    required = {"nodeSelectorTerms": _terms_without(probe.node_selector_json, without)}
+    template["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = required
+    # The CronJob controller appends the minutes in decimal; these are told apart by their letter.
+    metadata = metadata_of(probe, target, f"{cronjob}-x{round(due_seconds / probe.minute_seconds):x}")
+    metadata["annotations"] |= {
+        ANNOTATION_FOLLOWS: follows,
+        ANNOTATION_SCHEDULED: rfc3339(due_seconds),
+    }
+    spec = {"backoffLimit": 0, "template": template}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def retry_job(
+    probe: Probe, target: Target, *, cronjob: str, claim: str, at_seconds: float, image: str
+) -> Manifest:
+    """Return the Job of a run between two due times; `cronjob` is the name of the target's CronJob.
+
+    `claim` is the name of a mount target's claim, empty for a provision run.
+    """
+    metadata = metadata_of(probe, target, f"{cronjob}-r{int(at_seconds):x}")
+    metadata["annotations"][ANNOTATION_RETRY] = "true"
+    spec = {"backoffLimit": 0, "template": pod_template(probe, target, claim=claim, image=image)}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def _terms_without(selector: Manifest, node: str) -> list[Manifest]:
+    """Return the terms of a NodeSelector, less one node; an empty term matches nothing, and is left out."""
+    but_for = {"key": FIELD_NAME, "operator": "NotIn", "values": [node]}
+    return [
+        {**term, "matchFields": [*(term.get("matchFields") or []), but_for]}
+        for term in selector["nodeSelectorTerms"]
+        if term.get("matchExpressions") or term.get("matchFields")
+    ]

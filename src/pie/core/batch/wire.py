@@ -1,0 +1,55 @@
+"""Jobs and CronJobs as pie reads them; see `pie.core.wire`."""
+
+from datetime import datetime
+
+from pie.core.wire import Condition, Metadata, Object, ObjectReference, condition, epoch_seconds
+
+
+class JobStatus(Object, frozen=True):
+    """Job status."""
+
+    conditions: tuple[Condition, ...] = ()
+
+
+class Job(Object, frozen=True):
+    """A batch/v1 Job."""
+
+    metadata: Metadata
+    status: JobStatus = JobStatus()
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether a CronJob made the Job, which then lists it while it is active; else it is a one-off."""
+        owner = self.metadata.controller_owner
+        return owner is not None and owner.kind == "CronJob"
+
+    @property
+    def finished_at(self) -> float | None:
+        """When the Job was over, complete or failed; None while it is not."""
+        for kind in ("Complete", "Failed"):
+            over = condition(self.status.conditions, kind)
+            if over is not None and over.status == "True":
+                return epoch_seconds(over.last_transition_time)
+        return None
+
+
+class CronJobStatus(Object, frozen=True):
+    """CronJob status."""
+
+    active: tuple[ObjectReference, ...] = ()
+    last_schedule_time: datetime | None = None
+
+
+class CronJobSpec(Object, frozen=True):
+    """CronJob spec."""
+
+    schedule: str = ""
+    suspend: bool = False
+
+
+class CronJob(Object, frozen=True):
+    """A batch/v1 CronJob."""
+
+    metadata: Metadata
+    spec: CronJobSpec = CronJobSpec()
+    status: CronJobStatus = CronJobStatus()
