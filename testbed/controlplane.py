@@ -37,12 +37,14 @@ class ControlPlane:
         processes: Processes,
         slot: Slot,
         *,
+        apiserver: str,
         components: Sequence[str],
         nodes: Iterable[str] = (),
         arguments: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Take ports; nothing runs yet.
 
+        `apiserver`: the program that serves the API; its process is `kube-apiserver` whichever it is.
         `components`: which of kube-controller-manager and kube-scheduler run besides etcd and the API server.
         `nodes`: names that may log in as kubelets. `arguments`: more command line, by component.
         """
@@ -50,6 +52,7 @@ class ControlPlane:
         self.audit_log = directory / "audit.log"
         self._directory = directory
         self._processes = processes
+        self._apiserver = apiserver
         self._components = components
         self._arguments = arguments or {}
         self._etcd = f"http://127.0.0.1:{slot.port()}"
@@ -78,11 +81,10 @@ class ControlPlane:
 
     async def start(self) -> None:
         """Start all components and wait until each is healthy and a namespace's pods can be created."""
-        names = ["etcd", "kube-apiserver", *self._components]
-        programs = await binaries(names)
+        programs = await binaries(["etcd", self._apiserver, *self._components])
         await self._prepare()
-        for name in ("etcd", "kube-apiserver"):
-            await self._processes.start(name, self._argv(name, programs[name]))
+        await self._processes.start("etcd", self._argv("etcd", programs["etcd"]))
+        await self._processes.start("kube-apiserver", self._argv("kube-apiserver", programs[self._apiserver]))
         await self.wait_until_healthy("kube-apiserver")
         self.user_kubeconfig(ADMIN).rename(self.kubeconfig)
         async with asyncio.TaskGroup() as group:

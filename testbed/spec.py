@@ -25,6 +25,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What the volumes of one real node have together."""
     attachable: bool = False
     """Real nodes also have storage that must be attached first, StorageClass `attachable`."""
+    apiserver: str = "kube-apiserver"
+    """The program that serves the API: `kube-apiserver`, or `kube-apiserver-oldest` of the oldest Kubernetes
+    that pie supports. There is no controller manager and no scheduler of that version."""
     kube_controller_manager: bool = True
     kube_scheduler: bool = True
     arguments: dict[str, list[str]] = {}
@@ -45,7 +48,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         kubelets = ["kubelet", "csi-provisioner"] if self.nodes else []
         attacher = ["csi-attacher"] if self.nodes and self.attachable else []
         kwok = ["kwok"] if self.kwok_nodes else []
-        return ["etcd", "kube-apiserver", *self.components, *kubelets, *attacher, *kwok]
+        return ["etcd", self.apiserver, *self.components, *kubelets, *attacher, *kwok]
 
     @property
     def node_names(self) -> list[str]:

@@ -34,6 +34,7 @@ class Supervisor:
             directory,
             self._processes,
             slot,
+            apiserver=spec.apiserver,
             components=spec.components,
             nodes=spec.node_names,
             arguments=spec.arguments,

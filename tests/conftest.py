@@ -61,6 +61,16 @@ def shared_control_plane() -> Iterator[str]:
     asyncio.run(cluster.take_down())
 
 
+@pytest.fixture(scope="session")
+def shared_oldest_api_server() -> Iterator[str]:
+    """Name of an API server of the oldest Kubernetes that pie supports, shared by the session."""
+    demand_machine(nodes=False)
+    cluster = Cluster(apiserver="kube-apiserver-oldest", kube_controller_manager=False, kube_scheduler=False)
+    asyncio.run(cluster.bring_up())
+    yield cluster.name
+    asyncio.run(cluster.take_down())
+
+
 @pytest.fixture
 async def control_plane(shared_control_plane: str) -> AsyncIterator[Cluster]:
     """etcd, API server, controller manager and scheduler, shared by the session: leave them as they were.

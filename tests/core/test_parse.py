@@ -53,6 +53,15 @@ def test_the_smallest_spec_of_go_pie_has_its_defaults() -> None:
         ({"deadline": "59s"}, "spec.deadline"),
         ({"runner": "Pod"}, "spec.runner"),
         ({"pvcCapacity": "lots"}, "spec.pvcCapacity"),
+        ({"resources": {"limits": ["cpu"]}}, "spec.resources.limits"),
+        ({"resources": {"limits": {"memory": "lots"}}}, "spec.resources.limits.memory"),
+        ({"resources": {"limits": {"memory": True}}}, "spec.resources.limits.memory"),
+        ({"resources": {"requests": {"cpu": -1}}}, "spec.resources.requests.cpu"),
+        ({"resources": {"requests": {"cpu": "1m"}, "limits": {"cpu": 0}}}, "spec.resources.requests.cpu"),
+        (
+            {"resources": {"requests": {"a.example/b": 2}, "limits": {"a.example/b": "1"}}},
+            "spec.resources.requests.a.example/b",
+        ),
         ({"monitoringStorageClass": ""}, "spec.monitoringStorageClass"),
         ({"nodeSelector": {}}, "spec.nodeSelector.nodeSelectorTerms"),
         ({"nodeSelector": {"nodeSelectorTerms": []}}, "spec.nodeSelector.nodeSelectorTerms"),
@@ -63,6 +72,12 @@ def test_a_bad_field_is_named(spec: dict[str, Any], path: str) -> None:
     with pytest.raises(SpecError) as caught:
         parsed(**spec)
     assert caught.value.path == path
+
+
+def test_resources_that_a_pod_can_have_are_taken_as_they_are() -> None:
+    resources = {"requests": {"cpu": "1000m", "memory": "1Mi"}, "limits": {"cpu": 1, "a.example/b": 2}}
+    assert parsed(resources=resources).resources == resources
+    assert parsed(resources={"limits": None}).resources == {"limits": None}
 
 
 @pytest.mark.parametrize(

@@ -57,3 +57,22 @@ def test_every_reason_is_documented_with_its_meaning_and_what_to_do(reason: Reas
 def test_every_link_leads_somewhere(page: str) -> None:
     here = ROOT / page
     assert [link for link in LINK.findall(here.read_text()) if not (here.parent / link).exists()] == []
+
+
+def test_the_oldest_kubernetes_that_is_named_is_the_oldest_that_is_tried() -> None:
+    pins = (ROOT / "testbed/go").glob("kubernetes*/go.mod")
+    tried = sorted(
+        tuple(map(int, pin.groups()))
+        for path in pins
+        if (
+            pin := re.search(
+                r"^require k8s\.io/kubernetes v(\d+)\.(\d+)\.(\d+)$", path.read_text(), re.MULTILINE
+            )
+        )
+    )
+    (major, minor, patch), (_, newest_minor, newest_patch) = tried
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"pie needs Kubernetes {major}.{minor} or later" in readme
+    assert f"the API server of {major}.{minor}.{patch}" in readme
+    assert f"all of {major}.{newest_minor}.{newest_patch}" in readme
+    assert f'kubeVersion: ">={major}.{minor}.0-0"' in (ROOT / "charts/pie/Chart.yaml").read_text()

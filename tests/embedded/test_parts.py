@@ -117,6 +117,8 @@ def test_what_is_no_quantity(text: str) -> None:
         ("self.all(each, each > 1)", {"self": [2, 3]}, True),
         ("self.exists(each, each > 2)", {"self": {"a": 1}.values()}, False),
         ("self[0].matches('^a+$')", {"self": ["aaa\n"]}, False),
+        ("string(self).startsWith('-')", {"self": -1}, True),
+        ("['a', 'b'].all(name, name in self)", {"self": {"a": 1}}, False),
         ("size(self) > 1 && 'a && b' == self[0]", {"self": ["a && b", ""]}, True),
         ("quantity('1Ki').compareTo(quantity('1024')) == 0", {}, True),
         ("duration('1m30s').getMilliseconds() == 90000", {}, True),

@@ -80,10 +80,10 @@ class Kubectl:
         return result.stderr
 
 
-@pytest.fixture(scope="module")
-def kubectl(shared_control_plane: str) -> Iterator[Kubectl]:
-    """Give a kubectl for a control plane with the CRD, which goes again afterwards."""
-    kubectl = Kubectl(Cluster.attach(shared_control_plane).kubeconfig)
+@pytest.fixture(scope="module", params=["shared_control_plane", "shared_oldest_api_server"])
+def kubectl(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
+    """Give a kubectl for an API server of today, and for one of the oldest version, each with the CRD."""
+    kubectl = Kubectl(Cluster.attach(request.getfixturevalue(request.param)).kubeconfig)
     install_crd(kubectl)
     yield kubectl
     kubectl.must("delete", "crd", RESOURCE, "--ignore-not-found", "--wait")
@@ -228,10 +228,26 @@ REFUSED: dict[str, tuple[Json, str]] = {
         pieprobe(resources={"limits": {"memory": "lots"}}),
         r"not a quantity of at least zero",
     ),
-    "request above its limit": (
-        pieprobe(resources={"requests": {"cpu": 1}, "limits": {"cpu": "900m"}}),
-        r"a request must not be greater than the limit of the same resource",
+    "limit below zero": (pieprobe(resources={"limits": {"cpu": -1}}), r"not a quantity of at least zero"),
+    "request below zero": (
+        pieprobe(resources={"requests": {"memory": "-1Mi"}}),
+        r"not a quantity of at least zero",
     ),
+    "limit that is no resource's": (
+        pieprobe(resources={"limits": {"memory": True}}),
+        r"must be of type integer,string",
+    ),
+    "more resources than there are": (
+        pieprobe(resources={"limits": {f"example.com/{i}": 1 for i in range(11)}}),
+        r"resources\.limits: Too many",
+    ),
+    **{
+        f"request of {request!r} above its limit of {limit!r}": (
+            pieprobe(resources={"requests": {"cpu": request}, "limits": {"memory": "1Gi", "cpu": limit}}),
+            r"a request must not be greater than the limit of the same resource",
+        )
+        for request, limit in [(1, "900m"), (2, 1), ("1500m", 1), ("2", "1")]
+    },
     "misspelt field": (pieprobe(probeTreshold="1m"), r'unknown field "spec\.probeTreshold"'),
     "a mark without a key": (pieprobe(suppression={"taints": [{"value": "x"}]}), "key: Required value"),
     "a mark that is no key": (
@@ -297,7 +313,10 @@ ACCEPTED: dict[str, Json] = {
             {"key": "dedicated", "value": "storage", "effect": "NoSchedule"},
             {"key": "slow", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
         ],
-        resources={"requests": {"cpu": "100m"}, "limits": {"cpu": 1, "memory": "128Mi"}},
+        resources={
+            "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": 0, "example.com/a": 2},
+            "limits": {"cpu": 1, "memory": "128Mi", "hugepages-2Mi": "4Mi", "example.com/a": 2},
+        },
         suppression={
             "wellKnownMarks": False,
             "taints": [{"key": "example.com/firmware", "value": "update", "effect": "NoExecute"}],

@@ -5,6 +5,7 @@ The CRD refuses most of this at `kubectl apply`; a PieProbe stored under an olde
 
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, Probe, Requirement, SuppressionRules, Term
@@ -84,7 +85,7 @@ def parse_probe(stored: PieProbe, minute_seconds: float = 60.0) -> Probe:
         provision_enabled=not _field(spec, "disableProvisionProbe", bool, False),
         mount_enabled=not _field(spec, "disableMountProbes", bool, False),
         provision_on_retain=_field(spec, "provisionOnRetain", bool, False),
-        resources=_field(spec, "resources", dict, {}),
+        resources=_resources(_field(spec, "resources", dict, {}), "spec.resources"),
         tolerations=tuple(_field(spec, "tolerations", list, [])),
         priority_class_name=_field(spec, "priorityClassName", str, ""),
         suppression=suppression_rules(_field(spec, "suppression", dict, {}), "spec.suppression"),
@@ -104,6 +105,31 @@ def _required(spec: Mapping[str, Any], name: str) -> str:
     if not (value := _field(spec, name, str, "")):
         raise SpecError(f"spec.{name}", "is required")
     return value
+
+
+def _resources(spec: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return the resources of the probe pods as they are; raises SpecError for what no pod can have."""
+    sizes = {
+        part: {
+            name: _size(value, f"{path}.{part}.{name}")
+            for name, value in _field(spec, part, dict, {}, path).items()
+        }
+        for part in ("requests", "limits")
+    }
+    for name, request in sizes["requests"].items():
+        if request > sizes["limits"].get(name, request):
+            raise SpecError(
+                f"{path}.requests.{name}", "must not be greater than the limit of the same resource"
+            )
+    return spec
+
+
+def _size(value: Any, path: str) -> Fraction:
+    if isinstance(value, bool) or (size := quantity(str(value))) is None or size < 0:
+        raise SpecError(
+            path, f"{str(value)[:64]!r} is not a quantity of at least zero; write for example 100m or 64Mi"
+        )
+    return size
 
 
 def node_selector(selector: Mapping[str, Any], path: str) -> tuple[Term, ...]:

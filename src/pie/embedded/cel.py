@@ -82,6 +82,7 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "exists": any,
     "size": len,
     "matches": matches,
+    "startsWith": str.startswith,
     "string": lambda value: str(value).lower() if isinstance(value, bool) else str(value),
     "isQuantity": lambda text: quantity(text) is not None,
     "quantity": quantity,
