@@ -11,8 +11,9 @@ from pie.kube.client import Client
 from pie.kube.config import ClusterConfig
 
 
-def ring() -> WarningEvents:
-    return WarningEvents(Client(ClusterConfig(server="http://127.0.0.1:1")), "pie", lambda _about: None)
+def ring(targets: int = 1) -> WarningEvents:
+    client = Client(ClusterConfig(server="http://127.0.0.1:1"))
+    return WarningEvents(client, "pie", lambda _about: None, targets=lambda: targets)
 
 
 def event(uid: str, message: str, kind: str = "Pod", reason: str = "FailedMount") -> Event:
@@ -63,10 +64,22 @@ def test_texts_are_bounded_in_length_and_number_and_the_objects_too() -> None:
         heard._note(event("pod", f"{number} " + "x" * 5000))
     assert len(messages(heard, "pod")) == warnings._MOST_TEXTS
     assert max(map(len, messages(heard, "pod"))) <= warnings._MOST_CHARACTERS
-    for number in range(warnings._MOST_OBJECTS):
+    for number in range(100_000):
         heard._note(event(f"other-{number}", "x"))
     assert messages(heard, "pod") == []
-    assert len(heard._ring) == warnings._MOST_OBJECTS
+    assert len(heard._ring) < 5_000
+
+
+def test_every_target_of_a_large_cluster_can_fail_at_once_and_its_warnings_are_kept() -> None:
+    count = 5_000
+    heard = ring(count)
+    for number in range(count):
+        heard._note(event(f"pod-{number}", f"mount {number}"))
+        heard._note(event(f"pvc-{number}", f"provision {number}", kind="PersistentVolumeClaim"))
+        heard._note(event(f"job-{number}", f"create {number}", kind="Job"))
+    for number in range(count):
+        found = messages(heard, f"pod-{number}", f"pvc-{number}", f"job-{number}")
+        assert found == [f"mount {number}", f"provision {number}", f"create {number}"]
 
 
 def test_the_package_says_where_its_parts_are() -> None:

@@ -13,7 +13,7 @@ from pie.controller.events import EventWriter
 from pie.controller.maintenance import Maintenance
 from pie.controller.queue import Lane, WorkQueue
 from pie.core.incidents.close import conclude
-from pie.core.incidents.fold import Finding, Incident, View, explains_leaks, fold
+from pie.core.incidents.fold import EVERY_NODE, Finding, Incident, View, fold, where_leaks_are_explained
 from pie.core.incidents.stored import MOST_IN_STATUS, from_status, to_status
 from pie.core.judge import Judgement
 from pie.core.model import BAD, Kind, Stage, Target, Verdict
@@ -75,6 +75,7 @@ class IncidentKeeper:
         self._kept: dict[str, _Kept] = {}
         self._bad: dict[str, dict[Target, _Bad]] = {}
         self._heard: dict[str, dict[Target, float]] = {}
+        self._leaks_explained: dict[str, frozenset[str]] = {}
         self._left_behind: LeftBehind = lambda _probe: ((), False)
         self.revision = 0
         queue.handle("incidents", self._look, Lane.JUDGES)
@@ -161,8 +162,8 @@ class IncidentKeeper:
     # Asked by Teardown and StatusWriter.
 
     def explain_leaks(self, probe: str, node: str) -> bool:
-        """Tell whether something else is wrong that keeps volumes made on a node from going."""
-        return explains_leaks(self._view(probe), node)
+        """Tell whether the last fold found something else wrong that keeps volumes of a node from going."""
+        return not self._leaks_explained.get(probe, frozenset()).isdisjoint({EVERY_NODE, node})
 
     def stored(self, probe: PieProbe) -> list[dict[str, Any]]:
         """Return the incidents as they stand in the status."""
@@ -212,7 +213,7 @@ class IncidentKeeper:
         name = str(thing)
         stored = self._caches.probe(name)
         if stored is None:
-            for table in (self._kept, self._bad, self._heard):
+            for table in (self._kept, self._bad, self._heard, self._leaks_explained):
                 table.pop(name, None)
             self._series.remove(name)
             return
@@ -224,6 +225,7 @@ class IncidentKeeper:
                 self._queue.add("incidents", name, after_seconds=_LOOK_AGAIN_SECONDS)
             return
         view = self._view(name)
+        self._leaks_explained[name] = where_leaks_are_explained(view)
         found = fold(kept.open, view, self._client.now())
         closed = tuple(conclude(each, view) for each in found.closed)
         changed = found.open != kept.open or bool(closed)

@@ -4,7 +4,7 @@ A volume carries none of pie's labels, so it is asked for by name once its claim
 than a run's deadline is left behind, and said so. A volume that is to be retained is nobody's to take away.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -90,6 +90,8 @@ class Teardown:
         self._on_change = on_change
         self._explained = explained
         self._remains: dict[str, _Remains] = {}
+        self._of_probe: defaultdict[str, dict[str, _Remains]] = defaultdict(dict)
+        self._left: defaultdict[str, Counter[Reason]] = defaultdict(Counter)
         self._pods_going: dict[str, float] = {}
         self._stock_taken = False
         queue.handle("teardown", self._look)
@@ -108,7 +110,7 @@ class Teardown:
 
         And whether that is all: after a restart, what was left before is known only after its deadline.
         """
-        of_probe = [each for each in self._remains.values() if each.target.probe == probe]
+        of_probe = self._of_probe.get(probe, {}).values()
         settled = self._stock_taken and all(each.whole or each.left is not None for each in of_probe)
         findings = tuple(
             Finding(
@@ -149,18 +151,38 @@ class Teardown:
         if owner is not None and owner.kind == "Pod":
             if (target := self._target(found.labels)) is None:
                 return None
-            remains = self._remains[found.uid] = _Remains(target, found.name)
+            remains = self._add(found.uid, _Remains(target, found.name))
             # Claims may be seen before their pods, so this is looked at again at the deadline only.
             ending = (found.namespace, owner.name) not in self._caches.pods.store
         else:
             target, ending = target_of(found), gone or found.deletion_timestamp is not None
             if target is None or not ending or self._caches.probe(target.probe) is None:
                 return None
-            remains = self._remains[found.uid] = _Remains(target, found.name, target.node)
+            remains = self._add(found.uid, _Remains(target, found.name, target.node))
         if ending:
             remains.whole = False
             self._begin(found.uid, remains)
         return remains
+
+    def _add(self, uid: str, remains: _Remains) -> _Remains:
+        self._remains[uid] = self._of_probe[remains.target.probe][uid] = remains
+        return remains
+
+    def _drop(self, uid: str) -> None:
+        remains = self._remains.pop(uid)
+        self._note_left(remains, None)
+        of_probe = self._of_probe[remains.target.probe]
+        del of_probe[uid]
+        if not of_probe:
+            del self._of_probe[remains.target.probe], self._left[remains.target.probe]
+
+    def _note_left(self, remains: _Remains, left: Reason | None) -> None:
+        counts = self._left[remains.target.probe]
+        if remains.left is not None:
+            counts[remains.left] -= 1
+        if left is not None:
+            counts[left] += 1
+        remains.left = left
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if (pod := new or old) is None:
@@ -224,7 +246,7 @@ class Teardown:
         if remains is None or remains.began is None:
             return
         if self._caches.probe(remains.target.probe) is None:
-            del self._remains[uid]
+            self._drop(uid)
             return
         volume = await self._volume(uid, remains) if remains.claim_gone else None
         now = self._client.now()
@@ -257,7 +279,8 @@ class Teardown:
             return
         left = why_left(volume, remains.node, self._caches.nodes.store)
         if left is not remains.left:
-            remains.left, remains.evidence = left, words(remains.claim, volume)
+            self._note_left(remains, left)
+            remains.evidence = words(remains.claim, volume)
             _log.warning("left behind", probe=remains.target.probe, reason=left, evidence=remains.evidence)
             self._show(remains.target)
         since = max(now - age_seconds, remains.excused_at)
@@ -274,10 +297,11 @@ class Teardown:
         return volume if volume and volume.spec.claim_ref.uid == uid and not to_stay(volume) else None
 
     def _gone(self, uid: str, remains: _Remains, age_seconds: float) -> None:
-        del self._remains[uid]
-        if remains.whole and remains.left is None:
+        was_left = remains.left is not None
+        self._drop(uid)
+        if remains.whole and not was_left:
             self._run_series.stages(remains.target, {Stage.TEARDOWN: age_seconds})
-        if remains.left is not None or not remains.whole:
+        else:
             self._show(remains.target)
 
     def _in_maintenance(self, remains: _Remains, now: float) -> bool:
@@ -291,12 +315,7 @@ class Teardown:
 
     def _show(self, target: Target) -> None:
         """Show how much of a PieProbe's is left behind, and have its incidents looked at."""
-        counts = Counter(
-            each.left
-            for each in self._remains.values()
-            if each.target.probe == target.probe and each.left is not None
-        )
-        self._run_series.left_behind(target, counts)
+        self._run_series.left_behind(target, self._left.get(target.probe, {}))
         self._on_change(target.probe)
 
     async def _take_stock(self, _thing: Hashable) -> None:
@@ -306,6 +325,5 @@ class Teardown:
                 remains = _Remains(
                     target, claim.name, node, volume.metadata.name, whole=False, claim_gone=True
                 )
-                self._remains[claim.uid] = remains
-                self._begin(claim.uid, remains)
+                self._begin(claim.uid, self._add(claim.uid, remains))
         self._stock_taken = True

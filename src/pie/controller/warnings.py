@@ -37,8 +37,10 @@ _WARNINGS: Final = "type=Warning"
 _WATCH_SECONDS: Final = 300.0
 _OVERTIME_SECONDS: Final = 30.0
 
-_MOST_OBJECTS: Final = 2048
-"""The ring forgets the object about which it heard nothing for the longest."""
+_OBJECTS_OF_TARGET: Final = 3
+"""A run's pod, its PVC, and its Job or CronJob: there may be a Warning about each."""
+
+_FEWEST_OBJECTS: Final = 2048
 
 _MOST_TEXTS: Final = 8
 """For one object. A repeated Event takes the place of the one it repeats."""
@@ -50,12 +52,24 @@ _LISTS_PER_SECONDS: Final = 60.0
 
 
 class WarningEvents:
-    """The ring. `on_warning` is told which object each new Warning is about."""
+    """The ring. `on_warning` is told which object each new Warning is about.
 
-    def __init__(self, client: Client, namespace: str, on_warning: Callable[[InvolvedObject], None]) -> None:
+    `targets` returns how many targets there are now: the ring has room for all of them to fail together. When
+    it is full, it forgets the object about which it heard nothing for the longest.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        on_warning: Callable[[InvolvedObject], None],
+        *,
+        targets: Callable[[], int],
+    ) -> None:
         self._client = client
         self._namespace = namespace
         self._on_warning = on_warning
+        self._targets = targets
         self._ring: OrderedDict[str, deque[WarningEvent]] = OrderedDict()
         self._decoder = EventDecoder(Event)
         self._defects = Defects(client.metrics.defects, "watch", EVENTS.plural)
@@ -151,7 +165,7 @@ class WarningEvents:
                 texts.remove(known)
                 break
         texts.append(WarningEvent(event.reason, message, self._client.now()))
-        while len(self._ring) > _MOST_OBJECTS:
+        while len(self._ring) > max(_FEWEST_OBJECTS, _OBJECTS_OF_TARGET * self._targets()):
             self._ring.popitem(last=False)
 
 

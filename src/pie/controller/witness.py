@@ -47,7 +47,9 @@ class Witness:
         self._queue = queue
         self._known: dict[str, _Known] = {}
         self._attachments = AttachmentReader(client)
-        self.warnings = WarningEvents(client, caches.namespace, self._warned)
+        self.warnings = WarningEvents(
+            client, caches.namespace, self._warned, targets=lambda: len(caches.cronjobs_of)
+        )
         queue.handle("events", self._recall_events, Lane.READS)
         queue.handle("attachment", self._look_at_attachment, Lane.READS)
         caches.listen(JOBS, self._job_changed)

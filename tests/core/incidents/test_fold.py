@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.incidents.close import conclude
-from pie.core.incidents.fold import Closing, Finding, Fold, Incident, Scope, View, explains_leaks, fold
+from pie.core.incidents.fold import (
+    EVERY_NODE,
+    Closing,
+    Finding,
+    Fold,
+    Incident,
+    Scope,
+    View,
+    fold,
+    where_leaks_are_explained,
+)
 from pie.core.incidents.stored import MOST_IN_STATUS, from_status, to_status
 from pie.core.incidents.text import ending, headline, how_it_ended, story
 from pie.core.model import Kind, Stage, Target
@@ -88,7 +98,8 @@ def test_what_a_run_read_needs_no_second_run_to_be_believed() -> None:
 def test_a_leak_is_explained_by_what_is_wrong_on_its_node_or_everywhere(
     findings: tuple[Finding, ...], explained: bool
 ) -> None:
-    assert explains_leaks(View(findings, ONE_ZONE), "n0") is explained
+    found = where_leaks_are_explained(View(findings, ONE_ZONE))
+    assert bool(found & {EVERY_NODE, "n0"}) is explained
 
 
 def test_several_targets_that_fail_together_are_an_incident_at_once() -> None:

@@ -54,7 +54,7 @@ class Follower:
         self._of_claim: dict[str, _Followed] = {}
         self._attachments = AttachmentReader(client)
         self._heartbeats = Heartbeats(client)
-        self._warnings = WarningEvents(client, namespace, self._warned)
+        self._warnings = WarningEvents(client, namespace, self._warned, targets=lambda: len(self._runs))
         mine = f"{LABEL_CHECK}={check}"
         self.pods = Reflector(
             client, PODS, Pod, namespace=namespace, label_selector=mine, on_change=self._pod_changed

@@ -20,6 +20,9 @@ SEVERAL = 3
 TOGETHER_PART = 0.2
 BAD_RUNS_IN_A_ROW = 2
 
+# In a set of names of nodes: all of them. It is also the node of a provision target.
+EVERY_NODE = ""
+
 # What says only that something is late; another target of the same fault may know more.
 _VAGUE = frozenset(
     {
@@ -220,14 +223,15 @@ def fold(known: Iterable[Incident], view: View, now: float) -> Fold:
     return Fold((*kept, *opened), tuple(opened), tuple(closed))
 
 
-def explains_leaks(view: View, node: str) -> bool:
-    """Tell whether something else is wrong that also keeps volumes made on a node from being taken down.
+def where_leaks_are_explained(view: View) -> frozenset[str]:
+    """Return the nodes on which something else is wrong that also keeps volumes from being deleted.
 
-    Who cannot make, attach or mount volumes often cannot unmount, detach or delete them either: one fault.
+    With EVERY_NODE among them, any node is one. A driver that cannot create, attach or mount volumes often
+    cannot unmount, detach or delete them either: that is one fault.
     """
-    found = [each for each in view.findings if each.stage not in {Stage.IO, Stage.TEARDOWN}]
-    nodes = {each.target.node for each in found}
-    return "" in nodes or node in nodes or _wide(len(nodes), view)
+    found = (each for each in view.findings if each.stage not in {Stage.IO, Stage.TEARDOWN})
+    nodes = frozenset(each.target.node for each in found)
+    return nodes | {EVERY_NODE} if _wide(len(nodes), view) else nodes
 
 
 def _groups(view: View) -> list[_Group]:

@@ -1,0 +1,67 @@
+"""The work for volumes that are left behind grows with their number, not with its square."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import pie
+from tests.controller.lives import Outcome, lived
+from tests.controller.simulation import World
+from tests.controller.test_teardown import CLAIM_OF_A_RUN
+
+_SOURCES = str(Path(pie.__file__).parent)
+
+
+@contextmanager
+def lines_of_pie() -> Iterator[list[int]]:
+    """Count the lines of pie that run, each turn of a loop as one: work, whatever the clock says."""
+    count = [0]
+
+    def line(_frame: FrameType, event: str, _arg: Any) -> Any:
+        count[0] += event == "line"
+        return line
+
+    def call(frame: FrameType, _event: str, _arg: Any) -> Any:
+        return line if frame.f_code.co_filename.startswith(_SOURCES) else None
+
+    before = sys.gettrace()
+    sys.settrace(call)
+    try:
+        yield count
+    finally:
+        sys.settrace(before)
+
+
+def volumes(count: int) -> Callable[[World], None]:
+    """Leave the volumes of so many runs whose PVC is gone."""
+
+    def leave(world: World) -> None:
+        for number in range(count):
+            world.make_volume(CLAIM_OF_A_RUN, f"uid-{number}")
+
+    return leave
+
+
+def work_of(count: int, *given: Callable[[World], None]) -> tuple[int, Outcome]:
+    with lines_of_pie() as lines:
+        (outcome,) = lived((300, [(230, World.delete_volumes)]), given=[*given, volumes(count)])
+    return lines[0], outcome
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [([], {}), ([World.delete_node], {"NodeGone": 300})],
+    ids=["the node is there", "the node is gone"],
+)
+def test_ten_times_the_volumes_left_behind_cost_at_most_twelve_times_the_work(
+    given: list[Callable[[World], None]], left: dict[str, float]
+) -> None:
+    (nothing, _), (few, _), (many, outcome) = (work_of(count, *given) for count in (0, 30, 300))
+    assert outcome.left == left
+    assert outcome.asked["get", "persistentvolumes"] >= 300
+    assert many - nothing <= 12 * (few - nothing)
