@@ -13,7 +13,7 @@ import pytest
 
 from pie.embedded import childprocess
 from pie.embedded.cluster import EmbeddedCluster
-from pie.embedded.kinds import LEASES, PODS, PVCS, PVS, STORAGE_CLASSES, Kind
+from pie.embedded.kinds import CSI_NODES, LEASES, PODS, PVCS, PVS, STORAGE_CLASSES, Kind
 from pie.embedded.machines import DRIVER, STORAGE_CLASS
 from tests.cli.conftest import Ended, run, started
 from tests.embedded.conftest import Start
@@ -90,6 +90,21 @@ async def test_each_fault_is_named_with_stage_and_reason_and_a_cordoned_node_is_
     assert [(each["node"], each["reason"]) for each in report["skipped"]] == [("node-6", "NodeCordoned")]
     assert "csi.sock" in report["targets"][1]["message"]
     assert there(cluster) == []
+
+
+async def test_nodes_without_a_csi_driver_or_that_cannot_be_read_keep_nothing_else_from_being_checked(
+    start_embedded: Start,
+) -> None:
+    cluster = await cluster_of(start_embedded, 3)
+    without, odd = (cluster.store.get(CSI_NODES, "", name) for name in ("node-2", "node-3"))
+    assert without is not None
+    assert odd is not None
+    cluster.store.write(CSI_NODES, {**without, "spec": {"drivers": None}})
+    cluster.store.write(CSI_NODES, {**odd, "spec": {"drivers": 3}})
+    ended, report = await check(cluster, STORAGE_CLASS, "--mount")
+    assert ended.status == 0, ended.complained
+    assert verdicts(report) == {"mount node-1": ("ok", "OK", None)}
+    assert any("csinodes node-3 is left out" in note for note in report["notes"])
 
 
 async def test_a_bad_provision_run_is_not_the_class_verdict_before_another_node_was_tried(

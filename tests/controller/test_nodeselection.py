@@ -101,6 +101,19 @@ def test_a_driver_that_is_installed_after_pie_is_found_within_a_minute(*, labell
     in_virtual_time(play())
 
 
+def test_nodes_whose_csinode_lists_nothing_do_not_keep_the_others_from_being_found() -> None:
+    async def play() -> None:
+        story = Story()
+        first, second = sorted((NODE, OTHER))
+        register(story.world, second)
+        nothing = {"metadata": {"name": first}, "spec": {"drivers": None}}
+        story.world.objects["csinodes"][first] = nothing
+        await story.simulation.run(60, [])
+        assert story.paused() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
+
+    in_virtual_time(play())
+
+
 def test_while_the_driver_is_upgraded_what_is_known_of_it_stands() -> None:
     async def play() -> None:
         story = Story()

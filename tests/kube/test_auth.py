@@ -154,6 +154,14 @@ async def test_a_plugins_credential_is_kept_until_the_server_refuses_it(
         }
 
 
+async def test_what_is_null_in_a_credential_is_nothing(plugin: Plugin) -> None:
+    nulls = ("clientCertificateData", "clientKeyData", "expirationTimestamp")
+    plugin.prints(credential("one", **dict.fromkeys(nulls)))
+    async with ScriptedServer(GOOD) as server, Client(plugin.config(server.url)) as client:
+        await get(client)
+    assert authorizations(server) == ["Bearer one"]
+
+
 async def test_a_plugins_credential_is_renewed_before_it_expires(plugin: Plugin) -> None:
     wall = [1_000_000_000.0]  # 2001-09-09T01:46:40Z
     plugin.prints(credential("one", expirationTimestamp="2001-09-09T01:47:40Z"))
@@ -178,6 +186,14 @@ async def test_a_plugin_is_told_about_the_cluster_if_it_wants_to_know(plugin: Pl
         ("secret, but no JSON", "its output is not an ExecCredential"),
         ("{}", "its output is not an ExecCredential"),
         (credential("t", V1BETA1), f"wants an ExecCredential of {V1}"),
+        (
+            '{"kind": null, "apiVersion": null}',
+            "its output is not an ExecCredential: Object missing required",
+        ),
+        (
+            f'{{"kind": "ExecCredential", "apiVersion": "{V1}", "status": null}}',
+            "printed neither a token nor a certificate",
+        ),
         (credential(""), "printed neither a token nor a certificate"),
         (credential("t", clientKeyData="k"), "a certificate needs its key"),
     ],

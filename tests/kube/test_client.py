@@ -177,6 +177,33 @@ async def test_a_list_page_says_where_it_ends() -> None:
         assert server.requests[1].query["continue"] == "more"
 
 
+async def test_one_object_that_cannot_be_read_does_not_lose_the_others_of_a_list() -> None:
+    odd = {"metadata": {"name": "odd", "uid": "u", "labels": 3}, "spec": {"nodeName": 7}}
+    null = {"metadata": {"name": "b", "labels": None}, "spec": None, "status": {"conditions": None}}
+    listed = [pod("a", 1), odd, {"metadata": None}, None, "x", null]
+    async with ScriptedServer(answer({"metadata": {"continue": None}, "items": listed})) as server:
+        client = Client(server.config)
+        async with client:
+            found = await client.list_page(PODS, "ns", decode=Pod)
+            counted = client.metrics.undecodable.labels("pods")._value.get()
+    assert [item.metadata.name for item in found.items] == ["a", "b"]
+    assert [each.object.metadata.name for each in found.skipped] == ["odd", "", "", ""]
+    assert [each.reason for each in found.skipped] == [
+        "Expected `object`, got `int` - at `$.metadata.labels`",
+        "Object missing required field `metadata`",
+        "Expected `object`, got `null`",
+        "Expected `object`, got `str`",
+    ]
+    assert counted == 4
+
+
+async def test_an_error_with_nulls_is_told_as_far_as_it_says_something() -> None:
+    said = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": None, "details": None}
+    async with ScriptedServer(answer(said, status=403)) as server, Client(server.config) as client:
+        with pytest.raises(Forbidden, match="cannot get pods ns/a: 403 Forbidden: no message"):
+            await client.get(PODS, "a", "ns", decode=Pod)
+
+
 async def test_an_answer_that_is_no_json_is_told_with_the_request() -> None:
     async with ScriptedServer(answer(b"<html>")) as server, Client(server.config) as client:
         with pytest.raises(Undecodable, match="cannot read the answer to get pods ns/a: JSON is malformed"):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.kube import config as config_module
-from pie.kube.config import ClusterConfig, load
+from pie.kube.config import EXEC_VERSIONS, ClusterConfig, ExecPlugin, load
 from pie.kube.errors import ConfigError
 from pie.kube.proxy import proxy_from_environment
 
@@ -76,6 +76,96 @@ def test_a_kubeconfig_names_everything(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        "|\n      c29tZSBs\n      b25nIENB",
+        "|-\n      c29tZSBsb25nIENB",
+        ">-\n      c29tZSBs\n      b25nIENB",
+        '"c29tZSBs\\r\\nb25nIENB\\r\\n"',
+        "!!binary |\n      YzI5dFpT\n      QnNiMjVuSUVOQg==",
+    ],
+)
+def test_base64_may_stand_in_several_lines(tmp_path: Path, data: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(
+        f"""
+current-context: 2026-11-30
+contexts:
+- name: 2026-11-30
+  context: {{cluster: c, user: u}}
+clusters:
+- name: c
+  cluster:
+    server: https://example.test
+    certificate-authority-data: {data}
+users:
+- name: u
+  user:
+    client-certificate-data: {data}
+    client-key-data: {data}
+"""
+    )
+    found = load(str(path))
+    assert (found.ca_pem, found.client_certificate_pem, found.client_key_pem) == (b"some long CA",) * 3
+
+
+PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "command": "p", "interactiveMode": "Never"}
+
+NULLS = {
+    "preferences": None,
+    "clusters": [
+        {
+            "name": "c",
+            "cluster": {
+                "server": "https://example.test",
+                "certificate-authority": None,
+                "certificate-authority-data": None,
+                "insecure-skip-tls-verify": None,
+                "tls-server-name": None,
+                "proxy-url": None,
+                "extensions": None,
+            },
+        },
+        None,
+    ],
+    "users": [
+        None,
+        {
+            "name": "u",
+            "user": {
+                "token": None,
+                "tokenFile": None,
+                "client-certificate-data": None,
+                "client-key-data": None,
+                "username": None,
+                "as": None,
+                "as-groups": None,
+                "auth-provider": None,
+                "exec": PLUGIN
+                | {"args": [None, "x"], "env": None, "installHint": None, "provideClusterInfo": None},
+            },
+        },
+    ],
+    "contexts": [
+        {"name": None, "context": None},
+        {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": None}},
+    ],
+}
+
+
+def test_null_in_a_kubeconfig_is_nothing_as_for_kubectl(tmp_path: Path) -> None:
+    first = write(
+        tmp_path / "first", {"current-context": None, "clusters": None, "users": None, "contexts": None}
+    )
+    second = write(tmp_path / "second", NULLS | {"current-context": "here"})
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KUBECONFIG", os.pathsep.join((first, second)))
+        found = load()
+    plugin = ExecPlugin(EXEC_VERSIONS[0], "p", args=("", "x"), interactive_mode="Never")
+    assert found == ClusterConfig(server="https://example.test", exec_plugin=plugin)
+
+
 def test_paths_are_relative_to_the_kubeconfig(tmp_path: Path) -> None:
     cluster = {"server": "https://example.test", "certificate-authority": "ca.crt"}
     user = {
@@ -129,14 +219,21 @@ def test_the_service_account_is_used_in_a_pod_and_a_kubeconfig_at_home_elsewhere
     assert load().server == "https://own.test"
 
 
-PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "command": "p", "interactiveMode": "Never"}
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (["x"], "Expected `object`, got `array`"),
-        ({"clusters": [{"cluster": {}}]}, "missing required field `name`"),
+        ({"clusters": [{"cluster": {}}]}, "no current-context"),
+        ({"clusters": [{"name": 3}]}, "Expected `str`, got `int` - at `$.clusters[0].name`"),
+        (kubeconfig(cluster=None), "cluster 'c' has no server"),
+        (
+            kubeconfig(cluster={"server": "https://a", "certificate-authority-data": "?"}),
+            "the kubeconfig's certificate-authority-data is not base64",
+        ),
+        (
+            kubeconfig(user={"exec": {**PLUGIN, "command": None}}),
+            "the exec plugin of the kubeconfig has no command",
+        ),
         ({}, "no current-context"),
         ({"current-context": "gone"}, "no context named 'gone'; there are: none"),
         (kubeconfig(context={"cluster": "x"}), "no cluster named 'x'; there are: c"),

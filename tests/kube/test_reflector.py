@@ -346,9 +346,19 @@ async def test_an_object_that_cannot_be_read_is_left_out_and_counted_and_the_oth
             )
 
 
-@pytest.mark.parametrize("how", ["MODIFIED", "DELETED"])
-async def test_an_object_that_cannot_be_read_any_more_is_forgotten(how: str) -> None:
-    odd = {**pod("a", 8), "spec": {"nodeName": 7}}
+@pytest.mark.parametrize(
+    ("how", "uid", "changes"),
+    [
+        ("MODIFIED", "uid-a", []),
+        ("ADDED", "uid-a", []),
+        ("DELETED", "uid-a", ["-a@1"]),
+        ("MODIFIED", "another", ["-a@1"]),
+    ],
+)
+async def test_an_object_that_cannot_be_read_any_more_stays_until_it_is_gone(
+    how: str, uid: str, changes: list[str]
+) -> None:
+    odd = {**pod("a", 8, uid=uid), "spec": {"nodeName": 7}}
     async with ScriptedServer() as server:
         server.then(
             server.stream(
@@ -361,8 +371,51 @@ async def test_an_object_that_cannot_be_read_any_more_is_forgotten(how: str) -> 
             )
         )
         async with reflecting(server) as watched:
-            await watched.until({"b": "9"})
-            assert watched.changes == ["+a@1", "+b@2", "-a@1", "~b@9"]
+            await watched.until({"b": "9"} | ({} if changes else {"a": "1"}))
+            assert watched.changes == ["+a@1", "+b@2", *changes, "~b@9"]
+
+
+@pytest.mark.parametrize("watchlist", [True, False])
+async def test_a_new_list_does_not_delete_what_it_cannot_read(watchlist: bool) -> None:
+    odd = {"metadata": pod("a", 8)["metadata"] | {"labels": 3}}
+    async with ScriptedServer() as server:
+        server.then(
+            server.stream(
+                event("ADDED", pod("a", 1)),
+                event("ADDED", pod("b", 2)),
+                bookmark(4, ends=True),
+                error_event(410, "Expired"),
+            )
+        )
+        if watchlist:
+            server.then(server.stream(event("ADDED", odd), bookmark(9, ends=True), Hang))
+        else:
+            server.then(NO_WATCHLIST, answer(page([odd, pod("c", 3)], 9)))
+        async with reflecting(server) as watched:
+            await watched.until({"a": "1"} if watchlist else {"a": "1", "c": "3"})
+
+
+async def test_nulls_in_a_watch_and_in_a_list_are_nothing() -> None:
+    null = {
+        "metadata": {"name": "n", "namespace": "ns", "resourceVersion": "5", "labels": None},
+        "spec": None,
+    }
+    mark = {"metadata": {"resourceVersion": "6", "annotations": None}}
+    async with ScriptedServer() as server:
+        server.then(
+            NO_WATCHLIST,
+            answer(page([pod("a", 1), null], 4)),
+            server.stream(
+                event("MODIFIED", null | {"status": None}),
+                event("BOOKMARK", mark),
+                event("ADDED", {"metadata": None}),
+                event("MODIFIED", pod("a", 9) | {"status": {"containerStatuses": [None]}}),
+                Hang,
+            ),
+        )
+        async with reflecting(server) as watched:
+            await watched.until({"a": "9", "n": "5"})
+            assert len(server.requests) == 3
 
 
 async def test_a_line_that_is_no_json_makes_a_new_list_lest_it_come_again() -> None:

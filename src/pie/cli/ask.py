@@ -11,6 +11,7 @@ import msgspec
 
 from pie.controller.settings import LEASE_NAME
 from pie.core.apitypes import Failure
+from pie.core.decode import Unreadable, decode
 from pie.core.wire import Metadata, PieProbe, parse_seconds
 from pie.kube.client import Client
 from pie.kube.config import load
@@ -78,9 +79,9 @@ class Server:
             raise NoAnswer(f"{url} does not answer: {error or type(error).__name__}") from error
         try:
             if status != 200:  # noqa: PLR2004  HTTP's OK
-                raise NoAnswer(f"{url}: {_words(msgspec.json.decode(body, type=Failure))}")
-            return msgspec.json.decode(body, type=kind)
-        except msgspec.DecodeError as error:
+                raise NoAnswer(f"{url}: {_words(decode(body, Failure))}")
+            return decode(body, kind)
+        except Unreadable as error:
             raise NoAnswer(f"{url} does not answer as a pie controller does: {status} {error}") from error
 
 
@@ -154,7 +155,7 @@ class Cluster:
 
 
 class _Port(msgspec.Struct, rename="camel"):
-    container_port: int
+    container_port: int = 0
     name: str = ""
 
 
@@ -162,13 +163,13 @@ class _Container(msgspec.Struct):
     ports: tuple[_Port, ...] = ()
 
 
-class _PodSpec(msgspec.Struct):
+class _PodSpec(msgspec.Struct, frozen=True):
     containers: tuple[_Container, ...] = ()
 
 
 class _Pod(msgspec.Struct):
     metadata: Metadata
-    spec: _PodSpec
+    spec: _PodSpec = _PodSpec()
 
 
 @asynccontextmanager

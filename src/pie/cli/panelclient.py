@@ -9,6 +9,7 @@ import msgspec
 
 from pie.cli.ask import NoAnswer, Server
 from pie.core.apitypes import Overview
+from pie.core.decode import decode
 from pie.embedded.panel import HEADER
 
 _TIMEOUT_SECONDS: Final = 30.0
@@ -72,8 +73,8 @@ class Panel:
             async with self._session.request(method, url, params=query, headers=headers) as answer:
                 ok, body = answer.ok, await answer.read()
             if ok:
-                return msgspec.json.decode(body, type=State)
-            why = msgspec.json.decode(body, type=_Refusal).error
+                return decode(body, State)
+            why = decode(body, _Refusal).error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise NoPanel(f"{url} does not answer as a demo does: {error or type(error).__name__}") from error
         raise NoPanel(why)

@@ -244,7 +244,7 @@ class Runs:
         )
         if page.items:
             tracked.pod, tracked.pod_gone = page.items[0], False
-        else:
+        elif not page.skipped:
             self._pod_went(tracked)
         tracked.seen_until = asked_at
 

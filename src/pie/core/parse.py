@@ -86,7 +86,7 @@ def parse_probe(stored: PieProbe, minute_seconds: float = 60.0) -> Probe:
         mount_enabled=not _field(spec, "disableMountProbes", bool, False),
         provision_on_retain=_field(spec, "provisionOnRetain", bool, False),
         resources=_resources(_field(spec, "resources", dict, {}), "spec.resources"),
-        tolerations=tuple(_field(spec, "tolerations", list, [])),
+        tolerations=_tolerations(_field(spec, "tolerations", list, [])),
         priority_class_name=_field(spec, "priorityClassName", str, ""),
         suppression=suppression_rules(_field(spec, "suppression", dict, {}), "spec.suppression"),
     )
@@ -130,6 +130,13 @@ def _size(value: Any, path: str) -> Fraction:
             path, f"{str(value)[:64]!r} is not a quantity of at least zero; write for example 100m or 64Mi"
         )
     return size
+
+
+def _tolerations(listed: list[Any]) -> tuple[dict[str, Any], ...]:
+    for i, each in enumerate(listed):
+        if not isinstance(each, dict):
+            raise SpecError(f"spec.tolerations[{i}]", "must be an object")
+    return tuple(listed)
 
 
 def node_selector(selector: Mapping[str, Any], path: str) -> tuple[Term, ...]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from pie.core.decode import Unreadable, convert, decode
+
 Labels = dict[str, str]
 
 
@@ -30,18 +32,18 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class _Element(msgspec.Struct, frozen=True):
-    metric: Labels
+    metric: Labels = {}
     value: tuple[float, str] | None = None
     values: list[tuple[float, str]] = []
 
 
 class _Data(msgspec.Struct, frozen=True, rename="camel"):
-    result_type: str
-    result: list[Any]
+    result_type: str = ""
+    result: list[Any] = []
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    status: str
+    status: str = ""
     data: _Data | None = None
     error: str = ""
 
@@ -69,13 +71,13 @@ def matrix(body: bytes) -> list[Series]:
 
 def _elements(body: bytes, kind: str) -> list[_Element]:
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
+        answer = decode(body, _Answer)
         if answer.status != "success" or answer.data is None:
             raise PrometheusError(answer.error or f"the answer's status is {answer.status!r}")
         if answer.data.result_type != kind:
             raise PrometheusError(f"the answer is a {answer.data.result_type}, not a {kind}")
-        return msgspec.convert(answer.data.result, list[_Element])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return convert(answer.data.result, list[_Element])
+    except Unreadable as error:
         raise PrometheusError(f"the answer is not one of Prometheus: {error}") from None
 
 

@@ -1,15 +1,17 @@
 """What the statuses of PieProbes tell by themselves: the overview, where the controller cannot be asked."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from pie.core.apitypes import Condition, Counts, Overview, ProbeView
+from pie.core.decode import Unreadable, convert
 from pie.core.incidents.stored import from_status
 from pie.core.overview import incident_view, state_of, summary, worst
 from pie.core.wire import PieProbe, parse_seconds
+
+T = TypeVar("T")
 
 
 def stored_overview(probes: Iterable[PieProbe], namespace: str, now: float) -> Overview:
@@ -98,8 +100,8 @@ def _view(stored: PieProbe) -> ProbeView:
     )
 
 
-def _read(found: Any, kind: type[msgspec.Struct]) -> Any:
+def _read(found: Any, kind: type[T]) -> T | None:
     try:
-        return msgspec.convert(found, kind)
-    except msgspec.ValidationError:  # another version's
+        return convert(found, kind)
+    except Unreadable:  # another version's
         return None

@@ -9,17 +9,22 @@ from typing import Any
 
 import msgspec
 
+from pie.core.decode import without_nulls
+
 
 class Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
-    """The base of all wire Structs: camelCase on the wire, immutable, unseen by the garbage collector."""
+    """The base of all wire Structs: camelCase on the wire, immutable, unseen by the garbage collector.
+
+    Every field has a default, which is also what null means; only an object's `metadata` is required.
+    """
 
 
 class OwnerReference(Object, frozen=True):
     """metadata.ownerReferences[]."""
 
-    kind: str
-    name: str
-    uid: str
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
     controller: bool | None = None
 
 
@@ -70,8 +75,8 @@ def parse_seconds(stamp: str) -> float | None:
 class Condition(Object, frozen=True):
     """status.conditions[] of pods, nodes and jobs."""
 
-    type: str
-    status: str
+    type: str = ""
+    status: str = ""
     reason: str = ""
     message: str = ""
     last_transition_time: datetime | None = None
@@ -85,8 +90,8 @@ def condition(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
 class Taint(Object, frozen=True):
     """Node spec.taints[]."""
 
-    key: str
-    effect: str
+    key: str = ""
+    effect: str = ""
     value: str = ""
     time_added: datetime | None = None
 
@@ -131,7 +136,7 @@ class StorageClass(Object, frozen=True):
 class CSINodeDriver(Object, frozen=True):
     """CSINode spec.drivers[]."""
 
-    name: str
+    name: str = ""
     topology_keys: tuple[str, ...] | None = None
 
 
@@ -182,7 +187,7 @@ class ContainerState(Object, frozen=True):
 class ContainerStatus(Object, frozen=True):
     """Pod status.containerStatuses[]."""
 
-    name: str
+    name: str = ""
     state: ContainerState = ContainerState()
 
 
@@ -259,11 +264,16 @@ class Event(Object, frozen=True):
 
 
 class PieProbe(Object, frozen=True):
-    """A PieProbe as stored. Its spec is outside input and is parsed in `pie.core.parse`."""
+    """A PieProbe as stored, without nulls. Its spec is outside input and is parsed in `pie.core.parse`."""
 
     metadata: Metadata
     spec: dict[str, Any] = {}
     status: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        """Leave out what is null: it is as if it were missing."""
+        msgspec.structs.force_setattr(self, "spec", without_nulls(self.spec))
+        msgspec.structs.force_setattr(self, "status", without_nulls(self.status))
 
     @property
     def storage_class(self) -> str:

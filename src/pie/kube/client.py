@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, Literal, Self, TypeVar
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from pie.core.decode import Unreadable, convert, decode, decode_clean
 from pie.kube.backoff import Backoff
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
@@ -20,6 +21,7 @@ from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
 from pie.kube.resources import Resource
 from pie.kube.transport import Request, Transport, Watch
+from pie.kube.watchstream import Skipped, skipped
 
 FIELD_MANAGER: Final = "pie"
 """The one field manager of server-side apply."""
@@ -31,20 +33,21 @@ T = TypeVar("T")
 
 
 class Page(msgspec.Struct, Generic[T]):
-    """One page of a list. `continue_` is empty on the last page."""
+    """One page of a list. `continue_` is empty on the last page; `skipped` is what cannot be read."""
 
     items: list[T]
     resource_version: str
     continue_: str
+    skipped: tuple[Skipped, ...] = ()
 
 
-class _ListMetadata(msgspec.Struct, rename="camel"):
+class _ListMetadata(msgspec.Struct, rename="camel", frozen=True):
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
 
 
 class _List(msgspec.Struct, Generic[T]):
-    metadata: _ListMetadata
+    metadata: _ListMetadata = _ListMetadata()
     items: list[T] | None = None
 
 
@@ -139,9 +142,9 @@ class Client:
             "continue": continue_ or None,
         }
         request = Request("list", resource, namespace, query=query)
-        of_type = _List[decode]  # type: ignore[valid-type]  # a type that is known at run time only
-        page: _List[T] = _decoded(request, await self._read(request), of_type)
-        return Page(page.items or [], page.metadata.resource_version, page.metadata.continue_)
+        page = _page(request, await self._read(request), decode)
+        self.metrics.undecodable.labels(resource.plural).inc(len(page.skipped))
+        return page
 
     def watch(
         self,
@@ -268,8 +271,25 @@ class Client:
         return delay if asked is None else asked + delay
 
 
-def _decoded(request: Request, body: bytes, decode: type[T]) -> T:
+def _decoded(request: Request, body: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(body, type=decode)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode(body, kind)
+    except Unreadable as error:
         raise Undecodable(f"cannot read the answer to {request}: {error}") from error
+
+
+def _page(request: Request, body: bytes, kind: type[T]) -> Page[T]:
+    """Return a page of a list: all at once where it is clean, else item by item, for one may be odd."""
+    try:
+        clean = decode_clean(body, _List[kind])  # type: ignore[valid-type]  # known at run time only
+        return Page(clean.items or [], clean.metadata.resource_version, clean.metadata.continue_)
+    except Unreadable:
+        listed = _decoded(request, body, _List[Any])
+    items: list[T] = []
+    odd: list[Skipped] = []
+    for item in listed.items or ():
+        try:
+            items.append(convert(item, kind))
+        except Unreadable as error:
+            odd.append(skipped(item, error))
+    return Page(items, listed.metadata.resource_version, listed.metadata.continue_, tuple(odd))

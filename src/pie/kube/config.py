@@ -142,16 +142,16 @@ def _from_kubeconfig(paths: list[Path], context: str | None) -> ClusterConfig:
         server=cluster.server,
         namespace=choice.namespace or "default",
         ca_file=cluster.certificate_authority,
-        ca_pem=cluster.certificate_authority_data,
+        ca_pem=files.pem("certificate-authority-data", cluster.certificate_authority_data),
         insecure_skip_tls_verify=cluster.insecure_skip_tls_verify,
         tls_server_name=cluster.tls_server_name,
         proxy_url=cluster.proxy_url or _proxy_to(cluster.server),
         token=user.token,
         token_file=user.token_file,
         client_certificate_file=user.client_certificate,
-        client_certificate_pem=user.client_certificate_data,
+        client_certificate_pem=files.pem("client-certificate-data", user.client_certificate_data),
         client_key_file=user.client_key,
-        client_key_pem=user.client_key_data,
+        client_key_pem=files.pem("client-key-data", user.client_key_data),
         impersonate_user=user.impersonate,
         impersonate_groups=user.impersonate_groups,
         exec_plugin=_exec_plugin(user.exec) if user.exec else None,
@@ -164,6 +164,8 @@ def _proxy_to(server: str) -> str | None:
 
 
 def _exec_plugin(plugin: files.Exec) -> ExecPlugin:
+    if not plugin.command:
+        raise ConfigError("the exec plugin of the kubeconfig has no command")
     if plugin.api_version not in EXEC_VERSIONS:
         raise ConfigError(
             f"exec plugin {plugin.command}: apiVersion {plugin.api_version!r} "

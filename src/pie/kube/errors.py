@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from pie.core.decode import Unreadable, decode
+
 MESSAGE_LENGTH: Final = 256
 """Longest message of an error, in characters: server messages can carry whole objects."""
 
@@ -157,8 +159,8 @@ def api_error(
     """Return the error for an answer: `request` says what was asked, `body` is a Status or any other text."""
     answer = bytes(body)
     try:
-        said = msgspec.json.decode(answer, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = decode(answer, Status)
+    except Unreadable:
         said = Status(message=answer[:MESSAGE_LENGTH].decode(errors="replace"))
     code = status or said.code
     fallback = ServerError if code >= _SERVER_ERRORS else ApiError

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pie.core.decode import Unreadable, decode
 from pie.kube.config import ClusterConfig, ExecPlugin
 from pie.kube.errors import CredentialsError
 
@@ -116,8 +117,8 @@ def _exec_info(plugin: ExecPlugin, config: ClusterConfig, interactive: bool) -> 
 def _parse(plugin: ExecPlugin, printed: bytes) -> ExecCredential:
     """Read the plugin's output. It is never quoted in an error, for it may hold a secret."""
     try:
-        credential = msgspec.json.decode(printed, type=_Printed)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        credential = decode(printed, _Printed)
+    except Unreadable as error:
         raise CredentialsError(
             f"exec plugin {plugin.command}: its output is not an ExecCredential: {error}"
         ) from error

@@ -4,14 +4,17 @@ The rules are those of "Organizing Cluster Access Using kubeconfig Files" in the
 of several files the first one to set a name wins; a relative path is relative to the file it stands in.
 """
 
+import base64
+import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import yaml
 
+from pie.core.decode import Unreadable, convert
 from pie.kube.errors import ConfigError
 
 
@@ -20,7 +23,7 @@ class Cluster(msgspec.Struct, rename="kebab", frozen=True):
 
     server: str = ""
     certificate_authority: str = ""
-    certificate_authority_data: bytes = b""
+    certificate_authority_data: str = ""
     insecure_skip_tls_verify: bool = False
     tls_server_name: str = ""
     proxy_url: str = ""
@@ -29,15 +32,15 @@ class Cluster(msgspec.Struct, rename="kebab", frozen=True):
 class ExecVariable(msgspec.Struct, frozen=True):
     """users[].user.exec.env[]."""
 
-    name: str
+    name: str = ""
     value: str = ""
 
 
 class Exec(msgspec.Struct, rename="camel", frozen=True):
     """users[].user.exec: a program that prints credentials."""
 
-    api_version: str
-    command: str
+    api_version: str = ""
+    command: str = ""
     args: tuple[str, ...] | None = None
     env: tuple[ExecVariable, ...] | None = None
     install_hint: str = ""
@@ -51,13 +54,13 @@ class User(msgspec.Struct, rename="kebab", frozen=True):
     token: str = ""
     token_file: str = msgspec.field(default="", name="tokenFile")
     client_certificate: str = ""
-    client_certificate_data: bytes = b""
+    client_certificate_data: str = ""
     client_key: str = ""
-    client_key_data: bytes = b""
+    client_key_data: str = ""
     username: str = ""
     impersonate: str = msgspec.field(default="", name="as")
     impersonate_groups: tuple[str, ...] = msgspec.field(default=(), name="as-groups")
-    auth_provider: dict[str, object] | None = None
+    auth_provider: dict[str, Any] | None = None
     exec: Exec | None = None
 
 
@@ -72,21 +75,21 @@ class Context(msgspec.Struct, frozen=True):
 class NamedCluster(msgspec.Struct, frozen=True):
     """clusters[]."""
 
-    name: str
+    name: str = ""
     cluster: Cluster = Cluster()
 
 
 class NamedUser(msgspec.Struct, frozen=True):
     """users[]; without credentials where `user` is missing or null."""
 
-    name: str
+    name: str = ""
     user: User | None = None
 
 
 class NamedContext(msgspec.Struct, frozen=True):
     """contexts[]."""
 
-    name: str
+    name: str = ""
     context: Context = Context()
 
 
@@ -138,13 +141,35 @@ def _named(name: str, what: str, where: str, candidates: Iterable[_Named]) -> _N
     )
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as kubectl reads it: a date is text, and so is what `!!binary` stands for."""
+
+    def text(self, node: yaml.ScalarNode) -> str:
+        return str(self.construct_scalar(node))
+
+    def binary_text(self, node: yaml.ScalarNode) -> str:
+        return self.construct_yaml_binary(node).decode(errors="replace")
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.text)
+_Loader.add_constructor("tag:yaml.org,2002:binary", _Loader.binary_text)
+
+
+def pem(field: str, text: str) -> bytes:
+    """Return the content of a `…-data` field, which may stand in several lines. Raises ConfigError."""
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ConfigError(f"the kubeconfig's {field} is not base64: {error}") from error
+
+
 def _read(path: Path) -> _File:
     try:
-        content = yaml.safe_load(path.read_bytes())
-        return msgspec.convert(content or {}, _File)
+        content = yaml.load(path.read_bytes(), _Loader)  # noqa: S506  a safe one
+        return convert(content or {}, _File)
     except OSError as error:
         raise ConfigError(f"kubeconfig {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, Unreadable) as error:
         raise ConfigError(f"kubeconfig {path}: {error}") from error
 
 

@@ -1,17 +1,22 @@
 """Reading all objects of a kind, page by page, whatever happens between the pages."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic
 
-import msgspec
-
-from pie.kube.client import Client, Page
-from pie.kube.errors import Expired, Undecodable
+from pie.kube.client import Client
+from pie.kube.errors import Expired
 from pie.kube.resources import Resource
 from pie.kube.store import Key, key_of
-from pie.kube.watchstream import Marked, T
+from pie.kube.watchstream import Skipped, T
 
-D = TypeVar("D")
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """All objects of a kind, the resourceVersion they were read at, and what of them cannot be read."""
+
+    objects: dict[Key, T]
+    version: str
+    skipped: tuple[Skipped, ...]
 
 
 async def list_all(
@@ -23,50 +28,35 @@ async def list_all(
     label_selector: str | None,
     field_selector: str | None,
     page_size: int,
-    skip: Callable[[Marked, str], None],
-) -> tuple[dict[Key, T], str]:
-    """Return the objects and the resourceVersion they were read at.
+) -> Listed[T]:
+    """Return the objects that match.
 
     When a continue token expires (the list outlived the server's history), everything is read at once
-    instead. An object that does not fit `decode` is left out and reported to `skip`.
+    instead.
     """
-
-    async def page_of(kind: type[D], limit: int, token: str) -> Page[D]:
-        return await client.list_page(
-            resource,
-            namespace,
-            decode=kind,
-            label_selector=label_selector,
-            field_selector=field_selector,
-            limit=limit,
-            continue_=token,
-        )
-
-    def one(raw: msgspec.Raw) -> T | None:
-        try:
-            return msgspec.json.decode(raw, type=decode)
-        except msgspec.ValidationError as error:
-            skip(msgspec.json.decode(raw, type=Marked), str(error))
-            return None
-
     found: dict[Key, T] = {}
+    skipped: list[Skipped] = []
     limit, token = page_size, ""
     while True:
-        items: list[T]
         try:
-            page = await page_of(decode, limit, token)
-            items, version, following = page.items, page.resource_version, page.continue_
+            page = await client.list_page(
+                resource,
+                namespace,
+                decode=decode,
+                label_selector=label_selector,
+                field_selector=field_selector,
+                limit=limit,
+                continue_=token,
+            )
         except Expired:
             if not token:
                 raise
             found.clear()
+            skipped.clear()
             limit, token = 0, ""
             continue
-        except Undecodable:  # one object is odd, or the whole answer is: find out
-            raw = await page_of(msgspec.Raw, limit, token)
-            items = [item for item in map(one, raw.items) if item is not None]
-            version, following = raw.resource_version, raw.continue_
-        found.update((key_of(item), item) for item in items)
-        if not following:
-            return found, version
-        token = following
+        found.update((key_of(item), item) for item in page.items)
+        skipped += page.skipped
+        token = page.continue_
+        if not token:
+            return Listed(found, page.resource_version, tuple(skipped))

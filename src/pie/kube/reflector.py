@@ -7,6 +7,8 @@ How it stays true to the server:
 - A new list against an old copy yields the difference, deletions that no watch reported included.
 - A watch goes on from the last resourceVersion it saw (bookmarks move it), and from a new list after 410,
   which comes as an HTTP status or as an ERROR event.
+- An object that cannot be read is left out, and the others do not suffer from it. One that could be read
+  before stays as it was last read: unknown is not deleted.
 - A connection that falls silent is cut, and watched again from the same place: bookmarks come about every
   minute, except for a kind of which nothing changed since the API server started.
 - Attempts are spaced by a jittered back-off, which only a watch that lived for a while resets: a server that
@@ -49,7 +51,6 @@ from pie.kube.watchstream import (
     Event,
     EventDecoder,
     Failed,
-    Marked,
     Modified,
     Skipped,
     T,
@@ -183,7 +184,7 @@ class Reflector(Generic[T]):
     async def _list(self) -> None:
         """Replace the copy by a paginated list."""
         asked_at = self._clock.monotonic()
-        fresh, version = await list_all(
+        listed = await list_all(
             self._client,
             self._resource,
             self._namespace,
@@ -191,9 +192,11 @@ class Reflector(Generic[T]):
             label_selector=self._selectors["labelSelector"],
             field_selector=self._selectors["fieldSelector"],
             page_size=self._timing.page_size,
-            skip=self._skip,
         )
-        self._replace(fresh, version, asked_at, how="list")
+        for odd in listed.skipped:
+            self._report(odd)
+            self._keep(listed.objects, odd)
+        self._replace(listed.objects, listed.version, asked_at, how="list")
 
     async def _watch(self) -> None:
         """Watch from the last version, or with initial events where there is none, until the stream ends."""
@@ -247,9 +250,10 @@ class Reflector(Generic[T]):
                 initial[key_of(item)] = item
             case Deleted(item):
                 initial.pop(key_of(item), None)
-            case Skipped(marked, reason):
-                self._skip(marked, reason)
-                initial.pop(key_of(marked), None)
+            case Skipped():
+                self._metrics.undecodable.inc()
+                self._report(event)
+                self._keep(initial, event)
             case Failed():
                 raise self._failed(event)
             case Bookmark():
@@ -276,10 +280,11 @@ class Reflector(Generic[T]):
                 self._store.remove(item)
                 self._metrics.events["deleted"].inc()
                 version = item.metadata.resource_version
-            case Skipped(marked, reason):
-                # What is known of it is out of date, or it is gone; a new list would leave it out as well.
-                self._skip(marked, reason)
-                self._store.drop(key_of(marked))
+            case Skipped(marked):
+                self._metrics.undecodable.inc()
+                self._report(event)
+                if self._last_read(event) is None:
+                    self._store.drop(key_of(marked))
                 version = marked.metadata.resource_version
             case Bookmark(marked):
                 version = marked.metadata.resource_version
@@ -294,11 +299,22 @@ class Reflector(Generic[T]):
         self._metrics.heard.set(self.heard_at)
         self._metrics.objects.set(len(self.store))
 
-    def _skip(self, marked: Marked, reason: str) -> None:
-        """Leave out an object that does not fit its Struct; the others must not suffer from it."""
-        self._metrics.undecodable.inc()
-        metadata = marked.metadata
-        self._log.error("object skipped", namespace=metadata.namespace, name=metadata.name, error=reason)
+    def _keep(self, fresh: dict[Key, T], odd: Skipped) -> None:
+        """Put into a fresh copy what was last read of an object that cannot be read any more."""
+        key = key_of(odd.object)
+        fresh.pop(key, None)
+        if (known := self._last_read(odd)) is not None:
+            fresh[key] = known
+
+    def _last_read(self, odd: Skipped) -> T | None:
+        """Return the object as it was last read; None where it is gone, or another one has its name now."""
+        known = self.store.get(key_of(odd.object))
+        uid = odd.object.metadata.uid
+        return known if known is not None and not odd.gone and uid in {"", known.metadata.uid} else None
+
+    def _report(self, odd: Skipped) -> None:
+        metadata = odd.object.metadata
+        self._log.error("object skipped", namespace=metadata.namespace, name=metadata.name, error=odd.reason)
 
     def _note(self, error: KubeError) -> None:
         """Remember a failure, and whether the next attempt needs a new list."""

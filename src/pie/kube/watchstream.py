@@ -1,10 +1,11 @@
 """A watch as typed events: splitting the stream into lines, and decoding each straight into its Struct."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
+from pie.core.decode import Unreadable, convert, untyped
 from pie.core.wire import Metadata
 from pie.kube.errors import Status, Undecodable
 
@@ -53,7 +54,7 @@ class Marked(msgspec.Struct, frozen=True):
 class Bookmark(msgspec.Struct, tag_field="type", tag="BOOKMARK", frozen=True):
     """Everything up to this resourceVersion has been sent."""
 
-    object: Marked
+    object: Marked = Marked()
 
     @property
     def ends_initial_events(self) -> bool:
@@ -64,23 +65,36 @@ class Bookmark(msgspec.Struct, tag_field="type", tag="BOOKMARK", frozen=True):
 class Failed(msgspec.Struct, tag_field="type", tag="ERROR", frozen=True):
     """The watch cannot go on; 410 means that its resourceVersion is too old."""
 
-    object: Status
+    object: Status = Status()
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """An event whose object does not fit its Struct; `reason` says why."""
+    """An object that does not fit its Struct; `reason` says why. `gone`: it was deleted."""
 
     object: Marked
-    reason: str = ""
+    reason: str
+    gone: bool = False
 
 
 Event = Added[T] | Modified[T] | Deleted[T] | Bookmark | Failed | Skipped
+
+
+def skipped(found: Any, why: Unreadable, *, gone: bool = False) -> Skipped:
+    """Return an object that cannot be read, with as much of its identity as can."""
+    metadata = found.get("metadata") if isinstance(found, dict) else None
+    known = metadata.items() if isinstance(metadata, dict) else ()
+    identity = {name: value for name, value in known if name in _IDENTITY and isinstance(value, str)}
+    return Skipped(Marked(convert(identity, Metadata)), str(why), gone)
+
+
+_IDENTITY: Final = frozenset({"name", "namespace", "uid", "resourceVersion"})
 
 
 class EventDecoder(Generic[T]):
     """Decodes the lines of a watch on objects of one type."""
 
     def __init__(self, of: type[T]) -> None:
+        self._of = of
         union = Added[of] | Modified[of] | Deleted[of] | Bookmark | Failed  # type: ignore[valid-type]  # run time
         self._decoder: msgspec.json.Decoder[Event[T]] = msgspec.json.Decoder(union)
 
@@ -88,14 +102,27 @@ class EventDecoder(Generic[T]):
         """Decode one event. An object that does not fit is `Skipped`; what is no event raises Undecodable."""
         try:
             return self._decoder.decode(line)
-        except (msgspec.ValidationError, UnicodeDecodeError) as error:
-            try:
-                bare = msgspec.json.decode(line, type=Skipped)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                raise Undecodable(f"a watch sent what is not an event: {error}") from error
-            return Skipped(bare.object, str(error))
-        except msgspec.DecodeError as error:
-            raise Undecodable(f"a watch sent what is not JSON: {error}") from error
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            return self._second_look(line, error)
+
+    def _second_look(self, line: bytes, refusal: Exception) -> Event[T]:
+        """Decode an event that is not clean: with nulls, most likely."""
+        try:
+            found = untyped(line, refusal)
+            kind = found.get("type") if isinstance(found, dict) else None
+            if kind == "BOOKMARK":
+                return convert(found, Bookmark)
+            if kind == "ERROR":
+                return convert(found, Failed)
+        except Unreadable as error:
+            raise Undecodable(f"a watch sent what is not an event: {error}") from error
+        if kind not in ("ADDED", "MODIFIED", "DELETED"):
+            raise Undecodable(f"a watch sent what is not an event: its type is {kind!r}")
+        try:
+            item = convert(found.get("object"), self._of)
+        except Unreadable as error:
+            return skipped(found.get("object"), error, gone=kind == "DELETED")
+        return Added(item) if kind == "ADDED" else Modified(item) if kind == "MODIFIED" else Deleted(item)
 
 
 class LineSplitter:

@@ -114,10 +114,10 @@ def parse(stdout: str) -> tuple[_Job | None, str]:
     """Split fio's output into its JSON report and the lines it prints before that."""
     spoken, brace, text = ("\n" + stdout).partition("\n{")
     try:
-        jobs = msgspec.json.decode(brace + text, type=_Report, strict=False).jobs
+        report = msgspec.json.decode(brace + text, type=_Report, strict=False)  # noqa: TID251  it may quote numbers
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None, stdout
-    return (jobs[0] if jobs else None), spoken
+    return (report.jobs[0] if report.jobs else None), spoken
 
 
 def failure(status: int, error: int, spoken: str) -> Failure:

@@ -111,6 +111,11 @@ class Cleanup:
         self.left = [
             *(Left("Pod", each.metadata.name, self._why_pod(each)) for each in going_pods),
             *(Left("PersistentVolumeClaim", each.metadata.name, _WHY_CLAIM) for each in going_claims),
+            *(Left("Pod", each.object.metadata.name, each.reason) for each in pods.skipped),
+            *(
+                Left("PersistentVolumeClaim", each.object.metadata.name, each.reason)
+                for each in claims.skipped
+            ),
         ]
         # The claims first: one of an ephemeral volume goes with its pod, and then nobody knows its volume.
         await asyncio.gather(*(self._delete_claim(claim) for claim in going_claims))

@@ -1,5 +1,6 @@
 """What there is to check: the StorageClass, its nodes, and an image for the pods."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from pie.kube.client import Client
 from pie.kube.errors import BadRequest, Forbidden
 from pie.kube.listing import list_all
 from pie.kube.resources import CRONJOBS, CSI_NODES, NODES, STORAGE_CLASSES, Resource
-from pie.kube.watchstream import Marked, T
+from pie.kube.watchstream import T
 
 _SELECTOR_MARKS = frozenset("=!() ")
 
@@ -40,18 +41,21 @@ class _Template(msgspec.Struct):
     """The part of a CronJob that has the image of pie's probes."""
 
     metadata: Metadata
-    spec: dict[str, Any]
+    spec: dict[str, Any] = {}
 
 
 async def survey(client: Client, order: Order) -> Survey:
     """Look at the cluster; raises CannotCheck."""
-    classes = await _all(client, STORAGE_CLASSES, StorageClass)
+    odd: list[str] = []
+    classes = await _all(client, STORAGE_CLASSES, StorageClass, odd)
     storage_class = next((each for each in classes if each.metadata.name == order.storage_class), None)
     if storage_class is None:
         names = ", ".join(sorted(each.metadata.name for each in classes)) or "none"
-        raise CannotCheck(f"there is no StorageClass {order.storage_class}; there are: {names}")
-    nodes = await _nodes(client, order.nodes)
-    csi_nodes = await _all(client, CSI_NODES, CSINode)
+        raise CannotCheck(
+            "; ".join([f"there is no StorageClass {order.storage_class}; there are: {names}", *odd])
+        )
+    nodes = await _nodes(client, order.nodes, odd)
+    csi_nodes = await _all(client, CSI_NODES, CSINode, odd)
     driver = storage_class.provisioner
     registered = {
         each.metadata.name: set(found.topology_keys or ())
@@ -75,7 +79,7 @@ async def survey(client: Client, order: Order) -> Survey:
         tuple(skipped),
         kinds,
         order.image or await _image(client),
-        notes,
+        (*notes, *odd),
     )
 
 
@@ -95,26 +99,26 @@ def _kinds(
     return kinds, notes
 
 
-async def _nodes(client: Client, wanted: str) -> list[Node]:
+async def _nodes(client: Client, wanted: str, odd: list[str]) -> list[Node]:
     """Return the nodes that are asked for: by name, by label selector, or all."""
     if _SELECTOR_MARKS.intersection(wanted):
-        return await _selected(client, wanted)
-    everything = await _all(client, NODES, Node)
+        return await _selected(client, wanted, odd)
+    everything = await _all(client, NODES, Node, odd)
     names = [name for name in wanted.split(",") if name]
     if not names:
         return everything
     known = {node.metadata.name: node for node in everything}
     missing = [name for name in names if name not in known]
     if len(missing) == len(names):  # labels that need only be there: node-role.kubernetes.io/worker
-        return await _selected(client, wanted)
+        return await _selected(client, wanted, odd)
     if missing:
         raise CannotCheck(f"there is no node {', '.join(missing)}")
     return [known[name] for name in names]
 
 
-async def _selected(client: Client, selector: str) -> list[Node]:
+async def _selected(client: Client, selector: str, odd: list[str]) -> list[Node]:
     try:
-        found = await _all(client, NODES, Node, selector)
+        found = await _all(client, NODES, Node, odd, selector)
     except BadRequest as error:
         raise CannotCheck(f"{selector!r} is neither names of nodes nor a label selector: {error}") from error
     if not found:
@@ -128,19 +132,19 @@ async def _image(client: Client) -> str:
         page = await client.list_page(CRONJOBS, decode=_Template, label_selector=LABEL_PROBE, limit=1)
     except Forbidden:
         page = None
-    if page is None or not page.items:
-        raise CannotCheck(
-            "which image? No pie runs here to take it from: give --image, or set PIE_CONTAINER_IMAGE"
-        )
-    template = page.items[0].spec["jobTemplate"]["spec"]["template"]["spec"]
-    return str(template["containers"][0]["image"])
+    for each in page.items if page is not None else ():
+        with suppress(LookupError, TypeError):  # a CronJob of somebody else's, or one that nobody filled in
+            return str(each.spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"])
+    raise CannotCheck(
+        "which image? No pie runs here to take it from: give --image, or set PIE_CONTAINER_IMAGE"
+    )
 
 
-async def _all(client: Client, resource: Resource, kind: type[T], selector: str | None = None) -> list[T]:
-    def skip(marked: Marked, why: str) -> None:
-        raise CannotCheck(f"cannot read {resource.describe(None, marked.metadata.name)}: {why}")
-
-    found, _ = await list_all(
+async def _all(
+    client: Client, resource: Resource, kind: type[T], odd: list[str], selector: str | None = None
+) -> list[T]:
+    """Return all objects of a kind; add to `odd` what says of each that cannot be read why."""
+    listed = await list_all(
         client,
         resource,
         None,
@@ -148,6 +152,9 @@ async def _all(client: Client, resource: Resource, kind: type[T], selector: str 
         label_selector=selector,
         field_selector=None,
         page_size=500,
-        skip=skip,
     )
-    return list(found.values())
+    odd += [
+        f"{resource.describe(None, each.object.metadata.name)} is left out: {each.reason}"
+        for each in listed.skipped
+    ]
+    return list(listed.objects.values())

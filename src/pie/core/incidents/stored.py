@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from pie.core.decode import Unreadable, convert
 from pie.core.incidents.fold import Closing, Incident, Scope
 from pie.core.model import Stage
 from pie.core.reasons import Reason
@@ -69,7 +70,7 @@ def from_status(status: dict[str, Any]) -> list[Incident]:
 
 def _restored(entry: Any) -> Incident | None:
     try:
-        stored = msgspec.convert(entry, Stored)
+        stored = convert(entry, Stored)
         return Incident(
             id=stored.id,
             scope=stored.scope,
@@ -86,5 +87,5 @@ def _restored(entry: Any) -> Incident | None:
             closed_message=stored.closed_message,
             restored=True,
         )
-    except (msgspec.ValidationError, ValueError):
+    except (Unreadable, ValueError):
         return None
