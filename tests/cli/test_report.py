@@ -28,7 +28,7 @@ from pie.core.reportmodel import Report
 from pie.core.reportqueries import INSTANT, Window
 from pie.embedded.panel import HEADER
 from tests.cli.conftest import within
-from tests.core.test_report import WINDOW, made, mount
+from tests.core.reports import WINDOW, made, mount
 from tests.harness import until
 from tests.probe.conftest import demand, lack
 

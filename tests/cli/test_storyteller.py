@@ -15,7 +15,7 @@ from pie.core.reasons import Reason
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import PIE_PROBES
 from pie.serve.http import serving
-from tests.real.test_crd import SMALLEST
+from tests.specs import SMALLEST
 
 CLOSED = {"closedAt": "2026-01-01T00:01:00Z"}
 LATE = 'pie_mount_probe_total{node="n",on_time="false"} 1.0\n'

@@ -1,13 +1,13 @@
 """One controller after the other on one simulated cluster, and what each said in the end."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from tests.controller.simulation import BASE_SPEC, Simulation, World, in_virtual_time
+from tests.controller.simulation import Simulation
+from tests.controller.stories import Action, Script, at_once
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import BASE_SPEC, World
 from tests.harness import Samples
-
-Action = Callable[[World], None]
-Script = list[tuple[int, Action]]
 
 
 class Outcome:
@@ -49,7 +49,7 @@ def lived(
         simulation: Simulation | None = None
         for seconds, script in lives:
             first = simulation is None
-            simulation = Simulation(lambda _kind, _second: 0, simulation)
+            simulation = Simulation(at_once, simulation)
             if first:
                 simulation.world.begin({**BASE_SPEC, **spec}, *nodes)
                 for action in given:

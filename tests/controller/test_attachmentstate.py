@@ -13,7 +13,9 @@ from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
 from pie.kube.transport import Answer, Request
-from tests.controller.simulation import Wire, World, in_virtual_time
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.wire import Wire
+from tests.controller.world import World
 from tests.core.build import MOUNT, claim, pod, run
 
 DRIVER = "d.example"

@@ -9,8 +9,8 @@ from hypothesis import given
 from pie.core.model import Verdict
 from pie.core.reasons import Reason
 from tests.controller.lives import lived
-from tests.controller.simulation import NODE, T0, TARGET, Simulation, World, in_virtual_time
-from tests.controller.test_accounting import (
+from tests.controller.simulation import Simulation
+from tests.controller.stories import (
     BEGIN_SECONDS,
     BUSY_SECONDS,
     END,
@@ -26,6 +26,8 @@ from tests.controller.test_accounting import (
     storage,
     with_gaps,
 )
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import NODE, T0, TARGET, World
 
 Deletes = Callable[[dict[str, Any]], bool]
 

@@ -5,7 +5,7 @@ import pytest
 from pie.core.model import Kind, Target
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_RETRY, labels
 from tests.controller.lives import Action, lived
-from tests.controller.simulation import TARGET, World
+from tests.controller.world import TARGET, World
 
 OF_ANOTHER_NODE = Target("p", Kind.MOUNT, "c", "n9")
 

@@ -1,31 +1,14 @@
 """A late provision run is followed by one elsewhere before the class is called bad."""
 
 import time
-from typing import Any
 
-from pie.core.naming import ANNOTATION_FOLLOWS
-from tests.controller.conftest import Stage
 from tests.controller.lives import lived
-from tests.controller.simulation import NODE, World
-from tests.controller.test_incidentkeeper import events
-from tests.controller.test_maintenance import provisions
-from tests.controller.test_runs import result
+from tests.controller.mounts import result
+from tests.controller.provisions import follow_up_pod, provisions
+from tests.controller.reported import events
+from tests.controller.stage import Stage
+from tests.controller.world import NODE, World
 from tests.harness import ON_TIME, Pie, until, until_condition
-
-
-async def follow_up_pod(stage: Stage) -> dict[str, Any]:
-    """Return the pod of the follow-up run when there is one."""
-
-    async def found() -> dict[str, Any] | None:
-        for job in await stage.api.items(stage.path("jobs")):
-            if ANNOTATION_FOLLOWS in job["metadata"]["annotations"]:
-                selector = f"batch.kubernetes.io/controller-uid={job['metadata']['uid']}"
-                pods = await stage.api.items(stage.path("pods"), selector=selector)
-                return pods[0] if pods else None
-        return None
-
-    pod: dict[str, Any] = await until(found, "a follow-up run")
-    return pod
 
 
 async def counted(pie: Pie, value: str) -> float | None:

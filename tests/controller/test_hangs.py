@@ -1,8 +1,8 @@
 """How long a target hangs is told while a run hangs on it, and no longer."""
 
 from tests.controller.lives import Outcome, Script, lived
-from tests.controller.simulation import NODE, World
-from tests.controller.test_accounting import storage
+from tests.controller.stories import storage
+from tests.controller.world import NODE, World
 
 DUE_SECONDS = 120
 HUNG: Script = [(DUE_SECONDS - 10, storage("hangs"))]

@@ -7,41 +7,12 @@ from typing import Any
 from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
 from pie.core.result import Outcome
-from tests.controller.conftest import HOURLY_MINUTES, Stage
-from tests.controller.test_runs import A, mounts, result
+from tests.controller.mounts import A, mounts, result
+from tests.controller.reported import events, incidents, status, until_incidents
+from tests.controller.stage import HOURLY_MINUTES, Stage
 from tests.harness import apply_probe, pieprobe, until
 
 OPEN = "pie_incident_open"
-
-
-async def status(stage: Stage) -> dict[str, Any]:
-    found = await stage.api.get(stage.path("pieprobes", "p1"))
-    return dict(found.get("status") or {})
-
-
-async def incidents(stage: Stage) -> list[dict[str, Any]]:
-    return list((await status(stage)).get("incidents") or [])
-
-
-async def events(stage: Stage) -> list[dict[str, Any]]:
-    """Return the Events on the PieProbe, oldest first."""
-    found = [
-        each
-        for each in await stage.api.items(stage.path("events"))
-        if each["involvedObject"]["kind"] == "PieProbe"
-    ]
-    return sorted(found, key=lambda each: str(each["firstTimestamp"]))
-
-
-async def until_incidents(
-    stage: Stage, count: int, *, still_open: bool, timeout_seconds: float = 30
-) -> list[dict[str, Any]]:
-    async def seen() -> list[dict[str, Any]]:
-        found = await incidents(stage)
-        good = len(found) == count and all(("closedAt" not in each) is still_open for each in found)
-        return found if good else []
-
-    return list(await until(seen, f"{count} incidents, open: {still_open}", timeout_seconds))
 
 
 async def until_summary(stage: Stage, text: str) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.controller.simulation import NODE, T0, Simulation, World, in_virtual_time
-from tests.controller.test_accounting import SPEC, Action, Lag, Script, at_once, storage, with_gaps
+from tests.controller.simulation import Simulation
+from tests.controller.stories import SPEC, Action, Lag, Script, at_once, storage, with_gaps
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import NODE, T0, World
 
 FAILS, WELL = (80, storage("fails")), storage("well")
 IN_IO = f"I/O fails or is wrong on node {NODE} (IOError)"

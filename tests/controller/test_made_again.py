@@ -1,7 +1,7 @@
 """A PieProbe that is deleted and made again under its name, between two looks at it: in a simulation."""
 
 from tests.controller.lives import lived
-from tests.controller.simulation import PERIOD_SECONDS, World
+from tests.controller.world import PERIOD_SECONDS, World
 
 
 def break_mounts(world: World) -> None:

@@ -1,19 +1,17 @@
 """Maintenance is not an outage: a real control plane, with kubelet and node controller played by the test."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from pie.core.batch.naming import cronjob_names
-from pie.core.model import Kind, Target
 from pie.core.result import Outcome
-from tests.controller.conftest import HOURLY_MINUTES, Stage
-from tests.controller.test_runs import A, Mounts, mounts, result
-from tests.harness import ON_TIME, Pie, apply_probe, pieprobe, until, until_condition
+from tests.controller.mounts import A, Mounts, mounts, result
+from tests.controller.provisions import provisions
+from tests.controller.stage import Stage
+from tests.harness import ON_TIME, Pie, until, until_condition
 
 SUPPRESSED = "pie_suppressed_runs_total"
 NOW = "pie_target_suppressed"
@@ -272,27 +270,6 @@ async def test_how_long_a_node_has_been_marked_outlives_the_controller(stage: St
             assert part in found["message"]
         after = await stage.api.get(path)
         assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
-
-
-@asynccontextmanager
-async def provisions(stage: Stage, nodes: int) -> AsyncIterator[tuple[Pie, str, list[str]]]:
-    """Give a controller with one provision target, its CronJob and its nodes."""
-    await stage.make_class()
-    names = [await stage.node() for _ in range(nodes)]
-    spec = {
-        "probePeriod": HOURLY_MINUTES,
-        "probeThreshold": "3s",
-        "deadline": "20s",
-        "disableMountProbes": True,
-    }
-    async with stage.pie() as pie:
-        await apply_probe(
-            stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **spec)
-        )
-        cronjob = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
-        await until(lambda: stage.api.find(stage.path("cronjobs", cronjob)), "the CronJob")
-        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
-        yield pie, cronjob, names
 
 
 async def test_a_provision_run_that_no_node_could_take_is_suppressed(stage: Stage) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from testbed.cluster import Cluster
-from tests.controller.conftest import Stage
-from tests.controller.test_incidentkeeper import until_incidents
+from tests.controller.reported import until_incidents
+from tests.controller.stage import Stage
 from tests.harness import ON_TIME, apply_probe, pieprobe, until_condition
 from tests.real.conftest import install_crd
 

@@ -5,8 +5,11 @@ import pytest
 from pie.core.model import Kind
 from pie.core.reasons import Reason
 from pie.kube.transport import Answer, Request
-from tests.controller.simulation import NODE, T0, Simulation, Wire, World, in_virtual_time, rfc3339
-from tests.controller.test_accounting import SPEC, at_once
+from tests.controller.simulation import Simulation
+from tests.controller.stories import SPEC, at_once
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.wire import Wire
+from tests.controller.world import NODE, T0, World, rfc3339
 
 DRIVER, KEY = "d.example", "topology.d.example/node"
 OTHER = "n2"

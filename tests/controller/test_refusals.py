@@ -6,11 +6,13 @@ from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import Reason
 from pie.core.wire import Event, InvolvedObject, Metadata
-from tests.controller.conftest import Stage as Set
-from tests.controller.simulation import TARGET, Simulation, World, in_virtual_time
-from tests.controller.test_accounting import SPEC, at_once, cronjobs_stand_still
-from tests.controller.test_runs import mounts
-from tests.controller.test_warnings import healthy, warn_about
+from tests.controller.mounts import mounts
+from tests.controller.reported import healthy, warn_about
+from tests.controller.simulation import Simulation
+from tests.controller.stage import Stage as Set
+from tests.controller.stories import SPEC, at_once, cronjobs_stand_still
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import TARGET, World
 from tests.harness import apply_probe, pieprobe, until, until_condition
 
 OVER_QUOTA = 'Error creating: pods "mount-p1-x" is forbidden: exceeded quota: none, requested: pods=1'

@@ -6,8 +6,10 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from pie.core.model import Verdict
-from tests.controller.simulation import BASE_SPEC, T0, TARGET, Simulation, World, in_virtual_time
-from tests.controller.test_accounting import Script, at_once, storage
+from tests.controller.simulation import Simulation
+from tests.controller.stories import Script, at_once, storage
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import BASE_SPEC, T0, TARGET, World
 
 DUE_SECONDS, REPLACED_SECONDS = 120, 170
 UNBOUND: Script = [(DUE_SECONDS - 10, storage("does not bind"))]

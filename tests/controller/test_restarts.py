@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from pie.core.model import Verdict
-from tests.controller.simulation import BASE_SPEC, NODE, Simulation, World, in_virtual_time
-from tests.controller.test_accounting import at_once, fails_on, storage, with_gaps
+from tests.controller.simulation import Simulation
+from tests.controller.stories import at_once, fails_on, storage, with_gaps
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import BASE_SPEC, NODE, World
 
 
 def said(world: World) -> tuple[str, list[Any]]:

@@ -8,12 +8,12 @@ import pytest
 from pie.core.model import Kind, Target
 from pie.core.result import Outcome
 from pie.core.schedule import next_due
-from tests.controller.conftest import Stage
 from tests.controller.lives import lived
-from tests.controller.simulation import PROVISION, T0, TARGET
-from tests.controller.test_accounting import storage
-from tests.controller.test_incidentkeeper import until_incidents
-from tests.controller.test_runs import A, mounts, result
+from tests.controller.mounts import A, mounts, result
+from tests.controller.reported import until_incidents
+from tests.controller.stage import Stage
+from tests.controller.stories import storage
+from tests.controller.world import PROVISION, T0, TARGET
 from tests.harness import PERFORMANCE, until
 
 pytestmark = pytest.mark.timeout(400)

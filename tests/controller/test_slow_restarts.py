@@ -2,7 +2,7 @@
 
 from pie.core.latency import RUNS_NEEDED
 from tests.controller.lives import Script, lived
-from tests.controller.simulation import PERIOD_SECONDS, World
+from tests.controller.world import PERIOD_SECONDS, World
 
 GOOD_SECONDS = (RUNS_NEEDED + 1) * PERIOD_SECONDS
 SLOW_SECONDS = 6 * PERIOD_SECONDS

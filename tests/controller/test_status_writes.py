@@ -1,7 +1,9 @@
 """The status that tells of a new incident goes before all other writes: in a simulation."""
 
 from pie.kube.pacing import Pacer
-from tests.controller.simulation import BASE_SPEC, PERIOD_SECONDS, Simulation, World, in_virtual_time
+from tests.controller.simulation import Simulation
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import BASE_SPEC, PERIOD_SECONDS, World
 
 
 class Turns(Pacer):

@@ -1,8 +1,8 @@
 """What a suppressed run measured is not shown: it says nothing about storage."""
 
 from tests.controller.lives import lived
-from tests.controller.simulation import NODE, World
-from tests.controller.test_accounting import Script, storage
+from tests.controller.stories import Script, storage
+from tests.controller.world import NODE, World
 
 DUE_SECONDS = 120
 

@@ -7,7 +7,7 @@ import pytest
 from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
 from pie.core.naming import claim_names
-from tests.controller.conftest import Stage
+from tests.controller.stage import Stage
 from tests.harness import apply_probe, gone, pieprobe, until, until_condition
 
 

@@ -12,11 +12,12 @@ import pytest
 from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
 from pie.core.naming import labels
-from tests.controller.conftest import HOURLY_MINUTES, Stage
 from tests.controller.lives import Action, lived
-from tests.controller.simulation import World
-from tests.controller.test_incidentkeeper import incidents
-from tests.controller.test_runs import SECONDS_UNTIL_HUNG, result
+from tests.controller.mounts import SECONDS_UNTIL_HUNG, result
+from tests.controller.reported import incidents
+from tests.controller.stage import HOURLY_MINUTES, Stage
+from tests.controller.stories import CLAIM_OF_A_RUN
+from tests.controller.world import World
 from tests.harness import Pie, apply_probe, gone, pieprobe, until
 
 LEAKED = "pie_leaked_volumes"
@@ -133,9 +134,6 @@ def test_the_claim_of_a_run_carries_the_labels_by_which_its_target_is_known() ->
 
 
 # In the simulation: a deadline of 40 s, and two minutes of patience after it.
-
-PROVISION = Target("p", Kind.PROVISION, "c")
-CLAIM_OF_A_RUN = f"{cronjob_names(PROVISION)[0]}-28333333-x7x7x-volume"
 
 
 def volume_of_a_run(world: World) -> None:

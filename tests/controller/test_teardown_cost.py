@@ -11,8 +11,8 @@ import pytest
 
 import pie
 from tests.controller.lives import Outcome, lived
-from tests.controller.simulation import World
-from tests.controller.test_teardown import CLAIM_OF_A_RUN
+from tests.controller.stories import CLAIM_OF_A_RUN
+from tests.controller.world import World
 
 _SOURCES = str(Path(pie.__file__).parent)
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from tests.controller.simulation import BASE_SPEC, Simulation, World, in_virtual_time
-from tests.controller.test_accounting import at_once, storage
+from tests.controller.simulation import Simulation
+from tests.controller.stories import at_once, storage
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import BASE_SPEC, World
 
 # Runs are due at full minutes; the CronJob of a node that is back is resumed just after the next one.
 BAD_SECONDS, CORDONED_SECONDS, BACK_SECONDS, ASKED_SECONDS = 110, 140, 190, 225

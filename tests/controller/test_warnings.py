@@ -1,12 +1,12 @@
 """Why a run is bad, from what Kubernetes says about it: on a real control plane, with the kubelet played."""
 
 import time
-from typing import Any
 
 from pie.core.volumeobjects import CSISource, attachment_name
-from tests.controller.conftest import Stage, stamp
-from tests.controller.test_runs import mounts, result
-from tests.harness import until, until_condition
+from tests.controller.mounts import mounts, result
+from tests.controller.reported import healthy, warn_about
+from tests.controller.stage import Stage, stamp
+from tests.harness import until
 
 GONE = (
     'MountVolume.MountDevice failed for volume "v" : rpc error: code = Unavailable desc = dial unix csi.sock'
@@ -19,33 +19,9 @@ async def warn(stage: Stage, pod: str, reason: str, message: str) -> None:
     await warn_about(stage, "Pod", found, reason, message)
 
 
-async def warn_about(stage: Stage, kind: str, item: dict[str, Any], reason: str, message: str) -> None:
-    """Write a Warning Event about any object."""
-    name, uid = item["metadata"]["name"], item["metadata"]["uid"]
-    about = {"kind": kind, "namespace": stage.namespace, "name": name, "uid": uid}
-    event = {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": f"{name}."},
-        "involvedObject": about,
-        "type": "Warning",
-        "reason": reason,
-        "message": message,
-        "firstTimestamp": stamp(0),
-        "lastTimestamp": stamp(0),
-        "count": 1,
-        "source": {"component": "kubelet"},
-    }
-    await stage.api.create(stage.path("events"), event)
-
-
 async def creating(stage: Stage, pod: str) -> None:
     """Report that the kubelet took the pod and waits for its volume."""
     await stage.report(pod, {"waiting": {"reason": "ContainerCreating"}}, "Pending")
-
-
-async def healthy(stage: Stage, reason: str) -> dict[str, Any]:
-    return await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", reason)
 
 
 async def test_a_mount_that_fails_is_explained_by_the_kubelets_event(stage: Stage) -> None:

@@ -14,7 +14,7 @@ import pytest
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import NAMESPACES
 from testbed.api import Api
-from tests.controller.conftest import Stage
+from tests.controller.stage import Stage
 
 Start = Callable[..., Awaitable[EmbeddedCluster]]
 

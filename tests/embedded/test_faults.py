@@ -5,7 +5,6 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +13,10 @@ from pie.core.reasons import Reason
 from pie.embedded import childprocess
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.faults import FAULTS, FaultError
-from pie.embedded.kinds import NODES, PVCS, find
+from pie.embedded.kinds import NODES, find
 from pie.embedded.machines import STORAGE_CLASS
 from tests.embedded.conftest import PlainApi, Start
+from tests.embedded.volumes import standing_volume
 from tests.faults.matrix import ROWS
 from tests.faults.row import Moment
 from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until
@@ -214,26 +214,6 @@ async def test_a_fault_that_is_unknown_or_has_no_place_is_refused_in_words(start
     with pytest.raises(FaultError, match="nothing to corrupt"):
         await cluster.faults.inject("corruption", "node-1")
     assert all(fault.meaning.endswith(".") for fault in FAULTS.values())
-
-
-async def standing_volume(cluster: EmbeddedCluster, node: str) -> Path:
-    """Make a claim as a mount probe's, with something in its volume; return the volume's records."""
-    spec = {
-        "accessModes": ["ReadWriteOnce"],
-        "storageClassName": STORAGE_CLASS,
-        "resources": {"requests": {"storage": "1Mi"}},
-    }
-    about = {"name": node, "annotations": {"volume.kubernetes.io/selected-node": node}}
-    cluster.registry.create(PVCS, {"metadata": about, "spec": spec}, "pie")
-
-    async def bound() -> Any:
-        return find(cluster.registry.get(PVCS, "pie", node), "spec.volumeName")
-
-    volume: str = await until(bound, "the claim is bound")
-    records = cluster.machines[node].volumes / volume / ".pie/records"
-    records.parent.mkdir()
-    records.write_bytes(bytes(200))
-    return records
 
 
 async def test_a_fault_that_is_there_already_is_not_made_again(start_embedded: Start) -> None:

@@ -8,7 +8,7 @@ import yaml
 
 from pie.embedded.schema import pieprobe_version
 from tests.embedded.conftest import Kubectl, Start
-from tests.embedded.test_api import pieprobe
+from tests.embedded.server import pieprobe
 
 PROBE = "pieprobe/p"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pie.embedded import childprocess
-from pie.embedded.cluster import EmbeddedCluster
-from pie.embedded.kinds import NODES, PODS, PVCS, Json, condition
+from pie.embedded.kinds import NODES, PODS, Json, condition
 from tests.embedded.conftest import PlainApi, Start
+from tests.embedded.probes import start_probe
 from tests.harness import until
 from tests.probe.conftest import demand
 
@@ -18,7 +18,7 @@ from tests.probe.conftest import demand
 RUN_A_CLUSTER = """
 import asyncio, pathlib, sys
 from pie.embedded.cluster import EmbeddedCluster
-from tests.embedded.test_kubelet import start_probe
+from tests.embedded.probes import start_probe
 
 async def main():
     options = ("--runtime", "60", "--size", "4M", "--read-write", "randwrite")
@@ -30,22 +30,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def start_probe(cluster: EmbeddedCluster) -> None:
-    """Make a claim and a pod that probes its volume."""
-    requests = {"requests": {"storage": "1Gi"}}
-    claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": "embedded", "resources": requests}
-    cluster.registry.create(PVCS, {"metadata": {"name": "v"}, "spec": claim}, "pie")
-    container = {
-        "name": "probe",
-        "command": ["pie", "probe", "mount"],
-        "args": ["--path", "/mounted"],
-        "volumeMounts": [{"name": "v", "mountPath": "/mounted"}],
-    }
-    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "v"}}
-    spec = {"restartPolicy": "Never", "containers": [container], "volumes": [volume]}
-    cluster.registry.create(PODS, {"metadata": {"name": "p"}, "spec": spec}, "pie")
 
 
 def commands_on(directory: Path) -> list[str]:

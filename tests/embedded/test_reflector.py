@@ -14,7 +14,7 @@ from pie.kube.reflector import Reflector
 from pie.kube.resources import PIE_PROBES
 from pie.kube.timing import Timing
 from tests.embedded.conftest import Start
-from tests.embedded.test_api import pieprobe
+from tests.embedded.server import pieprobe
 from tests.harness import until
 
 QUICK = Timing(backoff=Backoff(base_seconds=0.05, cap_seconds=0.2), page_size=2)

@@ -37,8 +37,8 @@ from pie.embedded.machines import DRIVER, STORAGE_CLASS, Machine
 from pie.embedded.registry import Registry
 from pie.embedded.store import Store
 from tests.embedded.conftest import PlainApi, Start
-from tests.embedded.test_api import Server, claim
-from tests.embedded.test_faults import standing_volume
+from tests.embedded.server import Server, claim
+from tests.embedded.volumes import standing_volume
 
 POD: Json = {
     "metadata": {"name": "x", "labels": {"a": "b"}, "annotations": {"a": "b"}},

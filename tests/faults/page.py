@@ -3,14 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tests.faults.row import (
-    DEADLINE_SECONDS,
-    PERIOD_SECONDS,
-    THRESHOLD_SECONDS,
-    Expected,
-    Given,
-    Row,
-)
+from tests.faults.row import DEADLINE_SECONDS, PERIOD_SECONDS, THRESHOLD_SECONDS, Expected, Given, Row
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 _HEAD = f"""# Faults, and what pie reports

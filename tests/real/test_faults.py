@@ -22,7 +22,7 @@ from tests.faults.row import PERIOD_SECONDS
 from tests.faults.runner import NAMESPACE, Matrix, nodes_for, prepare
 from tests.harness import ON_TIME, PERFORMANCE, Pie, gone, until
 from tests.real.conftest import Probed
-from tests.real.test_crd import SMALLEST
+from tests.specs import SMALLEST
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 

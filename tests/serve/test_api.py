@@ -17,10 +17,9 @@ from pie.core.apitypes import Heatmap, LatencyTrend, Overview, TargetDetail, Tar
 from pie.serve.api import Api
 from pie.serve.http import metrics_app, serving
 from pie.serve.series import TargetSeries
-from tests.controller.conftest import Stage
-from tests.controller.test_followups import follow_up_pod
-from tests.controller.test_maintenance import provisions
-from tests.controller.test_runs import mounts, result
+from tests.controller.mounts import mounts, result
+from tests.controller.provisions import follow_up_pod, provisions
+from tests.controller.stage import Stage
 from tests.harness import apply_probe, pieprobe, until
 from tests.serve.source import PROBE, MadeUp
 

@@ -1,7 +1,6 @@
 """The control plane alone: it comes up, can be broken and mended part by part, and leaves nothing behind."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from testbed.api import Api, ApiError
 from testbed.audit import Write
 from testbed.cluster import Cluster, running_names, sweep
 from testbed.errors import TestbedError
+from tests.testbed.traces import is_there, processes_that_mention
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
 StartCluster = Callable[..., Awaitable[Cluster]]
@@ -182,17 +182,3 @@ async def test_when_the_outside_is_killed_everything_inside_ends(victim: str, tm
 async def test_a_component_that_cannot_start_is_reported_with_the_end_of_its_log() -> None:
     with pytest.raises(TestbedError, match=r"(?s)kube-apiserver has ended .*unknown flag: --no-such-flag"):
         await Cluster(arguments={"kube-apiserver": ["--no-such-flag"]}).bring_up()
-
-
-def is_there(directory: str) -> bool:
-    """Say whether the testbed's directory exists."""
-    return Path(directory).exists()
-
-
-def processes_that_mention(directory: Path) -> list[str]:
-    """Return the command lines of running processes with the directory in them."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-    return [command for command in found if str(directory) in command]

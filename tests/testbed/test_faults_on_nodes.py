@@ -12,8 +12,8 @@ from testbed import faults
 from testbed.cluster import Cluster
 from testbed.errors import TestbedError
 from testbed.faults import Options
-from tests.testbed.test_kwok import until
-from tests.testbed.test_storage import PODS, has_ended, pod
+from tests.testbed.pods import PODS, has_ended, pod
+from tests.testbed.waiting import until
 
 pytestmark = pytest.mark.timeout(600)  # the first time on a machine, images are made
 NODE = "node-1"

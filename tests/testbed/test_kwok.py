@@ -1,12 +1,12 @@
 """Simulated nodes: pods end on them with a result of pie's probe, and claims get volumes and lose them."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pie.core.result import decode
 from testbed.audit import Write
 from testbed.cluster import Cluster
+from tests.testbed.waiting import until
 
 StartCluster = Callable[..., Awaitable[Cluster]]
 PODS = "/api/v1/namespaces/default/pods"
@@ -50,13 +50,3 @@ def probe_pod(*, node: str) -> dict[str, Any]:
             "volumes": [{"name": "volume", "ephemeral": {"volumeClaimTemplate": {"spec": claim}}}],
         },
     }
-
-
-async def until(
-    read: Callable[[], Awaitable[Any]], condition: Callable[[Any], bool], *, timeout_seconds: float = 60
-) -> Any:
-    """Read until the condition holds; return what was read last."""
-    async with asyncio.timeout(timeout_seconds):
-        while not condition(value := await read()):  # noqa: ASYNC110  the other side is a server
-            await asyncio.sleep(0.1)
-    return value

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.processes import ProcessError, Processes
-from tests.testbed.test_kwok import until
+from tests.testbed.waiting import until
 
 
 @pytest.fixture

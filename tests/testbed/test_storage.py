@@ -6,18 +6,17 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from testbed import faults
 from testbed.cgroups import hierarchies
 from testbed.cluster import Cluster
-from tests.testbed.test_cluster import is_there, processes_that_mention
-from tests.testbed.test_kwok import until
+from tests.testbed.pods import PODS, has_ended, pod
+from tests.testbed.traces import is_there, processes_that_mention
+from tests.testbed.waiting import until
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
-PODS = "/api/v1/namespaces/default/pods"
 VOLUMES = "/api/v1/persistentvolumes"
 ROOT = Path(__file__).parent.parent.parent
 
@@ -117,7 +116,7 @@ async def test_when_its_user_is_killed_a_testbed_leaves_nothing_not_even_a_write
 USER = """
 import asyncio
 from testbed.cluster import Cluster
-from tests.testbed.test_storage import PODS, pod
+from tests.testbed.pods import PODS, pod
 
 async def main():
     async with Cluster(nodes=1) as cluster:
@@ -129,47 +128,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def pod(name: str, script: str, *, storage_class: str = "local") -> dict[str, Any]:
-    """Return a pod of the `restricted` level that runs a script, with a fresh volume at /volume."""
-    claim = {
-        "accessModes": ["ReadWriteOnce"],
-        "storageClassName": storage_class,
-        "resources": {"requests": {"storage": "100Mi"}},
-    }
-    return {
-        "metadata": {"name": name},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 1001,
-                "fsGroup": 1001,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": "script",
-                    "image": "pie.test/pie:dev",
-                    "command": ["sh", "-c", script],
-                    "volumeMounts": [{"name": "volume", "mountPath": "/volume"}],
-                    "securityContext": {
-                        "readOnlyRootFilesystem": True,
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                }
-            ],
-            "volumes": [{"name": "volume", "ephemeral": {"volumeClaimTemplate": {"spec": claim}}}],
-        },
-    }
-
-
-def has_ended(pod: dict[str, Any]) -> bool:
-    """Say whether the pod has run to its end, good or bad."""
-    return pod["status"]["phase"] in ("Succeeded", "Failed")
 
 
 def backing_files(directory: Path) -> list[Path]:

@@ -1,0 +1,170 @@
+"""Stories in virtual time: what happens to the cluster and when, and what the controller makes of it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from pie.core.batch.naming import cronjob_names
+from pie.core.model import Kind, Target
+from tests.accounting import Accounts
+from tests.controller.simulation import Simulation
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import BASE_SPEC, NODE, PERIOD_SECONDS, PROVISION, T0, TARGET, World
+from tests.harness import PERFORMANCE, Samples
+
+SPEC = {**BASE_SPEC, "suppression": {"newNodeGrace": "0s", "rebootGrace": "30s"}}
+OTHER = "n2"
+TARGETS = {
+    NODE: TARGET,
+    OTHER: Target("p", Kind.MOUNT, "c", OTHER),
+    "": PROVISION,
+}
+BEGIN_SECONDS, BUSY_SECONDS, QUIET_SECONDS = 70, 260, 240
+# What became of a due time is known so long after it, at the latest.
+DECIDED_SECONDS = 100
+Action = Callable[[World], None]
+Script = list[tuple[int, Action]]
+Lag = Callable[[str, int], int]
+
+
+def storage(state: str) -> Action:
+    """Return the action that makes the storage so."""
+
+    def change(world: World) -> None:
+        world.storage = state
+
+    change.__name__ = f"storage_{state}"
+    return change
+
+
+def cronjobs_stand_still(world: World) -> None:
+    world.cronjobs_stand_still = True
+
+
+def cronjobs_go_on(world: World) -> None:
+    world.cronjobs_stand_still = False
+
+
+MAINTENANCE = [World.cordon, World.uncordon, World.power_off, World.power_on, World.evict]
+FAULTS = [
+    *(storage(state) for state in ("does not mount", "hangs", "fails", "well")),
+    cronjobs_stand_still,
+    cronjobs_go_on,
+]
+WELL = [World.uncordon, World.power_on, storage("well"), cronjobs_go_on]
+
+
+def scripts(actions: list[Action]) -> st.SearchStrategy[Script]:
+    """Actions at any second of the busy time."""
+    seconds = st.integers(BEGIN_SECONDS, BEGIN_SECONDS + BUSY_SECONDS)
+    return st.lists(st.tuples(seconds, st.sampled_from(actions)), min_size=1, max_size=8)
+
+
+GAPS = st.lists(
+    st.tuples(
+        st.sampled_from(["nodes", "pods", "jobs", "cronjobs"]),
+        st.integers(0, BEGIN_SECONDS + BUSY_SECONDS),
+        st.integers(1, 45),
+    ),
+    max_size=6,
+)
+
+
+def at_once(_kind: str, _second: int) -> int:
+    return 0
+
+
+def with_gaps(gaps: list[tuple[str, int, int]]) -> Lag:
+    """Return the lag of watches that say nothing from a second on for so long, and then list anew."""
+
+    def lag(kind: str, second: int) -> int:
+        return max(
+            (second - at for which, at, n in gaps if which == kind and at <= second < at + n), default=0
+        )
+
+    return lag
+
+
+class Outcome:
+    """What the controller made of a story."""
+
+    def __init__(self, simulation: Simulation, lines: list[Any]) -> None:
+        self.states = {
+            target: (state.verdict, state.reason) for target, state in simulation.tally.states.items()
+        }
+        self.accounts = Accounts(lines)
+        counted = Samples(simulation.metrics())
+        self.io = {
+            yes: counted.value(PERFORMANCE, node=NODE, succeed=yes) or 0.0 for yes in ("true", "false")
+        }
+        self.cut_short = sum(
+            each.value
+            for each in counted.all("pie_suppressed_runs_total")
+            if each.labels["probe"] == "performance"
+        )
+        self.since = {
+            TARGETS[each["metadata"]["labels"].get("node", "")]: datetime.fromisoformat(
+                each["metadata"]["creationTimestamp"]
+            ).timestamp()
+            for each in simulation.world.objects["cronjobs"].values()
+        }
+
+    def errors(self, until: float) -> list[str]:
+        """Return in words which due times up to a moment were not counted exactly once."""
+        assert self.since
+        return [
+            error
+            for target, since in self.since.items()
+            for error in self.accounts.errors(target, PERIOD_SECONDS, since, until)
+        ]
+
+    def counted_as(self) -> set[str]:
+        """Return what due times were counted as."""
+        return {what for target in TARGETS.values() for what in self.accounts.as_what(target)}
+
+
+def played(
+    script: Script,
+    lag: Lag = at_once,
+    *,
+    quiet: int = QUIET_SECONDS,
+    spec: dict[str, Any] = SPEC,
+    nodes: tuple[str, ...] = (),
+) -> Outcome:
+    """Play a story to the controller's objects."""
+
+    async def play() -> Outcome:
+        simulation = Simulation(lag)
+        simulation.world.begin(spec, *nodes)
+        await simulation.run(BEGIN_SECONDS + BUSY_SECONDS + quiet, script)
+        return Outcome(simulation, lines)
+
+    with capture_logs() as lines:
+        outcome = in_virtual_time(play())
+    assert [line for line in lines if line["log_level"] not in {"debug", "info", "warning"}] == []
+    return outcome
+
+
+END = T0 + BEGIN_SECONDS + BUSY_SECONDS + QUIET_SECONDS - DECIDED_SECONDS
+quick = settings(
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+def fails_on(state: str, *nodes: str) -> Action:
+    """Return the action that makes the storage so on some nodes."""
+
+    def change(world: World) -> None:
+        world.storage, world.storage_fails_on = state, frozenset(nodes)
+
+    return change
+
+
+CLAIM_OF_A_RUN = f"{cronjob_names(PROVISION)[0]}-28333333-x7x7x-volume"

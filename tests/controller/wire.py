@@ -1,0 +1,73 @@
+"""The API server of the simulated cluster, as pie's client sees it."""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from pie.kube.errors import Conflict, NotFound
+from pie.kube.transport import Answer, Request
+from tests.controller.world import World, owner_of, rfc3339
+
+
+class Wire:
+    """Answers requests from the simulation's objects."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.asked: Counter[tuple[str, str]] = Counter()
+
+    async def send(self, request: Request) -> Answer:
+        """Do what is asked, at once; count it by verb and kind."""
+        self.asked[request.verb, request.resource.plural] += 1
+        body = msgspec.json.decode(request.body) if request.body else {}
+        return Answer(msgspec.json.encode(self._answer(request, body)), 0.0)
+
+    def _check(self, request: Request, wanted: dict[str, str], found: dict[str, Any]) -> None:
+        """Refuse a deletion of what is not known to be the object that is there."""
+        if "uid" not in wanted or any(found[key] != value for key, value in wanted.items()):
+            raise Conflict(409, "Conflict", f"{request}: is another by now")
+
+    def _answer(self, request: Request, body: Any) -> Any:
+        kind, name, world = request.resource.plural, request.name or "", self._world
+        match request.verb:
+            case "list":
+                # Of pods, those of one Job.
+                job = (request.query.get("labelSelector") or "").partition("=")[2]
+                found = world.objects.get(kind, {}).values()
+                items = [each for each in found if not job or owner_of(each)["uid"] == job]
+                return {"metadata": {}, "items": items}
+            case "create" if kind == "jobs":
+                metadata = body["metadata"]
+                return world.make_job(
+                    metadata["name"],
+                    metadata["labels"],
+                    metadata["annotations"],
+                    metadata["ownerReferences"][0],
+                    body["spec"],
+                )
+            case "create" | "apply":
+                old = world.objects[kind].get(body["metadata"]["name"], {}) if kind in world.objects else {}
+                metadata = {**old.get("metadata", {}), **body["metadata"]}
+                metadata["generation"] = metadata.get("generation", 0) + 1
+                item = {"status": old.get("status", {}), **body, "metadata": metadata}
+                return world.put(kind, item) if kind in world.objects else item
+            case "delete" if name in world.objects.get(kind, {}):
+                self._check(request, body["preconditions"], world.objects[kind][name]["metadata"])
+                if kind == "jobs":
+                    world.delete_job(name)
+                elif kind == "pods":
+                    world.delete_pod(name)
+                else:
+                    del world.objects[kind][name]
+                return {}
+            case "patch" | "get" if name in world.objects.get(kind, {}):
+                found = world.objects[kind][name]
+                if request.subresource == "status":
+                    found = world.put(
+                        kind, {**found, "status": {**found.get("status", {}), **body["status"]}}
+                    )
+                return world.annotate(kind, found, body)
+            case "get" if kind == "leases" and name in world.objects["nodes"]:
+                return {"metadata": {"name": name}, "spec": {"renewTime": rfc3339(world.heartbeat)}}
+        raise NotFound(404, "NotFound", f"{request}: not found")

@@ -1,0 +1,15 @@
+"""Waiting for a condition."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+async def until(
+    read: Callable[[], Awaitable[Any]], condition: Callable[[Any], bool], *, timeout_seconds: float = 60
+) -> Any:
+    """Read until the condition holds; return what was read last."""
+    async with asyncio.timeout(timeout_seconds):
+        while not condition(value := await read()):  # noqa: ASYNC110  the other side is a server
+            await asyncio.sleep(0.1)
+    return value
