@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from pie.kube.errors import Conflict, NotFound
+from pie.embedded.schema import errors
+from pie.kube.errors import Conflict, Invalid, NotFound, ServerError
 from pie.kube.transport import Answer, Request
 from tests.controller.world import World, owner_of, rfc3339
 
@@ -27,6 +28,15 @@ class Wire:
         """Refuse a deletion of what is not known to be the object that is there."""
         if "uid" not in wanted or any(found[key] != value for key, value in wanted.items()):
             raise Conflict(409, "Conflict", f"{request}: is another by now")
+
+    def _hold_to_limits(self, kind: str, item: dict[str, Any]) -> None:
+        """Refuse a status that breaks the CRD, and an object that is too large for etcd."""
+        if kind != "pieprobes":
+            return
+        if broken := errors(self._world.status_schema, item["status"]):
+            raise Invalid(422, "Invalid", "; ".join(broken))
+        if len(msgspec.json.encode(item)) > self._world.largest_object_bytes:
+            raise ServerError(500, "", "etcdserver: request is too large")
 
     def _answer(self, request: Request, body: Any) -> Any:
         kind, name, world = request.resource.plural, request.name or "", self._world
@@ -64,9 +74,9 @@ class Wire:
             case "patch" | "get" if name in world.objects.get(kind, {}):
                 found = world.objects[kind][name]
                 if request.subresource == "status":
-                    found = world.put(
-                        kind, {**found, "status": {**found.get("status", {}), **body["status"]}}
-                    )
+                    changed = {**found, "status": {**found.get("status", {}), **body["status"]}}
+                    self._hold_to_limits(kind, changed)
+                    found = world.put(kind, changed)
                 return world.annotate(kind, found, body)
             case "get" if kind == "leases" and name in world.objects["nodes"]:
                 return {"metadata": {"name": name}, "spec": {"renewTime": rfc3339(world.heartbeat)}}

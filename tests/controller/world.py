@@ -12,6 +12,7 @@ from pie.core.batch.naming import ANNOTATION_SCHEDULED
 from pie.core.model import Kind, Target
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from pie.core.schedule import next_due
+from pie.embedded.schema import pieprobe_schema
 
 T0: Final = 1_700_000_040.0
 """When the virtual time begins, epoch seconds: a due time."""
@@ -71,6 +72,8 @@ class World:
     storage: str = "well"
     io_seconds: float | None = None
     storage_fails_on: frozenset[str] | None = None
+    status_schema: dict[str, Any] = field(default_factory=lambda: pieprobe_schema()["properties"]["status"])
+    largest_object_bytes: int = 1_500_000
     cronjobs_stand_still: bool = False
     job_ttl_seconds: int | None = None
     collector_seconds: int = 0
