@@ -7,14 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pie.core.batch.disposal import Delete, to_delete
+from pie.core.batch.wire import CronJob, CronJobStatus, Job, JobStatus
 from pie.core.judge import Judgement, judge
 from pie.core.model import Stage, Target, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Outcome
-from pie.core.timeline import Sightings, over, timeline
+from pie.core.timeline import Sightings, pod_over, timeline
 from pie.core.wire import (
+    Condition,
     ContainerState,
     ContainerStatus,
+    Metadata,
+    ObjectReference,
+    OwnerReference,
     Pod,
     StateRunning,
     StateTerminated,
@@ -87,7 +93,7 @@ def test_a_run_is_over_and_judged_as_soon_as_its_probe_has_ended(
     other: ContainerStatus, alone: Pod, verdict: Verdict, reason: Reason
 ) -> None:
     shown = with_others(alone, (other, *alone.status.container_statuses), phase="Running")
-    assert over(shown)
+    assert pod_over(shown)
     judgement = judged(shown, MOUNT, 46)
     assert (judgement.verdict, judgement.reason, judgement.ended) == (verdict, reason, True)
     assert judgement.check_at is None
@@ -130,7 +136,7 @@ def test_neither_other_containers_nor_their_order_nor_what_ends_them_changes_a_v
 
 def test_a_run_that_hangs_hangs_whatever_ended_beside_it() -> None:
     hanging = pod(**TAKEN, started=3, beside=(ended("istio-proxy", 1, text=message()), runs_on("z")))
-    assert not over(hanging)
+    assert not pod_over(hanging)
     assert judged(hanging, MOUNT, 30).on_time is True
     assert judged(hanging, MOUNT, 70).verdict is Verdict.HUNG
 
@@ -241,3 +247,74 @@ def test_a_late_start_names_the_init_container_that_took_the_time() -> None:
     judgement = judged(late, MOUNT, 46)
     assert (judgement.verdict, judgement.reason) == (Verdict.LATE, Reason.START_SLOW)
     assert judgement.message.endswith("init container istio-init took 36 s")
+
+
+OWNER = OwnerReference(kind="CronJob", name="c", uid="cronjob-uid", controller=True)
+
+
+def job(*, scheduled: bool = True, over: str = "", going: bool = False) -> Job:
+    conditions = (Condition(over, "True", last_transition_time=at(6)),) if over else ()
+    owners = (OWNER,) if scheduled else ()
+    metadata = Metadata(
+        name="j", uid="job-uid", owner_references=owners, deletion_timestamp=at(7) if going else None
+    )
+    return Job(metadata=metadata, status=JobStatus(conditions))
+
+
+def cronjob(*active: str) -> CronJob:
+    listed = tuple(ObjectReference(name="j", uid=uid) for uid in active)
+    return CronJob(metadata=Metadata(name="c", uid="cronjob-uid"), status=CronJobStatus(listed))
+
+
+GOOD = {**TAKEN, "started": 3, "ended": 5, "message": message()}
+LINGERS = pod(**GOOD, beside=(runs_on("istio-proxy"),))
+LISTS = cronjob("job-uid")
+
+DELETED: dict[str, tuple[Job, Pod | None, CronJob | None, Delete]] = {
+    "a container runs on": (job(), LINGERS, LISTS, Delete.POD),
+    "a container never starts": (
+        job(),
+        pod(**GOOD, phase="Running", beside=(waits("z", "ErrImagePull"),)),
+        LISTS,
+        Delete.POD,
+    ),
+    "the pod is deleted already": (
+        job(),
+        pod(**GOOD, deleted=6, beside=(runs_on("z"),)),
+        LISTS,
+        Delete.NOTHING,
+    ),
+    "a native sidecar runs on, which its kubelet ends": (
+        job(),
+        pod(**GOOD, phase="Running", init=(runs_on("istio-proxy"),)),
+        LISTS,
+        Delete.NOTHING,
+    ),
+    "the pod is over, and its Job not yet": (job(), pod(**GOOD), LISTS, Delete.NOTHING),
+    "the probe is at work": (job(), pod(**TAKEN, started=3, beside=(runs_on("z"),)), LISTS, Delete.NOTHING),
+    "the pod is not seen yet": (job(), None, LISTS, Delete.NOTHING),
+    "the Job is over and listed": (job(over="Failed"), None, LISTS, Delete.NOTHING),
+    "the Job is over": (job(over="Complete"), pod(**GOOD), cronjob("another"), Delete.JOB),
+    "the CronJob is gone": (job(over="Failed"), None, None, Delete.JOB),
+    "the Job is deleted already": (job(over="Failed", going=True), None, cronjob(), Delete.NOTHING),
+    "a one-off run": (job(scheduled=False), LINGERS, None, Delete.JOB),
+}
+
+
+@pytest.mark.parametrize(("its", "seen", "by", "what"), DELETED.values(), ids=DELETED.keys())
+def test_of_a_counted_run_is_deleted_what_keeps_the_next_from_starting(
+    its: Job, seen: Pod | None, by: CronJob | None, what: Delete
+) -> None:
+    assert to_delete(its, seen, by) is what
+
+
+@pytest.mark.parametrize("end", ["good", "corrupted", "late"])
+def test_the_deletion_of_its_pod_changes_nothing_about_a_run(end: str) -> None:
+    alone, verdict, reason = ENDS[end]
+    shown = with_others(alone, (runs_on("a"), *alone.status.container_statuses), phase="Running")
+    going = msgspec.structs.replace(
+        shown, metadata=msgspec.structs.replace(shown.metadata, deletion_timestamp=at(50))
+    )
+    for changes in ({}, {"job_finished": True, "job_ended_seconds": T0 + 51}):
+        judgement = judged(going, MOUNT, 60, **changes)
+        assert (judgement.verdict, judgement.reason) == (verdict, reason)

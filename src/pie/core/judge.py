@@ -11,7 +11,7 @@ from pie.core.causes import Cause, why_late, why_no_job, why_not_started
 from pie.core.model import Kind, Probe, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Outcome, Result, ResultError, decode, one_line
-from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned, over, timeline
+from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned, pod_over, timeline
 from pie.core.wire import epoch_seconds
 
 # Stamps have whole seconds, and the kubelet writes a pod's end a moment after it ended it.
@@ -64,7 +64,7 @@ class _Case:
 
     @property
     def pod_over(self) -> bool:
-        return self.run.pod is not None and over(self.run.pod)
+        return self.run.pod is not None and pod_over(self.run.pod)
 
     @property
     def over(self) -> bool:
@@ -95,8 +95,7 @@ class _Case:
         if not self.over:
             return self.as_of
         # Its Job says when it ended, or nobody knows what came after the last look at its pod.
-        ended = self.pod_over or self.times.terminated is not None
-        unknown = ended or self.run.job_ended_seconds is not None
+        unknown = self.pod_over or self.run.job_ended_seconds is not None
         return 0.0 if unknown else self.run.pod_known_until or 0.0
 
     @property

@@ -100,7 +100,7 @@ class Run:
         return self.claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE, "") if self.claim else ""
 
 
-def over(pod: Pod) -> bool:
+def pod_over(pod: Pod) -> bool:
     """Tell whether a run's pod is over: its container `probe` has ended, or the kubelet says so of the pod.
 
     What a webhook added may run on for ever, and says nothing about the run.
