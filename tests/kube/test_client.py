@@ -304,3 +304,20 @@ def test_an_error_with_any_body_is_bounded_and_on_one_line(body: bytes, status: 
     assert len(str(error)) <= 256
     assert "\n" not in str(error)
     assert str(error).startswith(f"cannot get pods a: {status}")
+
+
+async def test_what_is_read_carries_the_time_of_the_server_that_answered() -> None:
+    dated = {"Date": "Tue, 14 Nov 2023 22:13:20 GMT"}
+    odd = {"Date": "about noon"}
+    async with ScriptedServer() as server:
+        server.then(
+            answer(pod("a", 1), headers=dated),
+            answer(page([pod("a", 1)], 1), headers=dated),
+            answer(pod("a", 1), headers=odd),
+        )
+        async with Client(server.config, backoff=QUICK) as client:
+            found = await client.get_dated(PODS, "a", "ns", decode=Pod)
+            assert (found.item.metadata.name, found.answered_seconds) == ("a", 1_700_000_000)
+            assert (await client.list_page(PODS, "ns", decode=Pod)).answered_seconds == 1_700_000_000
+            by_our_clock = (await client.get_dated(PODS, "a", "ns", decode=Pod)).answered_seconds
+            assert by_our_clock == pytest.approx(client.now(), abs=5)
