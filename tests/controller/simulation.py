@@ -12,30 +12,15 @@ from typing import Any, Final
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
+from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
-from pie.controller.discard import Discard
-from pie.controller.followups import FollowUps
-from pie.controller.incidentkeeper import IncidentKeeper
-from pie.controller.maintenance import Maintenance
-from pie.controller.queue import WorkQueue
-from pie.controller.runs import Runs
 from pie.controller.settings import Settings
-from pie.controller.statuswriter import StatusWriter
-from pie.controller.tally import Tally
-from pie.controller.targets import Targets
-from pie.controller.teardown import Teardown
-from pie.controller.volumes import Volumes
-from pie.controller.witness import Witness
 from pie.core.batch.wire import CronJob, Job
-from pie.core.history import History
 from pie.core.wire import Claim, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
 from pie.kube.reflector import Reflector
-from pie.serve.incidentgauge import IncidentGauge
-from pie.serve.series import RunSeries, TargetSeries
-from pie.serve.suppressed import SuppressedSeries
 from tests.controller.wire import Wire
 from tests.controller.world import CACHES, NAMESPACE, T0, World
 
@@ -69,61 +54,9 @@ class Simulation:
         self._old: dict[str, list[bytes]] = {kind: [] for kind in _TYPES}
         self._given: dict[str, bytes] = {}
         registry = self._registry = CollectorRegistry()
-        queue = self._queue = WorkQueue(metrics=client.metrics)
-        self._series, suppressed = TargetSeries(self.now), SuppressedSeries()
-        registry.register(suppressed)
-        Discard(client, caches, queue)
-        maintenance = self._maintenance = Maintenance(client, caches, queue, suppressed)
-        incidents = self._incidents = IncidentKeeper(
-            client, caches, queue, maintenance=maintenance, series=IncidentGauge(registry)
-        )
-        witness, run_series = Witness(client, caches, queue), RunSeries(registry)
-        self.warnings = witness.warnings
-        self.tally = Tally(
-            client,
-            queue,
-            warnings=self.warnings,
-            incidents=incidents,
-            series=self._series,
-            suppressed=suppressed,
-            run_series=run_series,
-            history=History(),
-        )
-        runs = self._runs = Runs(
-            client,
-            caches,
-            queue,
-            volumes=Volumes(client, caches, queue),
-            witness=witness,
-            maintenance=maintenance,
-            follow_ups=FollowUps(
-                client, caches, queue, maintenance=maintenance, incidents=incidents, image="i"
-            ),
-            tally=self.tally,
-            image="i",
-        )
-        targets = self._targets = Targets(
-            client, caches, queue, Settings(container_image="i"), runs=runs, maintenance=maintenance
-        )
-        StatusWriter(
-            client,
-            caches,
-            queue,
-            targets=targets,
-            runs=runs,
-            maintenance=maintenance,
-            incidents=incidents,
-        )
-        self._teardown = Teardown(
-            client,
-            caches,
-            queue,
-            probes=targets.probes,
-            maintenance=maintenance,
-            run_series=run_series,
-            on_change=incidents.changed,
-            explained=incidents.explain_leaks,
-        )
+        self._series = register_series(registry, self.now)
+        self.controller = build(client, caches, Settings(container_image="i"), self._series)
+        self.tally = self.controller.tally
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -131,18 +64,14 @@ class Simulation:
 
     def metrics(self) -> str:
         """Return what /metrics would say."""
-        return (self._series.render() + generate_latest(self._registry)).decode()
+        return (self._series.targets.render() + generate_latest(self._registry)).decode()
 
     async def run(self, seconds: int, script: Iterable[tuple[int, Callable[[World], None]]]) -> None:
         """Live for so long; each action of the script is done at its second."""
         actions = sorted(script, key=lambda each: each[0])
         self._deliver(0)
-        self._runs.start()
-        self._targets.start()
-        self._incidents.start(self._targets.live_targets, self._teardown.left_behind)
-        self._teardown.start()
-        self._maintenance.start()
-        work = asyncio.create_task(self._queue.run())
+        self.controller.start()
+        work = asyncio.create_task(self.controller.queue.run())
         for second in range(seconds):
             while actions and actions[0][0] <= second:
                 actions.pop(0)[1](self.world)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,8 @@ from pie.core.batch.naming import ANNOTATION_SCHEDULED
 from pie.core.model import Kind, Target
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from pie.core.schedule import next_due
+from pie.embedded.schema import pieprobe_schema
+from tests.controller.sidecars import Sidecar, probe_state, rfc3339, seconds_of
 
 T0: Final = 1_700_000_040.0
 """When the virtual time begins, epoch seconds: a due time."""
@@ -48,11 +50,6 @@ CACHES: Final = {  # which cache holds what kind
 }
 
 
-def rfc3339(seconds: float) -> str:
-    """Return a Kubernetes time."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 @dataclass
 class World:
     """The cluster: a node with its kubelet, a storage, and what of Kubernetes itself pie meets.
@@ -60,9 +57,7 @@ class World:
     Nodes beside the first one are always well, but for the storage, whose state holds on the nodes of
     `storage_fails_on`; None: everywhere. `job_ttl_seconds`: what a policy sets as ttlSecondsAfterFinished of
     all Jobs. `deletes_jobs`: which Jobs a janitor deletes, each second. `collector_seconds`: how long the
-    pods of deleted Jobs stay. `node_clock_seconds`: how far the clocks of all kubelets are ahead.
-    `lease_seconds`: how long a kubelet's Lease lasts; `leases_are_stamped`: the API server notes when it is
-    renewed.
+    pods of deleted Jobs stay. `sidecars`: what a webhook adds to each new pod.
     """
 
     now: Callable[[], float]
@@ -73,18 +68,18 @@ class World:
     storage: str = "well"
     io_seconds: float | None = None
     storage_fails_on: frozenset[str] | None = None
+    status_schema: dict[str, Any] = field(default_factory=lambda: pieprobe_schema()["properties"]["status"])
+    largest_object_bytes: int = 1_500_000
+    sidecars: tuple[Sidecar, ...] = ()
     cronjobs_stand_still: bool = False
     job_ttl_seconds: int | None = None
     collector_seconds: int = 0
-    node_clock_seconds: int = 0
-    lease_seconds: int = 40
-    leases_are_stamped: bool = True
-    node_controller_stands_still: bool = False
     deletes_jobs: Callable[[dict[str, Any]], bool] | None = None
     period_seconds: int = PERIOD_SECONDS
     _since_power: float = 0.0
     _boots: int = 1
     _versions: int = 0
+    _injected: dict[str, tuple[Sidecar, ...]] = field(default_factory=dict)
     _ownerless: dict[str, float] = field(default_factory=dict)
     _snapshots: dict[str, tuple[tuple[str, ...], bytes]] = field(default_factory=dict)
 
@@ -118,28 +113,6 @@ class World:
     def heartbeat(self) -> float:
         """When the kubelet renewed its lease last; it does so at once when it starts."""
         return self.now() if self.powered else self._since_power
-
-    @property
-    def node_time(self) -> str:
-        """What a kubelet writes where it writes the time."""
-        return rfc3339(self.now() + self.node_clock_seconds)
-
-    def lease(self, name: str) -> dict[str, Any]:
-        """Return the Lease of a node."""
-        renewed = self.heartbeat if name == NODE else self.now()
-        spec = {
-            "renewTime": rfc3339(renewed + self.node_clock_seconds),
-            "leaseDurationSeconds": self.lease_seconds,
-        }
-        entries = [
-            # Who wrote something else, later, says nothing about the renewal.
-            {"manager": "x", "time": rfc3339(self.now()), "fieldsV1": {"f:metadata": {"f:labels": {}}}},
-            {"manager": "kubelet", "time": rfc3339(renewed), "fieldsV1": {"f:spec": {"f:renewTime": {}}}},
-        ]
-        return {
-            "metadata": {"name": name, "managedFields": entries if self.leases_are_stamped else entries[:1]},
-            "spec": spec,
-        }
 
     # What a test does to the cluster.
 
@@ -262,7 +235,7 @@ class World:
                 self.delete_job(name)
 
     def _age(self, over: dict[str, Any]) -> float:
-        return self.now() - datetime.fromisoformat(over["lastTransitionTime"]).timestamp()
+        return self.now() - seconds_of(over["lastTransitionTime"])
 
     def _garbage_collector(self) -> None:
         for name, since in list(self._ownerless.items()):
@@ -276,55 +249,52 @@ class World:
             return
         ready = node["status"]["conditions"][0]["status"]
         passed = self.now() - self._since_power
-        stands_still = self.node_controller_stands_still
-        if not self.powered and ready == "True" and not stands_still and passed >= _NODE_CONTROLLER_SECONDS:
+        if not self.powered and ready == "True" and passed >= _NODE_CONTROLLER_SECONDS:
             self._ready(node, "Unknown")
         boot_id = f"boot-{self._boots}"
         if self.powered and passed >= _BOOT_SECONDS and node["status"]["nodeInfo"]["bootID"] != boot_id:
             for pod in list(self.objects["pods"].values()):
                 if pod["status"]["phase"] == "Running":
-                    state = {
-                        "terminated": {"exitCode": 255, "reason": "Unknown", **_times(pod, self.node_time)}
-                    }
+                    state = probe_state(pod)
+                    if "running" in state:
+                        ended = {"exitCode": 255, "reason": "Unknown", **_times(pod, self.now())}
+                        state = {"terminated": ended}
                     self._report(pod, "Failed", state)
             self._ready(node, "True", boot_id)
 
     def _ready(self, node: dict[str, Any], status: str, boot_id: str = "") -> None:
         info = {"bootID": boot_id} if boot_id else node["status"]["nodeInfo"]
         changed = node["status"]["conditions"][0]["status"] != status
-        # The kubelet says itself that it is ready; that it is gone, the node controller.
-        written = self.node_time if status == "True" else rfc3339(self.now())
-        since = written if changed else node["status"]["conditions"][0]["lastTransitionTime"]
+        since = rfc3339(self.now()) if changed else node["status"]["conditions"][0]["lastTransitionTime"]
         condition = {"type": "Ready", "status": status, "lastTransitionTime": since}
         self.put("nodes", {**node, "status": {"conditions": [condition], "nodeInfo": info}})
 
     def _kubelet(self, pod: dict[str, Any]) -> None:
         if pod["status"]["phase"] in {"Succeeded", "Failed"}:
             return
-        age = self.now() - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).timestamp()
+        age = self.now() - seconds_of(pod["metadata"]["creationTimestamp"])
         if not (name := pod["spec"].get("nodeName")):
-            binds = age >= _SCHEDULED_AFTER and self.storage != "does not bind"
-            if binds and (name := self._schedulable(pod)):
-                bound = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(self.now())}
-                status = {**pod["status"], "conditions": [bound]}
-                self.put("pods", {**pod, "spec": {**pod["spec"], "nodeName": name}, "status": status})
+            if age >= _SCHEDULED_AFTER and self.storage != "does not bind":
+                self._bind(pod)
             return
         if not self._works(name):
             return
         storage = self.storage if self.storage_fails_on is None or name in self.storage_fails_on else "well"
         if (started := pod["status"].get("startTime")) is None:
-            self.put("pods", {**pod, "status": {**pod["status"], "startTime": self.node_time}})
+            self.put("pods", {**pod, "status": {**pod["status"], "startTime": rfc3339(self.now())}})
         elif pod["status"]["phase"] == "Pending":
             if age >= _STARTED_AFTER and storage != "does not mount":
-                self._report(pod, "Running", {"running": {"startedAt": self.node_time}})
-            elif self._node_seconds_since(started) >= _deadline_seconds(pod):
+                self._report(pod, "Running", {"running": {"startedAt": rfc3339(self.now())}})
+            elif self.now() - seconds_of(started) >= _deadline_seconds(pod):
                 self._report(pod, "Failed", {"waiting": {"reason": "ContainerCreating"}}, "DeadlineExceeded")
-        elif age >= _ENDED_AFTER and storage != "hangs":
-            outcome = _OUTCOMES.get(storage, Outcome.OK)
-            self._report(pod, *_ended(pod, outcome, self.node_time, self.io_seconds))
+        elif "terminated" in probe_state(pod) or (age >= _ENDED_AFTER and storage != "hangs"):
+            self._end(pod, _OUTCOMES.get(storage, Outcome.OK))
 
-    def _node_seconds_since(self, stamp: str) -> float:
-        return self.now() + self.node_clock_seconds - datetime.fromisoformat(stamp).timestamp()
+    def _bind(self, pod: dict[str, Any]) -> None:
+        if name := self._schedulable(pod):
+            bound = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(self.now())}
+            status = {**pod["status"], "conditions": [bound]}
+            self.put("pods", {**pod, "spec": {**pod["spec"], "nodeName": name}, "status": status})
 
     def _works(self, name: str) -> bool:
         node = self.objects["nodes"].get(name)
@@ -344,9 +314,32 @@ class World:
             default=None,
         )
 
+    def _beside(self, pod: dict[str, Any]) -> tuple[Sidecar, ...]:
+        """Return the containers that were added to a pod when it was created."""
+        return self._injected.get(pod["metadata"]["uid"], ())
+
+    def _end(self, pod: dict[str, Any], outcome: Outcome) -> None:
+        """Report a pod whose probe has ended: it is over when all containers are, or at its deadline."""
+        state = probe_state(pod)
+        if "terminated" not in state:
+            state = _ended(pod, outcome, self.now(), self.io_seconds)
+        beside = [each.state(state, self.now(), pod_over=False) for each in self._beside(pod)]
+        if any("running" in each for each in beside):
+            late = self.now() - seconds_of(pod["status"]["startTime"]) >= _deadline_seconds(pod)
+            self._report(pod, "Failed" if late else "Running", state, "DeadlineExceeded" if late else "")
+            return
+        codes = [each["terminated"]["exitCode"] for each in (state, *beside)]
+        self._report(pod, "Failed" if any(codes) else "Succeeded", state)
+
     def _report(self, pod: dict[str, Any], phase: str, state: dict[str, Any], reason: str = "") -> None:
-        container = {"name": "probe", "state": state}
-        status = {**pod["status"], "phase": phase, "reason": reason, "containerStatuses": [container]}
+        """Write a pod's status, its containers sorted by name as kubelets do."""
+        states = {"probe": state}
+        for each in self._beside(pod):
+            states[each.name] = each.state(state, self.now(), pod_over=phase != "Running")
+        containers = [{"name": name, "state": states[name]} for name in sorted(states)]
+        status = {**pod["status"], "phase": phase, "reason": reason, "containerStatuses": containers}
+        if status == pod["status"]:
+            return
         self.put("pods", {**pod, "status": status})
         job = self.objects["jobs"].get(pod["metadata"]["name"])
         if phase != "Running" and job is not None:
@@ -388,7 +381,8 @@ class World:
         by = {"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
         pod = {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [by]}
         pod_spec = spec["template"]["spec"] if spec is not None else {}
-        self.put("pods", {"metadata": pod, "spec": pod_spec, "status": {"phase": "Pending"}})
+        created = self.put("pods", {"metadata": pod, "spec": pod_spec, "status": {"phase": "Pending"}})
+        self._injected[created["metadata"]["uid"]] = self.sidecars
         return job
 
 
@@ -411,20 +405,17 @@ def owner_of(item: dict[str, Any]) -> dict[str, Any]:
     return owner
 
 
-def _times(pod: dict[str, Any], now: str) -> dict[str, str]:
-    (container,) = pod["status"]["containerStatuses"]
-    return {"startedAt": container["state"]["running"]["startedAt"], "finishedAt": now}
+def _times(pod: dict[str, Any], now: float) -> dict[str, str]:
+    return {"startedAt": probe_state(pod)["running"]["startedAt"], "finishedAt": rfc3339(now)}
 
 
-def _ended(
-    pod: dict[str, Any], outcome: Outcome, now: str, io_seconds: float | None
-) -> tuple[str, dict[str, Any]]:
+def _ended(pod: dict[str, Any], outcome: Outcome, now: float, io_seconds: float | None) -> dict[str, Any]:
     code = 0 if outcome is Outcome.OK else 1
     records = RecordStats(identity_found="a" * 32, identity_written="a" * 32)
     io = IoStats(read=_latency(io_seconds)) if io_seconds is not None else None
     message = encode(Result(probe="mount", outcome=outcome, records=records, io=io)).decode()
     state = {"exitCode": code, "reason": "Error" if code else "Completed", "message": message}
-    return ("Failed" if code else "Succeeded"), {"terminated": {**state, **_times(pod, now)}}
+    return {"terminated": {**state, **_times(pod, now)}}
 
 
 def _latency(seconds: float) -> Latency:

@@ -62,13 +62,19 @@ def pod(
     deleted: float | None = None,
     unschedulable: str = "",
     waiting: StateWaiting | None = None,
+    beside: tuple[ContainerStatus, ...] = (),
+    init: tuple[ContainerStatus, ...] = (),
 ) -> Pod:
-    """Return a pod created at T0; the other moments are seconds after it."""
+    """Return a pod created at T0; the other moments are seconds after it.
+
+    `beside` are containers that a webhook added, `init` such init containers. Kubelets sort by name.
+    """
     state = ContainerState()
     if ended is not None:
         terminated = StateTerminated(exit_code, "Completed", message, at(started), at(ended))
         state = ContainerState(terminated=terminated)
-        phase = phase or ("Failed" if exit_code else "Succeeded")
+        lives = any(each.state.running is not None for each in beside)
+        phase = phase or ("Running" if lives else "Failed" if exit_code else "Succeeded")
     elif started is not None:
         state = ContainerState(running=StateRunning(at(started)))
         phase = phase or "Running"
@@ -81,15 +87,17 @@ def pod(
     )
     if unschedulable:
         conditions = (Condition("PodScheduled", "False", "Unschedulable", unschedulable),)
+    statuses = tuple(sorted((ContainerStatus("probe", state), *beside), key=lambda each: each.name))
     return Pod(
         metadata=Metadata(name="pod", creation_timestamp=at(0), deletion_timestamp=at(deleted)),
-        spec=PodSpec("n1" if scheduled is not None else ""),
+        spec=PodSpec("n1" if scheduled is not None else "", active_deadline_seconds=60),
         status=PodStatus(
             phase=phase or "Pending",
             reason=reason,
             start_time=at(acknowledged),
             conditions=conditions,
-            container_statuses=(ContainerStatus("probe", state),) if scheduled is not None else (),
+            container_statuses=statuses if scheduled is not None else (),
+            init_container_statuses=init,
         ),
     )
 

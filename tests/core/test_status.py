@@ -3,13 +3,19 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pie.core.incidents.fold import Incident, Scope
+from pie.core.incidents.fold import Closing, Incident, Scope
+from pie.core.incidents.stored import from_status, to_status
 from pie.core.model import Kind, Stage, Verdict
 from pie.core.preflight import Pause
 from pie.core.reasons import ADVICE, Reason
+from pie.core.shorter import SHORTEST, refuses_content, shortened
 from pie.core.status import status
+from pie.embedded.schema import errors, pieprobe_schema
 
 OK = (Kind.MOUNT, "n1", Verdict.OK, Reason.OK)
 BAD = (Kind.MOUNT, "n2", Verdict.FAILED, Reason.IO_ERROR)
@@ -199,3 +205,70 @@ def test_a_transition_gets_a_new_time_and_the_others_keep_theirs() -> None:
     second = conditions(made(BAD, PROVISIONED, now="t2", stored=made(OK, PROVISIONED)))
     assert second["MountHealthy"]["lastTransitionTime"] == "t2"
     assert second["ProvisionHealthy"]["lastTransitionTime"] == "t1"
+
+
+NOW = "2026-01-02T03:04:05Z"
+TEXT = st.text(max_size=20).flatmap(lambda text: st.sampled_from([text, text * 2000, text + "\ud800"]))
+
+
+def incident(number: int, evidence: str, closed_at: float | None) -> Incident:
+    return Incident(
+        id=f"i{number}",
+        scope=Scope.NODE,
+        stage=Stage.MOUNT,
+        reason=Reason.MOUNT_FAILED,
+        evidence=evidence,
+        opened_at=number,
+        nodes=frozenset(f"n{i}" for i in range(number)),
+        targets=number,
+        closed_at=closed_at,
+        closed_because=None if closed_at is None else Closing.SUPPRESSED,
+        closed_message="" if closed_at is None else evidence,
+    )
+
+
+@settings(max_examples=30)
+@given(TEXT, TEXT, st.lists(st.tuples(TEXT, st.none() | st.floats(0, 1e9)), max_size=30))
+def test_a_status_keeps_to_the_crd_whatever_it_is_told_and_shrinks_when_it_has_to(
+    problem: str, pause: str, told: list[tuple[str, float | None]]
+) -> None:
+    incidents = [incident(number, *each) for number, each in enumerate(told)]
+    still_open = [each for each in incidents if each.closed_at is None]
+    full = made(
+        OK,
+        BAD,
+        now=NOW,
+        problem=(Reason.INVALID_SPEC, problem),
+        paused={Kind.PROVISION: Pause(Reason.NO_MATCHING_NODE, pause)},
+        incidents=still_open,
+    ) | {"incidents": to_status(incidents)}
+    assert msgspec.json.decode(msgspec.json.encode(full)) == full, "or it is written again and again"
+    sizes = []
+    for step in range(SHORTEST + 1):
+        found = shortened(full, step)
+        assert errors(pieprobe_schema()["properties"]["status"], found) == []
+        assert {kind: each["status"] for kind, each in conditions(found).items()} == {
+            kind: each["status"] for kind, each in conditions(full).items()
+        }
+        kept = {each.id for each in from_status(found)}
+        if step < SHORTEST:
+            assert kept >= {each["id"] for each in full["incidents"] if "closedAt" not in each}
+        sizes.append(len(msgspec.json.encode(found)))
+    assert sizes[-1] < 1500
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "refused"),
+    [
+        (422, 'PieProbe "p" is invalid: status.incidents[0].evidence: Too long', True),
+        (413, "Request entity too large: limit is 3145728", True),
+        (500, "etcdserver: request is too large", True),
+        (500, "rpc error: code = ResourceExhausted desc = trying to send message larger than max", True),
+        (500, "failed calling webhook: connection refused", False),
+        (403, "pieprobes is forbidden", False),
+        (409, "the object has been modified", False),
+        (503, "etcdserver: leader changed", False),
+    ],
+)
+def test_only_what_a_shorter_status_can_mend_asks_for_one(code: int, message: str, refused: bool) -> None:
+    assert refuses_content(code, message) is refused

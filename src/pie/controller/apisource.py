@@ -50,7 +50,7 @@ class ApiSource:
         tally: Tally,
         maintenance: Maintenance,
         incidents: IncidentKeeper,
-        conditions: StatusWriter,
+        status: StatusWriter,
         history: History,
     ) -> None:
         self._client = client
@@ -60,7 +60,7 @@ class ApiSource:
         self._states = tally.states
         self._maintenance = maintenance
         self._incidents = incidents
-        self._conditions = conditions
+        self._status = status
         self._history = history
 
     @property
@@ -119,7 +119,7 @@ class ApiSource:
                 target.kind,
                 target.node,
                 self._caches.zone(target.node),
-                self._conditions.verdict(target)[0],
+                self._status.verdict(target)[0],
                 self._history.letters(target, now, columns),
             )
             for target in self._live(probe)
@@ -161,7 +161,7 @@ class ApiSource:
 
     def _probe_view(self, stored: PieProbe) -> ProbeView | None:
         name = stored.metadata.name
-        if (current := self._conditions.current(stored)) is None:
+        if (current := self._status.current(stored)) is None:
             return None
         conditions = tuple(_condition(each) for each in current["conditions"])
         targets = Counts(**{word: count for word, count in current["targets"].items() if word != "bad"})

@@ -1,4 +1,4 @@
-"""Wires the controller together and runs it until it is told to stop."""
+"""Runs the controller until it is told to stop: connections, election, ports."""
 
 import asyncio
 import signal
@@ -9,22 +9,9 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 import pie
-from pie.controller.apisource import ApiSource
+from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
-from pie.controller.discard import Discard
-from pie.controller.followups import FollowUps
-from pie.controller.incidentkeeper import IncidentKeeper
-from pie.controller.maintenance import Maintenance
-from pie.controller.queue import WorkQueue
-from pie.controller.runs import Runs
 from pie.controller.settings import LEASE_NAME, Settings
-from pie.controller.statuswriter import StatusWriter
-from pie.controller.tally import Tally
-from pie.controller.targets import Targets
-from pie.controller.teardown import Teardown
-from pie.controller.volumes import Volumes
-from pie.controller.witness import Witness
-from pie.core.history import History
 from pie.kube.client import Client
 from pie.kube.config import load
 from pie.kube.leader import Elector
@@ -32,9 +19,6 @@ from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
 from pie.serve.api import Api
 from pie.serve.http import health_app, metrics_app, parse_address, serving
-from pie.serve.incidentgauge import IncidentGauge
-from pie.serve.series import RunSeries, TargetSeries
-from pie.serve.suppressed import SuppressedSeries
 
 _log = structlog.get_logger()
 
@@ -75,9 +59,7 @@ async def _control(settings: Settings) -> None:
     namespace = settings.namespace or config.namespace
     registry = _registry()
     metrics = KubeMetrics(registry)
-    series, run_series = TargetSeries(), RunSeries(registry)
-    suppressed_series, incident_series = SuppressedSeries(), IncidentGauge(registry)
-    registry.register(suppressed_series)
+    series = register_series(registry)
     pacer = Pacer(settings.budget, max(1, int(settings.budget)), on_rate=metrics.write_rate.set)
     async with AsyncExitStack() as stack:
         elector: Elector | None = None
@@ -91,7 +73,7 @@ async def _control(settings: Settings) -> None:
         caches = Caches(client, namespace)
         api = Api(leader=lambda: elector.holder if elector is not None else "")
         metrics_port = await stack.enter_async_context(
-            serving(metrics_app(registry, series, api), settings.metrics_bind_address)
+            serving(metrics_app(registry, series.targets, api), settings.metrics_bind_address)
         )
         health_port = await stack.enter_async_context(
             serving(health_app(caches.missing), settings.health_probe_bind_address)
@@ -104,80 +86,10 @@ async def _control(settings: Settings) -> None:
                 group.create_task(elector.run())
                 await elector.leading.wait()
             await caches.wait_synced()
-            queue = WorkQueue(metrics=metrics)
-            Discard(client, caches, queue)
-            volumes = Volumes(client, caches, queue)
-            witness = Witness(client, caches, queue)
-            maintenance = Maintenance(client, caches, queue, suppressed_series)
-            incidents = IncidentKeeper(client, caches, queue, maintenance=maintenance, series=incident_series)
-            follow_ups = FollowUps(
-                client,
-                caches,
-                queue,
-                maintenance=maintenance,
-                incidents=incidents,
-                image=settings.container_image,
-            )
-            history = History(settings.minute_seconds)
-            tally = Tally(
-                client,
-                queue,
-                warnings=witness.warnings,
-                incidents=incidents,
-                series=series,
-                suppressed=suppressed_series,
-                run_series=run_series,
-                history=history,
-            )
-            runs = Runs(
-                client,
-                caches,
-                queue,
-                volumes=volumes,
-                witness=witness,
-                maintenance=maintenance,
-                follow_ups=follow_ups,
-                tally=tally,
-                image=settings.container_image,
-            )
-            targets = Targets(client, caches, queue, settings, runs=runs, maintenance=maintenance)
-            conditions = StatusWriter(
-                client,
-                caches,
-                queue,
-                targets=targets,
-                runs=runs,
-                maintenance=maintenance,
-                incidents=incidents,
-            )
-            teardown = Teardown(
-                client,
-                caches,
-                queue,
-                probes=targets.probes,
-                maintenance=maintenance,
-                run_series=run_series,
-                on_change=incidents.changed,
-                explained=incidents.explain_leaks,
-            )
-            runs.start()
-            targets.start()
-            incidents.start(targets.live_targets, teardown.left_behind)
-            teardown.start()
-            maintenance.start()
-            api.source = ApiSource(
-                client,
-                caches,
-                settings,
-                targets=targets,
-                tally=tally,
-                maintenance=maintenance,
-                incidents=incidents,
-                conditions=conditions,
-                history=history,
-            )
-            group.create_task(witness.warnings.run())
-            group.create_task(queue.run())
+            controller = build(client, caches, settings, series)
+            controller.start()
+            api.source = controller.source
+            group.create_task(controller.run())
             _log.info("probing", namespace=namespace)
 
 

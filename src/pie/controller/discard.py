@@ -6,7 +6,8 @@ import structlog
 
 from pie.controller.caches import Caches
 from pie.controller.queue import WorkQueue
-from pie.core.batch.wire import Job
+from pie.core.batch.disposal import Delete, to_delete
+from pie.core.batch.wire import CronJob, Job
 from pie.core.naming import GO_PIE_FINALIZER
 from pie.core.wire import Pod
 from pie.kube.client import Client
@@ -27,16 +28,17 @@ class Discard:
         queue.handle("finalizer", self._remove_finalizer)
 
     async def _delete_job(self, thing: Hashable) -> None:
-        """Delete the Job (by uid) of a recorded run: a CronJob's, once it is over and no longer listed there.
-
-        A Job that is deleted while its CronJob lists it makes the CronJob controller complain (MissingJob);
-        the events that end either state bring us back here. A one-off Job is deleted at once.
-        """
+        """Delete of a recorded run, by the uid of its Job, what can be deleted now."""
         job = self._caches.jobs_by_uid.get(str(thing))
-        if job is None or job.metadata.deletion_timestamp is not None:
+        if job is None:
             return
-        if job.scheduled and (job.finished_at is None or self._is_active(job)):
-            return
+        match to_delete(job, self._caches.pod_of_job.get(job.metadata.uid), self._cronjob(job)):
+            case Delete.POD:
+                await self._end_pod(job.metadata.uid)
+            case Delete.JOB:
+                await self._delete(job)
+
+    async def _delete(self, job: Job) -> None:
         found = job.metadata
         # Of one that is over nobody writes any more; of one that is not, its controller does at any time.
         version = found.resource_version if job.finished_at is not None else None
@@ -47,22 +49,22 @@ class Discard:
         except NotFound:
             _log.debug("Job is gone already", name=found.name)
 
-    def _is_active(self, job: Job) -> bool:
+    def _cronjob(self, job: Job) -> CronJob | None:
         owner = job.metadata.controller_owner
         if owner is None:
-            return False
-        cronjob = self._caches.cronjobs.store.get((job.metadata.namespace, owner.name))
-        if cronjob is None:
-            return False
-        return any(active.uid == job.metadata.uid for active in cronjob.status.active)
+            return None
+        return self._caches.cronjobs.store.get((job.metadata.namespace, owner.name))
 
     async def _delete_pod(self, thing: Hashable) -> None:
         """Delete the pod of a Job (by uid) that cannot recover: the Job fails, and the next may start."""
-        pod = self._caches.pod_of_job.get(str(thing))
+        _log.info("replacing a run that cannot recover", job_uid=str(thing))
+        await self._end_pod(str(thing))
+
+    async def _end_pod(self, job_uid: str) -> None:
+        pod = self._caches.pod_of_job.get(job_uid)
         if pod is None or pod.metadata.deletion_timestamp is not None:
             return
         found = pod.metadata
-        _log.info("replacing a run that cannot recover", pod=found.name)
         try:
             await self._client.delete(
                 PODS, found.name, found.namespace, uid=found.uid, resource_version=found.resource_version

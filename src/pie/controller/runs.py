@@ -25,7 +25,7 @@ from pie.core.model import BAD, Kind, Probe, Target, Verdict
 from pie.core.naming import GO_PIE_FINALIZER, target_of
 from pie.core.reasons import Reason
 from pie.core.schedule import next_due
-from pie.core.timeline import Run
+from pie.core.timeline import Run, pod_over
 from pie.core.wire import Claim, Pod
 from pie.kube.client import Client
 from pie.kube.resources import CRONJOBS, JOBS, PODS
@@ -59,7 +59,7 @@ class Runs:
         self._follow_ups = follow_ups
         self._tally = tally
         self._tracking = Tracking(caches)
-        self._doubts = Doubts(client, caches, queue, maintenance.fall_silent)
+        self._doubts = Doubts(client, caches, queue)
         self._missed = Missed(
             client,
             caches,
@@ -180,7 +180,10 @@ class Runs:
         shown = new if new is not None and new.metadata.controller_owner is not None else None
         pod = shown or old
         owner = pod.metadata.controller_owner if pod is not None else None
-        if owner is None or (tracked := self._tracking.get(owner.uid)) is None or tracked.recorded:
+        if owner is None or (tracked := self._tracking.get(owner.uid)) is None:
+            return
+        if tracked.recorded:
+            self._queue.add("job", tracked.uid)  # What runs on in a pod that is counted is ended.
             return
         if shown is None:
             self._pod_went(tracked)
@@ -300,8 +303,8 @@ class Runs:
         caught_up = job_over_at is not None and as_of > job_over_at + _POD_CATCHES_UP_SECONDS
         if tracked.pod is None and caught_up:
             tracked.pod_gone = True  # The watch reaches beyond the run's end, and shows no pod.
-        pod_over = tracked.pod is not None and tracked.pod.status.phase in {"Succeeded", "Failed"}
-        over = job_over_at is not None and (pod_over or tracked.pod_gone)
+        pod_ended = tracked.pod is not None and pod_over(tracked.pod)
+        over = job_over_at is not None and (pod_ended or tracked.pod_gone)
         # The pod of a deleted Job may outlive it: while its I/O hangs, or on a node that is dead.
         unseen_end = job_over_at is not None and not over and not (deleted and caught_up)
         run = self._witness.testify(

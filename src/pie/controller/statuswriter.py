@@ -1,4 +1,4 @@
-"""Writes the status of PieProbes: only on change, and at most every ten seconds."""
+"""Writes the status of PieProbes: only on change, at most every ten seconds, and shorter if it is refused."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -16,15 +16,18 @@ from pie.core.deletedruns import losing_until, runs_deleted
 from pie.core.maintenance.overdue import long_suppressed
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.reasons import Reason
+from pie.core.shorter import SHORTEST, refuses_content, shortened
 from pie.core.status import Condition, status
 from pie.core.wire import PieProbe, rfc3339
 from pie.kube.client import Client
-from pie.kube.errors import NotFound
+from pie.kube.errors import ApiError, NotFound
 from pie.kube.resources import PIE_PROBES
 
 _log = structlog.get_logger()
 
 _INTERVAL_SECONDS = 10.0
+_SHORT_SECONDS = 3600.0
+"""How long a status stays shorter after the API server refused one: then all of it is tried again."""
 
 
 class StatusWriter:
@@ -49,6 +52,7 @@ class StatusWriter:
         self._maintenance = maintenance
         self._incidents = incidents
         self._written_at: dict[str, float] = {}
+        self._short: dict[str, tuple[int, float]] = {}
         queue.handle("status", self._write)
 
     async def _write(self, thing: Hashable) -> None:
@@ -56,32 +60,55 @@ class StatusWriter:
         stored, state = self._caches.probe(name), self._targets.probes.get(name)
         if stored is None or state is None or state.uid != stored.metadata.uid:
             self._written_at.pop(name, None)
+            self._short.pop(name, None)
             return
         since = self._client.now() - self._written_at.get(name, 0.0)
         urgent = self._incidents.urgent(stored)
         if since < _INTERVAL_SECONDS and not urgent:
             self._queue.add("status", name, after_seconds=_INTERVAL_SECONDS - since)
             return
-        wanted = self._status(name, stored) | {"incidents": self._incidents.stored(stored)}
+        status = self._status(name, stored) | {"incidents": self._incidents.stored(stored)}
+        wanted = shortened(status, self._step(name))
         if wanted == {key: stored.status.get(key) for key in wanted}:
+            self._incidents.written(stored)
             return
-        if (provisioned := self._last_provision(name)) is not None:
-            wanted["lastProvisionTime"] = provisioned
         try:
-            await self._client.merge_patch(
-                PIE_PROBES,
-                name,
-                {"metadata": {"uid": state.uid}, "status": wanted},
-                stored.metadata.namespace,
-                subresource="status",
-                decode=PieProbe,
-                urgent=urgent,
-            )
+            await self._write_what_fits(stored, status, urgent=urgent)
         except NotFound:
             _log.debug("PieProbe is gone", name=name)
             return
         self._written_at[name] = self._client.now()
         self._incidents.written(stored)
+
+    async def _write_what_fits(self, stored: PieProbe, status: dict[str, Any], *, urgent: bool) -> None:
+        """Write a status, with less and less in it as long as the API server refuses what it says."""
+        name = stored.metadata.name
+        provisioned = self._last_provision(name)
+        more = {"lastProvisionTime": provisioned} if provisioned is not None else {}
+        while True:
+            step = self._step(name)
+            try:
+                await self._client.merge_patch(
+                    PIE_PROBES,
+                    name,
+                    {"metadata": {"uid": stored.metadata.uid}, "status": shortened(status, step) | more},
+                    stored.metadata.namespace,
+                    subresource="status",
+                    decode=PieProbe,
+                    urgent=urgent,
+                )
+            except ApiError as error:
+                if step == SHORTEST or not refuses_content(error.status, error.message):
+                    raise
+                _log.warning("status refused, writing a shorter one", name=name, error=str(error))
+                self._short[name] = step + 1, self._client.now()
+            else:
+                return
+
+    def _step(self, name: str) -> int:
+        """Return how much shorter than wanted the status of a PieProbe has to be; see `shortened`."""
+        step, since = self._short.get(name, (0, 0.0))
+        return step if self._client.now() - since < _SHORT_SECONDS else 0
 
     def _status(self, name: str, stored: PieProbe) -> dict[str, Any]:
         state = self._targets.probes[name]

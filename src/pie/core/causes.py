@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pie.core.model import Kind, Stage
-from pie.core.naming import ANNOTATION_SELECTED_NODE
+from pie.core.naming import ANNOTATION_SELECTED_NODE, CONTAINER
 from pie.core.reasons import MEANING, Reason
 from pie.core.result import one_line
 from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned
-from pie.core.wire import StateWaiting, condition
+from pie.core.wire import ContainerState, StateWaiting, condition, epoch_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,29 @@ class Standing:
     def waiting(self) -> StateWaiting:
         """What the kubelet says the container waits for."""
         pod = self.run.pod
-        statuses = pod.status.container_statuses if pod is not None else ()
-        found = statuses[0].state.waiting if statuses else None
+        found = pod.status.container(CONTAINER).waiting if pod is not None else None
         return found or StateWaiting()
+
+    @property
+    def mounted(self) -> bool:
+        """Whether the volume is mounted: the kubelet says so, or it has come to a container of the pod."""
+        return self.run.seen.ready is not None or bool(self.beside)
+
+    @property
+    def beside(self) -> str:
+        """What a container beside `probe` does that may keep it from starting; empty: none does anything.
+
+        A container that failed says more than one that runs, and that one more than one that has ended.
+        """
+        if self.run.pod is None:
+            return ""
+        status = self.run.pod.status
+        # Init containers start one after the other: the pod stands at the last that has come to anything.
+        init = [(f"init container {each.name}", each.state) for each in status.init_container_statuses]
+        main = [(f"container {each.name}", each.state) for each in status.container_statuses]
+        others = [*reversed(init), *(each for each in main if each[0] != f"container {CONTAINER}")]
+        said = [(doing, f"{name} {words}") for name, state in others for doing, words in _said(state)]
+        return min(said, key=lambda each: each[0], default=(0, ""))[1]
 
     def warning(self, reason: str, pattern: str = "") -> str | None:
         """Return the newest text of the Warning Events of a reason that matches a pattern."""
@@ -54,6 +74,24 @@ class Standing:
         # A mount target's claim outlives its runs: what was said before this one is not about it.
         since = self.times.created - 1.0
         return (each for each in reversed(self.run.warnings) if each.seen_seconds >= since)
+
+
+_NOTHING_YET = frozenset({"", "ContainerCreating", "PodInitializing"})
+"""What the kubelet says of a container that it has not come to."""
+
+
+def _said(state: ContainerState) -> Iterator[tuple[int, str]]:
+    """Yield what a container does, after a rank: the lower, the more it explains.
+
+    Nothing, if the kubelet has not come to it.
+    """
+    if state.waiting is not None and state.waiting.reason not in _NOTHING_YET:
+        yield 0, f"waits: {state.waiting.reason} {state.waiting.message}"
+    elif state.terminated is not None and state.terminated.reason != "ContainerStatusUnknown":
+        code = state.terminated.exit_code
+        yield (0, f"ended with exit code {code}: {state.terminated.reason}") if code else (2, "has ended")
+    elif state.running is not None:
+        yield 1, "is running"
 
 
 def why_not_started(run: Run, times: Timeline) -> Cause:
@@ -203,7 +241,7 @@ def _image_pull(standing: Standing) -> Cause | None:
 
 def _sandbox_failed(standing: Standing) -> Cause | None:
     text = standing.warning("FailedCreatePodSandBox")
-    if text is None or standing.run.seen.ready is not None:
+    if text is None or standing.mounted:
         return None
     return _cause(Stage.START, Reason.SANDBOX_FAILED, text)
 
@@ -215,14 +253,14 @@ _GENERIC = r"^Unable to attach or mount volumes"
 
 def _mount_failed(standing: Standing) -> Cause | None:
     text = standing.warning("FailedMount", rf"^(?!.*({_ABOUT_ATTACHING}))(?!{_GENERIC})")
-    if text is None or standing.run.seen.ready is not None:
+    if text is None or standing.mounted:
         return None
     return _cause(Stage.MOUNT, Reason.MOUNT_SLOW if _no_answer(text) else Reason.MOUNT_FAILED, text)
 
 
 def _attach_failed(standing: Standing) -> Cause | None:
     seen = standing.run.seen
-    if seen.ready is not None or seen.attached:
+    if standing.mounted or seen.attached:
         return None
     text = seen.attach_error or standing.warning("FailedAttachVolume")
     text = text or standing.warning("FailedMount", _ABOUT_ATTACHING)
@@ -233,13 +271,13 @@ def _attach_failed(standing: Standing) -> Cause | None:
 
 def _attach_slow(standing: Standing) -> Cause | None:
     seen = standing.run.seen
-    if seen.ready is not None or not seen.attaching or seen.attached:
+    if standing.mounted or not seen.attaching or seen.attached:
         return None
     return _cause(Stage.ATTACH, Reason.ATTACH_SLOW)
 
 
 def _mount_slow(standing: Standing) -> Cause | None:
-    if standing.run.seen.ready is not None or standing.times.acknowledged is None:
+    if standing.mounted or standing.times.acknowledged is None:
         return None
     # The generic one is all there is; at first the API server may not know that the node may see the claim.
     text = standing.warning("FailedMount", r"^(?!.*no relationship found)")
@@ -249,9 +287,10 @@ def _mount_slow(standing: Standing) -> Cause | None:
 
 
 def _start_slow(standing: Standing) -> Cause | None:
-    if standing.run.seen.ready is None:
+    if not standing.mounted:
         return None
-    return _cause(Stage.START, Reason.START_SLOW, _on_node(standing, "the volume is mounted"))
+    beside = f", but container {CONTAINER} has not started; {standing.beside}" if standing.beside else ""
+    return _cause(Stage.START, Reason.START_SLOW, _on_node(standing, f"the volume is mounted{beside}"))
 
 
 def _not_started(standing: Standing) -> Cause:
@@ -304,5 +343,15 @@ def why_late(run: Run, times: Timeline, threshold_seconds: float) -> Cause:
     if slowest is None or took[slowest] < threshold_seconds / 2:
         return Cause(Stage.START, Reason.STARTED_LATE, total)
     said = Standing(run, times).warning("FailedMount") if slowest is Stage.MOUNT else None
+    said = _slow_init(run) if slowest is Stage.START else said
     evidence = f"; {said}" if said else ""
     return _cause(slowest, _SLOW[slowest], f"{total}, {took[slowest]:.0f} s of it in {slowest}{evidence}")
+
+
+def _slow_init(run: Run) -> str | None:
+    """Return which init container, of those that a webhook added, took the longest before `probe` started."""
+    statuses = run.pod.status.init_container_statuses if run.pod is not None else ()
+    ended = [(each.name, each.state.terminated) for each in statuses if each.state.terminated is not None]
+    took = {name: epoch_seconds(end.finished_at) - epoch_seconds(end.started_at) for name, end in ended}
+    slowest = max(took, key=lambda name: took[name], default=None)
+    return f"init container {slowest} took {took[slowest]:.0f} s" if slowest is not None else None

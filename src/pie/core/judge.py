@@ -11,7 +11,8 @@ from pie.core.causes import Cause, why_late, why_no_job, why_not_started
 from pie.core.model import Kind, Probe, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Outcome, Result, ResultError, decode, one_line
-from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned, timeline
+from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned, pod_over, timeline
+from pie.core.wire import epoch_seconds
 
 # Stamps have whole seconds, and the kubelet writes a pod's end a moment after it ended it.
 DEADLINE_SLACK_SECONDS = 3.0
@@ -63,11 +64,11 @@ class _Case:
 
     @property
     def pod_over(self) -> bool:
-        return self.run.pod is not None and self.run.pod.status.phase in {"Succeeded", "Failed"}
+        return self.run.pod is not None and pod_over(self.run.pod)
 
     @property
     def over(self) -> bool:
-        return self.pod_over or self.run.job_finished or (self.started and self.times.terminated is not None)
+        return self.pod_over or self.run.job_finished
 
     @property
     def late(self) -> bool:
@@ -94,8 +95,7 @@ class _Case:
         if not self.over:
             return self.as_of
         # Its Job says when it ended, or nobody knows what came after the last look at its pod.
-        ended = self.pod_over or self.times.terminated is not None
-        unknown = ended or self.run.job_ended_seconds is not None
+        unknown = self.pod_over or self.run.job_ended_seconds is not None
         return 0.0 if unknown else self.run.pod_known_until or 0.0
 
     @property
@@ -272,7 +272,19 @@ def _ended_at_deadline(case: _Case) -> Judgement | None:
     status = case.run.pod.status if case.run.pod is not None else None
     if case.result is not None or status is None or status.reason != "DeadlineExceeded":
         return None
+    if _ended_by_itself(case):
+        return None
     return _failed(case, Reason.KILLED, status.message or "the pod was ended at its deadline")
+
+
+def _ended_by_itself(case: _Case) -> bool:
+    """Tell whether the container had ended before the deadline, and only others ran on until then."""
+    pod, ended, since = case.run.pod, case.times.terminated, case.times.acknowledged
+    deadline_seconds = pod.spec.active_deadline_seconds if pod is not None else None
+    if ended is None or since is None or deadline_seconds is None:
+        return False
+    # Both stamps are the kubelet's, and have whole seconds.
+    return epoch_seconds(ended.finished_at) + 1.0 < since + deadline_seconds
 
 
 def _no_result(case: _Case) -> Judgement | None:

@@ -8,13 +8,12 @@ import math
 from typing import Any
 
 from pie.core.model import Kind, Probe, Target
-from pie.core.naming import ANNOTATION_TARGET, labels
+from pie.core.naming import ANNOTATION_TARGET, CONTAINER, labels
 from pie.core.selector import FIELD_NAME
 
 Manifest = dict[str, Any]
 
 API_VERSION = "pie.topolvm.io/v1alpha1"
-CONTAINER = "probe"
 MOUNT_PATH = "/pie"
 # The user of the image; fsGroup makes a fresh volume's root writable for it.
 USER_ID = 1001

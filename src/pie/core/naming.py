@@ -12,6 +12,9 @@ from pie.core.wire import Metadata
 
 LABEL_VALUE_LIMIT = 63
 
+CONTAINER = "probe"
+"""The container of a pod that probes. A webhook may add others, which say nothing about a run."""
+
 LABEL_STORAGE_CLASS = "storage-class"
 LABEL_PROBE = "pie-probe"
 LABEL_NODE = "node"

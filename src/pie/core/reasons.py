@@ -179,8 +179,8 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Look at the container runtime on that node; the evidence has its error.",
     ),
     Reason.START_SLOW: (
-        "The volume was mounted in time, but the container started late.",
-        "Says little about storage: look at the container runtime and the load of that node.",
+        "The volume was mounted in time, but the container started late or waits for another container.",
+        "Says little about storage: look at the container in the evidence, if any, and at the node's load.",
     ),
     Reason.NOT_STARTED: (
         "Past the threshold the pod was bound to its node, and its kubelet had not taken it up.",

@@ -19,6 +19,7 @@ _NAMED_NODES = 5
 _GRACES = frozenset({Reason.NODE_NEW, Reason.NODE_REBOOTED})
 _OF_SOME_TARGETS = frozenset({Reason.CLAIM_REFUSED, Reason.POD_REFUSED})
 _LONGEST_SUMMARY = 512
+_LONGEST_MESSAGE = 4096
 
 
 def status(
@@ -54,6 +55,7 @@ def status(
     for condition in conditions:
         before = old.get(condition["type"], {})
         same = before.get("status") == condition["status"]
+        condition["message"] = one_line(condition["message"], _LONGEST_MESSAGE)
         condition["lastTransitionTime"] = before.get("lastTransitionTime", now) if same else now
         condition["observedGeneration"] = generation
     return {

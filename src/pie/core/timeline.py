@@ -8,7 +8,7 @@ not seen makes the stage unknown (absent), never 0.
 from dataclasses import dataclass, field, replace
 
 from pie.core.model import Kind, Stage, Target
-from pie.core.naming import ANNOTATION_SELECTED_NODE
+from pie.core.naming import ANNOTATION_SELECTED_NODE, CONTAINER
 from pie.core.result import ResultError, decode
 from pie.core.wire import Claim, Pod, StateTerminated, condition, epoch_seconds
 
@@ -100,6 +100,16 @@ class Run:
         return self.claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE, "") if self.claim else ""
 
 
+def pod_over(pod: Pod) -> bool:
+    """Tell whether a run's pod is over: its container `probe` has ended, or the kubelet says so of the pod.
+
+    What a webhook added may run on for ever, and says nothing about the run.
+    """
+    return (
+        pod.status.phase in {"Succeeded", "Failed"} or pod.status.container(CONTAINER).terminated is not None
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """The moments of a run that are stamped; None where it has not happened (or nobody wrote it down).
@@ -132,17 +142,15 @@ def timeline(run: Run) -> Timeline:
     pod = run.pod
     bound = condition(pod.status.conditions, "PodScheduled")
     scheduled = epoch_seconds(bound.last_transition_time) if bound and bound.status == "True" else None
-    state = pod.status.container_statuses[0].state if pod.status.container_statuses else None
-    terminated = state.terminated if state else None
-    running = state.running if state else None
+    state = pod.status.container(CONTAINER)
     # A container that never ran is reported terminated too (ContainerStatusUnknown), without a start.
-    began = terminated or running
+    began = state.terminated or state.running
     times = Timeline(
         created=pod.metadata.created_seconds,
         scheduled=scheduled,
         acknowledged=epoch_seconds(pod.status.start_time) or None,
         started=epoch_seconds(began.started_at) or None if began else None,
-        terminated=terminated,
+        terminated=state.terminated,
         ready=run.seen.ready,
     )
     return replace(times, seconds=_durations(run, times))

@@ -185,7 +185,7 @@ class ContainerState(Object, frozen=True):
 
 
 class ContainerStatus(Object, frozen=True):
-    """Pod status.containerStatuses[]."""
+    """Pod status.containerStatuses[] and status.initContainerStatuses[]."""
 
     name: str = ""
     state: ContainerState = ContainerState()
@@ -195,6 +195,7 @@ class PodSpec(Object, frozen=True):
     """Pod spec."""
 
     node_name: str = ""
+    active_deadline_seconds: float | None = None
 
 
 class PodStatus(Object, frozen=True):
@@ -206,6 +207,15 @@ class PodStatus(Object, frozen=True):
     start_time: datetime | None = None
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+    def container(self, name: str) -> ContainerState:
+        """Return the state of a container; one of which the kubelet has not said anything yet has none.
+
+        By its name, since kubelets sort the list by name, and webhooks add containers.
+        """
+        named = (each.state for each in self.container_statuses if each.name == name)
+        return next(named, ContainerState())
 
 
 class Pod(Object, frozen=True):

@@ -10,10 +10,13 @@ from pie.core.decode import Unreadable, convert
 from pie.core.incidents.fold import Closing, Incident, Scope
 from pie.core.model import Stage
 from pie.core.reasons import Reason
+from pie.core.result import one_line
 from pie.core.wire import rfc3339
 
 MOST_IN_STATUS = 20
 _MOST_NODES = 10
+_LONGEST_EVIDENCE = 256
+_LONGEST_CLOSED_MESSAGE = 1024
 
 
 class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -24,7 +27,7 @@ class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     stage: Stage
     reason: str
     opened_at: str
-    nodes: tuple[str, ...] = ()
+    nodes: list[str] = []
     zone: str = ""
     evidence: str = ""
     targets: int = 0
@@ -46,14 +49,14 @@ def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
             stage=each.stage,
             reason=each.reason.value,
             opened_at=rfc3339(each.opened_at),
-            nodes=tuple(sorted(each.nodes)[:_MOST_NODES]),
+            nodes=sorted(each.nodes)[:_MOST_NODES],
             zone=each.zone,
-            evidence=each.evidence,
+            evidence=one_line(each.evidence, _LONGEST_EVIDENCE),
             targets=each.targets,
             provision=each.provision,
             closed_at=rfc3339(each.closed_at) if each.closed_at is not None else None,
             closed_because=each.closed_because,
-            closed_message=each.closed_message,
+            closed_message=one_line(each.closed_message, _LONGEST_CLOSED_MESSAGE),
         )
         for each in ordered[:MOST_IN_STATUS]
     )

@@ -1,0 +1,41 @@
+"""What to delete of a run that is counted, so that its CronJob can start the next one."""
+
+from enum import Enum
+
+from pie.core.batch.wire import CronJob, Job
+from pie.core.timeline import pod_over
+from pie.core.wire import Pod
+
+
+class Delete(Enum):
+    """What to delete now."""
+
+    NOTHING = "nothing"
+    """Wait: a change of the Job, its pod or its CronJob says when there is more to do."""
+    POD = "pod"
+    JOB = "job"
+    """The Job, and with it its pod."""
+
+
+def to_delete(job: Job, pod: Pod | None, cronjob: CronJob | None) -> Delete:
+    """Return what to delete of a counted run; `cronjob` is the Job's, None if it is gone or never was.
+
+    A Job that is deleted while its CronJob lists it makes the CronJob controller complain (MissingJob). So a
+    Job that does not finish, since a container beside `probe` runs on, is ended by the deletion of its pod.
+    A one-off Job is deleted at once.
+    """
+    if job.metadata.deletion_timestamp is not None:
+        return Delete.NOTHING
+    if not job.scheduled:
+        return Delete.JOB
+    if job.finished_at is not None:
+        active = cronjob.status.active if cronjob is not None else ()
+        return Delete.NOTHING if any(each.uid == job.metadata.uid for each in active) else Delete.JOB
+    return Delete.POD if pod is not None and _lingers(pod) else Delete.NOTHING
+
+
+def _lingers(pod: Pod) -> bool:
+    """Tell whether a container beside `probe` keeps a pod from ending; kubelets end init containers."""
+    if pod.metadata.deletion_timestamp is not None or pod.status.phase in {"Succeeded", "Failed"}:
+        return False
+    return pod_over(pod) and any(each.state.terminated is None for each in pod.status.container_statuses)
