@@ -1,5 +1,6 @@
 """The API server of the simulated cluster, as pie's client sees it."""
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -8,7 +9,7 @@ import msgspec
 from pie.embedded.schema import errors
 from pie.kube.errors import Conflict, Invalid, NotFound, ServerError
 from pie.kube.transport import Answer, Request
-from tests.controller.world import World, owner_of, rfc3339
+from tests.controller.world import World, owner_of
 
 
 class Wire:
@@ -22,7 +23,8 @@ class Wire:
         """Do what is asked, at once; count it by verb and kind."""
         self.asked[request.verb, request.resource.plural] += 1
         body = msgspec.json.decode(request.body) if request.body else {}
-        return Answer(msgspec.json.encode(self._answer(request, body)), 0.0)
+        now = float(math.floor(self._world.now()))  # a `Date` has whole seconds
+        return Answer(msgspec.json.encode(self._answer(request, body)), 0.0, now)
 
     def _check(self, request: Request, wanted: dict[str, str], found: dict[str, Any]) -> None:
         """Refuse a deletion of what is not known to be the object that is there."""
@@ -38,15 +40,22 @@ class Wire:
         if len(msgspec.json.encode(item)) > self._world.largest_object_bytes:
             raise ServerError(500, "", "etcdserver: request is too large")
 
+    def _page(self, request: Request) -> dict[str, Any]:
+        world, kind = self._world, request.resource.plural
+        items = list(world.objects.get(kind, {}).values())
+        if kind == "leases":
+            items = [world.lease(each) for each in world.objects["nodes"]]
+        if job := (request.query.get("labelSelector") or "").partition("=")[2]:
+            items = [each for each in items if owner_of(each)["uid"] == job]  # of pods, those of one Job
+        first, limit = int(request.query.get("continue") or 0), int(request.query.get("limit") or 0)
+        last = first + limit if limit else len(items)
+        return {"metadata": {"continue": str(last) if last < len(items) else ""}, "items": items[first:last]}
+
     def _answer(self, request: Request, body: Any) -> Any:
         kind, name, world = request.resource.plural, request.name or "", self._world
         match request.verb:
             case "list":
-                # Of pods, those of one Job.
-                job = (request.query.get("labelSelector") or "").partition("=")[2]
-                found = world.objects.get(kind, {}).values()
-                items = [each for each in found if not job or owner_of(each)["uid"] == job]
-                return {"metadata": {}, "items": items}
+                return self._page(request)
             case "create" if kind == "jobs":
                 metadata = body["metadata"]
                 return world.make_job(
@@ -79,5 +88,5 @@ class Wire:
                     found = world.put(kind, changed)
                 return world.annotate(kind, found, body)
             case "get" if kind == "leases" and name in world.objects["nodes"]:
-                return {"metadata": {"name": name}, "spec": {"renewTime": rfc3339(world.heartbeat)}}
+                return world.lease(name)
         raise NotFound(404, "NotFound", f"{request}: not found")

@@ -57,7 +57,9 @@ class World:
     Nodes beside the first one are always well, but for the storage, whose state holds on the nodes of
     `storage_fails_on`; None: everywhere. `job_ttl_seconds`: what a policy sets as ttlSecondsAfterFinished of
     all Jobs. `deletes_jobs`: which Jobs a janitor deletes, each second. `collector_seconds`: how long the
-    pods of deleted Jobs stay. `sidecars`: what a webhook adds to each new pod.
+    pods of deleted Jobs stay. `sidecars`: what a webhook adds to each new pod. `node_clock_seconds`: how far
+    the clocks of all kubelets are ahead. `lease_seconds`: how long a kubelet's Lease lasts;
+    `leases_are_stamped`: the API server notes when it is renewed.
     """
 
     now: Callable[[], float]
@@ -74,6 +76,10 @@ class World:
     cronjobs_stand_still: bool = False
     job_ttl_seconds: int | None = None
     collector_seconds: int = 0
+    node_clock_seconds: int = 0
+    lease_seconds: int = 40
+    leases_are_stamped: bool = True
+    node_controller_stands_still: bool = False
     deletes_jobs: Callable[[dict[str, Any]], bool] | None = None
     period_seconds: int = PERIOD_SECONDS
     _since_power: float = 0.0
@@ -113,6 +119,28 @@ class World:
     def heartbeat(self) -> float:
         """When the kubelet renewed its lease last; it does so at once when it starts."""
         return self.now() if self.powered else self._since_power
+
+    @property
+    def node_time(self) -> str:
+        """What a kubelet writes where it writes the time."""
+        return rfc3339(self.now() + self.node_clock_seconds)
+
+    def lease(self, name: str) -> dict[str, Any]:
+        """Return the Lease of a node."""
+        renewed = self.heartbeat if name == NODE else self.now()
+        spec = {
+            "renewTime": rfc3339(renewed + self.node_clock_seconds),
+            "leaseDurationSeconds": self.lease_seconds,
+        }
+        entries = [
+            # Who wrote something else, later, says nothing about the renewal.
+            {"manager": "x", "time": rfc3339(self.now()), "fieldsV1": {"f:metadata": {"f:labels": {}}}},
+            {"manager": "kubelet", "time": rfc3339(renewed), "fieldsV1": {"f:spec": {"f:renewTime": {}}}},
+        ]
+        return {
+            "metadata": {"name": name, "managedFields": entries if self.leases_are_stamped else entries[:1]},
+            "spec": spec,
+        }
 
     # What a test does to the cluster.
 
@@ -249,7 +277,8 @@ class World:
             return
         ready = node["status"]["conditions"][0]["status"]
         passed = self.now() - self._since_power
-        if not self.powered and ready == "True" and passed >= _NODE_CONTROLLER_SECONDS:
+        stands_still = self.node_controller_stands_still
+        if not self.powered and ready == "True" and not stands_still and passed >= _NODE_CONTROLLER_SECONDS:
             self._ready(node, "Unknown")
         boot_id = f"boot-{self._boots}"
         if self.powered and passed >= _BOOT_SECONDS and node["status"]["nodeInfo"]["bootID"] != boot_id:
@@ -257,7 +286,7 @@ class World:
                 if pod["status"]["phase"] == "Running":
                     state = probe_state(pod)
                     if "running" in state:
-                        ended = {"exitCode": 255, "reason": "Unknown", **_times(pod, self.now())}
+                        ended = {"exitCode": 255, "reason": "Unknown", **_times(pod, self.node_time)}
                         state = {"terminated": ended}
                     self._report(pod, "Failed", state)
             self._ready(node, "True", boot_id)
@@ -265,7 +294,9 @@ class World:
     def _ready(self, node: dict[str, Any], status: str, boot_id: str = "") -> None:
         info = {"bootID": boot_id} if boot_id else node["status"]["nodeInfo"]
         changed = node["status"]["conditions"][0]["status"] != status
-        since = rfc3339(self.now()) if changed else node["status"]["conditions"][0]["lastTransitionTime"]
+        # The kubelet says itself that it is ready; that it is gone, the node controller.
+        written = self.node_time if status == "True" else rfc3339(self.now())
+        since = written if changed else node["status"]["conditions"][0]["lastTransitionTime"]
         condition = {"type": "Ready", "status": status, "lastTransitionTime": since}
         self.put("nodes", {**node, "status": {"conditions": [condition], "nodeInfo": info}})
 
@@ -281,14 +312,17 @@ class World:
             return
         storage = self.storage if self.storage_fails_on is None or name in self.storage_fails_on else "well"
         if (started := pod["status"].get("startTime")) is None:
-            self.put("pods", {**pod, "status": {**pod["status"], "startTime": rfc3339(self.now())}})
+            self.put("pods", {**pod, "status": {**pod["status"], "startTime": self.node_time}})
         elif pod["status"]["phase"] == "Pending":
             if age >= _STARTED_AFTER and storage != "does not mount":
-                self._report(pod, "Running", {"running": {"startedAt": rfc3339(self.now())}})
-            elif self.now() - seconds_of(started) >= _deadline_seconds(pod):
+                self._report(pod, "Running", {"running": {"startedAt": self.node_time}})
+            elif self._node_seconds_since(started) >= _deadline_seconds(pod):
                 self._report(pod, "Failed", {"waiting": {"reason": "ContainerCreating"}}, "DeadlineExceeded")
         elif "terminated" in probe_state(pod) or (age >= _ENDED_AFTER and storage != "hangs"):
             self._end(pod, _OUTCOMES.get(storage, Outcome.OK))
+
+    def _node_seconds_since(self, stamp: str) -> float:
+        return self.now() + self.node_clock_seconds - seconds_of(stamp)
 
     def _bind(self, pod: dict[str, Any]) -> None:
         if name := self._schedulable(pod):
@@ -322,10 +356,11 @@ class World:
         """Report a pod whose probe has ended: it is over when all containers are, or at its deadline."""
         state = probe_state(pod)
         if "terminated" not in state:
-            state = _ended(pod, outcome, self.now(), self.io_seconds)
-        beside = [each.state(state, self.now(), pod_over=False) for each in self._beside(pod)]
+            state = _ended(pod, outcome, self.node_time, self.io_seconds)
+        now = self.now() + self.node_clock_seconds
+        beside = [each.state(state, now, pod_over=False) for each in self._beside(pod)]
         if any("running" in each for each in beside):
-            late = self.now() - seconds_of(pod["status"]["startTime"]) >= _deadline_seconds(pod)
+            late = self._node_seconds_since(pod["status"]["startTime"]) >= _deadline_seconds(pod)
             self._report(pod, "Failed" if late else "Running", state, "DeadlineExceeded" if late else "")
             return
         codes = [each["terminated"]["exitCode"] for each in (state, *beside)]
@@ -335,7 +370,9 @@ class World:
         """Write a pod's status, its containers sorted by name as kubelets do."""
         states = {"probe": state}
         for each in self._beside(pod):
-            states[each.name] = each.state(state, self.now(), pod_over=phase != "Running")
+            states[each.name] = each.state(
+                state, self.now() + self.node_clock_seconds, pod_over=phase != "Running"
+            )
         containers = [{"name": name, "state": states[name]} for name in sorted(states)]
         status = {**pod["status"], "phase": phase, "reason": reason, "containerStatuses": containers}
         if status == pod["status"]:
@@ -405,11 +442,11 @@ def owner_of(item: dict[str, Any]) -> dict[str, Any]:
     return owner
 
 
-def _times(pod: dict[str, Any], now: float) -> dict[str, str]:
-    return {"startedAt": probe_state(pod)["running"]["startedAt"], "finishedAt": rfc3339(now)}
+def _times(pod: dict[str, Any], now: str) -> dict[str, str]:
+    return {"startedAt": probe_state(pod)["running"]["startedAt"], "finishedAt": now}
 
 
-def _ended(pod: dict[str, Any], outcome: Outcome, now: float, io_seconds: float | None) -> dict[str, Any]:
+def _ended(pod: dict[str, Any], outcome: Outcome, now: str, io_seconds: float | None) -> dict[str, Any]:
     code = 0 if outcome is Outcome.OK else 1
     records = RecordStats(identity_found="a" * 32, identity_written="a" * 32)
     io = IoStats(read=_latency(io_seconds)) if io_seconds is not None else None

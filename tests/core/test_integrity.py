@@ -6,7 +6,7 @@ from pie.core.reasons import Reason
 from pie.core.result import RecordStats
 
 A, B, X = "a" * 32, "b" * 32, "c" * 32
-KNOWN = VolumeMemory(identity=A, sequence=5, finished_seconds=100.0)
+KNOWN = VolumeMemory(identity=A, sequence=5, due_seconds=100.0)
 
 
 def found(identity: str | None, sequence: int | None, *, written: str | None = None) -> RecordStats:
@@ -40,7 +40,7 @@ def test_the_first_run_read_again_after_a_restart_is_no_loss() -> None:
 
 def test_the_same_volume_moves_on() -> None:
     reason, _, known = judge_records(KNOWN, found(A, 5), 160.0)
-    assert (reason, known.sequence, known.finished_seconds) == (None, 6, 160.0)
+    assert (reason, known.sequence, known.due_seconds) == (None, 6, 160.0)
 
 
 def test_a_run_whose_result_never_came_is_no_fault() -> None:

@@ -132,6 +132,10 @@ class Maintenance:
         span = self._nodes.span(run.target, run.created_seconds, lived_until(run, judgement, now), node)
         return excuse(judgement, run, probe, span, now)
 
+    def fall_silent(self, node: str, why: Suppression, until: float) -> None:
+        """Note that a node's kubelet was found silent at `until`: it excuses runs on the node up to then."""
+        self._nodes.fall_silent(node, why, until)
+
     def overdue(self, probe: str) -> list[Overdue]:
         """Return the nodes of a PieProbe that have been suppressed for longer than its maxDuration.
 

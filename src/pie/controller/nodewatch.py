@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pie.controller.caches import Caches
 from pie.controller.queue import Lane, WorkQueue
 from pie.core.maintenance.excuse import everywhere, nowhere
-from pie.core.maintenance.history import NodeHistory, Span, observe, prove
+from pie.core.maintenance.history import NodeHistory, Span, fall_silent, observe, prove
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue
 from pie.core.model import Kind, Probe, Target
@@ -138,6 +138,12 @@ class NodeWatch:
             self._note(followed, node, history.current)
             self._settle(followed)
 
+    def fall_silent(self, node: str, why: Suppression, until: float) -> None:
+        """Note that a node's kubelet was found silent at `until`, before Kubernetes calls it NotReady."""
+        for followed in self._followed.values():
+            if (history := followed.histories.get(node)) is not None:
+                followed.histories[node] = fall_silent(history, why, until)
+
     def usable(self, probe: str) -> set[str]:
         """Return the matching nodes of a PieProbe that are not suppressed."""
         followed = self._followed.get(probe)
@@ -189,7 +195,8 @@ class NodeWatch:
             followed.histories.pop(name, None)
         else:
             followed.gone_at.pop(name, None)
-            followed.histories[name] = observe(before, node, followed.probe, now)
+            known_until = self._caches.nodes.heard_at
+            followed.histories[name] = observe(before, node, followed.probe, now, known_until=known_until)
         self._note(followed, name, before.current if before is not None else None)
 
     def _remember_gone(self, followed: _Followed, name: str, now: float) -> None:

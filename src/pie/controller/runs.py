@@ -59,7 +59,7 @@ class Runs:
         self._follow_ups = follow_ups
         self._tally = tally
         self._tracking = Tracking(caches)
-        self._doubts = Doubts(client, caches, queue)
+        self._doubts = Doubts(client, caches, queue, maintenance.fall_silent)
         self._missed = Missed(
             client,
             caches,

@@ -13,8 +13,8 @@ from pie.core.latency import LatencyHistory, judge_latency, recall_latency, typi
 from pie.core.model import Kind, Stage, Target, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, RecordStats
-from pie.core.timeline import Run, timeline
-from pie.core.wire import Claim, epoch_seconds
+from pie.core.timeline import Run
+from pie.core.wire import Claim
 from pie.kube.client import Client
 from pie.kube.resources import PVCS
 
@@ -77,9 +77,7 @@ class Volumes:
             return None, ""
         claim, known = found_on
         before = integrity.recall(claim.metadata.annotations, known.memory)
-        terminated = timeline(run).terminated
-        ended_seconds = epoch_seconds(terminated.finished_at) if terminated else 0.0
-        reason, message, known.memory = integrity.judge_records(before, found, ended_seconds)
+        reason, message, known.memory = integrity.judge_records(before, found, run.due_seconds)
         return reason, message
 
     def _slow(self, run: Run, measured: IoStats | None) -> str:

@@ -19,13 +19,14 @@ class VolumeMemory:
 
     `identity` is the one it was given at its first run. `replaced_by` is the identity that a run gave to an
     empty volume found in its place: later runs find that one, and it means lost, not swapped. `sequence` is
-    the newest record known to be written, `finished_seconds` when that run ended, by its node's clock.
+    the newest record known to be written, `due_seconds` the due time of the run that wrote it: runs are in
+    order of due time, since the clocks of nodes differ.
     """
 
     identity: str | None = None
     replaced_by: str | None = None
     sequence: int | None = None
-    finished_seconds: float = 0.0
+    due_seconds: float = 0.0
 
     def annotations(self) -> dict[str, str]:
         """Return the annotations on the claim that say this."""
@@ -43,16 +44,19 @@ def recall(annotations: Mapping[str, str], known: VolumeMemory) -> VolumeMemory:
 
 
 def judge_records(
-    known: VolumeMemory, found: RecordStats, finished_seconds: float
+    known: VolumeMemory, found: RecordStats, due_seconds: float
 ) -> tuple[Reason | None, str, VolumeMemory]:
     """Return what is wrong with the volume's data (None: nothing), evidence, and what is known from now on.
 
     A volume that lost its data stays bad until the data is back or the claim is deleted; pie then makes a
-    new one. A result older than the newest one says nothing about the sequence.
+    new one. A run that was due before the newest one says nothing about the sequence.
     """
     if known.identity is None:
         fresh = found.identity_written or found.identity_found
-        return None, "", replace(known, identity=fresh, sequence=found.sequence_written)
+        fresh_memory = replace(
+            known, identity=fresh, sequence=found.sequence_written, due_seconds=due_seconds
+        )
+        return None, "", fresh_memory
     if found.identity_found is None and found.identity_written == known.identity:
         # The very first run, read again: the controller ended between noting it and deleting its Job.
         return None, "", replace(known, sequence=max(known.sequence or 0, found.sequence_written or 0))
@@ -68,11 +72,11 @@ def judge_records(
     if found.identity_found != known.identity:
         message = f"found the data of volume {found.identity_found[:8]} instead of {known.identity[:8]}"
         return Reason.DATA_SWAPPED, message, known
-    if finished_seconds < known.finished_seconds:
+    if due_seconds < known.due_seconds:
         return None, "", known
     expected, sequence = known.sequence, found.sequence_found
     if expected is not None and sequence is not None and sequence < expected:
         message = f"newest record found is {sequence}, but {expected} was written earlier"
         return Reason.DATA_STALE, message, known
     written = found.sequence_written if found.sequence_written is not None else expected
-    return None, "", replace(known, sequence=written, finished_seconds=finished_seconds)
+    return None, "", replace(known, sequence=written, due_seconds=due_seconds)

@@ -20,7 +20,7 @@ from pie.kube.errors import ApiError, NotFound, ServerError, TooManyRequests, Un
 from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
 from pie.kube.resources import Resource
-from pie.kube.transport import Request, Transport, Watch
+from pie.kube.transport import Answer, Request, Transport, Watch
 from pie.kube.watchstream import Skipped, skipped
 
 FIELD_MANAGER: Final = "pie"
@@ -32,13 +32,24 @@ RETRY: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
 T = TypeVar("T")
 
 
+class Dated(msgspec.Struct, Generic[T]):
+    """An object, and what time it was when the API server answered with it, by that server's own clock."""
+
+    item: T
+    answered_seconds: float
+
+
 class Page(msgspec.Struct, Generic[T]):
-    """One page of a list. `continue_` is empty on the last page; `skipped` is what cannot be read."""
+    """One page of a list. `continue_` is empty on the last page; `skipped` is what cannot be read.
+
+    `answered_seconds` is as in `Dated`.
+    """
 
     items: list[T]
     resource_version: str
     continue_: str
     skipped: tuple[Skipped, ...] = ()
+    answered_seconds: float = 0.0
 
 
 class _ListMetadata(msgspec.Struct, rename="camel", frozen=True):
@@ -109,7 +120,15 @@ class Client:
     ) -> T:
         """Read one object, or what a subresource of it answers. Raises NotFound."""
         request = Request("get", resource, namespace, name, subresource, query or {})
-        return _decoded(request, await self._read(request), decode)
+        return _decoded(request, (await self._read(request)).body, decode)
+
+    async def get_dated(
+        self, resource: Resource, name: str, namespace: str | None = None, *, decode: type[T]
+    ) -> Dated[T]:
+        """Read one object, and the time on the clock of the server that answered. Raises NotFound."""
+        request = Request("get", resource, namespace, name)
+        answer = await self._read(request)
+        return Dated(_decoded(request, answer.body, decode), self._answered_seconds(answer))
 
     async def get_or_none(
         self, resource: Resource, name: str, namespace: str | None = None, *, decode: type[T]
@@ -142,7 +161,9 @@ class Client:
             "continue": continue_ or None,
         }
         request = Request("list", resource, namespace, query=query)
-        page = _page(request, await self._read(request), decode)
+        answer = await self._read(request)
+        page = _page(request, answer.body, decode)
+        page.answered_seconds = self._answered_seconds(answer)
         self.metrics.undecodable.labels(resource.plural).inc(len(page.skipped))
         return page
 
@@ -237,10 +258,13 @@ class Client:
         request = Request("delete", resource, namespace, name, body=msgspec.json.encode(options))
         await self._write(request, urgent=urgent)
 
-    async def _read(self, request: Request) -> bytes:
+    def _answered_seconds(self, answer: Answer) -> float:
+        return self.now() if answer.date_seconds is None else answer.date_seconds
+
+    async def _read(self, request: Request) -> Answer:
         for attempt in range(self._attempts):
             try:
-                return (await self._transport.send(request)).body
+                return await self._transport.send(request)
             except (Unreachable, TooManyRequests, ServerError) as error:
                 if attempt + 1 == self._attempts:
                     raise

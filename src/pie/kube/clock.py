@@ -19,6 +19,16 @@ def boottime() -> float:
     return time.clock_gettime(_CLOCK)
 
 
+def date_seconds(header: str | None) -> float | None:
+    """Return the epoch seconds of a `Date` header; None: there is none, or some proxy's own idea of one."""
+    if header is None:
+        return None
+    try:
+        return parsedate_to_datetime(header).timestamp()
+    except ValueError:
+        return None
+
+
 class ServerClock:
     """The API server's clock, learned from the `Date` headers of its answers.
 
@@ -44,11 +54,7 @@ class ServerClock:
 
     def observe(self, date: str | None, sent_at: float) -> None:
         """Learn from the `Date` header of an answer that just came in; `sent_at` is by `monotonic()`."""
-        if date is None:
-            return
-        try:
-            stamp = parsedate_to_datetime(date).timestamp()
-        except ValueError:  # some proxy's own idea of a date
+        if (stamp := date_seconds(date)) is None:
             return
         received_at = self._monotonic()
         low, high = stamp - received_at, stamp + _RESOLUTION_SECONDS - sent_at

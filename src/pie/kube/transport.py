@@ -14,7 +14,7 @@ from yarl import URL
 
 from pie import __version__
 from pie.kube.auth import Access, Credentials
-from pie.kube.clock import ServerClock
+from pie.kube.clock import ServerClock, date_seconds
 from pie.kube.config import ClusterConfig
 from pie.kube.errors import ApiError, Silent, Unreachable, api_error
 from pie.kube.metrics import KubeMetrics
@@ -62,10 +62,14 @@ class Request(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer, and how long it took from sending to the last byte."""
+    """A successful answer, and how long it took from sending to the last byte.
+
+    `date_seconds` is its `Date`, epoch seconds on the clock of the API server that answered, if it has one.
+    """
 
     body: bytes
     took_seconds: float
+    date_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -124,9 +128,10 @@ class Transport:
         started = self._clock.monotonic()
         async with self._exchange(request, self._timeout) as response:
             body = await response.read()
+            date = date_seconds(response.headers.get("Date"))
         took = self._clock.monotonic() - started
         self._metrics.duration.labels(request.verb, request.resource.plural).observe(took)
-        return Answer(body, took)
+        return Answer(body, took, date)
 
     @asynccontextmanager
     async def watch(

@@ -14,6 +14,7 @@ from pie.controller.oneshot.patience import patiently
 from pie.controller.warnings import WarningEvents
 from pie.core.judge import Judgement, judge
 from pie.core.maintenance.excuse import excusable
+from pie.core.maintenance.heartbeat import Heartbeat, pulse, silence
 from pie.core.maintenance.now import Facts, Suppression, suppression
 from pie.core.model import Kind, Probe, Stage, Target, Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
@@ -24,10 +25,6 @@ from pie.core.wire import Claim, InvolvedObject, Node, Pod
 from pie.kube.client import Client
 from pie.kube.reflector import Reflector
 from pie.kube.resources import NODES, PODS, PVCS
-
-# Kubernetes calls a node NotReady 50 s after its kubelet fell silent, and looks every 5 s.
-_NODE_CONTROLLER_SECONDS = 60.0
-_ASK_AGAIN_SECONDS = 2.0
 
 OnStage = Callable[[Stage], None]
 
@@ -198,16 +195,26 @@ class Follower:
         )
 
     async def _suppression(self, name: str, probe: Probe) -> Suppression | None:
-        give_up_at = self._client.now() + _NODE_CONTROLLER_SECONDS
+        before: Heartbeat | None = None
+        looked_at = 0.0
         while True:
             node = await self._client.get_or_none(NODES, name, decode=Node)
             now = self._client.now()
             if node is None:
                 return Suppression(Reason.NODE_DELETED, "the node was deleted", now)
             why = suppression(Facts(node, now), probe)
-            if why is not None or now >= give_up_at or not await self._heartbeats.silent(name):
+            if why is not None:
                 return why
-            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            beat = await self._heartbeats.look(name, after=looked_at)
+            looked_at = self._client.now()
+            found = pulse(beat, before)
+            if found.silent and beat is not None and found.quiet_since is not None:
+                return silence(beat, found.quiet_since)
+            if found.look_again_seconds is None:
+                return None
+            if before is None or beat is None or before.renewal != beat.renewal:
+                before = beat
+            await asyncio.sleep(found.look_again_seconds)
 
 
 def node_of(run: Run) -> str:

@@ -12,7 +12,7 @@ from pie.core.maintenance.history import NodeHistory, Span
 from pie.core.maintenance.now import Suppression
 from pie.core.model import Probe, Verdict
 from pie.core.reasons import CERTAIN, Reason
-from pie.core.timeline import Run, timeline
+from pie.core.timeline import Run, Timeline, timeline
 from pie.core.wire import epoch_seconds
 
 # The run used its volume, and what it met is a fact about the storage.
@@ -20,9 +20,6 @@ _NEVER = CERTAIN | {Reason.NO_SPACE}
 SLACK_SECONDS = 3.0
 """Maintenance that begins so soon after a run's end explains it: stamps have whole seconds, and what ended a
 run may be seen a moment after its end."""
-NODE_CONTROLLER_SECONDS = 60.0
-"""A node that died is called NotReady within this: --node-monitor-grace-period is 50 s since Kubernetes 1.32,
-and the node controller looks every 5 s."""
 
 
 def excusable(judgement: Judgement) -> bool:
@@ -32,15 +29,22 @@ def excusable(judgement: Judgement) -> bool:
 
 
 def lived_until(run: Run, judgement: Judgement, now: float) -> float:
-    """Return when the run ended, as near as anybody wrote it down; `now` while it goes on."""
+    """Return when the run ended, by the clocks of the control plane; `now` while it goes on, or nobody knows.
+
+    The kubelet's clock may be minutes wrong: of its stamps only differences count.
+    """
     if not judgement.ended:
         return now
-    if (terminated := timeline(run).terminated) is not None:
-        finished = epoch_seconds(terminated.finished_at)
-        return min(now, finished + SLACK_SECONDS) if finished else now
-    # No container of it ended, so its kubelet may have been dead, which is noticed later.
-    ended = run.job_ended_seconds or run.job_deleted_seconds
-    return min(now, ended + NODE_CONTROLLER_SECONDS) if ended else now
+    ended = run.job_ended_seconds or run.job_deleted_seconds or _ended_seconds(timeline(run))
+    return min(now, max(run.created_seconds, ended) + SLACK_SECONDS) if ended is not None else now
+
+
+def _ended_seconds(times: Timeline) -> float | None:
+    """Return when a run's container ended: its binding, and how long the kubelet took from then on."""
+    finished = epoch_seconds(times.terminated.finished_at) if times.terminated is not None else 0.0
+    if not finished or times.scheduled is None or times.acknowledged is None:
+        return None
+    return times.scheduled + max(0.0, finished - times.acknowledged)
 
 
 def excuse(judgement: Judgement, run: Run, probe: Probe, span: Span | None, now: float) -> Judgement:

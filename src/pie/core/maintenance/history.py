@@ -70,19 +70,24 @@ class NodeHistory:
         return None
 
 
-def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: float) -> NodeHistory:
+def observe(
+    history: NodeHistory | None, node: Node | None, probe: Probe, now: float, *, known_until: float = 0.0
+) -> NodeHistory:
     """Return the history after the node was seen so at `now`; a node that is None is gone.
 
     Time alone ends a grace, so a node is observed again at its suppression's `ends_at`, too. Whoever sees it
     for the first time knows no earlier bootID: that it came back then counts as a boot, so that the grace of
-    a reboot outlives the controller that saw it.
+    a reboot outlives the controller that saw it. Until `known_until` the node is known to have been as it was
+    seen last: its own stamps of what came after cannot be older, whatever its clock says.
     """
     if node is None:
         gone = Suppression(Reason.NODE_DELETED, "the node is gone", now)
         return _follow(history or NodeHistory(), gone, now)
-    ready_since = _ready_since(node)
+    first, ready_since = history, _ready_since(node)
     turned = min(ready_since, now)
-    if history is None:
+    if history is not None:
+        turned = min(max(turned, known_until), now)
+    else:
         came_back = ready_since > node.metadata.created_seconds + _FIRST_START_SECONDS
         history = NodeHistory(rebooted_at=turned if came_back else 0.0)
     if history.current is None and ready_since > history.ready_since:
@@ -98,7 +103,23 @@ def observe(history: NodeHistory | None, node: Node | None, probe: Probe, now: f
         history = _follow(_follow(history, booted, now), None, now + _CLOCK_SECONDS)
         history = replace(history, rebooted_at=now)
     history = replace(history, boot_id=boot_id or history.boot_id, seen_at=now)
-    return _follow(history, suppression(_facts(history, node, now), probe), now)
+    why = suppression(_facts(history, node, now), probe)
+    if why is not None and why.reason is Reason.NODE_NOT_READY and first is not None:
+        why = replace(why, since=min(max(why.since, known_until), now))
+    return _follow(history, why, now)
+
+
+def fall_silent(history: NodeHistory, why: Suppression, until: float) -> NodeHistory:
+    """Return the history after the node's kubelet was found silent at `until`, since `why.since`.
+
+    Kubernetes has not called the node NotReady yet. Whether the silence goes on is known by the next look.
+    """
+    if history.current is not None:
+        return history
+    spans, last = history.spans, history.spans[-1] if history.spans else None
+    if last is not None and (last.why.reason, last.since) == (why.reason, why.since):
+        spans = spans[:-1]
+    return replace(history, spans=(*spans, Span(why, why.since, until))[-MOST_SPANS:])
 
 
 def prove(history: NodeHistory, began: float, now: float) -> NodeHistory:
