@@ -257,6 +257,39 @@ async def test_the_pacer_holds_writes_back_and_learns_from_429() -> None:
         await eventually(lambda: pacer.waiting == 0, "nobody waits")
 
 
+READS: dict[str, Callable[[Client], Coroutine[None, None, object]]] = {
+    "get": lambda client: client.get(PODS, "a", "ns", decode=Pod),
+    "list": lambda client: client.list_page(PODS, "ns", decode=Pod),
+}
+
+
+@pytest.mark.parametrize("verb", READS)
+async def test_reads_have_a_budget_of_their_own_and_slow_down_with_the_server(verb: str) -> None:
+    reads, writes = Pacer(budget=50, burst=1), Pacer(budget=50, burst=1)
+    good = answer(pod("a", 1) | {"items": []})
+    async with ScriptedServer(failure(503, "ServiceUnavailable"), *[good] * 9) as server:
+        async with Client(server.config, pacer=writes, read_pacer=reads, backoff=QUICK) as client:
+            await READS[verb](client)
+            assert reads.rate < 50
+            assert writes.rate == 50
+            await asyncio.gather(*(READS[verb](client) for _ in range(4)))
+        assert server.requests[-1].at - server.requests[0].at >= 4 / 50
+
+
+@pytest.mark.parametrize("verb", READS)
+async def test_one_429_holds_back_the_other_reads_too(verb: str) -> None:
+    reads = Pacer(budget=1000, burst=10)
+    good = answer(pod("a", 1) | {"items": []})
+    busy = failure(429, "TooManyRequests", headers={"Retry-After": "1"})
+    async with ScriptedServer(busy, *[good] * 9) as server:
+        async with Client(server.config, read_pacer=reads, backoff=QUICK) as client:
+            first = asyncio.create_task(READS[verb](client))
+            await eventually(lambda: reads.rate < 1000, "the server said no")
+            await asyncio.gather(first, *(READS[verb](client) for _ in range(4)))
+        assert server.requests[1].at - server.requests[0].at >= 1.0
+        assert len(server.requests) == 6
+
+
 @pytest.mark.parametrize("status", [500, 503, 504, None])
 async def test_the_pacer_learns_from_a_server_that_fails_or_hangs(status: int | None) -> None:
     pacer = Pacer(budget=50, burst=1)

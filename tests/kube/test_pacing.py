@@ -109,3 +109,13 @@ async def test_the_rate_never_falls_to_nothing() -> None:
 def test_a_budget_that_allows_nothing_is_refused(budget: float, burst: int) -> None:
     with pytest.raises(ValueError, match="budget must be positive"):
         Pacer(budget, burst)
+
+
+async def test_nothing_goes_out_while_the_server_wants_to_be_left_alone() -> None:
+    clock = Clock()
+    pacer = Pacer(budget=1000, burst=10, clock=clock)
+    pacer.failed(hold_seconds=0.05)
+    turns = [asyncio.create_task(pacer.wait(urgent=urgent)) for urgent in (False, True)]
+    await eventually(lambda: pacer.waiting == 2, "both wait, with tokens left")
+    clock.seconds = 0.05
+    await asyncio.gather(*turns)

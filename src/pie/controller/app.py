@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge
 import pie
 from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
-from pie.controller.settings import LEASE_NAME, Settings
+from pie.controller.settings import LEASE_NAME, READ_BUDGET, READ_BURST, Settings
 from pie.kube.client import Client
 from pie.kube.config import load
 from pie.kube.leader import Elector
@@ -61,6 +61,7 @@ async def _control(settings: Settings) -> None:
     metrics = KubeMetrics(registry)
     series = register_series(registry)
     pacer = Pacer(settings.budget, max(1, int(settings.budget)), on_rate=metrics.write_rate.set)
+    read_pacer = Pacer(READ_BUDGET, READ_BURST, slow_seconds=2.0, on_rate=metrics.read_rate.set)
     async with AsyncExitStack() as stack:
         elector: Elector | None = None
         if settings.leader_elect:
@@ -68,7 +69,13 @@ async def _control(settings: Settings) -> None:
             await stack.enter_async_context(elector)
             stack.push_async_callback(elector.release)
         client = await stack.enter_async_context(
-            Client(config, metrics=metrics, pacer=pacer, before_write=elector.check if elector else None)
+            Client(
+                config,
+                metrics=metrics,
+                pacer=pacer,
+                read_pacer=read_pacer,
+                before_write=elector.check if elector else None,
+            )
         )
         caches = Caches(client, namespace)
         api = Api(leader=lambda: elector.holder if elector is not None else "")

@@ -22,13 +22,14 @@ from pie.controller.witness import PATIENCE_SECONDS, Witness
 from pie.core.batch.wire import CronJob, Job
 from pie.core.judge import Judgement, judge
 from pie.core.model import BAD, Kind, Probe, Target, Verdict
-from pie.core.naming import GO_PIE_FINALIZER, target_of
+from pie.core.naming import GO_PIE_FINALIZER, LABEL_PROBE, target_of
 from pie.core.reasons import Reason
 from pie.core.schedule import next_due
 from pie.core.timeline import Run, pod_over
 from pie.core.wire import Claim, Pod
 from pie.kube.client import Client
 from pie.kube.resources import CRONJOBS, JOBS, PODS
+from pie.kube.sharedlist import SharedList
 
 # The pods' watch may be behind the Jobs'; only then is the pod asked for.
 _POD_CATCHES_UP_SECONDS = 2.0
@@ -81,7 +82,9 @@ class Runs:
             wants=self._wants_retry,
         )
         self.states = tally.states
+        self._pods = SharedList(client, PODS, caches.namespace, decode=Pod, label_selector=LABEL_PROBE)
         queue.handle("run", self._look, Lane.JUDGES)
+        queue.handle("read-pod", self._read_pod, Lane.READS)
 
     def start(self) -> None:
         """Begin to lead: take up every run there is, oldest first."""
@@ -217,7 +220,7 @@ class Runs:
             tracked.pod_gone, tracked.pod_known_until = True, self._as_of(tracked)
 
     async def _look(self, thing: Hashable) -> None:
-        """Judge a run because its time has come; ask for its pod where the watch does not reach that far."""
+        """Judge a run because its time has come; read its pod first if the watch does not reach that far."""
         uid = str(thing)
         job = self._caches.jobs_by_uid.get(uid)
         tracked = self._tracking.get(uid)
@@ -233,23 +236,40 @@ class Runs:
                 tracked.recorded = True
                 self._queue.add("job", uid)
             return
-        if tracked.check_at is not None and self._as_of(tracked) < tracked.check_at <= self._client.now():
-            await self._ask(tracked)
+        if self._is_behind(tracked):
+            self._queue.add("read-pod", uid)
+            return
         self._evaluate(tracked)
 
-    async def _ask(self, tracked: Tracked) -> None:
-        asked_at = self._client.now()
-        page = await self._client.list_page(
-            PODS,
-            self._caches.namespace,
-            decode=Pod,
-            label_selector=f"batch.kubernetes.io/controller-uid={tracked.uid}",
-        )
-        if page.items:
-            tracked.pod, tracked.pod_gone = page.items[0], False
-        elif not page.skipped:
-            self._pod_went(tracked)
-        tracked.seen_until = asked_at
+    def _is_behind(self, tracked: Tracked) -> bool:
+        """Tell whether it is time to judge a run, and its pod is not known as it is at that time."""
+        at = tracked.check_at
+        return at is not None and self._as_of(tracked) < at <= self._client.now()
+
+    async def _read_pod(self, thing: Hashable) -> None:
+        """Read the pod of a run that has to be judged now: by name, or with all others that are wanted."""
+        tracked = self._tracking.get(str(thing))
+        if tracked is None or tracked.recorded:
+            return
+        if (at := tracked.check_at) is not None and self._is_behind(tracked):
+            pod, gone = await self._current_pod(tracked, at)
+            if self._caches.pods.heard_at < at:  # else the watch has caught up, and may know more by now
+                if pod is not None:
+                    tracked.pod, tracked.pod_gone = pod, False
+                elif gone:
+                    self._pod_went(tracked)
+                tracked.seen_until = at
+        self._queue.add("run", tracked.uid)
+
+    async def _current_pod(self, tracked: Tracked, since: float) -> tuple[Pod | None, bool]:
+        """Return the pod of a run as it was at `since` or later, and whether there is none for certain."""
+        if tracked.pod is None:
+            listed = await self._pods.all(since)
+            pod = listed.of_owner(tracked.uid)
+            return pod, pod is None and not listed.skipped
+        pod = await self._pods.one(tracked.pod.metadata.name, since)
+        same = pod is not None and pod.metadata.uid == tracked.pod.metadata.uid
+        return (pod, False) if same else (None, True)
 
     def _as_of(self, tracked: Tracked) -> float:
         return min(self._client.now(), max(self._caches.pods.heard_at, tracked.seen_until))

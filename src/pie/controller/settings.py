@@ -1,9 +1,16 @@
 """What the controller is told at start-up."""
 
 from dataclasses import dataclass
+from typing import Final
 
 LEASE_NAME = "pie.topolvm.io"
 """Of the lease that the leader holds."""
+
+READ_BUDGET: Final = 50.0
+READ_BURST: Final = 100
+"""Reads per second that the controller makes at most, and how many at once after a pause.
+
+Watches do not count. While all is well there are few reads: what pie knows, it knows from its watches."""
 
 
 @dataclass(frozen=True, slots=True)

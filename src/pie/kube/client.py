@@ -16,7 +16,15 @@ from pie.core.decode import Unreadable, convert, decode, decode_clean
 from pie.kube.backoff import Backoff
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
-from pie.kube.errors import ApiError, NotFound, ServerError, TooManyRequests, Undecodable, Unreachable
+from pie.kube.errors import (
+    ApiError,
+    KubeError,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+    Undecodable,
+    Unreachable,
+)
 from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
 from pie.kube.resources import Resource
@@ -28,6 +36,9 @@ FIELD_MANAGER: Final = "pie"
 
 RETRY: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
 """Waiting between the tries of one request."""
+
+_NO_BUDGET: Final = 1_000_000
+"""More requests per second than this process can send."""
 
 T = TypeVar("T")
 
@@ -66,7 +77,8 @@ class Client:
     """Requests to one API server, as an async context manager.
 
     `before_write` is called right before a write goes out on its connection, and raises to refuse it. `pacer`
-    spreads the writes. `attempts` bounds the tries of one request, `timeout_seconds` the time of one try.
+    spreads the writes, `read_pacer` the reads (watches are not paced); urgent ones go first. `attempts`
+    bounds the tries of one request, `timeout_seconds` the time of one try.
     """
 
     def __init__(
@@ -76,6 +88,7 @@ class Client:
         metrics: KubeMetrics | None = None,
         before_write: Callable[[], None] | None = None,
         pacer: Pacer | None = None,
+        read_pacer: Pacer | None = None,
         timeout_seconds: float = 30.0,
         attempts: int = 4,
         backoff: Backoff = RETRY,
@@ -84,7 +97,8 @@ class Client:
         self.config = config
         self.metrics = metrics or KubeMetrics(CollectorRegistry())
         self.clock = clock or ServerClock()
-        self._pacer = pacer
+        self._pacer = pacer or _unpaced()
+        self._read_pacer = read_pacer or _unpaced()
         self._attempts = attempts
         self._backoff = backoff
         self._transport = Transport(
@@ -120,14 +134,14 @@ class Client:
     ) -> T:
         """Read one object, or what a subresource of it answers. Raises NotFound."""
         request = Request("get", resource, namespace, name, subresource, query or {})
-        return _decoded(request, (await self._read(request)).body, decode)
+        return _decoded(request, (await self._read(request, urgent=False)).body, decode)
 
     async def get_dated(
         self, resource: Resource, name: str, namespace: str | None = None, *, decode: type[T]
     ) -> Dated[T]:
         """Read one object, and the time on the clock of the server that answered. Raises NotFound."""
         request = Request("get", resource, namespace, name)
-        answer = await self._read(request)
+        answer = await self._read(request, urgent=False)
         return Dated(_decoded(request, answer.body, decode), self._answered_seconds(answer))
 
     async def get_or_none(
@@ -149,6 +163,7 @@ class Client:
         field_selector: str | None = None,
         limit: int = 500,
         continue_: str = "",
+        urgent: bool = False,
     ) -> Page[T]:
         """Read one page of a list, the newest state. `limit` 0 means everything at once.
 
@@ -161,7 +176,7 @@ class Client:
             "continue": continue_ or None,
         }
         request = Request("list", resource, namespace, query=query)
-        answer = await self._read(request)
+        answer = await self._read(request, urgent=urgent)
         page = _page(request, answer.body, decode)
         page.answered_seconds = self._answered_seconds(answer)
         self.metrics.undecodable.labels(resource.plural).inc(len(page.skipped))
@@ -261,38 +276,39 @@ class Client:
     def _answered_seconds(self, answer: Answer) -> float:
         return self.now() if answer.date_seconds is None else answer.date_seconds
 
-    async def _read(self, request: Request) -> Answer:
-        for attempt in range(self._attempts):
-            try:
-                return await self._transport.send(request)
-            except (Unreachable, TooManyRequests, ServerError) as error:
-                if attempt + 1 == self._attempts:
-                    raise
-                await asyncio.sleep(self._delay(attempt, error))
-        raise AssertionError("unreachable")
+    async def _read(self, request: Request, *, urgent: bool) -> Answer:
+        again = (Unreachable, TooManyRequests, ServerError)
+        return await self._send(request, self._read_pacer, urgent=urgent, again=again)
 
     async def _write(self, request: Request, *, urgent: bool) -> bytes:
+        return (await self._send(request, self._pacer, urgent=urgent, again=(TooManyRequests,))).body
+
+    async def _send(
+        self, request: Request, pacer: Pacer, *, urgent: bool, again: tuple[type[KubeError], ...]
+    ) -> Answer:
         for attempt in range(self._attempts):
-            if self._pacer is not None:
-                await self._pacer.wait(urgent=urgent)
+            await pacer.wait(urgent=urgent)
             try:
                 answer = await self._transport.send(request)
             except (TooManyRequests, ServerError, Unreachable) as error:
-                if self._pacer is not None:
-                    self._pacer.failed()
-                if attempt + 1 == self._attempts or not isinstance(error, TooManyRequests):
+                hold_seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else None
+                pacer.failed(hold_seconds or 0.0)
+                if attempt + 1 == self._attempts or not isinstance(error, again):
                     raise
                 await asyncio.sleep(self._delay(attempt, error))
             else:
-                if self._pacer is not None:
-                    self._pacer.answered(answer.took_seconds)
-                return answer.body
+                pacer.answered(answer.took_seconds)
+                return answer
         raise AssertionError("unreachable")
 
     def _delay(self, attempt: int, error: Exception) -> float:
         delay = self._backoff.delay(attempt)
         asked = error.retry_after_seconds if isinstance(error, ApiError) else None
         return delay if asked is None else asked + delay
+
+
+def _unpaced() -> Pacer:
+    return Pacer(budget=_NO_BUDGET, burst=_NO_BUDGET)
 
 
 def _decoded(request: Request, body: bytes, kind: type[T]) -> T:

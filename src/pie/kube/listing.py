@@ -32,7 +32,8 @@ async def list_all(
     """Return the objects that match.
 
     When a continue token expires (the list outlived the server's history), everything is read at once
-    instead.
+    instead. A list goes before other reads: it serves many who wait, and the continue token of a page that
+    comes late may have expired.
     """
     found: dict[Key, T] = {}
     skipped: list[Skipped] = []
@@ -47,6 +48,7 @@ async def list_all(
                 field_selector=field_selector,
                 limit=limit,
                 continue_=token,
+                urgent=True,
             )
         except Expired:
             if not token:

@@ -28,6 +28,11 @@ class KubeMetrics:
             "fewer than the budget when the API server is slow or fails.",
             registry=registry,
         )
+        self.read_rate = Gauge(
+            "pie_client_read_rate",
+            "Reads per second that pacing allows now; watches are not paced.",
+            registry=registry,
+        )
         self.defects = Counter(
             "pie_defects",
             "Errors of pie itself, which it survived and logged; please report them. "

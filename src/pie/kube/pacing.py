@@ -1,4 +1,4 @@
-"""Pacing of writes: no more per second than the budget, and fewer when the API server is slow or fails."""
+"""Pacing of requests: no more per second than the budget, and fewer when the API server is slow or fails."""
 
 import asyncio
 import heapq
@@ -18,10 +18,10 @@ _RISE: Final = 0.02
 class Pacer:
     """A token bucket that adapts itself.
 
-    `budget` is the writes per second that are allowed at most and `burst` how many may go at once after a
-    rest. Waiters are served in order, urgent ones first. A write that takes longer than `slow_seconds`, or
+    `budget` is the requests per second that are allowed at most and `burst` how many may go at once after a
+    pause. Waiters are served in order, urgent ones first. A request that takes longer than `slow_seconds`, or
     that fails at the server, halves the rate, at most once in `settle_seconds`; every good one raises it by
-    a fiftieth of the budget.
+    a fiftieth of the budget. Nothing goes out while the server wants to be left alone (429 with Retry-After).
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Pacer:
         self._tokens = float(burst)
         self._filled_at = clock()
         self._cut_at = float("-inf")
+        self._held_until = float("-inf")
         self._order = count()
         self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -53,16 +54,16 @@ class Pacer:
 
     @property
     def rate(self) -> float:
-        """Writes per second that are allowed now."""
+        """Requests per second that are allowed now."""
         return self._rate
 
     @property
     def waiting(self) -> int:
-        """Writes that wait for their turn."""
+        """Requests that wait for their turn."""
         return sum(not future.done() for _, _, future in self._waiting)
 
     async def wait(self, *, urgent: bool = False) -> None:
-        """Return when the next write may go out."""
+        """Return when the next request may go out."""
         turn = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (not urgent, next(self._order), turn))
         self._serve()
@@ -75,21 +76,22 @@ class Pacer:
             raise
 
     def answered(self, took_seconds: float) -> None:
-        """Note that the server did a write, and how long that took."""
+        """Note that the server did what was asked, and how long that took."""
         if took_seconds >= self._slow_seconds:
             self._cut()
         else:
             self._set_rate(min(self._budget, self._rate + self._budget * _RISE))
 
-    def failed(self) -> None:
-        """Note that the server said 429 or 5xx, or nothing at all."""
+    def failed(self, hold_seconds: float = 0.0) -> None:
+        """Note that the server said 429 or 5xx, or nothing at all; and send nothing for so long."""
+        self._held_until = max(self._held_until, self._clock() + hold_seconds)
         self._cut()
 
     def _cut(self) -> None:
         now = self._clock()
         if (
             now - self._cut_at >= self._settle_seconds
-        ):  # one cut for all the writes that were in flight together
+        ):  # one cut for all the requests that were in flight together
             self._cut_at = now
             self._set_rate(max(self._budget * _SLOWEST, self._rate * _CUT))
 
@@ -111,7 +113,7 @@ class Pacer:
             if self._waiting[0][2].done():  # cancelled
                 heapq.heappop(self._waiting)
                 continue
-            if self._tokens < 1:
+            if self._tokens < 1 or self._filled_at < self._held_until:
                 break
             self._tokens -= 1
             heapq.heappop(self._waiting)[2].set_result(None)
@@ -119,5 +121,5 @@ class Pacer:
             self._timer.cancel()
             self._timer = None
         if self._waiting:
-            missing_seconds = (1 - self._tokens) / self._rate
+            missing_seconds = max((1 - self._tokens) / self._rate, self._held_until - self._filled_at)
             self._timer = asyncio.get_running_loop().call_later(missing_seconds, self._serve)
