@@ -57,9 +57,10 @@ class World:
     Nodes beside the first one are always well, but for the storage, whose state holds on the nodes of
     `storage_fails_on`; None: everywhere. `job_ttl_seconds`: what a policy sets as ttlSecondsAfterFinished of
     all Jobs. `deletes_jobs`: which Jobs a janitor deletes, each second. `collector_seconds`: how long the
-    pods of deleted Jobs stay. `sidecars`: what a webhook adds to each new pod. `node_clock_seconds`: how far
-    the clocks of all kubelets are ahead. `lease_seconds`: how long a kubelet's Lease lasts;
-    `leases_are_stamped`: the API server notes when it is renewed.
+    pods of deleted Jobs stay. `sidecars`: what a webhook adds to each new pod. `jobs_are_stamped`: the
+    CronJob controller says which due time a Job is for. `node_clock_seconds`: how far the clocks of nodes
+    are ahead. `lease_seconds`: how long a kubelet's Lease lasts; `leases_are_stamped`: the API server notes
+    when it is renewed.
     """
 
     now: Callable[[], float]
@@ -76,6 +77,7 @@ class World:
     cronjobs_stand_still: bool = False
     job_ttl_seconds: int | None = None
     collector_seconds: int = 0
+    jobs_are_stamped: bool = True
     node_clock_seconds: int = 0
     lease_seconds: int = 40
     leases_are_stamped: bool = True
@@ -406,8 +408,9 @@ class World:
         self.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "lastScheduleTime": rfc3339(due)}})
         name = f"{cronjob['metadata']['name']}-{int(due) // 60}"
         metadata, job = cronjob["metadata"], cronjob["spec"]["jobTemplate"]["spec"]
+        stamp = {ANNOTATION_SCHEDULED: rfc3339(due)} if self.jobs_are_stamped else {}
         owner = {"kind": "CronJob", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
-        self.make_job(name, metadata["labels"], {ANNOTATION_SCHEDULED: rfc3339(due)}, owner, job)
+        self.make_job(name, metadata["labels"], stamp, owner, job)
 
     def make_job(
         self, name: str, labels: Any, annotations: Any, owner: Any, spec: Any = None

@@ -59,7 +59,6 @@ async def _control(settings: Settings) -> None:
     namespace = settings.namespace or config.namespace
     registry = _registry()
     metrics = KubeMetrics(registry)
-    series = register_series(registry)
     pacer = Pacer(settings.budget, max(1, int(settings.budget)), on_rate=metrics.write_rate.set)
     read_pacer = Pacer(READ_BUDGET, READ_BURST, slow_seconds=2.0, on_rate=metrics.read_rate.set)
     async with AsyncExitStack() as stack:
@@ -77,6 +76,7 @@ async def _control(settings: Settings) -> None:
                 before_write=elector.check if elector else None,
             )
         )
+        series = register_series(registry, client.now)
         caches = Caches(client, namespace)
         api = Api(leader=lambda: elector.holder if elector is not None else "")
         metrics_port = await stack.enter_async_context(

@@ -1,7 +1,6 @@
 """Puts a controller together: who needs whom is said here, for the program and for its tests."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,8 +39,11 @@ class Series:
     incidents: IncidentGauge
 
 
-def register_series(registry: CollectorRegistry, now: Callable[[], float] = time.time) -> Series:
-    """Return the metrics of a controller, those other than `targets` registered."""
+def register_series(registry: CollectorRegistry, now: Callable[[], float]) -> Series:
+    """Return the metrics of a controller, those other than `targets` registered.
+
+    Ages are by the clock `now`: that of the API server, as the times are that they are told from.
+    """
     suppressed = SuppressedSeries()
     registry.register(suppressed)
     return Series(TargetSeries(now), RunSeries(registry), suppressed, IncidentGauge(registry))

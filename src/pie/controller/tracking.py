@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from pie.controller.caches import Caches
 from pie.core.apitypes import Cause
-from pie.core.batch.naming import ANNOTATION_SCHEDULED
-from pie.core.batch.wire import Job
+from pie.core.batch.cron import due_seconds, manual
+from pie.core.batch.wire import CronJob, Job
 from pie.core.model import Target
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_RETRY, target_of
 from pie.core.wire import Pod
@@ -88,9 +87,10 @@ class Tracking:
         if (target := self._chain(job)) is None:
             return None
         uid = job.metadata.uid
-        tracked = Tracked(target, uid, _due_seconds(job), job.metadata.created_seconds)
+        due = due_seconds(job, self._cronjob(job))
+        tracked = Tracked(target, uid, due, job.metadata.created_seconds)
         tracked.follows = job.metadata.annotations.get(ANNOTATION_FOLLOWS, "")
-        tracked.retry = tracked.on_time_counted = ANNOTATION_RETRY in job.metadata.annotations
+        tracked.retry = tracked.on_time_counted = ANNOTATION_RETRY in job.metadata.annotations or manual(job)
         tracked.pod = self._caches.pod_of_job.get(uid)
         tracked.job_finished_at = job.finished_at
         self._tracked[uid] = tracked
@@ -107,12 +107,19 @@ class Tracking:
             del self._of_target[tracked.target]
         return tracked
 
+    def _cronjob(self, job: Job) -> CronJob | None:
+        """Return the CronJob that owns a Job; None: none does, or it is gone."""
+        owner = job.metadata.controller_owner
+        if owner is None or owner.kind != "CronJob":
+            return None
+        cronjob = self._caches.cronjobs.store.get((self._caches.namespace, owner.name))
+        return cronjob if cronjob is not None and cronjob.metadata.uid == owner.uid else None
+
     def _chain(self, job: Job) -> Target | None:
         owner = job.metadata.controller_owner
         made_for = job.metadata
         if owner is not None and owner.kind == "CronJob":
-            cronjob = self._caches.cronjobs.store.get((self._caches.namespace, owner.name))
-            if cronjob is None or cronjob.metadata.uid != owner.uid:
+            if (cronjob := self._cronjob(job)) is None:
                 return None
             made_for, owner = cronjob.metadata, cronjob.metadata.controller_owner
         if owner is None or owner.kind != "PieProbe":
@@ -121,14 +128,3 @@ class Tracking:
         if probe is None or probe.metadata.uid != owner.uid:
             return None
         return target_of(made_for)
-
-
-def _due_seconds(job: Job) -> float:
-    """Return the time the schedule meant; a one-off Job is due when it is created."""
-    stamp = job.metadata.annotations.get(ANNOTATION_SCHEDULED)
-    if stamp is None:
-        return job.metadata.created_seconds
-    try:
-        return datetime.fromisoformat(stamp).timestamp()
-    except ValueError:
-        return job.metadata.created_seconds

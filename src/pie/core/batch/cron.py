@@ -1,9 +1,66 @@
-"""The cron expression of a target; `pie.core.schedule` says which due times it means."""
+"""The cron expression of a target, and which due time a Job is for; `pie.core.schedule` has all due times."""
 
+import math
+import re
+from typing import Final
+
+from pie.core.batch.naming import ANNOTATION_INSTANTIATE, ANNOTATION_SCHEDULED
+from pie.core.batch.wire import CronJob, Job
 from pie.core.model import Target
 from pie.core.schedule import MINUTE_SECONDS, phase_minutes
+from pie.core.wire import parse_seconds
+
+_MINUTES_OF_HOUR: Final = 60
+_SCHEDULE: Final = re.compile(r"(\d{1,2})-59/(\d{1,2}) \* \* \* \*")
+_CLOCK_SECONDS: Final = 5.0
+"""The clocks of kube-controller-manager and of the API server may differ by so much."""
+_LATEST_SECONDS: Final = 86_400.0
+"""No Job is created later than this after it was due."""
 
 
 def cron_schedule(target: Target, period_seconds: int) -> str:
     """Return the cron expression `<phase>-59/<period> * * * *`."""
     return f"{phase_minutes(target, period_seconds)}-59/{period_seconds // MINUTE_SECONDS} * * * *"
+
+
+def due_seconds(job: Job, cronjob: CronJob | None) -> float:
+    """Return the due time that a Job is for: the CronJob controller says it in an annotation.
+
+    Where that was lost (a policy, a webhook, an old Kubernetes), the name of the Job ends in it, as a number
+    of minutes. Else it is the newest due time of its CronJob. A Job of no CronJob is due when it is created.
+    """
+    stamp = parse_seconds(job.metadata.annotations.get(ANNOTATION_SCHEDULED, ""))
+    created = job.metadata.created_seconds
+    if stamp is not None or cronjob is None or manual(job):
+        return created if stamp is None else stamp
+    named = _named_seconds(job.metadata.name, cronjob.metadata.name)
+    if named is not None and created - _LATEST_SECONDS <= named <= created + _CLOCK_SECONDS:
+        return named
+    newest = _newest_due(cronjob.spec.schedule, created + _CLOCK_SECONDS)
+    return created if newest is None else newest
+
+
+def manual(job: Job) -> bool:
+    """Tell whether a person created the Job from its CronJob: no due time asked for it."""
+    return job.metadata.annotations.get(ANNOTATION_INSTANTIATE) == "manual"
+
+
+def _named_seconds(job: str, cronjob: str) -> float | None:
+    suffix = job.removeprefix(f"{cronjob}-")
+    digits = suffix != job and suffix.isascii() and suffix.isdecimal() and len(suffix) <= len("4294967295")
+    return float(int(suffix) * MINUTE_SECONDS) if digits else None
+
+
+def _newest_due(schedule: str, until: float) -> float | None:
+    """Return the newest due time of a schedule of ours up to a moment; None: it is not one of ours."""
+    found = _SCHEDULE.fullmatch(schedule.strip())
+    if found is None:
+        return None
+    phase, period = int(found[1]), int(found[2])
+    if not 0 < period < _MINUTES_OF_HOUR or phase >= _MINUTES_OF_HOUR:
+        return None
+    hour, minute = divmod(math.floor(until / MINUTE_SECONDS), _MINUTES_OF_HOUR)
+    if minute < phase:
+        hour, minute = hour - 1, _MINUTES_OF_HOUR - 1
+    of_hour = phase + (minute - phase) // period * period
+    return float((hour * _MINUTES_OF_HOUR + of_hour) * MINUTE_SECONDS)

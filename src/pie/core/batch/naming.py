@@ -15,6 +15,9 @@ CRONJOB_PREFIXES = tuple(f"{kind}-" for kind in Kind)
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-cronjob-scheduled-timestamp
 ANNOTATION_SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
+# What `kubectl create job --from=cronjob/…` puts on its Job, with the value `manual`.
+ANNOTATION_INSTANTIATE = "cronjob.kubernetes.io/instantiate"
+
 
 def cronjob_names(target: Target) -> tuple[str, str]:
     """Return the CronJob name Go pie gives (where it is legal), and the one to use where that is taken."""
