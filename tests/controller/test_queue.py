@@ -178,3 +178,70 @@ async def test_verdicts_wait_behind_neither_writes_nor_reads(lane: Lane) -> None
             queue.add("ask", thing)
         queue.add("run", "a")
         await judged.wait()
+
+
+def sample(registry: CollectorRegistry, name: str, work: str = "work") -> float | None:
+    return registry.get_sample_value(f"workqueue_{name}", {"name": work, "controller": work})
+
+
+AT_ZERO = (
+    "depth",
+    "adds_total",
+    "queue_duration_seconds_count",
+    "work_duration_seconds_count",
+    "unfinished_work_seconds",
+    "longest_running_processor_seconds",
+    "retries_total",
+)
+
+
+async def test_a_kind_of_work_shows_at_zero_before_anything_is_added() -> None:
+    async def handle(_thing: Hashable) -> None:
+        pass
+
+    registry = CollectorRegistry()
+    async with running(handle, registry=registry):
+        assert {name: sample(registry, name) for name in AT_ZERO} == dict.fromkeys(AT_ZERO, 0)
+
+
+async def test_the_queue_shows_under_the_names_that_dashboards_of_controllers_know() -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(_thing: Hashable) -> None:
+        entered.set()
+        await go_on.wait()
+
+    registry = CollectorRegistry()
+    async with running(handle, workers=1, registry=registry) as queue, asyncio.timeout(5):
+        for thing in "aab":
+            queue.add("work", thing)
+        await entered.wait()
+        queue.add("work", "a")  # while it is being handled
+        assert sample(registry, "adds_total") == 3, "a, b, and a once more"
+        assert sample(registry, "depth") == 2
+
+        async def some_time() -> bool:
+            return (sample(registry, "longest_running_processor_seconds") or 0) > 0.01
+
+        await until(some_time, "the age of the thing in hand grows", every_seconds=0.01)
+        assert (sample(registry, "unfinished_work_seconds") or 0) > 0.01
+        go_on.set()
+        await idle(queue)
+    assert sample(registry, "depth") == 0
+    assert sample(registry, "unfinished_work_seconds") == 0
+    assert sample(registry, "queue_duration_seconds_count") == 3
+    assert sample(registry, "work_duration_seconds_count") == 3
+    assert (sample(registry, "work_duration_seconds_sum") or 0) > 0.01
+
+
+@pytest.mark.parametrize("error", [Unreachable("no answer"), ZeroDivisionError("a defect")])
+async def test_what_fails_is_counted_as_a_retry(error: Exception) -> None:
+    async def handle(_thing: Hashable) -> None:
+        raise error
+
+    registry = CollectorRegistry()
+    async with running(handle, registry=registry) as queue:
+        queue.add("work", "a")
+        await idle(queue)
+    assert sample(registry, "retries_total") == 1
+    assert sample(registry, "unfinished_work_seconds") == 0

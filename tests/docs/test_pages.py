@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from pie.controller.queuemetrics import QueueMetrics
 from pie.core.model import Kind, Target
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
@@ -23,6 +24,7 @@ def metric_types() -> set[tuple[str, str]]:
     """Return name and type of every metric of pie's own, as they stand on /metrics."""
     registry = CollectorRegistry()
     KubeMetrics(registry)
+    QueueMetrics(registry)
     RunSeries(registry)
     IncidentGauge(registry)
     series = TargetSeries()
@@ -36,7 +38,9 @@ def metric_types() -> set[tuple[str, str]]:
 
 
 def test_every_metric_is_documented_with_its_type_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `(pie_\w+)` \| (\w+) \|", METRICS, re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| `(\w+)` \| (counter|gauge|histogram|summary) \|", METRICS, re.MULTILINE)
+    )
     assert documented == metric_types()
 
 

@@ -244,6 +244,31 @@ async def test_requests_are_counted_by_verb_resource_and_code() -> None:
     assert 'pie_client_requests_total{code="200",resource="pods",verb="get"} 1.0' in text
     assert 'pie_client_requests_total{code="404",resource="pods",verb="get"} 1.0' in text
     assert 'pie_client_request_duration_seconds_count{resource="pods",verb="get"} 1.0' in text
+    host = server.url.removeprefix("http://")
+    assert f'rest_client_requests_total{{code="200",host="{host}",method="GET"}} 1.0' in text
+    assert f'rest_client_requests_total{{code="404",host="{host}",method="GET"}} 1.0' in text
+
+
+async def test_a_failure_is_counted_from_zero() -> None:
+    registry = CollectorRegistry()
+    async with (
+        ScriptedServer(answer(pod("a", 1))) as server,
+        Client(server.config, metrics=KubeMetrics(registry)) as client,
+    ):
+        await client.get(PODS, "a", "ns", decode=Pod)
+    for code in ("403", "404", "429", "503", "error"):
+        labels = {"verb": "get", "resource": "pods", "code": code}
+        assert registry.get_sample_value("pie_client_requests_total", labels) == 0
+
+
+async def test_credentials_in_the_address_of_the_server_are_no_label() -> None:
+    registry = CollectorRegistry()
+    config = ClusterConfig(server="http://me:secret@127.0.0.1:1")
+    async with Client(config, metrics=KubeMetrics(registry), attempts=1) as client:
+        with pytest.raises(Unreachable):
+            await client.get(PODS, "a", "ns", decode=Pod)
+    labels = {"code": "<error>", "method": "GET", "host": "127.0.0.1:1"}
+    assert registry.get_sample_value("rest_client_requests_total", labels) == 1
 
 
 async def test_the_pacer_holds_writes_back_and_learns_from_429() -> None:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from pie.core.wire import Pod
 from pie.kube.backoff import Backoff
 from pie.kube.client import Client
+from pie.kube.clock import ServerClock
 from pie.kube.metrics import KubeMetrics
 from pie.kube.reflector import Reflector
 from pie.kube.resources import PODS
@@ -482,6 +483,33 @@ async def test_an_unreachable_server_is_waited_for() -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def test_the_age_of_a_watch_is_since_it_was_last_known_complete() -> None:
+    now = 100.0
+    registry = CollectorRegistry()
+    async with ScriptedServer() as server:
+        server.then(server.stream(event("ADDED", pod("a", 1)), bookmark(4, ends=True), Hang))
+        client = Client(server.config, clock=ServerClock(lambda: now), metrics=KubeMetrics(registry))
+        async with client:
+            reflector = Reflector(client, PODS, Pod)
+            now = 130.0
+            assert registry.get_sample_value("pie_reflector_age_seconds", {"resource": "pods"}) == 30
+            task = asyncio.create_task(reflector.run())
+            await eventually(reflector.synced.is_set, "the copy is complete")
+            assert registry.get_sample_value("pie_reflector_age_seconds", {"resource": "pods"}) == 0
+            now = 190.0
+            assert registry.get_sample_value("pie_reflector_age_seconds", {"resource": "pods"}) == 60
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_failures_of_a_watch_are_counted_from_zero() -> None:
+    async with ScriptedServer() as server, reflecting(server) as watched:
+        for reason in ("Forbidden", "Unreachable", "Expired", "Undecodable", "ServerError"):
+            labels = {"resource": "pods", "reason": reason}
+            assert watched.registry.get_sample_value("pie_reflector_failures_total", labels) == 0
 
 
 def a_listener_that_cannot_bear(name: str) -> Callable[[Pod | None, Pod | None], None]:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pie.controller.queuemetrics import QueueMetrics
 from pie.core.incidents.fold import Incident, Scope
 from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency
-from pie.kube.metrics import KubeMetrics
+from pie.kube.metrics import KubeMetrics, ReflectorMetrics
 from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.suppressed import SuppressedSeries
@@ -174,7 +175,11 @@ def test_promtool_finds_nothing_to_complain_about() -> None:
 def everything_shown() -> bytes:
     """Return every series that /metrics can have: all is measured, bad, hung, suppressed and left behind."""
     registry = CollectorRegistry()
-    KubeMetrics(registry).requests.labels("get", "pods", "200").inc()
+    metrics = KubeMetrics(registry)
+    metrics.requests_of("get", "pods", "127.0.0.1:1").count("200")
+    metrics.defects.labels("watch", "pods").inc()
+    ReflectorMetrics(metrics, "pods").failed("Unreachable")
+    QueueMetrics(registry).of("run").added("a run")
     series, runs, suppressed = TargetSeries(), RunSeries(registry), SuppressedSeries()
     registry.register(suppressed)
     suppressed.add(probe(name="p1", storage_class=MOUNT.storage_class))

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import structlog
 from prometheus_client import CollectorRegistry
 
+from pie.controller.queuemetrics import QueueMetrics, WorkSeries
 from pie.kube.backoff import Backoff
 from pie.kube.defects import Defects
 from pie.kube.errors import ApiError, Conflict, KubeError
@@ -51,6 +52,8 @@ class WorkQueue:
 
     def __init__(self, workers: Mapping[Lane, int] = _WORKERS, *, metrics: KubeMetrics | None = None) -> None:
         self._metrics = metrics or KubeMetrics(CollectorRegistry())
+        self._queue_metrics = QueueMetrics(self._metrics.registry)
+        self._series: dict[str, WorkSeries] = {}
         self._defects: dict[str, Defects] = {}
         self._handlers: dict[str, Callable[[Hashable], Awaitable[None]]] = {}
         self._workers = workers
@@ -67,6 +70,7 @@ class WorkQueue:
         """Register the handler of a kind of work, and what it does at most."""
         self._handlers[work], self._lanes[work] = handler, lane
         self._defects[work] = Defects(self._metrics.defects, "work", work)
+        self._series[work] = self._queue_metrics.of(work)
 
     def add(self, work: str, thing: Hashable, *, after_seconds: float = 0.0) -> None:
         """Have a thing looked at, now or later; the earliest of several times stands."""
@@ -81,6 +85,7 @@ class WorkQueue:
         if key in self._waiting:
             return
         self._waiting.add(key)
+        self._series[key.work].added(key.thing)
         if key not in self._busy:
             self._put(key)
 
@@ -117,10 +122,13 @@ class WorkQueue:
             key = await ready.get()
             self._waiting.discard(key)
             self._busy.add(key)
+            series = self._series[key.work]
+            series.began(key.thing)
             try:
                 await self._handle(key)
             finally:
                 self._busy.discard(key)
+                series.ended(key.thing)
                 if key in self._waiting:
                     self._put(key)
 
@@ -153,6 +161,7 @@ class WorkQueue:
 
     def _retry(self, key: Key, asked_seconds: float = 0.0) -> None:
         """Have a key handled again: after the time that the server asked for, and after our own."""
+        self._series[key.work].retried()
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         self._add(key, asked_seconds + _RETRY.delay(failures))

@@ -109,6 +109,8 @@ class Reflector(Generic[T]):
         self._timing = timing
         self._metrics = ReflectorMetrics(client.metrics, resource.plural)
         self._clock = client.clock
+        self._made_at = self._clock.monotonic()
+        self._metrics.age.set_function(self._age_seconds)
         self._log = log.bind(resource=resource.plural)
         self._version = ""  # where to watch from; empty where a new list is needed
         self._plain_list_next = False
@@ -123,6 +125,9 @@ class Reflector(Generic[T]):
         The proofs are an event, a bookmark, and the asking of a list that was then answered.
         """
         return self._clock.at(self._heard_at) if self.synced.is_set() else 0.0
+
+    def _age_seconds(self) -> float:
+        return self._clock.monotonic() - max(self._heard_at, self._made_at)
 
     async def run(self) -> Never:
         """Keep the copy current until cancelled."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -17,18 +18,9 @@ from pie.kube.auth import Access, Credentials
 from pie.kube.clock import ServerClock, date_seconds
 from pie.kube.config import ClusterConfig
 from pie.kube.errors import ApiError, Silent, Unreachable, api_error
-from pie.kube.metrics import KubeMetrics
+from pie.kube.metrics import METHODS, KubeMetrics
 from pie.kube.resources import Resource
 
-_METHODS: Final = {
-    "get": "GET",
-    "list": "GET",
-    "watch": "GET",
-    "create": "POST",
-    "apply": "PATCH",
-    "patch": "PATCH",
-    "delete": "DELETE",
-}
 _CONTENT_TYPES: Final = {"apply": "application/apply-patch+yaml", "patch": "application/merge-patch+json"}
 _WRITES: Final = frozenset({"create", "apply", "patch", "delete"})
 _CONNECT_SECONDS: Final = 10.0
@@ -39,7 +31,7 @@ Watch = AbstractAsyncContextManager[Chunks]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is asked of the API server. `verb` is one of `_METHODS`; None in a query leaves the parameter out.
+    """What is asked of the API server. `verb` is one of `METHODS`; None in a query leaves the parameter out.
 
     `label` names the object for people where the path does not (create).
     """
@@ -93,6 +85,7 @@ class Transport:
         timeout_seconds: float,
     ) -> None:
         self._config = config
+        self._host = urlsplit(config.server).netloc.rpartition("@")[2]
         self._credentials = Credentials(config)
         self._clock = clock
         self._metrics = metrics
@@ -150,6 +143,7 @@ class Transport:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Yield a good response to the request; turn every other outcome into one of our errors."""
         code = "error"
+        series = self._metrics.requests_of(request.verb, request.resource.plural, self._host)
         call = _Call(request)
         try:
             response = await self._authorized(request, timeout, call)
@@ -167,7 +161,7 @@ class Transport:
             kind = Silent if silent else Unreachable
             raise kind(f"cannot {request}: {self._config.server}: {words}") from error
         finally:
-            self._metrics.requests.labels(request.verb, request.resource.plural, code).inc()
+            series.count(code)
 
     async def _authorized(
         self, request: Request, timeout: aiohttp.ClientTimeout, call: _Call
@@ -192,7 +186,7 @@ class Transport:
         query = {key: value for key, value in request.query.items() if value is not None}
         sent_at = self._clock.monotonic()
         response = await self._session.request(
-            _METHODS[request.verb],
+            METHODS[request.verb],
             URL(self._config.server.rstrip("/") + path, encoded=True).with_query(query),
             data=request.body,
             headers=headers,
