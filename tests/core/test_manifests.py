@@ -1,10 +1,12 @@
 """What the manifests say that others rely on."""
 
+import re
 from typing import Any
 
-from pie.core.batch.manifests import cronjob, follow_up_job
+from pie.core import meshes
+from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
-from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH, target_of
+from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH, labels, target_of
 from pie.core.wire import Metadata
 from tests.core.build import MOUNT, PROVISION, T0, probe
 
@@ -51,3 +53,26 @@ def test_a_suspended_cronjob_differs_from_one_that_runs_and_from_no_other() -> N
     assert spec_hash() == spec_hash(suppressed_since=None)
     assert spec_hash(suppressed_since=T0) == spec_hash(suppressed_since=T0 + 1)
     assert spec_hash() != spec_hash(suppressed_since=T0)
+
+
+def test_every_pod_asks_meshes_to_leave_it_alone_and_keeps_its_own_labels() -> None:
+    made = cronjob(probe(), MOUNT, name="n", claim="c", image="i")
+    retry = retry_job(probe(), PROVISION, cronjob="n", claim="", at_seconds=T0, image="i")
+    for target, job in (
+        (MOUNT, made["spec"]["jobTemplate"]),
+        (PROVISION, follow_up(ROLE)),
+        (PROVISION, retry),
+    ):
+        marks = job["spec"]["template"]["metadata"]
+        assert marks["labels"].items() >= {**labels(target), "sidecar.istio.io/inject": "false"}.items()
+        assert marks["annotations"]["linkerd.io/inject"] == "disabled"
+        # Selectors of Go pie's users find Jobs, CronJobs and PVCs by these and no more.
+        assert made["metadata"]["labels"] == labels(MOUNT)
+    assert made["spec"]["jobTemplate"]["metadata"]["labels"] == labels(MOUNT)
+
+
+def test_what_meshes_read_is_fit_for_labels_and_annotations() -> None:
+    for marks in (meshes.LABELS, meshes.ANNOTATIONS):
+        for name, value in marks.items():
+            assert re.fullmatch(r"[a-z0-9.]+/[A-Za-z-]{1,63}", name)
+            assert value in {"false", "disabled", "none"}

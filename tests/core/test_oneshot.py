@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from pie.core import meshes
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.oneshot import (
     DRIVER_NOT_REGISTERED,
@@ -79,9 +80,10 @@ def test_everything_made_has_the_label_belongs_to_the_lease_and_is_no_pieprobes(
         assert [owner["uid"] for owner in made["metadata"]["ownerReferences"]] == ["lease-uid"]
     assert pod["spec"]["activeDeadlineSeconds"] == 31
     (volume,) = pod["spec"]["volumes"]
+    assert pod["metadata"]["annotations"]["linkerd.io/inject"] == "disabled"
     if kind is Kind.PROVISION:
         marks = volume["ephemeral"]["volumeClaimTemplate"]["metadata"]["labels"]
-        assert marks == pod["metadata"]["labels"]
+        assert {**marks, **meshes.LABELS} == pod["metadata"]["labels"]
 
 
 def test_a_provision_run_may_go_to_any_of_the_nodes_but_names_no_more_than_a_hundred() -> None:

@@ -7,6 +7,7 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 import math
 from typing import Any
 
+from pie.core import meshes
 from pie.core.model import Kind, Probe, Target
 from pie.core.naming import ANNOTATION_TARGET, CONTAINER, labels
 from pie.core.selector import FIELD_NAME
@@ -21,10 +22,12 @@ TERMINATION_GRACE_SECONDS = 5
 
 
 def pod_template(probe: Probe, target: Target, *, claim: str, image: str) -> Manifest:
+    """Return the pod of a run, as a Job has it."""
     spec = pod_spec(probe, target, claim=claim, image=image)
     # On the pod, since a Job's own deadline deletes the pod and with it the message that says what happened.
     spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
-    return {"metadata": {"labels": labels(target)}, "spec": spec}
+    marks = {"labels": labels(target) | meshes.LABELS, "annotations": dict(meshes.ANNOTATIONS)}
+    return {"metadata": marks, "spec": spec}
 
 
 def claim(probe: Probe, target: Target, *, name: str) -> Manifest:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from pie.core import meshes
 from pie.core.judge import Judgement
 from pie.core.maintenance.now import Facts, suppression
 from pie.core.manifests import Manifest, claim, pod_spec
@@ -223,7 +224,10 @@ class Maker:
         if target.kind is Kind.PROVISION:
             template = spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]
             template["metadata"] = {"labels": self._labels(target)}
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": self._metadata(target, name), "spec": spec}
+        metadata = self._metadata(target, name)
+        metadata["labels"] |= meshes.LABELS
+        metadata["annotations"] |= meshes.ANNOTATIONS
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
     def _labels(self, target: Target) -> dict[str, str]:
         # Not those of a PieProbe's: a controller in this namespace would take the pods for its own.

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pie.core.model import Kind
-from pie.core.naming import LABEL_PROBE
+from pie.core.naming import CONTAINER, LABEL_PROBE
 from pie.core.oneshot import Order, Skipped, choose, probe_of
 from pie.core.preflight import preflight, topology_segments
 from pie.core.reasons import Reason
@@ -133,8 +133,10 @@ async def _image(client: Client) -> str:
     except Forbidden:
         page = None
     for each in page.items if page is not None else ():
-        with suppress(LookupError, TypeError):  # a CronJob of somebody else's, or one that nobody filled in
-            return str(each.spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"])
+        # It may be a CronJob of somebody else's, or one that nobody filled in.
+        with suppress(LookupError, TypeError, StopIteration):
+            containers = each.spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+            return next(str(one["image"]) for one in containers if one["name"] == CONTAINER)
     raise CannotCheck(
         "which image? No pie runs here to take it from: give --image, or set PIE_CONTAINER_IMAGE"
     )
