@@ -305,3 +305,50 @@ async def test_probe_pods_pass_the_restricted_level(stage: Stage, restricted_nam
 
 async def _two(stage: Stage) -> bool:
     return len(await stage.names("cronjobs")) == 2
+
+
+async def test_a_restored_pvc_is_adopted_and_a_cronjob_of_somebody_else_is_reported(stage: Stage) -> None:
+    await stage.make_class()
+    restored, taken = [await stage.node() for _ in range(2)]
+    labels = {"storage-class": stage.storage_class, "pie-probe": "p1"}
+    _, claim = mount_names(stage, restored)
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": stage.storage_class,
+        "resources": {"requests": {"storage": "100Mi"}},
+    }
+    body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": spec}
+    for name in (claim, "theirs"):
+        metadata = {"name": name, "labels": {**labels, "node": restored}}
+        await stage.api.create(stage.path("persistentvolumeclaims"), {**body, "metadata": metadata})
+    before = await stage.api.get(stage.path("persistentvolumeclaims", claim))
+    cronjob, _ = mount_names(stage, taken)
+    container = {"name": "backup", "image": "backup"}
+    pod = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    theirs = await stage.api.create(
+        stage.path("cronjobs"),
+        {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": {"name": cronjob},
+            "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": pod}}},
+        },
+    )
+    async with stage.pie():
+        probe = await apply(stage, disableProvisionProbe=True)
+
+        async def adopted() -> bool:
+            found = await stage.api.get(stage.path("persistentvolumeclaims", claim))
+            owners = [each["uid"] for each in found["metadata"].get("ownerReferences", [])]
+            assert found["metadata"]["uid"] == before["metadata"]["uid"]
+            return owners == [probe["metadata"]["uid"]]
+
+        await until(adopted, "the PVC is adopted")
+        found = await until_condition(stage.api, stage.namespace, "p1", "Ready", "False", "NameTaken")
+        assert f"CronJob {cronjob}" in found["message"]
+        kept = await stage.api.get(stage.path("cronjobs", cronjob))
+        assert kept["metadata"]["uid"] == theirs["metadata"]["uid"]
+        assert kept["spec"] == theirs["spec"]
+        await stage.api.delete(stage.path("pieprobes", "p1"))
+        await until(lambda: gone(stage.api, stage.path("persistentvolumeclaims", claim)), "the PVC is gone")
+        assert await stage.names("persistentvolumeclaims") == {"theirs"}

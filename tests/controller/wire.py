@@ -27,8 +27,8 @@ class Wire:
         return Answer(msgspec.json.encode(self._answer(request, body)), 0.0, now)
 
     def _check(self, request: Request, wanted: dict[str, str], found: dict[str, Any]) -> None:
-        """Refuse a deletion of what is not known to be the object that is there."""
-        if "uid" not in wanted or any(found[key] != value for key, value in wanted.items()):
+        """Refuse a change of another object than the one that is there."""
+        if any(found[key] != wanted[key] for key in ("uid", "resourceVersion") if key in wanted):
             raise Conflict(409, "Conflict", f"{request}: is another by now")
 
     def _hold_to_limits(self, kind: str, item: dict[str, Any]) -> None:
@@ -72,6 +72,7 @@ class Wire:
                 item = {"status": old.get("status", {}), **body, "metadata": metadata}
                 return world.put(kind, item) if kind in world.objects else item
             case "delete" if name in world.objects.get(kind, {}):
+                assert "uid" in body["preconditions"], "a deletion names the object that was looked at"
                 self._check(request, body["preconditions"], world.objects[kind][name]["metadata"])
                 if kind == "jobs":
                     world.delete_job(name)
@@ -81,12 +82,13 @@ class Wire:
                     del world.objects[kind][name]
                 return {}
             case "patch" | "get" if name in world.objects.get(kind, {}):
-                found = world.objects[kind][name]
+                found, changed = world.objects[kind][name], (body or {}).get("metadata", {})
+                self._check(request, changed, found["metadata"])
                 if request.subresource == "status":
-                    changed = {**found, "status": {**found.get("status", {}), **body["status"]}}
-                    self._hold_to_limits(kind, changed)
-                    found = world.put(kind, changed)
-                return world.annotate(kind, found, body)
+                    written = {**found, "status": {**found.get("status", {}), **body["status"]}}
+                    self._hold_to_limits(kind, written)
+                    found = world.put(kind, written)
+                return world.patch_metadata(kind, found, changed)
             case "get" if kind == "leases" and name in world.objects["nodes"]:
                 return world.lease(name)
         raise NotFound(404, "NotFound", f"{request}: not found")

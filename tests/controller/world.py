@@ -101,12 +101,13 @@ class World:
         self.objects[kind][metadata["name"]] = item
         return item
 
-    def annotate(self, kind: str, item: dict[str, Any], body: Any) -> dict[str, Any]:
-        """Add the annotations of a merge patch, if it has any."""
-        if added := (body or {}).get("metadata", {}).get("annotations"):
-            annotations = {**item["metadata"].get("annotations", {}), **added}
-            return self.put(kind, {**item, "metadata": {**item["metadata"], "annotations": annotations}})
-        return item
+    def patch_metadata(self, kind: str, item: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
+        """Add the annotations of a merge patch and set its owners, if it has any."""
+        old = item["metadata"]
+        metadata = old | {key: changed[key] for key in ("ownerReferences",) if key in changed}
+        if "annotations" in changed:
+            metadata["annotations"] = {**old.get("annotations", {}), **changed["annotations"]}
+        return self.put(kind, {**item, "metadata": metadata}) if metadata != old else item
 
     def snapshot(self, kind: str) -> bytes:
         """Return all objects of a kind, as they are now: the same bytes object while nothing changes."""
@@ -441,8 +442,8 @@ def _deadline_seconds(pod: dict[str, Any]) -> float:
 
 
 def owner_of(item: dict[str, Any]) -> dict[str, Any]:
-    owner: dict[str, Any] = item["metadata"]["ownerReferences"][0]
-    return owner
+    owners: list[dict[str, Any]] = item["metadata"].get("ownerReferences", [])
+    return owners[0] if owners else {"name": "", "uid": ""}
 
 
 def _times(pod: dict[str, Any], now: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ test_deletion = targets.test_deleting_the_pieprobe_leaves_nothing
 test_objects = targets.test_every_matching_node_gets_a_claim_and_a_cronjob_and_the_class_one
 test_nodes = targets.test_nodes_are_followed_as_they_come_go_and_change_their_labels
 test_go_pie = targets.test_what_go_pie_left_is_taken_over
+test_owners = targets.test_a_restored_pvc_is_adopted_and_a_cronjob_of_somebody_else_is_reported
 
 test_a_failed_io = pytest.mark.real(runs.test_a_failed_io_is_counted_with_its_evidence_and_clears)
 test_a_late_run = pytest.mark.real(

@@ -1,6 +1,6 @@
-"""Carries out what is planned for a target, and remembers what the API server refuses to let pie make.
+"""Carries out what is planned for a target, and remembers why it cannot have its objects.
 
-A target whose claim or CronJob is refused has no runs, which could say so.
+A target without PVC or CronJob has no runs, which could report it.
 """
 
 from typing import Final
@@ -9,13 +9,23 @@ import structlog
 
 from pie.controller.queue import WorkQueue
 from pie.core.batch.wire import CronJob
+from pie.core.manifests import Manifest
 from pie.core.model import Target
-from pie.core.plan import Action, ApplyCronJob, CreateClaim, DeleteClaim, DeleteCronJob
+from pie.core.plan import (
+    Action,
+    AdoptClaim,
+    AdoptCronJob,
+    ApplyCronJob,
+    CreateClaim,
+    CreateCronJob,
+    DeleteClaim,
+    DeleteCronJob,
+    ReportNameTaken,
+)
 from pie.core.reasons import Reason
 from pie.core.wire import Claim, Metadata
 from pie.kube.client import Client
 from pie.kube.errors import (
-    AlreadyExists,
     ApiError,
     Conflict,
     NotFound,
@@ -25,11 +35,15 @@ from pie.kube.errors import (
     Unauthorized,
 )
 from pie.kube.resources import CRONJOBS, PVCS, Resource
+from pie.kube.watchstream import Marked
 
 _log = structlog.get_logger()
 
 _NO_REFUSAL: Final = (Conflict, TooManyRequests, ServiceUnavailable, ServerTimeout, Unauthorized)
 """Answers that say nothing about the object. That of a webhook that cannot be reached does, a plain 500."""
+
+_LOOK_AGAIN_SECONDS: Final = 60.0
+"""While another object has a name: it may be one that is not watched."""
 
 
 class Actions:
@@ -47,14 +61,19 @@ class Actions:
 
     async def carry_out(self, target: Target, actions: tuple[Action, ...]) -> None:
         """Do what is planned for a target, up to the first error, which is raised."""
+        taken: tuple[Reason, str] | None = None
         for action in actions:
+            if isinstance(action, ReportNameTaken):
+                taken = Reason.NAME_TAKEN, action.message
+                self._queue.add("target", target, after_seconds=_LOOK_AGAIN_SECONDS)
+                continue
             try:
                 await self._act(target, action)
             except ApiError as error:
                 if (reason := _refusal(action, error)) is not None:
                     self._note(target, (reason, str(error)))
                 raise
-        self._note(target, None)
+        self._note(target, taken)
 
     def _note(self, target: Target, refusal: tuple[Reason, str] | None) -> None:
         if refusal == self._refused.get(target):
@@ -65,35 +84,57 @@ class Actions:
         self._queue.add("status", target.probe)
 
     def refused(self, probe: str) -> tuple[Reason, str] | None:
-        """Return why targets of a PieProbe lack their objects, in the API server's words."""
+        """Return why targets of a PieProbe lack their objects: the API server's words, or who has a name."""
         refused = {target: why for target, why in self._refused.items() if target.probe == probe}
         if not refused:
             return None
         first = min(refused, key=str)
         reason, words = refused[first]
-        others = f" ({len(refused) - 1} more targets are refused an object too)" if len(refused) > 1 else ""
+        others = f" ({len(refused) - 1} more targets lack an object too)" if len(refused) > 1 else ""
         return reason, f"{first} is not probed: {words}{others}"
 
     async def _act(self, target: Target, action: Action) -> None:
         log = _log.bind(target=str(target))
         match action:
             case CreateClaim(manifest):
-                log.info("creating claim", name=manifest["metadata"]["name"])
-                try:
-                    await self._client.create(PVCS, manifest, self._namespace, decode=Claim)
-                except AlreadyExists:
-                    log.debug("claim exists already; the cache was behind")
+                log.info("creating PVC", name=manifest["metadata"]["name"])
+                await self._client.create(PVCS, manifest, self._namespace, decode=Claim)
+            case AdoptClaim(metadata, manifest):
+                log.info("adopting PVC without owner", name=metadata.name)
+                await self._adopt(PVCS, metadata, manifest)
+            case DeleteClaim(metadata):
+                log.info("deleting PVC", name=metadata.name)
+                await self._delete(PVCS, metadata)
+            case CreateCronJob(manifest):
+                log.info("creating CronJob", name=manifest["metadata"]["name"])
+                await self._apply(manifest, force=False)
+            case AdoptCronJob(metadata, manifest):
+                log.info("adopting CronJob without owner", name=metadata.name)
+                await self._adopt(CRONJOBS, metadata, manifest)
             case ApplyCronJob(manifest):
-                name = manifest["metadata"]["name"]
-                log.info("applying CronJob", name=name)
-                applied = await self._client.apply(CRONJOBS, name, manifest, self._namespace, decode=CronJob)
-                self.generations[applied.metadata.uid] = applied.metadata.generation
+                log.info("applying CronJob", name=manifest["metadata"]["name"])
+                await self._apply(manifest, force=True)
             case DeleteCronJob(metadata):
                 log.info("deleting CronJob", name=metadata.name)
                 await self._delete(CRONJOBS, metadata)
-            case DeleteClaim(metadata):
-                log.info("deleting claim", name=metadata.name)
-                await self._delete(PVCS, metadata)
+
+    async def _apply(self, manifest: Manifest, *, force: bool) -> None:
+        name = manifest["metadata"]["name"]
+        applied = await self._client.apply(
+            CRONJOBS, name, manifest, self._namespace, decode=CronJob, force=force
+        )
+        self.generations[applied.metadata.uid] = applied.metadata.generation
+
+    async def _adopt(self, resource: Resource, found: Metadata, manifest: Manifest) -> None:
+        """Set the owner of the very object that was looked at, if nobody changed it since."""
+        owned = {
+            "uid": found.uid,
+            "resourceVersion": found.resource_version,
+            "ownerReferences": manifest["metadata"]["ownerReferences"],
+        }
+        await self._client.merge_patch(
+            resource, found.name, {"metadata": owned}, found.namespace, decode=Marked
+        )
 
     async def _delete(self, resource: Resource, metadata: Metadata) -> None:
         try:
@@ -115,7 +156,7 @@ def _refusal(action: Action, error: ApiError) -> Reason | None:
     match action:
         case CreateClaim():
             return Reason.CLAIM_REFUSED
-        case ApplyCronJob():
+        case CreateCronJob() | ApplyCronJob():
             return Reason.POD_REFUSED
         case _:
             return None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pie.core.batch.wire import CronJob, Job
+from pie.core.manifests import KIND
 from pie.core.model import Target
 from pie.core.naming import LABEL_PROBE, target_of
 from pie.core.wire import Claim, Metadata, Node, PieProbe, Pod, StorageClass
@@ -116,10 +117,11 @@ def _owner_uid(kind: str) -> Callable[[Any], str | None]:
 
 
 def _target(thing: Any) -> Target | None:
+    """Return the target of an object that a PieProbe owns: anything else may carry the labels, too."""
     metadata: Metadata = thing.metadata
-    owner = metadata.controller_owner
-    # An ephemeral volume's claim is its pod's, and carries our labels too.
-    return None if owner is not None and owner.kind == "Pod" else target_of(metadata)
+    owner, target = metadata.controller_owner, target_of(metadata)
+    owned = owner is not None and target is not None and (owner.kind, owner.name) == (KIND, target.probe)
+    return target if owned else None
 
 
 def _index(
@@ -127,7 +129,7 @@ def _index(
 ) -> None:
     if old is not None and (target := key(old)) is not None:
         named = index.get(target, {})
-        named.pop(old.metadata.name, None)
+        _remove(named, old.metadata.name, old)
         if not named:
             index.pop(target, None)
     if new is not None and (target := key(new)) is not None:
@@ -136,6 +138,12 @@ def _index(
 
 def _map(index: dict[str, Any], key: Callable[[Any], str | None], old: Any, new: Any) -> None:
     if old is not None and (uid := key(old)) is not None:
-        index.pop(uid, None)
+        _remove(index, uid, old)
     if new is not None and (uid := key(new)) is not None:
         index[uid] = new
+
+
+def _remove(index: dict[str, Any], key: str, old: Any) -> None:
+    """Remove an entry with the object that it is of: another one may stand there by now."""
+    if (found := index.get(key)) is not None and found.metadata.uid == old.metadata.uid:
+        del index[key]

@@ -6,7 +6,7 @@ PieProbe and followed by events; objects are compared target by target.
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from pie.controller.actions import Actions
 from pie.controller.caches import Caches
@@ -15,13 +15,14 @@ from pie.controller.nodeselection import NodeFinder, NodeSelection
 from pie.controller.queue import WorkQueue
 from pie.controller.runs import Runs
 from pie.controller.settings import Settings
+from pie.controller.targetobjects import TargetObjects, owner_reference, seed
 from pie.core import manifests, naming, selector
 from pie.core.batch import manifests as batch_manifests
 from pie.core.batch.naming import cronjob_names
 from pie.core.batch.wire import CronJob
 from pie.core.model import Kind, Probe, Target
 from pie.core.parse import SpecError, parse_probe
-from pie.core.plan import Desired, Observed, plan
+from pie.core.plan import Desired, plan
 from pie.core.preflight import Pause
 from pie.core.reasons import Reason
 from pie.core.wire import Claim, Metadata, Node, PieProbe, StorageClass
@@ -79,6 +80,7 @@ class Targets:
         self._caches = caches
         self._queue = queue
         self._actions = Actions(client, caches.namespace, queue)
+        self._objects = TargetObjects(client, caches)
         self._image = settings.container_image
         self._minute_seconds = settings.minute_seconds
         self._runs = runs
@@ -94,16 +96,12 @@ class Targets:
 
     def start(self) -> None:
         """Begin to lead: take stock of what exists, then follow events."""
-        for target, cronjobs in self._caches.cronjobs_of.items():
-            for cronjob in cronjobs.values():
-                self._seed(target, cronjob)
-        for target, claims in self._caches.claims_of.items():
-            for name in claims:
-                self._claim_names.seed(target, name)
+        for cronjob in self._caches.cronjobs.store.values():
+            self._seed(cronjob)
+        for claim in self._caches.claims.store.values():
+            seed(self._claim_names, claim.metadata, naming.claim_names)
         for probe in self._caches.probes.store.values():
             self._queue.add("probe", probe.metadata.name)
-        for target in (*self._caches.cronjobs_of, *self._caches.claims_of):
-            self._queue.add("target", target)
         self._caches.listen(NODES, self._node_changed)
         self._caches.listen(PIE_PROBES, self._probe_changed)
         self._caches.listen(STORAGE_CLASSES, self._class_changed)
@@ -167,17 +165,25 @@ class Targets:
         if new is None:
             self._actions.generations.pop(cronjob.metadata.uid, None)
         elif old is None:
-            self._seed(target, new)
+            self._seed(new)
         if old is None or new is None or _rewritten(old.metadata, new.metadata):
             self._queue.add("target", target)
 
     def _claim_changed(self, old: Claim | None, new: Claim | None) -> None:
-        # Only what is gone needs work; a new claim is pie's own, or a pod's.
-        if old is not None and new is None and (target := naming.target_of(old.metadata)) is not None:
+        claim = new or old
+        if claim is None or (target := naming.target_of(claim.metadata)) is None:
+            return
+        # A new one that has an owner is pie's own, or a pod's.
+        appeared = old is None and claim.metadata.controller_owner is None
+        if (
+            new is None
+            or appeared
+            or (old and old.metadata.owner_references != new.metadata.owner_references)
+        ):
             self._queue.add("target", target)
 
-    def _seed(self, target: Target, cronjob: CronJob) -> None:
-        self._cronjob_names.seed(target, cronjob.metadata.name)
+    def _seed(self, cronjob: CronJob) -> None:
+        seed(self._cronjob_names, cronjob.metadata, cronjob_names)
         self._actions.generations.setdefault(cronjob.metadata.uid, cronjob.metadata.generation)
 
     # A PieProbe: parse it, find its nodes, and what is paused.
@@ -210,6 +216,8 @@ class Targets:
             self._maintenance.follow(state.probe, state.nodes)
         self.probes[name] = state
         self.revision += 1
+        if before is None:
+            self._look_at_objects(name)
         self._settle(before, state)
         self._queue.add("status", name)
 
@@ -234,6 +242,12 @@ class Targets:
             self._mark(after, target)
             self._queue.add("target", target)
 
+    def _look_at_objects(self, probe: str) -> None:
+        """Have each target looked at that has objects of a PieProbe that is read the first time."""
+        for target in (*self._caches.cronjobs_of, *self._caches.claims_of):
+            if target.probe == probe:
+                self._queue.add("target", target)
+
     def _mark(self, state: ProbeState | None, target: Target) -> None:
         self._runs.target_changed(target, state.probe if state is not None and state.live(target) else None)
 
@@ -244,9 +258,10 @@ class Targets:
             raise TypeError(f"not a target: {thing!r}")
         state = self.probes.get(thing.probe)
         desired = self._desired(state, thing)
-        observed = self._observed(state, thing)
-        if desired is None or observed is None:
+        if desired is None:
             return
+        owner = owner_reference(thing, state.uid) if state is not None else None
+        observed = await self._objects.observe(thing, desired, owner, self._actions.generations)
         await self._actions.carry_out(thing, plan(desired, observed))
         if desired == Desired() and not observed.cronjobs and not observed.claims:
             self._cronjob_names.release(thing)
@@ -281,26 +296,11 @@ class Targets:
             create=pause is None,
         )
 
-    def _observed(self, state: ProbeState | None, target: Target) -> Observed | None:
-        """Return what the target has; None while the garbage collector removes a predecessor's objects."""
-        cronjobs = tuple(self._caches.cronjobs_of.get(target, {}).values())
-        claims = tuple(self._caches.claims_of.get(target, {}).values())
-        found = [thing.metadata for thing in cronjobs] + [thing.metadata for thing in claims]
-        owners = {owner.uid for metadata in found if (owner := metadata.controller_owner) is not None}
-        if owners - {state.uid if state else ""}:
-            return None
-        drifted = any(
-            cronjob.metadata.generation > self._actions.generations.get(cronjob.metadata.uid, 0)
-            for cronjob in cronjobs
-        )
-        return Observed(cronjobs, claims, drifted)
-
 
 def _rewritten(old: Metadata, new: Metadata) -> bool:
     """Tell whether more than the status changed."""
-    return (old.uid, old.generation, old.deletion_timestamp, old.annotations) != (
-        new.uid,
-        new.generation,
-        new.deletion_timestamp,
-        new.annotations,
-    )
+    return _written(old) != _written(new)
+
+
+def _written(found: Metadata) -> tuple[Any, ...]:
+    return found.uid, found.generation, found.deletion_timestamp, found.annotations, found.owner_references

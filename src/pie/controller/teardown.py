@@ -19,6 +19,7 @@ from pie.controller.targets import ProbeState
 from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW, Finding
 from pie.core.leaks import to_stay, why_left, words
 from pie.core.maintenance.history import observe
+from pie.core.manifests import KIND
 from pie.core.model import Kind, Probe, Stage, Target
 from pie.core.naming import ANNOTATION_SELECTED_NODE, LABEL_NODE, labels, target_of
 from pie.core.reasons import Reason
@@ -156,7 +157,8 @@ class Teardown:
             ending = (found.namespace, owner.name) not in self._caches.pods.store
         else:
             target, ending = target_of(found), gone or found.deletion_timestamp is not None
-            if target is None or not ending or self._caches.probe(target.probe) is None:
+            ours = owner is not None and owner.kind == KIND
+            if target is None or not (ours and ending) or self._caches.probe(target.probe) is None:
                 return None
             remains = self._add(found.uid, _Remains(target, found.name, target.node))
         if ending:

@@ -8,6 +8,7 @@ from pie.controller.caches import Caches
 from pie.core.apitypes import Cause
 from pie.core.batch.cron import due_seconds, manual
 from pie.core.batch.wire import CronJob, Job
+from pie.core.manifests import KIND
 from pie.core.model import Target
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_RETRY, target_of
 from pie.core.wire import Pod
@@ -122,7 +123,7 @@ class Tracking:
             if (cronjob := self._cronjob(job)) is None:
                 return None
             made_for, owner = cronjob.metadata, cronjob.metadata.controller_owner
-        if owner is None or owner.kind != "PieProbe":
+        if owner is None or owner.kind != KIND:
             return None
         probe = self._caches.probe(owner.name)
         if probe is None or probe.metadata.uid != owner.uid:

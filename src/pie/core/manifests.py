@@ -15,6 +15,7 @@ from pie.core.selector import FIELD_NAME
 Manifest = dict[str, Any]
 
 API_VERSION = "pie.topolvm.io/v1alpha1"
+KIND = "PieProbe"
 MOUNT_PATH = "/pie"
 # The user of the image; fsGroup makes a fresh volume's root writable for it.
 USER_ID = 1001
@@ -115,7 +116,7 @@ def metadata_of(probe: Probe, target: Target, name: str) -> Manifest:
         "ownerReferences": [
             {
                 "apiVersion": API_VERSION,
-                "kind": "PieProbe",
+                "kind": KIND,
                 "name": probe.name,
                 "uid": probe.uid,
                 "controller": True,

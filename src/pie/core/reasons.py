@@ -19,6 +19,7 @@ class Reason(StrEnum):
     CONTROL_PLANE_LATE = "ControlPlaneLate"
     POD_REFUSED = "PodRefused"
     CLAIM_REFUSED = "ClaimRefused"
+    NAME_TAKEN = "NameTaken"
     NOT_SCHEDULED = "NotScheduled"
     NO_CAPACITY = "NoCapacity"
     VOLUME_AFFINITY = "VolumeAffinity"
@@ -105,6 +106,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     Reason.CLAIM_REFUSED: (
         "The cluster refuses to create the claim of the volume to be probed.",
         "Read the evidence: a quota on claims or on their storage, a webhook, a policy?",
+    ),
+    Reason.NAME_TAKEN: (
+        "An object of another owner has the name of a target's PVC or CronJob, so the target is not probed.",
+        "The message names it. Delete or rename it, or give the PieProbe another name.",
     ),
     Reason.NOT_SCHEDULED: (
         "Past the threshold the pod was bound to no node.",

@@ -17,7 +17,7 @@ HEALTHY = {Kind.PROVISION: "ProvisionHealthy", Kind.MOUNT: "MountHealthy"}
 _NAMED_NODES = 5
 # Runs go on, and the first good one ends it.
 _GRACES = frozenset({Reason.NODE_NEW, Reason.NODE_REBOOTED})
-_OF_SOME_TARGETS = frozenset({Reason.CLAIM_REFUSED, Reason.POD_REFUSED})
+_OF_SOME_TARGETS = frozenset({Reason.CLAIM_REFUSED, Reason.POD_REFUSED, Reason.NAME_TAKEN})
 _LONGEST_SUMMARY = 512
 _LONGEST_MESSAGE = 4096
 

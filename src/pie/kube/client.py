@@ -222,9 +222,13 @@ class Client:
         decode: type[T],
         subresource: str | None = None,
         urgent: bool = False,
+        force: bool = True,
     ) -> T:
-        """Apply server-side, by force, as field manager `pie`: create the object, or make our fields so."""
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        """Apply server-side as field manager `pie`: create the object, or make our fields so.
+
+        Without `force`: Conflict where somebody else wrote other values into one of our fields.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
         request = Request("apply", resource, namespace, name, subresource, query, msgspec.json.encode(body))
         return _decoded(request, await self._write(request, urgent=urgent), decode)
 
