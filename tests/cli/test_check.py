@@ -239,7 +239,7 @@ async def test_junit_and_table_say_the_same(start_embedded: Start) -> None:
     assert failure is not None
     assert failure.get("message") == "failed in io: NoSpace"
     ended = await run("check", STORAGE_CLASS, "--mount", *options(cluster))
-    assert "is not well: 1 ok, 1 failed" in ended.said
+    assert "is not healthy: 1 ok, 1 failed" in ended.said
     assert "NoSpace" in ended.said
 
 

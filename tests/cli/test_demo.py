@@ -102,9 +102,9 @@ async def test_it_says_where_to_look_and_what_is_less_exact_and_ends_when_its_ti
     options = ("--nodes", "1", "--scenario", "none", "--minute-seconds", "3", "--duration", "20")
     status, said = await run(*options, **without)
     assert status == 0, said
-    assert "fio is not installed: pie measures by itself" in said
-    assert "O_DIRECT is not to be had" in said
-    for shown in ("The page:    http://127.0.0.1:", "Make faults: http://127.0.0.1:", "KUBECONFIG="):
+    assert "fio is not installed: pie measures roughly by itself" in said
+    assert "does not support O_DIRECT" in said
+    for shown in ("The page:    http://127.0.0.1:", "Faults:      http://127.0.0.1:", "KUBECONFIG="):
         assert shown in said
     assert "ok         mount/demo/embedded/node-1" in said
     assert "ok         provision/demo/embedded" in said
@@ -149,7 +149,7 @@ async def break_and_mend(said: str) -> None:
     (command,) = re.findall(r"pie (demo fault hang --node node-1)", said)
     # Other demos may run on this machine.
     command = f"{command} --server {page}"
-    assert await printed(command) == (0, "hang, node-1: broken\n")
+    assert await printed(command) == (0, "hang, node-1: injected\n")
     listing = f"demo fault --server {page}"
     assert re.search(r"^hang +node-1 +I/O does not return", (await printed(listing))[1], re.MULTILINE)
     shown = json.loads((await printed(f"{listing} --output json"))[1])
@@ -177,14 +177,14 @@ async def test_a_fault_is_made_in_the_one_demo_that_runs_also_without_a_panel(tm
         await until_said(process, "kubectl:")
         assert await printed("demo fault cordon --node node-2", **environment) == (
             0,
-            "cordon, node-2: broken\n",
+            "cordon, node-2: injected\n",
         )
         async with running("--headless", "--scenario", "none", "--duration", "60", **environment) as other:
             await until_said(other, "kubectl:")
             status, said = await printed("demo fault", **environment)
         assert (status, said) == (
             2,
-            "pie demo fault: 2 demos run here: name the page of one with --server\n",
+            "pie demo fault: 2 demos run here: give the address of one's page with --server\n",
         )
 
 
@@ -249,15 +249,15 @@ def directory(said: str) -> Path:
 async def test_a_demo_of_too_few_nodes_for_its_story_says_that_it_plays_none() -> None:
     status, said = await run("--nodes", "2", "--duration", "1")
     assert status == 0, said
-    assert "No story is played: crash takes 3 nodes or more, not 2." in said
+    assert "No story is played: crash needs 3 nodes or more, not 2." in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["--nodes", "2"], "the story crash takes 3 nodes or more, not 2"),
-        (["--nodes", "2", "--duration", "9"], "the story crash takes 3 nodes or more, not 2"),
-        (["--scenario", "none"], "give it --duration"),
+        (["--nodes", "2"], "the story crash needs 3 nodes or more, not 2"),
+        (["--nodes", "2", "--duration", "9"], "the story crash needs 3 nodes or more, not 2"),
+        (["--scenario", "none"], "give --duration"),
     ],
 )
 async def test_headless_takes_a_story_that_can_be_played_or_an_end(arguments: list[str], why: str) -> None:

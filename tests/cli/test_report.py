@@ -123,8 +123,8 @@ def test_people_read_the_worst_nodes_and_the_newest_incidents_and_programs_get_a
         assert (len(whole["nodes"]), len(whole["incidents"])) == (60, 120)
         assert whole["nodes"][0]["node"] == "n59"
     text = written(found, "markdown")
-    assert "50 of 60; the others are in the totals above." in text
-    assert "20 older ones are left out." in text
+    assert "50 of 60; the totals above include the others." in text
+    assert "20 older incidents are not shown." in text
     assert ("| n10 |" in text, "| n9 |" in text) == (True, False)
 
 
@@ -217,7 +217,7 @@ async def test_a_bearer_token_comes_from_a_file_or_the_environment(
     right.write_text("s3cret\n")
     wrong.write_text("two\nlines")
     async with guarded() as url:
-        assert f"{url} refuses (HTTP 401): give it --token-file" in await refused(url)
+        assert f"{url} refuses the request (HTTP 401): give --token-file" in await refused(url)
         assert "has no metrics of pie" in await refused(url, "--token-file", str(right))
         assert "the token is not one line" in await refused(url, "--token-file", str(wrong))
         missing = tmp_path / "none"
@@ -280,7 +280,7 @@ async def test_an_answer_of_several_megabytes_is_read_whole() -> None:
 
 async def test_an_answer_without_an_end_is_refused_with_what_to_do() -> None:
     async with answering(many_nodes(20_000)) as url, aiohttp.ClientSession() as session:
-        with pytest.raises(ReportError, match=r"more than 1 MiB: .* say a shorter --since"):
+        with pytest.raises(ReportError, match=r"more than 1 MiB: .* give a shorter --since"):
             await Prometheus(session, url, most_bytes=1024 * 1024).vector("x", 1.0)
 
 
@@ -382,12 +382,13 @@ async def test_a_real_prometheus_that_scraped_the_demo_is_reported(tmp_path: Pat
         return str(await until(said, f"the demo says {words!r}", timeout_seconds))
 
     async with prometheus(tmp_path, port) as url, running(*demo, log=log):
-        panel = re.findall(r"Make faults: (http://\S+)", await says("Make faults", 30))[0]
-        counted = re.findall(r"runs: \d+ on time, (\d+) late", await says("Now it is yours", 150))[0]
+        panel = re.findall(r"Faults: +(http://\S+)", await says("Faults:", 30))[0]
+        ended = await says("Now inject faults yourself", 150)
+        counted = re.findall(r"runs: \d+ on time, (\d+) late", ended)[0]
         async with aiohttp.ClientSession() as session:
             await session.post(f"{panel}faults/cordon?node=node-1", headers={HEADER: "1"})
         await until(lambda: scraped(url, "count_over_time(pie_target_suppressed[1m])", 5), "suppressed time")
-        known = re.findall(r"say --since (\w+)", await refused(url))[0]
+        known = re.findall(r"give --since (\w+)", await refused(url))[0]
         status, text, errors = await report("--prometheus", url, "--since", known, "--output", "json")
         html = await report("--prometheus", url, "--since", known, "--output", "html")
     assert status == 0, errors

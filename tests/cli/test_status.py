@@ -118,7 +118,7 @@ async def without_a_leader_the_pieprobes_tell(cluster: EmbeddedCluster) -> None:
     assert f"kubectl describe pieprobe local -n pie --kubeconfig {cluster.kubeconfig}" in refused.complained
     elsewhere = await within("status", *where, "-n", "default")
     assert elsewhere.status == 2
-    assert "no PieProbe is in the namespace default; there are in: pie" in elsewhere.complained
+    assert "there is no PieProbe in the namespace default; there are some in: pie" in elsewhere.complained
 
 
 async def test_without_a_controller_that_leads_nothing_is_called_fine(start_embedded: Start) -> None:
@@ -128,7 +128,7 @@ async def test_without_a_controller_that_leads_nothing_is_called_fine(start_embe
     where = ("--kubeconfig", str(cluster.kubeconfig), "-n", "pie")
     unknown = await within("status", *where)
     assert unknown.status == 2
-    assert unknown.said.startswith("unknown: The controller cannot be asked; it has said nothing yet")
+    assert unknown.said.startswith("unknown: The controller cannot be reached; it has written no status yet")
 
     hours_ago, now = (micro_time(time.time() - seconds) for seconds in (3 * 3600 + 330, 0))
     lease = cluster.registry.create(
@@ -141,7 +141,7 @@ async def test_without_a_controller_that_leads_nothing_is_called_fine(start_embe
     )
     unknown = await within("status", *where)
     assert unknown.status == 2
-    assert "unknown: The controller cannot be asked; its last word is 3 h 5 min old: " in unknown.said
+    assert "unknown: The controller cannot be reached; its last status is 3 h 5 min old: " in unknown.said
     assert "fine (as of 3 h 5 min ago)" in unknown.said
     assert f"kubectl get pods -l app.kubernetes.io/name=pie -n pie --kubeconfig {where[1]}" in (
         unknown.complained
@@ -161,7 +161,7 @@ async def test_without_a_controller_that_leads_nothing_is_called_fine(start_embe
     led = await within("status", *where)  # the embedded API server does not pass on what is asked of pods
     assert led.status == 0, led.complained
     assert led.said.startswith("fine: Everything is fine")
-    assert "it leads, and this is what it wrote" in led.complained
+    assert "it leads, and this is the status that it wrote" in led.complained
 
 
 async def test_without_a_cluster_it_is_one_line_and_no_traceback(nowhere: Path) -> None:
@@ -289,12 +289,12 @@ def test_a_closed_incident_says_how_it_ended() -> None:
         "reason": "MountFailed",
     }
     times = {"openedAt": "1970-01-01T00:10:00Z", "closedAt": "1970-01-01T00:15:00Z"}
-    why = {"closedBecause": "Suppressed", "closedMessage": "node n1 is in maintenance (NodeCordoned)"}
+    why = {"closedBecause": "Suppressed", "closedMessage": "node n1 is under maintenance (NodeCordoned)"}
 
     def told(**incident: object) -> str:
         return " ".join(" ".join(shown(incidents=overview({"incidents": [incident]}).incidents)).split())
 
-    ended = "(no longer judged: node n1 is in maintenance (NodeCordoned))"
+    ended = "(recovery not confirmed: node n1 is under maintenance (NodeCordoned))"
     words = "StorageClass c: volumes are not mounted on node n1."
     assert f"closed 1 min 40 s ago {ended}: {words}" in told(**status, **times, **why)
     assert f"closed 1 min 40 s ago: {words}" in told(**status, **times)

@@ -28,7 +28,7 @@ async def test_an_incident_opens_after_two_bad_runs_outlives_the_controller_and_
     async with mounts(stage) as target:
         broken = result(Outcome.IO_ERROR, message="write: EIO", found=A, sequence=1)
         await stage.end(await target.start(), broken, exit_code=1)
-        await until_summary(stage, "1 bad so far, not twice in a row")
+        await until_summary(stage, "1 target failed once; an incident opens if it fails again")
         await target.no_jobs()
         assert await incidents(stage) == []
 

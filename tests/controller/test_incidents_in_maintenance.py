@@ -67,21 +67,21 @@ def test_an_incident_that_is_mended_has_recovered() -> None:
 
 def test_a_cordon_mends_nothing() -> None:
     _, closed = told([FAILS, (OPEN_SECONDS, World.cordon)])
-    assert "no longer judged after" in closed
-    assert f": node {NODE} is in maintenance (NodeCordoned): {IN_IO}." in closed
+    assert ", recovery not confirmed: " in closed
+    assert f": node {NODE} is under maintenance (NodeCordoned): {IN_IO}." in closed
 
 
 def test_a_node_that_is_removed_takes_its_incident_along() -> None:
     _, closed = told([FAILS, (OPEN_SECONDS, World.delete_node)])
-    assert "over after" in closed
-    assert closed.endswith(f": its targets are gone: {IN_IO}.")
+    assert "closed after" in closed
+    assert closed.endswith(f": its targets no longer exist: {IN_IO}.")
 
 
 def test_after_maintenance_two_bad_runs_are_needed_again_and_the_incident_begins_with_the_first() -> None:
     cordoned, uncordoned = OPEN_SECONDS, OPEN_SECONDS + 300
     first, closed, second = told([FAILS, (cordoned, World.cordon), (uncordoned, World.uncordon)])
     assert since(first) < cordoned
-    assert "no longer judged" in closed
+    assert "recovery not confirmed" in closed
     assert since(second) >= uncordoned
 
 
@@ -110,7 +110,7 @@ def test_a_class_that_is_in_maintenance_is_no_longer_judged_either() -> None:
     spec = {"disableProvisionProbe": False, "disableMountProbes": True}
     opened, closed = told([FAILS, (OPEN_SECONDS + 60, World.cordon)], spec=spec)
     assert "in the whole class" in opened
-    assert ": all nodes are in maintenance (NoUsableNode): " in closed
+    assert ": all nodes are under maintenance (NoUsableNode): " in closed
 
 
 def test_data_that_was_found_corrupted_is_so_in_maintenance_too() -> None:
@@ -123,18 +123,18 @@ def test_data_that_was_found_corrupted_is_so_in_maintenance_too() -> None:
 def test_how_it_closed_does_not_depend_on_how_late_the_node_is_seen() -> None:
     script = [FAILS, (OPEN_SECONDS, World.cordon)]
     _, closed = told(script, lag=with_gaps([("nodes", OPEN_SECONDS - 5, 40)]))
-    assert f": node {NODE} is in maintenance (NodeCordoned): {IN_IO}." in closed
+    assert f": node {NODE} is under maintenance (NodeCordoned): {IN_IO}." in closed
 
 
 def test_a_node_that_is_cordoned_while_no_controller_runs_closes_its_incident_unmended() -> None:
     opened, closed = told_with_restart([FAILS], OPEN_SECONDS, World.cordon, [])
     assert IN_IO in opened
-    assert f": node {NODE} is in maintenance (NodeCordoned): {IN_IO}." in closed
+    assert f": node {NODE} is under maintenance (NodeCordoned): {IN_IO}." in closed
 
 
 def test_a_node_that_is_removed_while_no_controller_runs_takes_its_incident_along() -> None:
     _, closed = told_with_restart([FAILS], OPEN_SECONDS, World.delete_node, [])
-    assert closed.endswith(f": its targets are gone: {IN_IO}.")
+    assert closed.endswith(f": its targets no longer exist: {IN_IO}.")
 
 
 def test_a_controller_that_starts_in_the_middle_of_maintenance_counts_anew_from_its_end_too() -> None:

@@ -56,7 +56,7 @@ def work_of(count: int, *given: Callable[[World], None]) -> tuple[int, Outcome]:
 @pytest.mark.parametrize(
     ("given", "left"),
     [([], {}), ([World.delete_node], {"NodeGone": 300})],
-    ids=["the node is there", "the node is gone"],
+    ids=["the node is there", "the node was deleted"],
 )
 def test_ten_times_the_volumes_left_behind_cost_at_most_twelve_times_the_work(
     given: list[Callable[[World], None]], left: dict[str, float]

@@ -32,7 +32,7 @@ def status_after(fault: str) -> Any:
 def test_a_node_that_was_bad_before_its_maintenance_is_not_known_after_it() -> None:
     status = status_after("fails")
     assert (status["targets"]["bad"], status["targets"]["pending"]) == (0, 1)
-    assert status["summary"] == "not known yet"
+    assert status["summary"] == "no result yet"
 
 
 def test_what_a_run_read_stands() -> None:

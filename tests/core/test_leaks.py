@@ -123,5 +123,5 @@ def test_only_what_is_not_retained_is_to_go() -> None:
 
 
 def test_the_words_name_what_is_there_and_what_it_says() -> None:
-    assert words("x", None) == "claim x is still there"
-    assert words("x", volume()) == "volume pv is Failed: no such pool"
+    assert words("x", None) == "PVC x still exists"
+    assert words("x", volume()) == "PersistentVolume pv still exists (phase Failed): no such pool"

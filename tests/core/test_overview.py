@@ -12,7 +12,7 @@ from pie.core.reasons import ADVICE, MEANING, Reason
 
 FINE = "Everything is fine:"
 THREE = "3 targets of 1 StorageClass work."
-NOTHING = "Nothing is known yet: no run has ended since this controller began to lead."
+NOTHING = "There is no result yet: no run has ended since this controller became the leader."
 WORDS = "StorageClass fast: volumes are not mounted on nodes n1, n2."
 OPEN = Incident(
     id="1",
@@ -73,11 +73,15 @@ def test_the_worst_state_speaks_for_all(states: list[State], all_of_them: State)
     [
         ([], [], "There is no PieProbe in the namespace pie yet, so nothing is probed."),
         ([probe(ok=1)], [], f"{FINE} 1 target of 1 StorageClass works."),
-        ([probe(ok=3, suppressed=1)], [], f"{FINE} {THREE} 1 rests for maintenance."),
-        ([probe(ok=3, pending=2)], [], f"{FINE} {THREE} 2 not heard of yet."),
-        ([probe("unknown", suppressed=2)], [], "All 2 targets rest for maintenance."),
+        ([probe(ok=3, suppressed=1)], [], f"{FINE} {THREE} 1 is suppressed because of maintenance."),
+        ([probe(ok=3, pending=2)], [], f"{FINE} {THREE} 2 have no result yet."),
+        ([probe("unknown", suppressed=2)], [], "Not probed: all matching nodes are under maintenance."),
         ([probe("unknown", pending=2)], [], NOTHING),
-        ([probe("warning", ok=2, late=1)], [], "1 of 3 targets had a bad run, not twice in a row so far."),
+        (
+            [probe("warning", ok=2, late=1)],
+            [],
+            "1 of 3 targets failed once; an incident opens if it fails again.",
+        ),
         ([probe("warning")], [], "Not everything is probed: p (not probed: X)."),
         ([probe("bad", late=2)], [view()], WORDS),
         ([probe("bad", late=2)], [view(), view()], f"{WORDS} And 1 more incident."),
@@ -100,9 +104,13 @@ def test_an_incident_says_what_it_means_and_what_to_look_at() -> None:
     ("because", "message", "words"),
     [
         (Closing.RECOVERED, "", "recovered"),
-        (Closing.RECOVERED, "node n1 is in maintenance", "recovered, but node n1 is in maintenance"),
-        (Closing.SUPPRESSED, "node n1 is in maintenance", "no longer judged: node n1 is in maintenance"),
-        (Closing.GONE, "", "its targets are gone"),
+        (Closing.RECOVERED, "node n1 is under maintenance", "recovered, but node n1 is under maintenance"),
+        (
+            Closing.SUPPRESSED,
+            "node n1 is under maintenance",
+            "recovery not confirmed: node n1 is under maintenance",
+        ),
+        (Closing.GONE, "", "its targets no longer exist"),
         (None, "", ""),
     ],
 )

@@ -46,7 +46,7 @@ def test_all_well() -> None:
 def test_a_bad_node_is_named_with_its_reason() -> None:
     mount = conditions(made(OK, BAD, PROVISIONED))["MountHealthy"]
     assert (mount["status"], mount["reason"]) == ("False", "IOError")
-    assert mount["message"].startswith("1 of 2 bad: n2 (IOError). ")
+    assert mount["message"].startswith("1 of 2 targets are bad: n2 (IOError). ")
     assert ADVICE[Reason.IO_ERROR] in mount["message"]
 
 
@@ -57,7 +57,9 @@ def test_late_failed_and_hung_targets_are_bad() -> None:
 
 def test_a_long_list_of_bad_nodes_is_cut() -> None:
     many = [(Kind.MOUNT, f"n{i}", Verdict.FAILED, Reason.IO_ERROR) for i in range(5000)]
-    assert conditions(made(*many))["MountHealthy"]["message"].startswith("5000 of 5000 bad: n0 (IOError)")
+    assert conditions(made(*many))["MountHealthy"]["message"].startswith(
+        "5000 of 5000 targets are bad: n0 (IOError)"
+    )
     assert "and 4995 more" in conditions(made(*many))["MountHealthy"]["message"]
 
 
@@ -67,7 +69,7 @@ def test_a_target_that_is_refused_its_objects_says_nothing_about_the_others() ->
     ready = conditions(found)["Ready"]
     assert (ready["status"], ready["reason"], ready["message"]) == ("False", "ClaimRefused", words)
     assert conditions(found)["MountHealthy"]["status"] == "True"
-    assert found["summary"] == "not all is probed: ClaimRefused"
+    assert found["summary"] == "some targets are not probed: ClaimRefused"
 
 
 def test_no_run_yet_is_unknown() -> None:
@@ -98,7 +100,7 @@ def test_the_last_word_stands_until_the_next_controller_has_judged_a_run(verdict
 def test_the_last_word_on_another_spec_says_nothing() -> None:
     found = made(*UNHEARD, stored=made(OK, PROVISIONED), generation=2)
     assert conditions(found)["MountHealthy"]["status"] == "Unknown"
-    assert found["summary"] == "not known yet"
+    assert found["summary"] == "no result yet"
 
 
 def test_who_was_judged_well_so_far_does_not_outweigh_an_open_incident() -> None:
@@ -123,17 +125,17 @@ def suppressed(*reasons: Reason) -> list[tuple[Kind, str, Verdict, Reason]]:
     [
         (
             [Reason.NODE_CORDONED],
-            "nothing is probed: all nodes are in maintenance (NodeCordoned)",
+            "not probed: all matching nodes are under maintenance (NodeCordoned)",
             "NodeCordoned",
         ),
         (
             [Reason.NODE_CORDONED, Reason.NODE_NOT_READY, Reason.NODE_NOT_READY],
-            "nothing is probed: all nodes are in maintenance (NodeNotReady and others)",
+            "not probed: all matching nodes are under maintenance (NodeNotReady and others)",
             "NodeNotReady",
         ),
         (
             [Reason.NODE_NEW],
-            "nothing is judged yet: all nodes are new, have just booted or are in maintenance (NodeNew)",
+            "no verdict yet: all matching nodes are new, have just booted or are under maintenance (NodeNew)",
             "NodeNew",
         ),
     ],
@@ -148,24 +150,26 @@ def test_where_all_nodes_are_suppressed_the_status_says_so_and_why(
     assert mount["message"].startswith(f"{said}. ")
     assert ADVICE[Reason(reason)] in mount["message"]
     assert (provision["status"], provision["reason"]) == ("Unknown", "NoUsableNode")
-    assert provision["message"].startswith("nothing is judged: no node is usable (NoUsableNode). ")
+    assert provision["message"].startswith(
+        "not probed: all matching nodes are under maintenance (NoUsableNode). "
+    )
 
 
 def test_a_provision_probe_alone_says_that_no_node_is_usable() -> None:
     off = {Kind.MOUNT: Pause(Reason.DISABLED, "off")}
     found = made(*suppressed(), paused=off)
-    assert found["summary"] == "nothing is judged: no node is usable (NoUsableNode)"
+    assert found["summary"] == "not probed: all matching nodes are under maintenance (NoUsableNode)"
 
 
 @pytest.mark.parametrize(
     ("targets", "summary", "healthy"),
     [
-        ([], "not known yet", "Unknown"),
-        ([(Kind.MOUNT, "n1", Verdict.PENDING, Reason.PENDING)], "not known yet", "Unknown"),
+        ([], "no result yet", "Unknown"),
+        ([(Kind.MOUNT, "n1", Verdict.PENDING, Reason.PENDING)], "no result yet", "Unknown"),
         ([*suppressed(Reason.NODE_NEW)[:1], OK, PROVISIONED], "fine", "True"),
         (
             [*suppressed(Reason.NODE_NEW)[:1], (Kind.MOUNT, "n1", Verdict.PENDING, Reason.PENDING)],
-            "not known yet",
+            "no result yet",
             "Unknown",
         ),
     ],

@@ -118,8 +118,8 @@ async def test_the_buttons_work_by_keyboard_and_show_what_is_broken(
         await tab.press("Enter")
         await tab.until(f"{button}.getAttribute('aria-pressed') === 'true'")
         assert cluster.faults.active == {("cordon", "node-2")}
-        assert await tab.text("[aria-label='cordon, node-2']") == "broken"
-        assert await tab.text("#said") == "cordon, node-2: broken."
+        assert await tab.text("[aria-label='cordon, node-2']") == "active"
+        assert await tab.text("#said") == "cordon, node-2: injected."
         await tab.press("Enter")
         await tab.until(f"{button}.getAttribute('aria-pressed') === 'false'")
         assert cluster.faults.active == set()

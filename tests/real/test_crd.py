@@ -195,7 +195,7 @@ def test_the_columns_answer_whether_storage_is_fine(storing: Kubectl) -> None:
         "type": "Ready",
         "status": "True",
         "reason": "OK",
-        "message": "all probes that the spec asks for are set up",
+        "message": "all probes are set up",
         "lastTransitionTime": "2026-01-02T03:04:05Z",
     }
     status = {

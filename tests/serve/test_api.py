@@ -140,7 +140,7 @@ async def test_a_replica_that_stands_by_says_who_leads(path: str) -> None:
     async with served(Api(leader=lambda: "pie-1_uuid")) as session:
         status, body = await get(session, path)
         assert status == 503
-        assert body == {"error": "this replica stands by; ask the leader", "leader": "pie-1_uuid"}
+        assert body == {"error": "this replica is a standby; ask the leader", "leader": "pie-1_uuid"}
 
 
 async def test_a_leader_that_has_not_read_the_cluster_says_so() -> None:
@@ -152,7 +152,7 @@ async def test_a_leader_that_has_not_read_the_cluster_says_so() -> None:
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
-        ("targets/p/mount", 400, "a mount target has a node"),
+        ("targets/p/mount", 400, "a mount target needs a node"),
         ("targets/p/other?node=n", 400, "'other'"),
         ("heatmap", 400, "?probe=NAME"),
         ("heatmap?probe=p&columns=0", 400, "1 to 240"),
@@ -338,7 +338,7 @@ async def test_who_waits_while_others_do_already_is_told_to_come_back() -> None:
             *(get(session, f"heatmap?probe=p&columns={columns}") for columns in range(3, 33))
         )
     assert {status for status, _ in answers} == {200, 429}
-    assert "ask again later" in str([body for status, body in answers if status == 429])
+    assert "try again later" in str([body for status, body in answers if status == 429])
 
 
 @pytest.mark.parametrize("answer", [Overview, TargetList, TargetDetail, Heatmap, LatencyTrend])

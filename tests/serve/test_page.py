@@ -267,7 +267,7 @@ async def test_it_says_when_the_controller_is_gone_and_is_live_again_when_it_is_
     await tab.until("document.querySelector('#live').innerText === 'reconnecting'")
     await tab.until("document.title === '… pie: no answer'")
     assert await tab.text("#sentence") == "The controller does not answer."
-    assert "What is below is what it said at" in await tab.text("#detail")
+    assert "The information below is from" in await tab.text("#detail")
     assert await tab.see("document.querySelector('#hero').className") == "hero unknown old"
     source = MadeUp(4)
     source.panel_url = "http://127.0.0.1:1/"

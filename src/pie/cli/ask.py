@@ -27,7 +27,10 @@ _TIMEOUT_SECONDS: Final = 15.0
 
 
 class NoAnswer(Exception):  # noqa: N818  says what happened
-    """The controller cannot be asked; says why. `barred`: the way to it is, which says nothing against it."""
+    """The controller cannot be reached; says why.
+
+    `barred`: the API server refused to proxy; the controller itself may be healthy.
+    """
 
     def __init__(self, message: str, *, barred: bool = False) -> None:
         super().__init__(message)

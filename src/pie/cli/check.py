@@ -30,36 +30,48 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
     nodes: Annotated[
         str,
         typer.Option(
-            help="Names (a,b) or a label selector (zone=a). Default: all nodes that have the class."
+            help="Node names (a,b) or a label selector (zone=a). Default: all nodes with the class's driver."
         ),
     ] = "",
     provision: Annotated[
-        bool, typer.Option("--provision", help="Only ask for new volumes (alone, or with --mount: both).")
+        bool,
+        typer.Option("--provision", help="Only check that new volumes are provisioned (with --mount: both)."),
     ] = False,
     mount: Annotated[
-        bool, typer.Option("--mount", help="Only mount a volume twice on each node, and do I/O on it.")
+        bool,
+        typer.Option(
+            "--mount",
+            help="Only check that each node can mount a volume twice and do I/O (with --provision: both).",
+        ),
     ] = False,
     each_node: Annotated[
-        bool, typer.Option("--each-node", help="Ask for a new volume on each node, not on any one.")
+        bool, typer.Option("--each-node", help="Provision a new volume on each node, not on only one.")
     ] = False,
     image: Annotated[
         str,
         typer.Option(
             envvar="PIE_CONTAINER_IMAGE",
-            help="Image of the pods. Default: that of the pie in this cluster, if there is one.",
+            help="Image of the pods. Default: the image of the pie in this cluster, if there is one.",
         ),
     ] = "",
     size: Annotated[str, typer.Option(help="Size of each volume.")] = "100Mi",
     timeout: Annotated[
-        str, typer.Option(help="How long a run may take to start, and then for its I/O.")
+        str, typer.Option(help="How long a run may take to start, and again for its I/O.")
     ] = "60s",
-    parallel: Annotated[int, typer.Option(min=1, max=200, help="How many nodes at once.")] = 10,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=200, help="How many nodes to check at the same time.")
+    ] = 10,
     keep_on_failure: Annotated[
-        bool, typer.Option("--keep-on-failure", help="Leave the pods and claims of what failed, to look at.")
+        bool,
+        typer.Option(
+            "--keep-on-failure",
+            help="Keep the pods and PVCs of failed targets, so that you can look at them.",
+        ),
     ] = False,
-    output: Annotated[Format, typer.Option("--output", "-o", help="How to print the report.")] = Format.TABLE,
+    output: Annotated[Format, typer.Option("--output", "-o", help="Form of the report.")] = Format.TABLE,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Where the pods run. Default: the kubeconfig's.")
+        str | None,
+        typer.Option("--namespace", "-n", help="Namespace of the pods. Default: the kubeconfig's."),
     ] = None,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,

@@ -46,8 +46,8 @@ class Lines:
         self._say(f"{name(target)}: {stage}")
 
     def again(self, target: Target, result: Checked) -> None:
-        """Say what became of a target that is tried on another node."""
-        self._say(f"{name(target)}: {verdict(result)}; once more, not on {result.node}")
+        """Say what became of a target that is follow-up on another node."""
+        self._say(f"{name(target)}: {verdict(result)}; trying once more, not on {result.node}")
 
     def ended(self, target: Target, result: Checked) -> None:
         """Say what became of a target."""
@@ -67,7 +67,7 @@ class LiveTable:
     """Progress as a table of what is under way, above a line that counts."""
 
     def __init__(self) -> None:
-        self._title = "looking at the cluster"
+        self._title = "reading the cluster"
         self._targets = 0
         self._under_way: dict[Target, tuple[Stage, float]] = {}
         """The stage that a target is in, and since when it is checked, on the monotonic clock.
@@ -88,7 +88,7 @@ class LiveTable:
         self._under_way[target] = stage, began
 
     def again(self, target: Target, result: Checked) -> None:
-        """Note what became of a target that is tried on another node."""
+        """Note what became of a target that is follow-up on another node."""
         self._under_way.pop(target, None)
         self._bad.append((target, result))
 
@@ -101,7 +101,7 @@ class LiveTable:
 
     def cleaning(self) -> None:
         """Note that everything is being taken away."""
-        self._title += ": cleaning up (Ctrl-C again: leave it)"
+        self._title += ": cleaning up (Ctrl-C again: stop at once)"
         self._under_way.clear()
 
     def __rich__(self) -> Group:

@@ -40,7 +40,7 @@ def table(report: Report, console: Console | None = None) -> None:
         console.print(Text(f"left behind: {left.kind} {left.name}: {left.message}", "red"))
     if report.kept:
         console.print(Text(f"kept: {', '.join(report.kept)}", "yellow"))
-        console.print(f"  away with it: kubectl delete lease {report.check} -n {report.namespace}")
+        console.print(f"  to delete them: kubectl delete lease {report.check} -n {report.namespace}")
     console.print(Text(summary(report), "bold green" if report.ok else "bold red"))
 
 
@@ -67,7 +67,9 @@ def summary(report: Report) -> str:
     counts = Counter(each.verdict for each in report.targets)
     words = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
     skipped = f", {many(len(report.skipped), 'node')} skipped" if report.skipped else ""
-    said = "is well" if report.ok else f"ended early ({report.error})" if report.error else "is not well"
+    said = (
+        "is healthy" if report.ok else f"ended early ({report.error})" if report.error else "is not healthy"
+    )
     if not report.targets and not report.error:
         said = "was not checked"
     return f"StorageClass {report.storage_class} {said}: {words or 'nothing was checked'}{skipped}"

@@ -21,26 +21,27 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         str | None,
         typer.Option(
             envvar="POD_NAMESPACE",
-            help="The one namespace to serve. Default: the kubeconfig's, or the pod's own.",
+            help="The namespace to serve. Default: the kubeconfig's, or the pod's own.",
         ),
     ] = None,
-    metrics_bind_address: Annotated[str, typer.Option(help="Where /metrics is served.")] = ":8080",
+    metrics_bind_address: Annotated[str, typer.Option(help="Address to serve /metrics on.")] = ":8080",
     health_probe_bind_address: Annotated[
-        str, typer.Option(help="Where /healthz and /readyz are served.")
+        str, typer.Option(help="Address to serve /healthz and /readyz on.")
     ] = ":8081",
     leader_elect: Annotated[
         bool,
         typer.Option("--leader-elect", help="Take part in leader election; needed with several replicas."),
     ] = False,
     kubeconfig: Annotated[
-        str | None, typer.Option(help="Kubeconfig to use; default: $KUBECONFIG, the pod's service account.")
+        str | None,
+        typer.Option(help="Kubeconfig to use. Default: $KUBECONFIG, or the pod's service account."),
     ] = None,
     budget: Annotated[
-        float, typer.Option(min=1, help="API writes per second that the controller may make at most.")
+        float, typer.Option(min=1, help="The most API writes per second that the controller may do.")
     ] = 200.0,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        typer.Option(help="What is logged; `debug` names each due time as it is counted."),
+        typer.Option(help="Log level; `debug` logs each due time when it is counted."),
     ] = "info",
 ) -> None:
     """Watch PieProbes, run their probes, and export what comes of it.

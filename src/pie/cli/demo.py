@@ -38,23 +38,25 @@ app.command()(fault)
 @app.callback(invoke_without_command=True)
 def demo(  # noqa: PLR0917  Typer reads flags from parameters
     context: typer.Context,
-    nodes: Annotated[int, typer.Option(min=1, max=50, help="How many nodes.")] = 6,
+    nodes: Annotated[int, typer.Option(min=1, max=50, help="Number of nodes.")] = 6,
     scenario: Annotated[
         str,
         typer.Option(help="The story to play: crash, maintenance, control-plane, disks, or none."),
     ] = "",
     duration: Annotated[
         float | None,
-        typer.Option(min=1, help="End after so many seconds. Default: never; headless, with the story."),
+        typer.Option(
+            min=1, help="End after this many seconds. Default: never; with --headless, when the story ends."
+        ),
     ] = None,
     headless: Annotated[
         bool,
-        typer.Option("--headless", help="The end of the story is the end, and its result the exit status."),
+        typer.Option("--headless", help="End when the story ends, with its result as the exit status."),
     ] = False,
     minute_seconds: Annotated[
-        float, typer.Option(min=2, help="How long a minute of the schedules lasts; 60 is real time.")
+        float, typer.Option(min=2, help="Real seconds per minute of the schedules; 60 is real time.")
     ] = 10.0,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free port.")] = 0,
 ) -> None:
     """Show pie at work on a cluster in this process: real I/O on directories, no Kubernetes needed.
 
@@ -76,7 +78,7 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
 
     story = _story(scenario, nodes, headless)
     if headless and story is None and duration is None:
-        raise typer.BadParameter("without a story a headless demo has no end: give it --duration SECONDS")
+        raise typer.BadParameter("a headless demo without a story never ends: give --duration SECONDS")
     narrator = Narrator(Console(highlight=False))
     playing_for_result = headless and story is not None
     status = 0
@@ -88,7 +90,7 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
         narrator.say(f"the time is over{', before the end of the story' if playing_for_result else ''}")
         status = int(playing_for_result)
     except ActorDied as died:
-        narrator.say(f"[bold red]{escape(str(died))}[/]; this is a defect of the demo, start it anew")
+        narrator.say(f"[bold red]{escape(str(died))}[/]; this is a defect of the demo; start it again")
         status = 1
     raise typer.Exit(status)
 
@@ -104,8 +106,8 @@ def _story(scenario: str, nodes: int, headless: bool) -> "Story | None":
             raise typer.BadParameter(f"there is no story {scenario!r}; there are: {known}")
     elif nodes < story.nodes:
         if scenario or headless:
-            raise typer.BadParameter(f"the story {story.name} takes {story.nodes} nodes or more, not {nodes}")
-        typer.echo(f"No story is played: {story.name} takes {story.nodes} nodes or more, not {nodes}.")
+            raise typer.BadParameter(f"the story {story.name} needs {story.nodes} nodes or more, not {nodes}")
+        typer.echo(f"No story is played: {story.name} needs {story.nodes} nodes or more, not {nodes}.")
         return None
     return story
 
@@ -195,7 +197,7 @@ async def _play(narrator: "Narrator", cluster: "EmbeddedCluster", options: _Opti
         told = await teller.play(options.story)
         if options.headless:
             return told
-    narrator.say(f"[bold cyan]Now it is yours: break something at {panel_url}/ ; Ctrl-C ends it.[/]")
+    narrator.say(f"[bold cyan]Now inject faults yourself at {panel_url}/ ; Ctrl-C ends the demo.[/]")
     return await asyncio.Event().wait()
 
 
@@ -205,16 +207,16 @@ def _introduce(narrator: "Narrator", cluster: "EmbeddedCluster", panel_url: str)
     def line(words: str) -> None:
         narrator.say(words, stamp=False)
 
-    line(f"[bold]A cluster of {len(cluster.machines)} nodes[/], in memory, and pie at work on it.")
+    line(f"[bold]A cluster of {len(cluster.machines)} nodes[/], in memory, with pie running on it.")
     line(f"  The page:    [bold]http://127.0.0.1:{narrator.port}/[/]")
-    line(f"  Make faults: [bold]{panel_url}/[/]")
+    line(f"  Faults:      [bold]{panel_url}/[/]")
     line("  By command:  pie demo fault hang --node node-1")
-    line("               and with --undo it is mended; without a name, it lists what there is")
+    line("               --undo ends the fault; without a name, it lists the faults")
     line(f"  Metrics:     http://127.0.0.1:{narrator.port}/metrics")
-    line(f"  Ask it:      pie status --server http://127.0.0.1:{narrator.port}")
+    line(f"  Status:      pie status --server http://127.0.0.1:{narrator.port}")
     line(f"               pie explain {PROBE} --server http://127.0.0.1:{narrator.port}")
     line(f"  kubectl:     export KUBECONFIG={cluster.kubeconfig}; kubectl get pieprobes")
     if shutil.which("fio") is None:
-        line("  fio is not installed: pie measures by itself, more roughly. On Debian: apt-get install fio")
+        line("  fio is not installed: pie measures roughly by itself. On Debian: apt-get install fio")
     if not can_direct(cluster.kubeconfig):
-        line(f"  O_DIRECT is not to be had in {cluster.directory}: pie measures memory rather than a disk")
+        line(f"  {cluster.directory} does not support O_DIRECT: pie measures memory rather than a disk")

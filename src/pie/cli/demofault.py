@@ -21,13 +21,15 @@ _DIRECTORIES = "pie-embedded-*"
 
 
 def fault(
-    name: Annotated[str, typer.Argument(help="The fault; without one, list what there is.")] = "",
-    node: Annotated[str, typer.Option(help="The node. Default: all of them; with --undo, where it is.")] = "",
-    undo: Annotated[bool, typer.Option("--undo", help="Mend it.")] = False,
+    name: Annotated[str, typer.Argument(help="The fault. Default: list the faults.")] = "",
+    node: Annotated[
+        str, typer.Option(help="The node. Default: all nodes; with --undo, the nodes that have the fault.")
+    ] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="End the fault.")] = False,
     server: Annotated[
         str, typer.Option(help="Address of the demo's page. Default: the one demo that runs here.")
     ] = "",
-    output: Annotated[Output, typer.Option(help="How the list is printed.")] = Output.TABLE,
+    output: Annotated[Output, typer.Option(help="Format of the list.")] = Output.TABLE,
 ) -> None:
     """Break something in the demo that runs, or mend it; without a name, list faults and where they are.
 
@@ -43,7 +45,7 @@ def fault(
         complain("pie demo fault", str(error))
         raise typer.Exit(USAGE) from None
     if name:
-        typer.echo(f"{name}, {node or 'wherever it can be'}: {'mended' if undo else 'broken'}")
+        typer.echo(f"{name}, {node or 'every node where possible'}: {'ended' if undo else 'injected'}")
     elif output is Output.TABLE:
         typer.echo(_listed(state))
     else:
@@ -73,9 +75,11 @@ async def _only(found: "list[Panel]") -> "Panel":
             continue
         alive.append(panel)
     if not alive:
-        raise NoPanel("no demo runs here: begin one with `pie demo`, or name its page with --server")
+        raise NoPanel(
+            "no demo runs here: start one with `pie demo`, or give the address of its page with --server"
+        )
     if len(alive) > 1:
-        raise NoPanel(f"{len(alive)} demos run here: name the page of one with --server")
+        raise NoPanel(f"{len(alive)} demos run here: give the address of one's page with --server")
     return alive[0]
 
 

@@ -27,12 +27,16 @@ class NotThere(Exception):  # noqa: N818  says what happened
 def explain(  # noqa: PLR0917  Typer reads flags from parameters
     probe: Annotated[str, typer.Argument(metavar="PROBE", help="The name of the PieProbe.")],
     node: Annotated[
-        str, typer.Option(help="Of this node. Default: what is bad, or else the provision probe.")
+        str,
+        typer.Option(
+            help="Show this node's target. Default: the bad targets, or the provision probe if none is bad."
+        ),
     ] = "",
     runs: Annotated[int, typer.Option(min=1, max=100, help="How many runs to show.")] = 5,
     output: OutputOption = Output.TABLE,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Of the PieProbe. Default: the kubeconfig's.")
+        str | None,
+        typer.Option("--namespace", "-n", help="Namespace of the PieProbe. Default: the kubeconfig's."),
     ] = None,
     server: ServerOption = "",
     kubeconfig: KubeconfigOption = None,
@@ -58,7 +62,7 @@ def explain(  # noqa: PLR0917  Typer reads flags from parameters
             complain("pie explain", str(error))
             raise typer.Exit(USAGE) from None
         except NoAnswer as error:
-            stored = f"; what stands in the PieProbe: kubectl describe pieprobe {probe}{whom.options}"
+            stored = f"; for the stored status: kubectl describe pieprobe {probe}{whom.options}"
             complain("pie explain", f"{error}{'' if server else stored}")
             raise typer.Exit(USAGE) from None
     if output is Output.TABLE:

@@ -46,7 +46,7 @@ def table(explanation: Explanation) -> Group:
         parts.append(_legend(stages))
     if more := explanation.more:
         others = f" and {len(more) - _MOST_NAMED} more" if len(more) > _MOST_NAMED else ""
-        parts.append(Text(f"bad as well: {', '.join(more[:_MOST_NAMED])}{others}", "red"))
+        parts.append(Text(f"also bad: {', '.join(more[:_MOST_NAMED])}{others}", "red"))
     return Group(*parts)
 
 
@@ -70,7 +70,9 @@ def _target(detail: TargetDetail, now: float) -> list[RenderableType]:
 
 
 def _facts(target: TargetView, threshold_seconds: float, now: float) -> list[str]:
-    well = f"last well {_ago(target.last_ok, now)} ago" if target.last_ok is not None else "not well yet"
+    well = (
+        f"last good run {_ago(target.last_ok, now)} ago" if target.last_ok is not None else "no good run yet"
+    )
     facts = [f"{well}; late after {threshold_seconds:g} s"]
     if target.io is not None:
         sides = (("read", target.io.read), ("write", target.io.write))

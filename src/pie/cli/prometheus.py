@@ -69,7 +69,7 @@ class Prometheus:
             async with self._session.get(address, params={"query": query, **parameters}) as answer:
                 if answer.status in _REFUSED:
                     raise ReportError(
-                        f"{self.shown} refuses (HTTP {answer.status}): give it --token-file,"
+                        f"{self.shown} refuses the request (HTTP {answer.status}): give --token-file,"
                         " PROMETHEUS_TOKEN, or a user and a password in the address"
                     )
                 if answer.content_type != "application/json":
@@ -89,7 +89,7 @@ class Prometheus:
             if len(body) > self._most_bytes:
                 raise ReportError(
                     f"Prometheus at {self.shown} answers with more than {self._most_bytes >> 20} MiB:"
-                    " too many nodes came and went; say a shorter --since, which knows fewer of them"
+                    " too many nodes were added and removed; give a shorter --since, which includes fewer"
                 )
         return bytes(body)
 
@@ -116,7 +116,7 @@ def session(access: Access, url: str) -> aiohttp.ClientSession:
         if not access.token.isprintable() or not access.token.isascii():
             raise ReportError("the token is not one line of ASCII; is it the right file?")
         if _address(url).user is not None:
-            raise ReportError("there is a token, and a user in the address: say one of the two")
+            raise ReportError("there is a token, and a user in the address: give only one of them")
         headers["Authorization"] = f"Bearer {access.token}"
     try:
         tls = ssl.create_default_context(cafile=access.ca_file) if access.ca_file is not None else True
@@ -157,7 +157,7 @@ async def _fetch(server: Prometheus, seconds: int, end: float) -> Report:
     share, first = observed(points, window, step)
     if first is None:
         raise ReportError(
-            f"Prometheus at {server.shown} knows a pie, but none that leads and has a PieProbe,"
+            f"Prometheus at {server.shown} has metrics of pie, but of no leader with a PieProbe,"
             f" in the last {in_words(seconds)}"
         )
     look_back_seconds = _LOOK_BACK_SECONDS if seconds > _LOOK_BACK_SECONDS else 0.0
@@ -169,7 +169,7 @@ async def _fetch(server: Prometheus, seconds: int, end: float) -> Report:
         known = in_words(max(1, end - first))
         raise ReportError(
             f"Prometheus at {server.shown} has metrics of pie's probes for the last {known} only;"
-            f" say --since {known.replace(' ', '')}"
+            f" give --since {known.replace(' ', '')}"
         )
     # The interval is that of a time in which pie may have been away: by its share it was shorter.
     window = Window(end, seconds, window.interval_seconds * share)

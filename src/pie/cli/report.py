@@ -23,20 +23,27 @@ class Form(StrEnum):
 
 def report(  # noqa: PLR0917  Typer reads flags from parameters
     prometheus: Annotated[
-        str, typer.Option(envvar="PROMETHEUS_URL", help="Where Prometheus is, such as http://localhost:9090.")
+        str,
+        typer.Option(envvar="PROMETHEUS_URL", help="Address of Prometheus, such as http://localhost:9090."),
     ],
-    since: Annotated[str, typer.Option(help="How far back: 7d, 12h, 90m.")] = "7d",
-    output: Annotated[Form, typer.Option("--output", "-o", help="The form.")] = Form.MARKDOWN,
+    since: Annotated[str, typer.Option(help="Length of the reported time: 7d, 12h, 90m.")] = "7d",
+    output: Annotated[Form, typer.Option("--output", "-o", help="Format of the report.")] = Form.MARKDOWN,
     token_file: Annotated[
         Path | None,
-        typer.Option(help="Holds a bearer token for Prometheus; or PROMETHEUS_TOKEN is one.", dir_okay=False),
+        typer.Option(
+            help="File with a bearer token for Prometheus. Default: $PROMETHEUS_TOKEN holds the token.",
+            dir_okay=False,
+        ),
     ] = None,
     ca_file: Annotated[
         Path | None,
-        typer.Option(help="Certificates of the CA that Prometheus' is signed by.", dir_okay=False),
+        typer.Option(
+            help="File with the CA certificates that signed Prometheus' certificate.", dir_okay=False
+        ),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Where to write it; default: standard output.", dir_okay=False)
+        Path | None,
+        typer.Option(help="File to write the report to. Default: standard output.", dir_okay=False),
     ] = None,
 ) -> None:
     """Report availability, suppressed time, incidents and latencies, per StorageClass and node.
@@ -77,6 +84,6 @@ def _token(file: Path | None) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
         complain("pie report", f"cannot read the token file {file}: {why}")
         raise typer.Exit(USAGE) from None

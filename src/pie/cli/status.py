@@ -20,10 +20,11 @@ _INTERRUPTED = 130
 
 
 def status(  # noqa: PLR0917  Typer reads flags from parameters
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Update the output until Ctrl-C.")] = False,
     output: OutputOption = Output.TABLE,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Of the PieProbes. Default: the kubeconfig's.")
+        str | None,
+        typer.Option("--namespace", "-n", help="Namespace of the PieProbes. Default: the kubeconfig's."),
     ] = None,
     server: ServerOption = "",
     kubeconfig: KubeconfigOption = None,
@@ -110,16 +111,16 @@ async def _stored(asked: "Cluster", whom: "Whom", why: "NoAnswer") -> "tuple[Ove
     stored = await asked.stored()
     if not stored and (elsewhere := await asked.elsewhere()):
         there = ", ".join(sorted(elsewhere))
-        raise NoAnswer(f"no PieProbe is in the namespace {asked.namespace}; there are in: {there}")
+        raise NoAnswer(f"there is no PieProbe in the namespace {asked.namespace}; there are some in: {there}")
     now, led_at = asked.client.now(), await asked.led_at()
     overview = stored_overview(stored, asked.namespace, now)
-    asking = f"the controller cannot be asked ({why})"
+    asking = f"the controller cannot be reached ({why})"
     if why.barred and led_at is not None and now - led_at <= DEFAULT_LEASE_TIMING.lease_duration_seconds:
-        return overview, f"{asking}; it leads, and this is what it wrote into the PieProbes", True
+        return overview, f"{asking}; it leads, and this is the status that it wrote into the PieProbes", True
     last = max((each for each in (led_at, last_change(stored)) if each is not None), default=None)
     age = _age(now - last) if last is not None else ""
     look = f"does it run? kubectl get pods -l app.kubernetes.io/name=pie{whom.options}"
-    return outdated(overview, age), f"{asking}; this is what it wrote into the PieProbes last; {look}", False
+    return outdated(overview, age), f"{asking}; this is its last status in the PieProbes; {look}", False
 
 
 def _age(seconds: float) -> str:

@@ -98,7 +98,7 @@ def _incident(incident: IncidentView, now: float, options: str) -> list[Text]:
 
 
 def _others(count: int) -> str:
-    return f" And {count} before." if count else ""
+    return f" And {count} earlier." if count else ""
 
 
 def _slowest(overview: Overview) -> Table:

@@ -48,21 +48,21 @@ class Story:
     none_bad: bool = False
 
 
-_START = Step("pie makes a volume on each node, and does I/O on it.", until=WELL)
+_START = Step("pie creates a volume on each node, and does I/O on it.", until=WELL)
 _CRASH = Story(
     "crash",
-    "A component dies, and applications do not notice: the CSI node plugin crashes on most nodes.",
+    "A component crashes, and applications do not notice: the CSI node plugin crashes on most nodes.",
     3,
     (
         _START,
         Step(
-            "Now the CSI node plugin crashes on every node but one. What is mounted works on.",
+            "Now the CSI node plugin crashes on every node but one. Mounted volumes continue to work.",
             inject=("plugin-crash others",),
             minutes=2,
             until=frozenset({(Stage.MOUNT, Reason.MOUNT_FAILED)}),
         ),
         Step("The plugin is repaired.", clear=("plugin-crash others",), until=WELL),
-        Step("The end: no application noticed so far, and still pie knew, and where, and why."),
+        Step("The end: no application has noticed yet, but pie reported what was broken, where, and why."),
     ),
 )
 _MAINTENANCE = Story(
@@ -83,34 +83,34 @@ _MAINTENANCE = Story(
             minutes=1,
             until=WELL,
         ),
-        Step("All is well again; the last suppressed runs are counted.", minutes=2),
-        Step("The end: no run was counted as bad, and none was forgotten."),
+        Step("All targets are healthy again; the last suppressed runs are counted.", minutes=2),
+        Step("The end: no run was counted as bad, and every run was counted."),
     ),
     none_bad=True,
 )
 _CONTROL_PLANE = Story(
     "control-plane",
-    "The monitor must not be the outage: with a slow API server, pie writes less, and blames no storage.",
+    "The monitor must not be the outage: if the API server is slow, pie writes less, and blames no storage.",
     1,
     (
         _START,
         Step(
-            "The API server takes two seconds longer for everything.",
+            "The API server needs two seconds more for every request.",
             inject=("api-slow",),
             minutes=3,
             slowed=True,
         ),
-        Step("It is well again.", clear=("api-slow",), minutes=1, until=WELL),
-        Step("Now it is gone altogether.", inject=("api-gone",), minutes=2),
-        Step("And back.", clear=("api-gone",), minutes=2, until=WELL),
-        Step("The end: the storage was well all the time, and pie did not add to the trouble."),
+        Step("The API server is fast again.", clear=("api-slow",), minutes=1, until=WELL),
+        Step("Now the API server is down.", inject=("api-gone",), minutes=2),
+        Step("The API server is back.", clear=("api-gone",), minutes=2, until=WELL),
+        Step("The end: the storage worked all the time, and pie did not add to the load."),
     ),
     # A pod that waits for the scheduler while the API server is slow or gone is late, and it is said of whom.
     allowed=frozenset({Reason.SCHEDULE_SLOW, Reason.CONTROL_PLANE_LATE}),
 )
 _DISKS = Story(
     "disks",
-    "What disks do: errors, hangs, lost and corrupted data, each told apart from the others.",
+    "What disks do: errors, hangs, lost and corrupted data, each reported with its own reason.",
     5,
     (
         _START,
@@ -121,17 +121,17 @@ _DISKS = Story(
         ),
         Step("Both are repaired.", clear=("hang node-1", "eio node-2"), until=WELL),
         Step(
-            "The data on node-1 is lost, on node-2 a byte flips.",
+            "The data on node-1 is lost; on node-2 a byte changes.",
             inject=("data-loss node-1", "corruption node-2"),
             until=frozenset({(Stage.IO, Reason.DATA_LOST), (Stage.IO, Reason.DATA_CORRUPTED)}),
         ),
-        Step("Both are brought back.", clear=("data-loss node-1", "corruption node-2"), until=WELL),
+        Step("Both volumes are restored.", clear=("data-loss node-1", "corruption node-2"), until=WELL),
         Step(
-            "The pools are full, so there are no new volumes.",
+            "The pools are full, so no new volumes can be provisioned.",
             inject=("pool-full",),
             until=frozenset({(Stage.PROVISION, Reason.NO_CAPACITY)}),
         ),
-        Step("There is room again.", clear=("pool-full",), until=WELL),
+        Step("The pools have space again.", clear=("pool-full",), until=WELL),
         Step("The end."),
     ),
 )

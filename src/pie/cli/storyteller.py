@@ -48,7 +48,7 @@ class Storyteller:
             late = "1 late run" if counts.late == 1 else f"{counts.late} late runs"
             wrong.append(f"{late} and {counts.bad} with bad I/O")
         for each in wrong:
-            self._narrator.say(f"[bold red]pie has said what is not so: {each}[/]")
+            self._narrator.say(f"[bold red]pie reported something wrong: {each}[/]")
         return told and not wrong
 
     async def _take(self, step: Step) -> bool:
@@ -70,7 +70,7 @@ class Storyteller:
                 said = sorted(f"{reason} at {stage}" for stage, reason in step.until or ())
                 missing = ", ".join([*said, *(["fewer writes"] if step.slowed else [])]) or "all is well"
                 self._narrator.say(
-                    f"[bold red]pie has not said within {patience_seconds:.0f} s: {missing}[/]"
+                    f"[bold red]pie did not report within {patience_seconds:.0f} s: {missing}[/]"
                 )
                 return False
             await asyncio.sleep(_LOOK_EVERY_SECONDS)

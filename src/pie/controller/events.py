@@ -77,7 +77,8 @@ class EventWriter:
         where = f"{judgement.stage}, {judgement.reason}"
         words = (
             f"Node {node}: a new volume could not be used in time there ({where}). "
-            f'Evidence: "{judgement.message}". A run on another node speaks for the class.'
+            f'Evidence: "{judgement.message}". The StorageClass still counts as healthy:'
+            " the same probe succeeded on another node."
         )
         self._say(probe, identity, _News(f"{identity}.node", "Warning", "NoVolumeOnNode", words))
 

@@ -56,7 +56,7 @@ class Retries:
         self._waited.pop(target, None)
 
     def ended(self, target: Target, *, on_schedule: bool) -> None:
-        """Have a target probed again early, if the run that ended left it bad."""
+        """Have a target early run, if the run that ended left it bad."""
         probe = self._probes.get(target)
         if probe is None or not self._wants(target):
             self._waited.pop(target, None)

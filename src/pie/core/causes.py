@@ -13,7 +13,7 @@ from pie.core.naming import ANNOTATION_SELECTED_NODE, CONTAINER
 from pie.core.reasons import MEANING, Reason
 from pie.core.result import one_line
 from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned
-from pie.core.wire import ContainerState, StateWaiting, condition, epoch_seconds
+from pie.core.wire import ContainerState, StateWaiting, condition, epoch_seconds, rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,10 @@ def why_no_job(warnings: Iterable[WarningEvent], due_seconds: float) -> Cause:
         for each in warnings
         if each.reason == "FailedCreate" and each.seen_seconds >= due_seconds
     ]
-    return _not_made(
-        texts[-1] if texts else None, "the schedule was due, and the CronJob controller made no Job"
+    otherwise = (
+        f"no Job was created for the run scheduled at {rfc3339(due_seconds)}; check kube-controller-manager"
     )
+    return _not_made(texts[-1] if texts else None, otherwise)
 
 
 def _provisioning_failed(standing: Standing) -> Cause | None:
@@ -167,7 +168,7 @@ def _provisioner_silent(standing: Standing) -> Cause | None:
         return None
     node = claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE)
     where = f" on node {node}" if node else ""
-    message = f"claim {claim.metadata.name} waits for a volume{where}, and the provisioner reported nothing"
+    message = f"PVC {claim.metadata.name} waits for a volume{where}, and the provisioner reported nothing"
     return _cause(Stage.PROVISION, Reason.PROVISIONER_SILENT, message)
 
 
@@ -203,7 +204,7 @@ def _no_claim(standing: Standing) -> Cause | None:
     text = standing.warning("FailedBinding", r"^ephemeral volume ")
     if text is not None and re.search(_REFUSED, text):
         return _cause(Stage.PROVISION, Reason.CLAIM_REFUSED, text)
-    message = text or "the claim of the pod's ephemeral volume was not made"
+    message = text or "the PVC of the pod's ephemeral volume was not created"
     return _cause(Stage.QUEUE, Reason.CONTROL_PLANE_LATE, message)
 
 
@@ -294,7 +295,7 @@ def _start_slow(standing: Standing) -> Cause | None:
 
 
 def _not_started(standing: Standing) -> Cause:
-    return _cause(Stage.START, Reason.NOT_STARTED, _on_node(standing, "its kubelet says nothing"))
+    return _cause(Stage.START, Reason.NOT_STARTED, _on_node(standing, "its kubelet has not accepted the pod"))
 
 
 def _on_node(standing: Standing, what: str) -> str:

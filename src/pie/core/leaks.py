@@ -53,9 +53,10 @@ def why_left(volume: PersistentVolume | None, node: str, nodes: Nodes) -> Reason
 def words(claim: str, volume: PersistentVolume | None) -> str:
     """Return what is still there, and what it says, in one line."""
     if volume is None:
-        return f"claim {claim} is still there"
+        return f"PVC {claim} still exists"
     said = f": {volume.status.message}" if volume.status.message else ""
-    return one_line(f"volume {volume.metadata.name} is {volume.status.phase or 'there'}{said}")
+    phase = volume.status.phase or "unknown"
+    return one_line(f"PersistentVolume {volume.metadata.name} still exists (phase {phase}){said}")
 
 
 def made_for(volume: PersistentVolume, probes: Iterable[PieProbe], nodes: Nodes) -> tuple[Target, str] | None:

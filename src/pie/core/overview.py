@@ -39,17 +39,19 @@ def summary(probes: Sequence[ProbeView], open_incidents: Sequence[IncidentView],
     if state == "warning":
         bad = sum(probe.targets.late + probe.targets.failed + probe.targets.hung for probe in probes)
         if bad:
-            return f"{bad} of {total} targets had a bad run, not twice in a row so far."
+            again = "it fails" if bad == 1 else "they fail"
+            return f"{bad} of {total} targets failed once; an incident opens if {again} again."
         silent = [f"{probe.name} ({probe.summary})" for probe in probes if probe.state == "warning"]
         return f"Not everything is probed: {', '.join(silent[:_LIST_MOST])}."
     suppressed = sum(probe.targets.suppressed for probe in probes)
     if state == "unknown" and suppressed == total > 0:
-        return f"All {total} targets rest for maintenance."
+        return "Not probed: all matching nodes are under maintenance."
     if state == "unknown":
-        return "Nothing is known yet: no run has ended since this controller began to lead."
-    aside = f" {suppressed} rest{'s' if suppressed == 1 else ''} for maintenance." if suppressed else ""
+        return "There is no result yet: no run has ended since this controller became the leader."
+    are = "is" if suppressed == 1 else "are"
+    aside = f" {suppressed} {are} suppressed because of maintenance." if suppressed else ""
     waiting = sum(probe.targets.pending for probe in probes)
-    aside += f" {waiting} not heard of yet." if waiting else ""
+    aside += f" {waiting} {'has' if waiting == 1 else 'have'} no result yet." if waiting else ""
     classes, well = len({probe.storage_class for probe in probes}), total - suppressed - waiting
     works = "1 target" if well == 1 else f"{well} targets"
     of = "1 StorageClass" if classes == 1 else f"{classes} StorageClasses"

@@ -47,7 +47,7 @@ def preflight(
         return {kind: paused.get(kind, pause) for kind in Kind}
     if nodes == 0:
         pause = Pause(
-            Reason.NO_MATCHING_NODE, "spec.nodeSelector matches no node; probes start when one does"
+            Reason.NO_MATCHING_NODE, "spec.nodeSelector matches no node; no probes run until a node matches"
         )
         return {kind: paused.get(kind, pause) for kind in Kind}
     if storage_class.reclaim_policy == "Retain" and not probe.provision_on_retain:
@@ -55,8 +55,8 @@ def preflight(
             Kind.PROVISION,
             Pause(
                 Reason.RECLAIM_POLICY_RETAIN,
-                f"StorageClass {probe.storage_class} retains volumes, and each provision run would leave one"
-                " behind; set spec.provisionOnRetain to probe all the same",
+                f"StorageClass {probe.storage_class} retains volumes, so each provision run would leave one"
+                " behind; set spec.provisionOnRetain to probe anyway",
             ),
         )
     if storage_class.volume_binding_mode == "Immediate" and len(segments) > 1:
@@ -64,8 +64,8 @@ def preflight(
             Kind.MOUNT,
             Pause(
                 Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
-                f"StorageClass {probe.storage_class} binds claims at once, to any of {len(segments)} topology"
-                " segments; use volumeBindingMode WaitForFirstConsumer",
+                f"StorageClass {probe.storage_class} binds PVCs immediately, in any of {len(segments)}"
+                " topology segments; use volumeBindingMode WaitForFirstConsumer",
             ),
         )
     return paused

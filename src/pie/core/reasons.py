@@ -93,26 +93,29 @@ class Reason(StrEnum):
 
 # What the outcomes of a probe mean stands with them; what to do about it stands here, with all others.
 _CONTROLLERS: dict[Reason, tuple[str, str]] = {
-    Reason.OK: ("The volume was provisioned or mounted in time and served its I/O.", "Nothing to do."),
+    Reason.OK: ("The volume was provisioned or mounted in time, and its I/O worked.", "Nothing to do."),
     Reason.PENDING: ("No run has ended yet.", "Wait for a period."),
     Reason.CONTROL_PLANE_LATE: (
-        "Past the threshold Kubernetes had not made the pod, or the claim of its volume.",
+        "Kubernetes did not create the probe pod (or its PVC) within probeThreshold.",
         "Look at kube-controller-manager: its log, its rate limit (--kube-api-qps), the API server's load.",
     ),
     Reason.POD_REFUSED: (
-        "The cluster refuses to create the probe's pod, or the Job or CronJob that makes it.",
-        "Says nothing about storage; read the evidence: quota, Pod Security, webhook, priorityClassName?",
+        "The cluster refuses to create the probe's pod, or the Job or CronJob that creates it.",
+        (
+            "Not a storage problem."
+            " The message names the cause: quota, Pod Security, a webhook or priorityClassName."
+        ),
     ),
     Reason.CLAIM_REFUSED: (
-        "The cluster refuses to create the claim of the volume to be probed.",
-        "Read the evidence: a quota on claims or on their storage, a webhook, a policy?",
+        "The cluster refuses to create the PVC of the volume to be probed.",
+        "The message names the cause: a quota on PVCs or on their storage, a webhook, or a policy.",
     ),
     Reason.NAME_TAKEN: (
         "An object of another owner has the name of a target's PVC or CronJob, so the target is not probed.",
         "The message names it. Delete or rename it, or give the PieProbe another name.",
     ),
     Reason.NOT_SCHEDULED: (
-        "Past the threshold the pod was bound to no node.",
+        "The pod was not bound to a node within probeThreshold.",
         "Read the scheduler's message in the evidence; look at kube-scheduler if there is none.",
     ),
     Reason.NO_CAPACITY: (
@@ -120,8 +123,8 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Free or add capacity in the storage back end; look at the CSIStorageCapacity objects.",
     ),
     Reason.VOLUME_AFFINITY: (
-        "The volume can be used on other nodes only than the one the probe is for.",
-        "Compare the PersistentVolume's node affinity with the node's labels; one may be lost.",
+        "The volume can be used only on other nodes, not on the node of this probe.",
+        "Compare the PersistentVolume's node affinity with the node's labels; a label may be missing.",
     ),
     Reason.VOLUME_LIMIT: (
         "The node has as many volumes attached as its driver allows.",
@@ -129,30 +132,30 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.INSUFFICIENT_RESOURCES: (
         "No matching node has the CPU, memory or pod slots that the probe's pod asks for.",
-        "Says nothing about storage: make room, lower spec.resources, or set spec.priorityClassName.",
+        "Not a storage problem: free resources, lower spec.resources, or set spec.priorityClassName.",
     ),
     Reason.TAINTED: (
         "The matching nodes have taints that the probe's pod does not tolerate.",
-        "Says nothing about storage: add a toleration to the spec, or narrow its nodeSelector.",
+        "Not a storage problem: add a toleration to the spec, or narrow its nodeSelector.",
     ),
     Reason.CORDONED: (
         "The matching nodes are cordoned.",
-        "Says nothing about storage: uncordon them when the maintenance is done.",
+        "Not a storage problem: uncordon them when the maintenance is done.",
     ),
     Reason.SCHEDULE_SLOW: (
         "The pod was bound to a node, but later than the threshold allows.",
         "Look at kube-scheduler and at the API server's latency.",
     ),
     Reason.PROVISIONER_SILENT: (
-        "A volume was asked for, and the provisioner neither made one nor said why.",
+        "A PVC asks for a volume, but the provisioner neither created one nor reported an error.",
         "Look at the driver's controller: does csi-provisioner run, lead, and reach the API server?",
     ),
     Reason.PROVISIONING_FAILED: (
-        "The driver refused or failed to make the volume.",
+        "The driver refused or failed to create the volume.",
         "The evidence has the driver's own error; look at its controller's log and the storage back end.",
     ),
     Reason.PROVISION_SLOW: (
-        "The volume was not made within the threshold: the driver takes long to answer.",
+        "The volume was not created within probeThreshold: the driver takes long to answer.",
         "Look at the driver's controller and the back end's load; see pie_stage_duration_seconds.",
     ),
     Reason.ATTACH_FAILED: (
@@ -160,7 +163,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Look at the VolumeAttachment, the external-attacher's log, and where else it is attached.",
     ),
     Reason.ATTACH_SLOW: (
-        "Past the threshold the volume was not attached to the node: nobody answers, or not in time.",
+        "The volume was not attached to the node within probeThreshold: the attacher is slow or down.",
         "Look at the external-attacher and at kube-controller-manager's attach-detach controller.",
     ),
     Reason.MOUNT_FAILED: (
@@ -168,16 +171,16 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The evidence has the error; look at the driver's node pod on that node: is it running?",
     ),
     Reason.MOUNT_SLOW: (
-        "Past the threshold the node had not mounted the volume: the driver does not answer in time.",
+        "The node did not mount the volume within probeThreshold: the driver does not answer in time.",
         "Look at the driver's node pod and at the kubelet's log on that node.",
     ),
     Reason.IMAGE_PULL: (
         "The node could not pull the probe's image.",
-        "Says nothing about storage: look at the registry and at the image of the pie controller.",
+        "Not a storage problem: look at the registry and at the image of the pie controller.",
     ),
     Reason.SANDBOX_FAILED: (
         "The node could not set up the pod's sandbox, most often its network.",
-        "Says nothing about storage: look at the CNI plugin and the container runtime on that node.",
+        "Not a storage problem: look at the CNI plugin and the container runtime on that node.",
     ),
     Reason.CONTAINER_START_FAILED: (
         "The volume was mounted, but the node could not start the container.",
@@ -185,66 +188,66 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.START_SLOW: (
         "The volume was mounted in time, but the container started late or waits for another container.",
-        "Says little about storage: look at the container in the evidence, if any, and at the node's load.",
+        "Probably not a storage problem: look at the container in the evidence, and at the node's load.",
     ),
     Reason.NOT_STARTED: (
-        "Past the threshold the pod was bound to its node, and its kubelet had not taken it up.",
+        "The pod was bound to its node, but the kubelet did not accept it within probeThreshold.",
         "Look at the kubelet on that node.",
     ),
     Reason.STARTED_LATE: (
-        "The container started, but later than the threshold; no stage stands out.",
-        "See pie_stage_duration_seconds for where the time goes.",
+        "The container started, but later than the threshold; no single stage took most of the time.",
+        "See pie_stage_duration_seconds for the time that each stage takes.",
     ),
     Reason.HUNG: (
-        "The probe started and had no result at its deadline: its I/O does not return.",
-        "Look at the node's kernel log and the path to the back end; the pod goes when I/O returns.",
+        "The probe started but had no result at its deadline: its I/O does not return.",
+        "Look at the node's kernel log and the path to the back end; the pod ends when its I/O returns.",
     ),
     Reason.NO_RESULT: (
-        "The container ended without a result that can be read.",
+        "The container ended without a readable result.",
         "Look at the node: out of memory, a crashed runtime, a reboot.",
     ),
     Reason.POD_DELETED: (
         "Somebody deleted the pod before it ended; the run says nothing about storage.",
-        "Nothing to do, unless it happens all the time: then find who deletes pie's pods.",
+        "Nothing to do, unless it happens often: then find out who deletes pie's pods.",
     ),
     Reason.JOB_DELETED: (
         "Somebody deleted the run's Job before pie read the result; the run says nothing about storage.",
         "Find who deletes Jobs of pie: kubectl delete jobs, a clean-up job, a policy that sets a TTL?",
     ),
     Reason.IO_SLOW: (
-        "I/O worked, but several runs in a row took many times as long as this target's runs before.",
+        "I/O worked, but several consecutive runs took many times as long as this target's earlier runs.",
         "Look at the back end's load and its disks' health; see pie_target_io_latency_seconds.",
     ),
     Reason.DATA_LOST: (
         "The volume came back empty: what earlier runs wrote is gone.",
-        "Treat it as data loss: look at what the back end did to the volume. Delete the claim to go on.",
+        "Treat it as data loss: look at what the back end did to the volume. Delete the PVC to start again.",
     ),
     Reason.DATA_STALE: (
         "The volume holds an older state than the one last written to it.",
-        "Acknowledged writes are gone for good: look for a restored snapshot, a split replica, a cache.",
+        "Acknowledged writes are lost for good: look for a restored snapshot, a split replica, a cache.",
     ),
     Reason.DATA_SWAPPED: (
         "The volume holds another volume's data.",
-        "Stop writers now: two claims lead to the same or to exchanged storage in the back end.",
+        "Stop writers now: in the back end, two PVCs use the same storage, or each uses the other's.",
     ),
     Reason.TEARDOWN_STUCK: (
-        "A finished run's pod or claim does not go away.",
-        "Look at the kubelet and the driver's node pod (unmounting), and at finalizers on the claim.",
+        "A finished run's pod or PVC is not deleted.",
+        "Look at the kubelet and the driver's node pod (unmounting), and at finalizers on the PVC.",
     ),
     Reason.VOLUME_LEAKED: (
-        "A volume that pie's probe caused is not deleted.",
-        "Look at the PersistentVolume's events and the driver's log; its space is lost until it goes.",
+        "A volume that was created for a probe is not deleted.",
+        "Look at the PersistentVolume's events and the driver's log; its space is lost until it is deleted.",
     ),
     Reason.NODE_GONE: (
-        "A volume lies on a node that was removed; nobody can delete it any more.",
+        "The volume is on a node that was removed, so no driver can delete it any more.",
         "Delete the PersistentVolume by hand once the node's disks are gone for good.",
     ),
     Reason.NODE_DELETED: (
-        "The node is being deleted, or is gone.",
-        "Nothing to do; if its deletion takes for ever, see who keeps it in its metadata.finalizers.",
+        "The node is being deleted, or was deleted.",
+        "Nothing to do; if the deletion does not end, look at the node's metadata.finalizers.",
     ),
     Reason.NODE_MARKED: (
-        "The node carries a mark that stands for maintenance; the message names it.",
+        "The node carries a mark of maintenance; the message names it.",
         "Finish the maintenance and remove the mark; docs/suppression.md says who sets which mark.",
     ),
     Reason.NODE_CORDONED: (
@@ -257,31 +260,31 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.NODE_TAINTED: (
         "The node has a taint that the probe's pods do not tolerate.",
-        "Add a toleration to the spec, or narrow its nodeSelector, if the taint is to stay.",
+        "If the taint is permanent, add a toleration to the spec, or narrow its nodeSelector.",
     ),
     Reason.NODE_REBOOTED: (
-        "The node booted less than rebootGrace ago, and no run was good since.",
+        "The node booted less than rebootGrace ago, and has had no good run since.",
         "Nothing to do.",
     ),
     Reason.NODE_NEW: (
-        "The node was created less than newNodeGrace ago, and no run was good since.",
+        "The node was created less than newNodeGrace ago, and has had no good run since.",
         "Nothing to do.",
     ),
     Reason.NO_USABLE_NODE: (
-        "Every matching node is suppressed, so a new volume could be used nowhere.",
+        "Every matching node is suppressed, so a new volume could not be used on any node.",
         "Finish the maintenance of one of the nodes.",
     ),
     Reason.INVALID_SPEC: ("The spec cannot be used; the message names the field.", "Correct the field."),
     Reason.STORAGE_CLASS_NOT_FOUND: (
-        "There is no StorageClass of this name.",
-        "Create it, or make a PieProbe for another class; probes start by themselves.",
+        "There is no StorageClass with this name.",
+        "Create it, or create a PieProbe for another class; the probes then start by themselves.",
     ),
     Reason.RECLAIM_POLICY_RETAIN: (
-        "Each provision run would leave a volume behind, so the probe rests.",
-        "Set spec.provisionOnRetain to probe all the same, and clean up by yourself.",
+        "Each provision run would leave a volume behind, so the provision probe is paused.",
+        "To probe anyway, set spec.provisionOnRetain, and delete the volumes yourself.",
     ),
     Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY: (
-        "Claims bind before a node is chosen, to wrong nodes.",
+        "PVCs are bound before a node is chosen, so their volumes can be on the wrong nodes.",
         "Use a class with volumeBindingMode WaitForFirstConsumer.",
     ),
     Reason.NO_MATCHING_NODE: (
@@ -293,13 +296,13 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
 
 _PROBES: dict[Reason, str] = {
     Reason.FIO_MISSING: "Use the released image, or one that has fio.",
-    Reason.FIO_FAILED: "The evidence has fio's own words; spec.resources may be too tight.",
+    Reason.FIO_FAILED: "The evidence has fio's message; spec.resources may be too small.",
     Reason.IO_ERROR: "Look at the node's kernel log and the back end's disks and paths.",
     Reason.READ_ONLY: "A filesystem goes read-only after I/O errors: look at the kernel log, then repair it.",
     Reason.NO_SPACE: "The probe's volume is full: look for a full thin pool, or raise spec.pvcCapacity.",
     Reason.PERMISSION_DENIED: "Look at fsGroup support of the driver (CSIDriver.spec.fsGroupPolicy).",
     Reason.DATA_CORRUPTED: "Treat it as corruption: stop writers, look at the back end's disks and memory.",
-    Reason.VOLUME_MISSING: "The driver said that it mounted the volume, and did not: look at its node pod.",
+    Reason.VOLUME_MISSING: "The driver reported success but mounted nothing: look at its node pod.",
     Reason.KILLED: "I/O was too slow for spec.deadline, or somebody stopped the pod; see the I/O latency.",
     Reason.LOCKED: "Nothing to do; if it stays, an earlier run hangs on the volume.",
     Reason.INTERNAL: "Report it, with the evidence.",

@@ -35,21 +35,21 @@ class Outcome(enum.StrEnum):
         member.meaning = meaning
         return member
 
-    OK = "ok", "Every step was done on the volume and read back right."
+    OK = "ok", "Every step succeeded, and the data was read back correctly."
     FIO_MISSING = "FioMissing", "The image has no fio program."
     FIO_FAILED = (
         "FioFailed",
-        "fio ended with an error that is not the storage's, or unreadable.",
+        "fio failed for a reason other than the storage, or its output could not be read.",
     )
-    IO_ERROR = "IOError", "The volume answered with an I/O error, or with any error not named below."
+    IO_ERROR = "IOError", "The volume returned an I/O error, or another error that has no reason of its own."
     READ_ONLY = "ReadOnly", "The volume's filesystem is mounted read-only."
     NO_SPACE = "NoSpace", "The volume has no space (or no inode, or no quota) left for a small new file."
     PERMISSION_DENIED = "PermissionDenied", "The probe's user may not write to the volume."
     DATA_CORRUPTED = "DataCorrupted", "A record on the volume is not what was written there."
-    VOLUME_MISSING = "VolumeMissing", "The path is no volume: nothing is mounted there."
-    KILLED = "Killed", "The run was told to stop (SIGTERM), as at its pod's deadline, before it was done."
-    LOCKED = "Locked", "Another run is still at work on the volume and holds its lock."
-    INTERNAL = "Internal", "The probe itself is at fault: bad arguments or a defect."
+    VOLUME_MISSING = "VolumeMissing", "No volume is mounted at the path."
+    KILLED = "Killed", "The run was stopped (SIGTERM) before it was done, for example at its pod's deadline."
+    LOCKED = "Locked", "Another run still uses the volume and holds its lock."
+    INTERNAL = "Internal", "The probe itself failed: bad arguments, or a defect of pie."
 
 
 ProbeName = Literal["mount", "provision"]

@@ -70,7 +70,7 @@ def dues_between(
 def retry_wait_seconds(
     target: Target, period_seconds: int, now: float, waited_seconds: float
 ) -> float | None:
-    """Return how long to wait before a bad target is probed again early; None: its due time is near enough.
+    """Return how long to wait before a bad target is early run; None: its due time is near enough.
 
     Each wait is at least twice the one before it, `waited_seconds` (0 after a run that was due).
     """

@@ -89,10 +89,11 @@ def summary(
         return _line(headline(incidents[0]) + more)
     by_type = {condition["type"]: condition for condition in conditions}
     if bad := sum(counts[verdict] for verdict in BAD):
-        return f"{bad} bad so far, not twice in a row"
+        who, again = ("target", "it fails") if bad == 1 else ("targets", "they fail")
+        return f"{bad} {who} failed once; an incident opens if {again} again"
     if by_type["Ready"]["status"] != "True":
         reason = by_type["Ready"]["reason"]
-        return _line(f"{'not all is' if reason in _OF_SOME_TARGETS else 'not'} probed: {reason}")
+        return _line(f"{'some targets are ' if reason in _OF_SOME_TARGETS else ''}not probed: {reason}")
     if suppressed:
         return suppressed
     asked = [by_type[name] for name in HEALTHY.values() if by_type[name]["reason"] != Reason.DISABLED]
@@ -100,7 +101,7 @@ def summary(
         return "fine"
     if before and any(condition["status"] == "False" for condition in asked):
         return before  # A condition that stands, and with it the words.
-    return "not known yet"
+    return "no result yet"
 
 
 def _line(text: str) -> str:
@@ -117,7 +118,7 @@ def _ready(problem: tuple[Reason, str] | None, paused: Mapping[Kind, Pause]) -> 
     waiting = [pause for pause in paused.values() if pause.reason is not Reason.DISABLED]
     if waiting:
         return _condition("Ready", "False", waiting[0].reason, waiting[0].message)
-    return _condition("Ready", "True", Reason.OK, "all probes that the spec asks for are set up")
+    return _condition("Ready", "True", Reason.OK, "all probes are set up")
 
 
 def _healthy(
@@ -131,7 +132,7 @@ def _healthy(
     if bad:
         nodes = [f"{node} ({reason})" if node else reason.value for node, reason in bad]
         more = f" and {len(nodes) - _NAMED_NODES} more" if len(nodes) > _NAMED_NODES else ""
-        message = f"{len(bad)} of {len(targets)} bad: {', '.join(nodes[:_NAMED_NODES])}{more}"
+        message = f"{len(bad)} of {len(targets)} targets are bad: {', '.join(nodes[:_NAMED_NODES])}{more}"
         reason = _commonest(reason for _, reason in bad)
         return _condition(name, "False", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
     if problem is not None:
@@ -143,7 +144,7 @@ def _healthy(
         return _condition(name, "Unknown", reason, f"{suppressed}. {MEANING[reason]} {ADVICE[reason]}")
     if not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
         return _condition(name, "Unknown", Reason.PENDING, "no run has ended yet")
-    return _condition(name, "True", Reason.OK, f"{len(targets)} of {len(targets)} targets have no bad run")
+    return _condition(name, "True", Reason.OK, f"0 of {len(targets)} targets are bad")
 
 
 def _open(kind: Kind, incidents: Sequence[Incident]) -> Incident | None:
@@ -168,17 +169,17 @@ def _latest(fresh: Condition, before: Condition, told: Incident | None) -> Condi
 
 
 def _all_suppressed(targets: Sequence[tuple[Kind, str, Verdict, Reason]]) -> str:
-    """Return why no run counts, if every target is suppressed: `nothing is probed: all nodes are …`."""
+    """Return why no run counts, if every target is suppressed: `not probed: all matching nodes are …`."""
     if not targets or any(verdict is not Verdict.SUPPRESSED for _, _, verdict, _ in targets):
         return ""
     # A provision probe is suppressed because all nodes are; they say more.
     reasons = [reason for kind, _, _, reason in targets if kind is Kind.MOUNT]
     if not reasons:
-        return f"nothing is judged: no node is usable ({Reason.NO_USABLE_NODE})"
+        return f"not probed: all matching nodes are under maintenance ({Reason.NO_USABLE_NODE})"
     named = _commonest(reasons) + (" and others" if len(set(reasons)) > 1 else "")
     if _GRACES.isdisjoint(reasons):
-        return f"nothing is probed: all nodes are in maintenance ({named})"
-    return f"nothing is judged yet: all nodes are new, have just booted or are in maintenance ({named})"
+        return f"not probed: all matching nodes are under maintenance ({named})"
+    return f"no verdict yet: all matching nodes are new, have just booted or are under maintenance ({named})"
 
 
 def _commonest(reasons: Iterable[Reason]) -> Reason:

@@ -71,9 +71,9 @@ def outdated(overview: Overview, age: str) -> Overview:
     )
     if overview.state == "bad":
         return replace(overview, probes=probes, summary=f"{overview.summary}{old}")
-    last_word = f"its last word is {age} old: {overview.summary}" if age else "it has said nothing yet"
+    last_word = f"its last status is {age} old: {overview.summary}" if age else "it has written no status yet"
     return replace(
-        overview, probes=probes, state="unknown", summary=f"The controller cannot be asked; {last_word}"
+        overview, probes=probes, state="unknown", summary=f"The controller cannot be reached; {last_word}"
     )
 
 

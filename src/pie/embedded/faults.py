@@ -63,7 +63,7 @@ class Faults:
     async def inject(self, name: str, node: str = "") -> None:
         """Inject a fault on a node; without one, on all of them; not where it is. Raises FaultError."""
         if name in childprocess.FAULTS and not childprocess.supported():
-            raise FaultError("this machine cannot break disks: only Linux on x86-64 and arm64 can")
+            raise FaultError("this machine cannot inject disk faults: they need Linux on x86-64 or arm64")
         await self._act(name, node, begin=True)
 
     async def clear(self, name: str, node: str = "") -> None:
@@ -166,27 +166,29 @@ async def _leave(cluster: "EmbeddedCluster", _machine: Machine, *, begin: bool) 
     await (cluster.front.stop() if begin else cluster.front.start())
 
 
-_CRASH: Final = "The CSI node plugin is gone: mounted volumes work on, nothing can be mounted or provisioned."
-_LATE: Final = "The API server takes two seconds more for every request."
-_NEW: Final = "A node joins, tainted by its CNI until this is cleared."
+_CRASH: Final = (
+    "The CSI node plugin is down: mounted volumes work, but nothing can be mounted or provisioned."
+)
+_LATE: Final = "The API server needs two seconds more for every request."
+_NEW: Final = "A node joins, and has its CNI's taint until this fault ends."
 _ALL: Final = (
     Fault("plugin-crash", _CRASH),
-    Fault("provisioner-down", "The provisioner is gone: claims wait for ever."),
+    Fault("provisioner-down", "The provisioner is down: PVCs stay Pending."),
     Fault("pool-full", "The pool has no room for a new volume."),
     Fault("slow-disk", "fio's I/O takes several times as long as usual."),
-    Fault("hang", "I/O does not return, and what waits for it cannot be killed."),
+    Fault("hang", "I/O does not return, and processes that wait for it cannot be killed."),
     Fault("eio", "Writes to the volumes fail with EIO."),
     Fault("volume-full", "Writes to the volumes fail with ENOSPC."),
     Fault("read-only", "The volumes are read-only: EROFS."),
-    Fault("corruption", "A byte of a record on each standing volume is flipped.", _flip),
-    Fault("data-loss", "The standing volumes come back empty.", _empty),
+    Fault("corruption", "A byte of a record on each existing volume is changed.", _flip),
+    Fault("data-loss", "The existing volumes come back empty.", _empty),
     Fault("reboot", "The machine reboots, and is back after ten seconds.", _reboot),
-    Fault("kubelet-down", "The kubelet is gone; its containers run on."),
+    Fault("kubelet-down", "The kubelet is down; its containers continue to run."),
     Fault("cordon", "The node is unschedulable.", _cordon),
     Fault("taint", "The node has a taint that probes do not tolerate.", _taint),
     Fault("new-node", _NEW, _join, per_node=False),
     Fault("api-slow", _LATE, per_node=False),
-    Fault("api-gone", "The API server is gone.", _leave, per_node=False),
+    Fault("api-gone", "The API server is down.", _leave, per_node=False),
 )
 FAULTS: Final = {fault.name: fault for fault in _ALL}
 """Every fault, by name."""

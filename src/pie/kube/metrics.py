@@ -58,7 +58,7 @@ class KubeMetrics:
         self.registry = registry
         self.requests = Counter(
             "pie_client_requests",
-            "Requests to the API server, by HTTP status; code is 'error' where no answer came.",
+            "Requests to the API server, by HTTP status; code is 'error' if there was no answer.",
             ("verb", "resource", "code"),
             registry=registry,
         )
@@ -70,15 +70,15 @@ class KubeMetrics:
         )
         self.duration = Histogram(
             "pie_client_request_duration_seconds",
-            "Time until the API server's answer was read; watches are left out.",
+            "Time until the API server's answer was read; watches are not included.",
             ("verb", "resource"),
             buckets=_SECONDS,
             registry=registry,
         )
         self.write_rate = Gauge(
             "pie_client_write_rate",
-            "Writes per second that pacing allows now; "
-            "fewer than the budget when the API server is slow or fails.",
+            "Writes per second that pie allows itself now; "
+            "below the budget when the API server is slow or fails.",
             registry=registry,
         )
         self.read_rate = Gauge(
@@ -95,7 +95,7 @@ class KubeMetrics:
         )
         self.lists = Counter(
             "pie_reflector_lists",
-            "Times that everything was read anew, by how: watchlist or list.",
+            "How often all objects were read again, by how: watchlist or list.",
             ("resource", "how"),
             registry=registry,
         )
@@ -107,13 +107,13 @@ class KubeMetrics:
         )
         self.events = Counter(
             "pie_reflector_events",
-            "Events that watches brought, by change: added, modified, deleted.",
+            "Changes applied to the cache, by change: added, modified, deleted.",
             ("resource", "change"),
             registry=registry,
         )
         self.undecodable = Counter(
             "pie_reflector_undecodable",
-            "Objects that were skipped because they could not be read.",
+            "Objects that pie skipped because it could not decode them.",
             ("resource",),
             registry=registry,
         )
@@ -122,7 +122,7 @@ class KubeMetrics:
         )
         self.heard = Gauge(
             "pie_reflector_heard_timestamp_seconds",
-            "Last proof that the cache is up to date, on the API server's clock.",
+            "When the cache was last known to be up to date, by the API server's clock.",
             ("resource",),
             registry=registry,
         )

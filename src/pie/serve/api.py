@@ -113,7 +113,7 @@ class Api:
             asked = (path, *parameters)
             kept = self._still(asked)
             if kept is None and self._waiting >= self._most_waiting:
-                return _failure(429, f"{self._waiting} wait for something else already; ask again later")
+                return _failure(429, f"{self._waiting} requests are waiting already; try again later")
             if kept is None:
                 kept = await self._made(asked, partial(answer, self.source, *parameters))
             if kept is None:
@@ -148,11 +148,11 @@ class Api:
     def _standby(self) -> web.Response:
         leader = self._leader()
         if leader:
-            return _failure(503, "this replica stands by; ask the leader", leader)
+            return _failure(503, "this replica is a standby; ask the leader", leader)
         return _failure(503, "this replica does not lead, or has not read the cluster yet")
 
     async def _unknown(self, _request: web.Request) -> web.StreamResponse:
-        return _failure(404, "there is no such path; docs/api.md lists those there are")
+        return _failure(404, "there is no such path; docs/api.md lists all paths")
 
     # Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
@@ -160,7 +160,7 @@ class Api:
         if self.source is None:
             return self._standby()
         if self._listeners >= self._most_listeners:
-            return _failure(503, f"{self._listeners} listen already; ask again later")
+            return _failure(503, f"{self._listeners} clients listen already; try again later")
         stream = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -203,13 +203,13 @@ def _target(query: dict[str, str]) -> _Asked:
         raise ValueError(f"kind is {query['kind']!r}, and can be mount or provision")
     kind = Kind(query["kind"])
     if kind is Kind.MOUNT and not query.get("node"):
-        raise ValueError("a mount target has a node: ?node=NAME")
+        raise ValueError("a mount target needs a node: ?node=NAME")
     return query["probe"], kind, query["node"] if kind is Kind.MOUNT else ""
 
 
 def _strip(query: dict[str, str]) -> _Asked:
     if not query.get("probe"):
-        raise ValueError("of which PieProbe? ?probe=NAME")
+        raise ValueError("name the PieProbe: ?probe=NAME")
     wanted = query.get("columns", str(_DEFAULT_COLUMNS))
     if wanted not in map(str, range(1, COLUMNS + 1)):
         raise ValueError(f"columns is {wanted!r}, and can be 1 to {COLUMNS}")

@@ -16,7 +16,7 @@ class IncidentGauge:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._open = Gauge(
             "pie_incident_open",
-            "Incidents that are open, by scope, stage and reason; 0 for those that closed of late.",
+            "Open incidents, by scope, stage and reason; 0 for incidents that closed recently.",
             ("pie_probe_name", "storage_class", "scope", "stage", "reason"),
             registry=registry,
         )

@@ -70,15 +70,15 @@ _METRICS = (
     _Metric(
         "pie_provision_probe_total",
         "counter",
-        "Runs of the provision probe, by whether a new volume was in use within the threshold, "
-        "and then written without an error.",
+        "Runs of the provision probe, by whether a new volume was mounted within the threshold "
+        "and written without an error.",
         (Kind.PROVISION,),
         lambda v, _: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
     ),
     _Metric(
         "pie_performance_on_mount_probe_total",
         "counter",
-        "Runs of the mount probe that started, by whether I/O and data were right.",
+        "Runs of the mount probe that started, by whether I/O worked and the data was right.",
         (Kind.MOUNT,),
         lambda v, _: ((',succeed="true"', v.succeeded), (',succeed="false"', v.failed)),
     ),
@@ -106,21 +106,21 @@ _METRICS = (
     _Metric(
         "pie_target_healthy",
         "gauge",
-        "1 if the last verdict on the target was good, 0 if it was bad; absent before the first.",
+        "1 if the last verdict on the target was good, 0 if it was bad; absent before the first verdict.",
         (Kind.PROVISION, Kind.MOUNT),
         lambda v, _: ((v.probe, int(v.healthy)),) if v.healthy is not None else (),
     ),
     _Metric(
         "pie_target_last_success_timestamp_seconds",
         "gauge",
-        "When a run of the target was last good, as far as this controller saw.",
+        "The time of the target's last good run, as far as this controller saw it.",
         (Kind.PROVISION, Kind.MOUNT),
         lambda v, _: ((v.probe, round(v.last_ok, 3)),) if v.last_ok else (),
     ),
     _Metric(
         "pie_target_hung_seconds",
         "gauge",
-        "How long ago the run was due that hangs on the target; absent while none does.",
+        "Seconds since the due time of the run that hangs on the target; absent if no run hangs.",
         (Kind.PROVISION, Kind.MOUNT),
         lambda v, now: ((v.probe, max(0, round(now - v.hung_since))),) if v.hung_since is not None else (),
     ),
@@ -209,14 +209,15 @@ class RunSeries:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._lost = Counter(
             "pie_lost_runs",
-            "Runs of which nobody read what they said: their Job was deleted before.",
+            "Runs whose Job was deleted before pie read the result.",
             ("pie_probe_name", "reason"),
             registry=registry,
         )
 
         self._stages = Histogram(
             "pie_stage_duration_seconds",
-            "How long the stages of ended runs took; a stage that was not seen from end to end is left out.",
+            "How long the stages of finished runs took;"
+            " a stage is left out if pie did not see its beginning and end.",
             ("storage_class", "probe", "stage"),
             buckets=_STAGE_BUCKETS,
             registry=registry,
@@ -224,7 +225,7 @@ class RunSeries:
 
         self._left = Gauge(
             "pie_leaked_volumes",
-            "Volumes and claims that are to go, and are still there after a run's deadline, by reason.",
+            "PVCs and PVs of finished probes that were not deleted within the run's deadline, by reason.",
             ("pie_probe_name", "storage_class", "reason"),
             registry=registry,
         )

@@ -281,7 +281,7 @@ def test_a_restored_leak_waits_until_it_is_known_what_was_left_behind() -> None:
     assert len(look(known=early.open).closed) == 1
 
 
-NO_LONGER_JUDGED = "no longer judged after 2 min: node n0 is in maintenance (NodeCordoned): "
+NO_LONGER_JUDGED = "closed after 2 min, recovery not confirmed: node n0 is under maintenance (NodeCordoned): "
 N0, N1, N2, CLASS = (*(Target("p", Kind.MOUNT, "c", node) for node in NODES[:3]), provision().target)
 
 
@@ -291,28 +291,37 @@ N0, N1, N2, CLASS = (*(Target("p", Kind.MOUNT, "c", node) for node in NODES[:3])
         ([N0], [N0], {}, Closing.RECOVERED, "recovered after 2 min: "),
         ([N0], [], {N0: Reason.NODE_CORDONED}, Closing.SUPPRESSED, NO_LONGER_JUDGED),
         ([N0], [N1], {N0: Reason.NODE_CORDONED, N2: Reason.NODE_NEW}, Closing.SUPPRESSED, NO_LONGER_JUDGED),
-        ([N0], [N1, CLASS], {N2: Reason.NODE_NEW}, Closing.GONE, "over after 2 min: its targets are gone: "),
+        (
+            [N0],
+            [N1, CLASS],
+            {N2: Reason.NODE_NEW},
+            Closing.GONE,
+            "closed after 2 min: its targets no longer exist: ",
+        ),
         ([N0, N1], [N0], {}, Closing.RECOVERED, "recovered after 2 min: "),
         (
             [N0, N1],
             [N0],
             {N1: Reason.NODE_CORDONED},
             Closing.RECOVERED,
-            "recovered after 2 min, but node n1 is in maintenance (NodeCordoned): ",
+            "recovered after 2 min, but node n1 is under maintenance (NodeCordoned): ",
         ),
         (
             [N0, N1, N2],
             [],
             {N0: Reason.NODE_REBOOTED, N1: Reason.NODE_CORDONED, N2: Reason.NODE_REBOOTED},
             Closing.SUPPRESSED,
-            "no longer judged after 2 min: nodes n0, n1, n2 are in maintenance (NodeRebooted and others): ",
+            (
+                "closed after 2 min, recovery not confirmed: "
+                "nodes n0, n1, n2 are under maintenance (NodeRebooted and others): "
+            ),
         ),
         (
             [CLASS],
             [],
             {CLASS: Reason.NO_USABLE_NODE, N0: Reason.NODE_CORDONED},
             Closing.SUPPRESSED,
-            "no longer judged after 2 min: all nodes are in maintenance (NoUsableNode): ",
+            "closed after 2 min, recovery not confirmed: all nodes are under maintenance (NoUsableNode): ",
         ),
     ],
 )
@@ -336,13 +345,13 @@ def test_a_stale_volume_does_not_recover_by_being_written_again() -> None:
     stale = only(look(mount("n0", Stage.IO, Reason.DATA_STALE)))
     (closed,) = fold((stale,), View((), ONE_ZONE, well={N0: T0}), T0 + 120).closed
     closed = conclude(closed, View((), ONE_ZONE, well={N0: T0}))
-    assert how_it_ended(closed) == "new writes are found again, the lost ones are not back"
-    assert ending(closed, "c").startswith("StorageClass c: over after 2 min: new writes are found again")
+    assert how_it_ended(closed) == "new writes are read back, the lost ones are still lost"
+    assert ending(closed, "c").startswith("StorageClass c: closed after 2 min: new writes are read back")
 
 
 def test_an_incident_that_an_earlier_version_closed_is_over_and_no_more_is_known() -> None:
     closed = replace(only(look(mount("n0"))), closed_at=T0 + 45)
-    assert ending(closed, "fast").startswith("StorageClass fast: over after 45 s: volumes")
+    assert ending(closed, "fast").startswith("StorageClass fast: closed after 45 s: volumes")
     assert how_it_ended(closed) == ""
 
 
@@ -351,8 +360,8 @@ def test_a_leak_is_over_when_nothing_is_left_behind() -> None:
     view = View((), ONE_ZONE, suppressed={CLASS: Reason.NO_USABLE_NODE})
     closed = conclude(fold(opened.open, view, T0 + 120).closed[0], view)
     assert closed.closed_because is Closing.RECOVERED
-    assert how_it_ended(closed) == "nothing is left that somebody could take away"
-    assert ending(closed, "c").startswith("StorageClass c: over after 2 min: nothing is left that somebody")
+    assert how_it_ended(closed) == "no leaked volume is left that can still be deleted"
+    assert ending(closed, "c").startswith("StorageClass c: closed after 2 min: no leaked volume is left")
 
 
 def test_an_incident_waits_for_the_first_run_after_maintenance_on_a_node_that_it_was_seen_on() -> None:

@@ -108,7 +108,7 @@ def test_the_message_names_the_mark_and_the_time_is_when_it_was_set() -> None:
 def test_a_grace_ends_by_time_or_by_a_good_run_and_blocks_nothing() -> None:
     assert found(node(), now=299, rebooted=1) == Suppression(
         Reason.NODE_REBOOTED,
-        "the node has booted, and has 300 s for its first good run",
+        "the node has booted; bad runs are suppressed for 300 s, or until the first good run",
         T0 + 1,
         blocks=False,
         ends_at=T0 + 301,

@@ -47,8 +47,8 @@ class Cleanup:
         if not volume:
             if being_provisioned(claim):
                 self.notes.append(
-                    f"claim {claim.metadata.name} was deleted while its volume was being made: if the driver"
-                    " has made it meanwhile, it is in the storage back end, and Kubernetes does not know it"
+                    f"PVC {claim.metadata.name} was deleted while its volume was being created: if the driver"
+                    " has created it meanwhile, it exists in the storage back end, but not in Kubernetes"
                 )
             return
         if volume not in self.volumes and self._retained:
@@ -76,7 +76,7 @@ class Cleanup:
                 while await self._once():  # noqa: ASYNC110  the API server is asked, it sets no event
                     await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         except TimeoutError:
-            self.notes.append(f"the clean-up was given up after {seconds:g} s")
+            self.notes.append(f"the clean-up was stopped after {seconds:g} s")
         except KubeError as error:
             self.given_up(f"cannot clean up: {error}")
         if not self.kept:
@@ -136,7 +136,7 @@ class Cleanup:
                 del self.volumes[name]
                 continue
             said = f": {volume.status.message}" if volume.status.message else ""
-            message = f"it is {volume.status.phase or 'there'}{said}; its driver has to delete it"
+            message = f"it is {volume.status.phase or 'there'}{said}; its driver must delete it"
             left.append(Left("PersistentVolume", name, message))
         return left
 
@@ -162,4 +162,4 @@ class Cleanup:
         return f"node {pod.spec.node_name} lets go of it when its I/O returns; or give it up: {command}"
 
 
-_WHY_CLAIM: Final = "it goes when no pod uses it any more"
+_WHY_CLAIM: Final = "it is deleted when no pod uses it any more"

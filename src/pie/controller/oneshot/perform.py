@@ -33,7 +33,7 @@ class Progress(Protocol):
         """Note that a target is in this stage."""
 
     def again(self, target: Target, result: Checked) -> None:
-        """Note what became of a target that is now tried on another node."""
+        """Note what became of a target that is now follow-up on another node."""
 
     def ended(self, target: Target, result: Checked) -> None:
         """Note what became of a target."""
@@ -185,7 +185,7 @@ class _Check:
                     await each.synced.wait()
         except TimeoutError:
             why = "; ".join(each.last_error for each in watches if not each.synced.is_set())
-            raise CannotCheck(f"cannot watch pods and claims: {why}") from None
+            raise CannotCheck(f"cannot watch pods and PVCs: {why}") from None
 
 
 def user() -> str:

@@ -120,7 +120,9 @@ async def _selected(client: Client, selector: str, odd: list[str]) -> list[Node]
     try:
         found = await _all(client, NODES, Node, odd, selector)
     except BadRequest as error:
-        raise CannotCheck(f"{selector!r} is neither names of nodes nor a label selector: {error}") from error
+        raise CannotCheck(
+            f"{selector!r} is neither a list of node names nor a label selector: {error}"
+        ) from error
     if not found:
         raise CannotCheck(f"no node has the name or the labels {selector!r}")
     return found
@@ -138,7 +140,7 @@ async def _image(client: Client) -> str:
             containers = each.spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
             return next(str(one["image"]) for one in containers if one["name"] == CONTAINER)
     raise CannotCheck(
-        "which image? No pie runs here to take it from: give --image, or set PIE_CONTAINER_IMAGE"
+        "no image: pie does not run in this cluster, so give --image, or set PIE_CONTAINER_IMAGE"
     )
 
 

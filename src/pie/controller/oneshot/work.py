@@ -98,7 +98,7 @@ class Worker:
             await patiently(partial(self._cleanup.delete_pod, pod.metadata))
             if not await self._until(partial(self._pod_gone, name), item.probe.deadline_seconds):
                 waited = f"{item.probe.deadline_seconds:g} s"
-                message = f"the first run's pod is still there {waited} after it was deleted: no second mount"
+                message = f"the first run's pod still exists {waited} after it was deleted: no second mount"
                 return _left_behind(judgement, Reason.TEARDOWN_STUCK, message)
         judgement, _ = await self._run(item, last)
         return judgement
@@ -144,10 +144,10 @@ class Worker:
         await self._let_go(item)
         limit_seconds = item.probe.deadline_seconds
         if not await self._until(lambda: self._objects_gone(item), limit_seconds):
-            message = f"pod and claim are still there after {limit_seconds:g} s"
+            message = f"pod and PVC still exist after {limit_seconds:g} s"
             return _left_behind(judgement, Reason.TEARDOWN_STUCK, message)
         if not await self._until(lambda: self._volumes_gone(item), limit_seconds):
-            message = f"the claim is gone, and its volume still there after {limit_seconds:g} s"
+            message = f"the PVC was deleted, but its volume still exists after {limit_seconds:g} s"
             return _left_behind(judgement, Reason.VOLUME_LEAKED, message)
         item.stages[Stage.TEARDOWN] = self._client.clock.monotonic() - began
         return judgement

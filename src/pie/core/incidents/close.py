@@ -28,12 +28,12 @@ def conclude(incident: Incident, view: View) -> Incident:
 
 
 def _in_maintenance(suppressed: dict[str, Reason]) -> str:
-    """Return who is in maintenance, by node ("" is the class): `node n1 is in maintenance (NodeCordoned)`."""
+    """Return which nodes are under maintenance ("" is the class): `node n1 is under maintenance (…)`."""
     nodes = sorted(node for node in suppressed if node)
     if not nodes:
-        return f"all nodes are in maintenance ({suppressed['']})" if suppressed else ""
+        return f"all nodes are under maintenance ({suppressed['']})" if suppressed else ""
     counts = Counter(suppressed[node] for node in nodes)
     reason, others = min(counts, key=lambda each: (-counts[each], each)), len(counts) > 1
     more = f" and {len(nodes) - _NAMED_NODES} more" if len(nodes) > _NAMED_NODES else ""
     who = f"node {nodes[0]} is" if len(nodes) == 1 else f"nodes {', '.join(nodes[:_NAMED_NODES])}{more} are"
-    return f"{who} in maintenance ({reason}{' and others' if others else ''})"
+    return f"{who} under maintenance ({reason}{' and others' if others else ''})"

@@ -7,6 +7,7 @@ from pie.core.wire import rfc3339
 
 _NAMED_NODES = 3
 _FEW_MINUTES = 2
+_CLOSED = "closed"
 
 _BROKEN = {
     Stage.QUEUE: "Kubernetes does not start pods in time",
@@ -16,7 +17,7 @@ _BROKEN = {
     Stage.MOUNT: "volumes are not mounted",
     Stage.START: "volumes are mounted, but pods do not start",
     Stage.IO: "I/O fails or is wrong",
-    Stage.TEARDOWN: "volumes are not taken down",
+    Stage.TEARDOWN: "volumes are not deleted",
 }
 
 
@@ -59,31 +60,31 @@ def ending(incident: Incident, storage_class: str) -> str:
     minutes = lasted_seconds / 60
     lasted = f"{minutes:.0f} min" if minutes >= _FEW_MINUTES else f"{lasted_seconds:.0f} s"
     how, more = _how(incident)
-    return f"StorageClass {storage_class}: {how or 'over'} after {lasted}{more}: {headline(incident)}."
+    return f"StorageClass {storage_class}: {how} after {lasted}{more}: {headline(incident)}."
 
 
 def how_it_ended(incident: Incident) -> str:
     """Return how an incident ended, without when; empty where an earlier version of pie closed it."""
     how, more = _how(incident)
-    return f"{how}{more}".removeprefix("over: ")
+    return more.lstrip(",: ") if how == _CLOSED else f"{how}{more}"
 
 
 def _how(incident: Incident) -> tuple[str, str]:
-    """Return in a word how an incident ended, and what there is to add; empty: nobody knows."""
+    """Return in a word how an incident ended, and the details; no details: pie does not know."""
     message = incident.closed_message
     match incident.closed_because:
         case Closing.RECOVERED if incident.stage is Stage.TEARDOWN:
-            # What lay on a node that is gone cannot be taken away any more, and is not counted here.
-            return "over", ": nothing is left that somebody could take away"
+            # A volume on a node that was removed cannot be deleted any more, and is not counted here.
+            return _CLOSED, ": no leaked volume is left that can still be deleted"
         case Closing.RECOVERED if incident.reason is Reason.DATA_STALE:
-            # The records have caught up with those that were lost, no more.
+            # The new records have reached the number of the lost ones. The lost data is still lost.
             more = f"; {message}" if message else ""
-            return "over", f": new writes are found again, the lost ones are not back{more}"
+            return _CLOSED, f": new writes are read back, the lost ones are still lost{more}"
         case Closing.RECOVERED:
             return "recovered", f", but {message}" if message else ""
         case Closing.SUPPRESSED:
-            return "no longer judged", f": {message}"
+            return _CLOSED, f", recovery not confirmed: {message}"
         case Closing.GONE:
-            return "over", ": its targets are gone"
+            return _CLOSED, ": its targets no longer exist"
         case None:
-            return "", ""
+            return _CLOSED, ""

@@ -81,7 +81,7 @@ def observe(
     seen last: its own stamps of what came after cannot be older, whatever its clock says.
     """
     if node is None:
-        gone = Suppression(Reason.NODE_DELETED, "the node is gone", now)
+        gone = Suppression(Reason.NODE_DELETED, "the node was deleted", now)
         return _follow(history or NodeHistory(), gone, now)
     first, ready_since = history, _ready_since(node)
     turned = min(ready_since, now)

@@ -31,25 +31,25 @@ WELL_KNOWN: dict[Mark, str] = {
         "cloud provider: the machine is shut down"
     ),
     Mark(MarkKind.TAINT, "cloud.google.com/impending-node-termination"): (
-        "Google Cloud: the machine is about to be taken away"
+        "Google Cloud: the machine will be removed soon"
     ),
     Mark(MarkKind.TAINT, "aws-node-termination-handler/spot-itn"): (
-        "AWS node termination handler: the spot machine is about to be taken away"
+        "AWS node termination handler: the spot machine will be removed soon"
     ),
     Mark(MarkKind.TAINT, "aws-node-termination-handler/scheduled-maintenance"): (
         "AWS node termination handler: scheduled maintenance of the machine"
     ),
     Mark(MarkKind.TAINT, "aws-node-termination-handler/asg-lifecycle-termination"): (
-        "AWS node termination handler: the scaling group takes the machine away"
+        "AWS node termination handler: the scaling group removes the machine"
     ),
     Mark(MarkKind.TAINT, "aws-node-termination-handler/rebalance-recommendation"): (
-        "AWS node termination handler: the spot machine is likely to be taken away"
+        "AWS node termination handler: the spot machine will probably be removed"
     ),
     Mark(MarkKind.LABEL, "cloud.google.com/active-node-maintenance", "ONGOING"): (
         "Google Cloud: maintenance of the host under the node"
     ),
     Mark(MarkKind.ANNOTATION, "weave.works/kured-reboot-in-progress"): (
-        "kured (with --annotate-nodes): the node is about to reboot or reboots"
+        "kured (with --annotate-nodes): the node will reboot soon, or is rebooting"
     ),
     Mark(MarkKind.CONDITION, "VMEventScheduled", "True"): (
         "Azure (node problem detector of AKS): the host has scheduled a reboot, freeze or redeployment"

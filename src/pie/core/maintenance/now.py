@@ -120,7 +120,7 @@ def _new(facts: Facts, probe: Probe) -> Suppression | None:
 def _grace(reason: Reason, message: str, facts: Facts, began: float, seconds: float) -> Suppression | None:
     if not began or facts.proven_at > began or facts.now >= began + seconds:
         return None
-    message = f"{message}, and has {seconds:g} s for its first good run"
+    message = f"{message}; bad runs are suppressed for {seconds:g} s, or until the first good run"
     return Suppression(reason, message, began, blocks=False, ends_at=began + seconds)
 
 

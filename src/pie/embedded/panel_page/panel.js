@@ -35,7 +35,7 @@ async function press(fault, node, button) {
   said.textContent = "";
   const query = node ? `?node=${encodeURIComponent(node)}` : "";
   if (await call(on ? "POST" : "DELETE", `/faults/${encodeURIComponent(fault.name)}${query}`))
-    said.textContent = `${fault.name}, ${where}: ${on ? "broken" : "mended"}.`;
+    said.textContent = `${fault.name}, ${where}: ${on ? "injected" : "ended"}.`;
 }
 
 function build(state) {
@@ -50,7 +50,7 @@ function build(state) {
     row.append(title);
     for (const name of fault.per_node ? names : [""]) {
       const cell = element("td", "", fault.per_node ? {} : { colspan: String(names.length) });
-      const button = element("button", "break", { type: "button", "aria-pressed": "false" });
+      const button = element("button", "inject", { type: "button", "aria-pressed": "false" });
       const node = name === ALL ? "" : name;
       button.setAttribute("aria-label", `${fault.name}, ${name || "the cluster"}`);
       button.addEventListener("click", () => press(fault, node, button));
@@ -80,7 +80,7 @@ function show(state) {
     if (fault.per_node && state.nodes.every((node) => on.has(`${fault.name} ${node}`))) on.add(`${fault.name} ${ALL}`);
   for (const [key, button] of buttons) {
     button.setAttribute("aria-pressed", String(on.has(key)));
-    button.textContent = on.has(key) ? "broken" : "break";
+    button.textContent = on.has(key) ? "active" : "inject";
   }
   mend.disabled = active.length === 0;
 }

@@ -113,12 +113,12 @@ function failed(error) {
   if (error instanceof Refused && error.status === 503) {
     const pod = error.leader?.split("_")[0];
     const hint = pod ? `The leader is ${pod}: kubectl port-forward pod/${pod} 8080` : error.message;
-    hero("unknown", "This replica stands by and knows nothing.", hint);
+    hero("unknown", "This replica is a standby and has no information.", hint);
     byId("all").hidden = byId("one").hidden = true;
     return;
   }
   const sentence = error instanceof Refused ? `The controller refuses to answer: ${error.message}.` : "The controller does not answer.";
-  hero("unknown", sentence, seenAt === null ? "" : `What is below is what it said at ${time(seenAt, true)}.`, "no answer");
+  hero("unknown", sentence, seenAt === null ? "" : `The information below is from ${time(seenAt, true)}.`, "no answer");
 }
 
 function select(probe) {

@@ -152,7 +152,7 @@ export class Heatmap {
     const column = Math.floor((event.offsetX / event.target.clientWidth) * this.columns);
     const cells = row.cells.slice(-this.columns);
     const at = this.answer.start + (this.answer.columns - this.columns + column) * this.answer.step_seconds;
-    return this.note(`${row.name} · ${time(at, true)} · ${VERDICTS[cells[column]] ?? "nothing known"}`);
+    return this.note(`${row.name} · ${time(at, true)} · ${VERDICTS[cells[column]] ?? "no result"}`);
   }
 
   clicked(event) {

@@ -43,7 +43,7 @@ function incident(each, now) {
     h("h3", {}, each.words),
     h("p.facts", {},
       h("span.tag", {}, `stage: ${each.stage}`), h("span.tag", {}, each.reason), h("span.tag", {}, each.probe),
-      over ? h("span", {}, "over after ", lasted, ", at ", stamp(each.closed), each.ending ? ` (${each.ending})` : "") : h("span", {}, "for ", lasted, ", since ", stamp(each.opened))),
+      over ? h("span", {}, "closed after ", lasted, ", at ", stamp(each.closed), each.ending ? ` (${each.ending})` : "") : h("span", {}, "for ", lasted, ", since ", stamp(each.opened))),
     h("p", {}, each.meaning),
     each.evidence ? h("blockquote", {}, each.evidence) : null,
     over ? null : h("p.next", {}, h("strong", {}, "Next: "), each.next),

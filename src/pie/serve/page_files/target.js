@@ -2,7 +2,7 @@
 
 import { badge, byId, duration, h, latency, put, stamp } from "./dom.js";
 
-const CAUSE = { schedule: "", retry: "probed again early", followup: "tried on another node" };
+const CAUSE = { schedule: "", retry: "early run", followup: "follow-up on another node" };
 
 export function showTarget({ target, runs, threshold_seconds: threshold, now }) {
   const name = target.node || "any node";
@@ -20,9 +20,9 @@ export function showTarget({ target, runs, threshold_seconds: threshold, now }) 
     newest ? h("p.next", {}, h("strong", {}, "Next: "), newest.next) : null,
     io(target.io),
     h("h3", {}, "Last runs"),
-    h("p.quiet", {}, `Time in each stage. The line marks the threshold, ${duration(threshold)}: a run that has not started by then is late. Failures are kept longer than good runs.`),
+    h("p.quiet", {}, `Time in each stage. The line marks the threshold, ${duration(threshold)}: a run that has not started by then is late. Failed runs are kept longer than good runs.`),
     h("ol.runs", {}, runs.map((run, index) => runItem(run, runs[index - 1] ?? target, threshold, longest))),
-    runs.length ? null : h("p.quiet", {}, "No run has ended since this controller began to lead."));
+    runs.length ? null : h("p.quiet", {}, "No run has ended since this controller became the leader."));
 }
 
 const total = (run) => Object.values(run.stages).reduce((sum, seconds) => sum + seconds, 0);
@@ -31,7 +31,7 @@ function runItem(run, newer, threshold, longest) {
   const cause = CAUSE[run.cause] ?? run.cause;
   return h("li.run", {},
     h("p.facts", {}, stamp(run.due, true), badge(run.verdict), run.verdict === "ok" ? null : h("span.tag", {}, run.reason),
-      cause ? h("span", {}, cause) : null, run.ended ? null : h("span", {}, "not over yet"),
+      cause ? h("span", {}, cause) : null, run.ended ? null : h("span", {}, "still running"),
       run.node ? h("span.quiet", {}, `on ${run.node}`) : null),
     timeline(run, threshold, longest),
     h("p.stages", {}, Object.entries(run.stages).map(([stage, seconds]) => h("span", {}, h(`span.key.${stage}`), `${stage} ${short(seconds)}`)),

@@ -6,7 +6,7 @@ const [WIDTH, HEIGHT, LEFT, BOTTOM] = [480, 150, 52, 20];
 
 export function trendCharts(answer) {
   const known = ["read", "write"].flatMap((side) => [...answer[`${side}_median_seconds`], ...answer[`${side}_p99_seconds`]]).filter((each) => each !== null);
-  if (!known.length) return [h("p.quiet", {}, "No run has measured anything yet.")];
+  if (!known.length) return [h("p.quiet", {}, "No run has measured a latency yet.")];
   const low = 10 ** Math.floor(Math.log10(Math.min(...known)));
   const high = Math.max(low * 10, 10 ** Math.ceil(Math.log10(Math.max(...known))));
   return [chart(answer, "read", low, high), chart(answer, "write", low, high)];
