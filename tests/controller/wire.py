@@ -7,24 +7,38 @@ from typing import Any
 import msgspec
 
 from pie.embedded.schema import errors
-from pie.kube.errors import Conflict, Invalid, NotFound, ServerError
+from pie.kube.errors import Conflict, Forbidden, Invalid, NotFound, ServerError
 from pie.kube.transport import Answer, Request
 from tests.controller.world import World, owner_of
 
 
 class Wire:
-    """Answers requests from the simulation's objects."""
+    """Answers requests from the simulation's objects.
+
+    `forbidden` are the verbs and kinds that pie has no permission for, `broken` those that fail with 500.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.forbidden: set[tuple[str, str]] = set()
+        self.broken: set[tuple[str, str]] = set()
         self.asked: Counter[tuple[str, str]] = Counter()
 
     async def send(self, request: Request) -> Answer:
         """Do what is asked, at once; count it by verb and kind."""
         self.asked[request.verb, request.resource.plural] += 1
+        self._permit(request)
         body = msgspec.json.decode(request.body) if request.body else {}
         now = float(math.floor(self._world.now()))  # a `Date` has whole seconds
         return Answer(msgspec.json.encode(self._answer(request, body)), 0.0, now)
+
+    def _permit(self, request: Request) -> None:
+        what = request.verb, request.resource.plural
+        if what in self.forbidden:
+            words = f'{what[1]} is forbidden: User "pie" cannot {what[0]} resource "{what[1]}"'
+            raise Forbidden(403, "Forbidden", f"cannot {request}: 403 Forbidden: {words}")
+        if what in self.broken:
+            raise ServerError(500, "InternalError", f"cannot {request}: 500 InternalError: etcd is down")
 
     def _check(self, request: Request, wanted: dict[str, str], found: dict[str, Any]) -> None:
         """Refuse a change of another object than the one that is there."""

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
-import structlog
-
 from pie.controller.caches import Caches
 from pie.controller.queue import Lane, WorkQueue
 from pie.core.judge import Judgement
@@ -24,11 +22,11 @@ from pie.kube.errors import Forbidden, NotFound
 from pie.kube.resources import LEASES, NODES
 from pie.kube.watchstream import Marked
 
-_log = structlog.get_logger()
-
 _NAMESPACE = "kube-node-lease"
 _CROWD = 20
 """If more nodes are in doubt, all their Leases are read at once, as one list."""
+_FORBIDDEN_SECONDS = 300.0
+"""Where the list is not allowed, it is tried again after so long."""
 _SHARED_SECONDS = 5.0
 """A look at a Lease is good for everybody who wants one within this time."""
 # The watch of nodes may be so far behind that of pods; and what explains a run may come so soon after it.
@@ -49,7 +47,7 @@ class Heartbeats:
         self._looks: dict[str, tuple[float, Heartbeat | None]] = {}
         self._listed_at = float("-inf")
         self._listing = asyncio.Lock()
-        self._may_list = True
+        self._list_from = float("-inf")
 
     async def look(self, node: str, *, after: float = 0.0, others: int = 0) -> Heartbeat | None:
         """Return what a node's Lease shows; None: it has none.
@@ -57,7 +55,7 @@ class Heartbeats:
         `after`: by the looker's last look at it. `others`: how many more nodes are in doubt.
         """
         since = max(after + 0.001, self._client.now() - _SHARED_SECONDS)
-        if others >= _CROWD and self._may_list:
+        if others >= _CROWD and self._client.now() >= self._list_from:
             await self._list(since)
         looked_at, found = self._looks.get(node, (self._listed_at, None))
         if looked_at >= since:
@@ -71,10 +69,7 @@ class Heartbeats:
     async def _get(self, node: str) -> Heartbeat | None:
         try:
             lease = await self._client.get_dated(LEASES, node, _NAMESPACE, decode=NodeLease)
-        except NotFound:
-            return None
-        except Forbidden as error:
-            _log.warning("cannot read the Leases of nodes; is the chart's role there?", error=str(error))
+        except (NotFound, Forbidden):
             return None
         return heartbeat(lease.item, lease.answered_seconds)
 
@@ -93,9 +88,8 @@ class Heartbeats:
                         found[lease.metadata.name] = asked_at, heartbeat(lease, page.answered_seconds)
                     token = page.continue_
                     more = bool(token)
-            except Forbidden as error:
-                self._may_list = False
-                _log.warning("cannot list the Leases of nodes; is the chart's role there?", error=str(error))
+            except Forbidden:
+                self._list_from = self._client.now() + _FORBIDDEN_SECONDS
                 return
             self._looks, self._listed_at = found, asked_at
 

@@ -17,10 +17,14 @@ from pie.kube.backoff import Backoff
 from pie.kube.defects import Defects
 from pie.kube.errors import ApiError, Conflict, KubeError
 from pie.kube.metrics import KubeMetrics
+from pie.kube.repeated import Repeated
 
 _log = structlog.get_logger()
 
 _RETRY: Final = Backoff(base_seconds=1.0, cap_seconds=60.0)
+
+_LINES: Final = 5
+"""So many log lines for one kind of work and one kind of error, in ten minutes."""
 
 
 class Key(NamedTuple):
@@ -63,6 +67,7 @@ class WorkQueue:
         self._busy: set[Key] = set()
         self._later: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
+        self._repeated = Repeated(_LINES)
 
     def handle(
         self, work: str, handler: Callable[[Hashable], Awaitable[None]], lane: Lane = Lane.WRITES
@@ -147,9 +152,7 @@ class WorkQueue:
             _log.debug("object changed meanwhile", work=key.work, thing=str(key.thing), error=str(error))
             self._retry(key)
         except KubeError as error:
-            _log.warning(
-                "API request failed, trying again", work=key.work, thing=str(key.thing), error=str(error)
-            )
+            self._report(key, error)
             asked = error.retry_after_seconds if isinstance(error, ApiError) else None
             self._retry(key, asked or 0.0)
         except Exception as error:  # noqa: BLE001  the boundary of the controller's own work
@@ -158,6 +161,13 @@ class WorkQueue:
             self._retry(key)
         else:
             self._failures.pop(key, None)
+
+    def _report(self, key: Key, error: KubeError) -> None:
+        """Log a failed request: of thousands that fail for the same reason, the first ones."""
+        left_out = self._repeated.write((key.work, type(error)))
+        if left_out is not None:
+            about = {"work": key.work, "thing": str(key.thing), "error": str(error)}
+            _log.warning("API request failed, trying again", **about, left_out=left_out)
 
     def _retry(self, key: Key, asked_seconds: float = 0.0) -> None:
         """Have a key handled again: after the time that the server asked for, and after our own."""

@@ -15,6 +15,7 @@ from pie.controller.targets import Targets
 from pie.core.deletedruns import losing_until, runs_deleted
 from pie.core.maintenance.overdue import long_suppressed
 from pie.core.model import Kind, Probe, Target, Verdict
+from pie.core.permissions import permission_missing
 from pie.core.reasons import Reason
 from pie.core.shorter import SHORTEST, refuses_content, shortened
 from pie.core.status import Condition, status
@@ -28,6 +29,9 @@ _log = structlog.get_logger()
 _INTERVAL_SECONDS = 10.0
 _SHORT_SECONDS = 3600.0
 """How long a status stays shorter after the API server refused one: then all of it is tried again."""
+
+_REFUSALS_SECONDS = 600.0
+"""While a permission is missing, the status is looked at so often."""
 
 
 class StatusWriter:
@@ -54,6 +58,7 @@ class StatusWriter:
         self._written_at: dict[str, float] = {}
         self._short: dict[str, tuple[int, float]] = {}
         queue.handle("status", self._write)
+        client.refusals.listen(self._refusals_changed)
 
     async def _write(self, thing: Hashable) -> None:
         name = str(thing)
@@ -143,13 +148,24 @@ class StatusWriter:
         return known.verdict, known.reason
 
     def _more(self, name: str, probe: Probe | None) -> list[Condition]:
+        permissions = self._permission_missing(name)
         if probe is None:
-            return []
+            return [permissions]
         overdue = self._maintenance.overdue(name)
         return [
             long_suppressed(overdue, probe.suppression.max_duration_seconds),
             self._runs_deleted(name, probe),
+            permissions,
         ]
+
+    def _permission_missing(self, name: str) -> Condition:
+        if missing := self._client.refusals.current():
+            self._queue.add("status", name, after_seconds=_REFUSALS_SECONDS)  # some may be over by then
+        return permission_missing(missing)
+
+    def _refusals_changed(self) -> None:
+        for name in self._targets.probes:
+            self._queue.add("status", name)
 
     def _runs_deleted(self, name: str, probe: Probe) -> Condition:
         now, period_seconds = self._client.now(), probe.period_seconds / 60 * probe.minute_seconds

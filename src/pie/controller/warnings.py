@@ -20,7 +20,8 @@ from pie.core.timeline import WarningEvent
 from pie.core.wire import Event, InvolvedObject
 from pie.kube.client import Client
 from pie.kube.defects import Defects
-from pie.kube.errors import KubeError, Unreachable
+from pie.kube.errors import Forbidden, KubeError, Unreachable
+from pie.kube.repeated import Repeated
 from pie.kube.resources import EVENTS
 from pie.kube.timing import RECONNECT
 from pie.kube.watchstream import Added, EventDecoder, Failed, Marked, Modified, events
@@ -72,6 +73,7 @@ class WarningEvents:
         self._targets = targets
         self._ring: OrderedDict[str, deque[WarningEvent]] = OrderedDict()
         self._decoder = EventDecoder(Event)
+        self._repeated = Repeated()
         self._defects = Defects(client.metrics.defects, "watch", EVENTS.plural)
         self._listed_at: deque[float] = deque(maxlen=_LISTS)
 
@@ -106,10 +108,12 @@ class WarningEvents:
                 version = version or await self._present()
                 version = await self._listen(version)
             except Unreachable as error:
-                _log.info("watch of Events interrupted", error=str(error))
+                if self._repeated.write(Unreachable) is not None:
+                    _log.info("watch of Events interrupted", error=str(error))
             except KubeError as error:
                 version = ""
-                _log.warning("watch of Events failed", error=str(error))
+                if self._repeated.write(KubeError) is not None and not isinstance(error, Forbidden):
+                    _log.warning("watch of Events failed", error=str(error))
             except Exception as error:  # noqa: BLE001  a defect here must not end the controller
                 version = ""
                 self._defects.note(error)

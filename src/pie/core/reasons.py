@@ -84,6 +84,8 @@ class Reason(StrEnum):
 
     # Of a PieProbe.
     INVALID_SPEC = "InvalidSpec"
+    PERMISSION_MISSING = "PermissionMissing"
+    SETUP_FAILED = "SetupFailed"
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
     RECLAIM_POLICY_RETAIN = "ReclaimPolicyRetain"
     IMMEDIATE_BINDING_WITH_TOPOLOGY = "ImmediateBindingWithTopology"
@@ -275,6 +277,14 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Finish the maintenance of one of the nodes.",
     ),
     Reason.INVALID_SPEC: ("The spec cannot be used; the message names the field.", "Correct the field."),
+    Reason.PERMISSION_MISSING: (
+        "The API server does not allow pie something that it needs.",
+        "Update the Helm chart to the version of pie: its roles allow all that this version needs.",
+    ),
+    Reason.SETUP_FAILED: (
+        "pie cannot set up the probes; the message says why.",
+        "pie tries again by itself. If it does not get better, look at the API server and at pie's log.",
+    ),
     Reason.STORAGE_CLASS_NOT_FOUND: (
         "There is no StorageClass with this name.",
         "Create it, or create a PieProbe for another class; the probes then start by themselves.",

@@ -6,7 +6,8 @@ and come back.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
 from pie.kube.errors import (
     ApiError,
+    Forbidden,
     KubeError,
     NotFound,
     ServerError,
@@ -27,8 +29,9 @@ from pie.kube.errors import (
 )
 from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
+from pie.kube.refusals import Refusals
 from pie.kube.resources import Resource
-from pie.kube.transport import Answer, Request, Transport, Watch
+from pie.kube.transport import Answer, Chunks, Request, Transport
 from pie.kube.watchstream import Skipped, skipped
 
 FIELD_MANAGER: Final = "pie"
@@ -97,6 +100,7 @@ class Client:
         self.config = config
         self.metrics = metrics or KubeMetrics(CollectorRegistry())
         self.clock = clock or ServerClock()
+        self.refusals = Refusals(self.clock.monotonic)
         self._pacer = pacer or _unpaced()
         self._read_pacer = read_pacer or _unpaced()
         self._attempts = attempts
@@ -182,7 +186,8 @@ class Client:
         self.metrics.undecodable.labels(resource.plural).inc(len(page.skipped))
         return page
 
-    def watch(
+    @asynccontextmanager
+    async def watch(
         self,
         resource: Resource,
         namespace: str | None = None,
@@ -190,12 +195,18 @@ class Client:
         query: Mapping[str, str | None],
         inactivity_seconds: float,
         total_seconds: float,
-    ) -> Watch:
+    ) -> AsyncIterator[Chunks]:
         """Open a watch: an async context manager that yields its lines. Used by the reflector."""
         request = Request("watch", resource, namespace, query=query)
-        return self._transport.watch(
-            request, inactivity_seconds=inactivity_seconds, total_seconds=total_seconds
-        )
+        try:
+            async with self._transport.watch(
+                request, inactivity_seconds=inactivity_seconds, total_seconds=total_seconds
+            ) as chunks:
+                self.refusals.allowed(request)
+                yield chunks
+        except Forbidden as error:
+            self.refusals.refused(request, error)
+            raise
 
     async def create(
         self,
@@ -294,6 +305,9 @@ class Client:
             await pacer.wait(urgent=urgent)
             try:
                 answer = await self._transport.send(request)
+            except Forbidden as error:
+                self.refusals.refused(request, error)
+                raise
             except (TooManyRequests, ServerError, Unreachable) as error:
                 hold_seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else None
                 pacer.failed(hold_seconds or 0.0)
@@ -302,6 +316,7 @@ class Client:
                 await asyncio.sleep(self._delay(attempt, error))
             else:
                 pacer.answered(answer.took_seconds)
+                self.refusals.allowed(request)
                 return answer
         raise AssertionError("unreachable")
 

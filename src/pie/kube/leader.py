@@ -26,9 +26,13 @@ from pie.kube.config import ClusterConfig
 from pie.kube.errors import AlreadyExists, Conflict, KubeError, WriteRefused
 from pie.kube.lease import Lease, held, micro_time
 from pie.kube.metrics import KubeMetrics
+from pie.kube.repeated import Repeated
 from pie.kube.resources import LEASES
 
 log = structlog.get_logger()
+
+_LINES: Final = 5
+"""So many log lines of one kind in ten minutes."""
 
 _JITTER: Final = 1.2
 """Candidates spread their tries by up to this factor, as client-go's do."""
@@ -106,6 +110,7 @@ class Elector:
             timeout_seconds=timing.request_timeout_seconds,
             attempts=1,
         )
+        self._repeated = Repeated(_LINES)
         self._log = log.bind(lease=f"{namespace}/{name}", identity=self.identity)
 
     async def __aenter__(self) -> Self:
@@ -182,7 +187,8 @@ class Elector:
                 why = why or error  # what kept us from renewing until now says more
             except KubeError as error:
                 why = error
-                self._log.warning("lease not renewed", error=str(error))
+                if self._repeated.write("renewed") is not None:
+                    self._log.warning("lease not renewed", error=str(error))
             if self.holder != self.identity:
                 self._deadline = float("-inf")
                 raise Deposed(f"{self.holder or 'nobody'} holds the lease {self._namespace}/{self._name} now")
@@ -210,7 +216,8 @@ class Elector:
         except Conflict:
             return False  # somebody was faster
         except KubeError as error:
-            self._log.warning("lease not acquired", error=str(error))
+            if self._repeated.write("acquired") is not None:
+                self._log.warning("lease not acquired", error=str(error))
             return False
 
     def _free(self, lease: Lease) -> bool:

@@ -41,6 +41,7 @@ from pie.kube.errors import (
 from pie.kube.listeners import Listener, Listeners
 from pie.kube.listing import list_all
 from pie.kube.metrics import ReflectorMetrics
+from pie.kube.repeated import Repeated
 from pie.kube.resources import Resource
 from pie.kube.store import Key, Store, key_of
 from pie.kube.timing import DEFAULT_TIMING, Timing
@@ -62,6 +63,9 @@ log = structlog.get_logger()
 
 _CONFIRM_SECONDS: Final = 5.0
 """`confirm` asks the server no more often than this."""
+
+_LINES: Final = 5
+"""So many log lines of one kind in ten minutes: watches are tried again for as long as it takes."""
 
 _OVERTIME_SECONDS: Final = 30.0
 """How long a server may take to end a watch whose time is up."""
@@ -112,6 +116,7 @@ class Reflector(Generic[T]):
         self._made_at = self._clock.monotonic()
         self._metrics.age.set_function(self._age_seconds)
         self._log = log.bind(resource=resource.plural)
+        self._repeated = Repeated(_LINES)
         self._version = ""  # where to watch from; empty where a new list is needed
         self._plain_list_next = False
         self._listed_at = self._heard_at = float("-inf")  # local, monotonic
@@ -177,8 +182,11 @@ class Reflector(Generic[T]):
             self._plain_list_next = True  # should this attempt break off
             try:
                 await self._watch()
-            except (Unauthorized, Forbidden, TooManyRequests):
-                raise  # a list would meet the same
+            except (Unauthorized, Forbidden):
+                self._plain_list_next = False  # a list would meet the same
+                raise
+            except TooManyRequests:
+                raise
             except ApiError as error:
                 if not self._plain_list_next:  # it is the watch that failed, after the initial events
                     raise
@@ -319,6 +327,8 @@ class Reflector(Generic[T]):
 
     def _report(self, odd: Skipped) -> None:
         metadata = odd.object.metadata
+        if self._repeated.write("skipped") is None:
+            return
         self._log.error("object skipped", namespace=metadata.namespace, name=metadata.name, error=odd.reason)
 
     def _note(self, error: KubeError) -> None:
@@ -335,8 +345,11 @@ class Reflector(Generic[T]):
             self._version = ""
         self.last_error = str(error)
         self._metrics.failed(type(error).__name__)
-        level = logging.INFO if isinstance(error, Silent) else logging.WARNING
-        self._log.log(level, "watch interrupted", error=self.last_error, relist=not self._version)
+        left_out = self._repeated.write(type(error).__name__)
+        if left_out is not None and not isinstance(error, Forbidden):  # `Refusals` logs that
+            level = logging.INFO if isinstance(error, Silent) else logging.WARNING
+            relist = not self._version
+            self._log.log(level, "watch interrupted", error=self.last_error, relist=relist, left_out=left_out)
 
 
 def _local_seconds() -> float:

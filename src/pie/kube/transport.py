@@ -1,7 +1,7 @@
 """One request over the wire: connection pool, credentials, errors, metrics. `Client` builds on it."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import SimpleNamespace
@@ -27,7 +27,6 @@ _CONNECT_SECONDS: Final = 10.0
 _MAX_RETRY_AFTER_SECONDS: Final = 60.0
 
 Chunks = AsyncIterator[bytes]
-Watch = AbstractAsyncContextManager[Chunks]
 
 
 class Request(msgspec.Struct, frozen=True):

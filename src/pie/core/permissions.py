@@ -1,0 +1,51 @@
+"""The condition PermissionMissing: what the API server does not allow pie to do, in the server's words."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pie.core.reasons import ADVICE, MEANING, Reason
+
+CONDITION: Final = "PermissionMissing"
+_NAMED = 5
+_NO_PERMISSION: Final = re.compile(r"""is forbidden: User ["']|\bcannot \w+ (?:resource|path) ["']""")
+"""What authorizers have the API server say. Quotas and admission are Forbidden too, in other words."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MissingPermission:
+    """Something that pie may not do: the verb of RBAC, and resource and namespace (empty: cluster-wide)."""
+
+    verb: str
+    resource: str
+    namespace: str
+    words: str
+
+    def __str__(self) -> str:
+        """Return what is not allowed: `list leases.coordination.k8s.io in namespace kube-node-lease`."""
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"{self.verb} {self.resource}{where}"
+
+
+def lacks_permission(message: str) -> bool:
+    """Tell whether a Forbidden answer is about the permissions of who asked, not about the object."""
+    return _NO_PERMISSION.search(message) is not None
+
+
+def permission_missing(missing: Iterable[MissingPermission]) -> dict[str, Any]:
+    """Return the condition: what pie may not do, and what to do about it."""
+    known = sorted(missing)
+    if not known:
+        message = "the API server allowed all that pie asked for"
+        return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
+    named = ", ".join(map(str, known[:_NAMED]))
+    more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+    reason = Reason.PERMISSION_MISSING
+    return {
+        "type": CONDITION,
+        "status": "True",
+        "reason": reason.value,
+        "message": f"pie may not {named}{more}. {MEANING[reason]} {ADVICE[reason]}"
+        f" The API server says: {known[0].words}",
+    }
