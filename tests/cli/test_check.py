@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,11 +14,12 @@ import pytest
 
 from pie.embedded import childprocess
 from pie.embedded.cluster import EmbeddedCluster
-from pie.embedded.kinds import CSI_NODES, LEASES, PODS, PVCS, PVS, STORAGE_CLASSES, Kind
+from pie.embedded.kinds import CSI_NODES, LEASES, NODES, PODS, PVCS, PVS, STORAGE_CLASSES, Kind
 from pie.embedded.machines import DRIVER, STORAGE_CLASS
 from tests.cli.conftest import Ended, run, started
 from tests.embedded.conftest import Start
 from tests.harness import until
+from tests.hostile import HOSTILE, unfit
 from tests.probe.conftest import lack
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("fio")]
@@ -105,6 +107,26 @@ async def test_nodes_without_a_csi_driver_or_that_cannot_be_read_keep_nothing_el
     assert ended.status == 0, ended.complained
     assert verdicts(report) == {"mount node-1": ("ok", "OK", None)}
     assert any("csinodes node-3 is left out" in note for note in report["notes"])
+
+
+@pytest.mark.parametrize("output", ["table", "junit", "json"])
+async def test_what_a_node_says_of_itself_reaches_people_plain_and_bounded(
+    start_embedded: Start, output: str
+) -> None:
+    cluster = await cluster_of(start_embedded, 1)
+    node = cluster.store.get(NODES, "", "node-1")
+    assert node is not None
+    ready = {"type": "Ready", "status": "False", "reason": "Bad", "message": HOSTILE}
+    for name in ("node-8", "node-9"):
+        metadata = {**node["metadata"], "name": name, "uid": name}
+        cluster.store.write(NODES, {**node, "metadata": metadata, "status": {"conditions": [ready]}})
+    ended = await run("check", STORAGE_CLASS, "--mount", "--output", output, *options(cluster))
+    assert ended.status == 0, ended.complained
+    assert "Bad red txt" in re.sub(r"\s+", " ", ended.said)
+    assert not unfit(ended.said + ended.complained, allowed="\n")
+    assert len(ended.said) < 8_192
+    if output == "junit":
+        ET.fromstring(ended.said)  # noqa: S314  it is our own
 
 
 async def test_a_bad_provision_run_is_not_the_class_verdict_before_another_node_was_tried(

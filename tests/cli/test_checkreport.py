@@ -1,11 +1,17 @@
-"""What the table of `pie check` looks like."""
+"""What the table of `pie check` looks like, and that JUnit files are XML whatever is said."""
 
+import re
+from xml.etree import ElementTree as ET
+
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
-from pie.cli.checkreport import table
+from pie.cli.checkreport import junit, table
 from pie.core.model import Kind, Stage, Verdict
-from pie.core.oneshot import Checked, Report
+from pie.core.oneshot import Checked, Left, Report, Skipped
 from pie.core.reasons import Reason
+from tests.hostile import HOSTILE, unfit
 
 NODE = "ip-10-0-12-17.compute.internal"
 ERROR = "MountVolume.MountDevice failed for volume pvc-6e1a: connection error"
@@ -37,3 +43,43 @@ def test_on_80_columns_the_evidence_stands_below_the_table() -> None:
     assert lines[2].split() == ["mount", NODE, "late", "mount", "MountFailed", "1", "min", "0", "s"]
     assert " ".join(lines[3:]).startswith(f"mount on {NODE}: MountVolume.MountDevice failed")
     assert "→ Look there." in lines
+
+
+ANY = st.text(st.characters(exclude_categories=[])) | st.just(HOSTILE)
+
+
+def report_of(text: str) -> Report:
+    """Return a report in which everything that others name or say is this text."""
+    bad = Checked(Kind.MOUNT, text, Verdict.LATE, Reason.MOUNT_FAILED, Stage.MOUNT, text, "Look there.", 60.0)
+    unknown = Checked(Kind.MOUNT, text, Verdict.SUPPRESSED, Reason.NODE_NOT_READY, message=text)
+    return Report(
+        text,
+        text,
+        text,
+        "ns",
+        text,
+        0.0,
+        1.0,
+        ok=False,
+        error=text,
+        targets=(bad, unknown),
+        skipped=(Skipped(text, Reason.NODE_NOT_READY, text),),
+        left=(Left("Pod", text, text),),
+        notes=(text,),
+    )
+
+
+@given(ANY)
+def test_a_junit_file_is_xml_whatever_is_said(text: str) -> None:
+    suite = ET.fromstring(junit(report_of(text)))  # noqa: S314  it is our own
+    assert suite.get("failures") == "1"
+    for element in suite.iter():
+        for said in (*element.attrib.values(), element.text or ""):
+            assert not unfit(said, allowed="\n")
+
+
+def test_markup_in_what_others_say_is_text() -> None:
+    console = Console(width=180, highlight=False, markup=False)
+    with console.capture() as captured:
+        table(report_of("[bold]n[/]"), console)
+    assert re.search(r"mount +\[bold\]n\[/\] +late", captured.get())

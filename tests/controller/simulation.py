@@ -9,13 +9,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
 from pie.controller.settings import Settings
 from pie.core.batch.wire import CronJob, Job
+from pie.core.decode import decode
 from pie.core.wire import Claim, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
@@ -96,6 +96,6 @@ class Simulation:
                 reflector._heard(asked_at)
                 continue
             self._given[kind] = self._old[kind][0]
-            fresh = msgspec.json.decode(self._given[kind], type=list[of_type])  # type: ignore[valid-type]
+            fresh = decode(self._given[kind], list[of_type])  # type: ignore[valid-type]
             items = {(each.metadata.namespace, each.metadata.name): each for each in fresh}
             reflector._replace(items, str(second), asked_at, how="list")

@@ -17,6 +17,7 @@ from pie.kube.client import Client
 from pie.kube.config import ClusterConfig, ExecPlugin
 from pie.kube.errors import ConfigError, CredentialsError, Unauthorized, Unreachable
 from pie.kube.resources import PODS
+from tests.hostile import HOSTILE, assert_fit
 from tests.kube.scripted import ScriptedServer, answer, failure, pod
 
 V1 = "client.authentication.k8s.io/v1"
@@ -206,6 +207,15 @@ async def test_a_plugin_that_prints_something_else_is_told_without_secrets(
         await Credentials(plugin.config("http://x.test")).current()
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+async def test_what_a_failing_plugin_says_is_plain_and_keeps_its_end(plugin: Plugin) -> None:
+    said = HOSTILE.replace("\0", "")  # no argument can have it
+    failing = plugin.config("http://x.test", env=(("FAIL", said),))
+    with pytest.raises(CredentialsError) as caught:
+        await Credentials(failing).current()
+    assert_fit(str(caught.value), 512)
+    assert str(caught.value).endswith("END")
 
 
 async def test_a_plugin_that_fails_is_quoted_and_one_that_is_missing_comes_with_its_hint(

@@ -23,7 +23,7 @@ _MOST_ROWS = 20
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Show how a check goes while the context lasts."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     if not console.is_terminal:
         yield Lines()
         return

@@ -11,6 +11,7 @@ from rich.text import Text
 from pie.cli.words import WIDE_COLUMNS, colour, many, seconds_text
 from pie.core.model import Verdict
 from pie.core.oneshot import Checked, Report
+from pie.core.text import MOST_CHARACTERS, one_line
 
 _MOST_ROWS = 40
 """Of more targets than that, those that are well are only counted."""
@@ -20,7 +21,7 @@ _WORTH_SAYING_SECONDS = 0.1
 
 def table(report: Report, console: Console | None = None) -> None:
     """Print a report for people."""
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, markup=False)
     shown = report.targets
     if len(shown) > _MOST_ROWS:
         shown = tuple(each for each in shown if each.verdict is not Verdict.OK)
@@ -107,8 +108,18 @@ def junit(report: Report) -> str:
         ET.SubElement(_case(suite, "check", report.check), "error", message=report.error)
     if report.notes:
         ET.SubElement(suite, "system-out").text = "\n".join(report.notes)
+    for element in suite.iter():
+        _make_fit(element)
     ET.indent(suite)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}'
+
+
+def _make_fit(element: ET.Element) -> None:
+    """Clean what an element says: XML can hold no control character, however it is written."""
+    for name, value in element.attrib.items():
+        element.set(name, one_line(value, MOST_CHARACTERS))
+    if element.text is not None:
+        element.text = "\n".join(one_line(line, MOST_CHARACTERS) for line in element.text.splitlines())
 
 
 def _case(suite: ET.Element, kind: str, name: str, seconds: float = 0.0) -> ET.Element:

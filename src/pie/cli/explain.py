@@ -70,7 +70,7 @@ def explain(  # noqa: PLR0917  Typer reads flags from parameters
 
         from pie.cli.explaintable import table  # noqa: PLC0415
 
-        Console(highlight=False).print(table(explanation))
+        Console(highlight=False, markup=False).print(table(explanation))
     else:
         sys.stdout.write(f"{structured(explanation, output)}\n")
     raise typer.Exit(1 if any(each.target.verdict in BAD for each in explanation.targets) else 0)

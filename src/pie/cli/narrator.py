@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.markup import escape
 
 from pie.controller.settings import Settings
+from pie.core.text import one_line
 from pie.embedded.kinds import EVENTS, PIE_PROBES, find
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ BUDGET: Final = Settings("").budget
 _READS = {"get", "list", "watch"}
 _AGAIN_SECONDS = 20.0
 _LONGEST = 160
-# Said in other words: by the Events of the PieProbe, in the step's own, or by what the demo ends with.
+# PlainText in other words: by the Events of the PieProbe, in the step's own, or by what the demo ends with.
 _UNSAID = frozenset({"incident opened", "incident closed", "an actor died, and all others with it"})
 
 
@@ -74,8 +75,7 @@ class Narrator:
         now = time.monotonic()
         if now - self._warned.get(event, float("-inf")) >= _AGAIN_SECONDS:
             self._warned[event] = now
-            cut = words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
-            self.say(f"[dim]{escape(event)}: {escape(cut)}[/]")
+            self.say(f"[dim]{escape(event)}: {escape(one_line(words, _LONGEST))}[/]")
 
     def changed(self, change: "Change") -> None:
         """Tell what pie writes about its PieProbe: Events of incidents, and how its targets are."""

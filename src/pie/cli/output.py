@@ -52,7 +52,9 @@ def plain_errors(command: str) -> Iterator[None]:
 
 def complain(command: str, message: str) -> None:
     """Say in one line on standard error what is wrong."""
-    sys.stderr.write(f"{command}: {message}\n")
+    from pie.core.text import MOST_CHARACTERS, one_line  # noqa: PLC0415  `pie --help` need not load it
+
+    sys.stderr.write(f"{command}: {one_line(message, MOST_CHARACTERS)}\n")
 
 
 def first(group: BaseExceptionGroup[BaseException]) -> BaseException:

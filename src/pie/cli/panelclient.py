@@ -10,6 +10,7 @@ import msgspec
 from pie.cli.ask import NoAnswer, Server
 from pie.core.apitypes import Overview
 from pie.core.decode import decode
+from pie.core.text import PlainText
 from pie.embedded.panel import HEADER
 
 _TIMEOUT_SECONDS: Final = 30.0
@@ -22,28 +23,28 @@ class NoPanel(Exception):  # noqa: N818  says what happened
 class Known(msgspec.Struct, frozen=True):
     """A fault that can be made. `per_node`: on a node, not on the cluster."""
 
-    name: str
-    meaning: str
+    name: PlainText
+    meaning: PlainText
     per_node: bool
 
 
 class Active(msgspec.Struct, frozen=True):
     """A fault that there is. `node` is empty where it is the cluster's."""
 
-    fault: str
-    node: str
+    fault: PlainText
+    node: PlainText
 
 
 class State(msgspec.Struct, frozen=True):
     """What can be broken, and what is."""
 
     faults: tuple[Known, ...]
-    nodes: tuple[str, ...]
+    nodes: tuple[PlainText, ...]
     active: tuple[Active, ...]
 
 
 class _Refusal(msgspec.Struct, frozen=True):
-    error: str
+    error: PlainText
 
 
 class Panel:

@@ -141,7 +141,7 @@ def _screen(output: Output, whom: "Whom", *, live: bool) -> "Iterator[Callable[[
 
     from pie.cli.statustable import table  # noqa: PLC0415
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if live and console.is_terminal and output is Output.TABLE:
         with Live(console=console, auto_refresh=False) as screen:
             yield lambda overview, note: screen.update(table(overview, whom.options, note), refresh=True)

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import aiohttp
+from rich.markup import escape
 
 from pie.cli.narrator import BUDGET, Counted, Narrator, counted
 from pie.cli.stories import Said, Step, Story
@@ -60,7 +61,7 @@ class Storyteller:
         try:
             await self._break_and_mend(step)
         except FaultError as error:
-            self._narrator.say(f"[bold red]{error}[/]")
+            self._narrator.say(f"[bold red]{escape(str(error))}[/]")
             return False
         await asyncio.sleep(step.minutes * self._minute_seconds)
         patience_seconds = _PATIENCE_SECONDS + _PATIENCE_MINUTES * self._minute_seconds

@@ -16,7 +16,7 @@ from pie.controller.queue import WorkQueue
 from pie.core.incidents.fold import Incident
 from pie.core.incidents.text import ending, story
 from pie.core.judge import Judgement
-from pie.core.result import one_line
+from pie.core.text import one_line
 from pie.core.wire import Event, PieProbe, rfc3339
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists

@@ -15,7 +15,7 @@ from typing import Final, Never
 import structlog
 
 from pie.core.batch.naming import CRONJOB_PREFIXES
-from pie.core.result import one_line
+from pie.core.text import one_line
 from pie.core.timeline import WarningEvent
 from pie.core.wire import Event, InvolvedObject
 from pie.kube.client import Client

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from pie.core.model import Kind, Stage, Verdict
 from pie.core.result import IoStats
+from pie.core.text import PlainText
 
 State = Literal["fine", "warning", "bad", "unknown"]
 """`bad`: an incident is open. `warning`: a target is bad, or not probed. `unknown`: no run ended yet."""
@@ -21,17 +22,17 @@ Cause = Literal["schedule", "retry", "followup"]
 class Failure(Struct, frozen=True):
     """Any answer with a status other than 200. `leader` says who leads, where a standby was asked."""
 
-    error: str
-    leader: str | None = None
+    error: PlainText
+    leader: PlainText | None = None
 
 
 class Condition(Struct, frozen=True):
     """A condition of a PieProbe's status."""
 
-    type: str
-    status: str
-    reason: str
-    message: str
+    type: PlainText
+    status: PlainText
+    reason: PlainText
+    message: PlainText
 
 
 class Counts(Struct, frozen=True):
@@ -49,11 +50,11 @@ class Counts(Struct, frozen=True):
 class ProbeView(Struct, frozen=True):
     """A PieProbe. `summary` is the line of its printer column: `fine`, or what is broken and where."""
 
-    name: str
-    namespace: str
-    storage_class: str
+    name: PlainText
+    namespace: PlainText
+    storage_class: PlainText
     state: State
-    summary: str
+    summary: PlainText
     period_seconds: int | None
     targets: Counts
     conditions: tuple[Condition, ...]
@@ -65,31 +66,31 @@ class IncidentView(Struct, frozen=True):
     `ending` says of a closed one how it ended: `recovered`, or that nobody knows, and why.
     """
 
-    id: str
-    probe: str
-    storage_class: str
-    scope: str
-    where: str
-    zone: str
-    nodes: tuple[str, ...]
+    id: PlainText
+    probe: PlainText
+    storage_class: PlainText
+    scope: PlainText
+    where: PlainText
+    zone: PlainText
+    nodes: tuple[PlainText, ...]
     targets: int
     stage: Stage
-    reason: str
-    words: str
-    meaning: str
-    evidence: str
-    next: str
+    reason: PlainText
+    words: PlainText
+    meaning: PlainText
+    evidence: PlainText
+    next: PlainText
     opened: float
     closed: float | None
     provision: bool = False
-    ending: str = ""
+    ending: PlainText = ""
 
 
 class SlowTarget(Struct, frozen=True):
     """The I/O of a mount target's last measured run."""
 
-    probe: str
-    node: str
+    probe: PlainText
+    node: PlainText
     read_p99_seconds: float | None
     write_p99_seconds: float | None
 
@@ -98,15 +99,15 @@ class Overview(Struct, frozen=True):
     """`/api/v1/overview`: is everything fine? Incidents: the open ones first, then newest first."""
 
     now: float
-    version: str
-    namespace: str
+    version: PlainText
+    namespace: PlainText
     leading: bool
     state: State
-    summary: str
+    summary: PlainText
     probes: tuple[ProbeView, ...]
     incidents: tuple[IncidentView, ...]
     slowest: tuple[SlowTarget, ...]
-    panel_url: str | None = None
+    panel_url: PlainText | None = None
 
 
 class TargetView(Struct, frozen=True):
@@ -115,14 +116,14 @@ class TargetView(Struct, frozen=True):
     `due` is the due time of the run that said so; `io` what its last measured run measured.
     """
 
-    probe: str
+    probe: PlainText
     kind: Kind
-    storage_class: str
-    node: str
-    zone: str
+    storage_class: PlainText
+    node: PlainText
+    zone: PlainText
     verdict: Verdict
-    reason: str
-    message: str
+    reason: PlainText
+    message: PlainText
     stage: Stage | None
     since: float | None
     due: float | None
@@ -143,15 +144,15 @@ class RunView(Struct, frozen=True):
     due: float
     cause: Cause
     verdict: Verdict
-    reason: str
-    message: str
+    reason: PlainText
+    message: PlainText
     stage: Stage | None
-    node: str
+    node: PlainText
     ended: bool
     stages: dict[Stage, float]
     io: IoStats | None
-    meaning: str
-    next: str
+    meaning: PlainText
+    next: PlainText
 
 
 class TargetDetail(Struct, frozen=True):
@@ -167,8 +168,8 @@ class HeatRow(Struct, frozen=True):
     """One target over time: a letter per column, the oldest first."""
 
     kind: Kind
-    node: str
-    zone: str
+    node: PlainText
+    zone: PlainText
     verdict: Verdict
     cells: str
 
@@ -177,7 +178,7 @@ class Heatmap(Struct, frozen=True):
     """`/api/v1/heatmap`, of one PieProbe. Column n begins at `start + n * step_seconds`."""
 
     now: float
-    probe: str
+    probe: PlainText
     start: float
     step_seconds: float
     columns: int
@@ -191,7 +192,7 @@ class LatencyTrend(Struct, frozen=True):
     """
 
     now: float
-    probe: str
+    probe: PlainText
     start: float
     step_seconds: float
     columns: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pie.core.model import Kind, Stage
 from pie.core.naming import ANNOTATION_SELECTED_NODE, CONTAINER
 from pie.core.reasons import MEANING, Reason
-from pie.core.result import one_line
+from pie.core.text import one_line
 from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned
 from pie.core.wire import ContainerState, StateWaiting, condition, epoch_seconds, rfc3339
 
@@ -200,7 +200,7 @@ def _no_claim(standing: Standing) -> Cause | None:
     run = standing.run
     if standing.scheduled or run.claim is not None or run.target.kind is Kind.MOUNT:
         return None
-    # Said about the pod by kube-controller-manager's ephemeral volume controller.
+    # PlainText about the pod by kube-controller-manager's ephemeral volume controller.
     text = standing.warning("FailedBinding", r"^ephemeral volume ")
     if text is not None and re.search(_REFUSED, text):
         return _cause(Stage.PROVISION, Reason.CLAIM_REFUSED, text)

@@ -2,8 +2,8 @@
 
 The one place where pie decodes what others wrote. Clean input is decoded by msgspec at once. Only what it
 refuses is looked at again, without types first: a field that is null counts as missing, a null item of a list
-or of a map becomes the zero of its type, and bytes that are not UTF-8 become U+FFFD. What still does not fit
-is `Unreadable`.
+or of a map becomes the zero of its type, bytes that are not UTF-8 become U+FFFD, and a field of type
+`PlainText` becomes one clean line. What still does not fit is `Unreadable`.
 """
 
 # ruff: noqa: TID251  all others come here
@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
-from pie.core.result import one_line
+from pie.core.text import MOST_CHARACTERS, PLAIN, one_line
 
 T = TypeVar("T")
 
@@ -116,6 +116,8 @@ def _as_go_has_it(found: Any, shape: inspect.Type) -> Any:
             return [_item(value, shape.item_type) for value in found]
         case inspect.TupleType() if isinstance(found, list):
             return [_item(value, each) for value, each in zip(found, shape.item_types, strict=False)]
+        case inspect.StrType() if isinstance(found, str) and shape.pattern == PLAIN:
+            return one_line(found, shape.max_length or MOST_CHARACTERS)
         case _:
             return found
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pie.core.causes import Cause, why_late, why_no_job, why_not_started
 from pie.core.model import Kind, Probe, Stage, Verdict
 from pie.core.reasons import Reason
-from pie.core.result import Outcome, Result, ResultError, decode, one_line
+from pie.core.result import Outcome, Result, ResultError, decode
+from pie.core.text import one_line
 from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned, pod_over, timeline
 from pie.core.wire import epoch_seconds
 

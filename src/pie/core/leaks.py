@@ -7,8 +7,8 @@ from pie.core.model import Kind, Target
 from pie.core.naming import claim_prefixes
 from pie.core.parse import SpecError, node_selector
 from pie.core.reasons import Reason
-from pie.core.result import one_line
 from pie.core.selector import matches
+from pie.core.text import one_line
 from pie.core.volumeobjects import PersistentVolume
 from pie.core.wire import Node, PieProbe
 

@@ -17,7 +17,7 @@ from pie.core.manifests import Manifest, claim, pod_spec
 from pie.core.model import BAD, Kind, Probe, Stage, SuppressionRules, Target, Verdict
 from pie.core.naming import ANNOTATION_TARGET, label_value
 from pie.core.reasons import ADVICE, MEANING, Reason
-from pie.core.result import IoStats, one_line
+from pie.core.result import IoStats
 from pie.core.timeline import Run, timeline
 from pie.core.wire import Node
 
@@ -172,7 +172,7 @@ def choose(
     for node in sorted(nodes, key=lambda each: each.metadata.name):
         name = node.metadata.name
         if (why := suppression(Facts(node, now), probe)) is not None:
-            skipped.append(Skipped(name, why.reason, one_line(why.message)))
+            skipped.append(Skipped(name, why.reason, why.message))
         elif with_driver and name not in with_driver:
             message = (
                 f"the driver {driver} is not registered on the node (CSINode); name the node to check it"

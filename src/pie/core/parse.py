@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, Probe, Requirement, SuppressionRules, Term
 from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME, FIELD_OPERATORS, OPERATORS, integer
+from pie.core.text import MOST_CHARACTERS, one_line
 from pie.core.wire import PieProbe
 
 _T = TypeVar("_T")
@@ -20,7 +21,7 @@ class SpecError(ValueError):
     """A spec that cannot be used: `path` is the field, the message says what is wanted there."""
 
     def __init__(self, path: str, message: str) -> None:
-        super().__init__(f"{path}: {message}")
+        super().__init__(one_line(f"{path}: {message}"))
         self.path = path
 
 
@@ -98,6 +99,8 @@ def _field(spec: Mapping[str, Any], name: str, kind: type[_T], default: _T, path
         return default
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise SpecError(f"{path}.{name}", f"must be a {kind.__name__}, not {type(value).__name__}")
+    if isinstance(value, str) and value != one_line(value, MOST_CHARACTERS):
+        raise SpecError(f"{path}.{name}", f"{value[:64]!r} is not plain text on one line")
     return value
 
 

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from pie.core.batch.wire import CronJob, CronJobSpec
 from pie.core.manifests import Manifest
 from pie.core.naming import ANNOTATION_SPEC_HASH, ANNOTATION_TARGET
-from pie.core.result import one_line
+from pie.core.text import one_line
 from pie.core.wire import Claim, Metadata, OwnerReference
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from pie.core.decode import Unreadable, convert, decode
+from pie.core.text import PlainText
 
-Labels = dict[str, str]
+Labels = dict[str, PlainText]
 
 
 class PrometheusError(ValueError):
@@ -38,14 +39,14 @@ class _Element(msgspec.Struct, frozen=True):
 
 
 class _Data(msgspec.Struct, frozen=True, rename="camel"):
-    result_type: str = ""
+    result_type: PlainText = ""
     result: list[Any] = []
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    status: str = ""
+    status: PlainText = ""
     data: _Data | None = None
-    error: str = ""
+    error: PlainText = ""
 
 
 def vector(body: bytes) -> list[Sample]:

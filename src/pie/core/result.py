@@ -12,10 +12,14 @@ from typing import Annotated, Literal, Self
 import msgspec
 from msgspec import Meta
 
+from pie.core.decode import Unreadable
+from pie.core.decode import decode as decode_json
+from pie.core.text import EVIDENCE_CHARACTERS, PLAIN, one_line
+
 VERSION = 1
 MAX_BYTES = 4096
 """Of a termination message (Kubernetes: core/v1 Container.terminationMessagePath)."""
-MAX_TEXT = 256
+MAX_TEXT = EVIDENCE_CHARACTERS
 MAX_STEPS = 16
 
 
@@ -56,7 +60,7 @@ ProbeName = Literal["mount", "provision"]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Sequence = Annotated[int, Meta(ge=0, le=2**62)]
 Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
-Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT, pattern=PLAIN)]
 StepName = Annotated[str, Meta(pattern=r"\A[a-z_]{1,32}\Z")]
 
 
@@ -129,10 +133,6 @@ class _Head(msgspec.Struct):
     version: int
 
 
-_head = msgspec.json.Decoder(_Head)
-_result = msgspec.json.Decoder(Result)
-
-
 def encode(result: Result) -> bytes:
     """Write a result as JSON of at most 4,096 bytes; texts are cut to 256 characters, on one line."""
     records = result.records
@@ -159,19 +159,12 @@ def decode(text: str) -> Result:
     if len(raw) > MAX_BYTES:
         raise ResultError(f"the termination message has {len(raw)} bytes, more than {MAX_BYTES}")
     try:
-        version = _head.decode(raw).version
+        version = decode_json(raw, _Head).version
         if version != VERSION:
             raise ResultError(f"the result has version {version}, this pie reads version {VERSION}")
-        return _result.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ResultError(f"the termination message is no result: {one_line(str(error))}") from error
-
-
-def one_line(text: str, limit: int = MAX_TEXT) -> str:
-    """Make foreign text fit for a message: valid Unicode, one line, at most `limit` characters."""
-    line = " ".join(text.encode("utf-8", "replace").decode().split())
-    line = "".join(char if char.isprintable() else "?" for char in line)
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+        return decode_json(raw, Result)
+    except Unreadable as error:
+        raise ResultError(f"the termination message is no result: {error}") from error
 
 
 def _bounded(elapsed_seconds: Mapping[str, float]) -> dict[str, float]:

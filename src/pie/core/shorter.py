@@ -7,7 +7,7 @@ value. The status is then written again with less in it. Conditions stay to the 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from pie.core.result import one_line
+from pie.core.text import one_line
 
 _TOO_LARGE: Final = ("too large", "larger than max")
 _REFUSED: Final = frozenset({400, 413, 422})

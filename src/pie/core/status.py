@@ -9,7 +9,7 @@ from pie.core.incidents.text import headline
 from pie.core.model import BAD, Kind, Stage, Verdict
 from pie.core.preflight import Pause
 from pie.core.reasons import ADVICE, MEANING, Reason
-from pie.core.result import one_line
+from pie.core.text import one_line
 
 Condition = dict[str, Any]
 

@@ -4,6 +4,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
+from pie.core.text import PlainText
 from pie.core.wire import Metadata, Object, ObjectReference, epoch_seconds
 
 
@@ -40,8 +41,8 @@ class VolumeSpec(Object, frozen=True):
 class VolumeStatus(Object, frozen=True):
     """PersistentVolume status."""
 
-    phase: str = ""
-    message: str = ""
+    phase: PlainText = ""
+    message: PlainText = ""
 
 
 class PersistentVolume(Object, frozen=True):
@@ -70,7 +71,7 @@ class AttachmentMetadata(Object, frozen=True):
 class AttachError(Object, frozen=True):
     """VolumeAttachment status.attachError, status.detachError."""
 
-    message: str = ""
+    message: PlainText = ""
 
 
 class AttachmentStatus(Object, frozen=True):

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from pie.core.decode import without_nulls
+from pie.core.text import PlainText, one_line, plain_texts
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
     """The base of all wire Structs: camelCase on the wire, immutable, unseen by the garbage collector.
 
-    Every field has a default, which is also what null means; only an object's `metadata` is required.
+    Every field has a default, which is also what null means; only an object's `metadata` is required. What
+    the API server checks (names, labels) is `str`; what anybody may write is `PlainText`.
     """
 
 
@@ -77,8 +79,8 @@ class Condition(Object, frozen=True):
 
     type: str = ""
     status: str = ""
-    reason: str = ""
-    message: str = ""
+    reason: PlainText = ""
+    message: PlainText = ""
     last_transition_time: datetime | None = None
 
 
@@ -90,9 +92,9 @@ def condition(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
 class Taint(Object, frozen=True):
     """Node spec.taints[]."""
 
-    key: str = ""
-    effect: str = ""
-    value: str = ""
+    key: PlainText = ""
+    effect: PlainText = ""
+    value: PlainText = ""
     time_added: datetime | None = None
 
 
@@ -128,7 +130,7 @@ class StorageClass(Object, frozen=True):
     """A storage.k8s.io/v1 StorageClass."""
 
     metadata: Metadata
-    provisioner: str = ""
+    provisioner: PlainText = ""
     reclaim_policy: str = "Delete"
     volume_binding_mode: str = "Immediate"
 
@@ -160,10 +162,10 @@ class StateRunning(Object, frozen=True):
 
 
 class StateTerminated(Object, frozen=True):
-    """Container state.terminated; `message` is what the container left in its termination log."""
+    """Container state.terminated; `message` is what the container left in its termination log, as it is."""
 
     exit_code: int = 0
-    reason: str = ""
+    reason: PlainText = ""
     message: str = ""
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -172,8 +174,8 @@ class StateTerminated(Object, frozen=True):
 class StateWaiting(Object, frozen=True):
     """Container state.waiting."""
 
-    reason: str = ""
-    message: str = ""
+    reason: PlainText = ""
+    message: PlainText = ""
 
 
 class ContainerState(Object, frozen=True):
@@ -202,8 +204,8 @@ class PodStatus(Object, frozen=True):
     """Pod status."""
 
     phase: str = "Pending"
-    reason: str = ""
-    message: str = ""
+    reason: PlainText = ""
+    message: PlainText = ""
     start_time: datetime | None = None
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
@@ -269,8 +271,8 @@ class Event(Object, frozen=True):
 
     metadata: Metadata
     involved_object: InvolvedObject = InvolvedObject()
-    reason: str = ""
-    message: str = ""
+    reason: PlainText = ""
+    message: PlainText = ""
 
 
 class PieProbe(Object, frozen=True):
@@ -281,11 +283,11 @@ class PieProbe(Object, frozen=True):
     status: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        """Leave out what is null: it is as if it were missing."""
+        """Leave out what is null, and clean the texts of the status: not only pie may write them."""
         msgspec.structs.force_setattr(self, "spec", without_nulls(self.spec))
-        msgspec.structs.force_setattr(self, "status", without_nulls(self.status))
+        msgspec.structs.force_setattr(self, "status", plain_texts(without_nulls(self.status)))
 
     @property
     def storage_class(self) -> str:
         """The StorageClass that it probes, whether the rest of its spec can be used or not."""
-        return str(self.spec.get("monitoringStorageClass", ""))
+        return one_line(str(self.spec.get("monitoringStorageClass", "")))

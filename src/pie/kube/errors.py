@@ -1,7 +1,7 @@
 """What can go wrong between pie and the API server, one class for each thing a caller may want to tell apart.
 
 `KubeError` is the root. Every message names the request and the object, then the server's own words, and
-is cut at 256 characters; the cause is chained.
+is one clean line of at most 512 characters; the cause is chained.
 """
 
 # ruff: noqa: N818  the names are the reasons of the API, and what a handler reads as
@@ -11,22 +11,17 @@ from typing import Final
 import msgspec
 
 from pie.core.decode import Unreadable, decode
+from pie.core.text import PlainText, one_line
 
-MESSAGE_LENGTH: Final = 256
+MESSAGE_LENGTH: Final = 512
 """Longest message of an error, in characters: server messages can carry whole objects."""
-
-
-def bounded(text: str) -> str:
-    """Cut a text to the length of an error message, on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= MESSAGE_LENGTH else line[: MESSAGE_LENGTH - 1] + "…"
 
 
 class KubeError(Exception):
     """The root of everything this package raises on purpose."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(bounded(message))
+        super().__init__(one_line(message, MESSAGE_LENGTH))
 
 
 class ConfigError(KubeError):
@@ -69,7 +64,7 @@ class ApiError(KubeError):
         super().__init__(message)
         self.status = status
         self.reason = reason
-        self.message = bounded(message)
+        self.message = one_line(message, MESSAGE_LENGTH)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -124,8 +119,8 @@ class ServerTimeout(ServerError):
 class Status(msgspec.Struct, frozen=True):
     """The Status object that the API server answers errors with (meta/v1)."""
 
-    message: str = ""
-    reason: str = ""
+    message: PlainText = ""
+    reason: PlainText = ""
     code: int = 0
 
 
@@ -161,7 +156,7 @@ def api_error(
     try:
         said = decode(answer, Status)
     except Unreadable:
-        said = Status(message=answer[:MESSAGE_LENGTH].decode(errors="replace"))
+        said = Status(message=one_line(answer.decode(errors="replace"), MESSAGE_LENGTH))
     code = status or said.code
     fallback = ServerError if code >= _SERVER_ERRORS else ApiError
     kind = _BY_REASON.get(said.reason) or _BY_STATUS.get(code, fallback)

@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 
+from pie.core.text import PlainText
 from pie.core.wire import Metadata
 
 
 class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):
     """spec of a Lease. The times are for people: they are compared, never computed with."""
 
-    holder_identity: str | None = None
+    holder_identity: PlainText | None = None
     lease_duration_seconds: int | None = None
     acquire_time: str | None = None
     renew_time: str | None = None

@@ -8,7 +8,8 @@ import subprocess
 
 import msgspec
 
-from pie.core.result import IoStats, Latency, Outcome, one_line
+from pie.core.result import IoStats, Latency, Outcome
+from pie.core.text import one_line
 from pie.probe.failure import Failure, doing, outcome_of
 from pie.probe.volume import Volume, make_directory
 
@@ -123,7 +124,7 @@ def parse(stdout: str) -> tuple[_Job | None, str]:
 def failure(status: int, error: int, spoken: str) -> Failure:
     """Say what a failed fio means: by the errno it reports, else by the text of one in what it said."""
     said = [line.strip() for line in spoken.splitlines() if line.startswith("fio:")]
-    evidence = one_line(said[0] if said else spoken.strip() or "without a word", 200)
+    evidence = one_line(said[0] if said else spoken, 200) or "without a word"
     numbers = [error, *(int(number) for number in re.findall(r"\berr=(\d+)", spoken))]
     numbers += [number for number in errno.errorcode if f": {os.strerror(number)}" in spoken]
     number = next((number for number in numbers if number), 0)

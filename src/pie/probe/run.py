@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from pie.core.result import IoStats, Outcome, ProbeName, RecordStats, Result, one_line
+from pie.core.result import IoStats, Outcome, ProbeName, RecordStats, Result
+from pie.core.text import one_line
 from pie.probe import fio
 from pie.probe.failure import Failure
 from pie.probe.records import Records

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from pie.core.oneshot import LABEL_CHECK, Left
+from pie.core.text import one_line
 from pie.core.timeline import being_provisioned
 from pie.core.volumeobjects import PersistentVolume
 from pie.core.wire import Claim, Metadata, Pod
@@ -135,7 +136,7 @@ class Cleanup:
             if volume is None:
                 del self.volumes[name]
                 continue
-            said = f": {volume.status.message}" if volume.status.message else ""
+            said = f": {one_line(volume.status.message)}" if volume.status.message else ""
             message = f"it is {volume.status.phase or 'there'}{said}; its driver must delete it"
             left.append(Left("PersistentVolume", name, message))
         return left

@@ -10,7 +10,7 @@ from pie.core.decode import Unreadable, convert
 from pie.core.incidents.fold import Closing, Incident, Scope
 from pie.core.model import Stage
 from pie.core.reasons import Reason
-from pie.core.result import one_line
+from pie.core.text import PlainText, one_line
 from pie.core.wire import rfc3339
 
 MOST_IN_STATUS = 20
@@ -22,19 +22,19 @@ _LONGEST_CLOSED_MESSAGE = 1024
 class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """An incident in the status. Times are RFC 3339; see the CRD for the meaning of each field."""
 
-    id: str
+    id: PlainText
     scope: Scope
     stage: Stage
-    reason: str
+    reason: PlainText
     opened_at: str
-    nodes: list[str] = []
-    zone: str = ""
-    evidence: str = ""
+    nodes: list[PlainText] = []
+    zone: PlainText = ""
+    evidence: PlainText = ""
     targets: int = 0
     provision: bool = False
     closed_at: str | None = None
     closed_because: Closing | None = None
-    closed_message: str = ""
+    closed_message: PlainText = ""
 
 
 def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:

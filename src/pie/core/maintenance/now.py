@@ -6,13 +6,14 @@ and for a limited time that it has just booted or just been created.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from pie.core.maintenance.marks import WELL_KNOWN
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, Probe
 from pie.core.reasons import Reason
+from pie.core.text import one_line
 from pie.core.wire import Condition, Node, Taint, condition, epoch_seconds
 
 
@@ -49,7 +50,7 @@ def suppression(facts: Facts, probe: Probe) -> Suppression | None:
     """
     for check in _CHECKS:
         if (found := check(facts, probe)) is not None:
-            return found
+            return replace(found, message=one_line(found.message))
     return None
 
 

@@ -1,0 +1,77 @@
+"""Text from outside, made fit to be shown: plain characters, on one line, bounded.
+
+What others wrote (a node's message, an Event, an error of a driver, a label of Prometheus) ends on terminals,
+in JUnit files, in a status and on a page. So it is cleaned once, where it enters: a field of type `PlainText`
+comes out of `pie.core.decode` clean, everything else goes through `one_line`.
+"""
+
+import re
+import unicodedata
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+MOST_CHARACTERS = 4096
+"""Of a text as it enters, so that a cause in the middle of it can be found."""
+EVIDENCE_CHARACTERS = 256
+"""Of what is then said of a run, an error or a node."""
+
+_CUT = " … "
+_LOOKED_AT = 16
+"""So many times the limit of a text is looked at; what may become of more is cut first."""
+
+# Characters that do something to a terminal, a line or the order of its letters, or that nobody sees:
+# controls, line ends, zero widths, marks of direction, tags, halves of surrogate pairs, private use, what XML
+# forbids.
+_UNFIT = (
+    r"\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    r"\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\U000e0000-\U0010ffff"
+)
+_unfit = re.compile(f"[{_UNFIT}]")
+
+# What a terminal takes for a command (ECMA-48): CSI; OSC, DCS and other strings; the rest.
+_escape = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]"
+)
+
+PLAIN = rf"\A[ -~]*+[^{_UNFIT}]*\Z"
+"""What a text matches that has no unfit character; quick where it is ASCII, as it mostly is."""
+
+PlainText = Annotated[str, Meta(max_length=MOST_CHARACTERS, pattern=PLAIN)]
+"""A field that holds what others say. `pie.core.decode` cleans what does not match."""
+
+
+def one_line(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:
+    """Return a text as one line of at most `limit` fit characters; of a longer one the middle is left out.
+
+    The end of an error often says more than its beginning, so both stay.
+    """
+    if len(text) > _LOOKED_AT * limit:
+        text = text[: _LOOKED_AT // 2 * limit] + text[-_LOOKED_AT // 2 * limit :]
+    plain = " ".join(_unfit.sub(_fit, _escape.sub("", text)).split())
+    if len(plain) <= limit:
+        return plain
+    head = (limit - len(_CUT)) // 2
+    tail = limit - len(_CUT) - head
+    return f"{plain[:head].rstrip()}{_CUT}{plain[-tail:].lstrip()}"
+
+
+def plain_texts(found: Any) -> Any:
+    """Return free JSON with every text in it as one line."""
+    if isinstance(found, str):
+        return one_line(found, MOST_CHARACTERS)
+    if isinstance(found, dict):
+        return {key: plain_texts(value) for key, value in found.items()}
+    return [plain_texts(item) for item in found] if isinstance(found, list) else found
+
+
+def _fit(unfit: re.Match[str]) -> str:
+    """Return what stands for an unfit character: a blank, nothing for one that nobody sees, or U+FFFD."""
+    character = unfit[0]
+    if character.isspace():
+        return " "
+    return "\ufffd" if unicodedata.category(character) in {"Cc", "Co", "Cs"} else ""
