@@ -13,16 +13,19 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
+from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import Settings
 from pie.core.batch.wire import CronJob, Job
 from pie.core.decode import decode
+from pie.core.model import Target
+from pie.core.target.state import Standing
 from pie.core.wire import Claim, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
 from pie.kube.reflector import Reflector
 from tests.controller.wire import Wire
-from tests.controller.world import CACHES, NAMESPACE, T0, World
+from tests.controller.world import NAMESPACE, T0, World
 
 _TYPES: Final[dict[str, Any]] = {
     "nodes": Node,
@@ -55,12 +58,21 @@ class Simulation:
         self._given: dict[str, bytes] = {}
         registry = self._registry = CollectorRegistry()
         self._series = register_series(registry, self.now)
-        self.controller = build(client, caches, Settings(container_image="i"), self._series)
-        self.tally = self.controller.tally
+        runner = CronJobRunner(client, caches, "i")
+        settings = Settings(container_image="i")
+        self.controller = build(client, caches, settings, runner=runner, series=self._series)
+        self._reflectors: dict[str, Reflector[Any]] = {
+            each.resource.plural: each for each in caches.reflectors()
+        }
 
     def now(self) -> float:
         """Epoch seconds."""
         return T0 + asyncio.get_running_loop().time() - self._begin
+
+    def states(self) -> dict[Target, Standing]:
+        """Return the last verdict on each target."""
+        names = self.controller.probes.names()
+        return {state.target: state.standing for name in names for state in self.controller.targets.of(name)}
 
     def metrics(self) -> str:
         """Return what /metrics would say."""
@@ -91,7 +103,7 @@ class Simulation:
             age = min(self._lag(kind, second), len(self._old[kind]) - 1)
             del self._old[kind][: -1 - age]
             asked_at = asyncio.get_running_loop().time() - age
-            reflector: Reflector[Any] = getattr(self._caches, CACHES[kind])
+            reflector = self._reflectors[kind]
             if self._old[kind][0] is self._given.get(kind):
                 reflector._heard(asked_at)
                 continue

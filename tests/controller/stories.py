@@ -93,9 +93,7 @@ class Outcome:
     """What the controller made of a story."""
 
     def __init__(self, simulation: Simulation, lines: list[Any]) -> None:
-        self.states = {
-            target: (state.verdict, state.reason) for target, state in simulation.tally.states.items()
-        }
+        self.states = {target: (state.verdict, state.reason) for target, state in simulation.states().items()}
         self.accounts = Accounts(lines)
         counted = Samples(simulation.metrics())
         self.io = {

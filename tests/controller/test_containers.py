@@ -102,7 +102,7 @@ def test_a_restart_while_a_lingering_run_is_ended_loses_no_due_time_and_no_verdi
         await first.run(second, [])
         second_one = Simulation(at_once, first)
         await second_one.run(300, [])
-        return [(each.verdict, each.reason) for each in second_one.tally.states.values()], first.world
+        return [(each.verdict, each.reason) for each in second_one.states().values()], first.world
 
     with capture_logs() as lines:
         verdicts, world = in_virtual_time(play())

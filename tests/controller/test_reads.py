@@ -26,7 +26,7 @@ def test_many_late_runs_cost_a_few_shared_lists(lag_seconds: int, known: str) ->
         simulation = Simulation(lambda kind, at: lag_seconds if kind == "pods" and at > begin else 0)
         simulation.world.begin(BASE_SPEC, *(f"m{number}" for number in range(1, NODES)))
         await simulation.run(DUE_SECONDS + PERIOD_SECONDS - 5, [(begin, nothing_is_mounted)])
-        verdicts = [state.verdict for target, state in simulation.tally.states.items() if target.node]
+        verdicts = [state.verdict for target, state in simulation.states().items() if target.node]
         return simulation.wire.asked, verdicts
 
     asked, verdicts = in_virtual_time(live())

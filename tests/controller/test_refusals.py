@@ -95,6 +95,6 @@ def test_a_refused_job_is_the_reason_for_the_due_time_without_one() -> None:
         await simulation.run(300, [(70, cronjobs_stand_still), *every_ten_seconds])
         return simulation
 
-    state = in_virtual_time(play()).tally.states[TARGET]
+    state = in_virtual_time(play()).states()[TARGET]
     assert (state.stage, state.reason) == (Stage.QUEUE, Reason.POD_REFUSED)
     assert "exceeded quota" in state.message

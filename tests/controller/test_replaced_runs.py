@@ -38,12 +38,12 @@ def test_a_run_that_pie_replaced_stays_late_in_the_history() -> None:
         simulation = Simulation(at_once)
         simulation.world.begin(ALONE)
         await simulation.run(REPLACED_SECONDS + 5, UNBOUND)
-        (run,) = [each for each in simulation.tally._history.runs(TARGET) if each.due == DUE]
+        (run,) = [each for each in simulation.controller.history.runs(TARGET) if each.due == DUE]
         assert (run.verdict, run.ended) == (Verdict.LATE, True)
-        assert simulation.tally._history.letters(TARGET, DUE, 1) == "l"
+        assert simulation.controller.history.letters(TARGET, DUE, 1) == "l"
 
     lines = lines_of(play())
-    assert any(line["event"] == "replacing a run that cannot recover" for line in lines)
+    assert any(line["event"] == "deleting the pod of a run that cannot recover" for line in lines)
     assert counted(lines) == [("counted", False)]
 
 

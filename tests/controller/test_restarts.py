@@ -34,7 +34,7 @@ def test_until_a_run_is_judged_the_status_says_what_it_said_before(state: str) -
 
 
 def verdicts(simulation: Simulation) -> list[Any]:
-    return [(state.verdict, state.reason) for state in simulation.tally.states.values()]
+    return [(state.verdict, state.reason) for state in simulation.states().values()]
 
 
 def test_what_a_follow_up_run_said_stands_over_a_restart() -> None:

@@ -13,7 +13,9 @@ from pie.kube.config import ClusterConfig
 
 def ring(targets: int = 1) -> WarningEvents:
     client = Client(ClusterConfig(server="http://127.0.0.1:1"))
-    return WarningEvents(client, "pie", lambda _about: None, targets=lambda: targets)
+    heard = WarningEvents(client, "pie", lambda _about: None)
+    heard.make_room(targets)
+    return heard
 
 
 def event(uid: str, message: str, kind: str = "Pod", reason: str = "FailedMount") -> Event:

@@ -1,5 +1,6 @@
 """From desired and observed to actions."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -7,28 +8,16 @@ import pytest
 
 from pie.core import manifests
 from pie.core.batch import manifests as batch_manifests
+from pie.core.batch.plan import plan_cronjobs
 from pie.core.batch.wire import CronJob, CronJobSpec
+from pie.core.manifests import Manifest
 from pie.core.naming import ANNOTATION_SPEC_HASH, ANNOTATION_TARGET
-from pie.core.plan import (
-    Action,
-    AdoptClaim,
-    AdoptCronJob,
-    ApplyCronJob,
-    CreateClaim,
-    CreateCronJob,
-    DeleteClaim,
-    DeleteCronJob,
-    Desired,
-    Observed,
-    ReportNameTaken,
-    plan,
-)
+from pie.core.plan import Action, Adopt, Apply, Create, Delete, Plan, plan_claims, together
 from pie.core.wire import Claim, Metadata, OwnerReference
 from tests.core.build import MOUNT, at, probe
 
 CRONJOB = batch_manifests.cronjob(probe(), MOUNT, name="mount-x", claim="pvc-x", image="pie:1")
 CLAIM = manifests.claim(probe(), MOUNT, name="pvc-x")
-WANTED = Desired(CRONJOB, CLAIM)
 OWNER = OwnerReference(kind="PieProbe", name="p", uid="probe-uid", controller=True)
 LABELS = {"storage-class": "c", "pie-probe": "p", "node": "n1"}
 HASH = CRONJOB["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
@@ -51,10 +40,43 @@ def claim(name: str = "pvc-x", **metadata: Any) -> Claim:
     return Claim(metadata=Metadata(name=name, **fields))
 
 
-def observed(
-    cronjobs: tuple[CronJob, ...] = (), claims: tuple[Claim, ...] = (), *, drifted: bool = False
-) -> Observed:
-    return Observed(cronjobs, claims, drifted, OWNER)
+@dataclass(frozen=True)
+class Desired:
+    """What a target should have."""
+
+    cronjob: Manifest | None = None
+    claim: Manifest | None = None
+    create: bool = True
+    keep_claim: bool = False
+
+
+WANTED = Desired(CRONJOB, CLAIM)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What there is."""
+
+    cronjobs: tuple[CronJob, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    drifted: bool = False
+
+
+observed = Observed
+
+
+def plans(desired: Desired, there: Observed) -> tuple[Plan, Plan]:
+    """Return what to do with the PVC and with the CronJob."""
+    create, keep = desired.create, desired.keep_claim
+    claims = plan_claims(desired.claim, there.claims, OWNER, create=create, keep=keep)
+    runs = plan_cronjobs(desired.cronjob, there.cronjobs, OWNER, create=create, drifted=there.drifted)
+    return together(claims, runs, plan_cronjobs(None, there.cronjobs, OWNER))
+
+
+def plan(desired: Desired, there: Observed) -> tuple[Action, ...]:
+    """Return all actions, in order."""
+    claims, runs = plans(desired, there)
+    return (*claims.actions, *runs.actions)
 
 
 def owner(kind: str = "PieProbe", name: str = "p", uid: str = "probe-uid", **more: Any) -> OwnerReference:
@@ -62,7 +84,7 @@ def owner(kind: str = "PieProbe", name: str = "p", uid: str = "probe-uid", **mor
 
 
 def test_what_is_missing_is_made_claim_first() -> None:
-    assert plan(WANTED, observed()) == (CreateClaim(CLAIM), CreateCronJob(CRONJOB))
+    assert plan(WANTED, observed()) == (Create(CLAIM), Create(CRONJOB))
 
 
 def test_what_is_there_is_left_alone() -> None:
@@ -70,22 +92,22 @@ def test_what_is_there_is_left_alone() -> None:
 
 
 def test_another_spec_is_applied() -> None:
-    assert plan(WANTED, observed((cronjob(stored="old"),), (claim(),))) == (ApplyCronJob(CRONJOB),)
+    assert plan(WANTED, observed((cronjob(stored="old"),), (claim(),))) == (Apply(CRONJOB),)
 
 
 def test_a_spec_that_somebody_changed_is_applied_again() -> None:
-    assert plan(WANTED, observed((cronjob(),), (claim(),), drifted=True)) == (ApplyCronJob(CRONJOB),)
+    assert plan(WANTED, observed((cronjob(),), (claim(),), drifted=True)) == (Apply(CRONJOB),)
 
 
 @pytest.mark.parametrize("changed", [{"schedule": "0 0 1 1 *"}, {"suspend": True}])
 def test_what_somebody_changed_while_nobody_looked_is_applied_again(changed: dict[str, Any]) -> None:
     found = observed((cronjob(changed=changed),), (claim(),))
-    assert plan(WANTED, found) == (ApplyCronJob(CRONJOB),)
+    assert plan(WANTED, found) == (Apply(CRONJOB),)
 
 
 def test_go_pies_cronjob_is_replaced_and_its_claim_adopted() -> None:
     old = cronjob(stored=None)
-    assert plan(WANTED, observed((old,), (claim(),))) == (DeleteCronJob(old.metadata),)
+    assert plan(WANTED, observed((old,), (claim(),))) == (Delete(old.metadata),)
 
 
 def test_what_is_on_its_way_out_is_waited_for() -> None:
@@ -96,22 +118,20 @@ def test_what_is_on_its_way_out_is_waited_for() -> None:
 
 def test_an_unwanted_target_loses_its_objects() -> None:
     there = observed((cronjob(),), (claim(),))
-    assert plan(Desired(), there) == (DeleteClaim(claim().metadata), DeleteCronJob(cronjob().metadata))
+    assert plan(Desired(), there) == (Delete(claim().metadata), Delete(cronjob().metadata))
 
 
 def test_strays_under_other_names_are_removed() -> None:
     there = observed((cronjob(), cronjob("mount-y")), (claim(), claim("pvc-y")))
     assert plan(WANTED, there) == (
-        DeleteClaim(claim("pvc-y").metadata),
-        DeleteCronJob(cronjob("mount-y").metadata),
+        Delete(claim("pvc-y").metadata),
+        Delete(cronjob("mount-y").metadata),
     )
 
 
 def test_a_resting_probe_makes_nothing_new_and_keeps_what_it_may() -> None:
     assert plan(Desired(CRONJOB, CLAIM, create=False), observed()) == ()
-    assert plan(Desired(keep_claim=True), observed((cronjob(),), (claim(),))) == (
-        DeleteCronJob(cronjob().metadata),
-    )
+    assert plan(Desired(keep_claim=True), observed((cronjob(),), (claim(),))) == (Delete(cronjob().metadata),)
 
 
 # Whose an object is.
@@ -130,37 +150,30 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize("desired", [WANTED, Desired(), Desired(CRONJOB, CLAIM, create=False)])
-@pytest.mark.parametrize("of", [{}, UNOWNED, RESTORED, PREDECESSORS, *(marks for marks, _ in FOREIGN)])
-def test_nothing_is_touched_while_the_pieprobe_is_not_read(desired: Desired, of: dict[str, Any]) -> None:
-    assert plan(desired, Observed((cronjob(**of),), (claim(**of),), owner=None)) == ()
-
-
 @pytest.mark.parametrize("of", [UNOWNED, RESTORED])
 def test_what_was_restored_without_an_owner_is_adopted(of: dict[str, Any]) -> None:
     found = claim(**of)
-    assert plan(WANTED, observed((cronjob(),), (found,))) == (AdoptClaim(found.metadata, CLAIM),)
+    assert plan(WANTED, observed((cronjob(),), (found,))) == (Adopt(found.metadata, CLAIM),)
     schedule = cronjob(**of)
-    assert plan(WANTED, observed((schedule,), (claim(),))) == (AdoptCronJob(schedule.metadata, CRONJOB),)
+    assert plan(WANTED, observed((schedule,), (claim(),))) == (Adopt(schedule.metadata, CRONJOB),)
 
 
 @pytest.mark.parametrize(("of", "whose"), FOREIGN)
 def test_a_pvc_of_somebody_else_under_the_name_is_reported_and_no_run_uses_it(
     of: dict[str, Any], whose: str
 ) -> None:
-    removed, reported = plan(WANTED, observed((cronjob(),), (claim(**of),)))
-    assert removed == DeleteCronJob(cronjob().metadata)
-    assert isinstance(reported, ReportNameTaken)
-    assert "PersistentVolumeClaim pvc-x" in reported.message
-    assert whose in reported.message
+    claims, runs = plans(WANTED, observed((cronjob(),), (claim(**of),)))
+    assert (claims.actions, runs.actions) == ((), (Delete(cronjob().metadata),))
+    assert "PersistentVolumeClaim pvc-x" in claims.taken
+    assert whose in claims.taken
 
 
 @pytest.mark.parametrize(("of", "whose"), FOREIGN)
 def test_a_cronjob_of_somebody_else_under_the_name_is_reported(of: dict[str, Any], whose: str) -> None:
-    (reported,) = plan(WANTED, observed((cronjob(**of),), (claim(),)))
-    assert isinstance(reported, ReportNameTaken)
-    assert "CronJob mount-x" in reported.message
-    assert whose in reported.message
+    claims, runs = plans(WANTED, observed((cronjob(**of),), (claim(),)))
+    assert (claims.actions, runs.actions) == ((), ())
+    assert "CronJob mount-x" in claims.taken
+    assert whose in claims.taken
 
 
 @pytest.mark.parametrize("of", [UNOWNED, RESTORED, *(marks for marks, _ in FOREIGN)])
@@ -168,7 +181,7 @@ def test_a_cronjob_of_somebody_else_under_the_name_is_reported(of: dict[str, Any
 def test_only_what_the_pieprobe_owns_is_deleted(of: dict[str, Any], name: str) -> None:
     there = observed((cronjob(f"mount-{name}", **of),), (claim(f"pvc-{name}", **of),))
     assert plan(Desired(), there) == ()
-    touched = [each for each in plan(WANTED, there) if isinstance(each, DeleteClaim | DeleteCronJob)]
+    touched = [each for each in plan(WANTED, there) if isinstance(each, Delete)]
     assert touched == []
 
 

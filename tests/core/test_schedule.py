@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pie.core.batch.cron import cron_schedule
 from pie.core.model import Kind, Target
-from pie.core.schedule import CLEAR_OF_DUE_SECONDS, dues_between, next_due, phase_minutes, retry_wait_seconds
+from pie.core.schedule import CLEAR_OF_DUE_SECONDS, dues_between, early_wait_seconds, next_due, phase_minutes
 
 periods = st.integers(1, 59).map(lambda minutes: minutes * 60)
 moments = st.floats(1.6e9, 2.0e9)
@@ -71,7 +71,7 @@ def test_early_runs_are_few_ever_further_apart_and_clear_of_the_next_due_time(
 ) -> None:
     due = next_due(target, period_seconds, ended_at)
     now, waits = ended_at, [0.0]
-    while (wait := retry_wait_seconds(target, period_seconds, now, waits[-1])) is not None:
+    while (wait := early_wait_seconds(period_seconds, due - now, waits[-1])) is not None:
         assert wait >= max(30, 2 * waits[-1])
         waits.append(wait)
         now += wait
@@ -80,5 +80,4 @@ def test_early_runs_are_few_ever_further_apart_and_clear_of_the_next_due_time(
 
 
 def test_with_a_period_of_a_minute_the_next_due_time_is_near_enough() -> None:
-    target = Target("p", Kind.MOUNT, "c", "n")
-    assert retry_wait_seconds(target, 60, next_due(target, 60, 1.7e9) + 1, 0.0) is None
+    assert early_wait_seconds(60, 59, 0.0) is None

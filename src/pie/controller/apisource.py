@@ -7,10 +7,10 @@ from typing import Any, Final
 import pie
 from pie.controller.caches import Caches
 from pie.controller.incidentkeeper import IncidentKeeper
-from pie.controller.maintenance import Maintenance
+from pie.controller.nodes import Nodes
+from pie.controller.probes import Probes
 from pie.controller.settings import Settings
 from pie.controller.statuswriter import StatusWriter
-from pie.controller.tally import Tally, TargetState
 from pie.controller.targets import Targets
 from pie.core.apitypes import (
     Condition,
@@ -31,6 +31,7 @@ from pie.core.history import History, PastRun
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.overview import incident_view, state_of, summary, worst
 from pie.core.reasons import ADVICE, MEANING
+from pie.core.target.state import TargetState
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
 
@@ -46,9 +47,9 @@ class ApiSource:
         caches: Caches,
         settings: Settings,
         *,
+        probes: Probes,
         targets: Targets,
-        tally: Tally,
-        maintenance: Maintenance,
+        nodes: Nodes,
         incidents: IncidentKeeper,
         status: StatusWriter,
         history: History,
@@ -56,9 +57,9 @@ class ApiSource:
         self._client = client
         self._caches = caches
         self._settings = settings
+        self._probes = probes
         self._targets = targets
-        self._states = tally.states
-        self._maintenance = maintenance
+        self._nodes = nodes
         self._incidents = incidents
         self._status = status
         self._history = history
@@ -66,7 +67,7 @@ class ApiSource:
     @property
     def revision(self) -> int:
         """A number that grows whenever something else would be answered."""
-        changing = (self._targets, self._history, self._incidents, self._maintenance)
+        changing = (self._probes, self._history, self._incidents, self._nodes)
         return sum(each.revision for each in changing)
 
     # What is asked.
@@ -95,7 +96,7 @@ class ApiSource:
 
     def targets(self, probe: str) -> TargetList | None:
         """Return the targets of a PieProbe, or of all of them (`probe` empty); None: there is none."""
-        if probe and probe not in self._targets.probes:
+        if probe and self._probes.get(probe) is None:
             return None
         views = tuple(self._target_view(target) for target in self._live(probe))
         return TargetList(self._client.now(), views)
@@ -104,7 +105,7 @@ class ApiSource:
         """Return a target with its runs; None if there is none."""
         spec = self._spec(probe)
         target = spec.target(kind, node) if spec is not None else None
-        if spec is None or target is None or target not in self._states:
+        if spec is None or target is None or self._targets.get(target) is None:
             return None
         runs = tuple(_run_view(each) for each in self._history.runs(target))
         return TargetDetail(self._client.now(), self._target_view(target), spec.threshold_seconds, runs)
@@ -147,12 +148,11 @@ class ApiSource:
     # What it is made of.
 
     def _spec(self, name: str) -> Probe | None:
-        state = self._targets.probes.get(name)
-        return state.probe if state is not None else None
+        return self._probes.spec(name)
 
     def _live(self, probe: str) -> Iterator[Target]:
-        for name in [probe] if probe else sorted(self._targets.probes):
-            yield from sorted(self._targets.live_targets(name))
+        for name in [probe] if probe else self._probes.names():
+            yield from sorted(state.target for state in self._targets.of(name))
 
     def _columns(self, spec: Probe, columns: int) -> tuple[float, float]:
         """Return where the first of so many columns up to now begins, and how long one is."""
@@ -186,19 +186,21 @@ class ApiSource:
     def _slowest(self) -> tuple[SlowTarget, ...]:
         measured = (
             SlowTarget(
-                target.probe,
-                target.node,
-                state.io.read.p99_seconds if state.io.read is not None else None,
-                state.io.write.p99_seconds if state.io.write is not None else None,
+                state.target.probe,
+                state.target.node,
+                io.read.p99_seconds if io.read is not None else None,
+                io.write.p99_seconds if io.write is not None else None,
             )
-            for target, state in self._states.items()
-            if state.io is not None and target.kind is Kind.MOUNT
+            for name in self._probes.names()
+            for state in self._targets.of(name)
+            if (io := state.standing.io) is not None and state.target.kind is Kind.MOUNT
         )
         return tuple(nlargest(_SLOWEST, measured, key=_slowness))
 
     def _target_view(self, target: Target) -> TargetView:
-        state = self._states.get(target, TargetState()).after(self._maintenance.judged_since(target))
-        why = self._maintenance.suppression(target)
+        known = self._targets.get(target) or TargetState(target)
+        state = known.standing.after(self._nodes.judged_since(target))
+        why = self._nodes.suppression(target)
         return TargetView(
             probe=target.probe,
             kind=target.kind,

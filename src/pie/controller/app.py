@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge
 import pie
 from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
+from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import LEASE_NAME, READ_BUDGET, READ_BURST, Settings
 from pie.kube.client import Client
 from pie.kube.config import load
@@ -78,6 +79,7 @@ async def _control(settings: Settings) -> None:
         )
         series = register_series(registry, client.now)
         caches = Caches(client, namespace)
+        runner = CronJobRunner(client, caches, settings.container_image)
         api = Api(leader=lambda: elector.holder if elector is not None else "")
         metrics_port = await stack.enter_async_context(
             serving(metrics_app(registry, series.targets, api), settings.metrics_bind_address)
@@ -93,7 +95,7 @@ async def _control(settings: Settings) -> None:
                 group.create_task(elector.run())
                 await elector.leading.wait()
             await caches.wait_synced()
-            controller = build(client, caches, settings, series)
+            controller = build(client, caches, settings, runner=runner, series=series)
             controller.start()
             api.source = controller.source
             group.create_task(controller.run())

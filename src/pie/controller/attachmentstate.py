@@ -46,12 +46,16 @@ class AttachmentReader:
         self._client = client
         self._drivers: dict[str, _Driver] = {}
 
+    def may_attach(self, driver: str) -> bool:
+        """Tell whether a driver may attach volumes, as far as is known of it."""
+        known = self._fresh(driver)
+        return known is None or known.attaches
+
     def possible(self, run: Run, driver: str) -> bool:
         """Tell whether a run can have one: it has a node, a volume, and a driver that may attach."""
         if run.pod is None or not run.pod.spec.node_name or run.claim is None:
             return False
-        known = self._fresh(driver)
-        return bool(run.claim.spec.volume_name) and (known is None or known.attaches)
+        return bool(run.claim.spec.volume_name) and self.may_attach(driver)
 
     async def look(self, run: Run, driver: str) -> AttachmentState | None:
         """Return what the attachment of a run's volume says now; None where there can be none."""

@@ -1,27 +1,31 @@
-"""Puts a controller together: who needs whom is said here, for the program and for its tests."""
+"""Puts a controller together from its parts: for `app`, and for tests on clusters of their own."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
 from pie.controller.apisource import ApiSource
 from pie.controller.caches import Caches
-from pie.controller.discard import Discard
-from pie.controller.followups import FollowUps
+from pie.controller.events import EventWriter
+from pie.controller.facts import Facts
 from pie.controller.incidentkeeper import IncidentKeeper
-from pie.controller.maintenance import Maintenance
+from pie.controller.nodes import Nodes
+from pie.controller.objects import Objects
+from pie.controller.perform import Perform
+from pie.controller.probes import Probes
+from pie.controller.questions import Questions
 from pie.controller.queue import WorkQueue
-from pie.controller.runs import Runs
+from pie.controller.runners import Runner
+from pie.controller.screens import Screens
 from pie.controller.settings import Settings
+from pie.controller.sightings import SightingsOfPods
 from pie.controller.statuswriter import StatusWriter
-from pie.controller.tally import Tally
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
-from pie.controller.volumes import Volumes
 from pie.controller.warnings import WarningEvents
-from pie.controller.witness import Witness
 from pie.core.history import History
 from pie.kube.client import Client
 from pie.serve.incidentgauge import IncidentGauge
@@ -51,25 +55,29 @@ def register_series(registry: CollectorRegistry, now: Callable[[], float]) -> Se
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """The parts of a controller that others start or ask."""
+    """The parts of a controller that leads."""
 
-    queue: WorkQueue
-    warnings: WarningEvents
-    maintenance: Maintenance
-    incidents: IncidentKeeper
-    tally: Tally
-    runs: Runs
+    runner: Runner
+    probes: Probes
+    nodes: Nodes
+    objects: Objects
     targets: Targets
     teardown: Teardown
+    incidents: IncidentKeeper
+    warnings: WarningEvents
+    history: History
     source: ApiSource
+    queue: WorkQueue
 
     def start(self) -> None:
-        """Begin to lead: look at all that the caches hold, which have to be in sync."""
-        self.runs.start()
+        """Begin to lead, once the caches have seen their lists."""
+        self.nodes.start()
+        self.probes.start()
+        self.objects.start()
+        self.runner.start(self.queue)
         self.targets.start()
-        self.incidents.start(self.targets.live_targets, self.teardown.left_behind)
+        self.incidents.start()
         self.teardown.start()
-        self.maintenance.start()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -78,71 +86,95 @@ class Controller:
             group.create_task(self.queue.run())
 
 
-def build(client: Client, caches: Caches, settings: Settings, series: Series) -> Controller:
-    """Return a controller that has not begun yet."""
+def build(
+    client: Client, caches: Caches, settings: Settings, *, runner: Runner, series: Series
+) -> Controller:
+    """Return a controller that keeps, judges and reports the PieProbes of a namespace."""
     queue = WorkQueue(metrics=client.metrics)
     history = History(settings.minute_seconds)
-    Discard(client, caches, queue)
-    witness = Witness(client, caches, queue)
-    maintenance = Maintenance(client, caches, queue, series.suppressed)
-    incidents = IncidentKeeper(client, caches, queue, maintenance=maintenance, series=series.incidents)
-    tally = Tally(
-        client,
-        queue,
-        warnings=witness.warnings,
-        incidents=incidents,
-        series=series.targets,
-        suppressed=series.suppressed,
-        run_series=series.runs,
-        history=history,
+    screens = Screens(series.targets, series.suppressed, series.runs, history)
+    nodes = Nodes(client, caches, queue, series.suppressed)
+    probes = Probes(
+        client, caches, queue, nodes=nodes, screens=screens, minute_seconds=settings.minute_seconds
     )
-    runs = Runs(
+    objects = Objects(client, caches, queue, probes=probes, runner=runner)
+    warnings = WarningEvents(client, caches.namespace, partial(queue.add, "warning"))
+    questions = Questions(client, caches, queue, runner=runner, warnings=warnings)
+    sightings = SightingsOfPods(client, caches)
+    events = EventWriter(client, caches, queue)
+    perform = Perform(
         client,
         caches,
         queue,
-        volumes=Volumes(client, caches, queue),
-        witness=witness,
-        maintenance=maintenance,
-        follow_ups=FollowUps(
-            client,
-            caches,
-            queue,
-            maintenance=maintenance,
-            incidents=incidents,
-            image=settings.container_image,
-        ),
-        tally=tally,
-        image=settings.container_image,
+        runner=runner,
+        nodes=nodes,
+        objects=objects,
+        questions=questions,
+        events=events,
+        screens=screens,
     )
-    targets = Targets(client, caches, queue, settings, runs=runs, maintenance=maintenance)
-    status = StatusWriter(
+    facts = Facts(
+        caches,
+        runner=runner,
+        probes=probes,
+        nodes=nodes,
+        warnings=warnings,
+        questions=questions,
+        sightings=sightings,
+    )
+    targets = Targets(
+        client,
+        caches,
+        queue,
+        runner=runner,
+        facts=facts,
+        questions=questions,
+        warnings=warnings,
+        perform=perform,
+    )
+    teardown = Teardown(client, caches, queue, probes=probes, nodes=nodes, run_series=series.runs)
+    incidents = IncidentKeeper(
         client,
         caches,
         queue,
         targets=targets,
-        runs=runs,
-        maintenance=maintenance,
-        incidents=incidents,
+        nodes=nodes,
+        teardown=teardown,
+        events=events,
+        series=series.incidents,
     )
-    teardown = Teardown(
+    status = StatusWriter(
         client,
         caches,
         queue,
-        probes=targets.probes,
-        maintenance=maintenance,
-        run_series=series.runs,
-        on_change=incidents.changed,
-        explained=incidents.explain_leaks,
+        probes=probes,
+        targets=targets,
+        nodes=nodes,
+        objects=objects,
+        runner=runner,
+        incidents=incidents,
     )
     source = ApiSource(
         client,
         caches,
         settings,
+        probes=probes,
         targets=targets,
-        tally=tally,
-        maintenance=maintenance,
+        nodes=nodes,
         incidents=incidents,
         status=status,
         history=history,
     )
-    return Controller(queue, witness.warnings, maintenance, incidents, tally, runs, targets, teardown, source)
+    return Controller(
+        runner,
+        probes,
+        nodes,
+        objects,
+        targets,
+        teardown,
+        incidents,
+        warnings,
+        history,
+        source,
+        queue,
+    )

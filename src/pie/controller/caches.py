@@ -1,14 +1,14 @@
 """The caches the controller decides from, and the indexes over them.
 
-Seven watches: nodes, storage classes and PieProbes whole; CronJobs, Jobs, pods and claims of one namespace
-that carry pie's label. Listeners are told of each change after caches and indexes hold it.
+Five watches: nodes, StorageClasses and PieProbes whole; pods and PVCs of one namespace that carry pie's
+label. The runner adds those of its own kinds. Listeners are called for each change after caches and indexes
+hold it.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pie.core.batch.wire import CronJob, Job
 from pie.core.manifests import KIND
 from pie.core.model import Target
 from pie.core.naming import LABEL_PROBE, target_of
@@ -16,7 +16,7 @@ from pie.core.wire import Claim, Metadata, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.listeners import Listener
 from pie.kube.reflector import Reflector
-from pie.kube.resources import CRONJOBS, JOBS, NODES, PIE_PROBES, PODS, PVCS, STORAGE_CLASSES, Resource
+from pie.kube.resources import NODES, PIE_PROBES, PODS, PVCS, STORAGE_CLASSES, Resource
 from pie.kube.watchstream import HasMetadata
 
 _ZONE = "topology.kubernetes.io/zone"
@@ -30,51 +30,45 @@ class Caches:
     def __init__(self, client: Client, namespace: str) -> None:
         self.namespace = namespace
         self._listen: dict[Resource, Callable[[Listener[Any]], None]] = {}
-        self.nodes = self._watch(client, NODES, Node, None)
-        self.storage_classes = self._watch(client, STORAGE_CLASSES, StorageClass, None)
-        self.probes = self._watch(client, PIE_PROBES, PieProbe, namespace)
-        self.cronjobs = self._watch(client, CRONJOBS, CronJob, namespace, LABEL_PROBE)
-        self.jobs = self._watch(client, JOBS, Job, namespace, LABEL_PROBE)
-        self.pods = self._watch(client, PODS, Pod, namespace, LABEL_PROBE)
-        self.claims = self._watch(client, PVCS, Claim, namespace, LABEL_PROBE)
-        self.cronjobs_of: dict[Target, dict[str, CronJob]] = {}
+        self._client = client
+        self._reflectors: list[Reflector[Any]] = []
+        self.nodes = self._watch(NODES, Node)
+        self.storage_classes = self._watch(STORAGE_CLASSES, StorageClass)
+        self.probes = self._watch(PIE_PROBES, PieProbe, namespace)
+        self.pods = self.watch_own(PODS, Pod)
+        self.claims = self.watch_own(PVCS, Claim)
         self.claims_of: dict[Target, dict[str, Claim]] = {}
         self.claim_of_pod: dict[str, Claim] = {}
-        self.jobs_by_uid: dict[str, Job] = {}
-        self.pod_of_job: dict[str, Pod] = {}
-        self.listen(CRONJOBS, lambda old, new: _index(self.cronjobs_of, _target, old, new))
+        self.pod_of_owner: dict[str, Pod] = {}
         self.listen(PVCS, lambda old, new: _index(self.claims_of, _target, old, new))
         self.listen(PVCS, lambda old, new: _map(self.claim_of_pod, _owner_uid("Pod"), old, new))
-        self.listen(JOBS, lambda old, new: _map(self.jobs_by_uid, _uid, old, new))
-        self.listen(PODS, lambda old, new: _map(self.pod_of_job, _owner_uid("Job"), old, new))
+        self.listen(PODS, lambda old, new: _map(self.pod_of_owner, _owner_uid(""), old, new))
+
+    def watch_own(self, resource: Resource, kind: type[T]) -> Reflector[T]:
+        """Watch the objects of a kind in the namespace that carry pie's label."""
+        return self._watch(resource, kind, self.namespace, LABEL_PROBE)
 
     def _watch(
         self,
-        client: Client,
         resource: Resource,
         kind: type[T],
-        namespace: str | None,
+        namespace: str | None = None,
         label_selector: str | None = None,
     ) -> Reflector[T]:
-        reflector = Reflector(client, resource, kind, namespace=namespace, label_selector=label_selector)
+        reflector = Reflector(
+            self._client, resource, kind, namespace=namespace, label_selector=label_selector
+        )
         self._listen[resource] = reflector.listen
+        self._reflectors.append(reflector)
         return reflector
 
     def listen(self, resource: Resource, listener: Listener[Any]) -> None:
         """Have `listener(old, new)` called after each change; None stands for an object that is not there."""
         self._listen[resource](listener)
 
-    @property
-    def _reflectors(self) -> tuple[Reflector[Any], ...]:
-        return (
-            self.nodes,
-            self.storage_classes,
-            self.probes,
-            self.cronjobs,
-            self.jobs,
-            self.pods,
-            self.claims,
-        )
+    def reflectors(self) -> tuple[Reflector[Any], ...]:
+        """Return the watches, those of the runner included."""
+        return tuple(self._reflectors)
 
     async def run(self) -> None:
         """Keep all caches up to date until cancelled."""
@@ -102,16 +96,11 @@ class Caches:
         return self.probes.store.get((self.namespace, name))
 
 
-def _uid(thing: Any) -> str:
-    metadata: Metadata = thing.metadata
-    return metadata.uid
-
-
 def _owner_uid(kind: str) -> Callable[[Any], str | None]:
     def owner_uid(thing: Any) -> str | None:
         metadata: Metadata = thing.metadata
         owner = metadata.controller_owner
-        return owner.uid if owner is not None and owner.kind == kind else None
+        return owner.uid if owner is not None and kind in {"", owner.kind} else None
 
     return owner_uid
 

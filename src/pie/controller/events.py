@@ -56,8 +56,8 @@ class EventWriter:
         self._told: dict[tuple[str, str], float] = {}
         queue.handle("announce", self._announce)
 
-    def add(self, probe: PieProbe, incident: Incident) -> None:
-        """Announce an incident that opened or closed."""
+    def report(self, probe: PieProbe, incident: Incident) -> None:
+        """Report an incident that opened or closed."""
         closed, words = _is_closed(incident), _words(incident, probe)
         log, event = (_log.info, "incident closed") if closed else (_log.warning, "incident opened")
         log(event, id=incident.id, probe=probe.metadata.name, story=words)
@@ -65,8 +65,10 @@ class EventWriter:
         name, kind, reason = said
         self._say(probe, incident.id, _News(f"{incident.id}.{name}", kind, reason, words))
 
-    def tell_of_node(self, probe: PieProbe, node: str, judgement: Judgement) -> None:
-        """Announce a node on which a new volume could not be used, unless that was said within the hour."""
+    def report_node(self, name: str, node: str, judgement: Judgement) -> None:
+        """Report a node on which a new volume could not be used, unless that was said within the hour."""
+        if (probe := self._caches.probe(name)) is None:
+            return
         key = f"{node}\0{judgement.reason}"
         identity = hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:12]
         said, now = (probe.metadata.uid, identity), self._client.now()

@@ -7,13 +7,14 @@ import structlog
 
 from pie.controller.caches import Caches
 from pie.controller.incidentkeeper import IncidentKeeper
-from pie.controller.maintenance import Maintenance
+from pie.controller.nodes import Nodes
+from pie.controller.objects import Objects
+from pie.controller.probes import Probes, ProbeState
 from pie.controller.queue import WorkQueue
-from pie.controller.runs import Runs
-from pie.controller.tally import TargetState
+from pie.controller.runners import Runner
 from pie.controller.targets import Targets
 from pie.core.deletedruns import losing_until, runs_deleted
-from pie.core.maintenance.overdue import long_suppressed
+from pie.core.maintenance.overdue import Overdue, long_suppressed
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.permissions import permission_missing
 from pie.core.reasons import Reason
@@ -43,17 +44,21 @@ class StatusWriter:
         caches: Caches,
         queue: WorkQueue,
         *,
+        probes: Probes,
         targets: Targets,
-        runs: Runs,
-        maintenance: Maintenance,
+        nodes: Nodes,
+        objects: Objects,
+        runner: Runner,
         incidents: IncidentKeeper,
     ) -> None:
         self._client = client
         self._caches = caches
         self._queue = queue
+        self._probes = probes
         self._targets = targets
-        self._runs = runs
-        self._maintenance = maintenance
+        self._nodes = nodes
+        self._objects = objects
+        self._runner = runner
         self._incidents = incidents
         self._written_at: dict[str, float] = {}
         self._short: dict[str, tuple[int, float]] = {}
@@ -62,7 +67,7 @@ class StatusWriter:
 
     async def _write(self, thing: Hashable) -> None:
         name = str(thing)
-        stored, state = self._caches.probe(name), self._targets.probes.get(name)
+        stored, state = self._caches.probe(name), self._probes.get(name)
         if stored is None or state is None or state.uid != stored.metadata.uid:
             self._written_at.pop(name, None)
             self._short.pop(name, None)
@@ -116,15 +121,15 @@ class StatusWriter:
         return step if self._client.now() - since < _SHORT_SECONDS else 0
 
     def _status(self, name: str, stored: PieProbe) -> dict[str, Any]:
-        state = self._targets.probes[name]
+        state = self._probes.get(name) or ProbeState("")
         problem = (Reason.INVALID_SPEC, str(state.error)) if state.error else None
         targets = (
-            (target.kind, target.node, *self.verdict(target)) for target in self._targets.live_targets(name)
+            (target.kind, target.node, *self.verdict(target)) for target in self._probes.live_targets(name)
         )
         return status(
             generation=stored.metadata.generation,
             problem=problem,
-            refused=self._targets.refused(name),
+            refused=self._objects.refused(name),
             paused=state.paused,
             targets=targets,
             stored=stored.status,
@@ -135,25 +140,27 @@ class StatusWriter:
 
     def current(self, stored: PieProbe) -> dict[str, Any] | None:
         """Return conditions, summary and targets as they are now; None: not looked at yet."""
-        state = self._targets.probes.get(stored.metadata.name)
+        state = self._probes.get(stored.metadata.name)
         if state is None or state.uid != stored.metadata.uid:
             return None
         return self._status(stored.metadata.name, stored)
 
     def verdict(self, target: Target) -> tuple[Verdict, Reason]:
-        """Return the last word on a target since its maintenance; while it is suppressed, that."""
-        if (why := self._maintenance.suppression(target)) is not None:
+        """Return the last verdict on a target since its maintenance; while it is suppressed, that."""
+        if (why := self._nodes.suppression(target)) is not None:
             return Verdict.SUPPRESSED, why.reason
-        known = self._runs.states.get(target, TargetState()).after(self._maintenance.judged_since(target))
+        state = self._targets.get(target)
+        if state is None:
+            return Verdict.PENDING, Reason.PENDING
+        known = state.standing.after(self._nodes.judged_since(target))
         return known.verdict, known.reason
 
     def _more(self, name: str, probe: Probe | None) -> list[Condition]:
         permissions = self._permission_missing(name)
         if probe is None:
             return [permissions]
-        overdue = self._maintenance.overdue(name)
         return [
-            long_suppressed(overdue, probe.suppression.max_duration_seconds),
+            long_suppressed(self._overdue(name, probe), probe.suppression.max_duration_seconds),
             self._runs_deleted(name, probe),
             permissions,
         ]
@@ -164,25 +171,36 @@ class StatusWriter:
         return permission_missing(missing)
 
     def _refusals_changed(self) -> None:
-        for name in self._targets.probes:
+        for name in self._probes.names():
             self._queue.add("status", name)
+
+    def _overdue(self, name: str, probe: Probe) -> list[Overdue]:
+        """Return the nodes suppressed for too long; have the status looked at when the next one is."""
+        whole = self._runner.paused_since(probe.target(Kind.PROVISION))
+        noted = {
+            node: (self._runner.paused_since(probe.target(Kind.MOUNT, node)), whole)
+            for node in self._nodes.suppressed_nodes(name)
+        }
+        overdue, next_in = self._nodes.overdue(name, noted)
+        if next_in is not None:
+            self._queue.add("status", name, after_seconds=max(1.0, next_in))
+        return overdue
 
     def _runs_deleted(self, name: str, probe: Probe) -> Condition:
         now, period_seconds = self._client.now(), probe.period_seconds / 60 * probe.minute_seconds
         losing = {}
-        for target in self._targets.live_targets(name):
-            known = self._runs.states.get(target)
-            until = losing_until(known.lost, period_seconds) if known is not None else None
+        for state in self._targets.of(name):
+            until = losing_until(state.lost, period_seconds)
             if until is not None and until > now:
-                losing[target] = until
+                losing[state.target] = until
         if losing:
             self._queue.add("status", name, after_seconds=max(1.0, min(losing.values()) - now))
         return runs_deleted(losing)
 
     def _last_provision(self, name: str) -> str | None:
         times = [
-            state.last_ok
-            for target in self._targets.live_targets(name)
-            if target.kind is Kind.PROVISION and (state := self._runs.states.get(target)) and state.last_ok
+            state.standing.last_ok
+            for state in self._targets.of(name)
+            if state.target.kind is Kind.PROVISION and state.standing.last_ok
         ]
         return rfc3339(max(times)) if times else None

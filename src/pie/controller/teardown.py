@@ -5,7 +5,7 @@ than a run's deadline is left behind, and said so. A volume that is to be retain
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,10 +13,10 @@ import structlog
 
 from pie.controller.caches import Caches
 from pie.controller.leakscan import find_leaks
-from pie.controller.maintenance import Maintenance
+from pie.controller.nodes import Nodes
+from pie.controller.probes import Probes
 from pie.controller.queue import WorkQueue
-from pie.controller.targets import ProbeState
-from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW, Finding
+from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW, EVERY_NODE, Finding
 from pie.core.leaks import to_stay, why_left, words
 from pie.core.maintenance.history import observe
 from pie.core.manifests import KIND
@@ -63,12 +63,7 @@ class _Remains:
 
 
 class Teardown:
-    """The table of what is going, by the uid of the claim.
-
-    `probes` are the PieProbes as read last, by name. `on_change` is told the PieProbe. `explained` tells
-    whether something else is wrong with a PieProbe's storage that also keeps volumes made on a node from
-    going.
-    """
+    """The table of what is to go, by the uid of the PVC."""
 
     def __init__(
         self,
@@ -76,20 +71,17 @@ class Teardown:
         caches: Caches,
         queue: WorkQueue,
         *,
-        probes: Mapping[str, ProbeState],
-        maintenance: Maintenance,
+        probes: Probes,
+        nodes: Nodes,
         run_series: RunSeries,
-        on_change: Callable[[str], None],
-        explained: Callable[[str, str], bool],
     ) -> None:
         self._client = client
         self._caches = caches
         self._queue = queue
         self._probes = probes
-        self._maintenance = maintenance
+        self._nodes = nodes
         self._run_series = run_series
-        self._on_change = on_change
-        self._explained = explained
+        self._explained: dict[str, frozenset[str]] = {}
         self._remains: dict[str, _Remains] = {}
         self._of_probe: defaultdict[str, dict[str, _Remains]] = defaultdict(dict)
         self._left: defaultdict[str, Counter[Reason]] = defaultdict(Counter)
@@ -127,6 +119,19 @@ class Teardown:
             if each.left is not None and each.left is not Reason.NODE_GONE
         )
         return findings, settled
+
+    def explain(self, probe: str, nodes: frozenset[str]) -> None:
+        """Note on which nodes the last look at a PieProbe's incidents explains what is left behind."""
+        self._explained[probe] = nodes
+
+    def forget(self, probe: str) -> None:
+        """Forget what explains the volumes of a PieProbe that is gone."""
+        self._explained.pop(probe, None)
+
+    def _is_explained(self, remains: _Remains) -> bool:
+        """Tell whether something else is wrong that also keeps volumes made on a node from being deleted."""
+        found = self._explained.get(remains.target.probe, frozenset())
+        return not found.isdisjoint({EVERY_NODE, remains.node})
 
     # What the watches bring.
 
@@ -226,8 +231,7 @@ class Teardown:
         return None
 
     def _probe(self, target: Target) -> Probe | None:
-        state = self._probes.get(target.probe)
-        return state.probe if state is not None else None
+        return self._probes.spec(target.probe)
 
     def _patience(self, probe: Probe | None) -> float:
         """How long a leak may last before it is an incident of its own.
@@ -275,7 +279,7 @@ class Teardown:
         """Note why something is left behind, once it is, and when that becomes an incident."""
         probe = self._probe(remains.target)
         deadline_seconds = probe.deadline_seconds if probe is not None else _USUAL_DEADLINE_SECONDS
-        if self._explained(remains.target.probe, remains.node):
+        if self._is_explained(remains):
             remains.excused_at = now
         if remains.left is None and age_seconds < deadline_seconds:
             return
@@ -288,7 +292,7 @@ class Teardown:
         since = max(now - age_seconds, remains.excused_at)
         if not remains.urgent and now >= since + self._patience(probe):
             remains.urgent = True
-            self._on_change(remains.target.probe)
+            self._queue.add("incidents", remains.target.probe)
 
     async def _volume(self, uid: str, remains: _Remains) -> PersistentVolume | None:
         """Return the claim's volume if it is there and is to go."""
@@ -307,18 +311,18 @@ class Teardown:
             self._show(remains.target)
 
     def _in_maintenance(self, remains: _Remains, now: float) -> bool:
-        state, node = self._probes.get(remains.target.probe), self._caches.nodes.store.get(("", remains.node))
-        if state is None or state.probe is None or node is None:
+        probe, node = self._probe(remains.target), self._caches.nodes.store.get(("", remains.node))
+        if probe is None or node is None:
             return False
-        if remains.node in state.nodes:
-            return self._maintenance.suppression(state.probe.target(Kind.MOUNT, remains.node)) is not None
+        if self._nodes.matches(probe.name, remains.node):
+            return self._nodes.suppression(probe.target(Kind.MOUNT, remains.node)) is not None
         # A node that is not selected any more is not followed, but may be down all the same.
-        return observe(None, node, state.probe, now).current is not None
+        return observe(None, node, probe, now).current is not None
 
     def _show(self, target: Target) -> None:
         """Show how much of a PieProbe's is left behind, and have its incidents looked at."""
         self._run_series.left_behind(target, self._left.get(target.probe, {}))
-        self._on_change(target.probe)
+        self._queue.add("incidents", target.probe)
 
     async def _take_stock(self, _thing: Hashable) -> None:
         async for volume, target, node in find_leaks(self._client, self._caches):

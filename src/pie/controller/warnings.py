@@ -55,27 +55,24 @@ _LISTS_PER_SECONDS: Final = 60.0
 class WarningEvents:
     """The ring. `on_warning` is told which object each new Warning is about.
 
-    `targets` returns how many targets there are now: the ring has room for all of them to fail together. When
-    it is full, it forgets the object about which it heard nothing for the longest.
+    It has room for all targets to fail together (`make_room`). When it is full, it forgets the object about
+    which it heard nothing for the longest.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        namespace: str,
-        on_warning: Callable[[InvolvedObject], None],
-        *,
-        targets: Callable[[], int],
-    ) -> None:
+    def __init__(self, client: Client, namespace: str, on_warning: Callable[[InvolvedObject], None]) -> None:
         self._client = client
         self._namespace = namespace
         self._on_warning = on_warning
-        self._targets = targets
+        self._most_objects = _FEWEST_OBJECTS
         self._ring: OrderedDict[str, deque[WarningEvent]] = OrderedDict()
         self._decoder = EventDecoder(Event)
         self._repeated = Repeated()
         self._defects = Defects(client.metrics.defects, "watch", EVENTS.plural)
         self._listed_at: deque[float] = deque(maxlen=_LISTS)
+
+    def make_room(self, targets: int) -> None:
+        """Have room for so many targets."""
+        self._most_objects = max(_FEWEST_OBJECTS, _OBJECTS_OF_TARGET * targets)
 
     def about(self, *uids: str) -> tuple[WarningEvent, ...]:
         """Return what was heard about objects, oldest first."""
@@ -169,7 +166,7 @@ class WarningEvents:
                 texts.remove(known)
                 break
         texts.append(WarningEvent(event.reason, message, self._client.now()))
-        while len(self._ring) > max(_FEWEST_OBJECTS, _OBJECTS_OF_TARGET * self._targets()):
+        while len(self._ring) > self._most_objects:
             self._ring.popitem(last=False)
 
 

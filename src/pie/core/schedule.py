@@ -14,10 +14,10 @@ _MINUTES_OF_HOUR = 60
 # A moment that is a due time, but for the rounding of its own computing, is that due time.
 _ROUNDING_MINUTES = 1e-6
 
-_FIRST_RETRY_PART = 1 / 8
+_FIRST_EARLY_PART = 1 / 8
 """Of the period: the first wait. So there are at most three in a period."""
 
-_SHORTEST_RETRY_WAIT_SECONDS = 30.0
+_SHORTEST_EARLY_WAIT_SECONDS = 30.0
 CLEAR_OF_DUE_SECONDS = 45.0
 """An early run is to be over when the next due time comes."""
 
@@ -67,12 +67,10 @@ def dues_between(
     return found[-limit:]
 
 
-def retry_wait_seconds(
-    target: Target, period_seconds: int, now: float, waited_seconds: float
-) -> float | None:
-    """Return how long to wait before a bad target is early run; None: its due time is near enough.
+def early_wait_seconds(period_seconds: int, until_due_seconds: float, waited_seconds: float) -> float | None:
+    """Return how long to wait before a bad target is probed early; None: its due time is near enough.
 
     Each wait is at least twice the one before it, `waited_seconds` (0 after a run that was due).
     """
-    wait = max(_SHORTEST_RETRY_WAIT_SECONDS, period_seconds * _FIRST_RETRY_PART, 2 * waited_seconds)
-    return wait if now + wait <= next_due(target, period_seconds, now) - CLEAR_OF_DUE_SECONDS else None
+    wait = max(_SHORTEST_EARLY_WAIT_SECONDS, period_seconds * _FIRST_EARLY_PART, 2 * waited_seconds)
+    return wait if wait <= until_due_seconds - CLEAR_OF_DUE_SECONDS else None

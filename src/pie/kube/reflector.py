@@ -105,7 +105,7 @@ class Reflector(Generic[T]):
         self.synced = asyncio.Event()
         self.last_error = ""
         self._client = client
-        self._resource = resource
+        self.resource = resource
         self._type = decode
         self._decoder = EventDecoder(decode)
         self._namespace = namespace
@@ -150,7 +150,7 @@ class Reflector(Generic[T]):
                 self._version = ""
                 if isinstance(error, TimeoutError) and self._session_scope.expired():
                     continue  # `confirm` ended it
-                self.last_error = f"cannot watch {self._resource.plural}: defect in pie: {error!r}"
+                self.last_error = f"cannot watch {self.resource.plural}: defect in pie: {error!r}"
                 self._defects.note(error)
             since, self._watching_since = self._watching_since, None
             if since is not None and _local_seconds() - since >= self._timing.steady_seconds:
@@ -199,7 +199,7 @@ class Reflector(Generic[T]):
         asked_at = self._clock.monotonic()
         listed = await list_all(
             self._client,
-            self._resource,
+            self.resource,
             self._namespace,
             decode=self._type,
             label_selector=self._selectors["labelSelector"],
@@ -225,7 +225,7 @@ class Reflector(Generic[T]):
         if initial is not None:
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         async with self._client.watch(
-            self._resource,
+            self.resource,
             self._namespace,
             query=query,
             inactivity_seconds=self._timing.inactivity_seconds,
@@ -245,7 +245,7 @@ class Reflector(Generic[T]):
                     else:
                         self._collect(initial, event)
         if initial is not None:
-            raise Unreachable(f"cannot watch {self._resource.plural}: the initial events broke off")
+            raise Unreachable(f"cannot watch {self.resource.plural}: the initial events broke off")
 
     def _begin_watching(self) -> None:
         self._watching_since = _local_seconds()
@@ -254,7 +254,7 @@ class Reflector(Generic[T]):
     def _failed(self, event: Failed) -> ApiError:
         """Return the error for an ERROR event. Whatever it is, the watch cannot go on from its version."""
         self._version = ""
-        request = f"watch {self._resource.describe(self._namespace)}"
+        request = f"watch {self.resource.describe(self._namespace)}"
         return api_error(request, event.object.code, msgspec.json.encode(event.object))
 
     def _collect(self, initial: dict[Key, T], event: Event[T]) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from pie.controller.attachmentstate import AttachmentReader
-from pie.controller.heartbeats import Heartbeats
+from pie.controller.nodelease import NodeLeases
 from pie.controller.oneshot.patience import patiently
 from pie.controller.warnings import WarningEvents
 from pie.core.judge import Judgement, judge
@@ -50,8 +50,8 @@ class Follower:
         self._runs: dict[str, _Followed] = {}
         self._of_claim: dict[str, _Followed] = {}
         self._attachments = AttachmentReader(client)
-        self._heartbeats = Heartbeats(client)
-        self._warnings = WarningEvents(client, namespace, self._warned, targets=lambda: len(self._runs))
+        self._leases = NodeLeases(client)
+        self._warnings = WarningEvents(client, namespace, self._warned)
         mine = f"{LABEL_CHECK}={check}"
         self.pods = Reflector(
             client, PODS, Pod, namespace=namespace, label_selector=mine, on_change=self._pod_changed
@@ -205,7 +205,7 @@ class Follower:
             why = suppression(Facts(node, now), probe)
             if why is not None:
                 return why
-            beat = await self._heartbeats.look(name, after=looked_at)
+            beat = await self._leases.look(name, after=looked_at)
             looked_at = self._client.now()
             found = pulse(beat, before)
             if found.silent and beat is not None and found.quiet_since is not None:

@@ -1,13 +1,14 @@
-"""The cron expression of a target, and which due time a Job is for; `pie.core.schedule` has all due times."""
+"""The cron expression of a target, the due times it means, and which due time a Job is for."""
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from pie.core.batch.naming import ANNOTATION_INSTANTIATE, ANNOTATION_SCHEDULED
 from pie.core.batch.wire import CronJob, Job
 from pie.core.model import Target
-from pie.core.schedule import MINUTE_SECONDS, phase_minutes
+from pie.core.schedule import MINUTE_SECONDS, dues_between, next_due, phase_minutes
 from pie.core.wire import parse_seconds
 
 _MINUTES_OF_HOUR: Final = 60
@@ -16,6 +17,30 @@ _CLOCK_SECONDS: Final = 5.0
 """The clocks of kube-controller-manager and of the API server may differ by so much."""
 _LATEST_SECONDS: Final = 86_400.0
 """No Job is created later than this after it was due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """The due times of a target: `pie.core.target.facts.Calendar` of a CronJob."""
+
+    target: Target
+    period_seconds: int
+    minute_seconds: float
+
+    def next_due(self, after: float) -> float:
+        """Return the first due time later than `after`, epoch seconds."""
+        return next_due(self.target, self.period_seconds, after, self.minute_seconds)
+
+    def dues_between(self, after: float, until: float, *, limit: int) -> list[float]:
+        """Return the due times in (after, until], oldest first; of more than `limit`, the newest."""
+        return dues_between(
+            self.target,
+            self.period_seconds,
+            after,
+            until,
+            limit=limit,
+            minute_seconds=self.minute_seconds,
+        )
 
 
 def cron_schedule(target: Target, period_seconds: int) -> str:

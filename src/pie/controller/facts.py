@@ -1,0 +1,130 @@
+"""Gathers what is known of a target from outside: the first of the three steps gather, decide, act."""
+
+from dataclasses import replace
+
+from pie.controller.caches import Caches
+from pie.controller.nodes import Nodes
+from pie.controller.probes import Probes
+from pie.controller.questions import Questions
+from pie.controller.runners import Runner
+from pie.controller.sightings import SightingsOfPods
+from pie.controller.warnings import WarningEvents
+from pie.core.incidents.stored import from_status
+from pie.core.model import Kind, Probe, Stage, Target
+from pie.core.naming import claim_names
+from pie.core.run import RunFact
+from pie.core.target.facts import NodesFact, TargetFacts
+from pie.core.target.state import TargetState
+from pie.core.wire import Claim
+
+
+class Facts:
+    """Reads caches and answers; changes nothing."""
+
+    def __init__(
+        self,
+        caches: Caches,
+        *,
+        runner: Runner,
+        probes: Probes,
+        nodes: Nodes,
+        warnings: WarningEvents,
+        questions: Questions,
+        sightings: SightingsOfPods,
+    ) -> None:
+        self._caches = caches
+        self._runner = runner
+        self._probes = probes
+        self._nodes = nodes
+        self._warnings = warnings
+        self._questions = questions
+        self._sightings = sightings
+        self.led_since = 0.0
+
+    def gather(self, target: Target, state: TargetState) -> TargetFacts:
+        """Return what is known of a target now."""
+        if not self._probes.known(target.probe):
+            return TargetFacts()
+        entry = self._probes.get(target.probe)
+        if entry is None:
+            # Its PieProbe is gone: the garbage collector deletes its objects, and pie owns nothing here.
+            return TargetFacts(known=True, untouchable=True, runs=self._runner.runs(None, target))
+        probe = entry.probe
+        if probe is None:
+            return TargetFacts(known=True, untouchable=True)
+        live, pause = self._probes.live(target), entry.paused.get(target.kind)
+        keep = pause is not None and not pause.keep and pause.resumes_by_itself and self._probes.has(target)
+        claim = self._claim(target)
+        facts = TargetFacts(
+            known=True,
+            probe=probe if live else None,
+            paused_by=pause,
+            node_gone=bool(target.node) and ("", target.node) not in self._caches.nodes.store,
+            keep_claim=keep,
+            led_since=self.led_since,
+            calendar=self._runner.calendar(probe, target),
+            claim=claim,
+            objects=(*self._runner.objects(target), *self._claims(target, probe)),
+        )
+        runs = self._runner.runs(probe, target)
+        if not live:
+            return replace(facts, runs=runs)
+        schedule = self._runner.schedule(target)
+        if schedule is not None:
+            warnings = self._warnings.about(*self._runner.schedule_uids(target))
+            schedule = replace(schedule, warnings=warnings)
+        return replace(
+            facts,
+            schedule=schedule,
+            runs=tuple(self._seen(run, claim) for run in runs),
+            runs_as_of=self._runner.as_of,
+            pods_as_of=self._caches.pods.heard_at,
+            nodes=self._nodes_of(target, probe),
+            may_attach=self._questions.may_attach(target),
+            slow_before=state.volume is None and self._was_slow(target),
+            answers=self._questions.answers(target),
+        )
+
+    def _claim(self, target: Target) -> Claim | None:
+        return next(iter(self._caches.claims_of.get(target, {}).values()), None)
+
+    def _claims(self, target: Target, probe: Probe) -> tuple[object, ...]:
+        """Return what identifies a target's PVCs, and whatever else has the name that its PVC should have."""
+        names = claim_names(target) if target.kind is Kind.MOUNT else ()
+        held = (self._caches.claims.store.get((probe.namespace, name)) for name in names)
+        return tuple(
+            (each.metadata.uid, each.metadata.deletion_timestamp, each.metadata.owner_references)
+            for each in (*self._caches.claims_of.get(target, {}).values(), *held)
+            if each is not None
+        )
+
+    def _seen(self, run: RunFact, claim: Claim | None) -> RunFact:
+        """Return a run with its PVC, what was seen of it, and the Warning Events about it."""
+        if run.pod is None:
+            return replace(run, warnings=self._warnings.about(run.id))
+        uid = run.pod.metadata.uid
+        claim = claim or self._caches.claim_of_pod.get(uid)
+        uids = (uid, claim.metadata.uid) if claim is not None else (uid,)
+        seen, warnings = self._sightings.of(run.pod, claim), self._warnings.about(*uids)
+        return replace(run, claim=claim, seen=seen, warnings=warnings)
+
+    def _nodes_of(self, target: Target, probe: Probe) -> NodesFact:
+        nodes, provision = self._nodes, target.kind is Kind.PROVISION
+        noted = [self._runner.paused_since(each) for each in (target, probe.target(Kind.PROVISION))]
+        return NodesFact(
+            suppression=nodes.suppression(target),
+            suppressed_since=nodes.suppressed_since(target, noted),
+            judged_since=nodes.judged_since(target),
+            histories=nodes.histories(target),
+            matching=frozenset(nodes.matching(target.probe)) if provision else frozenset(),
+            usable=frozenset(nodes.usable(target.probe)) if provision else frozenset(),
+            as_of=self._caches.nodes.heard_at,
+        )
+
+    def _was_slow(self, target: Target) -> bool:
+        """Tell whether an open incident of an earlier controller says that I/O is bad on the target."""
+        stored = self._caches.probe(target.probe)
+        incidents = from_status(stored.status) if stored is not None else []
+        return any(
+            each.closed_at is None and each.stage is Stage.IO and each.concerns(target) for each in incidents
+        )

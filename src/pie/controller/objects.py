@@ -1,0 +1,140 @@
+"""Keeps the objects of targets as they should be, and remembers why a target cannot have them.
+
+A target without PVC or schedule has no runs, which could report it.
+"""
+
+from collections.abc import Hashable
+from typing import Final
+
+import structlog
+
+from pie.controller.caches import Caches
+from pie.controller.ownership import Ownership, seed
+from pie.controller.probes import Probes
+from pie.controller.queue import WorkQueue
+from pie.controller.runners import Runner
+from pie.core import manifests, naming
+from pie.core.manifests import KIND
+from pie.core.model import Kind, Probe, Target
+from pie.core.plan import Plan, plan_claims, together
+from pie.core.reasons import Reason
+from pie.core.target.effects import KeepObjects
+from pie.core.target.state import TargetState
+from pie.core.wire import Claim, OwnerReference
+from pie.kube.client import Client
+from pie.kube.errors import (
+    ApiError,
+    Conflict,
+    ServerTimeout,
+    ServiceUnavailable,
+    TooManyRequests,
+    Unauthorized,
+)
+from pie.kube.resources import PVCS
+
+_log = structlog.get_logger()
+
+_NO_REFUSAL: Final = (Conflict, TooManyRequests, ServiceUnavailable, ServerTimeout, Unauthorized)
+"""Answers that say nothing about the object. That of a webhook that cannot be reached does, a plain 500."""
+
+_LOOK_AGAIN_SECONDS: Final = 60.0
+"""While another object has a name: it may be one that is not watched."""
+
+_NOTHING: Final = KeepObjects(live=False, keep_claim=True)
+
+
+class Objects:
+    """Writes the objects of targets: the PVC itself, the others through the runner."""
+
+    def __init__(
+        self, client: Client, caches: Caches, queue: WorkQueue, *, probes: Probes, runner: Runner
+    ) -> None:
+        self._caches = caches
+        self._queue = queue
+        self._probes = probes
+        self._runner = runner
+        self._claims = Ownership(client, caches.namespace, PVCS, Claim)
+        self._names = naming.Names()
+        self._orders: dict[Target, tuple[Probe | None, KeepObjects]] = {}
+        self._refused: dict[Target, tuple[Reason, str]] = {}
+        queue.handle("objects", self._keep)
+
+    def start(self) -> None:
+        """Begin to lead: take stock of the names that are taken."""
+        for claim in self._caches.claims.store.values():
+            seed(self._names, claim.metadata, naming.claim_names)
+
+    def order(self, state: TargetState, wanted: KeepObjects) -> None:
+        """Have a target's objects kept so; the newest order stands."""
+        self._orders[state.target] = (state.probe if wanted.live else None, wanted)
+        self._queue.add("objects", state.target)
+
+    def refused(self, probe: str) -> tuple[Reason, str] | None:
+        """Return why targets of a PieProbe lack their objects: the API server's words, or who has a name."""
+        refused = {target: why for target, why in self._refused.items() if target.probe == probe}
+        if not refused:
+            return None
+        first = min(refused, key=str)
+        reason, words = refused[first]
+        others = f" ({len(refused) - 1} more targets lack an object too)" if len(refused) > 1 else ""
+        return reason, f"{first} is not probed: {words}{others}"
+
+    async def _keep(self, thing: Hashable) -> None:
+        if not isinstance(thing, Target):
+            raise TypeError(f"not a target: {thing!r}")
+        if (order := self._orders.get(thing)) is None:
+            return
+        probe, wanted = order
+        taken = None
+        if (state := self._probes.get(thing.probe)) is not None:
+            owner = OwnerReference(kind=KIND, name=thing.probe, uid=state.uid, controller=True)
+            taken = await self._kept(probe, thing, wanted, owner)
+        self._note(thing, taken)
+        if taken is not None:
+            self._queue.add("objects", thing, after_seconds=_LOOK_AGAIN_SECONDS)
+        elif self._orders.get(thing) == order:
+            del self._orders[thing]
+
+    async def _kept(
+        self, probe: Probe | None, target: Target, wanted: KeepObjects, owner: OwnerReference
+    ) -> tuple[Reason, str] | None:
+        """Write a target's objects; return why that cannot be done, where another object has a name."""
+        name, claims = await self._plan_claim(probe, target, wanted, owner)
+        runs = await self._runner.plan(probe, target, wanted, owner, name)
+        stopped = Plan()
+        if claims.taken or runs.taken:
+            stopped = await self._runner.plan(None, target, _NOTHING, owner, "")
+        claims, runs = together(claims, runs, stopped)
+        reason = Reason.CLAIM_REFUSED
+        try:
+            for action in claims.actions:
+                await self._claims.act(target, action)
+            reason = Reason.POD_REFUSED
+            await self._runner.carry_out(target, runs.actions)
+        except ApiError as error:
+            if wanted.live and not isinstance(error, _NO_REFUSAL):
+                self._note(target, (reason, str(error)))
+            raise
+        return (Reason.NAME_TAKEN, claims.taken) if claims.taken else None
+
+    async def _plan_claim(
+        self, probe: Probe | None, target: Target, wanted: KeepObjects, owner: OwnerReference
+    ) -> tuple[str, Plan]:
+        """Return the name of a mount target's PVC, and what to do with it."""
+        owned, manifest, name = self._caches.claims_of.get(target, {}), None, ""
+        if probe is not None and target.kind is Kind.MOUNT:
+            name = self._names.claim(target, naming.claim_names(target))
+            manifest = manifests.claim(probe, target, name=name)
+        known = self._caches.claims.store.get((self._caches.namespace, name))
+        found = await self._claims.with_holder(owned, known, name, ask=wanted.create)
+        if manifest is None and not found:
+            self._names.release(target)
+        return name, plan_claims(manifest, found, owner, create=wanted.create, keep=wanted.keep_claim)
+
+    def _note(self, target: Target, refusal: tuple[Reason, str] | None) -> None:
+        if refusal == self._refused.get(target):
+            return
+        self._refused.pop(target, None)
+        if refusal is not None:
+            self._refused[target] = refusal
+        self._queue.add("status", target.probe)

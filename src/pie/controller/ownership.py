@@ -1,0 +1,104 @@
+"""Writes objects of one kind that PieProbes own, and finds what else has their names."""
+
+from collections.abc import Callable, Mapping
+from typing import Generic
+
+import structlog
+
+from pie.core.manifests import KIND, Manifest
+from pie.core.model import Target
+from pie.core.naming import Names, target_of
+from pie.core.plan import Action, Adopt, Apply, Create, Delete, adoption
+from pie.core.wire import Metadata
+from pie.kube.client import Client
+from pie.kube.errors import NotFound
+from pie.kube.resources import Resource
+from pie.kube.watchstream import Marked, T
+
+_log = structlog.get_logger()
+
+
+class Ownership(Generic[T]):
+    """The objects of one kind in a namespace. `applied`: pie owns their fields, and changes them later."""
+
+    def __init__(
+        self, client: Client, namespace: str, resource: Resource, kind: type[T], *, applied: bool = False
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._resource = resource
+        self._kind = kind
+        self._applied = applied
+
+    async def with_holder(
+        self, owned: Mapping[str, T], known: T | None, name: str, *, ask: bool
+    ) -> tuple[T, ...]:
+        """Return what a target has, and what has the name of its wanted object without being the target's.
+
+        `known` is what the cache has under that name. An object without pie's labels is in no cache, so the
+        API server is asked before one is created.
+        """
+        found = tuple(owned.values())
+        if not name or any(each.metadata.name == name for each in found):
+            return found
+        holder = known
+        if holder is None and ask:
+            holder = await self._client.get_or_none(self._resource, name, self._namespace, decode=self._kind)
+        return (*found, holder) if holder is not None else found
+
+    async def act(self, target: Target, action: Action) -> T | None:
+        """Carry out what is planned; return the object where it was created or applied."""
+        log = _log.bind(target=str(target), kind=self._resource.kind)
+        match action:
+            case Create(manifest):
+                log.info("creating", name=manifest["metadata"]["name"])
+                if self._applied:
+                    return await self._apply(manifest, force=False)
+                return await self._client.create(self._resource, manifest, self._namespace, decode=self._kind)
+            case Adopt(metadata, manifest):
+                log.info("adopting what has no owner", name=metadata.name)
+                await self._client.merge_patch(
+                    self._resource,
+                    metadata.name,
+                    adoption(metadata, manifest),
+                    metadata.namespace,
+                    decode=Marked,
+                )
+            case Delete(metadata):
+                log.info("deleting", name=metadata.name)
+                await self.delete(metadata)
+            case Apply(manifest):
+                log.info("applying", name=manifest["metadata"]["name"])
+                return await self._apply(manifest, force=True)
+        return None
+
+    async def _apply(self, manifest: Manifest, *, force: bool) -> T:
+        name = manifest["metadata"]["name"]
+        return await self._client.apply(
+            self._resource, name, manifest, self._namespace, decode=self._kind, force=force
+        )
+
+    async def delete(self, metadata: Metadata, *, versioned: bool = True) -> None:
+        """Delete the very object that was looked at; `versioned`: only if nobody changed it since."""
+        version = metadata.resource_version if versioned else None
+        try:
+            await self._client.delete(
+                self._resource,
+                metadata.name,
+                metadata.namespace,
+                uid=metadata.uid,
+                resource_version=version,
+            )
+        except NotFound:
+            _log.debug("gone already", name=metadata.name)
+
+
+def seed(names: Names, found: Metadata, candidates: Callable[[Target], tuple[str, str]]) -> None:
+    """Note the name of an object that is a target's, or that a target may adopt."""
+    owner, target = found.controller_owner, target_of(found)
+    if target is None:
+        return
+    if (owner is None and found.name in candidates(target)) or (
+        owner is not None and (owner.kind, owner.name) == (KIND, target.probe)
+    ):
+        names.seed(target, found.name)

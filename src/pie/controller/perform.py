@@ -1,0 +1,234 @@
+"""Carries out effects: the last of the three steps gather, decide, act.
+
+What is counted and shown is applied at once. What needs the API server waits for its turn on the queue, where
+the newest order of a kind for a thing stands and is tried until it is done.
+"""
+
+from collections.abc import Hashable, Iterable
+from typing import Final, NamedTuple
+
+import structlog
+
+from pie.controller.caches import Caches
+from pie.controller.events import EventWriter
+from pie.controller.nodes import Nodes
+from pie.controller.objects import Objects
+from pie.controller.questions import Questions
+from pie.controller.queue import WorkQueue
+from pie.controller.runners import Runner
+from pie.controller.screens import Screens
+from pie.core.model import Probe, Target, Verdict
+from pie.core.target.effects import (
+    Ask,
+    CountCutShort,
+    CountLost,
+    CountOnTime,
+    CountSucceeded,
+    CountSuppressed,
+    DiscardRun,
+    Effect,
+    EndRun,
+    Follow,
+    Forget,
+    KeepObjects,
+    Mark,
+    NoteSilence,
+    Observe,
+    ProveNode,
+    Record,
+    Remember,
+    ReportChange,
+    ReportNode,
+    SetVerdict,
+    StartRun,
+)
+from pie.core.target.state import TargetState
+from pie.core.wire import Claim
+from pie.kube.client import Client
+from pie.kube.errors import NotFound
+from pie.kube.resources import PODS, PVCS
+
+_log = structlog.get_logger()
+
+SETTLE_SECONDS: Final = 0.5
+"""Verdicts that come together are looked at together."""
+
+
+class _Run(NamedTuple):
+    target: Target
+    run: str
+
+
+class Perform:
+    """The one `match`, and the writes that it orders."""
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        runner: Runner,
+        nodes: Nodes,
+        objects: Objects,
+        questions: Questions,
+        events: EventWriter,
+        screens: Screens,
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._runner = runner
+        self._nodes = nodes
+        self._objects = objects
+        self._questions = questions
+        self._events = events
+        self._screens = screens
+        self._starts: dict[Target, tuple[Probe, StartRun]] = {}
+        self._annotations: dict[Target, Remember] = {}
+        self._pods: dict[_Run, tuple[str, str]] = {}
+        queue.handle("start", self._start_run)
+        queue.handle("remember", self._remember)
+        queue.handle("end", self._end_run)
+        queue.handle("discard", self._discard_run)
+
+    def carry_out(self, state: TargetState, effects: Iterable[Effect]) -> None:
+        """Carry out the effects of a step, in order; `state` is the new one."""
+        for effect in effects:
+            self._carry_out(state, effect)
+
+    def _carry_out(self, state: TargetState, effect: Effect) -> None:  # noqa: C901, PLR0912, PLR0915  one case for each effect
+        target, show = state.target, self._screens
+        match effect:
+            case Follow(period_seconds):
+                show.series.add(target)
+                show.runs.add(target)
+                show.history.follow(target, period_seconds)
+            case Forget():
+                show.series.remove(target)
+                show.history.forget(target)
+                self._starts.pop(target, None)
+            case CountOnTime(due, on_time):
+                _log.debug("counted", target=str(target), due=due, on_time=on_time)
+                show.series.count_on_time(target, on_time=on_time)
+            case CountSucceeded(_, succeeded):
+                show.series.count_succeeded(target, succeeded=succeeded)
+            case CountSuppressed(due, reason):
+                _log.debug("counted as suppressed", target=str(target), due=due, reason=reason.value)
+                show.suppressed.count(target, reason)
+            case CountCutShort(_, reason):
+                show.suppressed.count_cut_short(target, reason)
+            case CountLost():
+                _log.warning("a run's objects were deleted before it was read", target=str(target))
+                show.runs.lost(target.probe, "Pruned")
+                self._queue.add("status", target.probe)
+            case SetVerdict():
+                self._set_verdict(target, effect)
+            case ReportChange():
+                self._queue.add("incidents", target.probe, after_seconds=SETTLE_SECONDS)
+            case Mark(due, verdict):
+                show.history.mark(target, due, verdict)
+            case Record(run):
+                show.history.record(target, run)
+            case Observe(due, seconds, io):
+                show.runs.stages(target, seconds)
+                if io is not None:
+                    show.series.set_latency(target, io)
+                    show.history.measure(target, due, io)
+            case StartRun():
+                if state.probe is not None and self._starts.get(target) != (state.probe, effect):
+                    self._starts[target] = (state.probe, effect)
+                    self._queue.add("start", target)
+            case EndRun(run):
+                self._end(state, run)
+            case DiscardRun(run):
+                self._queue.add("discard", run)
+            case KeepObjects():
+                self._objects.order(state, effect)
+            case Remember():
+                self._annotations[target] = effect
+                self._queue.add("remember", target)
+            case Ask():
+                self._questions.ask(target, effect, state.runs.get(effect.run))
+            case ProveNode(node, began):
+                self._nodes.prove(target.probe, node, began)
+            case NoteSilence(node, why, until):
+                self._nodes.note_silence(node, why, until)
+            case ReportNode(node, said):
+                self._events.report_node(target.probe, node, said)
+
+    def _set_verdict(self, target: Target, said: SetVerdict) -> None:
+        ok = said.verdict is Verdict.OK
+        self._screens.series.set_health(
+            target, healthy=ok, at_seconds=said.last_ok, hung_since=said.hung_since
+        )
+        if not said.changed:
+            return
+        log = _log.info if ok else _log.warning
+        log(
+            "verdict",
+            target=str(target),
+            verdict=said.verdict.value,
+            reason=said.reason.value,
+            message=said.message,
+        )
+        self._queue.add("status", target.probe)
+
+    async def _start_run(self, thing: Hashable) -> None:
+        target = _target(thing)
+        if (ordered := self._starts.get(target)) is None:
+            return
+        probe, order = ordered
+        if self._client.now() <= order.until:
+            await self._runner.run(probe, target, order, self._claim_name(target))
+        # Kept until the run is seen: it is not started twice, however often it is ordered meanwhile.
+
+    def _claim_name(self, target: Target) -> str:
+        return next((each.metadata.name for each in self._caches.claims_of.get(target, {}).values()), "")
+
+    async def _remember(self, thing: Hashable) -> None:
+        """Write annotations on a target's PVC."""
+        target = _target(thing)
+        order = self._annotations.pop(target, None)
+        for claim in self._caches.claims_of.get(target, {}).values() if order is not None else ():
+            if order is not None and claim.metadata.uid == order.claim_uid:
+                body = {"metadata": {"uid": order.claim_uid, "annotations": dict(order.annotations)}}
+                await self._client.merge_patch(
+                    PVCS, claim.metadata.name, body, claim.metadata.namespace, decode=Claim
+                )
+
+    def _end(self, state: TargetState, run: str) -> None:
+        pod = state.runs[run].pod
+        if pod is not None:
+            key = _Run(state.target, run)
+            self._pods[key] = (pod.metadata.name, pod.metadata.uid)
+            self._queue.add("end", key)
+
+    async def _end_run(self, thing: Hashable) -> None:
+        """Delete the pod of a run that cannot recover, so that the next may start."""
+        if not isinstance(thing, _Run) or (named := self._pods.get(thing)) is None:
+            return
+        name, uid = named
+        pod = self._caches.pods.store.get((self._caches.namespace, name))
+        if pod is not None and pod.metadata.uid == uid and pod.metadata.deletion_timestamp is None:
+            _log.info("deleting the pod of a run that cannot recover", pod=name)
+            try:
+                await self._client.delete(
+                    PODS,
+                    name,
+                    self._caches.namespace,
+                    uid=uid,
+                    resource_version=pod.metadata.resource_version,
+                )
+            except NotFound:
+                _log.debug("pod is gone already", name=name)
+        del self._pods[thing]
+
+    async def _discard_run(self, thing: Hashable) -> None:
+        await self._runner.discard(str(thing))
+
+
+def _target(thing: Hashable) -> Target:
+    if not isinstance(thing, Target):
+        raise TypeError(f"not a target: {thing!r}")
+    return thing

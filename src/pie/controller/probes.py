@@ -1,0 +1,201 @@
+"""PieProbes as pie read them: their spec, what is wrong with it, and which of their probes are paused."""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pie.controller.caches import Caches
+from pie.controller.nodes import Nodes
+from pie.controller.nodeselection import NodeFinder, NodeSelection
+from pie.controller.queue import WorkQueue
+from pie.controller.screens import Screens
+from pie.core.model import Kind, Probe, Target
+from pie.core.parse import SpecError, parse_probe
+from pie.core.preflight import Pause
+from pie.core.wire import PieProbe, StorageClass
+from pie.kube.client import Client
+from pie.kube.resources import PIE_PROBES, STORAGE_CLASSES
+
+_LOOK_AGAIN_SECONDS: Final = 60.0
+"""While none of a PieProbe's nodes that were asked lists the driver."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeState:
+    """What is known of a PieProbe: its spec or what is wrong with it, and which probes are paused."""
+
+    uid: str
+    probe: Probe | None = None
+    error: SpecError | None = None
+    paused: dict[Kind, Pause] = field(default_factory=dict)
+
+
+class Probes:
+    """The table of PieProbes, by name.
+
+    `revision` grows with what is known of PieProbes, their statuses included.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        nodes: Nodes,
+        screens: Screens,
+        minute_seconds: float,
+    ) -> None:
+        self._caches = caches
+        self._queue = queue
+        self._nodes = nodes
+        self._screens = screens
+        self._minute_seconds = minute_seconds
+        self._finder = NodeFinder(client, caches)
+        self._states: dict[str, ProbeState] = {}
+        self.revision = 0
+        queue.handle("probe", self._refresh)
+        queue.handle("topology", self._look_at_topology)
+
+    def start(self) -> None:
+        """Begin to lead: read every PieProbe, then follow events."""
+        for probe in self._caches.probes.store.values():
+            self._queue.add("probe", probe.metadata.name)
+        self._caches.listen(PIE_PROBES, self._probe_changed)
+        self._caches.listen(STORAGE_CLASSES, self._class_changed)
+
+    # What is asked.
+
+    def names(self) -> list[str]:
+        """Return the names of the PieProbes that were read."""
+        return sorted(self._states)
+
+    def get(self, name: str) -> ProbeState | None:
+        """Return what is known of a PieProbe; None: it was not read, or is gone."""
+        return self._states.get(name)
+
+    def spec(self, name: str) -> Probe | None:
+        """Return the spec of a PieProbe; None where it is not known, or was never valid."""
+        state = self._states.get(name)
+        return state.probe if state is not None else None
+
+    def known(self, name: str) -> bool:
+        """Tell whether a PieProbe was read as it is now there, or is known to be gone.
+
+        "Not read yet" and "there is none" are told apart here, once for all.
+        """
+        stored, state = _present(self._caches.probe(name)), self._states.get(name)
+        if stored is None:
+            return state is None
+        return state is not None and state.uid == stored.metadata.uid
+
+    def has(self, target: Target) -> bool:
+        """Tell whether a target is one of its PieProbe's, paused or not."""
+        probe = self.spec(target.probe)
+        if probe is None or target.storage_class != probe.storage_class:
+            return False
+        return target.kind is Kind.PROVISION or self._nodes.matches(target.probe, target.node)
+
+    def live(self, target: Target) -> bool:
+        """Tell whether runs of a target count: it is one of its PieProbe's and is not paused by pie."""
+        state = self._states.get(target.probe)
+        pause = state.paused.get(target.kind) if state is not None else None
+        return self.has(target) and (pause is None or pause.keep)
+
+    def targets(self, name: str) -> Iterator[Target]:
+        """Yield the targets a PieProbe has now, paused ones included."""
+        if (probe := self.spec(name)) is not None:
+            yield probe.target(Kind.PROVISION)
+            for node in self._nodes.matching(name):
+                yield probe.target(Kind.MOUNT, node)
+
+    def live_targets(self, name: str) -> list[Target]:
+        """Return the targets of a PieProbe whose runs count."""
+        return [target for target in self.targets(name) if self.live(target)]
+
+    # What the watches bring.
+
+    def _probe_changed(self, old: PieProbe | None, new: PieProbe | None) -> None:
+        self.revision += 1
+        if old and new and old.metadata.uid == new.metadata.uid and old.spec == new.spec:
+            gone = (old.metadata.deletion_timestamp, new.metadata.deletion_timestamp)
+            if gone[0] == gone[1]:
+                return
+        for probe in (old, new):
+            if probe is not None:
+                self._queue.add("probe", probe.metadata.name)
+
+    def _class_changed(self, old: StorageClass | None, new: StorageClass | None) -> None:
+        names = {thing.metadata.name for thing in (old, new) if thing is not None}
+        for name, state in self._states.items():
+            if state.probe is not None and state.probe.storage_class in names:
+                self._queue.add("probe", name)
+
+    # Read a PieProbe: parse it, find its nodes, and what is paused.
+
+    async def _refresh(self, thing: Hashable) -> None:
+        name = str(thing)
+        before = self._states.get(name)
+        stored = _present(self._caches.probe(name))
+        if before is not None and (stored is None or before.uid != stored.metadata.uid):
+            # A PieProbe that was created again under its name inherits nothing.
+            self._end(name)
+            before = None
+        if stored is None:
+            return
+        state, affected = ProbeState(stored.metadata.uid), set(self.targets(name))
+        try:
+            probe = parse_probe(stored, self._minute_seconds)
+        except SpecError as error:
+            # What runs goes on as it was: a typo is no reason to stop watching the storage.
+            state = replace(before or state, error=error)
+        else:
+            selection = await self._select(probe)
+            if self._is_another(name, stored):
+                return  # Its event has put it on the queue again.
+            state = replace(state, probe=probe, paused=selection.paused)
+            affected = set(self.targets(name))
+            self._nodes.follow(probe)
+        self._states[name] = state
+        self.revision += 1
+        for target in affected | set(self.targets(name)):
+            self._queue.add("target", target)
+        self._queue.add("status", name)
+        self._queue.add("incidents", name)
+
+    def _is_another(self, name: str, stored: PieProbe) -> bool:
+        now = self._caches.probe(name)
+        return now is None or now.metadata.uid != stored.metadata.uid
+
+    def _end(self, name: str) -> None:
+        targets = list(self.targets(name))
+        self._states.pop(name, None)
+        self._nodes.forget(name)
+        self._screens.runs.remove(name)
+        self._screens.history.forget_probe(name)
+        self.revision += 1
+        for target in targets:
+            self._queue.add("target", target)
+
+    async def _select(self, probe: Probe) -> NodeSelection:
+        """Find the nodes of a PieProbe; where its driver is not on its nodes yet, again in a minute."""
+        selection = await self._finder.find(probe)
+        if not selection.complete:
+            self._queue.add("topology", probe.name, after_seconds=_LOOK_AGAIN_SECONDS)
+        return selection
+
+    async def _look_at_topology(self, thing: Hashable) -> None:
+        """Read a PieProbe again if nodes and driver, as they are now, change what is paused."""
+        state = self._states.get(str(thing))
+        if state is None or state.probe is None:
+            return
+        if not self._finder.by_topology(state.probe) and not state.paused:
+            return
+        selection = await self._select(state.probe)
+        if selection.paused != state.paused:
+            self._queue.add("probe", state.probe.name)
+
+
+def _present(stored: PieProbe | None) -> PieProbe | None:
+    """Return a PieProbe unless it is being deleted."""
+    return stored if stored is not None and stored.metadata.deletion_timestamp is None else None

@@ -1,0 +1,48 @@
+"""What has to be noted of a run when it is seen, since objects show their present state only.
+
+It is folded from the watch event itself, by the uid of the pod: a later look at the cache may be too late.
+"""
+
+from collections import deque
+from typing import Final
+
+from pie.controller.caches import Caches
+from pie.core.timeline import Sightings, sight
+from pie.core.wire import Claim, Pod
+from pie.kube.client import Client
+from pie.kube.resources import PODS, PVCS
+
+_MOST_DELETED: Final = 4096
+"""Of so many deleted pods the sightings are kept: their runs may still be judged."""
+
+
+class SightingsOfPods:
+    """The table of sightings, by the uid of the pod; those of the last deleted pods are kept for a while."""
+
+    def __init__(self, client: Client, caches: Caches) -> None:
+        self._client = client
+        self._seen: dict[str, Sightings] = {}
+        self._deleted: deque[str] = deque()
+        caches.listen(PODS, self._pod_changed)
+        caches.listen(PVCS, self._claim_changed)
+
+    def of(self, pod: Pod, claim: Claim | None) -> Sightings:
+        """Return what was seen of a pod and its PVC."""
+        return sight(self._seen.get(pod.metadata.uid, Sightings()), pod, claim, self._client.now())
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is not None:
+            self._note(new.metadata.uid, new, None)
+        elif old is not None and old.metadata.uid in self._seen:
+            self._deleted.append(old.metadata.uid)
+            while len(self._deleted) > _MOST_DELETED:
+                self._seen.pop(self._deleted.popleft(), None)
+
+    def _claim_changed(self, _old: Claim | None, new: Claim | None) -> None:
+        owner = new.metadata.controller_owner if new is not None else None
+        if new is None or owner is None or owner.kind != "Pod" or new.metadata.deletion_timestamp is not None:
+            return
+        self._note(owner.uid, None, new)
+
+    def _note(self, uid: str, pod: Pod | None, claim: Claim | None) -> None:
+        self._seen[uid] = sight(self._seen.get(uid, Sightings()), pod, claim, self._client.now())

@@ -1,0 +1,119 @@
+"""Due times for which there is no run: each is counted all the same.
+
+Where maintenance kept a run from being started, the due time is suppressed; else Kubernetes started none,
+since kube-controller-manager is down or far behind: without this, a dead control plane would be silence.
+"""
+
+from typing import Final
+
+from pie.core.history import PastRun
+from pie.core.judge import missed
+from pie.core.model import BAD, Verdict
+from pie.core.target.counting import count_on_time, count_suppressed, lose_run, note, still_bad
+from pie.core.target.effects import Ask, Mark, Question, Record
+from pie.core.target.state import NextDue
+from pie.core.target.turn import SOON_SECONDS, Turn
+
+_PATIENCE_MINUTES: Final = 0.5
+"""The CronJob controller is some seconds late in a large cluster, and pie itself resumes CronJobs later."""
+
+_ASK_AGAIN_SECONDS: Final = 5.0
+
+
+def await_due(turn: Turn, after: float) -> None:
+    """Wait for the first due time later than `after`, and for the time at which its run is missing."""
+    due = turn.calendar.next_due(after)
+    late_at = due + max(turn.probe.threshold_seconds, _PATIENCE_MINUTES * turn.probe.minute_seconds)
+    turn.change(next_due=NextDue(due, late_at))
+
+
+def open_due(turn: Turn) -> float | None:
+    """Return a due time that has passed and is not settled, if there is one."""
+    awaited = turn.state.next_due
+    if awaited is None or awaited.due > turn.now or not _meant(turn, awaited.due):
+        return None
+    return awaited.due
+
+
+def settle_due_times(turn: Turn) -> None:
+    """Count the due time whose run is missing, once it is known why."""
+    awaited = turn.state.next_due
+    if awaited is None:
+        return
+    if turn.now < awaited.late_at:
+        turn.wake(awaited.late_at)
+    elif _meant(turn, awaited.due) and not _decided(turn, awaited):
+        turn.wake(turn.now + _ASK_AGAIN_SECONDS)
+    else:
+        # After a long silence only the newest due time is settled.
+        await_due(turn, max(awaited.due, turn.now - turn.probe.period_seconds))
+        turn.wake(max(turn.now + SOON_SECONDS, turn.state.next_due.late_at) if turn.state.next_due else None)
+
+
+def _meant(turn: Turn, due: float) -> bool:
+    """Tell whether there should be a run for a due time, and is none as far as we know."""
+    schedule = turn.facts.schedule
+    if schedule is None or schedule.since >= due or due <= turn.facts.led_since:
+        return False
+    has_run = any(run.of_schedule and int(run.due) == int(due) for run in turn.state.unread())
+    return due not in turn.state.ledger and not has_run
+
+
+def _decided(turn: Turn, awaited: NextDue) -> bool:
+    """Count a due time that is late, if it is known by now why it has no run."""
+    due, now, schedule = awaited.due, turn.now, turn.facts.schedule
+    if any(run.of_schedule and run.due < due for run in turn.state.unread()):
+        # A bad one counts it, and after a good one the schedule starts the run.
+        turn.change(next_due=NextDue(due, awaited.late_at, blocked=True))
+        return False
+    span = turn.facts.nodes.span(turn.target, due, now)
+    patience_seconds = _PATIENCE_MINUTES * turn.probe.minute_seconds
+    resumes = awaited.blocked or (schedule is not None and schedule.paused)
+    in_time = now < turn.calendar.next_due(due)
+    # A schedule that is free again, or resumed, starts the run that it missed.
+    may_start = in_time and (resumes or now < turn.state.resumed_at + patience_seconds)
+    if _is_behind(turn, awaited.late_at, nodes=span is None and not may_start):
+        return False
+    if span is not None:
+        count_suppressed(turn, due, span.why.reason)
+    elif may_start:
+        return False
+    elif awaited.blocked:
+        _count_blocked(turn, due)
+    else:
+        _count_missed(turn, due)
+    return True
+
+
+def _is_behind(turn: Turn, until: float, *, nodes: bool) -> bool:
+    """Tell whether a run, or what kept it from starting, may be there and not be seen yet; ask for it."""
+    behind = turn.facts.runs_as_of < until
+    if behind:
+        turn.emit(Ask(Question.RUNS))
+    if nodes and turn.facts.nodes.as_of < until:
+        turn.emit(Ask(Question.NODES))
+        return True
+    return behind
+
+
+def _count_blocked(turn: Turn, due: float) -> None:
+    if count_on_time(turn, due, on_time=False):
+        verdict = turn.state.standing.verdict
+        turn.emit(Mark(due, verdict if verdict in BAD else Verdict.LATE))
+        still_bad(turn, 1)
+
+
+def _count_missed(turn: Turn, due: float) -> None:
+    """Count a due time for which no run was seen."""
+    schedule = turn.facts.schedule
+    if schedule is None:
+        return
+    judgement = missed(due, schedule.warnings, last_scheduled=schedule.last_started)
+    if judgement.verdict is Verdict.SUPPRESSED:
+        count_suppressed(turn, due, judgement.reason)
+        lose_run(turn, due)
+    elif count_on_time(turn, due, on_time=False):
+        note(turn, judgement, due, turn.target.node)
+        turn.emit(Mark(due, judgement.verdict))
+        verdict, reason = judgement.verdict, judgement.reason
+        turn.emit(Record(PastRun(due, "schedule", verdict, reason, judgement.message, judgement.stage)))

@@ -1,0 +1,237 @@
+"""What is to be done for a target: data, carried out by one `match` in `pie.controller.perform`.
+
+Counts and what is shown are applied at once and cannot fail. What needs the API server is ordered: the shell
+tries until it is done, and the next step sees the outcome in the facts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from pie.core.history import PastRun
+from pie.core.judge import Judgement
+from pie.core.maintenance.now import Suppression
+from pie.core.model import Stage, Verdict
+from pie.core.reasons import Reason
+from pie.core.result import IoStats
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Show the target's series from now on, and remember its runs by this period."""
+
+    period_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove all that is shown of a target that ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountOnTime:
+    """Count a due time as on time or not."""
+
+    due: float
+    on_time: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CountSucceeded:
+    """Count whether a mount run's I/O and data were right."""
+
+    due: float
+    succeeded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CountSuppressed:
+    """Count a due time as suppressed."""
+
+    due: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class CountCutShort:
+    """Count a mount run that was on time, and whose I/O says nothing."""
+
+    due: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class CountLost:
+    """Count a run whose objects were deleted before pie read its result."""
+
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetVerdict:
+    """Show the target's verdict: when it was last good, and since when a run hangs (None: none does)."""
+
+    verdict: Verdict
+    reason: Reason
+    message: str
+    last_ok: float
+    hung_since: float | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportChange:
+    """Have the PieProbe's incidents looked at: what is bad of this target changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Note in the history what a due time was."""
+
+    due: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Note a run in the history, in place of what was known of it before."""
+
+    run: PastRun
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Take in how long the stages of an ended run took, and what its I/O took."""
+
+    due: float
+    seconds: Mapping[Stage, float]
+    io: IoStats | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """Start a run that the schedule does not start, until `until` (epoch seconds).
+
+    A follow-up run is of a due time, on any node but `without`, after the run `follows`. A retry is an early
+    run between two due times, `due` is the time at which it was ordered.
+    """
+
+    why: Literal["followup", "retry"]
+    due: float
+    until: float
+    without: str = ""
+    follows: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndRun:
+    """Delete the pod of a run, which ends it."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardRun:
+    """Delete the objects of a run that is counted."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepObjects:
+    """Have the target's objects as they should be.
+
+    `live`: it has them; else they are deleted, but with `keep_claim` its PVC is kept. `create` False: nothing
+    is created that is not there yet. `paused_since`: no run is started, since then (epoch seconds).
+    """
+
+    live: bool
+    create: bool = True
+    keep_claim: bool = False
+    paused_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Write annotations on the target's PVC (of this uid), where they outlive the controller."""
+
+    claim_uid: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+class Question(StrEnum):
+    """What the API server can be asked about a run."""
+
+    POD = "pod"
+    EVENTS = "events"
+    ATTACHMENT = "attachment"
+    LEASE = "lease"
+    NODE = "node"
+    """Whether the watch of nodes shows the run's node as it is."""
+    NODES = "nodes"
+    """Have the watch of nodes confirm that it is complete."""
+    RUNS = "runs"
+    """Have the watches of the runner confirm that they are complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the API server; the answer comes as a fact. `run` is empty where it is about the target.
+
+    The answer is to show how things are at `since` or later, epoch seconds.
+    """
+
+    what: Question
+    run: str = ""
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProveNode:
+    """A good run on a node, created then, ends the node's grace."""
+
+    node: str
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSilence:
+    """The kubelet of a node is silent, as found at `until`: that suppresses runs there, and why."""
+
+    node: str
+    why: Suppression
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReportNode:
+    """Emit an Event: a new volume could not be used on a node, while it could on another."""
+
+    node: str
+    said: Judgement
+
+
+Effect = (
+    Follow
+    | Forget
+    | CountOnTime
+    | CountSucceeded
+    | CountSuppressed
+    | CountCutShort
+    | CountLost
+    | SetVerdict
+    | ReportChange
+    | Mark
+    | Record
+    | Observe
+    | StartRun
+    | EndRun
+    | DiscardRun
+    | KeepObjects
+    | Remember
+    | Ask
+    | ProveNode
+    | NoteSilence
+    | ReportNode
+)

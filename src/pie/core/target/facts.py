@@ -1,0 +1,141 @@
+"""What is known of one target from outside, gathered anew for each step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pie.core.maintenance.excuse import everywhere
+from pie.core.maintenance.heartbeat import Heartbeat
+from pie.core.maintenance.history import NodeHistory, Span
+from pie.core.maintenance.now import Suppression
+from pie.core.model import Kind, Probe, Target
+from pie.core.preflight import Pause
+from pie.core.run import RunFact
+from pie.core.timeline import Sightings, WarningEvent
+from pie.core.wire import Claim, Pod
+
+
+class Calendar(Protocol):
+    """The due times of a target."""
+
+    def next_due(self, after: float) -> float:
+        """Return the first due time later than `after`, epoch seconds."""
+
+    def dues_between(self, after: float, until: float, *, limit: int) -> list[float]:
+        """Return the due times in (after, until], oldest first; of more than `limit`, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFact:
+    """The object that starts a target's runs.
+
+    It exists `since` then (epoch seconds). `last_started` is the newest due time that it says it started a
+    run for. `paused`: it starts none now. `busy`: it says itself that a run of it goes on. A schedule that is
+    resumed, or whose last run ends late, starts the run that it missed.
+    """
+
+    since: float
+    last_started: float = 0.0
+    paused: bool = False
+    busy: bool = False
+    warnings: tuple[WarningEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodesFact:
+    """The nodes that a target's runs use, as the PieProbe sees them.
+
+    `suppression` is why the target's runs are suppressed now, `suppressed_since` since when without a break,
+    `judged_since` when a suppression ended last. `histories` are those of the target's node; of a provision
+    target, of all nodes that match or matched. `usable` are the matching nodes that are not suppressed.
+    `as_of`: the watch of nodes is complete up to then.
+    """
+
+    suppression: Suppression | None = None
+    suppressed_since: float | None = None
+    judged_since: float = 0.0
+    histories: Mapping[str, NodeHistory] = field(default_factory=dict)
+    matching: frozenset[str] = frozenset()
+    usable: frozenset[str] = frozenset()
+    as_of: float = 0.0
+
+    def span(self, target: Target, since: float, until: float, node: str = "") -> Span | None:
+        """Return the maintenance that explains what a run did in [since, until].
+
+        `node` is where a provision run was bound.
+        """
+        history = self.histories.get(target.node or node)
+        if history is not None and (span := history.during(since, until)) is not None:
+            return span
+        if target.kind is Kind.MOUNT:
+            return None
+        return everywhere([self.histories.get(each) for each in self.matching], since, until)
+
+
+@dataclass(frozen=True, slots=True)
+class PodAnswer:
+    """The pod of a run as it was at `as_of` or later; None: there was none, or (not `certain`) who knows."""
+
+    as_of: float
+    pod: Pod | None
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentAnswer:
+    """What the VolumeAttachment of a run says; None: there is nothing to attach."""
+
+    asked_at: float
+    seen: Sightings | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseAnswer:
+    """What a look at the Lease of a run's node showed, when; None: there is no Lease."""
+
+    looked_at: float
+    beat: Heartbeat | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the API server said when it was asked, by the id of the run.
+
+    `nodes`: up to when the run's node is known to be as the watch shows it.
+    """
+
+    pods: Mapping[str, PodAnswer] = field(default_factory=dict)
+    attachments: Mapping[str, AttachmentAnswer] = field(default_factory=dict)
+    leases: Mapping[str, LeaseAnswer] = field(default_factory=dict)
+    nodes: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """A target now.
+
+    `known`: its PieProbe was read, or is known to be gone. "Not read yet" is never an absence.
+    `probe` is the PieProbe's spec if the target is one of its; None: the target ended (`node_gone`: its node
+    was deleted; `keep_claim`: its PVC stays). `paused_by` is why pie itself starts no runs.
+    Runs are known up to `runs_as_of`, pods up to `pods_as_of`. `objects` identify the target's own objects
+    as they are now: they change whenever somebody changed them.
+    """
+
+    known: bool = False
+    probe: Probe | None = None
+    paused_by: Pause | None = None
+    node_gone: bool = False
+    keep_claim: bool = False
+    untouchable: bool = False
+    led_since: float = 0.0
+    calendar: Calendar | None = None
+    schedule: ScheduleFact | None = None
+    runs: tuple[RunFact, ...] = ()
+    runs_as_of: float = 0.0
+    pods_as_of: float = 0.0
+    claim: Claim | None = None
+    objects: tuple[object, ...] = ()
+    nodes: NodesFact = field(default_factory=NodesFact)
+    may_attach: bool = False
+    slow_before: bool = False
+    answers: Answers = field(default_factory=Answers)

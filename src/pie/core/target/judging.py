@@ -1,0 +1,110 @@
+"""What each run says by now, whether maintenance explains it, and what has to be asked first."""
+
+from pie.core.judge import judge
+from pie.core.maintenance.excuse import excusable, excuse, lived_until
+from pie.core.model import Verdict
+from pie.core.target.effects import Ask, ProveNode, Question
+from pie.core.target.state import RunState
+from pie.core.target.turn import Case, Turn
+from pie.core.timeline import Run, pod_over
+
+POD_CATCHES_UP_SECONDS = 2.0
+"""The watch of pods may be so far behind that of the objects that stand for runs."""
+
+_ASK_AGAIN_SECONDS = 10.0
+"""What a run waits for is asked no more often."""
+
+_PATIENCE_SECONDS = 5.0
+"""A run that has ended waits so long for what its attachment says, before it is recorded without."""
+
+
+def judge_runs(turn: Turn) -> None:
+    """Judge the runs that are not recorded yet, oldest first, by what is known up to now."""
+    for known in turn.state.unread():
+        run = known
+        as_of = min(turn.now, max(turn.facts.pods_as_of, _asked_at(turn, run)))
+        ended_at = run.over_at or run.deleted_at
+        caught_up = ended_at is not None and as_of > ended_at + POD_CATCHES_UP_SECONDS
+        if run.pod is None and caught_up:
+            run = turn.change_run(run.id, pod_gone=True)  # The watch reaches beyond its end, and has no pod.
+        pod_ended = run.pod is not None and pod_over(run.pod)
+        over = ended_at is not None and (pod_ended or run.pod_gone)
+        # The pod of a run that was deleted may outlive it: while its I/O hangs, or on a node that is dead.
+        given_up = run.deleted_at is not None and caught_up
+        seen = Run(
+            turn.target,
+            run.id,
+            run.due,
+            run.created,
+            run.pod,
+            run.claim,
+            job_finished=over,
+            job_ended_seconds=run.over_at,
+            job_deleted_seconds=run.deleted_at,
+            pod_known_until=run.pod_known_until if run.deleted_at is not None else None,
+            seen=run.seen,
+            warnings=run.warnings,
+        )
+        judgement = judge(seen, turn.probe, as_of)
+        unseen_end = ended_at is not None and not over and not given_up
+        turn.cases.append(Case(run.id, seen, judgement, judgement, as_of, unseen_end))
+
+
+def _asked_at(turn: Turn, run: RunState) -> float:
+    answer = turn.facts.answers.pods.get(run.id)
+    return answer.as_of if answer is not None else 0.0
+
+
+def excuse_runs(turn: Turn) -> None:
+    """Suppress bad runs that maintenance explains. A good run on a node ends the node's grace."""
+    for case in turn.cases:
+        run, judgement = case.run, case.judgement
+        node = run.pod.spec.node_name if run.pod is not None else ""
+        if judgement.ended and judgement.verdict is Verdict.OK:
+            turn.emit(ProveNode(run.target.node or node, run.created_seconds))
+        if excusable(judgement):
+            until = lived_until(run, judgement, turn.now)
+            span = turn.facts.nodes.span(turn.target, run.created_seconds, until, node)
+            case.judgement = case.own = excuse(judgement, run, turn.probe, span, turn.now)
+
+
+def ask_what_is_missing(turn: Turn) -> None:
+    """Ask the API server for what would explain a run, and wait for it where the run has ended."""
+    for case in turn.open_cases():
+        run, at = turn.state.runs[case.id], case.judgement.check_at
+        if case.unseen_end and case.judgement.bad:
+            at = (run.over_at or run.deleted_at or turn.now) + POD_CATCHES_UP_SECONDS
+        if at is not None and case.as_of < at <= turn.now:
+            # It is time to judge the run, and its pod is not known as it is at that time.
+            turn.emit(Ask(Question.POD, run.id, at))
+            turn.hold(case, turn.now + _ASK_AGAIN_SECONDS)
+        elif case.unseen_end and case.judgement.bad:
+            turn.hold(case, at)
+        elif _waits_for_attachment(turn, case, run):
+            turn.hold(case, turn.now + _PATIENCE_SECONDS)
+
+
+def _waits_for_attachment(turn: Turn, case: Case, run: RunState) -> bool:
+    """Tell whether a run that has ended waits for what its attachment says.
+
+    A short run may end before anybody saw it start, and its attachment is deleted soon after it.
+    """
+    judgement, now = case.judgement, turn.now
+    if judgement.bad and not judgement.ended and not run.warnings and not run.events_asked:
+        run = turn.change_run(run.id, events_asked=True)
+        turn.emit(Ask(Question.EVENTS, run.id))
+    waits = judgement.bad and not judgement.ended and run.seen.ready is None
+    asked = run.attachment_known or run.attachment_asked_at > now - _ASK_AGAIN_SECONDS
+    wanted = waits or judgement.ended or run.seen.ready is not None
+    if wanted and not asked and turn.facts.may_attach and _has_volume_on_node(run):
+        run = turn.change_run(run.id, attachment_asked_at=now)
+        turn.emit(Ask(Question.ATTACHMENT, run.id))
+    if waits and turn.facts.may_attach and not run.attachment_known and run.attachment_asked_at:
+        turn.wake(run.attachment_asked_at + _ASK_AGAIN_SECONDS)
+    return judgement.ended and not run.attachment_known and now < run.attachment_asked_at + _PATIENCE_SECONDS
+
+
+def _has_volume_on_node(run: RunState) -> bool:
+    if run.pod is None or not run.pod.spec.node_name:
+        return False
+    return run.claim is not None and bool(run.claim.spec.volume_name)

@@ -1,0 +1,131 @@
+"""A target begins, changes and ends, and its runs come and go."""
+
+from dataclasses import replace
+
+from pie.core.model import Kind
+from pie.core.reasons import Reason
+from pie.core.run import RunFact
+from pie.core.target.counting import count_cut_short, count_suppressed
+from pie.core.target.duetimes import await_due, open_due
+from pie.core.target.effects import Follow, Forget, ReportChange
+from pie.core.target.state import Life, RunState, TargetState
+from pie.core.target.turn import Turn
+from pie.core.timeline import Sightings
+
+
+def begin_or_retire(turn: Turn) -> None:
+    """Follow the PieProbe: its targets live, with its spec of now; those that are not its targets ended."""
+    before, probe = turn.state.probe, turn.facts.probe
+    if before is not None and (probe is None or probe.uid != before.uid):
+        _retire(turn)
+    if probe is None:
+        turn.change(life=Life.ENDED)
+    elif not turn.state.live:
+        turn.change(life=Life.LIVE, probe=probe)
+        turn.emit(Follow(probe.period_seconds))
+        turn.emit(ReportChange())
+        await_due(turn, turn.now)
+    elif before != probe:
+        turn.change(probe=probe)
+        if before is None or before.period_seconds != probe.period_seconds:
+            turn.emit(Follow(probe.period_seconds))
+            await_due(turn, turn.now)
+
+
+def _retire(turn: Turn) -> None:
+    """Forget all but the runs, which may still be there when the target lives again."""
+    if turn.facts.node_gone:
+        _count_what_the_node_ended(turn)
+    turn.emit(Forget())
+    turn.emit(ReportChange())
+    runs, kept = turn.state.runs, turn.state.kept
+    turn.state = TargetState(turn.target, Life.ENDED, runs=runs, kept=kept)
+
+
+def _count_what_the_node_ended(turn: Turn) -> None:
+    """Count the runs that ended with their node: no run of the target will be judged again."""
+    for run in turn.state.unread():
+        if run.on_time_counted:
+            count_cut_short(turn, run, Reason.NODE_DELETED)
+        else:
+            count_suppressed(turn, run.due, Reason.NODE_DELETED)
+        turn.change_run(run.id, recorded=True)
+    if (due := open_due(turn)) is not None:
+        count_suppressed(turn, due, Reason.NODE_DELETED)
+
+
+def adopt_runs(turn: Turn) -> None:
+    """Take up the runs that there are, as they are now; forget those that are gone."""
+    known = turn.state.runs
+    runs = {fact.id: _updated(turn, known.get(fact.id) or _adopted(fact), fact) for fact in turn.facts.runs}
+    followed = frozenset(run.follows for run in runs.values() if run.follows)
+    # What a follow-up run said outlives it, as long as the run that it follows is there.
+    turn.change(runs=runs, followed=followed | (turn.state.followed & runs.keys()))
+    starting = turn.state.starting
+    if starting is not None and (
+        turn.now > starting.until
+        or any(run.cause == starting.why and run.due >= int(starting.due) for run in runs.values())
+    ):
+        turn.change(starting=None)
+
+
+def _adopted(fact: RunFact) -> RunState:
+    # A retry is of no due time, so there is none to count.
+    return RunState(
+        fact.id, fact.due, fact.created, fact.cause, fact.follows, on_time_counted=fact.cause == "retry"
+    )
+
+
+def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
+    """Return the run as it is now, or as the API server said after the watch."""
+    pod, pod_gone, known_until = fact.pod or run.pod, fact.pod_gone, fact.pod_known_until
+    answer = turn.facts.answers.pods.get(fact.id)
+    if answer is not None and answer.as_of > turn.facts.pods_as_of and (answer.pod or answer.certain):
+        pod, pod_gone = answer.pod or run.pod, answer.pod is None
+        known_until = known_until or turn.facts.pods_as_of
+    return replace(
+        run,
+        pod=pod,
+        pod_gone=pod_gone,
+        pod_known_until=known_until,
+        claim=turn.facts.claim if turn.target.kind is Kind.MOUNT else fact.claim,
+        over_at=fact.over_at,
+        deleted_at=fact.deleted_at,
+        seen=_joined(run.seen, fact.seen),
+        warnings=fact.warnings or run.warnings,
+    )
+
+
+def _joined(known: Sightings, seen: Sightings) -> Sightings:
+    """Return what was seen, with what the attachment said when it was asked for."""
+    return replace(
+        seen,
+        ready=seen.ready or known.ready,
+        waiting=seen.waiting or known.waiting,
+        bound=seen.bound or known.bound,
+        attaching=known.attaching,
+        attached=known.attached,
+        attach_seconds=known.attach_seconds,
+        attach_error=known.attach_error,
+    )
+
+
+def take_answers(turn: Turn) -> None:
+    """Take in what the API server said about attachments, until the run's pod is seen to go on."""
+    for run_id, answer in turn.facts.answers.attachments.items():
+        run = turn.state.runs.get(run_id)
+        if run is None or run.recorded:
+            continue
+        pending = run.pod is not None and run.pod.status.phase == "Pending"
+        seen = run.seen
+        if answer.seen is not None:
+            said = answer.seen
+            seen = replace(
+                seen,
+                attaching=said.attaching,
+                attached=said.attached,
+                attach_seconds=said.attach_seconds,
+                attach_error=said.attach_error,
+            )
+        # While a run waits, what is said may change.
+        turn.change_run(run_id, seen=seen, attachment_known=answer.seen is None or not pending)

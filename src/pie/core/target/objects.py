@@ -1,0 +1,94 @@
+"""The target's own objects: paused in maintenance, kept as they should be, deleted when nobody needs them."""
+
+from typing import Final
+
+from pie.core.schedule import spread_seconds
+from pie.core.target.effects import DiscardRun, EndRun, KeepObjects, ReportChange
+from pie.core.target.turn import Turn
+
+_RESUME_WITHIN_MINUTES: Final = 1 / 3
+"""A target is resumed so soon after its due time; the run that it missed starts at once."""
+
+
+def begin_anew_after_maintenance(turn: Turn) -> None:
+    """Forget that the target was bad before its last maintenance: only the next run can tell.
+
+    What a run read stands until another run reads something else.
+    """
+    since = turn.facts.nodes.judged_since
+    if since <= turn.state.judged_since:
+        return
+    bad = turn.state.bad
+    turn.change(judged_since=since)
+    if bad is not None and bad.noted_at < since and not bad.certain:
+        turn.change(bad=None, heard=None)
+        turn.emit(ReportChange())
+
+
+def pause_or_resume(turn: Turn) -> None:
+    """Decide whether the target is paused, and keep its objects so.
+
+    It is paused while no run can be expected to work, and then until just after its next due time: what is
+    resumed runs a missed schedule at once, so nodes that come back together would all do so.
+    """
+    facts, now = turn.facts, turn.now
+    if not turn.state.live or facts.untouchable:
+        return
+    why, schedule = facts.nodes.suppression, facts.schedule
+    since: float | None = facts.nodes.suppressed_since or now
+    if why is not None and why.blocks:
+        turn.change(resume_at=None)
+    elif schedule is None or not schedule.paused:
+        turn.change(resume_at=None)
+        since = None
+    else:
+        spread = spread_seconds(turn.target, _RESUME_WITHIN_MINUTES * turn.probe.minute_seconds)
+        resume_at = turn.state.resume_at or turn.calendar.next_due(now) + spread
+        turn.change(resume_at=resume_at)
+        if now >= resume_at:
+            turn.change(resumed_at=now)
+            since = None
+        else:
+            turn.wake(resume_at)
+    paused_by = facts.paused_by
+    _keep(turn, KeepObjects(live=True, create=paused_by is None, paused_since=since))
+
+
+def keep_objects(turn: Turn) -> None:
+    """Have the objects of a target that ended deleted."""
+    if not turn.state.live and not turn.facts.untouchable:
+        _keep(turn, KeepObjects(live=False, keep_claim=turn.facts.keep_claim))
+
+
+def _keep(turn: Turn, wanted: KeepObjects) -> None:
+    """Order it, unless the same was ordered for the same objects and spec."""
+    spec = turn.state.probe if wanted.live else None
+    paused = wanted.paused_since is not None
+    kept = (wanted.live, wanted.create, wanted.keep_claim, paused, spec, turn.facts.objects)
+    if kept != turn.state.kept:
+        turn.change(kept=kept)
+        turn.emit(wanted)
+
+
+def start_runs(turn: Turn) -> None:
+    """Order the run that is to be started until it is there."""
+    if turn.state.starting is not None:
+        turn.emit(turn.state.starting)
+
+
+def discard(turn: Turn) -> None:
+    """End runs that cannot recover by themselves, and delete the objects of those that are counted."""
+    for case in turn.open_cases():
+        run = turn.state.runs[case.id]
+        replaced = case.judgement.replace and not case.judgement.ended
+        if replaced and run.pod is not None and not run.pod_gone and not run.ending:
+            turn.change_run(run.id, ending=True)
+            turn.emit(EndRun(run.id))
+    for fact in turn.facts.runs:
+        run = turn.state.runs[fact.id]
+        # A run of the schedule is deleted with it; nobody else deletes one that pie started.
+        unwanted = not turn.state.live and (run.cause != "schedule" or fact.deleted_at is not None)
+        due = (unwanted or run.recorded) and bool(fact.discardable)
+        if due and run.discard_ordered != fact.discardable:
+            turn.change_run(run.id, discard_ordered=fact.discardable, recorded=True)
+            turn.emit(DiscardRun(run.id))

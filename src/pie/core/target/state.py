@@ -1,0 +1,222 @@
+"""What is remembered of one target: frozen, and replaced as a whole by each step."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pie.core.apitypes import Cause
+from pie.core.history import PastRun
+from pie.core.integrity import VolumeMemory
+from pie.core.judge import Judgement
+from pie.core.latency import LatencyHistory
+from pie.core.maintenance.heartbeat import Heartbeat, Pulse
+from pie.core.model import BAD, Probe, Stage, Target, Verdict
+from pie.core.reasons import CERTAIN, Reason
+from pie.core.result import IoStats
+from pie.core.target.effects import StartRun
+from pie.core.target.ledger import Ledger
+from pie.core.timeline import Sightings, WarningEvent
+from pie.core.wire import Claim, Pod
+
+
+class Life(StrEnum):
+    """Where a target is in its life."""
+
+    UNREAD = "unread"
+    """Its PieProbe was not read yet: nothing is decided."""
+    LIVE = "live"
+    ENDED = "ended"
+    """Its runs do not count any more; what is left of it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A bad run that is not believed yet, since its node may have died a moment ago.
+
+    `said` is what the run is doubted to be (on time, succeeded). It is doubted from `since` until `until` at
+    least, epoch seconds. `before` is the first of those looks at its node's Lease that all showed the same
+    renewal, `pulse` what they say; `looked_at` is when the last one was. `believed`: it is doubted no more,
+    or not before `again_at`.
+    """
+
+    said: tuple[bool | None, bool | None]
+    since: float
+    until: float
+    looked_at: float = 0.0
+    before: Heartbeat | None = None
+    pulse: Pulse | None = None
+    believed: bool = False
+    again_at: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What is remembered of one run.
+
+    `pod` stays as it was last seen when it is deleted (`pod_gone`); until `pod_known_until` it was so.
+    `deleted_at`: when somebody was seen to have deleted the run's own objects. `recorded`: all of the run is
+    counted, and its objects are not needed any more. `discard_ordered`: what of it was
+    ordered to be deleted last. `shown`: what the history says of it.
+    """
+
+    id: str
+    due: float
+    created: float
+    cause: Cause
+    follows: str = ""
+    pod: Pod | None = None
+    pod_gone: bool = False
+    pod_known_until: float = 0.0
+    deleted_at: float | None = None
+    claim: Claim | None = None
+    over_at: float | None = None
+    seen: Sightings = field(default_factory=Sightings)
+    warnings: tuple[WarningEvent, ...] = ()
+    on_time_counted: bool = False
+    succeeded_counted: bool = False
+    recorded: bool = False
+    ending: bool = False
+    discard_ordered: str = ""
+    doubt: Doubt | None = None
+    events_asked: bool = False
+    pod_asked_at: float = 0.0
+    attachment_asked_at: float = 0.0
+    attachment_known: bool = False
+    shown: PastRun | None = None
+
+    @property
+    def of_schedule(self) -> bool:
+        """Whether a due time asked for the run; a follow-up run has the due time of the run it follows."""
+        return self.cause != "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The last verdict on a target.
+
+    `due` is the due time of the run that gave it; `since` the due time from which on the verdict is this one;
+    `noted_at` when it was given last; `last_ok` when a run was last good. All epoch seconds, 0.0: never.
+    `io` is what the last run measured that measured anything.
+    """
+
+    verdict: Verdict = Verdict.PENDING
+    reason: Reason = Reason.PENDING
+    message: str = ""
+    due: float = 0.0
+    last_ok: float = 0.0
+    stage: Stage | None = None
+    since: float = 0.0
+    noted_at: float = 0.0
+    io: IoStats | None = None
+
+    def after(self, maintenance: float) -> "Standing":
+        """Return the verdict after a maintenance that ended then: none, if it was bad before.
+
+        The fault may be over, which only the next run can tell. What a run read stands until another run
+        reads something else.
+        """
+        if self.verdict not in BAD or self.noted_at >= maintenance or self.reason in CERTAIN:
+            return self
+        return Standing(due=self.due, last_ok=self.last_ok, io=self.io)
+
+
+@dataclass(frozen=True, slots=True)
+class BadStreak:
+    """Bad runs of a target in a row: the newest one's stage, reason and evidence, and how many there are.
+
+    `first_bad` and `last_due` are due times, epoch seconds. `bad_runs` counts due times that a stuck run
+    blocked, too.
+    """
+
+    stage: Stage
+    reason: Reason
+    evidence: str
+    node: str
+    first_bad: float
+    bad_runs: int
+    last_due: float
+    noted_at: float
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is a fact that a run read, which no maintenance explains."""
+        return self.reason in CERTAIN
+
+
+@dataclass(frozen=True, slots=True)
+class NextDue:
+    """The next due time that is not settled, and when there must be a run for it.
+
+    `blocked`: an earlier run was still under way.
+    """
+
+    due: float
+    late_at: float
+    blocked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A follow-up run that was asked for: after which run, what that one said, for which due time, when."""
+
+    follows: str
+    node: str
+    said: Judgement
+    due: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """What is known of a mount target's volume; another PVC of the same name is another volume."""
+
+    claim_uid: str
+    memory: VolumeMemory = field(default_factory=VolumeMemory)
+    latency: LatencyHistory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """All that is remembered of one target.
+
+    `heard` is the due time of the newest run that gave a verdict; None: none did since pie began, or since
+    its last maintenance. `followed` are the runs that have a follow-up run, `failed_elsewhere_at` is when the
+    last follow-up run was bad. `early_wait_seconds` is how long pie waited before the last early run, and
+    `early_at` when the next one starts. `lost` are the newest due times whose runs somebody deleted before
+    pie read them. `kept` is what was last ordered for the target's objects, and of which objects.
+    """
+
+    target: Target
+    life: Life = Life.UNREAD
+    probe: Probe | None = None
+    runs: Mapping[str, RunState] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    next_due: NextDue | None = None
+    standing: Standing = field(default_factory=Standing)
+    bad: BadStreak | None = None
+    heard: float | None = None
+    volume: Volume | None = None
+    remembered: Mapping[str, str] = field(default_factory=dict)
+    follow_up: FollowUp | None = None
+    followed: frozenset[str] = frozenset()
+    failed_elsewhere_at: float = 0.0
+    early_wait_seconds: float = 0.0
+    early_at: float | None = None
+    starting: StartRun | None = None
+    resume_at: float | None = None
+    resumed_at: float = 0.0
+    judged_since: float = 0.0
+    lost: tuple[float, ...] = ()
+    kept: object = None
+
+    @property
+    def live(self) -> bool:
+        """Whether runs of the target count."""
+        return self.life is Life.LIVE
+
+    def unread(self) -> list[RunState]:
+        """Return the runs that are not recorded yet, oldest first."""
+        return sorted(
+            (run for run in self.runs.values() if not run.recorded), key=lambda run: (run.due, run.created)
+        )

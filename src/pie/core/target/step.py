@@ -1,0 +1,79 @@
+"""The step of a target: a pure function of what is remembered, what is known, and the time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pie.core.target.counting import count_runs
+from pie.core.target.doubts import hold_doubts
+from pie.core.target.duetimes import settle_due_times
+from pie.core.target.early import probe_again
+from pie.core.target.effects import Effect
+from pie.core.target.facts import TargetFacts
+from pie.core.target.followup import follow_up
+from pie.core.target.judging import ask_what_is_missing, excuse_runs, judge_runs
+from pie.core.target.life import adopt_runs, begin_or_retire, take_answers
+from pie.core.target.objects import (
+    begin_anew_after_maintenance,
+    discard,
+    keep_objects,
+    pause_or_resume,
+    start_runs,
+)
+from pie.core.target.records import weigh_records
+from pie.core.target.state import TargetState
+from pie.core.target.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step gives: the new state, what is to be done, in order, and when to look again."""
+
+    state: TargetState
+    effects: tuple[Effect, ...] = ()
+    wake_at: float | None = None
+
+
+Phase = Callable[[Turn], None]
+
+ALWAYS: tuple[Phase, ...] = (begin_or_retire, adopt_runs)
+
+WHILE_LIVE: tuple[Phase, ...] = (
+    # What is known: of maintenance, of each run, of what was asked.
+    begin_anew_after_maintenance,
+    take_answers,
+    judge_runs,
+    excuse_runs,
+    # What is not known yet holds a run back: nothing is concluded from it in this turn.
+    ask_what_is_missing,
+    hold_doubts,
+    # Whose verdict decides a due time is known before anything is weighed or counted.
+    follow_up,
+    weigh_records,
+    count_runs,
+    settle_due_times,
+    # What pie does next.
+    probe_again,
+    start_runs,
+    pause_or_resume,
+)
+
+AT_LAST: tuple[Phase, ...] = (keep_objects, discard)
+
+
+def step(state: TargetState, facts: TargetFacts, now: float) -> Step:
+    """Return the target's next state, and what is to be done.
+
+    `now` is by the API server's clock, epoch seconds. Nothing at all is decided while the PieProbe of the
+    target was not read.
+    """
+    if not facts.known:
+        return Step(state)
+    turn = Turn(state, facts, now)
+    for phase in ALWAYS:
+        phase(turn)
+    if turn.state.live:
+        for phase in WHILE_LIVE:
+            phase(turn)
+    for phase in AT_LAST:
+        phase(turn)
+    return Step(turn.state, tuple(turn.effects), turn.wake_at)
