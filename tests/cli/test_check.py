@@ -73,11 +73,11 @@ async def test_each_fault_is_named_with_stage_and_reason_and_a_cordoned_node_is_
 ) -> None:
     cluster = await cluster_of(start_embedded, 6)
     for fault, node in (
-        ("plugin-crash", "node-2"),
-        ("eio", "node-3"),
-        ("pool-full", "node-4"),
-        ("provisioner-down", "node-5"),
-        ("cordon", "node-6"),
+        ("node-plugin-gone", "node-2"),
+        ("io-error", "node-3"),
+        ("full-pool", "node-4"),
+        ("provisioner-gone", "node-5"),
+        ("cordoned", "node-6"),
     ):
         await cluster.faults.inject(fault, node)
     ended, report = await check(cluster, STORAGE_CLASS, "--mount", "--timeout", "6s")
@@ -133,7 +133,7 @@ async def test_a_bad_provision_run_is_not_the_class_verdict_before_another_node_
     start_embedded: Start,
 ) -> None:
     cluster = await cluster_of(start_embedded, 2)
-    await cluster.faults.inject("pool-full", "node-1")
+    await cluster.faults.inject("full-pool", "node-1")
     ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--timeout", "4s")
     assert ended.status == 0, ended.complained
     assert verdicts(report) == {"provision node-2": ("ok", "OK", None)}
@@ -145,7 +145,7 @@ async def test_a_bad_provision_run_is_not_the_class_verdict_before_another_node_
 
 async def test_ctrl_c_takes_everything_away(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 1)
-    await cluster.faults.inject("provisioner-down")
+    await cluster.faults.inject("provisioner-gone")
     async with started("check", STORAGE_CLASS, *options(cluster)) as command:
         await command.says("mount node-1: provision")
         await until(lambda: two_pods_there(cluster), "pods of both probes")
@@ -218,7 +218,7 @@ async def test_retained_volumes_are_taken_away_too(start_embedded: Start) -> Non
 
 async def test_a_check_of_nothing_proves_nothing(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 1)
-    await cluster.faults.inject("cordon")
+    await cluster.faults.inject("cordoned")
     ended, report = await check(cluster, STORAGE_CLASS)
     assert ended.status == 1
     assert not report["ok"]
@@ -252,7 +252,7 @@ async def test_a_bad_duration_is_a_usage_error() -> None:
 @pytest.mark.skipif(not childprocess.supported(), reason="this machine cannot make system calls fail")
 async def test_junit_and_table_say_the_same(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 2)
-    await cluster.faults.inject("volume-full", "node-2")
+    await cluster.faults.inject("full-volume", "node-2")
     ended = await run("check", STORAGE_CLASS, "--mount", "--output", "junit", *options(cluster))
     assert ended.status == 1
     suite = ET.fromstring(ended.said)  # noqa: S314  our own

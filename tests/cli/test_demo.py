@@ -154,7 +154,7 @@ async def break_and_mend(said: str) -> None:
     assert re.search(r"^hang +node-1 +I/O does not return", (await printed(listing))[1], re.MULTILINE)
     shown = json.loads((await printed(f"{listing} --output json"))[1])
     assert shown["active"] == [{"fault": "hang", "node": "node-1"}]
-    assert await printed(f"{command} --undo") == (0, "hang, node-1: mended\n")
+    assert await printed(f"{command} --undo") == (0, "hang, node-1: ended\n")
     assert json.loads((await printed(f"{listing} --output json"))[1])["active"] == []
     status, refused = await printed(f"demo fault flood --server {page}")
     assert (status, refused.startswith("pie demo fault: there is no fault 'flood'; there are: ")) == (2, True)
@@ -175,9 +175,9 @@ async def test_a_fault_is_made_in_the_one_demo_that_runs_also_without_a_panel(tm
     assert "no demo runs here" in said
     async with running("--headless", "--scenario", "none", "--duration", "60", **environment) as process:
         await until_said(process, "kubectl:")
-        assert await printed("demo fault cordon --node node-2", **environment) == (
+        assert await printed("demo fault cordoned --node node-2", **environment) == (
             0,
-            "cordon, node-2: injected\n",
+            "cordoned, node-2: injected\n",
         )
         async with running("--headless", "--scenario", "none", "--duration", "60", **environment) as other:
             await until_said(other, "kubectl:")

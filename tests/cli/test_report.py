@@ -386,7 +386,7 @@ async def test_a_real_prometheus_that_scraped_the_demo_is_reported(tmp_path: Pat
         ended = await says("Now inject faults yourself", 150)
         counted = re.findall(r"runs: \d+ on time, (\d+) late", ended)[0]
         async with aiohttp.ClientSession() as session:
-            await session.post(f"{panel}faults/cordon?node=node-1", headers={HEADER: "1"})
+            await session.post(f"{panel}faults/cordoned?node=node-1", headers={HEADER: "1"})
         await until(lambda: scraped(url, "count_over_time(pie_target_suppressed[1m])", 5), "suppressed time")
         known = re.findall(r"give --since (\w+)", await refused(url))[0]
         status, text, errors = await report("--prometheus", url, "--since", known, "--output", "json")

@@ -46,7 +46,7 @@ async def test_they_tell_what_the_controller_knows_and_status_what_the_pieprobes
         await until(lambda: all_are_well(pie), "all is well", 60)
         async with started("status", "--watch", "--server", pie.address, "-o", "json") as watching:
             await what_is_well_is_explained_too(pie)
-            await cluster.faults.inject("plugin-crash", "node-2")
+            await cluster.faults.inject("node-plugin-gone", "node-2")
             await watching.prints('"state": "bad"', 90)
             watching.process.send_signal(signal.SIGINT)
             assert (await watching.ended()).status == 130

@@ -94,12 +94,12 @@ async def scene(
 
 
 ROW_OF = {
-    "plugin-crash": "node plugin gone on one node",
-    "eio": "I/O errors (filesystem shut down)",
-    "volume-full": "volume full",
+    "node-plugin-gone": "node plugin gone on one node",
+    "io-error": "I/O errors (filesystem shut down)",
+    "full-volume": "volume full",
     "read-only": "filesystem read-only",
-    "corruption": "bytes of the volume are wrong",
-    "data-loss": "volume emptied between two runs",
+    "corrupted": "bytes of the volume are wrong",
+    "emptied": "volume emptied between two runs",
     "hang": "I/O hangs (fsfreeze)",
 }
 """The row of the matrix of real nodes that has the same fault: pie has to say the same of both."""
@@ -128,7 +128,7 @@ async def test_every_fault_is_told_apart_and_clears_and_a_deleted_probe_leaves_n
         before = await stage.failures("node-1"), await stage.failures(where["hang"])
         for fault, node in where.items():
             await stage.cluster.faults.inject(fault, node)
-        await stage.cluster.faults.inject("provisioner-down")
+        await stage.cluster.faults.inject("provisioner-gone")
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 stage.pie.until_value(ON_TIME["provision"], lambda value: value >= 1, 60, on_time="false")
@@ -194,7 +194,7 @@ async def test_a_full_pool_refuses_a_claim_in_the_drivers_words(start_embedded: 
 async def test_slow_io_is_measured(start_embedded: Start) -> None:
     async with scene(start_embedded, 2, disableProvisionProbe=True) as stage:
         await stage.healthy("node-1", "node-2")
-        await stage.cluster.faults.inject("slow-disk", "node-2")
+        await stage.cluster.faults.inject("slow", "node-2")
         name = "pie_io_write_latency_on_mount_probe_seconds"
 
         async def slower() -> bool:
@@ -212,7 +212,7 @@ async def test_a_fault_that_is_unknown_or_has_no_place_is_refused_in_words(start
     with pytest.raises(FaultError, match="there is no node 'node-9'; there are: node-1"):
         await cluster.faults.inject("hang", "node-9")
     with pytest.raises(FaultError, match="nothing to corrupt"):
-        await cluster.faults.inject("corruption", "node-1")
+        await cluster.faults.inject("corrupted", "node-1")
     assert all(fault.meaning.endswith(".") for fault in FAULTS.values())
 
 
@@ -220,16 +220,16 @@ async def test_a_fault_that_is_there_already_is_not_made_again(start_embedded: S
     cluster = await start_embedded(nodes=2)
     records = [await standing_volume(cluster, node) for node in ("node-1", "node-2")]
     faults = cluster.faults
-    await faults.inject("corruption", "node-1")
-    await faults.inject("corruption")
+    await faults.inject("corrupted", "node-1")
+    await faults.inject("corrupted")
     assert all(each.read_bytes().count(0xFF) == 1 for each in records)
-    await faults.clear("corruption")
-    await faults.clear("corruption")
+    await faults.clear("corrupted")
+    await faults.clear("corrupted")
     assert all(each.read_bytes() == bytes(200) for each in records)
-    await faults.inject("data-loss", "node-2")
-    await faults.inject("data-loss")
+    await faults.inject("emptied", "node-2")
+    await faults.inject("emptied")
     assert not any(each.exists() for each in records)
-    await faults.clear("data-loss")
+    await faults.clear("emptied")
     assert all(each.exists() for each in records)
     await faults.inject("new-node")
     await faults.inject("new-node")
@@ -249,15 +249,15 @@ async def test_a_node_that_is_gone_keeps_no_other_from_having_a_fault_or_losing_
     def unschedulable() -> list[bool]:
         return [find(node, "spec.unschedulable") for node in cluster.store.all(NODES)]
 
-    await cluster.faults.inject("cordon", "node-2")
+    await cluster.faults.inject("cordoned", "node-2")
     cluster.registry.delete(NODES, "", "node-1")
-    with pytest.raises(FaultError, match=r'cordon on node-1: nodes "node-1" not found$'):
-        await cluster.faults.inject("cordon")
+    with pytest.raises(FaultError, match=r'cordoned on node-1: nodes "node-1" not found$'):
+        await cluster.faults.inject("cordoned")
     assert unschedulable() == [True, True]
-    assert cluster.faults.active == {("cordon", "node-2"), ("cordon", "node-3")}
+    assert cluster.faults.active == {("cordoned", "node-2"), ("cordoned", "node-3")}
     cluster.registry.delete(NODES, "", "node-2")
-    with pytest.raises(FaultError, match=r'cordon on node-2: nodes "node-2" not found$'):
-        await cluster.faults.clear("cordon")
+    with pytest.raises(FaultError, match=r'cordoned on node-2: nodes "node-2" not found$'):
+        await cluster.faults.clear("cordoned")
     assert unschedulable() == [False]
     assert cluster.faults.active == set()
     await cluster.faults.inject("new-node")

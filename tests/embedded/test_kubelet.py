@@ -44,13 +44,13 @@ def commands_on(directory: Path) -> list[str]:
 
 
 @pytest.mark.skipif(not childprocess.supported(), reason="only Linux ends the processes of a probe with it")
-@pytest.mark.parametrize("fault", ["slow-disk", "hang"])
+@pytest.mark.parametrize("fault", ["slow", "hang"])
 async def test_nothing_of_a_probe_outlives_a_cluster_that_is_killed(tmp_path: Path, fault: str) -> None:
     demand("fio")
     cluster = await asyncio.create_subprocess_exec(sys.executable, "-c", RUN_A_CLUSTER, str(tmp_path), fault)
 
     async def runs() -> bool:
-        words = "fio " if fault == "slow-disk" else "pie.embedded.childprocess"
+        words = "fio " if fault == "slow" else "pie.embedded.childprocess"
         return any(words in command for command in commands_on(tmp_path))
 
     async def gone() -> bool:
@@ -83,13 +83,13 @@ async def test_what_runs_goes_on_without_its_kubelet_and_is_told_when_that_is_ba
 
     start_probe(cluster)
     await until(lambda: is_phase("Running"), "the probe runs")
-    await cluster.faults.inject("kubelet-down")
+    await cluster.faults.inject("kubelet-gone")
     await until(lambda: is_ready("Unknown"), "the node's silence is noticed")
     taints = cluster.registry.get(NODES, "", "node-1")["spec"]["taints"]
     assert {taint["key"] for taint in taints} == {"node.kubernetes.io/unreachable"}
     await until(has_ended, "the probe ends")
     assert pod()["status"]["phase"] == "Running"
-    await cluster.faults.clear("kubelet-down")
+    await cluster.faults.clear("kubelet-gone")
     await until(lambda: is_phase("Succeeded"), "the kubelet says how the probe ended")
     await until(lambda: is_ready("True"), "the node is Ready again")
     assert pod()["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 0

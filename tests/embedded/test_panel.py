@@ -38,12 +38,12 @@ async def session(cluster: EmbeddedCluster) -> AsyncIterator[aiohttp.ClientSessi
 async def test_a_fault_is_made_and_mended_and_shown(
     session: aiohttp.ClientSession, cluster: EmbeddedCluster
 ) -> None:
-    async with session.post("/faults/cordon?node=node-2", headers=ALLOWED) as answer:
+    async with session.post("/faults/cordoned?node=node-2", headers=ALLOWED) as answer:
         shown = await answer.json()
-    assert shown["active"] == [{"fault": "cordon", "node": "node-2"}]
+    assert shown["active"] == [{"fault": "cordoned", "node": "node-2"}]
     assert shown["nodes"] == ["node-1", "node-2"]
     assert [each["name"] for each in shown["faults"]] == list(FAULTS)
-    async with session.delete("/faults/cordon", headers=ALLOWED) as answer:
+    async with session.delete("/faults/cordoned", headers=ALLOWED) as answer:
         assert (await answer.json())["active"] == []
     assert cluster.faults.active == set()
 
@@ -52,9 +52,9 @@ async def test_a_fault_is_made_and_mended_and_shown(
 async def test_nothing_changes_for_who_cannot_set_the_header_as_a_form_of_another_site(
     session: aiohttp.ClientSession, cluster: EmbeddedCluster, method: str
 ) -> None:
-    async with session.request(method, "/faults/cordon", data={"node": "node-1"}) as answer:
+    async with session.request(method, "/faults/cordoned", data={"node": "node-1"}) as answer:
         assert answer.status == 403
-    async with session.options("/faults/cordon", headers={"Origin": "http://evil.example"}) as answer:
+    async with session.options("/faults/cordoned", headers={"Origin": "http://evil.example"}) as answer:
         assert "Access-Control-Allow-Origin" not in answer.headers
     assert cluster.faults.active == set()
 
@@ -89,10 +89,10 @@ async def test_a_node_that_is_gone_is_a_refusal_in_words_and_no_crash(
     session: aiohttp.ClientSession, cluster: EmbeddedCluster
 ) -> None:
     cluster.registry.delete(NODES, "", "node-1")
-    async with session.post("/faults/cordon", headers=ALLOWED) as answer:
+    async with session.post("/faults/cordoned", headers=ALLOWED) as answer:
         assert answer.status == 400
-        assert (await answer.json())["error"] == 'cordon on node-1: nodes "node-1" not found'
-    assert cluster.faults.active == {("cordon", "node-2")}
+        assert (await answer.json())["error"] == 'cordoned on node-1: nodes "node-1" not found'
+    assert cluster.faults.active == {("cordoned", "node-2")}
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("PUT", "/faults", 405)])
@@ -110,21 +110,21 @@ async def test_what_is_not_there_is_answered_with_the_same_headers(
 async def test_the_buttons_work_by_keyboard_and_show_what_is_broken(
     cluster: EmbeddedCluster, tmp_path: Path
 ) -> None:
-    button = "document.querySelector('[aria-label=\"cordon, node-2\"]')"
+    button = "document.querySelector('[aria-label=\"cordoned, node-2\"]')"
     async with serving(panel_app(cluster), "127.0.0.1:0") as port, browser(tmp_path) as tab:
         await tab.open(f"http://127.0.0.1:{port}/")
         await tab.until(f"!!{button}")
         await tab.see(f"{button}.focus()")
         await tab.press("Enter")
         await tab.until(f"{button}.getAttribute('aria-pressed') === 'true'")
-        assert cluster.faults.active == {("cordon", "node-2")}
-        assert await tab.text("[aria-label='cordon, node-2']") == "active"
-        assert await tab.text("#said") == "cordon, node-2: injected."
+        assert cluster.faults.active == {("cordoned", "node-2")}
+        assert await tab.text("[aria-label='cordoned, node-2']") == "active"
+        assert await tab.text("#said") == "cordoned, node-2: injected."
         await tab.press("Enter")
         await tab.until(f"{button}.getAttribute('aria-pressed') === 'false'")
         assert cluster.faults.active == set()
-        await tab.see("document.querySelector('[aria-label=\"corruption, node-1\"]').click()")
+        await tab.see("document.querySelector('[aria-label=\"corrupted, node-1\"]').click()")
         await tab.until("document.querySelector('#said').textContent.includes('nothing to corrupt')")
         await cluster.faults.inject("new-node")
-        await tab.until("!!document.querySelector('[aria-label=\"cordon, node-3\"]')")
+        await tab.until("!!document.querySelector('[aria-label=\"cordoned, node-3\"]')")
         assert [each for each in tab.complaints if "400" not in each] == []

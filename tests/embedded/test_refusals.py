@@ -155,8 +155,8 @@ async def test_a_claim_cannot_name_a_volume_outside_of_its_directory(
         status, answer = await Server(api, "pie").send("POST", path, body)
     assert (status, answer["reason"]) == (422, "Invalid")
     assert "spec.volumeName: Invalid value" in answer["message"]
-    await cluster.faults.inject("data-loss", "node-1")
-    await cluster.faults.clear("data-loss", "node-1")
+    await cluster.faults.inject("emptied", "node-1")
+    await cluster.faults.clear("emptied", "node-1")
     assert outside.is_dir()
 
 

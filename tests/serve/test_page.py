@@ -139,9 +139,9 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
         if PICTURES:
             await tab.until(known_columns(18), 300)
 
-        await cluster.faults.inject("cordon", "node-5")
+        await cluster.faults.inject("cordoned", "node-5")
         for node in ("node-1", "node-2", "node-3"):
-            await cluster.faults.inject("plugin-crash", node)
+            await cluster.faults.inject("node-plugin-gone", node)
         # The first node is told of by itself, until the others are known to be bad too.
         zone = "volumes are not mounted in zone zone-a"
         await tab.until(f"document.querySelector('.incident')?.innerText.includes('{zone}')", WITHIN_SECONDS)

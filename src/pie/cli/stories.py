@@ -57,11 +57,11 @@ _CRASH = Story(
         _START,
         Step(
             "Now the CSI node plugin crashes on every node but one. Mounted volumes continue to work.",
-            inject=("plugin-crash others",),
+            inject=("node-plugin-gone others",),
             minutes=2,
             until=frozenset({(Stage.MOUNT, Reason.MOUNT_FAILED)}),
         ),
-        Step("The plugin is repaired.", clear=("plugin-crash others",), until=WELL),
+        Step("The plugin is repaired.", clear=("node-plugin-gone others",), until=WELL),
         Step("The end: no application has noticed yet, but pie reported what was broken, where, and why."),
     ),
 )
@@ -71,15 +71,17 @@ _MAINTENANCE = Story(
     4,
     (
         _START,
-        Step("node-1 is cordoned, and node-2 reboots.", inject=("cordon node-1", "reboot node-2"), minutes=2),
+        Step(
+            "node-1 is cordoned, and node-2 reboots.", inject=("cordoned node-1", "reboot node-2"), minutes=2
+        ),
         Step(
             "node-3 gets a taint that probes do not tolerate; a node joins whose network agent is not ready.",
-            inject=("taint node-3", "new-node"),
+            inject=("tainted node-3", "new-node"),
             minutes=2,
         ),
         Step(
             "The maintenance is over.",
-            clear=("cordon node-1", "taint node-3", "new-node"),
+            clear=("cordoned node-1", "tainted node-3", "new-node"),
             minutes=1,
             until=WELL,
         ),
@@ -116,22 +118,22 @@ _DISKS = Story(
         _START,
         Step(
             "I/O on node-1 hangs; node-2 answers EIO.",
-            inject=("hang node-1", "eio node-2"),
+            inject=("hang node-1", "io-error node-2"),
             until=frozenset({(Stage.IO, Reason.HUNG), (Stage.IO, Reason.IO_ERROR)}),
         ),
-        Step("Both are repaired.", clear=("hang node-1", "eio node-2"), until=WELL),
+        Step("Both are repaired.", clear=("hang node-1", "io-error node-2"), until=WELL),
         Step(
             "The data on node-1 is lost; on node-2 a byte changes.",
-            inject=("data-loss node-1", "corruption node-2"),
+            inject=("emptied node-1", "corrupted node-2"),
             until=frozenset({(Stage.IO, Reason.DATA_LOST), (Stage.IO, Reason.DATA_CORRUPTED)}),
         ),
-        Step("Both volumes are restored.", clear=("data-loss node-1", "corruption node-2"), until=WELL),
+        Step("Both volumes are restored.", clear=("emptied node-1", "corrupted node-2"), until=WELL),
         Step(
             "The pools are full, so no new volumes can be provisioned.",
-            inject=("pool-full",),
+            inject=("full-pool",),
             until=frozenset({(Stage.PROVISION, Reason.NO_CAPACITY)}),
         ),
-        Step("The pools have space again.", clear=("pool-full",), until=WELL),
+        Step("The pools have space again.", clear=("full-pool",), until=WELL),
         Step("The end."),
     ),
 )

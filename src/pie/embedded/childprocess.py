@@ -4,8 +4,8 @@
 signal for pie; when it ends, as it does when whoever holds it is killed, pie is killed with all that it
 started, in whichever session or process group.
 
-With `eio`, `volume-full` or `read-only` a seccomp filter makes the kernel answer what writes to a volume with
-that error: a real one, without root and without a broken disk. With `slow-disk`, what pie starts runs for a
+With `io-error`, `full-volume` or `read-only` a seccomp filter makes the kernel answer what writes to a volume
+with that error: a real one, without root and without a broken disk. With `slow`, what pie starts runs for a
 part of the time only. Linux on x86-64 and arm64 has these; elsewhere, only pie is killed.
 """
 
@@ -23,8 +23,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_ERRNO_OF: Final = {"eio": errno.EIO, "volume-full": errno.ENOSPC, "read-only": errno.EROFS}
-FAULTS: Final = frozenset(_ERRNO_OF) | {"slow-disk"}
+_ERRNO_OF: Final = {"io-error": errno.EIO, "full-volume": errno.ENOSPC, "read-only": errno.EROFS}
+FAULTS: Final = frozenset(_ERRNO_OF) | {"slow"}
 """The faults of a disk that are made here."""
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 22, 36, 38
 _SECCOMP_MODE_FILTER, _ALLOW, _ERRNO = 2, 0x7FFF0000, 0x00050000
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
         sys.argv = ["pie", *arguments]
         runpy.run_module("pie", run_name="__main__", alter_sys=True)
     threading.Thread(target=_hold, args=[pie], daemon=True).start()
-    if "slow-disk" in faults:
+    if "slow" in faults:
         threading.Thread(target=_slow_down, args=[pie], daemon=True).start()
     code = os.waitstatus_to_exitcode(os.waitpid(pie, 0)[1])
     # Orphans come to the subreaper: some only when their parent is killed.

@@ -2,7 +2,7 @@
 
 async with EmbeddedCluster(nodes=3) as cluster:
 cluster.kubeconfig   # for pie, kubectl, or any client
-await cluster.faults.inject("plugin-crash", "node-1")
+await cluster.faults.inject("node-plugin-gone", "node-1")
 """
 
 import asyncio

@@ -166,28 +166,24 @@ async def _leave(cluster: "EmbeddedCluster", _machine: Machine, *, begin: bool) 
     await (cluster.front.stop() if begin else cluster.front.start())
 
 
-_CRASH: Final = (
-    "The CSI node plugin is down: mounted volumes work, but nothing can be mounted or provisioned."
-)
-_LATE: Final = "The API server needs two seconds more for every request."
-_NEW: Final = "A node joins, and has its CNI's taint until this fault ends."
+_CRASH: Final = "The CSI node plugin is down: mounted volumes work, but none can be mounted or provisioned."
 _ALL: Final = (
-    Fault("plugin-crash", _CRASH),
-    Fault("provisioner-down", "The provisioner is down: PVCs stay Pending."),
-    Fault("pool-full", "The pool has no room for a new volume."),
-    Fault("slow-disk", "fio's I/O takes several times as long as usual."),
+    Fault("node-plugin-gone", _CRASH),
+    Fault("provisioner-gone", "The provisioner is down: PVCs stay Pending."),
+    Fault("full-pool", "The pool has no room for a new volume."),
+    Fault("slow", "fio's I/O takes several times as long as usual."),
     Fault("hang", "I/O does not return, and processes that wait for it cannot be killed."),
-    Fault("eio", "Writes to the volumes fail with EIO."),
-    Fault("volume-full", "Writes to the volumes fail with ENOSPC."),
+    Fault("io-error", "Writes to the volumes fail with EIO."),
+    Fault("full-volume", "Writes to the volumes fail with ENOSPC."),
     Fault("read-only", "The volumes are read-only: EROFS."),
-    Fault("corruption", "A byte of a record on each existing volume is changed.", _flip),
-    Fault("data-loss", "The existing volumes come back empty.", _empty),
+    Fault("corrupted", "A byte of a record on each existing volume is changed.", _flip),
+    Fault("emptied", "The existing volumes come back empty.", _empty),
     Fault("reboot", "The machine reboots, and is back after ten seconds.", _reboot),
-    Fault("kubelet-down", "The kubelet is down; its containers continue to run."),
-    Fault("cordon", "The node is unschedulable.", _cordon),
-    Fault("taint", "The node has a taint that probes do not tolerate.", _taint),
-    Fault("new-node", _NEW, _join, per_node=False),
-    Fault("api-slow", _LATE, per_node=False),
+    Fault("kubelet-gone", "The kubelet is down; its containers continue to run."),
+    Fault("cordoned", "The node is unschedulable.", _cordon),
+    Fault("tainted", "The node has a taint that probes do not tolerate.", _taint),
+    Fault("new-node", "A node joins, and has its CNI's taint until this fault ends.", _join, per_node=False),
+    Fault("api-slow", "The API server needs two seconds more for every request.", per_node=False),
     Fault("api-gone", "The API server is down.", _leave, per_node=False),
 )
 FAULTS: Final = {fault.name: fault for fault in _ALL}

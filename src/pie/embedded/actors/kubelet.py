@@ -73,7 +73,7 @@ class Kubelets:
             machine = self._machines.get(find(pod, "spec.nodeName") or "")
             if machine is not None and uid in self._containers:
                 self._follow(pod, machine, self._containers[uid])
-            elif machine is not None and machine.runs("kubelet-down") and not is_over(pod):
+            elif machine is not None and machine.runs("kubelet-gone") and not is_over(pod):
                 self._begin(pod, machine)
         return _LOOK_SECONDS if self._containers else None
 
@@ -123,8 +123,8 @@ class Kubelets:
         names = claims_of(pod)
         claim = self._registry.find(PVCS, pod["metadata"]["namespace"], names[0]) if names else None
         volume = find(claim, "spec.volumeName") or ""
-        why = "code = NotFound" if machine.runs("plugin-crash") else UNAVAILABLE
-        fine = not names or (machine.runs("plugin-crash") and (machine.volumes / volume).is_dir())
+        why = "code = NotFound" if machine.runs("node-plugin-gone") else UNAVAILABLE
+        fine = not names or (machine.runs("node-plugin-gone") and (machine.volumes / volume).is_dir())
         return machine.volumes / volume, "" if fine else f'volume "{volume}" : rpc error: {why}'
 
     def _follow(self, pod: Json, machine: Machine, container: Container) -> None:
@@ -133,7 +133,7 @@ class Kubelets:
         if ("hang" in machine.faults) != container.frozen:
             container.frozen = not container.frozen
             container.send(signal.SIGSTOP if container.frozen else signal.SIGCONT)
-        runs, late = machine.runs("kubelet-down"), now >= container.ends_at
+        runs, late = machine.runs("kubelet-gone"), now >= container.ends_at
         # What hangs in its disk neither hears a signal nor can be killed, but for the end of its machine.
         stops = runs and not container.frozen and (late or is_leaving(pod))
         if stops and container.kill_at == math.inf:
@@ -184,14 +184,8 @@ def _start(words: list[str], faults: set[str]) -> tuple[subprocess.Popen[bytes],
     directory = TemporaryDirectory(prefix="pie-pod-")
     log = Path(directory.name, "termination-log")
     log.touch()
-    command = [
-        sys.executable,
-        "-m",
-        "pie.embedded.childprocess",
-        *sorted(faults & childprocess.FAULTS),
-        "--",
-        *words[1:],
-    ]
+    of_disks = sorted(faults & childprocess.FAULTS)
+    command = [sys.executable, "-m", childprocess.__name__, *of_disks, "--", *words[1:]]
     command += ["--no-mount-check", "--termination-log", str(log)]
     pipe, none = subprocess.PIPE, subprocess.DEVNULL
     return subprocess.Popen(command, stdin=pipe, stdout=none, stderr=none, bufsize=0), directory

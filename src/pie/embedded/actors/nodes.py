@@ -28,7 +28,7 @@ def watch_nodes(registry: Registry, machines: Machines, grace_seconds: float) ->
     names = {node["metadata"]["name"] for node in registry.store.all(NODES)}
     for machine in machines.values():
         node = registry.find(NODES, "", machine.name)
-        if node is not None and machine.runs("kubelet-down"):
+        if node is not None and machine.runs("kubelet-gone"):
             machine.heard_at = registry.now()
             info = {"bootID": machine.boot_id, "machineID": machine.name, "kubeletVersion": VERSION}
             registry.set_status(node, nodeInfo={**info, "operatingSystem": "linux"})

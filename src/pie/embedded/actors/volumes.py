@@ -84,10 +84,10 @@ def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
     storage_class = registry.find(STORAGE_CLASSES, "", name)
     if storage_class is None:
         return f'storageclass.storage.k8s.io "{name}" not found'
-    if storage_class["provisioner"] != DRIVER or machine is None or not machine.runs("provisioner-down"):
+    if storage_class["provisioner"] != DRIVER or machine is None or not machine.runs("provisioner-gone"):
         return ""
     wanted, free, problem = _bytes(claim["spec"]["resources"]["requests"]), _free_bytes(registry, machine), ""
-    if not machine.runs("plugin-crash"):
+    if not machine.runs("node-plugin-gone"):
         problem = UNAVAILABLE
     elif wanted > free:
         problem = f"code = ResourceExhausted desc = {int(wanted)} bytes wanted, {int(free)} are free"
@@ -107,7 +107,7 @@ def _bytes(resources: Json) -> Fraction:
 
 
 def _free_bytes(registry: Registry, machine: Machine) -> Fraction:
-    if "pool-full" in machine.faults:
+    if "full-pool" in machine.faults:
         return Fraction(0)
     at = "spec.csi.volumeAttributes.machine"
     mine = [volume for volume in registry.store.all(PVS) if find(volume, at) == machine.name]
@@ -123,7 +123,7 @@ def _reclaim(registry: Registry, machines: Machines, volume: Json) -> None:
         return
     registry.set_status(volume, phase="Released")
     goes = find(spec, "persistentVolumeReclaimPolicy") == "Delete"
-    if goes and machine.runs("provisioner-down", "plugin-crash"):
+    if goes and machine.runs("provisioner-gone", "node-plugin-gone"):
         shutil.rmtree(machine.volumes / volume["metadata"]["name"], ignore_errors=True)
         registry.remove(volume)
 
