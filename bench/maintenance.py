@@ -6,7 +6,7 @@ Runs on the real control plane with simulated (KWOK) nodes, and says what became
 
 Each node is in one wave: cordoned (every third one tainted by a cluster manager instead), its probes killed
 without a word, NotReady, then Ready with another bootID and free again. Ends with an error if a single run
-was held against the storage, or if a due time is not accounted for.
+counted as a failure, or if a due time was not counted exactly once.
 """
 
 import argparse
@@ -179,7 +179,7 @@ class Replay:
         )
         failed = sum(each.value for each in samples.all(PERFORMANCE) if each.labels["succeed"] == "false")
         status = (await self._api.get(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{PROBE}"))["status"]
-        print(f"held against the storage: {late:.0f} late, {failed:.0f} failed")
+        print(f"counted as failures: {late:.0f} late, {failed:.0f} failed")
         print(f"incidents: {status.get('incidents', [])}")
         accounts = Accounts(self._pie.entries)
         errors = [

@@ -105,7 +105,7 @@ async def without_a_leader_the_pieprobes_tell(cluster: EmbeddedCluster) -> None:
     where = ("--kubeconfig", str(cluster.kubeconfig))
     stored = await within("status", *where)
     assert stored.status == 1
-    assert "nobody holds the Lease pie/pie.topolvm.io" in stored.complained
+    assert "no replica holds the Lease pie/pie.topolvm.io" in stored.complained
     assert "(as of less than 1 min ago)" in stored.said
     assert len(stored.complained.splitlines()) == 1
     assert "volumes are not mounted on node node-2" in stored.said

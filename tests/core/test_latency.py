@@ -36,7 +36,7 @@ def test_the_typical_latency_is_that_of_a_read_and_a_write() -> None:
 def test_several_slow_runs_in_a_row_are_slow_and_say_how_much() -> None:
     assert not after(*USUAL, *(0.1,) * (SLOW_RUNS_IN_A_ROW - 1))[0]
     assert after(*USUAL, *(0.1,) * SLOW_RUNS_IN_A_ROW)[0] == (
-        "a read and a write took 100.0 ms, usually 1.00 ms; 3 runs in a row"
+        "a read and a write took 100.0 ms, usually 1.00 ms; 3 consecutive runs"
     )
 
 

@@ -130,7 +130,7 @@ ROWS = (
         lane=DISK,
         title="a disk that does five operations a second",
         breaks=(Fault("slow", ("node-1",)),),
-        expected=_volume("node-1", "late", "IOSlow", evidence="runs in a row"),
+        expected=_volume("node-1", "late", "IOSlow", evidence="consecutive runs"),
         good_runs=RUNS_NEEDED,
     ),
     # What is in a volume, and what the node plugin does with it.

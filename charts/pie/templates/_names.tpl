@@ -1,4 +1,4 @@
-{{/* Name of every object of the chart: the release, and "pie" unless the release is called so already. */}}
+{{/* Name of every object of the chart: the name of the release, followed by "pie" if it does not contain it. */}}
 {{- define "pie.name" -}}
 {{- if contains "pie" .Release.Name -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
@@ -7,12 +7,12 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Name of the objects that have no namespace: two releases in two namespaces may share a name. */}}
+{{/* Name of the objects that have no namespace. It has the namespace in it, because two releases may have one name. */}}
 {{- define "pie.clusterName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "pie.name" .) -}}
 {{- end -}}
 
-{{/* What the pods of the controller are found by. Never changes between versions. */}}
+{{/* Labels by which the controller's pods are selected. They must never change between versions. */}}
 {{- define "pie.selectorLabels" -}}
 app.kubernetes.io/name: pie
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -25,7 +25,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* The image, of the controller and of the probe pods alike. */}}
+{{/* The image of the controller and of the probe pods. */}}
 {{- define "pie.image" -}}
 {{- $repository := required "image.repository is empty: say where your cluster pulls pie's image from, for example --set image.repository=registry.example.com/pie" .Values.image.repository -}}
 {{- printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) -}}

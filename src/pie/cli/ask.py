@@ -148,7 +148,9 @@ class Cluster:
             # The holder is <pod>_<uuid>, see `pie.kube.leader.own_identity`.
             holder = ((lease.spec.holder_identity or "") if lease is not None else "").rpartition("_")[0]
             if not holder:
-                raise NoAnswer(f"no controller leads: nobody holds the Lease {self.namespace}/{LEASE_NAME}")
+                raise NoAnswer(
+                    f"no controller leads: no replica holds the Lease {self.namespace}/{LEASE_NAME}"
+                )
             pod = await self.client.get(PODS, holder, self.namespace, decode=_Pod)
         except ApiError as error:
             raise NoAnswer(str(error), barred=isinstance(error, Forbidden)) from error

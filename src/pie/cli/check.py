@@ -76,10 +76,11 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,
 ) -> None:
-    """Check a StorageClass once, now, on every node; nothing has to be installed, and nothing stays.
+    """Check a StorageClass once, now, on every node. Installs nothing and leaves nothing behind.
 
-    For acceptance of a new cluster, node or driver version. On each node a volume is made, mounted, written,
-    unmounted, mounted again and read back; and a new volume is asked for as an application would.
+    Use it to accept a new cluster, node or driver version. On each node it provisions a volume, mounts it,
+    writes to it, unmounts it, mounts it again and reads the data back. It also provisions a new volume as an
+    application would.
 
     \b
     Examples:
@@ -87,7 +88,8 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
       pie check ceph-block --nodes node-17,node-18 --mount
       pie check ceph-block --nodes 'topology.kubernetes.io/zone=a' --output junit > report.xml
 
-    Exit status: 0 all is well, 1 something is not, 2 it could not be checked; 130 or 143 when interrupted.
+    Exit status: 0 everything is healthy, 1 something is not, 2 the check could not be done,
+    130 or 143 interrupted.
     """  # noqa: D301  \b is Click's
     from pie.controller.oneshot.perform import INTERRUPTED, Interrupted  # noqa: PLC0415  `pie --help` is quick
     from pie.controller.oneshot.survey import CannotCheck  # noqa: PLC0415

@@ -44,11 +44,11 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         typer.Option(help="Log level; `debug` logs each due time when it is counted."),
     ] = "info",
 ) -> None:
-    """Watch PieProbes, run their probes, and export what comes of it.
+    """Watch PieProbes, run their probes, and export the results.
 
     Example: pie controller --namespace pie --container-image ghcr.io/example/pie:1.0 --leader-elect
 
-    Exit status: 0 after SIGTERM or SIGINT, 1 when another replica leads now, 2 it could not begin.
+    Exit status: 0 after SIGTERM or SIGINT, 1 another replica leads now, 2 invalid configuration.
     """
     from pie.cli.logs import log_lines  # noqa: PLC0415
     from pie.controller.app import run  # noqa: PLC0415  `pie --help` need not load it

@@ -58,15 +58,15 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
     ] = 10.0,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free port.")] = 0,
 ) -> None:
-    """Show pie at work on a cluster in this process: real I/O on directories, no Kubernetes needed.
+    """Run a small cluster in this process, and pie on it: real I/O on directories, no Kubernetes needed.
 
-    Without --scenario it plays `crash`, and then is yours: break something in the panel, watch the page.
+    Without --scenario it plays the story `crash`. Then inject faults in the panel, and watch the page.
 
-    Exits with 1 when its cluster died of a defect, and with --headless when pie did not say in time what the
-    story has it say, or said what is not so; when it was told to stop before, with 130 or 143.
+    Exit status: 0; 1 if its cluster failed. With --headless also 1 if pie did not report what the story
+    expects, or reported something else, and 130 or 143 if it was interrupted before.
 
     Examples: pie demo; pie demo --scenario maintenance; pie demo --headless --scenario disks;
-    while it runs, elsewhere: pie demo fault hang --node node-1
+    while it runs, in another terminal: pie demo fault hang --node node-1
     """
     if context.invoked_subcommand is not None:
         return

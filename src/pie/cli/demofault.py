@@ -31,9 +31,9 @@ def fault(
     ] = "",
     output: Annotated[Output, typer.Option(help="Format of the list.")] = Output.TABLE,
 ) -> None:
-    """Break something in the demo that runs, or mend it; without a name, list faults and where they are.
+    """Inject a fault into the running demo, or end it. Without a name, list the faults and their nodes.
 
-    Exits with 2 when that cannot be done, or there is no demo.
+    Exit status: 0 done, 2 it could not be done, or no demo is running.
 
     Examples: pie demo fault; pie demo fault hang --node node-2; pie demo fault hang --undo
     """

@@ -49,7 +49,7 @@ def explain(  # noqa: PLR0917  Typer reads flags from parameters
       pie explain local -n pie
       pie explain local -n pie --node node-17 --runs 20
 
-    Exit status: 0 all that is shown is well, 1 something is not, 2 the controller could not be asked.
+    Exit status: 0 everything shown is healthy, 1 something is not, 2 the controller could not be reached.
     """  # noqa: D301  \b is Click's
     from pie.cli.ask import NoAnswer, Whom  # noqa: PLC0415  `pie --help` is quick
     from pie.core.model import BAD  # noqa: PLC0415

@@ -48,7 +48,7 @@ def report(  # noqa: PLR0917  Typer reads flags from parameters
 ) -> None:
     """Report availability, suppressed time, incidents and latencies, per StorageClass and node.
 
-    Ends with 2 when there is nothing to report: no Prometheus, no metrics of pie, or not for so long.
+    Exit status: 0 reported, 2 nothing to report: no Prometheus, no metrics of pie, or too few.
 
     Examples: pie report --prometheus http://localhost:9090
     pie report --since 30d --prometheus http://localhost:9090 --output html --file storage.html

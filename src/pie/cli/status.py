@@ -32,8 +32,8 @@ def status(  # noqa: PLR0917  Typer reads flags from parameters
 ) -> None:
     """Show the PieProbes of a namespace: targets by verdict, incidents, the slowest nodes.
 
-    It asks the leading controller, by way of the API server; where that is not possible, it reads what stands
-    in the PieProbes, and says so. Where no controller leads, how the storage is now is unknown.
+    It asks the leading controller, through the API server. If it cannot reach the controller, it shows the
+    status that is stored in the PieProbes, and says so. If no controller leads, the present state is unknown.
 
     \b
     Examples:
@@ -41,7 +41,8 @@ def status(  # noqa: PLR0917  Typer reads flags from parameters
       pie status -n pie -w
       pie status --server http://127.0.0.1:8080 --output json
 
-    Exit status: 0 no incident is open, 1 one is, 2 nobody could be asked; 130 when a watch is interrupted.
+    Exit status: 0 no incident is open, 1 an incident is open, 2 the controller could not be reached,
+    130 interrupted (with --watch).
     """  # noqa: D301  \b is Click's
     from pie.cli.ask import NoAnswer, Whom  # noqa: PLC0415  `pie --help` is quick
 

@@ -69,7 +69,9 @@ class Storyteller:
         while not await self._done(step):
             if time.monotonic() > give_up_at:
                 said = sorted(f"{reason} at {stage}" for stage, reason in step.until or ())
-                missing = ", ".join([*said, *(["fewer writes"] if step.slowed else [])]) or "all is well"
+                missing = (
+                    ", ".join([*said, *(["fewer writes"] if step.slowed else [])]) or "all targets healthy"
+                )
                 self._narrator.say(
                     f"[bold red]pie did not report within {patience_seconds:.0f} s: {missing}[/]"
                 )

@@ -1,7 +1,7 @@
 """Whether I/O is slow for this target: held against its own history, and robust against noise.
 
 Storage differs too much for a limit that fits all. What a target's earlier runs took is what it can do; a
-run is slow when it took many times that, and is called so only when several runs in a row were. A slow run
+run is slow when it took many times that, and is called so only when several consecutive runs were. A slow run
 is not remembered, so that slowness never becomes the measure of itself: not by a restart of the controller
 either, so what is usual is written on the claim.
 """
@@ -79,5 +79,5 @@ def judge_latency(history: LatencyHistory, seconds: float) -> tuple[str, Latency
     if slow_runs < SLOW_RUNS_IN_A_ROW:
         return "", replace(history, slow_runs=slow_runs)
     took, before = f"{seconds * 1000:.1f} ms", f"{usual * 1000:.2f} ms"
-    message = f"a read and a write took {took}, usually {before}; {slow_runs} runs in a row"
+    message = f"a read and a write took {took}, usually {before}; {slow_runs} consecutive runs"
     return message, replace(history, slow_runs=slow_runs)

@@ -1,7 +1,7 @@
 "use strict";
 // Everything from the cluster is set as text, never as markup.
 const grid = document.getElementById("grid");
-const mend = document.getElementById("mend");
+const endAll = document.getElementById("end-all");
 const said = document.getElementById("said");
 const ALL = "every node";
 let buttons = new Map();
@@ -82,10 +82,10 @@ function show(state) {
     button.setAttribute("aria-pressed", String(on.has(key)));
     button.textContent = on.has(key) ? "active" : "inject";
   }
-  mend.disabled = active.length === 0;
+  endAll.disabled = active.length === 0;
 }
 
-mend.addEventListener("click", async () => {
+endAll.addEventListener("click", async () => {
   for (const each of [...active])
     await call("DELETE", `/faults/${encodeURIComponent(each.fault)}${each.node ? `?node=${encodeURIComponent(each.node)}` : ""}`);
 });
