@@ -23,15 +23,19 @@ def event(uid: str, message: str, kind: str = "Pod", reason: str = "FailedMount"
     return Event(metadata=Metadata(), involved_object=about, reason=reason, message=message)
 
 
+def note(heard: WarningEvents, event: Event) -> None:
+    heard._note(event, heard._client.now())
+
+
 def messages(heard: WarningEvents, *uids: str) -> list[str]:
     return [each.message for each in heard.about(*uids)]
 
 
 def test_what_is_said_about_a_pod_and_its_claim_is_told_in_order() -> None:
     heard = ring()
-    heard._note(event("pod", "first"))
-    heard._note(event("claim", "second", kind="PersistentVolumeClaim"))
-    heard._note(event("pod", "third"))
+    note(heard, event("pod", "first"))
+    note(heard, event("claim", "second", kind="PersistentVolumeClaim"))
+    note(heard, event("pod", "third"))
     assert messages(heard, "pod", "claim") == ["first", "second", "third"]
 
 
@@ -56,18 +60,18 @@ def test_only_what_can_explain_a_run_of_pies_is_kept(kind: str, name: str, reaso
 def test_a_repeated_event_moves_to_the_end() -> None:
     heard = ring()
     for text in ("a", "b", "a"):
-        heard._note(event("pod", text))
+        note(heard, event("pod", text))
     assert messages(heard, "pod") == ["b", "a"]
 
 
 def test_texts_are_bounded_in_length_and_number_and_the_objects_too() -> None:
     heard = ring()
     for number in range(100):
-        heard._note(event("pod", f"{number} " + "x" * 5000))
+        note(heard, event("pod", f"{number} " + "x" * 5000))
     assert len(messages(heard, "pod")) == warnings._MOST_TEXTS
     assert max(map(len, messages(heard, "pod"))) <= warnings._MOST_CHARACTERS
     for number in range(100_000):
-        heard._note(event(f"other-{number}", "x"))
+        note(heard, event(f"other-{number}", "x"))
     assert messages(heard, "pod") == []
     assert len(heard._ring) < 5_000
 
@@ -76,9 +80,9 @@ def test_every_target_of_a_large_cluster_can_fail_at_once_and_its_warnings_are_k
     count = 5_000
     heard = ring(count)
     for number in range(count):
-        heard._note(event(f"pod-{number}", f"mount {number}"))
-        heard._note(event(f"pvc-{number}", f"provision {number}", kind="PersistentVolumeClaim"))
-        heard._note(event(f"job-{number}", f"create {number}", kind="Job"))
+        note(heard, event(f"pod-{number}", f"mount {number}"))
+        note(heard, event(f"pvc-{number}", f"provision {number}", kind="PersistentVolumeClaim"))
+        note(heard, event(f"job-{number}", f"create {number}", kind="Job"))
     for number in range(count):
         found = messages(heard, f"pod-{number}", f"pvc-{number}", f"job-{number}")
         assert found == [f"mount {number}", f"provision {number}", f"create {number}"]

@@ -1,7 +1,9 @@
 """The API server of the simulated cluster, as pie's client sees it."""
 
+import asyncio
 import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,14 +25,18 @@ class Wire:
         self.forbidden: set[tuple[str, str]] = set()
         self.broken: set[tuple[str, str]] = set()
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.answers_after: Callable[[Request], float] = lambda _request: 0.0
 
     async def send(self, request: Request) -> Answer:
-        """Do what is asked, at once; count it by verb and kind."""
+        """Do what is asked, at once; count it by verb and kind. The answer may come later."""
         self.asked[request.verb, request.resource.plural] += 1
         self._permit(request)
         body = msgspec.json.decode(request.body) if request.body else {}
         now = float(math.floor(self._world.now()))  # a `Date` has whole seconds
-        return Answer(msgspec.json.encode(self._answer(request, body)), 0.0, now)
+        answer = msgspec.json.encode(self._answer(request, body))
+        if (seconds := self.answers_after(request)) > 0:
+            await asyncio.sleep(seconds)
+        return Answer(answer, 0.0, now)
 
     def _permit(self, request: Request) -> None:
         what = request.verb, request.resource.plural

@@ -141,6 +141,30 @@ def test_lost_runs_and_leaks_are_there_at_zero_and_another_target_changes_nothin
     assert left == [0, 0, 2]
 
 
+def test_nothing_that_is_counted_late_brings_back_the_series_of_a_pieprobe_that_is_gone() -> None:
+    registry = CollectorRegistry()
+    series = RunSeries(registry)
+    series.add(MOUNT)
+    series.remove(MOUNT.probe)
+    series.lost(MOUNT.probe, "Pruned")
+    series.left_behind(MOUNT, {Reason.NODE_GONE: 2})
+    series.stages(MOUNT, {Stage.MOUNT: 1.5})
+    assert [sample for metric in registry.collect() for sample in metric.samples] == []
+
+
+def test_the_leaks_of_an_earlier_pieprobe_of_the_name_are_not_shown_under_its_class() -> None:
+    registry = CollectorRegistry()
+    series = RunSeries(registry)
+    series.add(MOUNT)
+    series.left_behind(Target(MOUNT.probe, Kind.MOUNT, "an earlier class", "n1"), {Reason.NODE_GONE: 2})
+    classes = {
+        sample.labels.get("storage_class", MOUNT.storage_class)
+        for each in registry.collect()
+        for sample in each.samples
+    }
+    assert classes == {MOUNT.storage_class}
+
+
 def test_the_stages_of_a_class_go_with_its_last_pieprobe() -> None:
     registry = CollectorRegistry()
     series = RunSeries(registry)

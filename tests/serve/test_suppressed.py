@@ -43,3 +43,13 @@ def test_runs_are_counted_and_nothing_is_left_of_a_probe_that_is_gone() -> None:
     assert gauge not in shown(series)
     series.remove("p")
     assert shown(series) == []
+
+
+def test_nothing_that_is_shown_late_brings_back_a_pieprobe_that_is_gone() -> None:
+    series = SuppressedSeries()
+    series.add(probe())
+    series.remove("p")
+    series.show(MOUNT, Reason.NODE_CORDONED)
+    series.count(MOUNT, Reason.NODE_CORDONED)
+    series.count_cut_short(MOUNT, Reason.NODE_CORDONED)
+    assert shown(series) == []

@@ -164,7 +164,7 @@ class Probes:
         self._queue.add("incidents", name)
 
     def _is_another(self, name: str, stored: PieProbe) -> bool:
-        now = self._caches.probe(name)
+        now = _present(self._caches.probe(name))
         return now is None or now.metadata.uid != stored.metadata.uid
 
     def _end(self, name: str) -> None:

@@ -64,7 +64,7 @@ class WarningEvents:
         self._namespace = namespace
         self._on_warning = on_warning
         self._most_objects = _FEWEST_OBJECTS
-        self._ring: OrderedDict[str, deque[WarningEvent]] = OrderedDict()
+        self._ring: OrderedDict[str, tuple[WarningEvent, ...]] = OrderedDict()
         self._decoder = EventDecoder(Event)
         self._repeated = Repeated()
         self._defects = Defects(client.metrics.defects, "watch", EVENTS.plural)
@@ -77,7 +77,7 @@ class WarningEvents:
     def about(self, *uids: str) -> tuple[WarningEvent, ...]:
         """Return what was heard about objects, oldest first."""
         found = (each for uid in uids for each in self._ring.get(uid, ()))
-        return tuple(sorted(found, key=lambda each: each.seen_seconds))
+        return tuple(sorted(found, key=_seen))
 
     async def recall(self, uid: str) -> bool:
         """Ask for what was said about an object before; False where that was asked too often of late."""
@@ -93,7 +93,7 @@ class WarningEvents:
             limit=50,
         )
         for event in filter(_matters, page.items):
-            self._note(event)
+            self._note(event, event.last_seen_seconds(self._client.now()))
         return True
 
     async def run(self) -> Never:
@@ -148,7 +148,7 @@ class WarningEvents:
                     case Added(event) | Modified(event):
                         version = event.metadata.resource_version
                         if _matters(event):
-                            self._note(event)
+                            self._note(event, self._client.now())
                             self._on_warning(event.involved_object)
                     case Failed():
                         return ""
@@ -156,18 +156,20 @@ class WarningEvents:
                         version = other.object.metadata.resource_version or version
         return version
 
-    def _note(self, event: Event) -> None:
-        about = event.involved_object
-        texts = self._ring.setdefault(about.uid, deque(maxlen=_MOST_TEXTS))
-        self._ring.move_to_end(about.uid)
-        message = one_line(event.message, _MOST_CHARACTERS)
-        for known in texts:
-            if (known.reason, known.message) == (event.reason, message):
-                texts.remove(known)
-                break
-        texts.append(WarningEvent(event.reason, message, self._client.now()))
+    def _note(self, event: Event, seen_seconds: float) -> None:
+        uid, message = event.involved_object.uid, one_line(event.message, _MOST_CHARACTERS)
+        seen = {(each.reason, each.message): each.seen_seconds for each in self._ring.get(uid, ())}
+        same = event.reason, message
+        seen[same] = max(seen_seconds, seen.get(same, 0.0))
+        texts = sorted((WarningEvent(*text, at) for text, at in seen.items()), key=_seen)
+        self._ring[uid] = tuple(texts[-_MOST_TEXTS:])
+        self._ring.move_to_end(uid)
         while len(self._ring) > self._most_objects:
             self._ring.popitem(last=False)
+
+
+def _seen(warning: WarningEvent) -> float:
+    return warning.seen_seconds
 
 
 def _matters(event: Event) -> bool:

@@ -266,6 +266,12 @@ class InvolvedObject(Object, frozen=True):
     uid: str = ""
 
 
+class EventSeries(Object, frozen=True):
+    """Event series: of one that is repeated."""
+
+    last_observed_time: datetime | None = None
+
+
 class Event(Object, frozen=True):
     """A v1 Event. Events of events.k8s.io/v1 are the same objects."""
 
@@ -273,6 +279,24 @@ class Event(Object, frozen=True):
     involved_object: InvolvedObject = InvolvedObject()
     reason: PlainText = ""
     message: PlainText = ""
+    first_timestamp: datetime | None = None
+    last_timestamp: datetime | None = None
+    event_time: datetime | None = None
+    series: EventSeries | None = None
+
+    def last_seen_seconds(self, now: float) -> float:
+        """When it was seen last, epoch seconds by the API server's clock, not after `now`; 0.0: unknown.
+
+        Who reports it has a clock of its own, maybe a wrong one: of its stamps only the time between the
+        first and the last counts, where the API server's own stamp of the first one is there.
+        """
+        repeated = self.series.last_observed_time if self.series is not None else None
+        last = max(map(epoch_seconds, (self.last_timestamp, self.event_time, repeated)))
+        first = epoch_seconds(self.first_timestamp or self.event_time)
+        created = self.metadata.created_seconds
+        if created and (first or not last):
+            return min(now, created + max(0.0, last - first))
+        return min(now, last)
 
 
 class PieProbe(Object, frozen=True):

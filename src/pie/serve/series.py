@@ -239,7 +239,9 @@ class RunSeries:
             self._left.labels(target.probe, target.storage_class, reason.value)
 
     def left_behind(self, target: Target, counts: Mapping[Reason, int]) -> None:
-        """Show how much a target's PieProbe left behind."""
+        """Show how much a target's PieProbe left behind, while there is one of its class."""
+        if self._classes.get(target.probe) != target.storage_class:
+            return
         for reason in _LEFT:
             self._left.labels(target.probe, target.storage_class, reason.value).set(counts.get(reason, 0))
 
@@ -252,7 +254,8 @@ class RunSeries:
 
     def lost(self, probe: str, reason: str) -> None:
         """Count a lost run; the reason is `Pruned`."""
-        self._lost.labels(probe, reason).inc()
+        if probe in self._classes:
+            self._lost.labels(probe, reason).inc()
 
     def remove(self, probe: str) -> None:
         """Take away the series of a PieProbe, and with a class's last one those of the class."""

@@ -33,9 +33,11 @@ class SuppressedSeries(Collector):
     def __init__(self) -> None:
         self._runs: dict[tuple[str, str, str], dict[Reason, int]] = {}
         self._targets: dict[Target, Reason] = {}
+        self._probes: set[str] = set()
 
     def add(self, probe: Probe) -> None:
         """Show the counters of a PieProbe, at zero if they are new."""
+        self._probes.add(probe.name)
         for counted, enabled in (
             (Kind.PROVISION.value, probe.provision_enabled),
             (Kind.MOUNT.value, probe.mount_enabled),
@@ -45,7 +47,8 @@ class SuppressedSeries(Collector):
                 self._runs.setdefault((probe.name, probe.storage_class, counted), dict.fromkeys(REASONS, 0))
 
     def remove(self, probe: str) -> None:
-        """Take away all that is shown of a PieProbe."""
+        """Take away all that is shown of a PieProbe. What comes late for it is not shown."""
+        self._probes.discard(probe)
         for key in [key for key in self._runs if key[0] == probe]:
             del self._runs[key]
         for target in [target for target in self._targets if target.probe == probe]:
@@ -67,7 +70,7 @@ class SuppressedSeries(Collector):
         """Show that a target is suppressed, or that it is not."""
         if reason is None:
             self._targets.pop(target, None)
-        else:
+        elif target.probe in self._probes:
             self._targets[target] = reason
 
     def collect(self) -> Iterable[Metric]:
