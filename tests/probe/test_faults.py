@@ -312,6 +312,26 @@ def wait_for_hang(process: subprocess.Popen[str]) -> None:
         seen = seen + 1 if "D" in tree.stdout else 0
 
 
+def test_a_disk_that_refuses_direct_io_of_such_small_blocks_is_used_without_it(node: Node) -> None:
+    """Its sectors have 4,096 bytes: opening with O_DIRECT works, reading and writing 512 bytes does not."""
+    node.umount()
+    image = node.directory / "large-sectors"
+    with image.open("wb") as file:
+        file.truncate(SIZES[node.filesystem])
+    argv = node.inside("losetup", "--find", "--show", "--sector-size", "4096", image)
+    device = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        node.run(f"mkfs.{node.filesystem}", "-q", device)
+        node.run("mount", device, node.path)
+        node.run("chmod", "2777", node.path)
+        result = node.probe("--block-size", "512")
+        assert (result.outcome, result.direct) == (Outcome.OK, False), result.message
+        result = node.probe()
+        assert (result.outcome, result.direct) == (Outcome.OK, True), result.message
+    finally:
+        node.run("losetup", "--detach", device)  # when it is no longer mounted
+
+
 def test_without_direct_io_the_probe_says_so_and_works(node: Node) -> None:
     result = node.probe("--no-direct")
     assert (result.outcome, result.direct) == (Outcome.OK, False)

@@ -5,13 +5,14 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 import msgspec
 
 from pie.core.result import IoStats, Latency, Outcome
 from pie.core.text import one_line
 from pie.probe.failure import Failure, doing, outcome_of
-from pie.probe.volume import Volume, make_directory
+from pie.probe.volume import REFUSED_DIRECT, Volume, make_directory
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -75,11 +76,23 @@ def run(volume: Volume, job: Job) -> IoStats:
     """Run the job on a file of pie's own in the volume, which stays there for the next run."""
     file = volume.own / "fio" / "job"
     make_directory(file.parent)
+    if not job.direct:
+        return _measured(volume, file, job)
+    return volume.past_cache(
+        lambda flag: _measured(volume, file, msgspec.structs.replace(job, direct=bool(flag)))
+    )
+
+
+def _measured(volume: Volume, file: Path, job: Job) -> IoStats:
+    """Run the job; raises OSError if O_DIRECT is refused, Failure for all else."""
     status, stdout, stderr = _run(job.arguments(str(file)), volume.lock)
     report, spoken = parse(stdout)
     if status == 0 and report is not None and report.error == 0:
         return IoStats(read=_latency(report.read), write=_latency(report.write))
-    why = failure(status, report.error if report is not None else 0, f"{stderr}\n{spoken}")
+    error, said = report.error if report is not None else 0, f"{stderr}\n{spoken}"
+    if job.direct and (refused := errno_of(error, said)) in REFUSED_DIRECT:
+        raise OSError(refused, os.strerror(refused))
+    why = failure(status, error, said)
     if why.outcome is Outcome.NO_SPACE:
         with doing(f"removing {file}"):
             file.unlink(missing_ok=True)  # what fio could lay out of it fills the volume
@@ -125,12 +138,17 @@ def failure(status: int, error: int, spoken: str) -> Failure:
     """Say what a failed fio means: by the errno it reports, else by the text of one in what it said."""
     said = [line.strip() for line in spoken.splitlines() if line.startswith("fio:")]
     evidence = one_line(said[0] if said else spoken, 200) or "without a word"
-    numbers = [error, *(int(number) for number in re.findall(r"\berr=(\d+)", spoken))]
-    numbers += [number for number in errno.errorcode if f": {os.strerror(number)}" in spoken]
-    number = next((number for number in numbers if number), 0)
+    number = errno_of(error, spoken)
     if number in _NOT_THE_VOLUME or not number:
         return Failure(Outcome.FIO_FAILED, f"fio ended with status {status}: {evidence}")
     return Failure(outcome_of(number), evidence)
+
+
+def errno_of(error: int, spoken: str) -> int:
+    """Return the errno that a failed fio reports, or says; 0: none."""
+    numbers = [error, *(int(number) for number in re.findall(r"\berr=(\d+)", spoken))]
+    numbers += [number for number in errno.errorcode if f": {os.strerror(number)}" in spoken]
+    return next((number for number in numbers if number), 0)
 
 
 _NOT_THE_VOLUME = (errno.EINVAL, errno.ENOMEM, errno.EINTR, errno.ENOEXEC, errno.E2BIG)

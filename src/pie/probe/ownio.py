@@ -9,11 +9,12 @@ import mmap
 import os
 import re
 import time
+from pathlib import Path
 
 from pie.core.result import IoStats, Latency
 from pie.probe.failure import doing
 from pie.probe.fio import Job
-from pie.probe.volume import O_DIRECT, Volume, create, make_directory
+from pie.probe.volume import Volume, create, make_directory
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -30,13 +31,20 @@ def run(volume: Volume, job: Job) -> IoStats:
     """Write and read a file of pie's own in the volume, which stays there for the next run."""
     file = volume.own / "fio" / "job"
     make_directory(file.parent)
+    with doing(f"measuring on {file}"):
+        if job.direct:
+            return volume.past_cache(lambda flag: _measured(file, job, flag))
+        return _measured(file, job, 0)
+
+
+def _measured(file: Path, job: Job, flag: int) -> IoStats:
     block = size_bytes(job.block_size)
     blocks = max(1, size_bytes(job.size) // block)
     reads: list[float] = []
     writes: list[float] = []
-    with doing(f"measuring on {file}"), mmap.mmap(-1, block) as buffer:
+    with mmap.mmap(-1, block) as buffer:
         buffer.write(os.urandom(block))
-        descriptor = create(file, os.O_RDWR | (O_DIRECT if job.direct else 0))
+        descriptor = create(file, os.O_RDWR | flag)
         try:
             ends_at = time.perf_counter() + job.runtime_seconds
             for number in range(blocks):

@@ -33,14 +33,13 @@ class Records:
     def __init__(self, volume: Volume) -> None:
         """Touch nothing yet."""
         self._path = volume.own / "records"
-        self._direct = O_DIRECT if volume.can_direct else 0
+        self._volume = volume
 
     def read(self) -> Findings | None:
         """Check all that earlier runs left; None: no run wrote here before."""
         with doing(f"reading {self._path}"):
             try:
-                with _opened(self._path, os.O_RDONLY | self._direct) as descriptor:
-                    ring = _read(descriptor, 0, RING_BYTES + SLOT_BYTES)  # more, to see if it is longer
+                ring = self._read(0, RING_BYTES + SLOT_BYTES)  # more, to see if it is longer
             except FileNotFoundError:
                 return None
         return examine(ring)
@@ -61,31 +60,41 @@ class Records:
         """Make the ring under another name, then rename it: a crash leaves no ring or a whole one."""
         new = self._path.with_suffix(".new")
         with doing(f"writing {new}"):
-            with _opened(new, os.O_WRONLY | os.O_TRUNC | self._direct) as descriptor:
-                _write(descriptor, 0, new_ring(record))
-                os.fsync(descriptor)
+            self._write(new, os.O_TRUNC, 0, new_ring(record))
             new.rename(self._path)
             sync_directory(self._path.parent)
 
     def _overwrite(self, record: Record) -> None:
-        with (
-            doing(f"writing record {record.sequence} to {self._path}"),
-            _opened(self._path, os.O_WRONLY | self._direct) as descriptor,
-        ):
-            _write(descriptor, offset_of(record.sequence), encode_slot(record))
-            os.fsync(descriptor)
+        with doing(f"writing record {record.sequence} to {self._path}"):
+            self._write(self._path, 0, offset_of(record.sequence), encode_slot(record))
 
     def _read_back(self, record: Record) -> None:
-        with (
-            doing(f"reading record {record.sequence} back from {self._path}"),
-            _opened(self._path, os.O_RDONLY | self._direct) as descriptor,
-        ):
-            found = _read(descriptor, offset_of(record.sequence), SLOT_BYTES)
+        with doing(f"reading record {record.sequence} back from {self._path}"):
+            found = self._read(offset_of(record.sequence), SLOT_BYTES)
         if found != encode_slot(record):
             raise Failure(
                 Outcome.DATA_CORRUPTED,
                 f"record {record.sequence} was written to {self._path}, synced, and read back different",
             )
+
+    def _read(self, offset: int, length: int) -> bytes:
+        """Read up to `length` bytes of the ring from the disk."""
+
+        def read(direct: int) -> bytes:
+            with _opened(self._path, os.O_RDONLY | direct) as descriptor:
+                return _read(descriptor, offset, length)
+
+        return self._volume.past_cache(read)
+
+    def _write(self, path: Path, flags: int, offset: int, content: bytes) -> None:
+        """Write all of `content` to the disk, and sync it."""
+
+        def write(direct: int) -> None:
+            with _opened(path, os.O_WRONLY | flags | direct) as descriptor:
+                _write(descriptor, offset, content)
+                os.fsync(descriptor)
+
+        self._volume.past_cache(write)
 
 
 @contextmanager

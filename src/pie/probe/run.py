@@ -100,15 +100,15 @@ class Run:
 
     def _measure(self, volume: Volume) -> None:
         job = self._options.job
-        if job.direct and not volume.can_direct:
-            job = msgspec.structs.replace(job, direct=False)
-        self._direct = job.direct
-        if self._options.without_fio and shutil.which("fio") is None:
-            from pie.probe import ownio  # noqa: PLC0415  a probe pod never needs it
+        try:
+            if self._options.without_fio and shutil.which("fio") is None:
+                from pie.probe import ownio  # noqa: PLC0415  a probe pod never needs it
 
-            self._io = ownio.run(volume, job)
-        else:
-            self._io = fio.run(volume, job)
+                self._io = ownio.run(volume, job)
+            else:
+                self._io = fio.run(volume, job)
+        finally:
+            self._direct = job.direct and volume.can_direct
 
     def _sync(self, volume: Volume) -> None:
         self._sync_seconds = timed_sync(volume)

@@ -5,9 +5,10 @@ import fcntl
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from pie.core.result import Outcome
 from pie.probe.failure import Failure, doing
@@ -18,6 +19,12 @@ GO_PIE_FILE = ".iotest"
 
 O_DIRECT: int = getattr(os, "O_DIRECT", 0)
 """The flag of open(2) that goes around the page cache; 0 where the system has none, as macOS."""
+
+REFUSED_DIRECT = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
+"""How a filesystem, or the kernel for it, refuses I/O around the page cache: when the file is opened
+(open(2)), or only at the first read or write (read(2))."""
+
+T = TypeVar("T")
 
 _FILE_MODE = 0o660
 _DIRECTORY_MODE = 0o770
@@ -40,8 +47,22 @@ class Volume:
         self.root = root
         self.lock = lock
         self.can_direct = can_direct
-        """Whether the filesystem has O_DIRECT."""
+        """Whether the filesystem has O_DIRECT, as far as it is known by now."""
         self.own = root / OWN_DIRECTORY
+
+    def past_cache(self, work: Callable[[int], T]) -> T:
+        """Do some I/O with the flag O_DIRECT; if that is refused, do it again, and all that follows, without.
+
+        Raises OSError, also for any other error that the I/O meets with O_DIRECT.
+        """
+        if self.can_direct:
+            try:
+                return work(O_DIRECT)
+            except OSError as error:
+                if error.errno not in REFUSED_DIRECT:
+                    raise
+                self.can_direct = False
+        return work(0)
 
     @classmethod
     def open(cls, root: Path, *, check_mount: bool = True) -> Self:
@@ -104,7 +125,7 @@ def can_direct(path: Path) -> bool:
         try:
             os.close(os.open(path, os.O_RDONLY | O_DIRECT | os.O_CLOEXEC))
         except OSError as error:
-            if error.errno == errno.EINVAL:  # open(2): the filesystem does not support it
+            if error.errno in REFUSED_DIRECT:
                 return False
             raise
     return O_DIRECT != 0
