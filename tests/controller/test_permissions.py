@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from tests.controller.simulation import Simulation
@@ -14,13 +15,15 @@ Conditions = dict[str, dict[str, Any]]
 
 
 def conditions_after(
-    *lives: tuple[int, Callable[[Wire], None]], given: Callable[[World], None] = lambda _world: None
+    *lives: tuple[int, Callable[[Wire], None]],
+    given: Callable[[World], None] = lambda _world: None,
+    spec: dict[str, Any] | None = None,
 ) -> list[Conditions]:
     """Let one controller live; before each part of its life something is done to the API server."""
 
     async def live() -> list[Conditions]:
         simulation = Simulation(lambda _kind, _second: 0)
-        simulation.world.begin(BASE_SPEC)
+        simulation.world.begin({**BASE_SPEC, **(spec or {})})
         given(simulation.world)
         found: list[Conditions] = []
 
@@ -61,3 +64,55 @@ def test_a_permission_that_is_missing_is_a_condition_and_one_log_line_until_it_i
     assert [line["what"] for line in lines if line["event"] == "permission missing"] == [
         "list persistentvolumes"
     ]
+
+
+def break_(verb: str, kind: str) -> Callable[[Wire], None]:
+    return lambda wire: wire.broken.add((verb, kind))
+
+
+def immediate(world: World) -> None:
+    """Have claims of the class bound before pods are: then pie reads CSINodes."""
+    world.put(
+        "storageclasses", {"metadata": {"name": "c"}, "provisioner": "d", "volumeBindingMode": "Immediate"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason", "words"),
+    [
+        (forbid("get", "csinodes"), "PermissionMissing", 'User "pie" cannot get resource "csinodes"'),
+        (break_("get", "csinodes"), "SetupFailed", "etcd is down"),
+    ],
+)
+def test_what_keeps_a_probe_from_being_set_up_is_in_its_status_until_it_heals(
+    trouble: Callable[[Wire], None], reason: str, words: str
+) -> None:
+    bad, healed = conditions_after((110, trouble), (180, allow_all), given=immediate)
+    assert (bad["Ready"]["status"], bad["Ready"]["reason"]) == ("False", reason)
+    assert words in bad["Ready"]["message"]
+    assert (bad["MountHealthy"]["status"], bad["MountHealthy"]["reason"]) == ("Unknown", reason)
+    assert bad["ProvisionHealthy"]["status"] == "True", "the provision probe needs no topology"
+    assert healed["Ready"]["status"] == "True"
+    assert healed["MountHealthy"]["status"] == "True"
+
+
+def test_a_pvc_that_pie_may_not_create_is_a_missing_permission_not_a_refused_pvc() -> None:
+    bad, healed = conditions_after((60, forbid("create", "persistentvolumeclaims")), (180, allow_all))
+    assert (bad["Ready"]["status"], bad["Ready"]["reason"]) == ("False", "PermissionMissing")
+    assert healed["Ready"]["status"] == "True"
+
+
+def test_a_defect_while_a_pieprobe_is_set_up_is_in_its_status_too() -> None:
+    async def live() -> dict[str, Any]:
+        simulation = Simulation(lambda _kind, _second: 0)
+        simulation.world.begin(BASE_SPEC)
+        finder = simulation.controller.probes._finder
+        finder._matching = lambda _probe: {}["odd"]  # type: ignore[method-assign]  # no defect is known
+        with pytest.raises(AssertionError, match="the controller met no defect"):
+            await simulation.run(30, [])
+        status: dict[str, Any] = simulation.world.objects["pieprobes"]["p"]["status"]
+        return status
+
+    ready = next(each for each in in_virtual_time(live())["conditions"] if each["type"] == "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "SetupFailed")
+    assert "defect in pie" in ready["message"]

@@ -14,7 +14,7 @@ from pie.core.model import Kind, Stage, Verdict
 from pie.core.preflight import Pause
 from pie.core.reasons import ADVICE, Reason
 from pie.core.shorter import SHORTEST, refuses_content, shortened
-from pie.core.status import status
+from pie.core.status import not_started, status
 from pie.embedded.schema import errors, pieprobe_schema
 
 OK = (Kind.MOUNT, "n1", Verdict.OK, Reason.OK)
@@ -276,3 +276,25 @@ def test_a_status_keeps_to_the_crd_whatever_it_is_told_and_shrinks_when_it_has_t
 )
 def test_only_what_a_shorter_status_can_mend_asks_for_one(code: int, message: str, refused: bool) -> None:
     assert refuses_content(code, message) is refused
+
+
+def test_while_pie_cannot_start_what_was_good_is_unknown_and_what_was_bad_stays() -> None:
+    stored = {
+        "conditions": [
+            {"type": "Ready", "status": "True", "lastTransitionTime": "before"},
+            {"type": "ProvisionHealthy", "status": "False", "reason": "MountSlow", "message": "bad"},
+            {"type": "MountHealthy", "status": "True", "reason": "OK", "message": "good"},
+            {"type": "RunsDeleted", "status": "False", "reason": "OK", "message": "none"},
+        ]
+    }
+    found = not_started(stored, 2, (Reason.PERMISSION_MISSING, "no list of nodes"), "now")
+    said = {each["type"]: (each["status"], each["reason"]) for each in found["conditions"]}
+    assert said == {
+        "Ready": ("False", "PermissionMissing"),
+        "MountHealthy": ("Unknown", "PermissionMissing"),
+        "ProvisionHealthy": ("False", "MountSlow"),
+        "RunsDeleted": ("False", "OK"),
+    }
+    assert found["conditions"][0]["lastTransitionTime"] == "now"
+    again = not_started(found, 2, (Reason.PERMISSION_MISSING, "no list of nodes"), "later")
+    assert again["conditions"][0] == found["conditions"][0], "the time alone is no change"

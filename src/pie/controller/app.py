@@ -13,6 +13,7 @@ from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import LEASE_NAME, READ_BUDGET, READ_BURST, Settings
+from pie.controller.startup import Startup
 from pie.kube.client import Client
 from pie.kube.config import load
 from pie.kube.leader import Elector
@@ -94,7 +95,7 @@ async def _control(settings: Settings) -> None:
             if elector is not None:
                 group.create_task(elector.run())
                 await elector.leading.wait()
-            await caches.wait_synced()
+            await Startup(client, caches).wait_synced()
             controller = build(client, caches, settings, runner=runner, series=series)
             controller.start()
             api.source = controller.source

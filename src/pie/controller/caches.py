@@ -83,8 +83,11 @@ class Caches:
 
     def missing(self) -> str:
         """Return in words which caches have not seen their whole list yet; empty when all have."""
-        waiting = (reflector for reflector in self._reflectors if not reflector.synced.is_set())
-        return "; ".join(f"waiting for the first list: {reflector.last_error}" for reflector in waiting)
+        return "; ".join(
+            f"waiting for the first list of {each.resource.plural}: {each.last_error or 'no answer yet'}"
+            for each in self._reflectors
+            if not each.synced.is_set()
+        )
 
     def zone(self, node: str) -> str:
         """Return the zone of a node; empty for one that is gone, or says none."""

@@ -9,11 +9,13 @@ from itertools import chain, islice
 from typing import Final
 
 from pie.controller.caches import Caches
+from pie.controller.problems import problem
 from pie.core import selector
 from pie.core.model import Kind, Probe
 from pie.core.preflight import Pause, preflight, topology_segments
 from pie.core.wire import CSINode, StorageClass
 from pie.kube.client import Client
+from pie.kube.errors import KubeError
 from pie.kube.resources import CSI_NODES
 
 _MOST_NODES: Final = 10
@@ -47,13 +49,23 @@ class NodeFinder:
     async def find(self, probe: Probe) -> NodeSelection:
         """Return how things are now. An incomplete selection is worth repeating after a minute."""
         keys: tuple[str, ...] | None = ()
+        unread: KubeError | None = None
         storage_class = self._class(probe)
         if storage_class is not None and self.by_topology(probe):
-            keys = await self._topology_keys(storage_class.provisioner, sorted(self._matching(probe)))
+            try:
+                keys = await self._topology_keys(storage_class.provisioner, sorted(self._matching(probe)))
+            except KubeError as error:
+                keys, unread = None, error
         # Looked up again after the requests: classes and nodes come and go meanwhile.
         matching = self._matching(probe)
         segments = topology_segments(keys or (), matching.values())
         paused = preflight(probe, self._class(probe), len(matching), segments)
+        if unread is not None:
+            reason, words = problem(unread)
+            message = (
+                f"the topology of the driver of StorageClass {probe.storage_class} is not known: {words}"
+            )
+            paused.setdefault(Kind.MOUNT, Pause(reason, message, keep=True))
         return NodeSelection(set(matching), paused, complete=keys is not None or not matching)
 
     def _class(self, probe: Probe) -> StorageClass | None:
@@ -75,7 +87,12 @@ class NodeFinder:
         round_robin = chain(enumerate(nodes[begin:], begin), enumerate(nodes[:begin]))
         for index, node in islice(round_robin, _MOST_NODES):
             self._next[driver] = index
-            found = await self._client.get_or_none(CSI_NODES, node, decode=CSINode)
+            try:
+                found = await self._client.get_or_none(CSI_NODES, node, decode=CSINode)
+            except KubeError:
+                if driver in self._keys:
+                    return self._keys[driver]  # they hardly ever change
+                raise
             for entry in found.spec.drivers if found is not None else ():
                 if entry.name == driver:
                     self._keys[driver] = entry.topology_keys or ()

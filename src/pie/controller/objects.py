@@ -11,6 +11,7 @@ import structlog
 from pie.controller.caches import Caches
 from pie.controller.ownership import Ownership, seed
 from pie.controller.probes import Probes
+from pie.controller.problems import no_permission
 from pie.controller.queue import WorkQueue
 from pie.controller.runners import Runner
 from pie.core import manifests, naming
@@ -113,6 +114,7 @@ class Objects:
             await self._runner.carry_out(target, runs.actions)
         except ApiError as error:
             if wanted.live and not isinstance(error, _NO_REFUSAL):
+                reason = Reason.PERMISSION_MISSING if no_permission(error) else reason
                 self._note(target, (reason, str(error)))
             raise
         return (Reason.NAME_TAKEN, claims.taken) if claims.taken else None

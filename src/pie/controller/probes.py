@@ -7,11 +7,13 @@ from typing import Final
 from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
 from pie.controller.nodeselection import NodeFinder, NodeSelection
+from pie.controller.problems import problem
 from pie.controller.queue import WorkQueue
 from pie.controller.screens import Screens
 from pie.core.model import Kind, Probe, Target
 from pie.core.parse import SpecError, parse_probe
 from pie.core.preflight import Pause
+from pie.core.reasons import Reason
 from pie.core.wire import PieProbe, StorageClass
 from pie.kube.client import Client
 from pie.kube.resources import PIE_PROBES, STORAGE_CLASSES
@@ -22,11 +24,14 @@ _LOOK_AGAIN_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """What is known of a PieProbe: its spec or what is wrong with it, and which probes are paused."""
+    """What is known of a PieProbe: its spec, and which probes are paused.
+
+    `problem` keeps it from being set up, or from being set up anew: then the rest is as it was before.
+    """
 
     uid: str
     probe: Probe | None = None
-    error: SpecError | None = None
+    problem: tuple[Reason, str] | None = None
     paused: dict[Kind, Pause] = field(default_factory=dict)
 
 
@@ -143,25 +148,27 @@ class Probes:
             before = None
         if stored is None:
             return
-        state, affected = ProbeState(stored.metadata.uid), set(self.targets(name))
+        affected, failed = set(self.targets(name)), None
         try:
             probe = parse_probe(stored, self._minute_seconds)
-        except SpecError as error:
-            # What runs goes on as it was: a typo is no reason to stop watching the storage.
-            state = replace(before or state, error=error)
-        else:
             selection = await self._select(probe)
             if self._is_another(name, stored):
                 return  # Its event has put it on the queue again.
-            state = replace(state, probe=probe, paused=selection.paused)
             affected = set(self.targets(name))
             self._nodes.follow(probe)
+            state = ProbeState(stored.metadata.uid, probe, paused=selection.paused)
+        except Exception as error:  # noqa: BLE001  whatever it is, the status has to say so
+            # What runs goes on as it was: a typo is no reason to stop watching the storage.
+            state = replace(before or ProbeState(stored.metadata.uid), problem=problem(error))
+            failed = error
         self._states[name] = state
         self.revision += 1
         for target in affected | set(self.targets(name)):
             self._queue.add("target", target)
         self._queue.add("status", name)
         self._queue.add("incidents", name)
+        if failed is not None and not isinstance(failed, SpecError):
+            raise failed
 
     def _is_another(self, name: str, stored: PieProbe) -> bool:
         now = _present(self._caches.probe(name))

@@ -122,14 +122,15 @@ class StatusWriter:
 
     def _status(self, name: str, stored: PieProbe) -> dict[str, Any]:
         state = self._probes.get(name) or ProbeState("")
-        problem = (Reason.INVALID_SPEC, str(state.error)) if state.error else None
+        # A PieProbe that was set up before goes on, unless its spec is wrong.
+        whole = state.probe is None or (state.problem and state.problem[0] is Reason.INVALID_SPEC)
         targets = (
             (target.kind, target.node, *self.verdict(target)) for target in self._probes.live_targets(name)
         )
         return status(
             generation=stored.metadata.generation,
-            problem=problem,
-            refused=self._objects.refused(name),
+            problem=state.problem if whole else None,
+            refused=state.problem or self._objects.refused(name),
             paused=state.paused,
             targets=targets,
             stored=stored.status,

@@ -52,12 +52,7 @@ def status(
         same_spec = before.get("observedGeneration") == generation
         healthy.append(_latest(fresh, before if same_spec else {}, _open(kind, incidents)))
     conditions = [_ready(problem or refused, paused), *healthy, *more]
-    for condition in conditions:
-        before = old.get(condition["type"], {})
-        same = before.get("status") == condition["status"]
-        condition["message"] = one_line(condition["message"], _LONGEST_MESSAGE)
-        condition["lastTransitionTime"] = before.get("lastTransitionTime", now) if same else now
-        condition["observedGeneration"] = generation
+    _date(conditions, old, generation, now)
     return {
         "observedGeneration": generation,
         "conditions": conditions,
@@ -70,6 +65,35 @@ def status(
             **{verdict.value: counts[verdict] for verdict in Verdict},
         },
     }
+
+
+def not_started(
+    stored: Mapping[str, Any], generation: int, problem: tuple[Reason, str], now: str
+) -> dict[str, Any]:
+    """Return what changes in a stored status while pie cannot start: nothing is probed, and `problem` is why.
+
+    What was bad stays so. What was good is not known any more.
+    """
+    old = {condition.get("type"): condition for condition in stored.get("conditions", [])}
+    not_bad = [name for name in HEALTHY.values() if old.get(name, {}).get("status") != "False"]
+    unknown = [_condition(name, "Unknown", *problem) for name in not_bad]
+    fresh = [_condition("Ready", "False", *problem), *unknown]
+    replaced = {condition["type"] for condition in fresh}
+    _date(fresh, old, generation, now)
+    return {
+        "conditions": fresh + [dict(condition) for name, condition in old.items() if name not in replaced],
+        "summary": _line(f"not probed: {problem[0]}"),
+    }
+
+
+def _date(conditions: Iterable[Condition], old: Mapping[Any, Condition], generation: int, now: str) -> None:
+    """Bound the message of conditions, and note since when their status is what it is."""
+    for condition in conditions:
+        before = old.get(condition["type"], {})
+        same = before.get("status") == condition["status"]
+        condition["message"] = one_line(condition["message"], _LONGEST_MESSAGE)
+        condition["lastTransitionTime"] = before.get("lastTransitionTime", now) if same else now
+        condition["observedGeneration"] = generation
 
 
 def summary(

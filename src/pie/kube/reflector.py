@@ -79,8 +79,8 @@ class Reflector(Generic[T]):
     of the same name (another uid) is a deletion and an addition. It must not block. `listen` adds more
     listeners. A listener that raises is a defect of pie, logged and counted; everything else goes on.
 
-    `store` is for reading only. `synced` is set when it is complete for the first time. `last_error` says
-    in words why the copy may be out of date, and is empty while all is well.
+    `resource` is what it watches; `store` is for reading only. `synced` is set when it is complete for the
+    first time. `last_error` says in words why the copy may be out of date, and is empty while all is well.
     """
 
     def __init__(
