@@ -18,6 +18,7 @@ import yaml
 from pie.cli.app import app
 from pie.core.reasons import ADVICE, MEANING
 
+LONGEST_LINE = 140
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src/pie"
 
@@ -52,7 +53,8 @@ AVOIDED = {
 """Each avoided word or phrase, a regular expression, with what to write instead."""
 
 _WORDS = re.compile("|".join(rf"\b(?:{each})\b" for each in AVOIDED), re.IGNORECASE)
-_CODE = re.compile(r"^( *)```.*?^\1```|`[^`]*`|^    .*$", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(r"^( *)```.*?^\1```|^    [^\n]*$", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(_FENCED.pattern + r"|`[^`]*`", re.DOTALL | re.MULTILINE)
 _JS = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`((?:[^`\\]|\\.)*)`')
 _JS_CODE = re.compile(r"\$\{[^}]*\}|^\s*(?://|/\*|\*).*$", re.MULTILINE)
 
@@ -150,6 +152,12 @@ def path(source: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=path)
 def test_pages(page: Path) -> None:
     assert avoided(_CODE.sub("", page.read_text())) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=path)
+def test_lines_of_pages_are_short(page: Path) -> None:
+    lines = _FENCED.sub("", page.read_text()).splitlines()
+    assert [line for line in lines if len(line) > LONGEST_LINE and not line.lstrip().startswith("|")] == []
 
 
 @pytest.mark.parametrize("source", MODULES, ids=path)
