@@ -166,3 +166,8 @@ def fails_on(state: str, *nodes: str) -> Action:
 
 
 CLAIM_OF_A_RUN = f"{cronjob_names(PROVISION)[0]}-28333333-x7x7x-volume"
+
+
+def volume_of_a_run(world: World) -> None:
+    """Leave the volume of a run whose claim is gone."""
+    world.make_volume(CLAIM_OF_A_RUN, "uid-of-the-claim")

@@ -4,8 +4,7 @@ import pytest
 
 from pie.kube.transport import Request
 from tests.controller.simulation import Simulation
-from tests.controller.stories import at_once
-from tests.controller.test_teardown import volume_of_a_run
+from tests.controller.stories import at_once, volume_of_a_run
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import BASE_SPEC, World
 

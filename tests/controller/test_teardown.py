@@ -16,7 +16,7 @@ from tests.controller.lives import Action, lived
 from tests.controller.mounts import SECONDS_UNTIL_HUNG, result
 from tests.controller.reported import incidents
 from tests.controller.stage import HOURLY_MINUTES, Stage
-from tests.controller.stories import CLAIM_OF_A_RUN
+from tests.controller.stories import volume_of_a_run
 from tests.controller.world import World
 from tests.harness import Pie, apply_probe, gone, pieprobe, until
 
@@ -134,11 +134,6 @@ def test_the_claim_of_a_run_carries_the_labels_by_which_its_target_is_known() ->
 
 
 # In the simulation: a deadline of 40 s, and two minutes of patience after it.
-
-
-def volume_of_a_run(world: World) -> None:
-    """Leave the volume of a run whose claim is gone."""
-    world.make_volume(CLAIM_OF_A_RUN, "uid-of-the-claim")
 
 
 ENDS = [(40, World.bind_claims), (80, World.unselect_node)]

@@ -102,7 +102,6 @@ class Perform:
         match effect:
             case Follow(period_seconds):
                 show.series.add(target)
-                show.runs.add(target)
                 show.history.follow(target, period_seconds)
             case Forget():
                 show.series.remove(target)

@@ -156,6 +156,7 @@ class Probes:
                 return  # Its event has put it on the queue again.
             affected = set(self.targets(name))
             self._nodes.follow(probe)
+            self._screens.runs.add(probe.target(Kind.PROVISION))
             state = ProbeState(stored.metadata.uid, probe, paused=selection.paused)
         except Exception as error:  # noqa: BLE001  whatever it is, the status has to say so
             # What runs goes on as it was: a typo is no reason to stop watching the storage.
