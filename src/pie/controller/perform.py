@@ -5,7 +5,7 @@ the newest order of a kind for a thing stands and is tried until it is done.
 """
 
 from collections.abc import Hashable, Iterable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
@@ -14,7 +14,7 @@ from pie.controller.events import EventWriter
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
 from pie.controller.questions import Questions
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.runners import Runner
 from pie.controller.screens import Screens
 from pie.core.model import Probe, Target, Verdict
@@ -49,9 +49,6 @@ from pie.kube.errors import NotFound
 from pie.kube.resources import PODS, PVCS
 
 _log = structlog.get_logger()
-
-SETTLE_SECONDS: Final = 0.5
-"""Verdicts that come together are looked at together."""
 
 
 class _Run(NamedTuple):

@@ -21,6 +21,9 @@ from pie.kube.repeated import Repeated
 
 _log = structlog.get_logger()
 
+SETTLE_SECONDS: Final = 0.5
+"""What comes together, as the verdicts and leaks of one fault, is looked at together: wait so long."""
+
 _RETRY: Final = Backoff(base_seconds=1.0, cap_seconds=60.0)
 
 _LINES: Final = 5

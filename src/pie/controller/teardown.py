@@ -15,7 +15,7 @@ from pie.controller.caches import Caches
 from pie.controller.leakscan import find_leaks
 from pie.controller.nodes import Nodes
 from pie.controller.probes import Probes
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW, EVERY_NODE, Finding
 from pie.core.leaks import to_stay, why_left, words
 from pie.core.maintenance.history import observe
@@ -292,7 +292,7 @@ class Teardown:
         since = max(now - age_seconds, remains.excused_at)
         if not remains.urgent and now >= since + self._patience(probe):
             remains.urgent = True
-            self._queue.add("incidents", remains.target.probe)
+            self._queue.add("incidents", remains.target.probe, after_seconds=SETTLE_SECONDS)
 
     async def _volume(self, uid: str, remains: _Remains) -> PersistentVolume | None:
         """Return the claim's volume if it is there and is to go."""
@@ -322,7 +322,7 @@ class Teardown:
     def _show(self, target: Target) -> None:
         """Show how much of a PieProbe's is left behind, and have its incidents looked at."""
         self._run_series.left_behind(target, self._left.get(target.probe, {}))
-        self._queue.add("incidents", target.probe)
+        self._queue.add("incidents", target.probe, after_seconds=SETTLE_SECONDS)
 
     async def _take_stock(self, _thing: Hashable) -> None:
         async for volume, target, node in find_leaks(self._client, self._caches):

@@ -160,7 +160,7 @@ class WarningEvents:
         uid, message = event.involved_object.uid, one_line(event.message, _MOST_CHARACTERS)
         seen = {(each.reason, each.message): each.seen_seconds for each in self._ring.get(uid, ())}
         same = event.reason, message
-        seen[same] = max(seen_seconds, seen.get(same, 0.0))
+        seen[same] = max(seen_seconds, seen.pop(same, 0.0))  # Popped, so that it comes last of equal ones.
         texts = sorted((WarningEvent(*text, at) for text, at in seen.items()), key=_seen)
         self._ring[uid] = tuple(texts[-_MOST_TEXTS:])
         self._ring.move_to_end(uid)
