@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from pie.core.model import Verdict
 from pie.core.reasons import Reason
-from tests.controller.lives import lived
+from tests.controller.lives import Outcome, lived
+from tests.controller.simulation import Simulation
 from tests.controller.stories import (
     BEGIN_SECONDS,
     BUSY_SECONDS,
@@ -18,12 +20,14 @@ from tests.controller.stories import (
     SPEC,
     WELL,
     Script,
+    at_once,
     played,
     quick,
     scripts,
     storage,
 )
-from tests.controller.world import NODE, TARGET, World
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import TARGET, World
 
 
 def clocks(ahead: int, *, stamped: bool = True) -> Callable[[World], None]:
@@ -101,20 +105,71 @@ def test_a_kubelet_that_misses_one_renewal_and_comes_back_excuses_nothing() -> N
 MANY = [f"n{number:03}" for number in range(2, 42)]
 
 
-def everywhere(world: World) -> None:
-    world.storage, world.storage_fails_on = "fails", None
+def all_fail(world: World) -> None:
+    world.storage = "fails"
 
 
-def test_many_nodes_in_doubt_cost_one_list_of_leases_and_no_read_of_each() -> None:
-    few: dict[str, Any] = {"nodes": MANY[:5], "disableProvisionProbe": True}
-    many: dict[str, Any] = {"nodes": MANY, "disableProvisionProbe": True}
-    before, after = ((190, [(0, everywhere)]), (250, [(0, everywhere)]))
-    (alone,) = lived(before, **few)
-    assert alone.asked["list", "leases"] == 0
-    assert alone.asked["get", "leases"] >= 6
-    counts = [lived(life, **many)[0].asked for life in (before, after)]
-    lists, reads = ([asked[verb, "leases"] for asked in counts] for verb in ("list", "get"))
-    assert 1 <= lists[1] - lists[0] <= 2
-    assert reads[1] - reads[0] <= 20
-    assert counts[1]["get", "nodes"] - counts[0]["get", "nodes"] <= 20
-    assert NODE not in MANY
+def one_power_supply(world: World) -> None:
+    world.one_power_supply = True
+
+
+# Between these seconds the runs of second 180 end, and all fail.
+BEFORE, AFTER = 175, 235
+
+
+def test_many_nodes_in_doubt_cost_a_list_of_leases_and_no_read_of_each() -> None:
+    spec: dict[str, Any] = {"disableProvisionProbe": True}
+    fault: Script = [(0, all_fail)]
+    (few,) = lived((AFTER, fault), nodes=MANY[:5], **spec)
+    assert few.asked["list", "leases"] == 0
+    assert few.asked["get", "leases"] >= 6
+    before, after = (lived((second, fault), nodes=MANY, **spec)[0].asked for second in (BEFORE, AFTER))
+    lists, leases, nodes = (
+        after[key] - before[key] for key in (("list", "leases"), ("get", "leases"), ("get", "nodes"))
+    )
+    # The runs of the schedule, and one early run of each a while after.
+    assert 1 <= lists <= 2
+    assert leases <= 2 * 20
+    assert nodes <= 2 * 20
+
+
+@pytest.mark.parametrize("forbidden", [[], [("list", "leases")]], ids=["today", "earlier"])
+def test_many_nodes_that_die_at_once_are_no_fault_of_the_storage_whatever_pie_may_read(
+    forbidden: list[tuple[str, str]],
+) -> None:
+    async def live() -> Outcome:
+        simulation = Simulation(at_once)
+        simulation.wire.forbidden.update(forbidden)
+        simulation.world.begin({**SPEC, "disableProvisionProbe": True}, *MANY)
+        script: Script = [(0, no_node_controller), (0, one_power_supply), (110, World.power_off)]
+        await simulation.run(230, script)
+        return Outcome(simulation)
+
+    outcome = in_virtual_time(live())
+    suppressed = outcome.value("pie_suppressed_runs_total", probe="mount", reason="NodeNotReady")
+    assert suppressed is not None
+    assert suppressed >= len(MANY)
+    assert outcome.incidents == []
+
+
+@st.composite
+def outages(draw: st.DrawFn) -> Script:
+    """Power that goes and comes back, never for so short that a kubelet would not even have started."""
+    script: Script = []
+    second, actions = BEGIN_SECONDS, (World.power_off, World.power_on)
+    for wait in draw(st.lists(st.integers(12, 90), min_size=1, max_size=6)):
+        second += wait
+        script.append((second, actions[len(script) % 2]))
+    return [each for each in script if each[0] < BEGIN_SECONDS + BUSY_SECONDS]
+
+
+@quick
+@given(outages(), st.sampled_from([-600, 0, 600]), st.booleans())
+def test_without_a_node_controller_what_nodes_do_is_not_held_against_the_storage(
+    script: Script, ahead: int, stamped: bool
+) -> None:
+    ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
+    outcome = played([(0, clocks(ahead, stamped=stamped)), (0, no_node_controller), *script, *ending])
+    assert "late" not in outcome.counted_as()
+    assert outcome.io["false"] == 0
+    assert outcome.errors(END) == []

@@ -55,12 +55,12 @@ class World:
     """The cluster: a node with its kubelet, a storage, and what of Kubernetes itself pie meets.
 
     Nodes beside the first one are always well, but for the storage, whose state holds on the nodes of
-    `storage_fails_on`; None: everywhere. `job_ttl_seconds`: what a policy sets as ttlSecondsAfterFinished of
-    all Jobs. `deletes_jobs`: which Jobs a janitor deletes, each second. `collector_seconds`: how long the
-    pods of deleted Jobs stay. `sidecars`: what a webhook adds to each new pod. `jobs_are_stamped`: the
-    CronJob controller says which due time a Job is for. `node_clock_seconds`: how far the clocks of nodes
-    are ahead. `lease_seconds`: how long a kubelet's Lease lasts; `leases_are_stamped`: the API server notes
-    when it is renewed.
+    `storage_fails_on` (None: everywhere), and the power, if there is `one_power_supply` for all.
+    `job_ttl_seconds`: what a policy sets as ttlSecondsAfterFinished of all Jobs. `deletes_jobs`: which Jobs
+    a janitor deletes, each second. `collector_seconds`: how long the pods of deleted Jobs stay. `sidecars`:
+    what a webhook adds to each new pod. `jobs_are_stamped`: the CronJob controller says which due time a
+    Job is for. `node_clock_seconds`: how far the clocks of nodes are ahead. `lease_seconds`: how long a
+    kubelet's Lease lasts; `leases_are_stamped`: the API server notes when it is renewed.
     """
 
     now: Callable[[], float]
@@ -68,6 +68,7 @@ class World:
         default_factory=lambda: {kind: {} for kind in (*CACHES, "persistentvolumes")}
     )
     powered: bool = True
+    one_power_supply: bool = False
     storage: str = "well"
     io_seconds: float | None = None
     storage_fails_on: frozenset[str] | None = None
@@ -130,7 +131,7 @@ class World:
 
     def lease(self, name: str) -> dict[str, Any]:
         """Return the Lease of a node."""
-        renewed = self.heartbeat if name == NODE else self.now()
+        renewed = self.heartbeat if self._feeds(name) else self.now()
         spec = {
             "renewTime": rfc3339(renewed + self.node_clock_seconds),
             "leaseDurationSeconds": self.lease_seconds,
@@ -141,7 +142,11 @@ class World:
             {"manager": "kubelet", "time": rfc3339(renewed), "fieldsV1": {"f:spec": {"f:renewTime": {}}}},
         ]
         return {
-            "metadata": {"name": name, "managedFields": entries if self.leases_are_stamped else entries[:1]},
+            "metadata": {
+                "name": name,
+                "namespace": "kube-node-lease",
+                "managedFields": entries if self.leases_are_stamped else entries[:1],
+            },
             "spec": spec,
         }
 
@@ -336,7 +341,11 @@ class World:
     def _works(self, name: str) -> bool:
         node = self.objects["nodes"].get(name)
         ready = node is not None and node["status"]["conditions"][0]["status"] == "True"
-        return ready and (self.powered or name != NODE)
+        return ready and (self.powered or not self._feeds(name))
+
+    def _feeds(self, name: str) -> bool:
+        """Tell whether the power that is cut is that of a node."""
+        return name == NODE or self.one_power_supply
 
     def _schedulable(self, pod: dict[str, Any]) -> str | None:
         """Return the first node that may take a pod."""

@@ -154,8 +154,7 @@ class Questions:
         node = _node(target, run)
         if not node:
             return LeaseAnswer(self._client.now(), None)
-        others = {_node(about.target, each.run) for about, each in self._asked.items()} - {node}
-        beat = await self._leases.look(node, after=after, others=len(others))
+        beat = await self._leases.look(node, after=after)
         return LeaseAnswer(self._client.now(), beat)
 
     async def _node_shown(self, node: str) -> float | None:

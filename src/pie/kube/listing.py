@@ -12,11 +12,15 @@ from pie.kube.watchstream import Skipped, T
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[T]):
-    """All objects of a kind, the resourceVersion they were read at, and what of them cannot be read."""
+    """All objects of a kind, the resourceVersion they were read at, and what of them cannot be read.
+
+    `answered_seconds`: when the API server answered with the first of them, by its own clock.
+    """
 
     objects: dict[Key, T]
     version: str
     skipped: tuple[Skipped, ...]
+    answered_seconds: float
 
 
 async def list_all(
@@ -37,6 +41,7 @@ async def list_all(
     """
     found: dict[Key, T] = {}
     skipped: list[Skipped] = []
+    answered = 0.0
     limit, token = page_size, ""
     while True:
         try:
@@ -55,10 +60,12 @@ async def list_all(
                 raise
             found.clear()
             skipped.clear()
+            answered = 0.0
             limit, token = 0, ""
             continue
+        answered = answered or page.answered_seconds
         found.update((key_of(item), item) for item in page.items)
         skipped += page.skipped
         token = page.continue_
         if not token:
-            return Listed(found, page.resource_version, tuple(skipped))
+            return Listed(found, page.resource_version, tuple(skipped), answered)

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Final, Generic
 
 from pie.kube.backoff import Backoff
-from pie.kube.client import Client
-from pie.kube.errors import ApiError, KubeError, Undecodable
+from pie.kube.client import Client, Dated
+from pie.kube.errors import ApiError, KubeError, NotFound, Undecodable
 from pie.kube.listing import list_all
 from pie.kube.resources import Resource
 from pie.kube.store import Key
@@ -34,11 +34,15 @@ _AFTER_FAILURE: Final = Backoff(base_seconds=1.0, cap_seconds=30.0)
 
 @dataclass(frozen=True)
 class Snapshot(Generic[T]):
-    """All objects as they were at `asked_at` (local, monotonic) or later, and what of them cannot be read."""
+    """All objects as they were at `asked_at` (local, monotonic) or later, and what of them cannot be read.
+
+    `answered_seconds`: what time it was then by the clock of the server that answered.
+    """
 
     objects: Mapping[Key, T]
     skipped: tuple[Skipped, ...]
     asked_at: float
+    answered_seconds: float
 
     def of_owner(self, uid: str) -> T | None:
         """Return an object whose controller has this uid."""
@@ -91,12 +95,23 @@ class SharedList(Generic[T]):
 
         Raises Undecodable for one that is there and does not fit its Struct.
         """
+        found = await self.dated(name, since)
+        return found.item if found is not None else None
+
+    async def dated(self, name: str, since: float) -> Dated[T] | None:
+        """Return the same, and what time it was by the clock of the server that answered."""
         if self._answers(self._local(since)) is None and self._may_get():
-            return await self._client.get_or_none(self._resource, name, self._namespace, decode=self._decode)
+            try:
+                return await self._client.get_dated(
+                    self._resource, name, self._namespace, decode=self._decode
+                )
+            except NotFound:
+                return None
         snapshot = await self.all(since)
         if any(odd.object.metadata.name == name for odd in snapshot.skipped):
             raise Undecodable(f"cannot read {self._resource.describe(self._namespace, name)}")
-        return snapshot.objects.get((self._namespace or "", name))
+        item = snapshot.objects.get((self._namespace or "", name))
+        return Dated(item, snapshot.answered_seconds) if item is not None else None
 
     async def all(self, since: float) -> Snapshot[T]:
         """Return all objects, as they were at `since` (the API server's clock) or later."""
@@ -149,7 +164,7 @@ class SharedList(Generic[T]):
         busy_seconds = min(_LONGEST_GAP_SECONDS, _BUSY_PART * (self._now() - asked_at))
         self._next_at = asked_at + max(self._every_seconds, busy_seconds)
         self._failures, self._error = 0, None
-        self._latest = latest = Snapshot(listed.objects, listed.skipped, asked_at)
+        self._latest = latest = Snapshot(listed.objects, listed.skipped, asked_at, listed.answered_seconds)
         # Memory: thousands of pods are kept only as long as somebody may still want them.
         asyncio.get_running_loop().call_later(2 * self._every_seconds, self._drop, latest)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from pie.core.maintenance.now import Suppression
 from pie.core.reasons import Reason
-from pie.core.wire import Object
+from pie.core.wire import Metadata, Object
 
 USUAL_DURATION_SECONDS = 40.0
 # A kubelet renews its Lease at a quarter of its duration; one renewal may be lost on the way.
@@ -33,10 +33,9 @@ class ManagedFields(Object, frozen=True):
         return "f:renewTime" in (self.fields_v1.get("f:spec") or {})
 
 
-class NodeLeaseMetadata(Object, frozen=True):
+class NodeLeaseMetadata(Metadata, frozen=True):
     """metadata of a node's Lease."""
 
-    name: str = ""
     managed_fields: tuple[ManagedFields, ...] | None = None
 
 

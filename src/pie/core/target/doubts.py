@@ -44,10 +44,10 @@ def _doubt(turn: Turn, case: Case) -> Doubt:
     said = (case.judgement.on_time, case.judgement.succeeded)
     if known is None or known.said != said or now >= known.again_at:
         until = now + (_REBOOT_SECONDS if case.judgement.reason in _LIKE_A_REBOOT else _CATCH_UP_SECONDS)
-        fresh = Doubt(said, now, until)
-        if known is not None and not known.believed:
-            fresh = replace(known, said=said, since=now, until=max(until, known.until))
-        known = fresh
+        if known is None or known.believed or now >= known.again_at:
+            known = Doubt(said, now, until, looked_at=known.looked_at if known is not None else 0.0)
+        else:
+            known = replace(known, said=said, since=now, until=max(until, known.until))
     answer = turn.facts.answers.leases.get(case.id)
     if answer is not None and answer.looked_at > known.looked_at:
         known = _after_look(turn, case, known, answer)
@@ -65,10 +65,12 @@ def _after_look(turn: Turn, case: Case, doubt: Doubt, answer: LeaseAnswer) -> Do
     if found.silent and beat is not None and found.quiet_since is not None:
         turn.emit(NoteSilence(case.run.node, silence(beat, found.quiet_since), turn.now))
         turn.wake(turn.now + SOON_SECONDS)  # The node's history excuses the run from the next turn on.
-        # If that does not explain the run, nothing will; one that goes on is doubted again.
-        return replace(doubt, again_at=turn.now + beat.duration_seconds)
+        # If that does not explain the run, nothing will. A run that goes on is doubted again.
+        return replace(doubt, again_at=turn.now + _ASK_AGAIN_SECONDS)
     if earlier is not None and earlier.quiet_since is not None and found.quiet_since is None:
-        return replace(doubt, until=max(doubt.until, turn.now + _REBOOT_SECONDS))
+        # It is back, and has the time to report its boot; then another look shows if it stayed.
+        once_more = replace(found, look_again_seconds=_REBOOT_SECONDS)
+        return replace(doubt, pulse=once_more, until=max(doubt.until, turn.now + _REBOOT_SECONDS))
     return doubt
 
 
