@@ -50,3 +50,18 @@ def test_what_a_follow_up_run_said_stands_over_a_restart() -> None:
         assert [each[0] for each in verdicts(second)] == [Verdict.OK]
 
     in_virtual_time(play())
+
+
+def test_what_a_target_had_goes_when_it_ended_while_no_controller_led() -> None:
+    async def play() -> None:
+        first = Simulation(at_once)
+        first.world.begin({**BASE_SPEC, "disableProvisionProbe": True})
+        await first.run(100, [])
+        assert first.world.objects["cronjobs"]
+        assert first.world.objects["persistentvolumeclaims"]
+        first.world.unselect_node()
+        second = Simulation(at_once, first)
+        await second.run(20, [])
+        assert second.world.objects["cronjobs"] == {}
+
+    in_virtual_time(play())

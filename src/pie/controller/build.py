@@ -127,6 +127,7 @@ def build(
         caches,
         queue,
         runner=runner,
+        probes=probes,
         facts=facts,
         questions=questions,
         warnings=warnings,

@@ -148,13 +148,12 @@ class Probes:
             before = None
         if stored is None:
             return
-        affected, failed = set(self.targets(name)), None
+        failed = None
         try:
             probe = parse_probe(stored, self._minute_seconds)
             selection = await self._select(probe)
             if self._is_another(name, stored):
                 return  # Its event has put it on the queue again.
-            affected = set(self.targets(name))
             self._nodes.follow(probe)
             self._screens.runs.add(probe.target(Kind.PROVISION))
             state = ProbeState(stored.metadata.uid, probe, paused=selection.paused)
@@ -164,8 +163,7 @@ class Probes:
             failed = error
         self._states[name] = state
         self.revision += 1
-        for target in affected | set(self.targets(name)):
-            self._queue.add("target", target)
+        self._queue.add("targets", name)
         self._queue.add("status", name)
         self._queue.add("incidents", name)
         if failed is not None and not isinstance(failed, SpecError):
@@ -176,14 +174,12 @@ class Probes:
         return now is None or now.metadata.uid != stored.metadata.uid
 
     def _end(self, name: str) -> None:
-        targets = list(self.targets(name))
         self._states.pop(name, None)
         self._nodes.forget(name)
         self._screens.runs.remove(name)
         self._screens.history.forget_probe(name)
         self.revision += 1
-        for target in targets:
-            self._queue.add("target", target)
+        self._queue.add("targets", name)
 
     async def _select(self, probe: Probe) -> NodeSelection:
         """Find the nodes of a PieProbe; where its driver is not on its nodes yet, again in a minute."""

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable
 from pie.controller.caches import Caches
 from pie.controller.facts import Facts
 from pie.controller.perform import Perform
+from pie.controller.probes import Probes
 from pie.controller.questions import Questions
 from pie.controller.queue import Lane, WorkQueue
 from pie.controller.runners import Runner
@@ -28,6 +29,7 @@ class Targets:
         queue: WorkQueue,
         *,
         runner: Runner,
+        probes: Probes,
         facts: Facts,
         questions: Questions,
         warnings: WarningEvents,
@@ -37,6 +39,7 @@ class Targets:
         self._caches = caches
         self._queue = queue
         self._runner = runner
+        self._probes = probes
         self._facts = facts
         self._questions = questions
         self._warnings = warnings
@@ -44,14 +47,13 @@ class Targets:
         self._live = 0
         self._states: dict[str, dict[Target, TargetState]] = {}
         queue.handle("target", self._turn, Lane.JUDGES)
+        queue.handle("targets", self._wake_all, Lane.JUDGES)
         queue.handle("warning", self._warned, Lane.JUDGES)
         queue.handle("finalizer", self._remove_finalizer)
 
     def start(self) -> None:
-        """Begin to lead: take up every target that has objects or runs."""
+        """Begin to lead. Targets are taken up as their PieProbes are read."""
         self._facts.led_since = self._client.now()
-        for target in self._runner.targets() | self._caches.claims_of.keys():
-            self._queue.add("target", target)
         for pod in self._caches.pods.store.values():
             self._pod_changed(None, pod)
         self._caches.listen(PODS, self._pod_changed)
@@ -76,6 +78,14 @@ class Targets:
         )
 
     # What wakes a target.
+
+    async def _wake_all(self, thing: Hashable) -> None:
+        """Have all targets looked at that a PieProbe has, had, or left objects of."""
+        name = str(thing)
+        with_objects = self._runner.targets() | self._caches.claims_of.keys()
+        left = {target for target in with_objects if target.probe == name}
+        for target in left | self._states.get(name, {}).keys() | set(self._probes.targets(name)):
+            self._queue.add("target", target)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if new is not None and GO_PIE_FINALIZER in new.metadata.finalizers:
