@@ -89,7 +89,8 @@ def test_a_refused_job_is_the_reason_for_the_due_time_without_one() -> None:
             uid = cronjob["metadata"]["uid"]
             about = InvolvedObject("CronJob", "pie", cronjob["metadata"]["name"], uid)
             text = f'Error creating job: jobs.batch "{about.name}-1" is forbidden: exceeded quota: q'
-            simulation.controller.warnings._note(Event(Metadata(), about, "FailedCreate", text))
+            event = Event(Metadata(), about, "FailedCreate", text)
+            simulation.controller.warnings._note(event, simulation.now())
 
         every_ten_seconds = [(second, refuse) for second in range(80, 300, 10)]
         await simulation.run(300, [(70, cronjobs_stand_still), *every_ten_seconds])
