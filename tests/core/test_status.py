@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pie.core.decode import decode
 from pie.core.incidents.fold import Closing, Incident, Scope
 from pie.core.incidents.stored import from_status, to_status
 from pie.core.model import Kind, Stage, Verdict
@@ -15,7 +16,9 @@ from pie.core.preflight import Pause
 from pie.core.reasons import ADVICE, Reason
 from pie.core.shorter import SHORTEST, refuses_content, shortened
 from pie.core.status import not_started, status
+from pie.core.wire import PieProbe
 from pie.embedded.schema import errors, pieprobe_schema
+from tests.hostile import HOSTILE, assert_fit
 
 OK = (Kind.MOUNT, "n1", Verdict.OK, Reason.OK)
 BAD = (Kind.MOUNT, "n2", Verdict.FAILED, Reason.IO_ERROR)
@@ -298,3 +301,18 @@ def test_while_pie_cannot_start_what_was_good_is_unknown_and_what_was_bad_stays(
     assert found["conditions"][0]["lastTransitionTime"] == "now"
     again = not_started(found, 2, (Reason.PERMISSION_MISSING, "no list of nodes"), "later")
     assert again["conditions"][0] == found["conditions"][0], "the time alone is no change"
+
+
+@pytest.mark.parametrize("text", ["two  blanks", HOSTILE, "", "größer … → ✓"])
+def test_what_was_written_is_no_change_when_it_is_read_back(text: str) -> None:
+    problem = (Reason.INVALID_SPEC, text)
+    written = made(OK, problem=problem)
+    assert_fit(written, 4096)
+    read = decode(msgspec.json.encode({"metadata": {}, "status": written}), PieProbe).status
+    assert read == written
+    assert made(OK, problem=problem, stored=read) == written
+
+
+@pytest.mark.parametrize("odd", [None, "x", 3, [None, "x", {}, {"type": None}, {"type": ["x"]}]])
+def test_a_status_that_makes_no_sense_is_written_anew(odd: Any) -> None:
+    assert made(OK, stored={"conditions": odd, "summary": odd})["targets"]["ok"] == 1

@@ -103,6 +103,13 @@ def test_a_text_of_megabytes_costs_little(text: str) -> None:
     assert one_line(f"head {text}\ntail").endswith("tail")
 
 
+@given(TEXTS)
+def test_what_was_cleaned_once_is_as_it_is_read_back(text: str) -> None:
+    once = plain_texts({"a": [text, f"a  b {text}"]})
+    assert plain_texts(once) == once
+    assert plain_texts("two  blanks ") == "two  blanks "
+
+
 def test_all_texts_of_free_json_are_cleaned() -> None:
     found = {"a": ["x\n", {"b": "\x1b[1m", "c": 3}], "d": None}
     assert plain_texts(found) == {"a": ["x", {"b": "", "c": 3}], "d": None}

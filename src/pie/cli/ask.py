@@ -12,6 +12,7 @@ import msgspec
 from pie.controller.settings import LEASE_NAME
 from pie.core.apitypes import Failure
 from pie.core.decode import Unreadable, decode
+from pie.core.text import MOST_CHARACTERS, one_line
 from pie.core.wire import Metadata, PieProbe, parse_seconds
 from pie.kube.client import Client
 from pie.kube.config import load
@@ -33,7 +34,7 @@ class NoAnswer(Exception):  # noqa: N818  says what happened
     """
 
     def __init__(self, message: str, *, barred: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(one_line(message, MOST_CHARACTERS))
         self.barred = barred
 
 

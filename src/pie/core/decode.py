@@ -55,8 +55,6 @@ def convert(found: Any, kind: type[T]) -> T:
 
 def untyped(body: bytes | str, refusal: Exception | None = None) -> Any:
     """Return JSON without types, invalid UTF-8 replaced. Raises Unreadable, with the words of `refusal`."""
-    import json  # noqa: PLC0415  a probe pod only writes results, and loads no more than it needs
-
     text = body if isinstance(body, str) else body.decode(errors="replace")
     try:
         import json  # noqa: PLC0415  a probe pod reads clean texts, and starts faster without it

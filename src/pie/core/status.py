@@ -44,7 +44,9 @@ def status(
     """
     known = tuple(targets)
     counts = Counter(verdict for _, _, verdict, _ in known)
-    old = {condition.get("type"): condition for condition in stored.get("conditions", [])}
+    listed = stored.get("conditions")
+    found = listed if isinstance(listed, list) else ()
+    old = {str(each.get("type")): each for each in found if isinstance(each, dict)}
     healthy = []
     for kind in Kind:
         fresh = _healthy(kind, problem, paused.get(kind), [t for t in known if t[0] is kind])
@@ -74,7 +76,9 @@ def not_started(
 
     What was bad stays so. What was good is not known any more.
     """
-    old = {condition.get("type"): condition for condition in stored.get("conditions", [])}
+    listed = stored.get("conditions")
+    found = listed if isinstance(listed, list) else ()
+    old = {str(each.get("type")): each for each in found if isinstance(each, dict)}
     not_bad = [name for name in HEALTHY.values() if old.get(name, {}).get("status") != "False"]
     unknown = [_condition(name, "Unknown", *problem) for name in not_bad]
     fresh = [_condition("Ready", "False", *problem), *unknown]

@@ -41,6 +41,8 @@ _escape = re.compile(
 PLAIN = rf"\A[ -~]*+[^{_UNFIT}]*\Z"
 """What a text matches that has no unfit character; quick where it is ASCII, as it mostly is."""
 
+_plain = re.compile(PLAIN)
+
 PlainText = Annotated[str, Meta(max_length=MOST_CHARACTERS, pattern=PLAIN)]
 """A field that holds what others say. `pie.core.decode` cleans what does not match."""
 
@@ -61,9 +63,10 @@ def one_line(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:
 
 
 def plain_texts(found: Any) -> Any:
-    """Return free JSON with every text in it as one line."""
+    """Return free JSON in which every text is plain, as a `PlainText` would be; what is so stays as it is."""
     if isinstance(found, str):
-        return one_line(found, MOST_CHARACTERS)
+        plain = len(found) <= MOST_CHARACTERS and _plain.search(found)
+        return found if plain else one_line(found, MOST_CHARACTERS)
     if isinstance(found, dict):
         return {key: plain_texts(value) for key, value in found.items()}
     return [plain_texts(item) for item in found] if isinstance(found, list) else found
