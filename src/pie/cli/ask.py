@@ -1,4 +1,4 @@
-"""Asks the controller: its JSON API, at an address or by way of the API server to the leader's pod."""
+"""Asks the controller through its JSON API: at an address, or through the API server at the leader's pod."""
 
 import shlex
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ _USUAL_PORT: Final = 8080
 _TIMEOUT_SECONDS: Final = 15.0
 
 
-class NoAnswer(Exception):  # noqa: N818  says what happened
+class NoAnswer(Exception):  # noqa: N818  the name says what happened
     """The controller cannot be reached; says why.
 
     `barred`: the API server refused to proxy; the controller itself may be healthy.
@@ -39,7 +39,7 @@ class NoAnswer(Exception):  # noqa: N818  says what happened
 
 
 class Asker(Protocol):
-    """Whom to ask."""
+    """A controller to ask."""
 
     async def ask(self, path: str, kind: type[T], **query: str) -> T:
         """Return what `/api/v1/<path>` answers. Raises NoAnswer."""
@@ -56,7 +56,7 @@ class Whom:
 
     @property
     def options(self) -> str:
-        """The options that say so again, for a command to be pasted; kubectl's mean the same."""
+        """The same as options, for a command to paste; kubectl's options have the same meaning."""
         given = {
             "--server": self.server,
             "-n": self.namespace,
@@ -67,7 +67,7 @@ class Whom:
 
 
 class Server:
-    """A controller at an address, as a port-forward or `pie demo` gives it."""
+    """A controller at an address, for example of a port-forward or `pie demo`."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -94,7 +94,7 @@ def _words(failure: Failure) -> str:
 
 
 class Cluster:
-    """The controller that leads in a namespace, by way of the API server."""
+    """The controller that leads in a namespace, asked through the API server."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self.client = client
@@ -114,8 +114,8 @@ class Cluster:
                 query=query,
             )
         except (ApiError, Undecodable) as error:
-            self._pod = ""  # it may have ended, or lead no more
-            # The API server's own words have a reason; what a controller says that knows nothing has none.
+            self._pod = ""  # it may have ended, or may no longer lead
+            # Errors of the API server have a reason; an error of a controller that does not lead has none.
             raise NoAnswer(str(error), barred=isinstance(error, ApiError) and bool(error.reason)) from error
 
     async def stored(self) -> list[PieProbe]:
@@ -127,7 +127,7 @@ class Cluster:
         return page.items
 
     async def led_at(self) -> float | None:
-        """Return when a controller last held the Lease, epoch seconds; None: never, or one may not look."""
+        """Return when a controller last held the Lease, epoch seconds; None: never, or not readable."""
         try:
             lease = await self.client.get_or_none(LEASES, LEASE_NAME, self.namespace, decode=Lease)
         except ApiError:
@@ -135,7 +135,7 @@ class Cluster:
         return parse_seconds(lease.spec.renew_time or "") if lease is not None else None
 
     async def elsewhere(self) -> set[str]:
-        """Return the namespaces that have PieProbes, as far as one may look."""
+        """Return the namespaces that have PieProbes, as far as reading them is allowed."""
         try:
             page = await self.client.list_page(PIE_PROBES, decode=PieProbe, limit=500)
         except KubeError:
@@ -180,7 +180,7 @@ class _Pod(msgspec.Struct):
 
 @asynccontextmanager
 async def asking(whom: Whom) -> AsyncIterator[Server | Cluster]:
-    """Yield whom to ask. Raises ConfigError where nothing says where the cluster is."""
+    """Yield the controller to ask. Raises ConfigError if no cluster is configured."""
     if whom.server:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as session:

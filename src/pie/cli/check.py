@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How the report is printed."""
+    """Format of the report."""
 
     TABLE = "table"
     JSON = "json"
@@ -133,7 +133,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
 
 
 async def _check(order: "Order", kubeconfig: str | None, context: str | None, signals: list[int]) -> "Report":
-    """Perform the check; the first signal ends it, the second its cleaning up."""
+    """Perform the check. The first signal ends the check, the second one ends the clean-up."""
     from pie.cli.checkprogress import progress  # noqa: PLC0415
     from pie.controller.oneshot.perform import perform  # noqa: PLC0415
     from pie.kube.client import Client  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""How a check goes, on standard error: a live table for a terminal, else a line for each step."""
+"""Progress of a check on standard error: a live table on a terminal, else a line for each step."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ _MOST_ROWS = 20
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Show how a check goes while the context lasts."""
+    """Show the progress of a check while the context lasts."""
     console = Console(stderr=True, highlight=False, markup=False)
     if not console.is_terminal:
         yield Lines()
@@ -36,25 +36,25 @@ class Lines:
     """Progress as lines."""
 
     def begins(self, check: str, found: Survey, targets: int) -> None:
-        """Say what begins, and what is left out."""
+        """Print what is checked, and what is skipped."""
         self._say(f"{check}: {targets} checks of {found.storage_class.metadata.name}, image {found.image}")
         for each in found.skipped:
             self._say(f"node {each.node} skipped: {each.reason} ({each.message})")
 
     def stage(self, target: Target, stage: Stage) -> None:
-        """Say that a target is in this stage."""
+        """Print the stage of a target."""
         self._say(f"{name(target)}: {stage}")
 
     def again(self, target: Target, result: Checked) -> None:
-        """Say what became of a target that is follow-up on another node."""
+        """Print the result of a target that is tried again on another node."""
         self._say(f"{name(target)}: {verdict(result)}; trying once more, not on {result.node}")
 
     def ended(self, target: Target, result: Checked) -> None:
-        """Say what became of a target."""
+        """Print the result of a target."""
         self._say(f"{name(target)}: {verdict(result)}")
 
     def cleaning(self) -> None:
-        """Say that everything is being taken away."""
+        """Print that the clean-up begins."""
         self._say("cleaning up")
 
     @staticmethod
@@ -64,7 +64,7 @@ class Lines:
 
 
 class LiveTable:
-    """Progress as a table of what is under way, above a line that counts."""
+    """Progress as a table of running targets, above a line with counts."""
 
     def __init__(self) -> None:
         self._title = "reading the cluster"
@@ -79,33 +79,33 @@ class LiveTable:
         self._skipped = 0
 
     def begins(self, check: str, found: Survey, targets: int) -> None:
-        """Note what begins."""
+        """Store what is checked."""
         self._title, self._targets, self._skipped = check, targets, len(found.skipped)
 
     def stage(self, target: Target, stage: Stage) -> None:
-        """Note that a target is in this stage."""
+        """Store the stage of a target."""
         _, began = self._under_way.get(target, (stage, time.monotonic()))
         self._under_way[target] = stage, began
 
     def again(self, target: Target, result: Checked) -> None:
-        """Note what became of a target that is follow-up on another node."""
+        """Store the result of a target that is tried again on another node."""
         self._under_way.pop(target, None)
         self._bad.append((target, result))
 
     def ended(self, target: Target, result: Checked) -> None:
-        """Note what became of a target."""
+        """Store the result of a target."""
         self._under_way.pop(target, None)
         self._verdicts[result.verdict] += 1
         if result.verdict is not Verdict.OK:
             self._bad.append((target, result))
 
     def cleaning(self) -> None:
-        """Note that everything is being taken away."""
+        """Store that the clean-up begins."""
         self._title += ": cleaning up (Ctrl-C again: stop at once)"
         self._under_way.clear()
 
     def __rich__(self) -> Group:
-        """Return what is shown now."""
+        """Return what to show now."""
         done = sum(self._verdicts.values())
         counts = ", ".join(f"{count} {word}" for word, count in sorted(self._verdicts.items()))
         skipped = f", {many(self._skipped, 'node')} skipped" if self._skipped else ""
@@ -120,12 +120,12 @@ class LiveTable:
 
 
 def name(target: Target) -> str:
-    """Return a target as a user calls it."""
+    """Return the name of a target for users."""
     return f"{target.kind} {target.node or 'on any node'}"
 
 
 def verdict(result: Checked) -> str:
-    """Return in one line what became of a target."""
+    """Return the result of a target in one line."""
     if result.verdict is Verdict.OK:
         return f"ok after {seconds_text(result.seconds)}"
     where = f" in {result.stage}" if result.stage is not None else ""

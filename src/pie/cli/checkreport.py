@@ -1,4 +1,4 @@
-"""What came of a check: a table for people, JUnit for continuous integration."""
+"""The report of a check: a table for people, JUnit for continuous integration."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pie.core.oneshot import Checked, Report
 from pie.core.text import MOST_CHARACTERS, one_line
 
 _MOST_ROWS = 40
-"""Of more targets than that, those that are well are only counted."""
+"""If there are more targets than this, healthy ones are only counted."""
 
 _WORTH_SAYING_SECONDS = 0.1
 
@@ -46,7 +46,7 @@ def table(report: Report, console: Console | None = None) -> None:
 
 
 def _targets(shown: Sequence[Checked], *, wide: bool) -> Table:
-    """Return a row for each target; on a wide terminal with what there is to say of it."""
+    """Return a row for each target; on a wide terminal with its details."""
     rows = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for title in ("CHECK", "NODE", "VERDICT", "STAGE", "REASON", "TOOK", *([""] if wide else [])):
         rows.add_column(title, overflow="fold", no_wrap=title not in {"NODE", ""})
@@ -115,7 +115,7 @@ def junit(report: Report) -> str:
 
 
 def _make_fit(element: ET.Element) -> None:
-    """Clean what an element says: XML can hold no control character, however it is written."""
+    """Clean the text of an element: XML allows no control characters, not even escaped ones."""
     for name, value in element.attrib.items():
         element.set(name, one_line(value, MOST_CHARACTERS))
     if element.text is not None:

@@ -92,7 +92,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
 
 
 def _deaf(error: BaseException) -> bool:
-    """Tell whether an error says that an address cannot be listened on."""
+    """Tell whether an error means that pie cannot listen on an address."""
     return isinstance(error, socket.gaierror) or (
         isinstance(error, OSError) and error.errno in _CANNOT_LISTEN
     )

@@ -1,4 +1,4 @@
-"""`pie demo`: a small cluster in this process, pie at work on it, and faults to watch it find."""
+"""`pie demo`: a small cluster in this process, with pie running on it, and faults for pie to find."""
 
 import asyncio
 import errno
@@ -113,7 +113,7 @@ def _story(scenario: str, nodes: int, headless: bool) -> "Story | None":
 
 
 async def _demo(narrator: "Narrator", options: _Options, duration: float | None) -> int:
-    """Bring all up and play; return the exit status."""
+    """Start everything and play the story; return the exit status."""
     from pie.controller.app import run  # noqa: PLC0415
     from pie.controller.settings import Settings  # noqa: PLC0415
     from pie.embedded.cluster import EmbeddedCluster  # noqa: PLC0415
@@ -145,7 +145,7 @@ async def _demo(narrator: "Narrator", options: _Options, duration: float | None)
         controller = asyncio.create_task(run(settings))
         playing = asyncio.create_task(_play(narrator, cluster, options, panel_url))
         try:
-            # A cluster that died says so when it is left.
+            # A cluster that failed raises an error when its context ends.
             await asyncio.wait([controller, playing, cluster.running], return_when=asyncio.FIRST_COMPLETED)
             signalled = controller.done()
         finally:
@@ -156,12 +156,12 @@ async def _demo(narrator: "Narrator", options: _Options, duration: float | None)
             raise _refusal(error, options.port) or error
         if not playing.cancelled():
             return 0 if playing.result() else 1
-        # Whoever asked for a story's result has none; else this is how a demo ends.
+        # With --headless there is no result, which is an error; else this is the normal end of a demo.
         return 128 + controller.result() if signalled and options.headless else 0
 
 
 def _refusal(error: BaseException, port: int) -> typer.BadParameter | None:
-    """Return what to tell a user whose port is taken, if that is why the controller ended."""
+    """Return the message for a port that is in use, if that is why the controller ended."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
@@ -187,7 +187,7 @@ def _apply_probe(cluster: "EmbeddedCluster") -> None:
 
 
 async def _play(narrator: "Narrator", cluster: "EmbeddedCluster", options: _Options, panel_url: str) -> bool:
-    """Play the story; return whether pie said all it has it say. Without --headless, never return."""
+    """Play the story; return whether pie reported everything it should. Without --headless, never return."""
     from pie.cli.storyteller import Storyteller  # noqa: PLC0415
 
     await narrator.serving.wait()

@@ -1,4 +1,4 @@
-"""`pie demo fault`: break something in the demo that runs, or mend it."""
+"""`pie demo fault`: inject a fault into the running demo, or end it."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ def fault(
 
 
 async def _ask(name: str, node: str, undo: bool, server: str) -> "State":
-    """Do what is asked for, and return what is broken then. Raises NoPanel."""
+    """Inject or end the fault, and return the active faults. Raises NoPanel."""
     from pie.cli.panelclient import panels  # noqa: PLC0415
 
     async with panels() as (at, of_page):
@@ -64,7 +64,7 @@ async def _ask(name: str, node: str, undo: bool, server: str) -> "State":
 
 
 async def _only(found: "list[Panel]") -> "Panel":
-    """Return the panel that answers, if exactly one does: a killed demo leaves its address behind."""
+    """Return the panel that answers, if there is exactly one: a killed demo leaves its address behind."""
     from pie.cli.panelclient import NoPanel  # noqa: PLC0415
 
     alive = []
@@ -84,12 +84,12 @@ async def _only(found: "list[Panel]") -> "Panel":
 
 
 def _files() -> list[Path]:
-    """Return what demos left or will clear up: also those of other users, and of demos that were killed."""
+    """Return the address files of demos: also those of other users, and of demos that were killed."""
     return sorted(Path(tempfile.gettempdir()).glob(f"{_DIRECTORIES}/{PANEL_FILE}"))
 
 
 def addresses(files: Iterable[Path]) -> list[str]:
-    """Return what stands in those of the files that are this user's and still there."""
+    """Return the contents of the files that belong to this user and still exist."""
     found = []
     for file in files:
         with suppress(FileNotFoundError):  # the demo has ended since the files were listed

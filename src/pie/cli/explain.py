@@ -1,4 +1,4 @@
-"""`pie explain`: why a target is as it is, by its last runs."""
+"""`pie explain`: explains the state of a target by its last runs."""
 
 import asyncio
 import sys
@@ -20,8 +20,8 @@ _MOST_TARGETS = 5
 _MOST_NAMED = 10
 
 
-class NotThere(Exception):  # noqa: N818  says what happened
-    """The controller does not know what it was asked about; says what it knows."""
+class NotThere(Exception):  # noqa: N818  the name says what happened
+    """The controller does not know this PieProbe or target; the text lists those that it knows."""
 
 
 def explain(  # noqa: PLR0917  Typer reads flags from parameters
@@ -108,7 +108,7 @@ async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Expla
 
 
 def _chosen(targets: "Sequence[TargetView]", node: str) -> "list[TargetView]":
-    """Return the targets of a node; without one those that are bad, or else the provision probe's."""
+    """Return the targets of a node; without a node the bad ones, or the provision probe's if none is bad."""
     from pie.core.model import BAD, Kind  # noqa: PLC0415
 
     if node:

@@ -29,7 +29,7 @@ _LETTERS = {
 
 
 class Explanation(Struct, frozen=True):
-    """Targets with their runs, as the controller tells of them; `more` are those that are not shown."""
+    """Targets with their runs, as the controller reports them; `more` are those that are not shown."""
 
     now: float
     targets: tuple[TargetDetail, ...]
@@ -86,7 +86,7 @@ def _facts(target: TargetView, threshold_seconds: float, now: float) -> list[str
 
 
 class _Runs:
-    """Runs, a row each; what there is to say of a run stands below it where there is no room beside it."""
+    """Runs, one row each; the details of a run are below it if there is no space beside it."""
 
     def __init__(self, target: TargetView, runs: tuple[RunView, ...]) -> None:
         longest = max((sum(run.stages.values()) for run in runs), default=0.0)
@@ -119,7 +119,7 @@ class _Runs:
 
 
 def _bar(run: RunView, longest: float) -> Text:
-    """Return the stages of a run to scale: each as many letters as it took time, at least one."""
+    """Return the stages of a run to scale: letters in proportion to its time, at least one."""
     bar = Text()
     for stage, took in run.stages.items():
         letters = max(1, round(took / longest * (_BAR_WIDTH - len(Stage)))) if longest else 1
@@ -130,7 +130,7 @@ def _bar(run: RunView, longest: float) -> Text:
 
 
 def _said(run: RunView, *, known: bool) -> Text:
-    """Return what there is to say of a run; `known`: its message stands right above."""
+    """Return the details of a run; `known`: its message is already printed above."""
     took = seconds_text(sum(run.stages.values())) if run.stages else ""
     long = {stage: seconds for stage, seconds in run.stages.items() if seconds >= _WORTH_SAYING_SECONDS}
     words = ", ".join(f"{stage} {seconds_text(seconds)}" for stage, seconds in long.items())

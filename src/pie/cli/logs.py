@@ -1,4 +1,4 @@
-"""How logs look: JSON lines on standard error, for a person at a terminal coloured text."""
+"""Format of logs: JSON lines on standard error; on a terminal, coloured text."""
 
 import sys
 

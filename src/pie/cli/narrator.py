@@ -1,4 +1,4 @@
-"""What `pie demo` says on the terminal while things happen."""
+"""What `pie demo` prints on the terminal while it runs."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ BUDGET: Final = Settings("").budget
 _READS = {"get", "list", "watch"}
 _AGAIN_SECONDS = 20.0
 _LONGEST = 160
-# PlainText in other words: by the Events of the PieProbe, in the step's own, or by what the demo ends with.
+# Not printed here: the Events of the PieProbe, the steps, or the end of the demo already say it.
 _UNSAID = frozenset({"incident opened", "incident closed", "an actor died, and all others with it"})
 
 
@@ -47,7 +47,7 @@ class Narrator:
         self._console.print(f"{now}  {words}" if stamp else words, soft_wrap=True)
 
     def listen(self) -> None:
-        """Have the controller's logs told instead of printed."""
+        """Print the controller's logs as lines for a person."""
         structlog.configure(processors=[self._log], wrapper_class=structlog.make_filtering_bound_logger(20))
 
     def _log(self, _logger: Any, level: str, entry: Any) -> Any:
@@ -71,14 +71,14 @@ class Narrator:
         self.say(f"[{colour}]{verdict:<10}[/] {target}  [dim]{escape(said)}[/]")
 
     def _warn(self, event: str, words: str) -> None:
-        """Tell a warning; the same again not too soon, for seven watches break off together."""
+        """Print a warning, but not the same one again too soon: seven watches break off together."""
         now = time.monotonic()
         if now - self._warned.get(event, float("-inf")) >= _AGAIN_SECONDS:
             self._warned[event] = now
             self.say(f"[dim]{escape(event)}: {escape(one_line(words, _LONGEST))}[/]")
 
     def changed(self, change: "Change") -> None:
-        """Tell what pie writes about its PieProbe: Events of incidents, and how its targets are."""
+        """Print what pie writes about its PieProbe: Events of incidents, and its targets by verdict."""
         new, old = change.object, change.old or {}
         about_probe = change.kind is EVENTS and find(new, "involvedObject.kind") == "PieProbe"
         if about_probe and change.type == "ADDED":
@@ -93,7 +93,7 @@ class Narrator:
 
 
 class Counted(NamedTuple):
-    """What /metrics counted of all runs, and what pie itself costs.
+    """The counts of all runs from /metrics, and what pie itself costs.
 
     `write_rate`: writes per second that it allows itself now.
     """
@@ -108,11 +108,11 @@ class Counted(NamedTuple):
 
     @property
     def pace(self) -> str:
-        """How fast pie lets itself write, in words."""
+        """The rate of writes that pie allows itself, as text."""
         return f"allows itself {self.write_rate:.0f} of {BUDGET:.0f} writes a second"
 
     def __str__(self) -> str:
-        """Say it in one line: `runs: 31 on time, 0 late, …; 120 writes to the API server`."""
+        """Return it in one line: `runs: 31 on time, 0 late, …; 120 writes to the API server`."""
         why = ", ".join(f"{reason} {count}" for reason, count in self.suppressed.most_common())
         return (
             f"runs: {self.on_time} on time, {self.late} late, {self.bad} with bad I/O,"

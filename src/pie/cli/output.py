@@ -1,4 +1,4 @@
-"""What commands print besides tables: JSON and YAML as docs/api.md has it, and errors in one line."""
+"""Output of commands besides tables: JSON and YAML as in docs/api.md, and errors in one line."""
 
 import sys
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 import typer
 
 USAGE = 2
-"""Exit status: the command cannot be done as it was given, or there is no cluster to do it on."""
+"""Exit status: the command cannot be done with these arguments, or there is no cluster for it."""
 
 
 class Output(StrEnum):
-    """How a command prints what it found."""
+    """Output format of a command."""
 
     TABLE = "table"
     JSON = "json"
@@ -33,7 +33,7 @@ def structured(thing: Any, output: str) -> str:
 
 @contextmanager
 def plain_errors(command: str) -> Iterator[None]:
-    """Show what the cluster, or the way to it, refuses in one line, and end with status 2."""
+    """Print an error of the cluster, or of the connection to it, in one line, and exit with 2."""
     import structlog  # noqa: PLC0415
 
     from pie.kube.errors import KubeError  # noqa: PLC0415
@@ -41,7 +41,7 @@ def plain_errors(command: str) -> Iterator[None]:
     def drop(_logger: object, _level: str, _entry: object) -> NoReturn:
         raise structlog.DropEvent
 
-    # What the layers below log is for those who run a controller; what matters here is said as an error.
+    # Logs of the layers below are for a controller; here everything important is an error.
     structlog.configure(processors=[drop])
     try:
         yield
@@ -51,14 +51,14 @@ def plain_errors(command: str) -> Iterator[None]:
 
 
 def complain(command: str, message: str) -> None:
-    """Say in one line on standard error what is wrong."""
+    """Print an error in one line on standard error."""
     from pie.core.text import MOST_CHARACTERS, one_line  # noqa: PLC0415  `pie --help` need not load it
 
     sys.stderr.write(f"{command}: {one_line(message, MOST_CHARACTERS)}\n")
 
 
 def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return one of the errors that ended tasks together: mostly they have one reason."""
+    """Return one of the errors that ended several tasks: usually they have the same cause."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

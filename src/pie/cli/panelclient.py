@@ -16,12 +16,12 @@ from pie.embedded.panel import HEADER
 _TIMEOUT_SECONDS: Final = 30.0
 
 
-class NoPanel(Exception):  # noqa: N818  says what happened
-    """There is no panel, or it refuses what it was asked for; says why."""
+class NoPanel(Exception):  # noqa: N818  the name says what happened
+    """There is no panel, or it refuses the request; the text says why."""
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A fault that can be made. `per_node`: on a node, not on the cluster."""
+    """A fault that can be injected. `per_node`: on a node, not on the cluster."""
 
     name: PlainText
     meaning: PlainText
@@ -29,14 +29,14 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Active(msgspec.Struct, frozen=True):
-    """A fault that there is. `node` is empty where it is the cluster's."""
+    """An active fault. `node` is empty if it is a fault of the cluster."""
 
     fault: PlainText
     node: PlainText
 
 
 class State(msgspec.Struct, frozen=True):
-    """What can be broken, and what is."""
+    """The faults that can be injected, and those that are active."""
 
     faults: tuple[Known, ...]
     nodes: tuple[PlainText, ...]
@@ -51,20 +51,20 @@ class Panel:
     """The panel at an address."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        """Ask nothing yet."""
+        """Send no request yet."""
         self._session = session
         self._url = url.rstrip("/")
 
     async def state(self) -> State:
-        """Return what there is. Raises NoPanel."""
+        """Return the faults. Raises NoPanel."""
         return await self._call("GET", "", "")
 
     async def make(self, fault: str, node: str) -> State:
-        """Break something, on all nodes if none is named. Raises NoPanel."""
+        """Inject a fault, on all nodes if no node is given. Raises NoPanel."""
         return await self._call("POST", f"/{fault}", node)
 
     async def mend(self, fault: str, node: str) -> State:
-        """Mend it, wherever it is if no node is named. Raises NoPanel."""
+        """End a fault, on all nodes that have it if no node is given. Raises NoPanel."""
         return await self._call("DELETE", f"/{fault}", node)
 
     async def _call(self, method: str, path: str, node: str) -> State:
@@ -87,7 +87,7 @@ OfPage = Callable[[str], Awaitable[Panel]]
 
 @asynccontextmanager
 async def panels() -> AsyncIterator[tuple[At, OfPage]]:
-    """Yield what gives the panel at an address, and what gives the one that a demo's page links to."""
+    """Yield two functions: one returns the panel at an address, one the panel that a demo's page links to."""
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
 

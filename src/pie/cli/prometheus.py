@@ -1,4 +1,4 @@
-"""Asks a Prometheus over its HTTP API, and says in words what goes wrong."""
+"""Queries a Prometheus through its HTTP API, with clear errors."""
 
 import asyncio
 import ssl
@@ -22,17 +22,17 @@ _CHUNK_BYTES = 256 * 1024
 _REFUSED = {401, 403}
 # Prometheus refuses a range of more than 11,000 moments.
 _PRESENCE_MOMENTS = 500
-# It looks back this far for a sample, and so knows a series up to here before its first one.
+# Prometheus looks back this far for a sample.
 _LOOK_BACK_SECONDS = 300.0
 
 
 class ReportError(Exception):
-    """There is no report to make; the text says why and what to do."""
+    """No report can be written; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a Prometheus, or the proxy before it, asks for: a bearer token, and the CA that signed it."""
+    """What a Prometheus, or a proxy in front of it, needs: a bearer token, and the CA of its certificate."""
 
     token: str = ""
     ca_file: Path | None = None
@@ -110,7 +110,7 @@ def _address(text: str) -> URL:
 
 
 def session(access: Access, url: str) -> aiohttp.ClientSession:
-    """Return a session with what a Prometheus asks for. Raises ReportError."""
+    """Return a session with the credentials for a Prometheus. Raises ReportError."""
     headers = {}
     if access.token:
         if not access.token.isprintable() or not access.token.isascii():
@@ -130,7 +130,7 @@ def session(access: Access, url: str) -> aiohttp.ClientSession:
 
 
 async def fetch(url: str, seconds: int, end: float, access: Access = Access()) -> Report:
-    """Ask all that a report about the last so many seconds needs. Raises ReportError."""
+    """Ask everything that a report about the last `seconds` needs. Raises ReportError."""
     async with session(access, url) as opened:
         server = Prometheus(opened, url)
         try:
@@ -171,7 +171,7 @@ async def _fetch(server: Prometheus, seconds: int, end: float) -> Report:
             f"Prometheus at {server.shown} has metrics of pie's probes for the last {known} only;"
             f" give --since {known.replace(' ', '')}"
         )
-    # The interval is that of a time in which pie may have been away: by its share it was shorter.
+    # If pie was down for a part of the time, the real interval was shorter by that share.
     window = Window(end, seconds, window.interval_seconds * share)
     instant, ranges = await _all(server, window)
     return report(window, share, instant, ranges)
@@ -180,7 +180,7 @@ async def _fetch(server: Prometheus, seconds: int, end: float) -> Report:
 async def _all(
     server: Prometheus, window: Window
 ) -> tuple[Mapping[str, list[Sample]], Mapping[str, list[Series]]]:
-    """Ask all queries, two at a time: a report must not keep the alerts from being evaluated."""
+    """Ask all queries, two at a time: a report must not delay the evaluation of alerts."""
     gate = asyncio.Semaphore(2)
 
     async def instant(name: str, query: str) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""`pie report`: how storage was, from the metrics that a Prometheus has scraped from pie."""
+"""`pie report`: how the storage worked, from the metrics that a Prometheus has scraped from pie."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from pie.cli.output import USAGE, complain
 
 
 class Form(StrEnum):
-    """What a report can be written as."""
+    """Formats of a report."""
 
     MARKDOWN = "markdown"
     HTML = "html"

@@ -39,7 +39,7 @@ class Bar:
 
 
 def trend_chart(trends: Sequence[Trend], bottom: float | None = None, top: float | None = None) -> TrendChart:
-    """Lay out curves; the scale is that of the values where it is not given."""
+    """Lay out curves; if no scale is given, the values determine it."""
     values = [value for trend in trends for value in trend.values if value is not None]
     low = min(values, default=0.0) if bottom is None else bottom
     high = max([*values, low]) if top is None else top
@@ -50,7 +50,7 @@ def trend_chart(trends: Sequence[Trend], bottom: float | None = None, top: float
 
 
 def _paths(values: Sequence[float | None], low: float, high: float) -> list[str]:
-    """Return the runs of known values; one alone becomes a short stroke, to be seen at all."""
+    """Return the sequences of known values; a single value becomes a short line, so that it is visible."""
     step = WIDTH / max(1, len(values))
     paths: list[list[str]] = [[]]
     for number, value in enumerate(values):

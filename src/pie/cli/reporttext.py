@@ -50,7 +50,7 @@ def moment(seconds: float) -> str:
 
 
 def share(value: float | None) -> str:
-    """Return a share in per cent, cut and not rounded: what is not all is never called 100 %."""
+    """Return a share in per cent, cut and not rounded: only all is 100 %."""
     if value is None:
         return _NONE
     if value >= 1:
@@ -70,11 +70,11 @@ def duration(value: float | None) -> str:
 
 
 def stage_duration(value: float | None) -> str:
-    """Return how long a stage took; Kubernetes' stamps have whole seconds, so that less says nothing."""
+    """Return how long a stage took; Kubernetes' timestamps have whole seconds, so less has no meaning."""
     return "1 s or less" if value is not None and value <= 1 else duration(value)
 
 
 def markdown_escaped(text: str) -> str:
-    """Return text that stands in a Markdown table as it is, on one line."""
+    """Return text escaped for a Markdown table, on one line."""
     plain = " ".join(text.split())
     return "".join(f"\\{each}" if each in _MARKDOWN_SPECIAL else each for each in plain)

@@ -1,4 +1,4 @@
-"""`pie status`: is everything fine, and if not, what is not."""
+"""`pie status`: whether everything is fine, and if not, what is broken."""
 
 import asyncio
 import sys
@@ -91,7 +91,7 @@ async def _watch(whom: "Whom", output: Output) -> int:
 
 
 async def _overview(asked: "Server | Cluster", whom: "Whom") -> "tuple[Overview, str, bool]":
-    """Return the overview, why it is not the controller's own (empty: it is), and whether it holds."""
+    """Return the overview, why it is not the controller's own (empty: it is), and whether it is current."""
     from pie.cli.ask import NoAnswer, Server  # noqa: PLC0415
     from pie.core.apitypes import Overview  # noqa: PLC0415
 
@@ -104,7 +104,7 @@ async def _overview(asked: "Server | Cluster", whom: "Whom") -> "tuple[Overview,
 
 
 async def _stored(asked: "Cluster", whom: "Whom", why: "NoAnswer") -> "tuple[Overview, str, bool]":
-    """Return what the PieProbes say. It holds while a controller leads, which keeps them up to date."""
+    """Return the stored overview. It is current while a controller leads and updates the PieProbes."""
     from pie.cli.ask import NoAnswer  # noqa: PLC0415
     from pie.core.stored_overview import last_change, outdated, stored_overview  # noqa: PLC0415
     from pie.kube.leader import DEFAULT_LEASE_TIMING  # noqa: PLC0415
@@ -125,7 +125,7 @@ async def _stored(asked: "Cluster", whom: "Whom", why: "NoAnswer") -> "tuple[Ove
 
 
 def _age(seconds: float) -> str:
-    """Return an age to the minute, so that a watch does not tell it anew each time it looks."""
+    """Return an age in whole minutes, so that `--watch` does not print a change every second."""
     from pie.cli.words import seconds_text  # noqa: PLC0415
 
     if seconds < 60:  # noqa: PLR2004  a minute
@@ -135,7 +135,7 @@ def _age(seconds: float) -> str:
 
 @contextmanager
 def _screen(output: Output, whom: "Whom", *, live: bool) -> "Iterator[Callable[[Overview, str], None]]":
-    """Yield what shows an overview: in place on a terminal, else each one that differs from the last."""
+    """Yield a function that shows an overview: in place on a terminal, else if it has changed."""
     from msgspec.structs import replace  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415

@@ -46,7 +46,7 @@ def table(overview: Overview, options: str = "", note: str = "") -> Group:
 
 
 class _Probes:
-    """The PieProbes, a row each; what there is to say of them in lines below where a column is too narrow."""
+    """The PieProbes, one row each; their summaries are in lines below if the column is too narrow."""
 
     def __init__(self, probes: Sequence[ProbeView]) -> None:
         self._probes = probes
@@ -86,13 +86,13 @@ def _said(probe: ProbeView) -> Text:
 
 def _incident(incident: IncidentView, now: float, options: str) -> list[Text]:
     since = seconds_text(max(0.0, now - incident.opened))
-    # A provision probe's target is on no node, wherever its runs went.
+    # A provision target has no node, wherever its runs were.
     node = f" --node {incident.nodes[0]}" if incident.nodes and not incident.provision else ""
     return [
         Text(f"incident since {since}: {incident.words} ({incident.reason})", "bold red"),
         *([Text(f"  evidence: {incident.evidence}")] if incident.evidence else []),
         Text(f"  next: {incident.next}"),
-        # To be pasted: the terminal may wrap it, a line end of our own would cut it in two.
+        # For pasting: the terminal may wrap it, but a line end from pie would cut the command in two.
         Text(f"  more: pie explain {incident.probe}{node}{options}", "dim", no_wrap=True, overflow="ignore"),
     ]
 

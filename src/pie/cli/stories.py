@@ -1,4 +1,4 @@
-"""Stories for the demo: faults in an order that shows what pie is for, and what pie has to say of them.
+"""Stories for the demo: faults in an order that shows what pie does, and what pie must report.
 
 Times are in minutes of the schedules, which may be shorter than sixty seconds.
 """
@@ -17,7 +17,7 @@ WELL: Final[Said] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: say `words`, inject and clear faults, let `minutes` pass, then wait until pie says `until`.
+    """One step: print `words`, inject and clear faults, let `minutes` pass, then wait for `until`.
 
     `until`: exactly these incidents are open; where there are none, every target is well besides. A fault is
     its name, or its name and a node: `hang node-2`; `others` means every node but the first.
@@ -29,7 +29,7 @@ class Step:
     minutes: float = 0.0
     until: Said | None = None
     slowed: bool = False
-    """Wait until pie allows itself fewer writes a second than it may, and say how many."""
+    """Wait until pie allows itself fewer writes a second than its budget, and print how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ _CONTROL_PLANE = Story(
         Step("The API server is back.", clear=("api-gone",), minutes=2, until=WELL),
         Step("The end: the storage worked all the time, and pie did not add to the load."),
     ),
-    # A pod that waits for the scheduler while the API server is slow or gone is late, and it is said of whom.
+    # If a pod waits for the scheduler because the API server is slow or down, it is late for these reasons.
     allowed=frozenset({Reason.SCHEDULE_SLOW, Reason.CONTROL_PLANE_LATE}),
 )
 _DISKS = Story(

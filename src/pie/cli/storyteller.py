@@ -1,4 +1,4 @@
-"""Plays a story on the demo's cluster: breaks and mends, and waits until pie has said what it has to say."""
+"""Plays a story on the demo's cluster: injects and clears faults, and waits for pie's reports."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from pie.embedded.faults import FaultError
 from pie.embedded.kinds import PIE_PROBES, Json, find
 from pie.embedded.store import Change
 
-# Faults come so long before the next runs are due, and so in the calmest moment.
+# Faults begin this long before the next runs are due, when nothing else runs.
 _BEFORE_DUE_SECONDS = 0.5
 _PATIENCE_SECONDS = 90.0
 _PATIENCE_MINUTES = 5.0
@@ -21,7 +21,7 @@ _LOOK_EVERY_SECONDS = 0.2
 
 
 class Storyteller:
-    """Plays a story on a cluster, with the PieProbe of this namespace and name to say how it goes."""
+    """Plays a story on a cluster, and follows the PieProbe with this namespace and name."""
 
     def __init__(
         self, narrator: Narrator, cluster: EmbeddedCluster, probe: tuple[str, str], minute_seconds: float
@@ -32,11 +32,11 @@ class Storyteller:
         self._minute_seconds = minute_seconds
         self._over = False
         self._opened: dict[str, str] = {}
-        """With which reasons incidents opened, by their IDs; later they have those of their last bad runs."""
+        """The reasons with which incidents opened, by ID; later they have the reason of the last bad run."""
         cluster.store.listen(self._note)
 
     async def play(self, story: Story) -> bool:
-        """Play a story; return whether pie said all that it has to, in time, and nothing else."""
+        """Play a story; return whether pie reported everything it must, in time, and nothing else."""
         self._narrator.say(f"[bold]{story.name}[/]: {story.meaning}", stamp=False)
         told = True
         for step in story.steps:
@@ -53,7 +53,7 @@ class Storyteller:
         return told and not wrong
 
     async def _take(self, step: Step) -> bool:
-        """Take one step; return whether pie said in time what it has to."""
+        """Do one step; return whether pie reported in time what it must."""
         if step.inject:
             left = self._minute_seconds - time.time() % self._minute_seconds
             await asyncio.sleep(max(0.0, left - _BEFORE_DUE_SECONDS))
@@ -88,7 +88,7 @@ class Storyteller:
                     await act(name, node)
 
     async def _done(self, step: Step) -> bool:
-        """Tell whether pie says and does what a step waits for."""
+        """Tell whether pie reports and does what a step waits for."""
         if step.until is not None and not self._says(step.until):
             return False
         counts = await self._counted() if step.slowed else None
@@ -97,7 +97,7 @@ class Storyteller:
         return counts is None or counts.write_rate < BUDGET
 
     def _says(self, until: Said) -> bool:
-        """Tell whether pie has exactly these incidents open; if none, whether every target is well."""
+        """Tell whether exactly these incidents are open; if none, whether every target is healthy."""
         status = self._status()
         now_open = {
             (each["stage"], each["reason"]) for each in status.get("incidents", []) if "closedAt" not in each
@@ -107,7 +107,7 @@ class Storyteller:
         return now_open == until and (bool(until) or well)
 
     def _false_alarms(self, story: Story) -> list[str]:
-        """Return the incidents that opened, and have no place in a story."""
+        """Return the incidents that opened but do not belong to a story."""
         expected = {reason for step in story.steps for _, reason in step.until or ()} | story.allowed
         return [f"{reason}, an incident" for reason in self._opened.values() if reason not in expected]
 
@@ -121,7 +121,7 @@ class Storyteller:
         return (probe or {}).get("status") or {}
 
     async def _counted(self) -> Counted:
-        """Return what pie's own metrics say of all runs so far."""
+        """Return the counts of all runs so far from pie's own metrics."""
         url = f"http://127.0.0.1:{self._narrator.port}/metrics"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             return counted(await answer.text())

@@ -1,4 +1,4 @@
-"""How verdicts and durations look in a terminal."""
+"""Format of verdicts and durations on a terminal."""
 
 from pie.core.model import Stage, Verdict
 
@@ -21,7 +21,7 @@ STAGE_COLOURS = {
     Stage.TEARDOWN: "white",
 }
 WIDE_COLUMNS = 110
-"""A terminal of so many has room for words beside a row's other cells."""
+"""A terminal with this many columns has space for details beside a row's other cells."""
 
 _MINUTE = 60
 _HOUR = 3600
@@ -29,7 +29,7 @@ _DAY = 86_400
 
 
 def colour(verdict: Verdict) -> str:
-    """Return the Rich style of a verdict; its word is always there, too."""
+    """Return the Rich style of a verdict; the word is always shown, too."""
     return _COLOURS[verdict]
 
 

@@ -66,7 +66,7 @@ class ApiSource:
 
     @property
     def revision(self) -> int:
-        """A number that grows whenever something else would be answered."""
+        """A number that grows whenever the answers change."""
         changing = (self._probes, self._history, self._incidents, self._nodes)
         return sum(each.revision for each in changing)
 

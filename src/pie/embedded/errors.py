@@ -15,7 +15,7 @@ class Refused(Exception):  # noqa: N818  the API server's no, on purpose
         """The Status object that answers the request."""
 
 
-class ActorDied(Exception):  # noqa: N818  says what happened
+class ActorDied(Exception):  # noqa: N818  the name says what happened
     """An actor met what it did not expect, and all others ended with it: a defect of the embedded cluster."""
 
 

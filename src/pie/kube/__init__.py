@@ -1,4 +1,4 @@
-"""Everything that speaks to the API server: configuration, client, reflector, pacing, leader election.
+"""Everything that talks to the API server: configuration, client, reflector, pacing, leader election.
 
 Imports `pie.core` only for the wire Structs. Nothing here knows what a probe is.
 """

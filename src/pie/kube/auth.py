@@ -1,4 +1,4 @@
-"""Who we are to the API server: bearer tokens, client certificates, exec plugins; renewed as they change."""
+"""Credentials for the API server: bearer tokens, client certificates, exec plugins; renewed if needed."""
 
 import asyncio
 import ssl
@@ -15,15 +15,15 @@ from pie.kube.execplugin import ExecCredential, run_plugin
 from pie.kube.tls import context_for
 
 REREAD_SECONDS: Final = 60.0
-"""How long a token or certificate file is trusted without a look; client-go's period for token files."""
+"""How long a token or certificate file is used before it is read again; as client-go's for token files."""
 
 _EXPIRY_LEEWAY_SECONDS: Final = 10.0
-"""A credential is renewed this long before it expires, so that it does not expire on its way."""
+"""A credential is renewed this long before it expires, so that it does not expire during a request."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # no repr: it would show secrets
 class Access:
-    """What one request needs to get in. `context` is None for plain HTTP."""
+    """The credentials of one request. `context` is None for plain HTTP."""
 
     headers: tuple[tuple[str, str], ...]
     context: ssl.SSLContext | None
@@ -57,7 +57,7 @@ class Credentials:
         self._fingerprint: tuple[object, ...] = ()
 
     async def current(self) -> Access:
-        """Return credentials that should work. Raises CredentialsError or ConfigError."""
+        """Return the current credentials. Raises CredentialsError or ConfigError."""
         if self._access is not None and not self._stale():
             return self._access
         async with self._lock:  # one plugin run at a time
@@ -66,7 +66,7 @@ class Credentials:
             return self._access
 
     def reject(self, access: Access) -> bool:
-        """Note that the server answered 401 to this access; return whether another try makes sense."""
+        """Mark this access as refused (401); return whether another try makes sense."""
         if access is not self._access:
             return True  # renewed meanwhile
         if not (self._config.exec_plugin or self._config.token_file):
@@ -104,7 +104,7 @@ class Credentials:
         return tuple(headers)
 
     def _context(self) -> ssl.SSLContext | None:
-        """Return the TLS context: the same one while the certificates are, as it keys the connection pool."""
+        """Return the TLS context; it stays the same while the certificates do not change."""
         config, credential = self._config, self._credential
         if config.server.startswith("http:"):
             return None
@@ -121,11 +121,11 @@ def _modified(path: str) -> int:
     try:
         return Path(path).stat().st_mtime_ns if path else 0
     except OSError:
-        return 0  # building the context will say what is wrong with it
+        return 0  # creating the context reports the error
 
 
 def _read_token(path: str, *, last: str) -> str:
-    """Read the token; the last one serves while the file is being replaced."""
+    """Read the token; while the file is being replaced, the last token is used."""
     try:
         token = Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Waiting between attempts: exponential, bounded, and jittered, so that clients of one server spread out."""
+"""Waiting between attempts: exponential, bounded, and random, so that clients of one server spread out."""
 
 import random
 from dataclasses import dataclass

@@ -41,13 +41,13 @@ RETRY: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
 """Waiting between the tries of one request."""
 
 _NO_BUDGET: Final = 1_000_000
-"""More requests per second than this process can send."""
+"""So many requests per second that nothing is ever delayed."""
 
 T = TypeVar("T")
 
 
 class Dated(msgspec.Struct, Generic[T]):
-    """An object, and what time it was when the API server answered with it, by that server's own clock."""
+    """An object, and the time at which the API server answered, by the server's own clock."""
 
     item: T
     answered_seconds: float
@@ -114,7 +114,7 @@ class Client:
         )
 
     async def __aenter__(self) -> Self:
-        """Open the connection pool; nothing is sent yet."""
+        """Open the connection pool; sends nothing yet."""
         await self._transport.open()
         return self
 
@@ -136,7 +136,7 @@ class Client:
         subresource: str | None = None,
         query: Mapping[str, str | None] | None = None,
     ) -> T:
-        """Read one object, or what a subresource of it answers. Raises NotFound."""
+        """Read one object, or a subresource of it. Raises NotFound."""
         request = Request("get", resource, namespace, name, subresource, query or {})
         return _decoded(request, (await self._read(request, urgent=False)).body, decode)
 
@@ -151,7 +151,7 @@ class Client:
     async def get_or_none(
         self, resource: Resource, name: str, namespace: str | None = None, *, decode: type[T]
     ) -> T | None:
-        """Read one object; None where there is none."""
+        """Read one object; None if it does not exist."""
         try:
             return await self.get(resource, name, namespace, decode=decode)
         except NotFound:
@@ -338,7 +338,7 @@ def _decoded(request: Request, body: bytes, kind: type[T]) -> T:
 
 
 def _page(request: Request, body: bytes, kind: type[T]) -> Page[T]:
-    """Return a page of a list: all at once where it is clean, else item by item, for one may be odd."""
+    """Return a page of a list: decoded at once if it is clean, else item by item, as one item may be bad."""
     try:
         clean = decode_clean(body, _List[kind])  # type: ignore[valid-type]  # known at run time only
         return Page(clean.items or [], clean.metadata.resource_version, clean.metadata.continue_)

@@ -1,4 +1,4 @@
-"""Two clocks that survive what a long-running process meets: frozen processes and wall clocks that jump."""
+"""Two clocks for a long-running process: they stay right if the process is frozen or the wall clock jumps."""
 
 import time
 from collections.abc import Callable
@@ -8,19 +8,19 @@ from typing import Final
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 _DRIFT: Final = 100e-6
-"""How fast two quartz clocks may part, seconds per second: 100 ppm is worse than hardware is."""
+"""The largest drift of two quartz clocks, seconds per second: 100 ppm is worse than real hardware."""
 
 _RESOLUTION_SECONDS: Final = 1.0
 """An HTTP date has whole seconds, cut, not rounded (RFC 9110, 5.6.7; Go formats it so)."""
 
 
 def boottime() -> float:
-    """Seconds since boot: never set back, and it goes on while the process or the machine sleeps."""
+    """Seconds since boot: never set back, and counts also while the process or the machine sleeps."""
     return time.clock_gettime(_CLOCK)
 
 
 def date_seconds(header: str | None) -> float | None:
-    """Return the epoch seconds of a `Date` header; None: there is none, or some proxy's own idea of one."""
+    """Return the epoch seconds of a `Date` header; None if it is missing or not a valid date."""
     if header is None:
         return None
     try:
@@ -69,7 +69,7 @@ class ServerClock:
         return self.at(self._monotonic()) if self._known else self._wall()
 
     def at(self, moment: float) -> float:
-        """Epoch seconds on the server's clock at a moment of `monotonic()`, by what is known of it now."""
+        """Epoch seconds on the server's clock at a time of `monotonic()`, by the present estimate."""
         if not self._known:
             return self._wall() - (self._monotonic() - moment)
         return moment + (self._low + self._high) / 2

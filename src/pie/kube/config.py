@@ -1,4 +1,4 @@
-"""Where the API server is and who we are: from a kubeconfig, or from the files of a service account.
+"""Address of the API server and credentials: from a kubeconfig, or from the files of a service account.
 
 Reads the environment, as kubectl does: KUBECONFIG, KUBERNETES_SERVICE_HOST, the proxy variables.
 """
@@ -18,7 +18,7 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where kubelet mounts the service account's token, CA and namespace."""
 
 EXEC_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
-"""The versions of the exec plugin protocol that are understood."""
+"""The supported versions of the exec plugin protocol."""
 
 INTERACTIVE_MODES: Final = ("Never", "IfAvailable", "Always")
 
@@ -62,7 +62,7 @@ class ClusterConfig:
     exec_plugin: ExecPlugin | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could only fail later, and less clearly."""
+        """Refuse values that would fail later with a less clear error."""
         url = _url("server", self.server)
         if url.scheme not in {"http", "https"} or not url.host:
             raise ConfigError(f"the server {self.server!r} is not an http or https URL")
@@ -76,7 +76,7 @@ class ClusterConfig:
 
 
 def _url(what: str, text: str) -> URL:
-    """Return an address whose host the resolver takes. Raises ConfigError."""
+    """Return an address with a valid host name. Raises ConfigError."""
     try:
         url = URL(text)
         (url.host or "").encode("idna")

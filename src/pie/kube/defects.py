@@ -1,4 +1,4 @@
-"""Errors of pie itself: each is logged with the thing it was met at, counted, and survived."""
+"""Errors of pie itself: each is logged with its object and counted; pie continues."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from pie.kube.repeated import Repeated
 _log = structlog.get_logger()
 
 _LINES: Final = 5
-"""So many log lines with a traceback for one place in the code, in ten minutes."""
+"""The most log lines with a traceback for one place in the code, in ten minutes."""
 
 
 class Defects:
@@ -25,7 +25,7 @@ class Defects:
         self._repeated = Repeated(_LINES)
 
     def note(self, error: Exception, **about: str) -> None:
-        """Log a defect with its traceback, and count it. `about` names the thing it was met at."""
+        """Log a defect with its traceback, and count it. `about` names the object."""
         self._count.inc()
         left_out = self._repeated.write(_place(error))
         if left_out is not None:

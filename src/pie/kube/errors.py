@@ -1,4 +1,4 @@
-"""What can go wrong between pie and the API server, one class for each thing a caller may want to tell apart.
+"""Errors between pie and the API server, one class for each case that a caller may handle differently.
 
 `KubeError` is the root. Every message names the request and the object, then the server's own words, and
 is one clean line of at most 512 characters; the cause is chained.
@@ -18,14 +18,14 @@ MESSAGE_LENGTH: Final = 512
 
 
 class KubeError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The base class of all errors of this package."""
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message, MESSAGE_LENGTH))
 
 
 class ConfigError(KubeError):
-    """The kubeconfig or the in-cluster files do not say how to reach a cluster."""
+    """The kubeconfig or the in-cluster files do not describe how to reach a cluster."""
 
 
 class CredentialsError(KubeError):
@@ -44,7 +44,7 @@ class Silent(Unreachable):
 
 
 class Undecodable(KubeError):
-    """The server's answer is not the JSON that was expected."""
+    """The server's answer is not the expected JSON."""
 
 
 class WriteRefused(KubeError):
@@ -77,7 +77,7 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """403: RBAC or an admission plugin says no."""
+    """403: RBAC or an admission plugin refused the request."""
 
 
 class NotFound(ApiError):
@@ -89,7 +89,7 @@ class Conflict(ApiError):
 
 
 class AlreadyExists(Conflict):
-    """409 on create: the name is taken."""
+    """409 on create: an object with this name exists."""
 
 
 class Expired(ApiError):
@@ -109,7 +109,7 @@ class ServerError(ApiError):
 
 
 class ServiceUnavailable(ServerError):
-    """503: the server is starting, stopping, or cannot reach its storage."""
+    """503: the server is starting, is stopping, or cannot reach its storage."""
 
 
 class ServerTimeout(ServerError):
@@ -151,7 +151,7 @@ _SERVER_ERRORS: Final = 500
 def api_error(
     request: str, status: int, body: bytes | msgspec.Raw, *, retry_after_seconds: float | None = None
 ) -> ApiError:
-    """Return the error for an answer: `request` says what was asked, `body` is a Status or any other text."""
+    """Return the error for an answer: `request` describes the request, `body` is a Status or other text."""
     answer = bytes(body)
     try:
         said = decode(answer, Status)

@@ -17,7 +17,7 @@ from pie.kube.config import ClusterConfig, ExecPlugin
 from pie.kube.errors import CredentialsError
 
 _TIMEOUT_SECONDS: Final = 60.0
-"""How long a plugin may take that cannot ask the user anything."""
+"""Time limit for a plugin that cannot ask the user."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # no repr: it would show secrets
@@ -33,7 +33,7 @@ class ExecCredential:
     expires_at: float | None = None
 
     def expires_within(self, seconds: float, now: float) -> bool:
-        """Whether the credential is past its time, or will be in `seconds`."""
+        """Whether the credential has expired, or will expire in `seconds`."""
         return self.expires_at is not None and now + seconds >= self.expires_at
 
 
@@ -51,7 +51,7 @@ class _Printed(msgspec.Struct, rename="camel"):
 
 
 async def run_plugin(plugin: ExecPlugin, config: ClusterConfig) -> ExecCredential:
-    """Run the plugin and return what it printed. Raises CredentialsError, with the plugin's own words."""
+    """Run the plugin and return its credential. Raises CredentialsError, with the plugin's own message."""
     interactive = _interactive(plugin)
     environment = os.environ | dict(plugin.env)
     environment["KUBERNETES_EXEC_INFO"] = msgspec.json.encode(
@@ -115,7 +115,7 @@ def _exec_info(plugin: ExecPlugin, config: ClusterConfig, interactive: bool) -> 
 
 
 def _parse(plugin: ExecPlugin, printed: bytes) -> ExecCredential:
-    """Read the plugin's output. It is never quoted in an error, for it may hold a secret."""
+    """Read the plugin's output. It is never part of an error, because it may contain a secret."""
     try:
         credential = decode(printed, _Printed)
     except Unreadable as error:

@@ -102,7 +102,7 @@ class _File(msgspec.Struct, rename="kebab", frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a context stands for, its paths made absolute."""
+    """The contents of a context, with absolute paths."""
 
     cluster: Cluster
     user: User
@@ -110,7 +110,7 @@ class Choice:
 
 
 def choose(paths: Sequence[Path], context: str | None) -> Choice:
-    """Read the files, in order of precedence, and return what `context` (default: the current one) names."""
+    """Read the files, in order of precedence, and return the `context` (default: the current one)."""
     files = [(path, _read(path)) for path in paths]
     where = ", ".join(map(str, paths))
     wanted = context or next((file.current_context for _, file in files if file.current_context), "")

@@ -1,4 +1,4 @@
-"""Leader election over a Lease (coordination.k8s.io/v1) as client-go does it, and the fence that it needs.
+"""Leader election with a Lease (coordination.k8s.io/v1), as in client-go, with a check before each write.
 
 The rules (client-go, tools/leaderelection): nobody trusts anybody's clock. A candidate notes on its own
 monotonic clock when it last saw the record change, and may take the lease once the record stood still for the
@@ -32,17 +32,17 @@ from pie.kube.resources import LEASES
 log = structlog.get_logger()
 
 _LINES: Final = 5
-"""So many log lines of one kind in ten minutes."""
+"""The most log lines of one kind in ten minutes."""
 
 _JITTER: Final = 1.2
-"""Candidates spread their tries by up to this factor, as client-go's do."""
+"""Candidates wait up to this factor longer at random, as in client-go."""
 
 _RELEASED_SECONDS: Final = 1
 """Duration written into a released lease; client-go's."""
 
 
 class Deposed(KubeError):  # noqa: N818  a fact to act on: the process must end
-    """The lease is lost, or could not be renewed in time. Somebody else may lead now."""
+    """The lease is lost, or could not be renewed in time. Another replica may lead now."""
 
 
 class NotLeading(WriteRefused):
@@ -59,13 +59,13 @@ class LeaseTiming:
     retry_period_seconds: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse times by which two could lead at once."""
+        """Refuse times with which two replicas could lead at the same time."""
         if not self.lease_duration_seconds > self.renew_deadline_seconds > self.renew_period_seconds > 0:
             raise ValueError("wanted: lease duration > renew deadline > renew period > 0")
 
     @property
     def request_timeout_seconds(self) -> float:
-        """How long one renewal may take: slow servers are waited for, dead connections leave a second try."""
+        """Time limit for one renewal: long enough for slow servers, short enough for a second try."""
         return 0.6 * (self.renew_deadline_seconds - self.renew_period_seconds)
 
 
@@ -73,7 +73,7 @@ DEFAULT_LEASE_TIMING: Final = LeaseTiming()
 
 
 def own_identity() -> str:
-    """Return a name for this process that no other one has had, not even an earlier one in the same pod."""
+    """Return a unique name for this process, different even from an earlier process in the same pod."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
@@ -119,16 +119,16 @@ class Elector:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connections. The lease is not given back by this; see `release`."""
+        """Close the connections. This does not release the lease; see `release`."""
         await self._client.__aexit__()
 
     @property
     def holder(self) -> str:
-        """Who holds the lease as far as is known; empty for nobody."""
+        """The last known holder of the lease; empty if there is none."""
         return (self._lease.spec.holder_identity or "") if self._lease else ""
 
     def deadline(self) -> float | None:
-        """When the right to write ends, on the clock `boottime`; None while there is no such right."""
+        """When the right to write ends, on the clock `boottime`; None without the right to write."""
         return self._deadline
 
     def is_leader(self) -> bool:
@@ -184,7 +184,7 @@ class Elector:
                 if await self._try_renew():
                     return
             except NotLeading as error:
-                why = why or error  # what kept us from renewing until now says more
+                why = why or error  # the error of an earlier renewal explains more
             except KubeError as error:
                 why = error
                 if self._repeated.write("renewed") is not None:
@@ -197,24 +197,24 @@ class Elector:
         raise Deposed(f"the lease {self._namespace}/{self._name} was not renewed in time: {reason}") from why
 
     async def _try_renew(self) -> bool:
-        """Renew once; False where the lease is not ours any more, or nothing is known."""
+        """Renew once; False if another replica holds the lease, or its state could not be read."""
         if self._lease is None:
             return False
         try:
             return await self._take(self._lease)
-        except Conflict:  # somebody touched the object, or our last renewal was done and its answer lost
+        except Conflict:  # the object was changed, or our last renewal succeeded but its answer was lost
             await self._look()
         return self.holder == self.identity and await self._take(self._lease)
 
     async def _try_acquire(self) -> bool:
-        """Try once to get the lease; False where it is not free, or that could not be found out."""
+        """Try once to get the lease; False if it is not free, or its state could not be read."""
         try:
             await self._look()
             if self._lease is None:
                 return await self._create()
             return self._free(self._lease) and await self._take(self._lease)
         except Conflict:
-            return False  # somebody was faster
+            return False  # another candidate was faster
         except KubeError as error:
             if self._repeated.write("acquired") is not None:
                 self._log.warning("lease not acquired", error=str(error))
@@ -227,7 +227,7 @@ class Elector:
         return self._clock() >= self._changed_at + duration
 
     async def _look(self) -> None:
-        """Read the lease, and note when it last changed."""
+        """Read the lease, and store when it last changed."""
         lease = await self._client.get_or_none(LEASES, self._name, self._namespace, decode=Lease)
         if lease is None or self._lease is None or lease.spec != self._lease.spec:
             self._changed_at = self._clock()
@@ -250,7 +250,7 @@ class Elector:
         return self._hold(lease, sent_at)
 
     async def _take(self, lease: Lease | None) -> bool:
-        """Write ourselves into the lease as it was read. Raises Conflict where it changed meanwhile."""
+        """Write this process into the lease as its holder. Raises Conflict if it changed meanwhile."""
         if lease is None:
             return False
         sent_at = self._clock()
@@ -261,7 +261,7 @@ class Elector:
         return self._hold(await self._patch(lease, spec), sent_at)
 
     def _hold(self, lease: Lease, sent_at: float) -> bool:
-        """Note that the lease is ours, counting from when the request was sent: others saw it no earlier."""
+        """Store that this process holds the lease, from the time of the request: others saw it no earlier."""
         self._lease = lease
         self._changed_at = sent_at
         self._deadline = sent_at + self._timing.renew_deadline_seconds
@@ -273,6 +273,6 @@ class Elector:
         return await self._client.merge_patch(LEASES, self._name, body, self._namespace, decode=Lease)
 
     def _check_own_write(self) -> None:
-        """Let a leader that woke too late not even renew: another may have begun."""
+        """Do not renew if the process slept past its deadline: another replica may lead."""
         if self._deadline is not None and not self.is_leader():
             raise NotLeading(f"not sent: the right of {self.identity} to the lease {self._name} has run out")

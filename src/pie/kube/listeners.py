@@ -1,4 +1,4 @@
-"""Who is called for each change of a local copy."""
+"""Functions that are called for each change of a local copy."""
 
 from collections.abc import Callable
 from typing import Generic
@@ -22,7 +22,7 @@ class Listeners(Generic[T]):
         self._listeners: list[Listener[T]] = []
 
     def add(self, listener: Listener[T]) -> None:
-        """Have `listener(old, new)` called for each change from now on."""
+        """Call `listener(old, new)` for each change from now on."""
         self._listeners.append(listener)
 
     def changed(self, old: T | None, new: T | None) -> None:

@@ -91,7 +91,7 @@ class SharedList(Generic[T]):
         self._error: KubeError | None = None
 
     async def one(self, name: str, since: float) -> T | None:
-        """Return the object of this name, as it was at `since` (the API server's clock) or later.
+        """Return the object with this name, as it was at `since` (the API server's clock) or later.
 
         Raises Undecodable for one that is there and does not fit its Struct.
         """

@@ -1,4 +1,4 @@
-"""The local copy behind a reflector: objects by name, and the difference that each change makes."""
+"""The local copy of a reflector: objects by name, and the difference of each change."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic
@@ -22,7 +22,7 @@ class Store(Generic[T]):
         self._on_change = on_change
 
     def put(self, item: T) -> None:
-        """Take in an object that was added or modified."""
+        """Store an object that was added or modified."""
         key = key_of(item)
         old = self.objects.get(key)
         if not _same(old, item):
@@ -38,7 +38,7 @@ class Store(Generic[T]):
             self._tell([(item, None)])
 
     def drop(self, key: Key) -> None:
-        """Forget whatever object has this key, if one has."""
+        """Forget the object with this key, if there is one."""
         if (old := self.objects.pop(key, None)) is not None:
             self._tell([(old, None)])
 
@@ -59,7 +59,7 @@ class Store(Generic[T]):
     def _tell(self, changes: Iterable[tuple[T | None, T | None]]) -> None:
         for old, new in changes:
             if old is not None and new is not None and old.metadata.uid != new.metadata.uid:
-                self._on_change(old, None)  # deleted and made again under the same name, unseen
+                self._on_change(old, None)  # deleted and created again with the same name, between two lists
                 self._on_change(None, new)
             else:
                 self._on_change(old, new)

@@ -6,7 +6,7 @@ from typing import Final
 from pie.kube.backoff import Backoff
 
 RECONNECT: Final = Backoff(base_seconds=0.5, cap_seconds=15.0)
-"""Waiting between watches; the longest wait is what a recovered API server may cost in delay."""
+"""Waiting between watches; the longest wait is the most delay after the API server has recovered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""TLS contexts from certificates that lie in files or in memory."""
+"""TLS contexts from certificates in files or in memory."""
 
 import ssl
 from pathlib import Path
@@ -43,7 +43,7 @@ def _verifying(config: ClusterConfig) -> ssl.SSLContext:
 
 
 def _present(context: ssl.SSLContext, config: ClusterConfig, certificate: bytes, key: bytes) -> None:
-    """Load the client certificate. OpenSSL wants files: memory goes through a private directory."""
+    """Load the client certificate. OpenSSL needs files, so data in memory goes to a private directory."""
     with TemporaryDirectory(prefix="pie-") as directory:  # mode 0700
         certificate_file, key_file = config.client_certificate_file, config.client_key_file
         if certificate:

@@ -45,7 +45,7 @@ class Request(msgspec.Struct, frozen=True):
     label: str = ""
 
     def __str__(self) -> str:
-        """Return what is asked, for error messages: `delete pods pie/mount-x`."""
+        """Return a description of the request for error messages: `delete pods pie/mount-x`."""
         return (
             f"{self.verb} {self.resource.describe(self.namespace, self.name or self.label, self.subresource)}"
         )
@@ -53,7 +53,7 @@ class Request(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer, and how long it took from sending to the last byte.
+    """A successful answer, and the time from sending to the last byte.
 
     `date_seconds` is its `Date`, epoch seconds on the clock of the API server that answered, if it has one.
     """
@@ -93,7 +93,7 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        """Make the connection pool. The environment is not asked again: the config has the proxy."""
+        """Create the connection pool. The environment is not read again: the config has the proxy."""
         tracing = aiohttp.TraceConfig()
         # Both are called right before the bytes go out on a connection that is there, however long that took.
         tracing.on_request_headers_sent.append(self._check_write)
@@ -129,7 +129,7 @@ class Transport:
     async def watch(
         self, request: Request, *, inactivity_seconds: float, total_seconds: float
     ) -> AsyncIterator[Chunks]:
-        """Send a request and yield its answer as chunks, as they come; cut a connection that falls silent."""
+        """Send a request and yield its answer in chunks; close a connection that is silent for too long."""
         timeout = aiohttp.ClientTimeout(
             total=total_seconds, sock_connect=_CONNECT_SECONDS, sock_read=inactivity_seconds
         )
@@ -140,7 +140,7 @@ class Transport:
     async def _exchange(
         self, request: Request, timeout: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Yield a good response to the request; turn every other outcome into one of our errors."""
+        """Yield a successful response to the request; raise one of our errors for every other one."""
         code = "error"
         series = self._metrics.requests_of(request.verb, request.resource.plural, self._host)
         call = _Call(request)
@@ -165,7 +165,7 @@ class Transport:
     async def _authorized(
         self, request: Request, timeout: aiohttp.ClientTimeout, call: _Call
     ) -> aiohttp.ClientResponse:
-        """Send with the current credentials, and once more with new ones where the server says 401."""
+        """Send with the current credentials, and once more with new ones if the server answers 401."""
         access = await self._credentials.current()
         response = await self._send_once(request, access, timeout, call)
         if response.status != HTTPStatus.UNAUTHORIZED or not self._credentials.reject(access):
@@ -202,7 +202,7 @@ class Transport:
     async def _check_write(
         self, _session: aiohttp.ClientSession, context: SimpleNamespace, _params: object
     ) -> None:
-        """Ask `before_write` with nothing between its answer and the socket."""
+        """Call `before_write` immediately before the bytes are sent."""
         call: _Call = context.trace_request_ctx
         if self._before_write is None or call.request.verb not in _WRITES:
             return

@@ -28,7 +28,7 @@ T = TypeVar("T", bound=HasMetadata)
 
 
 class Added(msgspec.Struct, Generic[T], tag_field="type", tag="ADDED", frozen=True):
-    """The object came to be, or came to match the selectors."""
+    """The object was created, or now matches the selectors."""
 
     object: T
 
@@ -40,7 +40,7 @@ class Modified(msgspec.Struct, Generic[T], tag_field="type", tag="MODIFIED", fro
 
 
 class Deleted(msgspec.Struct, Generic[T], tag_field="type", tag="DELETED", frozen=True):
-    """The object is gone, or stopped matching the selectors; `object` is its last state."""
+    """The object was deleted, or no longer matches the selectors; `object` is its last state."""
 
     object: T
 
@@ -63,7 +63,7 @@ class Bookmark(msgspec.Struct, tag_field="type", tag="BOOKMARK", frozen=True):
 
 
 class Failed(msgspec.Struct, tag_field="type", tag="ERROR", frozen=True):
-    """The watch cannot go on; 410 means that its resourceVersion is too old."""
+    """The watch cannot continue; 410 means that its resourceVersion is too old."""
 
     object: Status = Status()
 

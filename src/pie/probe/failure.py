@@ -1,4 +1,4 @@
-"""From what went wrong to the outcome that the result carries."""
+"""From an error to the outcome in the result."""
 
 import errno
 import os
@@ -27,13 +27,13 @@ class Failure(Exception):  # noqa: N818  the word for it in results, docs and me
 
 
 def outcome_of(number: int) -> Outcome:
-    """Say which outcome an errno of an operation on the volume stands for."""
+    """Return the outcome for an errno of an operation on the volume."""
     return OUTCOMES.get(number, Outcome.IO_ERROR)
 
 
 @contextmanager
 def doing(what: str) -> Iterator[None]:
-    """Turn an OSError of an operation on the volume into a Failure that says what was being done."""
+    """Turn an OSError of an operation on the volume into a Failure that names the operation."""
     try:
         yield
     except OSError as error:

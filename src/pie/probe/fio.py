@@ -95,12 +95,12 @@ def _measured(volume: Volume, file: Path, job: Job) -> IoStats:
     why = failure(status, error, said)
     if why.outcome is Outcome.NO_SPACE:
         with doing(f"removing {file}"):
-            file.unlink(missing_ok=True)  # what fio could lay out of it fills the volume
+            file.unlink(missing_ok=True)  # the part of it that fio could write fills the volume
     raise why
 
 
 def _run(argv: list[str], lock: int) -> tuple[int, str, str]:
-    """Run fio in a process group of its own; it keeps the volume's lock, should it outlive us in a hang."""
+    """Run fio in its own process group; it keeps the volume's lock if it hangs after this process ends."""
     try:
         process = subprocess.Popen(
             argv,
@@ -135,7 +135,7 @@ def parse(stdout: str) -> tuple[_Job | None, str]:
 
 
 def failure(status: int, error: int, spoken: str) -> Failure:
-    """Say what a failed fio means: by the errno it reports, else by the text of one in what it said."""
+    """Return the failure for a failed fio: by the errno it reports, else by an error text in its output."""
     said = [line.strip() for line in spoken.splitlines() if line.startswith("fio:")]
     evidence = one_line(said[0] if said else spoken, 200) or "without a word"
     number = errno_of(error, spoken)
@@ -145,14 +145,14 @@ def failure(status: int, error: int, spoken: str) -> Failure:
 
 
 def errno_of(error: int, spoken: str) -> int:
-    """Return the errno that a failed fio reports, or says; 0: none."""
+    """Return the errno that a failed fio reports or prints; 0: none."""
     numbers = [error, *(int(number) for number in re.findall(r"\berr=(\d+)", spoken))]
     numbers += [number for number in errno.errorcode if f": {os.strerror(number)}" in spoken]
     return next((number for number in numbers if number), 0)
 
 
 _NOT_THE_VOLUME = (errno.EINVAL, errno.ENOMEM, errno.EINTR, errno.ENOEXEC, errno.E2BIG)
-"""Errors that fio meets in its own arguments and memory rather than on the volume."""
+"""Errors of fio's arguments and memory, not of the volume."""
 
 
 def _latency(direction: _Direction) -> Latency | None:

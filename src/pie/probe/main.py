@@ -19,7 +19,7 @@ READ_WRITE = ("read", "write", "readwrite", "randread", "randwrite", "randrw")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one probe; exit status 0 when the storage did all that was asked of it, else 1."""
+    """Run one probe; exit status 0 if everything worked, else 1."""
     try:
         options = parse(argv)
     except _UsageError as error:
@@ -124,7 +124,7 @@ class _Terminated(BaseException):
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> Never:
-    _ignore_signals()  # the first one is heard; a second must not cut the report short
+    _ignore_signals()  # only the first one counts; a second one must not interrupt the report
     raise _Terminated
 
 
@@ -138,7 +138,7 @@ class _UsageError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains by exception, since the controller reads the termination message, not stderr."""
+    """Raises errors, since the controller reads the termination message and not stderr."""
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         return argparse.HelpFormatter(self.prog, width=100)  # measuring the terminal costs three imports

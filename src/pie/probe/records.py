@@ -31,12 +31,12 @@ class Records:
     """The ring file of one locked volume."""
 
     def __init__(self, volume: Volume) -> None:
-        """Touch nothing yet."""
+        """Do no I/O yet."""
         self._path = volume.own / "records"
         self._volume = volume
 
     def read(self) -> Findings | None:
-        """Check all that earlier runs left; None: no run wrote here before."""
+        """Check everything that earlier runs left; None: no run wrote here before."""
         with doing(f"reading {self._path}"):
             try:
                 ring = self._read(0, RING_BYTES + SLOT_BYTES)  # more, to see if it is longer
@@ -57,7 +57,7 @@ class Records:
         return record
 
     def _create(self, record: Record) -> None:
-        """Make the ring under another name, then rename it: a crash leaves no ring or a whole one."""
+        """Create the ring under another name, then rename it: a crash leaves no ring or a complete one."""
         new = self._path.with_suffix(".new")
         with doing(f"writing {new}"):
             self._write(new, os.O_TRUNC, 0, new_ring(record))

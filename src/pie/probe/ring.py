@@ -60,28 +60,28 @@ class Findings(msgspec.Struct, frozen=True):
     corrupted: int = 0
     """Slots that hold what was never written there."""
     detail: str = ""
-    """For a person: the first corrupted slots."""
+    """Text: the first corrupted slots."""
     torn: int = 0
     """Slots that a killed run left half written: 0 or 1."""
 
 
 def slot_of(sequence: int) -> int:
-    """Say in which slot a record lies."""
+    """Return the slot of a record."""
     return (sequence - 1) % SLOTS
 
 
 def offset_of(sequence: int) -> int:
-    """Say at which byte of the ring a record's slot begins."""
+    """Return the byte of the ring at which a record's slot begins."""
     return slot_of(sequence) * SLOT_BYTES
 
 
 def encode_slot(record: Record) -> bytes:
-    """Make the 4,096 bytes of a record's slot."""
+    """Return the 4,096 bytes of a record's slot."""
     return b"".join(_encode_sector(record, number) for number in range(_SECTORS))
 
 
 def new_ring(record: Record) -> bytes:
-    """Make a ring that holds its first record and is blank otherwise."""
+    """Return a ring that has its first record and is blank otherwise."""
     return encode_slot(record).ljust(RING_BYTES, b"\0")
 
 
@@ -120,7 +120,7 @@ def _newest(slots: Sequence[Sequence[_Sector]]) -> Record | None:
 
 
 def _due(slot: int, newest: Record | None) -> int:
-    """Say which sequence a slot must hold when `newest` was the last one written; below 1: it is blank."""
+    """Return the sequence that a slot must have if `newest` was written last; below 1: it is blank."""
     last = 0 if newest is None else newest.sequence
     return last - (last - 1 - slot) % SLOTS
 

@@ -1,4 +1,4 @@
-"""One run: its steps in order, and what becomes of the result when one fails."""
+"""One run: its steps in order, and the result if one fails."""
 
 import shutil
 import time
@@ -19,7 +19,7 @@ from pie.probe.volume import Volume
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run is asked to do."""
+    """The order for one run."""
 
     probe: ProbeName
     path: Path
@@ -36,7 +36,7 @@ class Run:
     """Does the steps and gathers the result, so that one can be given at any moment."""
 
     def __init__(self, options: Options) -> None:
-        """Touch nothing yet."""
+        """Do no I/O yet."""
         self._options = options
         self._step = "start"
         self._failure: Failure | None = None
@@ -47,7 +47,7 @@ class Run:
         self._records: RecordStats | None = None
 
     def __call__(self) -> None:
-        """Do all steps. A failed one does not keep the others from telling what they find."""
+        """Do all steps. After a failed step the others still run and report."""
         try:
             with self._timed("prepare"):
                 volume = Volume.open(self._options.path, check_mount=self._options.check_mount)
@@ -56,22 +56,22 @@ class Run:
                     self._attempt(name, step, volume)
         except Failure as failure:
             self.failed(failure)
-        except Exception as error:  # noqa: BLE001  whatever it is, the controller must hear of it
+        except Exception as error:  # noqa: BLE001  every error must be in the result
             kind = type(error).__name__
             self.failed(Failure(Outcome.INTERNAL, f"in step {self._step}: {kind}: {error}"))
 
     def killed(self) -> None:
-        """Note that the run was told to stop."""
+        """Store that the run must stop."""
         seconds = self._elapsed_seconds.get(self._step, 0.0)
         self.failed(Failure(Outcome.KILLED, f"stopped by SIGTERM in step {self._step} after {seconds:.1f} s"))
 
     def failed(self, failure: Failure) -> None:
-        """Keep the first failure, which the later ones may follow from; but corrupted data outrank all."""
+        """Keep the first failure, since it may cause the later ones; but corrupted data has priority."""
         if self._failure is None or failure.outcome is Outcome.DATA_CORRUPTED:
             self._failure = failure
 
     def result(self) -> Result:
-        """Say what is known by now."""
+        """Return the result so far."""
         return Result(
             probe=self._options.probe,
             outcome=self._failure.outcome if self._failure else Outcome.OK,

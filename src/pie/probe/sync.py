@@ -1,4 +1,4 @@
-"""The timed sync: what a commit costs, and whether the volume still has room for one."""
+"""The timed sync: how long a commit takes, and whether the volume has free space for one."""
 
 import os
 import time
@@ -14,7 +14,7 @@ would never notice."""
 
 
 def timed_sync(volume: Volume) -> float:
-    """Write one block to a new file and sync it; return the seconds that took. Then check for room."""
+    """Write one block to a new file and sync it; return the seconds it took. Then check for free space."""
     path = volume.own / "sync"
     block = os.urandom(BLOCK_BYTES)
     with doing(f"writing and syncing {path}"):

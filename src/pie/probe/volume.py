@@ -1,4 +1,4 @@
-"""The volume under test: that it is one, the lock on it, and pie's own directory in it."""
+"""The volume under test: check that it is a volume, lock it, and create pie's directory in it."""
 
 import errno
 import fcntl
@@ -15,7 +15,7 @@ from pie.probe.failure import Failure, doing
 
 OWN_DIRECTORY = ".pie"
 GO_PIE_FILE = ".iotest"
-"""Go pie's 50 MB file in the root of a mount probe's volume; pie takes the space back."""
+"""Go pie's 50 MB file in the root of a mount probe's volume; pie deletes it."""
 
 O_DIRECT: int = getattr(os, "O_DIRECT", 0)
 """The flag of open(2) that goes around the page cache; 0 where the system has none, as macOS."""
@@ -43,7 +43,7 @@ class Volume:
     """A mounted volume, locked for this run. Use as a context manager; leaving it releases the lock."""
 
     def __init__(self, root: Path, lock: int, *, can_direct: bool) -> None:
-        """Take over the open lock file; `Volume.open` is the way to get here."""
+        """Take the open lock file; use `Volume.open` instead."""
         self.root = root
         self.lock = lock
         self.can_direct = can_direct

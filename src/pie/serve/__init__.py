@@ -1,1 +1,1 @@
-"""What pie shows: metrics and health over HTTP. Reads what the controller fills in; knows nothing of it."""
+"""What pie serves over HTTP: metrics, health, API and page. It shows what the controller puts in."""

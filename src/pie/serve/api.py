@@ -17,16 +17,16 @@ from pie.core.model import Kind
 from pie.core.trend import COLUMNS
 
 _Asked = tuple[str | int, ...]
-"""What is asked for: the path, and the parameters that it takes, as they are understood."""
+"""The key of an answer: the path and its parsed parameters."""
 _Answer = msgspec.Struct | None
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _DEFAULT_COLUMNS: Final = 120
 _COST_FACTOR: Final = 20
-"""An answer is given again for so many times as long as it took to make: 5 % of a CPU for each, at most."""
+"""An answer is cached for this many times the time it took to compute: at most 5 % of a CPU for each."""
 
 _MOST_KEPT: Final = 16
-"""Who asks for yet another thing waits until one of these may be made anew: so all cost 80 % at most."""
+"""A request for another answer waits until one of these expires; together they cost 80 % at most."""
 
 _MOST_WAITING: Final = 64
 _MOST_LISTENERS: Final = 64
@@ -36,7 +36,7 @@ _KEEP_ALIVE_SECONDS: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An answer, and until when it is given again, on the monotonic clock."""
+    """An answer, and until when it is cached, on the monotonic clock."""
 
     until: float
     body: bytes
@@ -44,11 +44,11 @@ class _Kept:
 
 
 class Source(Protocol):
-    """Who knows the answers; None stands for what does not exist."""
+    """Computes the answers; None means that the thing does not exist."""
 
     @property
     def revision(self) -> int:
-        """A number that grows whenever something else would be answered."""
+        """A number that grows whenever the answers change."""
 
     def overview(self) -> Overview:
         """Answer `/overview`."""
@@ -67,7 +67,7 @@ class Source(Protocol):
 
 
 class Api:
-    """The handlers. `source` is set once this replica leads; `leader` names who does, or is empty."""
+    """The handlers. `source` is set once this replica leads; `leader` is the name of the leader, or empty."""
 
     def __init__(
         self,
@@ -125,13 +125,13 @@ class Api:
         return handle
 
     def _still(self, asked: _Asked) -> _Kept | None:
-        """Return the answer if it is still to be given again."""
+        """Return the answer if it is still cached."""
         now = time.monotonic()
         self._kept = {key: kept for key, kept in self._kept.items() if now < kept.until}
         return self._kept.get(asked)
 
     async def _made(self, asked: _Asked, make: Callable[[], _Answer]) -> _Kept | None:
-        """Return an answer that is made as soon as there is room to keep it; None if there is none."""
+        """Compute an answer as soon as there is space in the cache; None if it does not exist."""
         self._waiting += 1
         try:
             async with self._turn:

@@ -11,7 +11,7 @@ _Labels = tuple[str, str, str, str, str]
 
 
 class IncidentGauge:
-    """`pie_incident_open`: how many are open, by what they are; 0 for those that closed of late."""
+    """`pie_incident_open`: open incidents by their labels; 0 for incidents that closed recently."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._open = Gauge(
@@ -35,6 +35,6 @@ class IncidentGauge:
         self._shown[probe] = set(counts)
 
     def remove(self, probe: str) -> None:
-        """Take away the incidents of a PieProbe that is gone."""
+        """Delete the series of a deleted PieProbe."""
         for labels in self._shown.pop(probe, set()):
             self._open.remove(*labels)

@@ -1,4 +1,4 @@
-"""The page: a few static files of this package, and the headers that keep everything else out."""
+"""The page: a few static files of this package, and headers that forbid everything else."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -20,7 +20,7 @@ _FILES: Final = {
 }
 
 _HEADERS: Final = {
-    # No inline code, no other host, no frame around it: what a cluster's names say can only be text.
+    # No inline code, no other host, no frame: names from the cluster can only be text.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -36,7 +36,7 @@ _Samples = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class _Metric:
-    """A family: which kinds of target have it, and a target's samples (further labels, value) at a moment."""
+    """A metric family: the kinds of target that have it, and a target's samples (more labels, value)."""
 
     name: str
     type: str
@@ -140,7 +140,7 @@ class TargetSeries:
             self._values[target.kind][target] = _Values(_labels(target), f',probe="{target.kind}"')
 
     def remove(self, target: Target) -> None:
-        """Take a target's series away."""
+        """Delete a target's series."""
         self._values[target.kind].pop(target, None)
 
     def count_on_time(self, target: Target, *, on_time: bool, times: int = 1) -> None:
@@ -152,7 +152,7 @@ class TargetSeries:
                 values.late += times
 
     def count_succeeded(self, target: Target, *, succeeded: bool) -> None:
-        """Count a run that used its volume well, or did not."""
+        """Count a run by whether its I/O worked and its data was right."""
         if (values := self._values[target.kind].get(target)) is not None:
             if succeeded:
                 values.succeeded += 1
@@ -160,14 +160,14 @@ class TargetSeries:
                 values.failed += 1
 
     def set_latency(self, target: Target, measured: IoStats) -> None:
-        """Show what a run measured; a direction in which it did no I/O stays as it is."""
+        """Show what a run measured; a direction without I/O keeps its value."""
         if (values := self._values[target.kind].get(target)) is not None:
             values.io = IoStats(read=measured.read or values.io.read, write=measured.write or values.io.write)
 
     def set_health(
         self, target: Target, *, healthy: bool, at_seconds: float, hung_since: float | None = None
     ) -> None:
-        """Show a verdict: when the target was last well, and since when its run hangs, if it does."""
+        """Show a verdict: the time of the last good run, and since when a run hangs, if one does."""
         if (values := self._values[target.kind].get(target)) is not None:
             values.healthy, values.last_ok, values.hung_since = healthy, at_seconds, hung_since
 
@@ -196,7 +196,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-# Stamps have whole seconds, so that finer buckets would say nothing; a period is an hour at most.
+# Timestamps have whole seconds, so finer buckets have no meaning; a period is an hour at most.
 _STAGE_BUCKETS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 
 
@@ -204,7 +204,7 @@ _LEFT = (Reason.VOLUME_LEAKED, Reason.TEARDOWN_STUCK, Reason.NODE_GONE)
 
 
 class RunSeries:
-    """What there is to say of a PieProbe's runs in series that are few enough for prometheus-client."""
+    """Series of a PieProbe's runs that are few enough for prometheus-client."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._lost = Counter(
@@ -239,14 +239,14 @@ class RunSeries:
             self._left.labels(target.probe, target.storage_class, reason.value)
 
     def left_behind(self, target: Target, counts: Mapping[Reason, int]) -> None:
-        """Show how much a target's PieProbe left behind, while there is one of its class."""
+        """Show how many volumes a target's PieProbe left behind, while its class has a PieProbe."""
         if self._classes.get(target.probe) != target.storage_class:
             return
         for reason in _LEFT:
             self._left.labels(target.probe, target.storage_class, reason.value).set(counts.get(reason, 0))
 
     def stages(self, target: Target, seconds: Mapping[Stage, float]) -> None:
-        """Take in how long the stages of a run took; no PieProbe is left of a class that is not shown."""
+        """Record the durations of a run's stages, unless the last PieProbe of its class is deleted."""
         if target.storage_class not in self._classes.values():
             return
         for stage, duration in seconds.items():
@@ -258,7 +258,7 @@ class RunSeries:
             self._lost.labels(probe, reason).inc()
 
     def remove(self, probe: str) -> None:
-        """Take away the series of a PieProbe, and with a class's last one those of the class."""
+        """Delete the series of a PieProbe, and with the last PieProbe of a class the series of the class."""
         for series in (self._lost, self._left):
             series.remove_by_labels({"pie_probe_name": probe})
         storage_class = self._classes.pop(probe, None)

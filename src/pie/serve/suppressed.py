@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from pie.core.model import Kind, Probe, Target
 from pie.core.reasons import Reason
 
-# The runs of the mount probe that were on time and then cut short, by the series that has no word of them.
+# `probe` of mount runs that were on time and then interrupted: they have no `succeed`.
 PERFORMANCE = "performance"
 
 # At zero from the start, so that the first suppressed run of each kind is an increase.
@@ -28,7 +28,7 @@ REASONS = (
 
 
 class SuppressedSeries(Collector):
-    """How many runs were suppressed and why, and which targets are suppressed now."""
+    """Counts suppressed runs by reason, and shows which targets are suppressed now."""
 
     def __init__(self) -> None:
         self._runs: dict[tuple[str, str, str], dict[Reason, int]] = {}
@@ -47,7 +47,7 @@ class SuppressedSeries(Collector):
                 self._runs.setdefault((probe.name, probe.storage_class, counted), dict.fromkeys(REASONS, 0))
 
     def remove(self, probe: str) -> None:
-        """Take away all that is shown of a PieProbe. What comes late for it is not shown."""
+        """Delete all series of a PieProbe. Later counts for it are ignored."""
         self._probes.discard(probe)
         for key in [key for key in self._runs if key[0] == probe]:
             del self._runs[key]
@@ -55,11 +55,11 @@ class SuppressedSeries(Collector):
             del self._targets[target]
 
     def count(self, target: Target, reason: Reason) -> None:
-        """Count a due time of a target that has no word in its probe's `on_time` series."""
+        """Count a due time that is not counted in the `on_time` series of its probe."""
         self._count((target.probe, target.storage_class, target.kind.value), reason)
 
     def count_cut_short(self, target: Target, reason: Reason) -> None:
-        """Count a mount run that was on time, and has no word in the `succeed` series."""
+        """Count a mount run that was on time but is not counted in the `succeed` series."""
         self._count((target.probe, target.storage_class, PERFORMANCE), reason)
 
     def _count(self, key: tuple[str, str, str], reason: Reason) -> None:

@@ -30,13 +30,13 @@ class Progress(Protocol):
         """Note that a check of so many targets begins."""
 
     def stage(self, target: Target, stage: Stage) -> None:
-        """Note that a target is in this stage."""
+        """Store the stage of a target."""
 
     def again(self, target: Target, result: Checked) -> None:
         """Note what became of a target that is now follow-up on another node."""
 
     def ended(self, target: Target, result: Checked) -> None:
-        """Note what became of a target."""
+        """Store the result of a target."""
 
     def cleaning(self) -> None:
         """Note that the work is over, or was ended, and everything is being taken away."""
