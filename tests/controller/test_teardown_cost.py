@@ -1,40 +1,13 @@
 """The work for volumes that are left behind grows with their number, not with its square."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-import pie
 from tests.controller.lives import Outcome, lived
 from tests.controller.stories import CLAIM_OF_A_RUN
 from tests.controller.world import World
-
-_SOURCES = str(Path(pie.__file__).parent)
-
-
-@contextmanager
-def lines_of_pie() -> Iterator[list[int]]:
-    """Count the lines of pie that run, each turn of a loop as one: work, whatever the clock says."""
-    count = [0]
-
-    def line(_frame: FrameType, event: str, _arg: Any) -> Any:
-        count[0] += event == "line"
-        return line
-
-    def call(frame: FrameType, _event: str, _arg: Any) -> Any:
-        return line if frame.f_code.co_filename.startswith(_SOURCES) else None
-
-    before = sys.gettrace()
-    sys.settrace(call)
-    try:
-        yield count
-    finally:
-        sys.settrace(before)
+from tests.linecount import lines_of_pie
 
 
 def volumes(count: int) -> Callable[[World], None]:

@@ -7,21 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.batch.naming import cronjob_names
-from pie.core.leaks import made_for, reachable_from, to_stay, why_left, words
-from pie.core.model import Kind, Target
+from pie.core.leaks import NodesByLabel, made_for, reachable_from, to_stay, why_left, words
+from pie.core.model import Kind, Requirement, Target, Term
 from pie.core.naming import claim_names
 from pie.core.reasons import Reason
+from pie.core.selector import matches
 from pie.core.volumeobjects import PersistentVolume, VolumeSpec, VolumeStatus
 from pie.core.wire import Metadata, Node, ObjectReference, PieProbe
+from tests.linecount import lines_of_pie
 
 ANYWHERE: dict[str, Any] = {}
 PROVISION = Target("p", Kind.PROVISION, "c")
 
 
-def nodes(*names: str) -> dict[tuple[str, str], Node]:
-    return {
-        ("", name): Node(metadata=Metadata(name=name, labels={"host": name, "zone": "a"})) for name in names
-    }
+def nodes(*names: str) -> NodesByLabel:
+    return NodesByLabel(
+        {("", name): Node(metadata=Metadata(name=name, labels={"host": name, "zone": "a"})) for name in names}
+    )
 
 
 def only_from(key: str, *values: str) -> dict[str, Any]:
@@ -93,7 +95,43 @@ def test_a_claim_is_stuck_unless_its_node_is_gone(node: str, reason: Reason) -> 
     )
 )
 def test_an_affinity_that_cannot_be_read_keeps_nobody_out(affinity: dict[str, Any]) -> None:
-    assert reachable_from(volume(affinity), nodes("n1")) in (None, set(), {"n1"})
+    assert [*(reachable_from(volume(affinity), nodes("n1")) or ())] in ([], ["n1"])
+
+
+RULES = st.builds(
+    Requirement,
+    st.sampled_from(["host", "zone", "none"]),
+    st.sampled_from(["In", "NotIn", "Exists", "DoesNotExist"]),
+    st.lists(st.sampled_from(["n1", "n2", "n9", "a"]), max_size=3).map(tuple),
+)
+NAMES = st.builds(
+    Requirement,
+    st.just("metadata.name"),
+    st.sampled_from(["In", "NotIn"]),
+    st.lists(st.sampled_from(["n1", "n9"]), min_size=1, max_size=2).map(tuple),
+)
+TERMS = st.builds(Term, st.lists(RULES, max_size=3).map(tuple), st.lists(NAMES, max_size=2).map(tuple))
+
+
+@given(st.lists(TERMS, max_size=3).map(tuple))
+def test_the_index_finds_what_a_look_at_every_node_finds(terms: tuple[Term, ...]) -> None:
+    names = [f"n{number}" for number in range(4)]
+    wanted = [name for name in names if matches(terms, name, {"host": name, "zone": "a"})]
+    assert sorted(nodes(*names).matching(terms)) == wanted
+
+
+@pytest.mark.parametrize("affinity", [only_from("host", "gone"), only_from("zone", "a")])
+def test_more_nodes_are_no_more_work_for_the_next_volume(affinity: dict[str, Any]) -> None:
+    left = volume(affinity, claim=claim_names(Target("p", Kind.MOUNT, "c", "n1"))[0])
+    work = []
+    for count in (10, 1000):
+        there = nodes(*(f"n{number}" for number in range(count)))
+        why_left(left, "gone", there)
+        with lines_of_pie() as lines:
+            why_left(left, "gone", there)
+            made_for(left, [probe("p")], there)
+        work.append(lines[0])
+    assert work[0] == work[1]
 
 
 @pytest.mark.parametrize("name", ["p", "a-very-long-name.of.a-probe", "a.b"])

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pie.core.leaks import NodesByLabel
 from pie.core.manifests import KIND
 from pie.core.model import Target
 from pie.core.naming import LABEL_PROBE, target_of
@@ -35,6 +36,8 @@ class Caches:
         self.nodes = self._watch(NODES, Node)
         self.storage_classes = self._watch(STORAGE_CLASSES, StorageClass)
         self.probes = self._watch(PIE_PROBES, PieProbe, namespace)
+        self.nodes_by_label = NodesByLabel(self.nodes.store)
+        self.listen(NODES, self._node_changed)
         self.pods = self.watch_own(PODS, Pod)
         self.claims = self.watch_own(PVCS, Claim)
         self.claims_of: dict[Target, dict[str, Claim]] = {}
@@ -43,6 +46,10 @@ class Caches:
         self.listen(PVCS, lambda old, new: _index(self.claims_of, _target, old, new))
         self.listen(PVCS, lambda old, new: _map(self.claim_of_pod, _owner_uid("Pod"), old, new))
         self.listen(PODS, lambda old, new: _map(self.pod_of_owner, _owner_uid(""), old, new))
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if old is None or new is None or old.metadata.labels != new.metadata.labels:
+            self.nodes_by_label.forget()
 
     def watch_own(self, resource: Resource, kind: type[T]) -> Reflector[T]:
         """Watch the objects of a kind in the namespace that carry pie's label."""

@@ -24,7 +24,7 @@ async def find_leaks(client: Client, caches: Caches) -> AsyncIterator[tuple[Pers
             claimed = there is not None and there.metadata.uid == claim.uid
             if claim.namespace != caches.namespace or claimed or to_stay(volume):
                 continue
-            made = made_for(volume, caches.probes.store.values(), caches.nodes.store)
+            made = made_for(volume, caches.probes.store.values(), caches.nodes_by_label)
             if made is not None:
                 yield volume, *made
         if not (token := page.continue_):

@@ -283,7 +283,7 @@ class Teardown:
             remains.excused_at = now
         if remains.left is None and age_seconds < deadline_seconds:
             return
-        left = why_left(volume, remains.node, self._caches.nodes.store)
+        left = why_left(volume, remains.node, self._caches.nodes_by_label)
         if left is not remains.left:
             self._note_left(remains, left)
             remains.evidence = words(remains.claim, volume)

@@ -1,22 +1,69 @@
 """What claims that end leave behind: why it stays, where it can be deleted, and whose it was."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 
 from pie.core.batch.naming import cronjob_names
-from pie.core.model import Kind, Target
+from pie.core.model import Kind, Target, Term
 from pie.core.naming import claim_prefixes
 from pie.core.parse import SpecError, node_selector
 from pie.core.reasons import Reason
-from pie.core.selector import matches
+from pie.core.selector import FIELD_NAME, matches
 from pie.core.text import one_line
 from pie.core.volumeobjects import PersistentVolume
-from pie.core.wire import Node, PieProbe
-
-Nodes = Mapping[tuple[str, str], Node]
-"""The nodes there are, as the caches have them: by namespace (none) and name."""
+from pie.core.wire import Metadata, Node, PieProbe
 
 _EPHEMERAL_SUFFIX = "-volume"
 """Kubernetes names an ephemeral claim `<pod>-<volume>`, and pie's pods have one volume of this name."""
+
+
+class NodesByLabel:
+    """The nodes there are; those with a label are found without a look at every node.
+
+    A volume lies on one node or in one zone, and thousands of volumes may be left in a cluster of thousands
+    of nodes. `nodes` are those of the cache, by namespace (none) and name. A label is indexed when somebody
+    asks for it, and again after `forget`.
+    """
+
+    def __init__(self, nodes: Mapping[tuple[str, str], Node]) -> None:
+        self._nodes = nodes
+        self._indexes: dict[str, dict[str, list[Metadata]]] = {}
+
+    def forget(self) -> None:
+        """Forget the indexes: nodes came or went, or have other labels."""
+        self._indexes.clear()
+
+    def __contains__(self, name: str) -> bool:
+        return ("", name) in self._nodes
+
+    def matching(self, terms: tuple[Term, ...]) -> Iterator[str]:
+        """Yield the names of the nodes that are selected, each once."""
+        found: set[str] = set()
+        for term in terms:
+            for node in self._candidates(term):
+                if node.name not in found and matches((term,), node.name, node.labels):
+                    found.add(node.name)
+                    yield node.name
+
+    def _candidates(self, term: Term) -> Iterable[Metadata]:
+        for rule in term.expressions:
+            if rule.operator == "In":
+                index = self._index(rule.key)
+                return chain.from_iterable(index.get(value, ()) for value in rule.values)
+        for rule in term.fields:
+            if (rule.key, rule.operator) == (FIELD_NAME, "In"):
+                there = (self._nodes.get(("", name)) for name in rule.values)
+                return (node.metadata for node in there if node is not None)
+        return (node.metadata for node in self._nodes.values())
+
+    def _index(self, key: str) -> dict[str, list[Metadata]]:
+        if (known := self._indexes.get(key)) is not None:
+            return known
+        index = self._indexes[key] = {}
+        for node in self._nodes.values():
+            if (value := node.metadata.labels.get(key)) is not None:
+                index.setdefault(value, []).append(node.metadata)
+        return index
 
 
 def to_stay(volume: PersistentVolume) -> bool:
@@ -24,7 +71,7 @@ def to_stay(volume: PersistentVolume) -> bool:
     return volume.spec.persistent_volume_reclaim_policy == "Retain"
 
 
-def reachable_from(volume: PersistentVolume, nodes: Nodes) -> set[str] | None:
+def reachable_from(volume: PersistentVolume, nodes: NodesByLabel) -> Iterator[str] | None:
     """Return the names of the nodes from which a volume can be reached; None: from anywhere.
 
     https://kubernetes.io/docs/concepts/storage/persistent-volumes/#node-affinity
@@ -36,17 +83,16 @@ def reachable_from(volume: PersistentVolume, nodes: Nodes) -> set[str] | None:
         terms = node_selector(required, "spec.nodeAffinity.required")
     except SpecError:
         return None  # What cannot be read must not hide a leak.
-    found = (node.metadata for node in nodes.values())
-    return {node.name for node in found if matches(terms, node.name, node.labels)}
+    return nodes.matching(terms)
 
 
-def why_left(volume: PersistentVolume | None, node: str, nodes: Nodes) -> Reason:
+def why_left(volume: PersistentVolume | None, node: str, nodes: NodesByLabel) -> Reason:
     """Return why a claim (its volume None) or its volume, made on a node if that is known, is still there."""
-    made_elsewhere = ("", node) not in nodes
+    made_elsewhere = node not in nodes
     if volume is None:
         return Reason.NODE_GONE if node and made_elsewhere else Reason.TEARDOWN_STUCK
-    if made_elsewhere and reachable_from(volume, nodes) == set():
-        return Reason.NODE_GONE
+    if made_elsewhere and (reachable := reachable_from(volume, nodes)) is not None:
+        return Reason.NODE_GONE if next(reachable, None) is None else Reason.VOLUME_LEAKED
     return Reason.VOLUME_LEAKED
 
 
@@ -59,20 +105,27 @@ def words(claim: str, volume: PersistentVolume | None) -> str:
     return one_line(f"PersistentVolume {volume.metadata.name} still exists (phase {phase}){said}")
 
 
-def made_for(volume: PersistentVolume, probes: Iterable[PieProbe], nodes: Nodes) -> tuple[Target, str] | None:
+def made_for(
+    volume: PersistentVolume, probes: Iterable[PieProbe], nodes: NodesByLabel
+) -> tuple[Target, str] | None:
     """Return the target a volume was made for, by its claim's name, and the one node that reaches it, or "".
 
     None: for none of these PieProbes. A mount claim tells no more of its PieProbe's name than the beginning,
     so of several the first is named. What more nodes than one reach, or none, counts as the class's.
     """
     claim, storage_class = volume.spec.claim_ref.name, volume.spec.storage_class_name
-    reachable = reachable_from(volume, nodes) or set()
-    node = min(reachable) if len(reachable) == 1 else ""
     for probe in (each.metadata.name for each in probes if each.storage_class == storage_class):
         provision = Target(probe, Kind.PROVISION, storage_class)
         prefixes = tuple(f"{name}-" for name in cronjob_names(provision))
         if claim.startswith(prefixes) and claim.endswith(_EPHEMERAL_SUFFIX):
-            return provision, node
+            return provision, _only_node(volume, nodes)
         if claim.startswith(claim_prefixes(probe)):
+            node = _only_node(volume, nodes)
             return (Target(probe, Kind.MOUNT, storage_class, node) if node else provision), node
     return None
+
+
+def _only_node(volume: PersistentVolume, nodes: NodesByLabel) -> str:
+    """Return the node from which alone a volume can be reached; empty where there are several, or none."""
+    found = list(islice(reachable_from(volume, nodes) or (), 2))
+    return found[0] if len(found) == 1 else ""
