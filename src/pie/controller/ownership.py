@@ -1,21 +1,25 @@
 """Writes objects of one kind that PieProbes own, and finds what else has their names."""
 
 from collections.abc import Callable, Mapping
-from typing import Generic
+from typing import Any, Final, Generic
 
 import structlog
 
 from pie.core.manifests import KIND, Manifest
 from pie.core.model import Target
-from pie.core.naming import Names, target_of
+from pie.core.naming import LABEL_PROBE, Names, target_of
 from pie.core.plan import Action, Adopt, Apply, Create, Delete, adoption
 from pie.core.wire import Metadata
 from pie.kube.client import Client
 from pie.kube.errors import NotFound
 from pie.kube.resources import Resource
+from pie.kube.sharedlist import SharedList
 from pie.kube.watchstream import Marked, T
 
 _log = structlog.get_logger()
+
+_RECENT_SECONDS: Final = 60.0
+"""What had a name so long ago counts: thousands of objects that are created at once cost a few lists."""
 
 
 class Ownership(Generic[T]):
@@ -29,21 +33,23 @@ class Ownership(Generic[T]):
         self._resource = resource
         self._kind = kind
         self._applied = applied
+        self._all = SharedList(client, resource, namespace, decode=kind)
 
     async def with_holder(
         self, owned: Mapping[str, T], known: T | None, name: str, *, ask: bool
     ) -> tuple[T, ...]:
         """Return what a target has, and what has the name of its wanted object without being the target's.
 
-        `known` is what the cache has under that name. An object without pie's labels is in no cache, so the
-        API server is asked before one is created.
+        `known` is what the cache has under that name: all objects with pie's labels are there. Of those
+        without, a list is asked that many share.
         """
         found = tuple(owned.values())
         if not name or any(each.metadata.name == name for each in found):
             return found
         holder = known
         if holder is None and ask:
-            holder = await self._client.get_or_none(self._resource, name, self._namespace, decode=self._kind)
+            listed = await self._all.one(name, self._client.now() - _RECENT_SECONDS)
+            holder = listed if listed is not None and LABEL_PROBE not in _labels(listed) else None
         return (*found, holder) if holder is not None else found
 
     async def act(self, target: Target, action: Action) -> T | None:
@@ -91,6 +97,11 @@ class Ownership(Generic[T]):
             )
         except NotFound:
             _log.debug("gone already", name=metadata.name)
+
+
+def _labels(thing: Any) -> Mapping[str, str]:
+    found: Metadata = thing.metadata
+    return found.labels
 
 
 def seed(names: Names, found: Metadata, candidates: Callable[[Target], tuple[str, str]]) -> None:
