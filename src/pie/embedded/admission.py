@@ -1,4 +1,4 @@
-"""What the API server makes of an object before it is stored: defaults, and the rules it is held to.
+"""What the API server does with an object before it stores it: defaults and validation.
 
 PieProbes are held to the whole of their CRD; built-in kinds to names, labels, and what `shapes.yaml` says.
 """
@@ -13,7 +13,7 @@ from pie.embedded.patch import merge
 CLAIM_PROTECTION: Final = "kubernetes.io/pvc-protection"
 NAMESPACE_CONTENTS: Final = "kubernetes"
 FINALIZERS: Final = {"PersistentVolumeClaim": [CLAIM_PROTECTION], "Namespace": [NAMESPACE_CONTENTS]}
-"""What keeps them from going while they are in use. (A real namespace has its finalizer in the spec.)"""
+"""Finalizers that keep objects while they are in use. (A real namespace has its finalizer in the spec.)"""
 
 
 def read(kind: Kind, body: Json, old: Json | None = None) -> Json:
@@ -38,5 +38,5 @@ def read(kind: Kind, body: Json, old: Json | None = None) -> Json:
 
 
 def unknown_fields(kind: Kind, item: Json) -> list[str]:
-    """Take fields off an object that the kind's schema, if any, does not have; return their paths."""
+    """Remove fields that are not in the kind's schema, if it has one; return their paths."""
     return list(schema.prune(schema.pieprobe_schema(), item)) if kind is PIE_PROBES else []

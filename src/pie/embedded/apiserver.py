@@ -1,4 +1,4 @@
-"""The API server: HTTP in front of the registry. It can be slow, and it can be gone.
+"""The API server: HTTP in front of the registry. It can be slow, and it can be down.
 
 Plain HTTP on loopback, without authentication: whoever can reach the port may do everything.
 """
@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
 
 def place(path: str) -> Place:
-    """Return what a path addresses; raises Refused (404) for what is no resource."""
+    """Return what a path addresses; raises Refused (404) for an unknown resource."""
     match = _PATH.fullmatch(path)
     found = match.groupdict(default="") if match else {}
     kind = _BY_PATH.get((found["group"], found["version"], found["plural"])) if found else None
@@ -60,7 +60,7 @@ def place(path: str) -> Place:
 
 
 class ApiServer:
-    """Answers requests from a registry, on loopback. `faults`: the names of those it has."""
+    """Answers requests from a registry, on loopback. `faults`: the names of its active faults."""
 
     def __init__(self, registry: Registry, bookmark_seconds: float) -> None:
         self._registry = registry
@@ -69,7 +69,7 @@ class ApiServer:
         self._port = 0
         self._runner: web.AppRunner | None = None
         self._pages: dict[str, tuple[int, list[Json]]] = {}
-        """What is still to come of lists in pages, by continue token, with the version of the list."""
+        """The remaining pages of lists, by continue token, with the version of the list."""
         self.faults: set[str] = set()
 
     @property
@@ -79,11 +79,11 @@ class ApiServer:
 
     @property
     def reachable(self) -> bool:
-        """Whether it listens; the actors stand still while it does not."""
+        """Whether it listens; the actors stop while it does not."""
         return self._runner is not None
 
     async def start(self) -> None:
-        """Listen; on a free port the first time, and on the same one ever after."""
+        """Listen; the first time on a free port, later on the same port."""
         listener = socket.create_server(("127.0.0.1", self._port), backlog=512, reuse_port=False)
         app = web.Application(client_max_size=_LIMIT_BYTES)
         app.router.add_route("*", "/{path:.*}", self._handle)
@@ -148,7 +148,7 @@ class ApiServer:
         return web.json_response({**listed, "metadata": metadata, "items": items[:limit]})
 
     async def _watch(self, request: web.Request, where: Place, matches: Matches) -> web.StreamResponse:
-        """Answer a watch until its time is up, or its client is gone."""
+        """Answer a watch until its time ends, or its client disconnects."""
         query, version = request.query, _number(request, "resourceVersion")
         initial = query.get("sendInitialEvents") in {"true", "1"}
         seconds = _number(request, "timeoutSeconds") or _LONGEST_WATCH_SECONDS
@@ -219,7 +219,7 @@ class ApiServer:
 
 def _applied(request: web.Request, where: Place, item: Json, body: Json) -> Json:
     """Return the result of a server-side apply."""
-    if where.kind.status:  # spec and status have each their own door
+    if where.kind.status:  # spec and status are changed separately
         shut = body.keys() - {"apiVersion", "kind", "metadata", "status"} if where.subresource else {"status"}
         body = {key: value for key, value in body.items() if key not in shut}
     manager, force = request.query.get("fieldManager", "unknown"), request.query.get("force") in {"true", "1"}
@@ -247,9 +247,9 @@ def _depth(value: Any) -> int:
 
 
 def _decoded(raw: bytes) -> Json:
-    """Return the object that a body is; raises TypeError or ValueError for what is none."""
+    """Return the object in a body; raises TypeError or ValueError if there is none."""
     json_text = raw.lstrip()[:1] == b"{"
-    # YAML has more than JSON: dates become text, and what is like nothing in JSON is refused.
+    # YAML has more types than JSON: dates become text, and other types are refused.
     found = json.loads(raw if json_text else json.dumps(yaml.safe_load(raw or b"{}"), default=str))
     if not isinstance(found, dict) or not isinstance(found.get("metadata") or {}, dict):
         raise TypeError("it is not an object, or its metadata is not")
@@ -259,7 +259,7 @@ def _decoded(raw: bytes) -> Json:
 
 
 async def _body(request: web.Request, where: Place) -> Json:
-    """Return the body of a request; refuse one with fields that its kind does not have, if asked to."""
+    """Return the body of a request; refuse unknown fields if the client asks for that."""
     try:
         found = _decoded(await request.read())
     except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:

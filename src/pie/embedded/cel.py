@@ -1,4 +1,4 @@
-"""As much of CEL as the rules of pie's CRD use, so that they mean here what they mean to the API server.
+"""The part of CEL that the rules of pie's CRD use, with the same meaning as in the API server.
 
 CEL's operators bind as Python's do once `&&`, `||` and `!` are written `and`, `or` and `~`, so Python's
 parser reads a rule; what CEL writes otherwise is then rewritten, and what is not known here is refused.
@@ -32,7 +32,7 @@ def matches(text: str, pattern: str) -> bool:
 
 
 def compiled(text: str) -> Expression:
-    """Return an expression as a function of its variables; raises CelError for what is not understood."""
+    """Return an expression as a function of its variables; raises CelError for unsupported CEL."""
     # A string in brackets cannot grow together with the next one, nor take a prefix, as Python's would.
     python = _WORD.sub(lambda word: f"({word[0]})" if word["string"] else _PYTHON[word[0]], text)
     try:
@@ -45,7 +45,7 @@ def compiled(text: str) -> Expression:
 
 
 class _Rewriting(ast.NodeTransformer):
-    """Makes Python of a rule that was read by Python's parser."""
+    """Rewrites a rule that was read by Python's parser into Python."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         if not isinstance(node, _KNOWN):

@@ -25,7 +25,7 @@ from typing import Final
 
 _ERRNO_OF: Final = {"io-error": errno.EIO, "full-volume": errno.ENOSPC, "read-only": errno.EROFS}
 FAULTS: Final = frozenset(_ERRNO_OF) | {"slow"}
-"""The faults of a disk that are made here."""
+"""The disk faults that this module injects."""
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 22, 36, 38
 _SECCOMP_MODE_FILTER, _ALLOW, _ERRNO = 2, 0x7FFF0000, 0x00050000
 # Offsets in struct seccomp_data: nr, arch, args[2]. The instructions of BPF that are used.
@@ -37,7 +37,7 @@ _CALLS: Final = {
     "x86_64": (0xC000003E, 257, (18, 74, 75, 296, 295)),
     "aarch64": (0xC00000B7, 56, (68, 82, 83, 70, 69)),
 }
-# While its disk is slow, what pie started may run for a part of each turn only.
+# While the disk is slow, the processes that pie started run for a part of each turn only.
 _TURN_SECONDS: Final = ((signal.SIGSTOP, 0.08), (signal.SIGCONT, 0.02))
 
 
@@ -80,7 +80,7 @@ def _hold(pie: int) -> None:
 
 
 def _slow_down(pie: int) -> None:
-    """Let what pie started run for a part of the time only."""
+    """Let the processes that pie started run for a part of the time only."""
     while True:
         for number, seconds in _TURN_SECONDS:
             below = _children(pie)
@@ -99,7 +99,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _refuse_calls(number: int) -> None:
-    """Have the kernel refuse the system calls that write to volumes, for this process and all it starts."""
+    """Make the kernel refuse the system calls that write to volumes, for this process and its children."""
     arch, openat, calls = _CALLS[platform.machine()]
     refuse = (_RETURN, 0, 0, _ERRNO | number)
     code = [(_LOAD, 0, 0, _ARCH), (_JUMP_EQUAL, 1, 0, arch), (_RETURN, 0, 0, _ALLOW), (_LOAD, 0, 0, _NUMBER)]

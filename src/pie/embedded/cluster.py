@@ -34,7 +34,7 @@ from pie.embedded.store import Store
 _log = structlog.get_logger()
 
 _PAUSE_SECONDS: Final = 0.02
-"""What changes within this is looked at together."""
+"""Changes within this time are handled together."""
 _RETRY_SECONDS: Final = 1.0
 _QUIET_SECONDS: Final = 60.0
 _KUBECONFIG: Final = """\
@@ -93,7 +93,7 @@ class EmbeddedCluster:
         ]
 
     async def __aenter__(self) -> Self:
-        """Bring the cluster up."""
+        """Start the cluster."""
         for name in ("default", "kube-system", "pie"):
             self.registry.create(NAMESPACES, {"metadata": {"name": name}})
         self.registry.create(CRDS, pieprobe_crd())
@@ -109,7 +109,7 @@ class EmbeddedCluster:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Take everything down, probes included. Raises ActorDied if one did."""
+        """Stop everything, also the probes. Raises ActorDied if an actor failed."""
         self.running.cancel()
         await asyncio.wait([self.running])
         await self.front.stop()
@@ -138,6 +138,6 @@ class EmbeddedCluster:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def add_node(self, name: str, *taints: Json) -> None:
-        """Put up a machine and have it join the cluster."""
+        """Create a machine and let it join the cluster."""
         self.machines[name] = Machine(name, self.directory / "volumes" / name, self._pool_bytes)
         join(self.registry, name, list(taints))

@@ -1,4 +1,4 @@
-"""What the server says of itself: its kinds by aggregated discovery, and OpenAPI without schemas.
+"""The server's description of itself: its kinds by aggregated discovery, and OpenAPI without schemas.
 
 kubectl takes the kinds from the former, and from the latter whether the server validates fields.
 https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
@@ -13,7 +13,7 @@ from pie.embedded.kinds import KINDS, Json, Kind
 AGGREGATED: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 """The content type of what stands at /api and /apis."""
 VERSION: Final = "v1.35.4"
-"""The Kubernetes whose behaviour is followed, and what the server answers as its version."""
+"""The version of Kubernetes whose behaviour is followed; also the server's version."""
 _VERBS: Final = ["create", "delete", "get", "list", "patch", "watch"]
 _OPENAPI: Final = "/openapi/v3/all"
 _INFO: Final = {"title": "Kubernetes", "version": VERSION}
@@ -21,7 +21,7 @@ _PARAMETERS: Final = [{"name": name, "in": "query"} for name in ("dryRun", "fiel
 
 
 def document(path: str) -> Json | None:
-    """Return what stands at a discovery path; None if it is none."""
+    """Return the answer for a discovery path; None for another path."""
     match path:
         case "/version":
             major, minor, _ = VERSION.removeprefix("v").split(".")

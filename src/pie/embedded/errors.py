@@ -1,10 +1,10 @@
-"""Refusals in the words and codes of the API server."""
+"""Errors with the messages and codes of the API server."""
 
 from pie.embedded.kinds import Json, Kind
 
 
-class Refused(Exception):  # noqa: N818  the API server's no, on purpose
-    """A request that is refused: HTTP code, CamelCase reason, and a message for a person."""
+class Refused(Exception):  # noqa: N818  the API server refused the request
+    """A refused request: HTTP code, CamelCase reason, and a message."""
 
     def __init__(self, code: int, reason: str, message: str, details: Json | None = None) -> None:
         super().__init__(message)
@@ -16,7 +16,7 @@ class Refused(Exception):  # noqa: N818  the API server's no, on purpose
 
 
 class ActorDied(Exception):  # noqa: N818  the name says what happened
-    """An actor met what it did not expect, and all others ended with it: a defect of the embedded cluster."""
+    """An actor failed, and all others ended with it: a defect of the embedded cluster."""
 
 
 def about(kind: Kind, name: str) -> Json:
@@ -25,18 +25,18 @@ def about(kind: Kind, name: str) -> Json:
 
 
 def not_found(kind: Kind, name: str) -> Refused:
-    """Say that there is no such object."""
+    """Return the error for an object that does not exist."""
     return Refused(404, "NotFound", f'{kind.qualified} "{name}" not found', about(kind, name))
 
 
 def conflict(kind: Kind, name: str, why: str) -> Refused:
-    """Say that a precondition does not hold."""
+    """Return the error for a failed precondition."""
     message = f'Operation cannot be fulfilled on {kind.qualified} "{name}": {why}'
     return Refused(409, "Conflict", message, about(kind, name))
 
 
 def invalid(kind: Kind, name: str, errors: list[str]) -> Refused:
-    """Say that the object breaks rules; each error begins with its field."""
+    """Return the error for an invalid object; each error begins with its field."""
     words = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
     what = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     causes = [{"field": error.partition(":")[0], "message": error.partition(": ")[2]} for error in errors]
@@ -45,5 +45,5 @@ def invalid(kind: Kind, name: str, errors: list[str]) -> Refused:
 
 
 def bad_request(message: str) -> Refused:
-    """Say that the request itself makes no sense."""
+    """Return the error for an invalid request."""
     return Refused(400, "BadRequest", message)

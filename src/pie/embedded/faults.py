@@ -28,11 +28,11 @@ _CNI_TAINT: Final = {"key": "node.cilium.io/agent-not-ready", "effect": "NoSched
 _TAINT: Final = {"key": "maintenance", "value": "planned", "effect": "NoSchedule"}
 
 Act = Callable[..., Awaitable[None]]
-"""Has a fault begin or end in a cluster, on a machine. Raises FaultError or Refused if it cannot."""
+"""Begins or ends a fault in a cluster, on a machine. Raises FaultError or Refused if it cannot."""
 
 
 class FaultError(Refused):
-    """A fault that is not known, or cannot be done here; says which there are."""
+    """A fault that is not known, or cannot be injected here; the text lists the known ones."""
 
     def __init__(self, message: str) -> None:
         super().__init__(400, "BadRequest", message)
@@ -40,7 +40,7 @@ class FaultError(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault. Without `act`, having it is all. `per_node`: it is done to one machine, not to the cluster."""
+    """A fault. Without `act`, its name on the machine is enough. `per_node`: on a machine."""
 
     name: str
     meaning: str
@@ -56,22 +56,22 @@ class Faults:
 
     @property
     def active(self) -> set[tuple[str, str]]:
-        """The faults that there are, by name and node (empty: the cluster's)."""
+        """The active faults, by name and node (empty: the cluster's)."""
         on_nodes = {(name, each.name) for each in self._cluster.machines.values() for name in each.faults}
         return on_nodes | {(name, "") for name in self._cluster.front.faults}
 
     async def inject(self, name: str, node: str = "") -> None:
-        """Inject a fault on a node; without one, on all of them; not where it is. Raises FaultError."""
+        """Inject a fault on a node, or without a node on all that do not have it. Raises FaultError."""
         if name in childprocess.FAULTS and not childprocess.supported():
             raise FaultError("this machine cannot inject disk faults: they need Linux on x86-64 or arm64")
         await self._act(name, node, begin=True)
 
     async def clear(self, name: str, node: str = "") -> None:
-        """Undo a fault on a node; without one, wherever it is. Raises FaultError."""
+        """End a fault on a node, or without a node on all that have it. Raises FaultError."""
         await self._act(name, node, begin=False)
 
     async def _act(self, name: str, node: str, *, begin: bool) -> None:
-        """Begin or end a fault where it is not so yet; what cannot be done to one node keeps none back."""
+        """Begin or end a fault where needed; an error on one node does not stop the others."""
         machines, problems = self._cluster.machines, []
         if name not in FAULTS:
             raise FaultError(f"there is no fault {name!r}; there are: {', '.join(sorted(FAULTS))}")
@@ -82,13 +82,13 @@ class Faults:
             having = machine.faults if fault.per_node else self._cluster.front.faults
             if (name in having) is begin:
                 continue
-            having.discard(name)  # also where the undo fails: as with a node that is gone, none is left
+            having.discard(name)  # also if the undo fails: on a deleted node, no fault is left
             try:
                 if fault.act is not None:
                     await fault.act(self._cluster, machine, begin=begin)
                 having.update([name] if begin else [])
             except (Refused, OSError) as error:
-                if isinstance(error, OSError) and not begin:  # as where its port is taken: to be tried again
+                if isinstance(error, OSError) and not begin:  # for example, the port is in use: try again
                     having.add(name)
                 where = machine.name if fault.per_node else "the cluster"
                 problems.append(f"{name} on {where}: {error}")
@@ -126,7 +126,7 @@ async def _empty(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -
 
 
 async def _reboot(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:
-    """Shut down in order, be away for a while, and come back by itself with another boot ID."""
+    """Shut down in order, stay down for a while, and start again with another boot ID."""
     if begin:
         node, loop = cluster.registry.get(NODES, "", machine.name), asyncio.get_running_loop()
         cluster.registry.set_condition(node, "Ready", "False", "KubeletNotReady", "node is shutting down")
@@ -135,7 +135,7 @@ async def _reboot(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) 
 
 
 async def _come_back(cluster: "EmbeddedCluster", machine: Machine, boot_id: str) -> None:
-    if machine.boot_id == boot_id:  # else that reboot was ended by hand, and this is another one
+    if machine.boot_id == boot_id:  # else the user ended that reboot, and this is another one
         await cluster.faults.clear("reboot", machine.name)
 
 

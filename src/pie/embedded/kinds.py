@@ -1,4 +1,4 @@
-"""The kinds that the embedded API server serves, and how their objects are looked at."""
+"""The kinds that the embedded API server serves, and functions to read their objects."""
 
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The machines behind the nodes: what of them is broken, and where their volumes lie.
+"""The machines of the nodes: their faults, and the directories of their volumes.
 
 Faults put their names here; provisioner and kubelets meet them as they would meet the real thing.
 """
@@ -16,12 +16,12 @@ UNAVAILABLE: Final = (
     'code = Unavailable desc = connection error: desc = "transport: Error while dialing: '
     'dial unix csi.sock: connect: connection refused"'
 )
-"""What a caller of a CSI driver is told that is not there."""
+"""The error that a caller of a CSI driver gets when the driver is down."""
 
 
 @dataclass(slots=True, eq=False)
 class Machine:
-    """One machine. `faults`: the names of those it has; `volumes` has room for `pool_bytes`."""
+    """One machine. `faults`: its active faults; `volumes` has space for `pool_bytes`."""
 
     name: str
     volumes: Path
@@ -32,7 +32,7 @@ class Machine:
     """When its kubelet last reported, epoch seconds."""
 
     def runs(self, *breaking: str) -> bool:
-        """Tell whether something runs that these faults break; a reboot breaks it in any case."""
+        """Tell whether something works, that is, whether none of these faults and no reboot is active."""
         return self.faults.isdisjoint({"reboot", *breaking})
 
 

@@ -38,7 +38,7 @@ _SAFE: Final = {
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer only who asks for this very address, and change nothing for who cannot set the header."""
+    """Answer only requests to this address, and change nothing without the header."""
     try:
         only_from_here(request, pages=True)
         if request.method != "GET" and HEADER not in request.headers:
@@ -49,7 +49,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _mark(_request: web.Request, answer: web.StreamResponse) -> None:
-    """Send the headers with whatever is answered, also where a path or method is not known."""
+    """Send the headers with every answer, also for an unknown path or method."""
     answer.headers.update(_SAFE)
 
 

@@ -33,7 +33,7 @@ def merge(target: Any, patch: Any) -> Any:
 
 
 class ApplyConflict(Refused):
-    """Somebody else applied another value; the text says who and where, in the API server's words."""
+    """Another manager applied another value; the text has the API server's message."""
 
     def __init__(self, clashes: list[str]) -> None:
         count = "1 conflict" if len(clashes) == 1 else f"{len(clashes)} conflicts"
@@ -69,13 +69,13 @@ def _by(entry: Json) -> tuple[str, str]:
 
 
 def _paths(value: Json) -> Iterator[Path]:
-    """Yield the paths of what is no object, or an empty one."""
+    """Yield the paths of values that are not objects, and of empty objects."""
     for key, below in value.items():
         inner = _paths(below) if isinstance(below, dict) and below else [[]]
         yield from ([key, *path] for path in inner)
 
 
 def _without(thing: Json, path: Path) -> Json:
-    """Return an object without what is at a path, and without what that leaves empty."""
+    """Return an object without the value at a path, and without objects that become empty."""
     rest = _without(thing[path[0]], path[1:]) if path[1:] and isinstance(thing.get(path[0]), dict) else None
     return {key: value for key, value in thing.items() if key != path[0]} | ({path[0]: rest} if rest else {})

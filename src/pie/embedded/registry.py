@@ -71,7 +71,7 @@ class Registry:
         return found
 
     def current(self, item: Json) -> Json | None:
-        """Return an object as it is now; None if it is gone, whatever has its name meanwhile."""
+        """Return an object as it is now; None if it was deleted, also if another object has its name."""
         found = self.store.get(KIND_OF[item["kind"]], *key_of(item))
         return found if find(found, "metadata.uid") == item["metadata"]["uid"] else None
 
@@ -179,7 +179,7 @@ class Registry:
             self.delete(KIND_OF[item["kind"]], *key_of(item), options)
 
     def drop_finalizer(self, item: Json, finalizer: str) -> None:
-        """Take a finalizer off an object that may be gone meanwhile."""
+        """Remove a finalizer from an object that may have been deleted meanwhile."""
         found = self.current(item)
         if found is not None and finalizer in found["metadata"].get("finalizers", []):
             self.edit(found, lambda copy: copy["metadata"]["finalizers"].remove(finalizer))
@@ -211,6 +211,6 @@ class Registry:
 
 
 def _may_go(item: Json) -> bool:
-    """Tell whether nothing keeps an object that is being deleted."""
+    """Tell whether an object that is being deleted can be removed."""
     metadata = item["metadata"]
     return is_leaving(item) and not (metadata.get("finalizers") or metadata["deletionGracePeriodSeconds"])

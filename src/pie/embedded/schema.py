@@ -33,7 +33,7 @@ def pieprobe_crd() -> Json:
 
 @lru_cache(maxsize=1)
 def shapes() -> dict[str, Json]:
-    """Return how objects have to look, by kind: as much as is relied on. `Any` holds for every kind."""
+    """Return the shapes of objects, by kind, as far as they are needed. `Any` is for every kind."""
     found: dict[str, Json] = yaml.safe_load((files("pie.embedded") / "shapes.yaml").read_text())
     return found
 
@@ -46,7 +46,7 @@ def pieprobe_version() -> Json:
 
 @lru_cache(maxsize=1)
 def pieprobe_schema() -> Json:
-    """Return the schema of PieProbe; raises CelError for a rule that is not understood."""
+    """Return the schema of PieProbe; raises CelError for an unsupported rule."""
     schema: Json = to_builtins(pieprobe_version()["schema"]["openAPIV3Schema"])
     schema["properties"]["metadata"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     _compile_rules(schema)
@@ -84,7 +84,7 @@ def default(schema: Json, value: Any) -> None:
 
 
 def errors(schema: Json, value: Json, old: Json | None = None) -> list[str]:
-    """Return what is wrong with an object; the rules are asked only of one that has the right shape."""
+    """Return the errors of an object; the rules are evaluated only if its shape is right."""
     before = _ABSENT if old is None else old
     return [*_misshapen(schema, value, "")] or [*_against_rules(schema, value, before, "")]
 
@@ -139,7 +139,7 @@ def _beyond(schema: Json, value: Any, path: str, found: str) -> Iterator[str]:
 
 
 def _against_rules(schema: Json, value: Any, old: Any, path: str) -> Iterator[str]:
-    """Yield what x-kubernetes-validations have against a value."""
+    """Yield the errors of x-kubernetes-validations for a value."""
     for rule in schema.get(_RULES, []):
         if rule["transition"] and old is _ABSENT:
             continue

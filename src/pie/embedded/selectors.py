@@ -21,7 +21,7 @@ _FIELD: Final = re.compile(r"([A-Za-z.]+)(==?|!=)([^,]*)(?:,|$)")
 
 
 def selector(labels: str | None, fields: str | None) -> Matches:
-    """Return a test for the objects that both selectors match; raises Refused for what is none."""
+    """Return a test for objects that match both selectors; raises Refused for an invalid selector."""
     wanted = [_label(match) for match in _parts(_LABEL, labels or "")]
     wanted_fields = [match.groups() for match in _parts(_FIELD, fields or "")]
 

@@ -64,7 +64,7 @@ class Store:
         return stored
 
     def listen(self, listener: Callable[[Change], None]) -> None:
-        """Have `listener` called after every change; it must not block, and not raise."""
+        """Call `listener` after every change; it must not block, and not raise."""
         self._listeners.append(listener)
 
     def since(self, version: int) -> list[Change]:
@@ -72,7 +72,7 @@ class Store:
         return [*takewhile(lambda change: change.version > version, reversed(self._history))][::-1]
 
     def wake(self) -> None:
-        """Have all who wait look again, as after a change."""
+        """Wake everything that waits for a change."""
         self._moved.set()
         self._moved = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Watches: changes as a stream of JSON lines, with bookmarks, initial events, and 410 for what is forgotten.
+"""Watches: changes as a stream of JSON lines, with bookmarks, initial events, and 410 for old versions.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
@@ -28,7 +28,7 @@ class Watch:
     show: Callable[[Json], Json]
     write: Callable[[bytes], Awaitable[None]]
     bookmark_seconds: float | None
-    """How often a quiet watch hears where it stands; None: its client asked for no bookmarks."""
+    """How often a quiet watch gets a bookmark; None: its client asked for no bookmarks."""
 
     async def run(self, version: int, *, initial: bool) -> None:
         """Send what comes after a version (0: all there is, first) for ever, or until that is forgotten.

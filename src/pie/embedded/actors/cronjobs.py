@@ -47,7 +47,7 @@ def run_cronjobs(registry: Registry, minute_seconds: float) -> float:
 
 
 def _settled(registry: Registry, cronjob: Json, jobs: list[Json]) -> Json:
-    """Take Jobs that are over, or gone, out of `status.active`."""
+    """Remove finished and deleted Jobs from `status.active`."""
     by_uid = {job["metadata"]["uid"]: job for job in jobs}
     listed = find(cronjob, "status.active") or []
     for each in listed:
@@ -58,9 +58,9 @@ def _settled(registry: Registry, cronjob: Json, jobs: list[Json]) -> Json:
 
 
 def _start(registry: Registry, cronjob: Json, minute_seconds: float) -> None:
-    """Start the Job that is due, if one is; raises ValueError for a schedule that is none."""
+    """Start the Job that is due, if there is one; raises ValueError for an invalid schedule."""
     spec, about, now = cronjob["spec"], cronjob["metadata"], registry.now()
-    # Stamps are cut to the second, and where minutes are short a due time may lie within one.
+    # Timestamps have whole seconds, and with short minutes a due time can be within a second.
     since = seconds_of(find(cronjob, "status.lastScheduleTime") or about["creationTimestamp"]) + 1
     number = last_due(spec["schedule"], int(since // minute_seconds), int(now // minute_seconds))
     active = find(cronjob, "status.active") or []
@@ -92,7 +92,7 @@ def _prune(registry: Registry, cronjob: Json, jobs: list[Json]) -> None:
 def last_due(schedule: str, after: int, until: int) -> int | None:
     """Return the newest minute in (after, until] that a schedule names, in minutes since the epoch.
 
-    Raises ValueError for what is no schedule.
+    Raises ValueError for an invalid schedule.
     """
     try:
         newest = next(CronSim(schedule, datetime.fromtimestamp((until + 1) * 60, UTC), reverse=True), None)

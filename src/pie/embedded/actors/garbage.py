@@ -1,4 +1,4 @@
-"""The garbage collector: dependents follow their owners, and namespaces take their contents along.
+"""The garbage collector: deletes dependents of deleted owners, and the contents of deleted namespaces.
 
 https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 """
@@ -9,7 +9,7 @@ from pie.embedded.registry import Registry
 
 
 def collect_garbage(registry: Registry) -> None:
-    """Delete what has lost all its owners, and what is in a namespace that is being deleted."""
+    """Delete objects whose owners are all deleted, and objects in a namespace that is being deleted."""
     # Of Events there are many; they own nothing, and are not owned.
     everything = [item for kind in KINDS if kind is not EVENTS for item in registry.store.all(kind)]
     living = {item["metadata"]["uid"] for item in everything}

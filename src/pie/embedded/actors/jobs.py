@@ -1,4 +1,4 @@
-"""The Job controller: one pod for each Job, and what became of it. Jobs of several pods are not run.
+"""The Job controller: one pod for each Job, and its result. Jobs with several pods are not run.
 
 A pod keeps the finalizer of job tracking until its Job has counted it.
 https://kubernetes.io/docs/concepts/workloads/controllers/job/#job-tracking-with-finalizers
@@ -19,7 +19,7 @@ _FAILED: Final = ("BackoffLimitExceeded", "Job has reached the specified backoff
 
 
 def run_jobs(registry: Registry) -> None:
-    """Look at every Job, and free pods whose Job is gone or going."""
+    """Look at every Job, and remove the finalizer of pods whose Job is deleted or being deleted."""
     pods, jobs = registry.store.all(PODS), registry.store.all(JOBS)
     for job in jobs:
         if finished(job) is None and not is_leaving(job) and not job["spec"]["suspend"]:
@@ -37,7 +37,7 @@ def _sync(registry: Registry, job: Json, pods: list[Json]) -> None:
     if any(not is_over(pod) and not is_leaving(pod) for pod in pods):
         return
     if any(not is_over(pod) and find(pod, "spec.nodeName") for pod in pods):
-        # Failed already, but not over before its pod is.
+        # Failed already, but not finished before its pod is.
         registry.set_condition(job, "FailureTarget", "True", *_FAILED)
         return
     for pod in pods:

@@ -29,7 +29,7 @@ _LATE: Final = "Pod was active on the node longer than the specified deadline"
 
 @dataclass(slots=True)
 class Container:
-    """A probe's process, on a leash (see there), with the directory that takes its termination message."""
+    """A probe's process, run by `childprocess`, with the directory of its termination message."""
 
     process: subprocess.Popen[bytes]
     directory: TemporaryDirectory[str]
@@ -47,11 +47,11 @@ class Container:
                 self.process.stdin.write(bytes([number]))
 
     def kill(self) -> None:
-        """End the process and all that it started, at once."""
+        """Kill the process and everything that it started."""
         if self.process.stdin is not None:
             self.process.stdin.close()
             self.process.stdin = None
-        with suppress(subprocess.TimeoutExpired):  # what is stuck in a disk that really hangs is left to it
+        with suppress(subprocess.TimeoutExpired):  # a process in a disk that really hangs cannot be killed
             self.process.wait(timeout=_LONGEST_WAIT_SECONDS)
 
 
@@ -88,7 +88,7 @@ class Kubelets:
         container.directory.cleanup()
 
     def _begin(self, pod: Json, machine: Machine) -> None:
-        """Take a pod to its running container, or to what stands in the way."""
+        """Start a pod's container, or report what prevents it."""
         waiting, container = {"waiting": {"reason": "ContainerCreating"}}, pod["spec"]["containers"][0]
         if is_leaving(pod):
             self._end(pod, "Failed", waiting)
@@ -119,7 +119,7 @@ class Kubelets:
         self._report(pod, "Running", {"running": {"startedAt": now}})
 
     def _mount(self, pod: Json, machine: Machine) -> tuple[Path, str]:
-        """Return the directory of the pod's volume, or in words why it cannot be mounted."""
+        """Return the directory of the pod's volume, or a text why it cannot be mounted."""
         names = claims_of(pod)
         claim = self._registry.find(PVCS, pod["metadata"]["namespace"], names[0]) if names else None
         volume = find(claim, "spec.volumeName") or ""
@@ -134,7 +134,7 @@ class Kubelets:
             container.frozen = not container.frozen
             container.send(signal.SIGSTOP if container.frozen else signal.SIGCONT)
         runs, late = machine.runs("kubelet-gone"), now >= container.ends_at
-        # What hangs in its disk neither hears a signal nor can be killed, but for the end of its machine.
+        # A process that hangs in its disk gets no signal and cannot be killed, until its machine ends.
         stops = runs and not container.frozen and (late or is_leaving(pod))
         if stops and container.kill_at == math.inf:
             grace = pod["metadata"].get("deletionGracePeriodSeconds")
@@ -160,7 +160,7 @@ class Kubelets:
         self._end(pod, phase, {"terminated": terminated}, **why)
 
     def _end(self, pod: Json, phase: str, state: Json, **fields: str) -> None:
-        """Report that nothing of a pod runs any more; let it go if it is being deleted."""
+        """Report that nothing of a pod runs any more; remove it if it is being deleted."""
         self._report(pod, phase, state, **fields)
         if is_leaving(pod):
             self._registry.remove(pod, gracePeriodSeconds=0)

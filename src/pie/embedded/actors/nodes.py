@@ -1,4 +1,4 @@
-"""Nodes: the word of the kubelets on their machines, and what the control plane concludes from it.
+"""Nodes: what kubelets report about their machines, and what the control plane does with it.
 
 https://kubernetes.io/docs/concepts/architecture/nodes/#node-controller
 """
@@ -15,7 +15,7 @@ _OURS: Final = {f"{_TAINT}{word}" for word in ("not-ready", "unreachable", "unsc
 
 
 def join(registry: Registry, name: str, taints: list[Json]) -> None:
-    """Make the Node of a new machine, with its CSINode."""
+    """Create the Node of a new machine, and its CSINode."""
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", TOPOLOGY_KEY: name}
     node = registry.create(NODES, {"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}})
     driver = {"name": DRIVER, "nodeID": name, "topologyKeys": [TOPOLOGY_KEY]}
@@ -24,7 +24,7 @@ def join(registry: Registry, name: str, taints: list[Json]) -> None:
 
 
 def watch_nodes(registry: Registry, machines: Machines, grace_seconds: float) -> float:
-    """Say how each node is, taint it accordingly, and take away pods of removed nodes."""
+    """Report the state of each node, set its taints, and delete pods of removed nodes."""
     names = {node["metadata"]["name"] for node in registry.store.all(NODES)}
     for machine in machines.values():
         node = registry.find(NODES, "", machine.name)

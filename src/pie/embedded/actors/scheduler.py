@@ -1,4 +1,4 @@
-"""The scheduler: binds each pod to a node it may run on, after its volumes have theirs.
+"""The scheduler: binds each pod to a node that it may run on, after its volumes are bound.
 
 Filters, no scores: node affinity, node selector, taints, cordons, and the topology of bound volumes. The
 least loaded node wins. Resources and preemption are left out.
@@ -32,7 +32,7 @@ def schedule(registry: Registry) -> None:
 
 
 def _place(registry: Registry, pod: Json, load: Counter[Any]) -> str:
-    """Bind a pod to a node, or have its claims provisioned there first; return what is in the way."""
+    """Bind a pod to a node, or first have its PVCs provisioned there; return what prevents it."""
     claims, volumes = [], []
     for name in claims_of(pod):
         claim = registry.find(PVCS, pod["metadata"]["namespace"], name)

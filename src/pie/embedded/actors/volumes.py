@@ -1,4 +1,4 @@
-"""Claims and volumes: ephemeral claims, the provisioner of each machine, and the protection of claims in use.
+"""PVCs and volumes: ephemeral PVCs, the provisioner of each machine, and the protection of PVCs in use.
 
 A volume is a directory on its machine; the sizes of a machine's volumes are summed against its pool.
 https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#generic-ephemeral-volumes
@@ -19,7 +19,7 @@ _RETRY_SECONDS: Final = 2.0
 
 
 def claims_of(pod: Json) -> list[str]:
-    """Return the names of the claims that a pod uses."""
+    """Return the names of the PVCs that a pod uses."""
     volumes, name = find(pod, "spec.volumes") or [], pod["metadata"]["name"]
     ephemeral = [f"{name}-{volume['name']}" for volume in volumes if "ephemeral" in volume]
     named = [find(volume, "persistentVolumeClaim.claimName") for volume in volumes]
@@ -27,18 +27,18 @@ def claims_of(pod: Json) -> list[str]:
 
 
 def selected_node(claim: Json) -> str:
-    """Return the node that the scheduler chose for a claim; empty if it chose none."""
+    """Return the node that the scheduler chose for a PVC; empty if it chose none."""
     return (claim["metadata"].get("annotations") or {}).get(_SELECTED_NODE) or ""
 
 
 def select_node(registry: Registry, claim: Json, node: str) -> None:
-    """Choose the node for a claim's volume; an empty one takes the choice back."""
+    """Choose the node for a PVC's volume; empty removes the choice."""
     marks = {**(claim["metadata"].get("annotations") or {}), _SELECTED_NODE: node}
     registry.edit(claim, lambda copy: copy["metadata"].update(annotations=marks))
 
 
 def make_ephemeral_claims(registry: Registry) -> None:
-    """Make the claim of each generic ephemeral volume."""
+    """Create the PVC of each generic ephemeral volume."""
     for pod in registry.store.all(PODS):
         about, wanted = pod["metadata"], not is_leaving(pod) and not is_over(pod)
         for volume in find(pod, "spec.volumes") or [] if wanted else []:
@@ -51,7 +51,7 @@ def make_ephemeral_claims(registry: Registry) -> None:
 
 
 def protect_claims(registry: Registry) -> None:
-    """Let a claim go that is being deleted, once no unfinished pod uses it."""
+    """Remove a PVC that is being deleted as soon as no unfinished pod uses it."""
     pods = [pod for pod in registry.store.all(PODS) if not is_over(pod)]
     used = {(pod["metadata"]["namespace"], name) for pod in pods for name in claims_of(pod)}
     for claim in filter(is_leaving, registry.store.all(PVCS)):
@@ -60,9 +60,9 @@ def protect_claims(registry: Registry) -> None:
 
 
 def provision(registry: Registry, machines: Machines) -> float | None:
-    """Look at every claim without a volume and every volume without a claim; say when to try again."""
+    """Look at every PVC without a volume and every volume without a PVC; return when to try again."""
     for volume in registry.store.all(PVS):
-        # One that somebody made by hand was never bound to a claim here.
+        # A volume that somebody created by hand was never bound to a PVC here.
         if find(volume, "spec.csi.driver") == DRIVER and find(volume, "spec.claimRef.uid"):
             _reclaim(registry, machines, volume)
     again = None
@@ -73,13 +73,13 @@ def provision(registry: Registry, machines: Machines) -> float | None:
             again = _RETRY_SECONDS
             told = registry.event(claim, "ProvisioningFailed", problem, DRIVER)
             if told and "ResourceExhausted" in problem:
-                # Let the scheduler choose again, as the external provisioner does when a node has no room.
+                # Let the scheduler choose again, as the external provisioner does when a node has no space.
                 select_node(registry, claim, "")
     return again
 
 
 def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
-    """Give a claim its volume if it is time for that; return in words what stands against it."""
+    """Provision a PVC's volume if it is time for that; return a text about what prevents it."""
     name, machine = find(claim, "spec.storageClassName") or "", machines.get(selected_node(claim))
     storage_class = registry.find(STORAGE_CLASSES, "", name)
     if storage_class is None:
@@ -115,7 +115,7 @@ def _free_bytes(registry: Registry, machine: Machine) -> Fraction:
 
 
 def _reclaim(registry: Registry, machines: Machines, volume: Json) -> None:
-    """Delete a volume whose claim is gone."""
+    """Delete a volume whose PVC is deleted."""
     spec, owner = volume["spec"], volume["spec"]["claimRef"]
     claim = registry.find(PVCS, owner["namespace"], owner["name"])
     machine = machines.get(find(spec, "csi.volumeAttributes.machine") or "")
