@@ -27,7 +27,9 @@ def test_help_loads_nothing_that_it_does_not_need() -> None:
     assert len(loaded) < MOST_MODULES
 
 
-@pytest.mark.parametrize("command", ["check", "status", "explain", "report", "demo", "controller", "probe"])
+@pytest.mark.parametrize(
+    "command", ["check", "status", "explain", "report", "replay", "demo", "controller", "probe"]
+)
 async def test_every_command_has_an_example(command: str) -> None:
     ended = await within(command, "--help")
     assert ended.status == 0

@@ -7,12 +7,14 @@ changes reach the controller late, several at once, in any order between kinds, 
 
 import asyncio
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
+from pie.controller.recorder import Recorder
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import Settings
 from pie.core.batch.wire import CronJob, Job
@@ -44,7 +46,14 @@ class Simulation:
     `lag(kind, second)` is how old the lists are that the caches are given.
     """
 
-    def __init__(self, lag: Callable[[str, int], int], before: "Simulation | None" = None) -> None:
+    def __init__(
+        self,
+        lag: Callable[[str, int], int],
+        before: "Simulation | None" = None,
+        *,
+        record: Path | None = None,
+        record_size: int = 2**28,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._lag = lag
         self._begin = before._begin if before is not None else loop.time()
@@ -60,7 +69,10 @@ class Simulation:
         self._series = register_series(registry, self.now)
         runner = CronJobRunner(client, caches, "i")
         settings = Settings(container_image="i")
-        self.controller = build(client, caches, settings, runner=runner, series=self._series)
+        recorder = self._recorder = Recorder(record, record_size, client.metrics) if record else None
+        self.controller = build(
+            client, caches, settings, runner=runner, series=self._series, recorder=recorder
+        )
         self._reflectors: dict[str, Reflector[Any]] = {
             each.resource.plural: each for each in caches.reflectors()
         }
@@ -83,6 +95,8 @@ class Simulation:
         actions = sorted(script, key=lambda each: each[0])
         self._deliver(0)
         self.controller.start()
+        if self._recorder is not None:
+            self._recorder.start()
         work = asyncio.create_task(self.controller.queue.run())
         for second in range(seconds):
             while actions and actions[0][0] <= second:
@@ -92,6 +106,8 @@ class Simulation:
             await asyncio.sleep(1)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+        if self._recorder is not None:
+            self._recorder.close()
         (defects,) = self.client.metrics.defects.collect()
         met = [each.labels for each in defects.samples if each.name.endswith("_total") and each.value]
         assert met == [], "the controller met no defect"

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pie.controller.queuemetrics import QueueMetrics
+from pie.controller.recorder import RecorderMetrics
 from pie.core.model import Kind, Target
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
@@ -25,6 +26,7 @@ def metric_types() -> set[tuple[str, str]]:
     registry = CollectorRegistry()
     KubeMetrics(registry)
     QueueMetrics(registry)
+    RecorderMetrics(registry)
     RunSeries(registry)
     IncidentGauge(registry)
     series = TargetSeries()

@@ -7,6 +7,7 @@ from pie.cli.check import check
 from pie.cli.controller import controller
 from pie.cli.demo import app as demo
 from pie.cli.explain import explain
+from pie.cli.replay import replay
 from pie.cli.report import report
 from pie.cli.status import status
 
@@ -22,6 +23,7 @@ app.add_typer(demo)
 app.command()(status)
 app.command()(explain)
 app.command()(report)
+app.command()(replay)
 
 
 @app.callback(invoke_without_command=True)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -39,6 +40,19 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     budget: Annotated[
         float, typer.Option(min=1, help="The most API writes per second that the controller may do.")
     ] = 200.0,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Record in files in this directory what the controller decides, for `pie replay`.",
+        ),
+    ] = None,
+    record_size: Annotated[
+        int,
+        typer.Option(
+            min=16, metavar="MIB", help="The most MiB that the files of --record use; the oldest are deleted."
+        ),
+    ] = 256,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         typer.Option(help="Log level; `debug` logs each due time when it is counted."),
@@ -75,6 +89,8 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         leader_elect=leader_elect,
         kubeconfig=kubeconfig,
         budget=budget,
+        record=record,
+        record_bytes=record_size * 2**20,
     )
     log_lines(log_level)
     try:

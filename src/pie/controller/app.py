@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge
 import pie
 from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
+from pie.controller.recorder import Recorder
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import LEASE_NAME, READ_BUDGET, READ_BURST, Settings
 from pie.controller.startup import Startup
@@ -79,6 +80,7 @@ async def _control(settings: Settings) -> None:
             )
         )
         series = register_series(registry, client.now)
+        recorder = Recorder(settings.record, settings.record_bytes, metrics) if settings.record else None
         caches = Caches(client, namespace)
         runner = CronJobRunner(client, caches, settings.container_image)
         api = Api(leader=lambda: elector.holder if elector is not None else "")
@@ -96,7 +98,10 @@ async def _control(settings: Settings) -> None:
                 group.create_task(elector.run())
                 await elector.leading.wait()
             await Startup(client, caches).wait_synced()
-            controller = build(client, caches, settings, runner=runner, series=series)
+            if recorder is not None:
+                recorder.start()
+                stack.push_async_callback(asyncio.to_thread, recorder.close)
+            controller = build(client, caches, settings, runner=runner, series=series, recorder=recorder)
             controller.start()
             api.source = controller.source
             group.create_task(controller.run())

@@ -18,6 +18,7 @@ from pie.controller.perform import Perform
 from pie.controller.probes import Probes
 from pie.controller.questions import Questions
 from pie.controller.queue import WorkQueue
+from pie.controller.recorder import Recorder
 from pie.controller.runners import Runner
 from pie.controller.screens import Screens
 from pie.controller.settings import Settings
@@ -87,7 +88,13 @@ class Controller:
 
 
 def build(
-    client: Client, caches: Caches, settings: Settings, *, runner: Runner, series: Series
+    client: Client,
+    caches: Caches,
+    settings: Settings,
+    *,
+    runner: Runner,
+    series: Series,
+    recorder: Recorder | None = None,
 ) -> Controller:
     """Return a controller that keeps, judges and reports the PieProbes of a namespace."""
     queue = WorkQueue(metrics=client.metrics)
@@ -132,6 +139,7 @@ def build(
         questions=questions,
         warnings=warnings,
         perform=perform,
+        recorder=recorder,
     )
     teardown = Teardown(client, caches, queue, probes=probes, nodes=nodes, run_series=series.runs)
     incidents = IncidentKeeper(

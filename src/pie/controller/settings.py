@@ -1,6 +1,7 @@
 """What the controller is told at start-up."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 LEASE_NAME = "pie.topolvm.io"
@@ -11,6 +12,9 @@ READ_BURST: Final = 100
 """Reads per second that the controller makes at most, and how many at once after a pause.
 
 Watches do not count. While all is well there are few reads: what pie knows, it knows from its watches."""
+
+RECORD_MEBIBYTES: Final = 256
+"""How much disk the flight record takes, unless a flag says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +32,7 @@ class Settings:
     leader_elect: bool = False
     kubeconfig: str | None = None
     budget: float = 200.0
+    record: Path | None = None
+    record_bytes: int = RECORD_MEBIBYTES * 2**20
     minute_seconds: float = 60.0
     panel_url: str | None = None

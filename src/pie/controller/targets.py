@@ -8,6 +8,7 @@ from pie.controller.perform import Perform
 from pie.controller.probes import Probes
 from pie.controller.questions import Questions
 from pie.controller.queue import Lane, WorkQueue
+from pie.controller.recorder import Recorder
 from pie.controller.runners import Runner
 from pie.controller.warnings import WarningEvents
 from pie.core.model import Target
@@ -34,6 +35,7 @@ class Targets:
         questions: Questions,
         warnings: WarningEvents,
         perform: Perform,
+        recorder: Recorder | None = None,
     ) -> None:
         self._client = client
         self._caches = caches
@@ -44,6 +46,7 @@ class Targets:
         self._questions = questions
         self._warnings = warnings
         self._perform = perform
+        self._recorder = recorder
         self._live = 0
         self._states: dict[str, dict[Target, TargetState]] = {}
         queue.handle("target", self._turn, Lane.JUDGES)
@@ -132,8 +135,11 @@ class Targets:
         states = self._states.setdefault(thing.probe, {})
         before = states.get(thing) or TargetState(thing)
         facts = self._facts.gather(thing, before)
-        done = step(before, facts, self._client.now())
+        now = self._client.now()
+        done = step(before, facts, now)
         states[thing] = done.state
+        if self._recorder is not None:
+            self._recorder.note(now, before, facts, done)
         if done.state.live is not before.live:
             self._live += 1 if done.state.live else -1
             self._warnings.make_room(self._live)

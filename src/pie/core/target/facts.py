@@ -69,7 +69,7 @@ class NodesFact:
             return span
         if target.kind is Kind.MOUNT:
             return None
-        return everywhere([self.histories.get(each) for each in self.matching], since, until)
+        return everywhere([self.histories.get(each) for each in sorted(self.matching)], since, until)
 
 
 @dataclass(frozen=True, slots=True)

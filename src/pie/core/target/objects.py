@@ -4,6 +4,7 @@ from typing import Final
 
 from pie.core.schedule import spread_seconds
 from pie.core.target.effects import DiscardRun, EndRun, KeepObjects, ReportChange
+from pie.core.target.state import Kept
 from pie.core.target.turn import Turn
 
 _RESUME_WITHIN_MINUTES: Final = 1 / 3
@@ -64,7 +65,7 @@ def _keep(turn: Turn, wanted: KeepObjects) -> None:
     """Order it, unless the same was ordered for the same objects and spec."""
     spec = turn.state.probe if wanted.live else None
     paused = wanted.paused_since is not None
-    kept = (wanted.live, wanted.create, wanted.keep_claim, paused, spec, turn.facts.objects)
+    kept = Kept(wanted.live, wanted.create, wanted.keep_claim, paused, spec, turn.facts.objects)
     if kept != turn.state.kept:
         turn.change(kept=kept)
         turn.emit(wanted)

@@ -177,6 +177,18 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What was last ordered for a target's objects, by which spec, and which objects there were then."""
+
+    live: bool
+    create: bool
+    keep_claim: bool
+    paused: bool
+    spec: Probe | None
+    objects: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TargetState:
     """All that is remembered of one target.
 
@@ -184,7 +196,7 @@ class TargetState:
     its last maintenance. `followed` are the runs that have a follow-up run, `failed_elsewhere_at` is when the
     last follow-up run was bad. `early_wait_seconds` is how long pie waited before the last early run, and
     `early_at` when the next one starts. `lost` are the newest due times whose runs somebody deleted before
-    pie read them. `kept` is what was last ordered for the target's objects, and of which objects.
+    pie read them. `kept` is what was last ordered for the target's objects.
     """
 
     target: Target
@@ -208,7 +220,7 @@ class TargetState:
     resumed_at: float = 0.0
     judged_since: float = 0.0
     lost: tuple[float, ...] = ()
-    kept: object = None
+    kept: Kept | None = None
 
     @property
     def live(self) -> bool:

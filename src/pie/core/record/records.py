@@ -1,0 +1,147 @@
+"""The records of a file: states at its beginning, then steps. Each is small, since it says only what changed.
+
+A record of a step is enough to run the step again: with the records before it in the same file it gives the
+state, the facts and the time that the step had, and what the step returned.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Final, get_args
+
+import msgspec
+
+from pie.core.batch.cron import Cron
+from pie.core.decode import Unreadable, convert
+from pie.core.model import Target
+from pie.core.record.delta import Delta, delta, patched
+from pie.core.target.effects import Effect
+from pie.core.target.facts import TargetFacts
+from pie.core.target.state import TargetState
+from pie.core.target.step import Step
+
+_EFFECTS: Final[dict[str, Any]] = {each.__name__: each for each in get_args(Effect)}
+_REFUSALS: Final = (
+    msgspec.MsgspecError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+
+
+class StateRecord(msgspec.Struct, array_like=True, frozen=True, tag="state"):
+    """The state of a target where the file begins."""
+
+    target: Target
+    state: Any
+
+
+class StepRecord(msgspec.Struct, array_like=True, frozen=True, tag="step"):
+    """A step: its time, and deltas to the target's last record in the file.
+
+    `before` is set where the state before the step is not the one after the last record (the target is new,
+    or steps were left out): the whole state.
+    """
+
+    at: float
+    target: Target
+    facts: Delta | None
+    after: Delta | None
+    effects: list[Any] = []
+    wake_at: float | None = None
+    before: Any = None
+
+
+Record = StateRecord | StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TakenStep:
+    """A step that a controller took: what it was given, and what it returned."""
+
+    at: float
+    before: TargetState
+    facts: TargetFacts
+    done: Step
+
+
+class Writing:
+    """Turns steps into records. It knows the last record of each target in its file."""
+
+    def __init__(self, states: "dict[Target, TargetState] | None" = None) -> None:
+        self.states = states or {}
+        self._facts: dict[Target, TargetFacts] = {}
+        self._encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
+
+    def checkpoint(self) -> list[bytes]:
+        """Return a record of each state. A file begins with them."""
+        self._facts.clear()
+        return [self._encode(StateRecord(*each)) for each in self.states.items()]
+
+    def step(self, taken: TakenStep) -> bytes:
+        """Return the record of a step."""
+        target, after = taken.before.target, taken.done.state
+        known, facts = self.states.get(target), self._facts.get(target)
+        follows = known is not None and known == taken.before
+        record = StepRecord(
+            taken.at,
+            target,
+            delta(facts, taken.facts),
+            delta(taken.before, after),
+            [(type(each).__name__, each) for each in taken.done.effects],
+            taken.done.wake_at,
+            None if follows else taken.before,
+        )
+        found = self._encode(record)
+        self._facts[target] = taken.facts
+        self.states[target] = after
+        if not after.live and not after.runs:
+            del self.states[target], self._facts[target]
+        return found
+
+
+class Reading:
+    """Turns the records of a file back into steps."""
+
+    def __init__(self) -> None:
+        self._states: dict[Target, Any] = {}
+        self._facts: dict[Target, Any] = {}
+
+    def take(self, body: bytes) -> TakenStep | None:
+        """Return the step of a record; None: it is the state of a target. Raises Unreadable."""
+        try:
+            record = _decoder().decode(body)
+            if isinstance(record, StateRecord):
+                self._states[record.target] = record.state
+                self._facts.pop(record.target, None)
+                return None
+            return self._step(record)
+        except _REFUSALS as error:
+            raise Unreadable(f"a record is not one of this version of pie: {error}") from error
+
+    def _step(self, record: StepRecord) -> TakenStep:
+        target = record.target
+        before = self._states[target] if record.before is None else record.before
+        facts, after = self._facts.get(target), before
+        if record.facts is not None:
+            facts = patched(facts, record.facts)
+        if record.after is not None:
+            after = patched(before, record.after)
+        self._facts[target], self._states[target] = facts, after
+        effects = tuple(convert(each, _EFFECTS[name]) for name, each in record.effects)
+        done = Step(convert(after, TargetState), effects, record.wake_at)
+        return TakenStep(record.at, convert(before, TargetState), _facts_of(facts), done)
+
+
+def _facts_of(tree: Any) -> TargetFacts:
+    calendar = tree.get("calendar")
+    facts = convert({**tree, "calendar": None}, TargetFacts)
+    return facts if calendar is None else replace(facts, calendar=convert(calendar, Cron))
+
+
+@cache
+def _decoder() -> msgspec.msgpack.Decoder[Record]:
+    return msgspec.msgpack.Decoder(Record)

@@ -1,0 +1,154 @@
+"""What a controller did is recorded, and can be run again."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from pie.core.decode import Unreadable
+from pie.core.model import BAD, Verdict
+from pie.core.record.file import FORMAT, Head, Truncated, head_line
+from pie.core.record.replay import replay, steps
+from pie.core.target.duetimes import settle_due_times
+from pie.core.target.facts import TargetFacts
+from pie.core.target.followup import follow_up
+from pie.core.target.judging import judge_runs
+from pie.core.target.objects import pause_or_resume
+from pie.core.target.state import TargetState
+from pie.core.target.step import WHILE_LIVE, Phase, Step, step
+from tests.controller.simulation import Simulation
+from tests.controller.stories import (
+    OTHER,
+    SPEC,
+    Script,
+    at_once,
+    cronjobs_go_on,
+    cronjobs_stand_still,
+    storage,
+)
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import World
+
+FAULTS: Script = [
+    (100, storage("does not mount")),
+    (230, storage("well")),
+    (300, storage("hangs")),
+    (420, storage("fails")),
+    (520, storage("well")),
+    (560, World.cordon),
+    (700, World.uncordon),
+    (800, World.power_off),
+    (1000, World.power_on),
+    (1100, World.evict),
+    (1200, cronjobs_stand_still),
+    (1400, cronjobs_go_on),
+    (1500, World.delete_jobs),
+    (1600, World.delete_node),
+]
+
+
+def recorded(
+    directory: Path, seconds: int = 1800, script: Script = FAULTS, *, size: int = 2**28
+) -> list[Path]:
+    """Record a story with faults; returns the files, the oldest first."""
+
+    async def play() -> None:
+        simulation = Simulation(at_once, record=directory, record_size=size)
+        simulation.world.begin(SPEC, OTHER)
+        await simulation.run(seconds, script)
+
+    in_virtual_time(play())
+    return sorted(directory.glob("*.record"))
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Record many faults."""
+    (file,) = recorded(tmp_path_factory.mktemp("record"))
+    return file.read_bytes()
+
+
+def test_a_recording_of_many_faults_replays_without_a_difference(record: bytes) -> None:
+    taken = list(steps(record))
+    assert [found.differences for each in taken if (found := replay(each)).differences] == []
+    assert {each.done.state.standing.verdict for each in taken} >= {*BAD, Verdict.OK}
+
+
+@pytest.mark.parametrize("left_out", [settle_due_times, follow_up, judge_runs, pause_or_resume])
+def test_with_a_phase_left_out_the_first_step_that_differs_is_named(
+    record: bytes, monkeypatch: pytest.MonkeyPatch, left_out: Phase
+) -> None:
+    monkeypatch.setattr(
+        "pie.core.target.step.WHILE_LIVE", tuple(each for each in WHILE_LIVE if each is not left_out)
+    )
+    taken = list(steps(record))
+    first = next(found for each in taken if (found := replay(each)).differences)
+    before = taken[: taken.index(first.taken)]
+    assert all(step(each.before, each.facts, each.at) == each.done for each in before)
+    assert step(first.taken.before, first.taken.facts, first.taken.at) != first.taken.done
+    assert all(each.where and each.recorded != each.now for each in first.differences)
+
+
+def test_a_step_that_raises_is_a_difference(record: bytes) -> None:
+    def broken(_state: TargetState, _facts: TargetFacts, _now: float) -> Step:
+        raise KeyError("node")
+
+    (difference,) = replay(next(steps(record)), broken).differences
+    assert difference.now == "raised KeyError: 'node'"
+
+
+def test_the_ring_is_bounded_and_each_of_its_files_replays_alone(tmp_path: Path) -> None:
+    size = 24_000
+    files = recorded(tmp_path, size=size)
+    assert len(files) > 2
+    assert sum(each.stat().st_size for each in files) <= size
+    for each in files:
+        taken = list(steps(each.read_bytes()))
+        assert taken
+        assert not any(replay(each).differences for each in taken)
+
+
+@pytest.mark.parametrize("cut", [40, -1, -100, 5_000])
+def test_a_file_that_was_cut_off_is_read_up_to_its_last_complete_block(record: bytes, cut: int) -> None:
+    with pytest.raises(Truncated, match="it ends in"):
+        list(steps(record[:cut]))
+
+
+@pytest.fixture(scope="module")
+def count(record: bytes) -> int:
+    """How many steps the recording has."""
+    return len(list(steps(record)))
+
+
+@given(place=st.integers(0, 30_000), value=st.integers(0, 255))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_file_is_a_clear_error_or_says_the_same(
+    record: bytes, count: int, place: int, value: int
+) -> None:
+    place %= len(record)
+    damaged = record[:place] + bytes([value]) + record[place + 1 :]
+    try:
+        found = list(steps(damaged))
+    except Unreadable as error:
+        assert str(error)
+    else:
+        assert len(found) == count
+
+
+def test_another_format_and_what_is_no_record_are_said_to_be_so() -> None:
+    with pytest.raises(Unreadable, match="it is not a record of pie"):
+        list(steps(b"\x7fELF"))
+    newer = head_line(Head(format=FORMAT + 1, version="9.9", began=0.0))
+    with pytest.raises(Unreadable, match=r"its format is 2, written by pie 9\.9"):
+        list(steps(newer))
+
+
+def test_a_directory_that_cannot_be_written_costs_a_log_line_and_no_verdict(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("")
+    with capture_logs() as lines:
+        assert recorded(place / "directory", 130, []) == []
+    assert len([line for line in lines if "cannot write the flight record" in line["event"]]) == 1
+    assert len([line for line in lines if line["event"] == "counted"]) > 3
