@@ -27,10 +27,10 @@ def delta(before: Any, after: Any) -> Delta | None:
     """Return what turns one value into the other; None: they are equal."""
     if after is before or after == before:
         return None
-    kind: Any = type(after)
+    kind = type(after)
     if type(before) is not kind:
         return [WHOLE, after]
-    if names := _fields(kind):
+    if names := _fields(cast(Any, kind)):
         changed = (
             (name, delta(getattr(before, attribute), getattr(after, attribute))) for attribute, name in names
         )
