@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from testbed.cluster import Cluster
-from tests.harness import Pie, apply_probe, pieprobe, until_condition
+from tests.harness import Pie, apply_probe, pieprobe, until, until_condition
 from tests.real.conftest import install_crd
 
 pytestmark = pytest.mark.real
@@ -33,7 +33,12 @@ async def test_a_pieprobe_gets_its_cronjobs_pvcs_and_status(oldest: Cluster) -> 
         await pie.leads()
         await apply_probe(oldest.api, NAMESPACE, pieprobe("p", STORAGE_CLASS, "type", probeThreshold="30s"))
         await until_condition(oldest.api, NAMESPACE, "p", "Ready", "True")
-        cronjobs = await oldest.api.items(f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs")
-        assert len(cronjobs) == 2
-        assert len(await oldest.api.items(f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")) == 1
+        cronjobs = f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs"
+        claims = f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims"
+
+        async def created() -> bool:
+            found = len(await oldest.api.items(cronjobs)), len(await oldest.api.items(claims))
+            return found == (2, 1)
+
+        await until(created, "two CronJobs and a PVC")
         assert [entry for entry in pie.entries if entry["level"] in {"error", "critical"}] == []

@@ -120,7 +120,7 @@ class Questions:
             case Question.LEASE:
                 return Answers(leases={run.id: await self._lease(about.target, run, asked.since)})
             case Question.NODE:
-                as_of = await self._node_shown(_node(about.target, run))
+                as_of = await self._node_shown(_seen(about.target, run).node)
                 return Answers(nodes={run.id: as_of}) if as_of is not None else _NOTHING
             case Question.EVENTS:
                 await self._recall_events(run)
@@ -146,12 +146,11 @@ class Questions:
         if driver is None or run.pod is None:
             return None
         looked_at = self._client.now()
-        seen = Run(target, run.id, run.due, run.created, run.pod, run.claim)
-        found = await self._attachments.look(seen, driver)
+        found = await self._attachments.look(_seen(target, run), driver)
         return AttachmentAnswer(looked_at, found.added_to(run.seen) if found is not None else None)
 
     async def _lease(self, target: Target, run: RunState, after: float) -> LeaseAnswer:
-        node = _node(target, run)
+        node = _seen(target, run).node
         if not node:
             return LeaseAnswer(self._client.now(), None)
         beat = await self._leases.look(node, after=after)
@@ -171,8 +170,8 @@ class Questions:
         return None
 
 
-def _node(target: Target, run: RunState) -> str:
-    return target.node or (run.pod.spec.node_name if run.pod is not None else "")
+def _seen(target: Target, run: RunState) -> Run:
+    return Run(target, run.id, run.due, run.created, run.pod, run.claim)
 
 
 def _joined(known: Answers, new: Answers) -> Answers:
