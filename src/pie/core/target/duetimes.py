@@ -4,6 +4,7 @@ Where maintenance kept a run from being started, the due time is suppressed; els
 since kube-controller-manager is down or far behind: without this, a dead control plane would be silence.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from pie.core.history import PastRun
@@ -64,15 +65,19 @@ def _decided(turn: Turn, awaited: NextDue) -> bool:
     due, now, schedule = awaited.due, turn.now, turn.facts.schedule
     if any(run.of_schedule and run.due < due for run in turn.state.unread()):
         # A bad one counts it, and after a good one the schedule starts the run.
-        turn.change(next_due=NextDue(due, awaited.late_at, blocked=True))
+        turn.change(next_due=replace(awaited, blocked=True))
         return False
+    if schedule is not None and schedule.last_started >= due and not awaited.started_at:
+        awaited = replace(awaited, started_at=now)
+        turn.change(next_due=awaited)
     span = turn.facts.nodes.span(turn.target, due, now)
     patience_seconds = _PATIENCE_MINUTES * turn.probe.minute_seconds
     resumes = awaited.blocked or (schedule is not None and schedule.paused)
     in_time = now < turn.calendar.next_due(due)
     # A schedule that is free again, or resumed, starts the run that it missed.
     may_start = in_time and (resumes or now < turn.state.resumed_at + patience_seconds)
-    if _is_behind(turn, awaited.late_at, nodes=span is None and not may_start):
+    needed = max(awaited.late_at, awaited.started_at)
+    if _is_behind(turn, needed, nodes=span is None and not may_start):
         return False
     if span is not None:
         count_suppressed(turn, due, span.why.reason)

@@ -148,12 +148,14 @@ class BadStreak:
 class NextDue:
     """The next due time that is not settled, and when there must be a run for it.
 
-    `blocked`: an earlier run was still under way.
+    `blocked`: an earlier run was still under way. `started_at`: when the schedule was first seen to say that
+    it started a run for it, which nobody saw so far.
     """
 
     due: float
     late_at: float
     blocked: bool = False
+    started_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
