@@ -146,6 +146,7 @@ def build(
         client,
         caches,
         queue,
+        probes=probes,
         targets=targets,
         nodes=nodes,
         teardown=teardown,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pie.controller.caches import Caches
 from pie.controller.events import EventWriter
 from pie.controller.nodes import Nodes
+from pie.controller.probes import Probes
 from pie.controller.queue import Lane, WorkQueue
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
@@ -47,6 +48,7 @@ class IncidentKeeper:
         caches: Caches,
         queue: WorkQueue,
         *,
+        probes: Probes,
         targets: Targets,
         nodes: Nodes,
         teardown: Teardown,
@@ -56,6 +58,7 @@ class IncidentKeeper:
         self._client = client
         self._caches = caches
         self._queue = queue
+        self._probes = probes
         self._targets = targets
         self._nodes = nodes
         self._teardown = teardown
@@ -122,7 +125,7 @@ class IncidentKeeper:
             self._series.remove(name)
             return
         before = self._kept[name] = self._of(stored)
-        if not self._nodes.follows(name):
+        if not (self._probes.known(name) and self._nodes.follows(name)):
             # Which targets there are is not known yet, as right after a start: nothing opens or closes.
             self._series.show(name, stored.storage_class, (*before.open, *before.closed))
             if before.open:
@@ -148,8 +151,13 @@ class IncidentKeeper:
             self._queue.add("incidents", name, after_seconds=_LOOK_AGAIN_SECONDS)
 
     def _view(self, probe: str) -> View:
-        """Return what is bad now, among the targets that are not suppressed, and how the others are."""
+        """Return what is bad now, among the targets that are not suppressed, and how the others are.
+
+        A target that had no turn yet is one that was not heard.
+        """
         states = {state.target: state for state in self._targets.of(probe)}
+        live = self._probes.live_targets(probe)
+        states |= {target: TargetState(target) for target in live if target not in states}
         suppressed = {each: why.reason for each in states if (why := self._nodes.suppression(each))}
         bad = {target: state for target, state in states.items() if state.bad is not None}
         # A volume that lost what was written to it has lost it, whatever is done to its node.
