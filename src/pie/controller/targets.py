@@ -13,6 +13,7 @@ from pie.controller.runners import Runner
 from pie.controller.warnings import WarningEvents
 from pie.core.model import Target
 from pie.core.naming import GO_PIE_FINALIZER, target_of
+from pie.core.target.changes import pod_matters
 from pie.core.target.state import TargetState
 from pie.core.target.step import step
 from pie.core.wire import Claim, InvolvedObject, Pod
@@ -94,7 +95,10 @@ class Targets:
         if new is not None and GO_PIE_FINALIZER in new.metadata.finalizers:
             self._queue.add("finalizer", new.metadata.name)
         pod = new or old
-        if pod is not None and (target := self._runner.target_of_pod(pod)) is not None:
+        if pod is None or (target := self._runner.target_of_pod(pod)) is None:
+            return
+        state = self._states.get(target.probe, {}).get(target)
+        if state is None or pod_matters(state, old, new):
             self._queue.add("target", target)
 
     def _claim_changed(self, old: Claim | None, new: Claim | None) -> None:

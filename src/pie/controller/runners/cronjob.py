@@ -14,6 +14,7 @@ from pie.controller.caches import Caches
 from pie.controller.ownership import Ownership, seed
 from pie.controller.queue import WorkQueue
 from pie.core.apitypes import Cause
+from pie.core.batch.changes import cronjob_matters, job_matters
 from pie.core.batch.cron import Cron, due_seconds, manual
 from pie.core.batch.disposal import Delete, to_delete
 from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
@@ -106,7 +107,8 @@ class CronJobRunner:
                 known[uid] = found
             if not known:
                 del self._cronjobs_of[target]
-            self._wake(target)
+            if cronjob_matters(old, new):
+                self._wake(target)
         if new is None and old is not None:
             self._generations.pop(old.metadata.uid, None)
         elif new is not None:
@@ -123,6 +125,7 @@ class CronJobRunner:
                 if started.pod is None:
                     known_until = min(self._jobs.heard_at, self._caches.pods.heard_at)
                 self._change(started, deleted_at=self._client.now(), pod_known_until=known_until)
+                self._wake(started.target)
         if new is not None:
             self._adopt(new)
 
@@ -140,23 +143,22 @@ class CronJobRunner:
 
     def _change(self, started: _Started, **fields: Any) -> None:
         self._started[started.job.metadata.uid] = replace(started, **fields)
-        self._wake(started.target)
 
     def _adopt(self, job: Job) -> None:
         """Take up a Job whose owner chain leads to a PieProbe; one whose owner is not seen yet, later."""
         uid = job.metadata.uid
         if (known := self._started.get(uid)) is not None:
             self._change(known, job=job)
+            if job_matters(known.job, job):
+                self._wake(known.target)
         elif (chain := self._chain(job)) is None:
             self._without_owner[uid] = job
         else:
             self._without_owner.pop(uid, None)
             self._runs_of.setdefault(chain[0], set()).add(uid)
-            self._change(
-                _Started(
-                    *chain, job, due_seconds(job, self._cronjob(job)), pod=self._caches.pod_of_owner.get(uid)
-                )
-            )
+            due, pod = due_seconds(job, self._cronjob(job)), self._caches.pod_of_owner.get(uid)
+            self._started[uid] = _Started(*chain, job, due, pod=pod)
+            self._wake(chain[0])
 
     def _chain(self, job: Job) -> tuple[Target, str] | None:
         owner, made_for = job.metadata.controller_owner, job.metadata
