@@ -26,6 +26,7 @@ from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
 from pie.kube.reflector import Reflector
+from tests.controller.actors import tick
 from tests.controller.wire import Wire
 from tests.controller.world import NAMESPACE, T0, World
 
@@ -101,7 +102,7 @@ class Simulation:
         for second in range(seconds):
             while actions and actions[0][0] <= second:
                 actions.pop(0)[1](self.world)
-            self.world.tick()
+            tick(self.world)
             self._deliver(second)
             await asyncio.sleep(1)
         work.cancel()

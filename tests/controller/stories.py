@@ -93,6 +93,13 @@ class Outcome:
     """What the controller made of a story."""
 
     def __init__(self, simulation: Simulation, lines: list[Any]) -> None:
+        self.told = {
+            (each["verdict"], each["reason"])
+            for each in lines
+            if each["event"] == "verdict" and each["log_level"] == "warning"
+        }
+        incidents = simulation.world.objects["pieprobes"]["p"].get("status", {}).get("incidents") or []
+        self.incidents = {(each["stage"], each["reason"]) for each in incidents}
         self.states = {target: (state.verdict, state.reason) for target, state in simulation.states().items()}
         self.accounts = Accounts(lines)
         counted = Samples(simulation.metrics())

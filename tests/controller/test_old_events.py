@@ -37,7 +37,7 @@ def test_only_what_was_said_since_the_run_began_explains_it(seconds_ago: float, 
         world.storage = "does not bind"
         metadata = {"name": PVC, "namespace": NAMESPACE, "labels": labels(TARGET), "uid": "uid-of-the-pvc"}
         world.put("persistentvolumeclaims", {"metadata": metadata, "spec": {}, "status": {}})
-        world.objects["events"] = {"e": said(seconds_ago)}
+        world.warnings.append(said(seconds_ago))
         await simulation.run(100, [])
         assert simulation.wire.asked["list", "events"], "the controller asked for what was said before"
         conditions = world.objects["pieprobes"]["p"]["status"]["conditions"]

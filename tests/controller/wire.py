@@ -33,7 +33,7 @@ class Wire:
         self._permit(request)
         body = msgspec.json.decode(request.body) if request.body else {}
         now = float(math.floor(self._world.now()))  # a `Date` has whole seconds
-        answer = msgspec.json.encode(self._answer(request, body))
+        answer = msgspec.json.encode(self._world.written(self._answer(request, body)))
         if (seconds := self.answers_after(request)) > 0:
             await asyncio.sleep(seconds)
         return Answer(answer, 0.0, now)
@@ -65,11 +65,21 @@ class Wire:
         items = list(world.objects.get(kind, {}).values())
         if kind == "leases":
             items = [world.lease(each) for each in world.objects["nodes"]]
+        if kind == "events":
+            uid = (
+                (request.query.get("fieldSelector") or "")
+                .partition("involvedObject.uid=")[2]
+                .partition(",")[0]
+            )
+            items = [each for each in world.warnings if each["involvedObject"]["uid"] == uid]
         if job := (request.query.get("labelSelector") or "").partition("=")[2]:
             items = [each for each in items if owner_of(each)["uid"] == job]  # of pods, those of one Job
         first, limit = int(request.query.get("continue") or 0), int(request.query.get("limit") or 0)
         last = first + limit if limit else len(items)
-        return {"metadata": {"continue": str(last) if last < len(items) else ""}, "items": items[first:last]}
+        return {
+            "metadata": {"continue": str(last) if last < len(items) else ""},
+            "items": [world.written(each) for each in items[first:last]],
+        }
 
     def _answer(self, request: Request, body: Any) -> Any:
         kind, name, world = request.resource.plural, request.name or "", self._world

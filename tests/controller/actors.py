@@ -1,0 +1,231 @@
+"""What nodes, kubelets and controllers do to a simulated cluster each second."""
+
+import math
+from datetime import datetime
+from typing import Any, Final
+
+from pie.core.batch.naming import ANNOTATION_SCHEDULED
+from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
+from pie.core.schedule import next_due
+from tests.controller.sidecars import Sidecar, probe_state, rfc3339, seconds_of
+from tests.controller.world import NODE, PROVISION, TARGET, World, owner_of
+
+_SCHEDULED_AFTER, _STARTED_AFTER, _ENDED_AFTER = 1, 3, 6
+_NODE_CONTROLLER_SECONDS: Final = 50
+_BOOT_SECONDS: Final = 5
+_OVER: Final = {"Succeeded", "Failed"}
+_OUTCOMES: Final = {"fails": Outcome.IO_ERROR, "corrupts": Outcome.DATA_CORRUPTED}
+
+
+def tick(world: World) -> None:
+    """Let a second pass."""
+    _node_controller(world)
+    world.collect_garbage()
+    world.make_refused_pods()
+    for actor in list(world.each_second.values()):
+        actor(world)
+    for pod in list(world.objects["pods"].values()):
+        _kubelet(world, pod)
+    if not world.cronjobs_stand_still:
+        for cronjob in list(world.objects["cronjobs"].values()):
+            _cronjob_controller(world, cronjob)
+    for name, job in list(world.objects["jobs"].items()):
+        over = job["status"].get("conditions")
+        expired = over and world.job_ttl_seconds is not None and _age(world, over[0]) >= world.job_ttl_seconds
+        if expired or (world.deletes_jobs is not None and world.deletes_jobs(job)):
+            world.delete_job(name)
+
+
+def _age(world: World, over: dict[str, Any]) -> float:
+    return world.now() - seconds_of(over["lastTransitionTime"])
+
+
+def _node_controller(world: World) -> None:
+    node = world.objects["nodes"].get(NODE)
+    if node is None:
+        return
+    ready = node["status"]["conditions"][0]["status"]
+    passed = world.now() - world.since_power
+    stands_still = world.node_controller_stands_still
+    if not world.powered and ready == "True" and not stands_still and passed >= _NODE_CONTROLLER_SECONDS:
+        _ready(world, node, "Unknown")
+    boot_id = f"boot-{world.boots}"
+    if world.powered and passed >= _BOOT_SECONDS and node["status"]["nodeInfo"]["bootID"] != boot_id:
+        for pod in list(world.objects["pods"].values()):
+            if pod["status"]["phase"] == "Running" and world.feeds(pod["spec"]["nodeName"]):
+                state = probe_state(pod)
+                if "running" in state:
+                    ended = {"exitCode": 255, "reason": "Unknown", **_times(pod, world.node_time(NODE))}
+                    state = {"terminated": ended}
+                report(world, pod, "Failed", state)
+        _ready(world, node, "True", boot_id)
+
+
+def _ready(world: World, node: dict[str, Any], status: str, boot_id: str = "") -> None:
+    info = {"bootID": boot_id} if boot_id else node["status"]["nodeInfo"]
+    changed = node["status"]["conditions"][0]["status"] != status
+    # The kubelet says itself that it is ready; that it is gone, the node controller.
+    written = world.node_time(NODE) if status == "True" else rfc3339(world.now())
+    since = written if changed else node["status"]["conditions"][0]["lastTransitionTime"]
+    condition = {"type": "Ready", "status": status, "lastTransitionTime": since}
+    world.put("nodes", {**node, "status": {"conditions": [condition], "nodeInfo": info}})
+
+
+def _kubelet(world: World, pod: dict[str, Any]) -> None:
+    if pod["status"]["phase"] in _OVER:
+        return
+    age = world.now() - seconds_of(pod["metadata"]["creationTimestamp"])
+    if not (name := pod["spec"].get("nodeName")):
+        if age >= _SCHEDULED_AFTER and world.storage != "does not bind":
+            _bind(world, pod)
+        return
+    if not _works(world, name) or any(kubelet(world, pod) for kubelet in world.kubelets.values()):
+        return
+    storage = world.storage if world.storage_fails_on is None or name in world.storage_fails_on else "well"
+    if "startTime" not in pod["status"]:
+        world.put("pods", {**pod, "status": {**pod["status"], "startTime": world.node_time(name)}})
+    elif pod["status"]["phase"] == "Pending":
+        _start(world, pod, age, mounts=storage != "does not mount")
+    elif "terminated" in probe_state(pod) or (age >= _ENDED_AFTER and storage != "hangs"):
+        _end(world, pod, _OUTCOMES.get(storage, Outcome.OK))
+
+
+def _start(world: World, pod: dict[str, Any], age: float, *, mounts: bool) -> None:
+    """Start a pod, unless something keeps it from starting: its deadline comes first."""
+    waits = next((state for each in world.waits.values() if (state := each(world, pod))), None)
+    now = _node_now(world, pod)
+    if age >= _STARTED_AFTER and mounts and waits is None:
+        report(world, pod, "Running", {"running": {"startedAt": rfc3339(now)}})
+    elif now - seconds_of(pod["status"]["startTime"]) >= _deadline_seconds(pod):
+        creating = {"waiting": {"reason": "ContainerCreating"}}
+        report(world, pod, "Failed", waits or creating, "DeadlineExceeded")
+    elif waits is not None:
+        report(world, pod, "Pending", waits)
+
+
+def _node_now(world: World, pod: dict[str, Any]) -> float:
+    """Return the time by the clock of a pod's node."""
+    return world.now() + world.ahead_seconds(pod["spec"].get("nodeName", ""))
+
+
+def _bind(world: World, pod: dict[str, Any]) -> None:
+    if name := _schedulable(world, pod):
+        bound = {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(world.now())}
+        status = {**pod["status"], "conditions": [bound]}
+        world.put("pods", {**pod, "spec": {**pod["spec"], "nodeName": name}, "status": status})
+
+
+def _works(world: World, name: str) -> bool:
+    node = world.objects["nodes"].get(name)
+    ready = node is not None and node["status"]["conditions"][0]["status"] == "True"
+    return ready and (world.powered or not world.feeds(name))
+
+
+def _schedulable(world: World, pod: dict[str, Any]) -> str | None:
+    """Return the first node that may take a pod."""
+    return min(
+        (
+            name
+            for name, node in world.objects["nodes"].items()
+            if not node["spec"].get("unschedulable")
+            and node["status"]["conditions"][0]["status"] == "True"
+            and _may_run_on(pod, name, node["metadata"].get("labels") or {})
+        ),
+        default=None,
+    )
+
+
+def _beside(world: World, pod: dict[str, Any]) -> tuple[Sidecar, ...]:
+    """Return the containers that were added to a pod when it was created."""
+    return world.injected.get(pod["metadata"]["uid"], ())
+
+
+def _end(world: World, pod: dict[str, Any], outcome: Outcome) -> None:
+    """Report a pod whose probe has ended: it is over when all containers are, or at its deadline."""
+    state, now = probe_state(pod), _node_now(world, pod)
+    if "terminated" not in state:
+        state = _ended(pod, outcome, rfc3339(now), world.io_seconds)
+    beside = [each.state(state, now, pod_over=False) for each in _beside(world, pod)]
+    if any("running" in each for each in beside):
+        late = now - seconds_of(pod["status"]["startTime"]) >= _deadline_seconds(pod)
+        report(world, pod, "Failed" if late else "Running", state, "DeadlineExceeded" if late else "")
+        return
+    codes = [each["terminated"]["exitCode"] for each in (state, *beside)]
+    report(world, pod, "Failed" if any(codes) else "Succeeded", state)
+
+
+def report(world: World, pod: dict[str, Any], phase: str, state: dict[str, Any], reason: str = "") -> None:
+    """Write a pod's status, its containers sorted by name as kubelets do."""
+    states = {"probe": state}
+    for each in _beside(world, pod):
+        states[each.name] = each.state(state, _node_now(world, pod), pod_over=phase in _OVER)
+    containers = [{"name": name, "state": states[name]} for name in sorted(states)]
+    status = {**pod["status"], "phase": phase, "reason": reason, "containerStatuses": containers}
+    if status == pod["status"]:
+        return
+    world.put("pods", {**pod, "status": status})
+    job = world.objects["jobs"].get(pod["metadata"]["name"])
+    if phase in _OVER and job is not None:
+        world.finish(job, "Complete" if phase == "Succeeded" else "Failed")
+
+
+def _cronjob_controller(world: World, cronjob: dict[str, Any]) -> None:
+    jobs = world.objects["jobs"].values()
+    active = [
+        {"name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+        for job in jobs
+        if not job["status"].get("conditions") and owner_of(job)["name"] == cronjob["metadata"]["name"]
+    ]
+    if active != cronjob["status"].get("active", []):
+        cronjob = world.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "active": active}})
+    now, created = world.now(), datetime.fromisoformat(cronjob["metadata"]["creationTimestamp"])
+    labels, period_seconds = cronjob["metadata"]["labels"], world.period_seconds
+    target = TARGET if "node" in labels else PROVISION
+    due = next_due(target, period_seconds, now - period_seconds)
+    last = cronjob["status"].get("lastScheduleTime")
+    began = max(created.timestamp(), datetime.fromisoformat(last).timestamp() if last else 0.0)
+    if due > now or due <= began or cronjob["spec"]["suspend"] or active:
+        return
+    world.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "lastScheduleTime": rfc3339(due)}})
+    name = f"{cronjob['metadata']['name']}-{int(due) // 60}"
+    metadata, job = cronjob["metadata"], cronjob["spec"]["jobTemplate"]["spec"]
+    stamp = {ANNOTATION_SCHEDULED: rfc3339(due)} if world.jobs_are_stamped else {}
+    owner = {"kind": "CronJob", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+    world.make_job(name, metadata["labels"], stamp, owner, job)
+
+
+def _may_run_on(pod: dict[str, Any], name: str, labels: dict[str, str]) -> bool:
+    """Tell whether a pod's affinity allows a node; of the rules, those about names and about whole labels."""
+    affinity = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    return any(
+        all((name in each["values"]) is (each["operator"] == "In") for each in term.get("matchFields") or [])
+        and all(
+            (each["key"] in labels) is (each["operator"] == "Exists")
+            for each in term.get("matchExpressions") or []
+        )
+        for term in required.get("nodeSelectorTerms", [{}])
+    )
+
+
+def _deadline_seconds(pod: dict[str, Any]) -> float:
+    return float(pod["spec"].get("activeDeadlineSeconds", math.inf))
+
+
+def _times(pod: dict[str, Any], now: str) -> dict[str, str]:
+    return {"startedAt": probe_state(pod)["running"]["startedAt"], "finishedAt": now}
+
+
+def _ended(pod: dict[str, Any], outcome: Outcome, now: str, io_seconds: float | None) -> dict[str, Any]:
+    code = 0 if outcome is Outcome.OK else 1
+    records = RecordStats(identity_found="a" * 32, identity_written="a" * 32)
+    io = IoStats(read=_latency(io_seconds)) if io_seconds is not None else None
+    message = encode(Result(probe="mount", outcome=outcome, records=records, io=io)).decode()
+    state = {"exitCode": code, "reason": "Error" if code else "Completed", "message": message}
+    return {"terminated": {**state, **_times(pod, now)}}
+
+
+def _latency(seconds: float) -> Latency:
+    return Latency(
+        iops=1, mean_seconds=seconds, p50_seconds=seconds, p99_seconds=seconds, max_seconds=seconds
+    )
