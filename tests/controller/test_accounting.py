@@ -1,4 +1,7 @@
-"""Every due time is counted exactly once, and what is seen late, at once or never changes no verdict."""
+"""Every due time is counted exactly once, and what is seen late, at once or never changes no verdict.
+
+Also in a dirty cluster: each property holds with every kind of dirt that can be no reason against it.
+"""
 
 from typing import Any
 
@@ -31,6 +34,10 @@ from tests.controller.stories import (
     with_gaps,
 )
 from tests.controller.world import NODE, PERIOD_SECONDS, T0, TARGET, World
+from tests.dirty.dirt import ALL, HARMLESS, UNTOLD, Dirt, dirts, soiled
+
+GOES = BEGIN_SECONDS + BUSY_SECONDS
+END_SECONDS = GOES + QUIET_SECONDS
 
 
 def test_all_is_well_while_nothing_happens() -> None:
@@ -61,18 +68,23 @@ def test_a_run_that_comes_into_sight_with_its_end_is_not_missing() -> None:
 
 
 @quick
-@given(scripts(MAINTENANCE + FAULTS), GAPS)
-def test_every_due_time_is_counted_exactly_once(script: Script, gaps: list[tuple[str, int, int]]) -> None:
-    ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
-    outcome = played([*script, *ending], with_gaps(gaps))
+@given(scripts(MAINTENANCE + FAULTS), GAPS, dirts(ALL))
+def test_every_due_time_is_counted_exactly_once(
+    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+) -> None:
+    ending = [(GOES, action) for action in WELL]
+    outcome = played([*soiled(dirt, 0, GOES), *script, *ending], with_gaps(gaps))
     assert outcome.errors(END) == []
 
 
 @quick
-@given(scripts(MAINTENANCE), st.integers(0, 1))
-def test_maintenance_alone_is_never_held_against_the_storage(script: Script, lag_seconds: int) -> None:
-    ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
-    outcome = played([*script, *ending], lambda kind, _: lag_seconds if kind == "nodes" else 0)
+@given(scripts(MAINTENANCE), st.integers(0, 1), dirts(UNTOLD))
+def test_maintenance_alone_is_never_held_against_the_storage(
+    script: Script, lag_seconds: int, dirt: list[Dirt]
+) -> None:
+    ending = [(GOES, action) for action in WELL]
+    script = [*soiled(dirt, 0, GOES), *script, *ending]
+    outcome = played(script, lambda kind, _: lag_seconds if kind == "nodes" else 0)
     assert "late" not in outcome.counted_as()
     assert outcome.io["false"] == 0
     # A run may outlive the maintenance that its due time was counted for, and then do its I/O.
@@ -99,28 +111,31 @@ def test_a_kubelet_that_comes_back_while_a_late_run_is_doubted_has_the_time_to_t
 
 
 @quick
-@given(scripts([World.power_off, World.power_on, World.evict]), GAPS)
+@given(scripts([World.power_off, World.power_on, World.evict]), GAPS, dirts(UNTOLD))
 def test_what_a_node_does_in_a_gap_of_the_watches_is_not_held_against_the_storage(
-    script: Script, gaps: list[tuple[str, int, int]]
+    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
-    ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
-    outcome = played([*script, *ending], with_gaps(gaps))
+    ending = [(GOES, action) for action in WELL]
+    outcome = played([*soiled(dirt, 0, GOES), *script, *ending], with_gaps(gaps))
     assert "late" not in outcome.counted_as()
     assert outcome.io["false"] == 0
 
 
 @quick
-@given(scripts(FAULTS), GAPS)
-def test_without_maintenance_nothing_is_suppressed(script: Script, gaps: list[tuple[str, int, int]]) -> None:
-    outcome = played(script, with_gaps(gaps))
+@given(scripts(FAULTS), GAPS, dirts(HARMLESS))
+def test_without_maintenance_nothing_is_suppressed(
+    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+) -> None:
+    outcome = played([*soiled(dirt, 0, END_SECONDS), *script], with_gaps(gaps))
     assert outcome.counted_as() <= {"on time", "late", Reason.POD_DELETED}
 
 
 @quick
-@given(scripts([*MAINTENANCE, *FAULTS]), GAPS)
+@given(scripts([*MAINTENANCE, *FAULTS]), GAPS, dirts(HARMLESS))
 def test_gaps_in_the_watches_change_no_verdict_in_the_end(
-    script: Script, gaps: list[tuple[str, int, int]]
+    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
+    script = [*soiled(dirt, 0, END_SECONDS), *script]
     assert played(script, with_gaps(gaps)).states == played(script).states
 
 
@@ -145,12 +160,16 @@ def test_no_due_time_is_lost_in_a_long_outage_of_the_whole_class(state: str) -> 
 
 
 @quick
-@given(scripts([*MAINTENANCE, *FAULTS, fails_on("does not mount", NODE), fails_on("hangs", OTHER)]), GAPS)
+@given(
+    scripts([*MAINTENANCE, *FAULTS, fails_on("does not mount", NODE), fails_on("hangs", OTHER)]),
+    GAPS,
+    dirts(ALL),
+)
 def test_every_due_time_of_a_class_on_two_nodes_is_counted_exactly_once(
-    script: Script, gaps: list[tuple[str, int, int]]
+    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
-    ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
-    outcome = played([*script, *ending], with_gaps(gaps), quiet=QUIET_SECONDS + 200, **WIDE)
+    script = [*soiled(dirt, 0, GOES), *script, *((GOES, action) for action in WELL)]
+    outcome = played(script, with_gaps(gaps), quiet=QUIET_SECONDS + 200, **WIDE)
     assert outcome.errors(WIDE_END + 200) == []
 
 

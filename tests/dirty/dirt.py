@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from zlib import crc32
 
@@ -20,34 +21,38 @@ OTHER: Final = "n2"
 
 @dataclass(frozen=True)
 class Dirt:
-    """One kind of dirt. `told`: pie may say something bad of it, which stands in `expected.py`."""
+    """One kind of dirt.
+
+    `told`: pie says something bad of it, which stands in `expected.py`. `deletes`: it deletes Jobs or pods.
+    """
 
     name: str
     comes: Action
     goes: Action
     told: bool = False
+    deletes: bool = False
 
     def __repr__(self) -> str:
         return self.name
 
 
-def _field(name: str, field: str, value: Any, clean: Any, *, told: bool = False) -> Dirt:
+def _field(name: str, field: str, value: Any, clean: Any, **kind: bool) -> Dirt:
     """Return the dirt that is the value of a field of the world."""
-    return Dirt(
-        name,
-        lambda world: setattr(world, field, value),
-        lambda world: setattr(world, field, clean),
-        told,
-    )
+    comes, goes = (partial(_set, field=field, value=each) for each in (value, clean))
+    return Dirt(name, comes, goes, **kind)
 
 
-def _actor(name: str, field: str, actor: Callable[..., Any], *, told: bool = False) -> Dirt:
+def _set(world: World, field: str, value: Any) -> None:
+    setattr(world, field, value)
+
+
+def _actor(name: str, field: str, actor: Callable[..., Any], **kind: bool) -> Dirt:
     """Return the dirt that is one more actor of the world."""
     return Dirt(
         name,
         lambda world: getattr(world, field).update({name: actor}),
         lambda world: getattr(world, field).pop(name, None),
-        told,
+        **kind,
     )
 
 
@@ -59,7 +64,8 @@ def _odd_node(name: str, field: str, actor: Callable[..., Any]) -> Dirt:
     """Return the dirt that is a second node on which something is odd; it stays, and gets well."""
 
     def comes(world: World) -> None:
-        world.add_node(OTHER)
+        if OTHER not in world.objects["nodes"]:
+            world.add_node(OTHER)
         getattr(world, field)[name] = actor
 
     return Dirt(name, comes, lambda world: getattr(world, field).pop(name, None), told=True)
@@ -112,10 +118,10 @@ ALL: Final = (
     _field("node clocks minutes apart", "node_clocks", {NODE: -180, OTHER: 420}, {}),
     _field("nulls", "written", with_nulls, as_it_is),
     # Janitors.
-    _field("a TTL of 2 s", "job_ttl_seconds", 2, None),
-    _actor("a janitor that deletes Jobs", "each_second", _deletes_jobs),
-    _actor("a janitor that deletes pods", "each_second", _deletes_pods),
-    _actor("a scheduler that preempts", "each_second", _preempts),
+    _field("a TTL of 2 s", "job_ttl_seconds", 2, None, deletes=True),
+    _actor("a janitor that deletes Jobs", "each_second", _deletes_jobs, deletes=True),
+    _actor("a janitor that deletes pods", "each_second", _deletes_pods, deletes=True),
+    _actor("a scheduler that preempts", "each_second", _preempts, deletes=True),
     # Odd nodes.
     Dirt("a node without labels", _bare_node, lambda _world: None),
     _odd_node("a node without the driver", "waits", kubelets.has_no_driver(OTHER)),
@@ -133,6 +139,10 @@ ALL: Final = (
 )
 BY_NAME: Final = {each.name: each for each in ALL}
 UNTOLD: Final = tuple(each for each in ALL if not each.told)
+"""Dirt that is never a reason for a bad verdict."""
+
+HARMLESS: Final = tuple(each for each in UNTOLD if not each.deletes)
+"""Dirt that changes nothing at all."""
 
 
 def dirts(of: tuple[Dirt, ...], at_most: int = 3) -> st.SearchStrategy[list[Dirt]]:

@@ -11,12 +11,10 @@ from tests.controller.stories import (
     BEGIN_SECONDS,
     BUSY_SECONDS,
     END,
-    GAPS,
     Outcome,
     played,
     quick,
     storage,
-    with_gaps,
 )
 from tests.dirty.dirt import ALL, UNTOLD, Dirt, dirts, soiled
 from tests.dirty.expected import EXPECTED
@@ -52,11 +50,9 @@ def test_the_table_names_kinds_of_dirt_that_there_are_and_each_row_once() -> Non
 
 
 @quick
-@given(dirts(ALL), GAPS, st.integers(0, BEGIN_SECONDS + BUSY_SECONDS))
-def test_several_kinds_at_once_cause_no_more_than_each_alone(
-    found: list[Dirt], gaps: list[tuple[str, int, int]], since: int
-) -> None:
-    outcome = played(soiled(found, since, GOES), with_gaps(gaps))
+@given(dirts(ALL), st.integers(0, BEGIN_SECONDS + BUSY_SECONDS))
+def test_several_kinds_at_once_cause_no_more_than_each_alone(found: list[Dirt], since: int) -> None:
+    outcome = played(soiled(found, since, GOES))
     assert outcome.errors(END) == []
     assert unexpected(outcome, *found) == set()
 
