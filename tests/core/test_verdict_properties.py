@@ -1,6 +1,7 @@
 """Whatever of a run's life was seen, its verdict is that of the whole.
 
-Promised of two histories that end with the same last state of each object:
+Promised of two histories that end with the same last state of each object, in a clean cluster and in a dirty
+one (pods that kubelets refuse or end, containers beside `probe`, node clocks minutes apart):
 
 - Pods and claims: the same verdict, stage and reason, and what is counted. Only where a run that started
   late lost its time is told by the edges that were seen, so its stage and reason are one of the slow ones.
@@ -24,12 +25,26 @@ from pie.core.model import Kind, Stage, Target, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Outcome
 from pie.core.timeline import Run, Sightings, sight, timeline
-from pie.core.wire import Claim, Condition, Node, Pod, Taint
+from pie.core.wire import (
+    Claim,
+    Condition,
+    ContainerState,
+    ContainerStatus,
+    Node,
+    Pod,
+    PodStatus,
+    StateRunning,
+    StateTerminated,
+    Taint,
+)
 from tests.core.build import MOUNT, PROVISION, T0, at, claim, message, pod, probe, run
 from tests.core.nodes import LONG_AGO, node
 
 PROBE = probe()
 LONG_AFTER_SECONDS = 1000.0
+MOST_STEPS = 5
+CLOCKS = st.sampled_from([0.0, 0.0, -600.0, 420.0])
+"""How far the clock of a node is ahead."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +62,61 @@ class Life:
         return max(when for when, _ in (*self.pods, *self.claims))
 
 
-def stages(moments: list[float], outcome: Outcome | None, killed: bool) -> list[tuple[float, Pod]]:
-    """Return a pod's states: created, bound, taken by the kubelet, ready, started, ended."""
+RUNS_ON = ContainerStatus("a", ContainerState(running=StateRunning(at(3))))
+HAS_FAILED = ContainerStatus("z", ContainerState(terminated=StateTerminated(1, "Error", "", at(3))))
+BESIDE = st.sampled_from([(), (), (RUNS_ON,), (HAS_FAILED,), (RUNS_ON, HAS_FAILED)])
+"""The containers that a webhook added."""
+
+ENDED = {
+    "Evicted": "The node was low on resource: memory.",
+    "OutOfcpu": "Pod was rejected: Node didn't have enough resource: cpu",
+    "NodeAffinity": "Pod was rejected: Predicate NodeAffinity failed",
+    "UnexpectedAdmissionError": "Pod was rejected: Allocate failed",
+    "Preempting": "Preempted in order to admit critical pod",
+}
+DISRUPTED = Condition("DisruptionTarget", "True", "TerminationByKubelet")
+
+
+def ended_by_kubelet(last: Pod, reason: str, *, bare: bool) -> Pod:
+    """Return a pod that its kubelet ended; `bare`: four fields of its status are left."""
+    status = msgspec.structs.replace(last.status, phase="Failed", reason=reason, message=ENDED[reason])
+    if bare:
+        status = PodStatus("Failed", reason, ENDED[reason], last.status.start_time)
+    elif last.status.container("probe").running is not None:
+        running = last.status.container("probe").running
+        killed = StateTerminated(137, "OOMKilled", "", running.started_at if running else None)
+        probe_status = ContainerStatus("probe", ContainerState(terminated=killed))
+        others = (each for each in last.status.container_statuses if each.name != "probe")
+        status = msgspec.structs.replace(
+            status,
+            conditions=(*status.conditions, DISRUPTED),
+            container_statuses=(*others, probe_status),
+        )
+    return msgspec.structs.replace(last, status=status)
+
+
+def stages(
+    moments: list[float],
+    outcome: Outcome | None,
+    killed: bool,
+    ahead: float,
+    beside: tuple[ContainerStatus, ...],
+) -> list[tuple[float, Pod]]:
+    """Return a pod's states: created, bound, taken by the kubelet, ready, started, ended.
+
+    The clock of its node is `ahead` seconds ahead.
+    """
     names = ("scheduled", "acknowledged", "ready", "started", "ended")
     known: dict[str, float] = {}
     states = [(0.0, pod())]
     for name, moment in zip(names, moments, strict=False):
-        known[name] = moment
+        known[name] = moment if name == "scheduled" else moment + ahead
         stamps = {key: value for key, value in known.items() if key != "ready"}
         ending = {}
         if name == "ended":
             bad = killed or outcome is not Outcome.OK
             ending = {"exit_code": int(bad), "message": "" if killed or outcome is None else message(outcome)}
-        shown = pod(**stamps, **ending)  # type: ignore[arg-type]
+        shown = pod(**stamps, **ending, beside=beside)  # type: ignore[arg-type]
         if "ready" in known and name != "ended":  # it turns False again when the pod ends
             ready = Condition("PodReadyToStartContainers", "True", last_transition_time=at(known["ready"]))
             status = msgspec.structs.replace(shown.status, conditions=(*shown.status.conditions, ready))
@@ -71,17 +128,20 @@ def stages(moments: list[float], outcome: Outcome | None, killed: bool) -> list[
 @st.composite
 def lives(draw: st.DrawFn) -> Life:
     """Whole lives and lives that stop somewhere, well or not, each step quick or slow."""
-    steps = draw(st.lists(st.sampled_from([0.0, 1.0, 2.0, 29.0, 31.0, 70.0]), max_size=5))
+    steps = draw(st.lists(st.sampled_from([0.0, 1.0, 2.0, 29.0, 31.0, 70.0]), max_size=MOST_STEPS))
     moments = [sum(steps[: count + 1]) for count in range(len(steps))]
     outcome = draw(st.sampled_from([Outcome.OK, Outcome.IO_ERROR, Outcome.LOCKED, None]))
-    pods = stages(moments, outcome, draw(st.booleans()))
+    pods = stages(moments, outcome, draw(st.booleans()), draw(CLOCKS), draw(BESIDE))
+    kubelet = draw(st.sampled_from(["", "", *ENDED]))
+    if kubelet and 0 < len(moments) < MOST_STEPS:
+        pods.append((moments[-1], ended_by_kubelet(pods[-1][1], kubelet, bare=draw(st.booleans()))))
     target = draw(st.sampled_from([MOUNT, PROVISION]))
     claims = [(0.0, claim(bound=True))]
     if target.kind is Kind.PROVISION:
         asked, bound = draw(st.floats(0, 10)), draw(st.floats(10, 40))
         claims = [(0.0, claim(asked=False)), (asked, claim()), (bound, claim(bound=True))]
         claims = claims[: draw(st.integers(1, 3))]
-    over = len(moments) == len(("scheduled", "acknowledged", "ready", "started", "ended"))
+    over = len(moments) == MOST_STEPS or pods[-1][1].status.phase == "Failed"
     return Life(target, tuple(pods), tuple(claims), over or draw(st.booleans()))
 
 
