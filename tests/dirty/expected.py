@@ -7,7 +7,10 @@ from typing import Final, NamedTuple
 
 
 class Row(NamedTuple):
-    """A kind of dirt (`dirt.py`) and what pie says of it today, what it should say, and what mends that."""
+    """A kind of dirt (`dirt.py`) and what pie says of it today, what it should say, and what mends that.
+
+    `dirt` may be several kinds, where it takes them all: their names with " + " between them.
+    """
 
     dirt: str
     verdict: str
@@ -98,4 +101,23 @@ EXPECTED: Final = (
         "inconclusive, PodRefused, area pie: condition Blind",
         "issue 10, section 1",
     ),
+    Row(
+        "a kubelet that says NodeAffinity + a TTL of 2 s",
+        "late",
+        "queue",
+        "ControlPlaneLate",
+        f"{REFUSED}: its PVC was deleted with it, not left uncreated",
+        "case 2; issue 10, section 3",
+    ),
+    Row(
+        "a container that cannot start + a sidecar that runs on, sorted last",
+        "late",
+        "start",
+        "StartSlow",
+        "inconclusive, ContainerStartFailed, with the words of the container runtime",
+        "case 9; issue 10, section 3",
+    ),
 )
+
+TRUE: Final = frozenset({("late", "StartedLate"), ("start", "StartedLate")})
+"""What is right of a run in the middle of which the dirt went away: it did start late."""
