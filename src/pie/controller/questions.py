@@ -3,22 +3,18 @@
 from collections.abc import Hashable
 from typing import Final, NamedTuple
 
-from pie.controller.attachmentstate import AttachmentReader
+from pie.controller.answering import Answering, node_of
 from pie.controller.caches import Caches
-from pie.controller.nodelease import NodeLeases
 from pie.controller.queue import Lane, WorkQueue
 from pie.controller.runners import Runner
 from pie.controller.warnings import WarningEvents
 from pie.core.model import Target
 from pie.core.naming import LABEL_PROBE
 from pie.core.target.effects import Ask, Question
-from pie.core.target.facts import Answers, AttachmentAnswer, LeaseAnswer, PodAnswer
+from pie.core.target.facts import Answers
 from pie.core.target.state import RunState
-from pie.core.timeline import Run
-from pie.core.wire import Pod
 from pie.kube.client import Client
-from pie.kube.resources import NODES, PODS
-from pie.kube.sharedlist import SharedList
+from pie.kube.resources import NODES
 from pie.kube.watchstream import Marked
 
 _CROWD: Final = 20
@@ -50,10 +46,7 @@ class Questions:
         self._caches = caches
         self._queue = queue
         self._runner = runner
-        self._warnings = warnings
-        self._attachments = AttachmentReader(client)
-        self._leases = NodeLeases(client)
-        self._pods = SharedList(client, PODS, caches.namespace, decode=Pod, label_selector=LABEL_PROBE)
+        self._answering = Answering(client, caches.namespace, warnings, pods=LABEL_PROBE)
         self._asked: dict[_About, _Asked] = {}
         self._answers: dict[Target, Answers] = {}
         queue.handle("ask", self._ask, Lane.READS)
@@ -91,8 +84,7 @@ class Questions:
 
     def may_attach(self, target: Target) -> bool:
         """Tell whether the volumes of a target may be attached, as far as is known of its driver."""
-        driver = self._driver(target)
-        return driver is not None and self._attachments.may_attach(driver)
+        return self._answering.may_attach(self._driver(target))
 
     def _driver(self, target: Target) -> str | None:
         storage_class = self._caches.storage_classes.store.get(("", target.storage_class))
@@ -104,57 +96,17 @@ class Questions:
         if (asked := self._asked.get(thing)) is None:
             return
         answers = await self._answered(thing, asked)
-        self._answers[thing.target] = _joined(self.answers(thing.target), answers)
+        self._answers[thing.target] = self.answers(thing.target).joined(answers)
         if self._asked.get(thing) == asked:
             del self._asked[thing]
         self._queue.add("target", thing.target)
 
     async def _answered(self, about: _About, asked: _Asked) -> Answers:
-        run = asked.run
-        match about.what:
-            case Question.POD:
-                return Answers(pods={run.id: await self._pod(run, asked.since)})
-            case Question.ATTACHMENT:
-                found = await self._attachment(about.target, run)
-                return Answers(attachments={run.id: found}) if found is not None else _NOTHING
-            case Question.LEASE:
-                return Answers(leases={run.id: await self._lease(about.target, run, asked.since)})
-            case Question.NODE:
-                as_of = await self._node_shown(_seen(about.target, run).node)
-                return Answers(nodes={run.id: as_of}) if as_of is not None else _NOTHING
-            case Question.EVENTS:
-                await self._recall_events(run)
-        return _NOTHING
-
-    async def _pod(self, run: RunState, since: float) -> PodAnswer:
-        """Read a run's pod: by name, or with all others that are wanted."""
-        if run.pod is None:
-            listed = await self._pods.all(since)
-            return PodAnswer(since, listed.of_owner(run.id), certain=not listed.skipped)
-        pod = await self._pods.one(run.pod.metadata.name, since)
-        same = pod is not None and pod.metadata.uid == run.pod.metadata.uid
-        return PodAnswer(since, pod if same else None)
-
-    async def _recall_events(self, run: RunState) -> None:
-        """Recall what was said about a run, its pod and its PVC before pie listened."""
-        about = run.pod.metadata.uid if run.pod is not None else run.id
-        if await self._warnings.recall(about) and run.claim is not None:
-            await self._warnings.recall(run.claim.metadata.uid)
-
-    async def _attachment(self, target: Target, run: RunState) -> AttachmentAnswer | None:
-        driver = self._driver(target)
-        if driver is None or run.pod is None:
-            return None
-        looked_at = self._client.now()
-        found = await self._attachments.look(_seen(target, run), driver)
-        return AttachmentAnswer(looked_at, found.added_to(run.seen) if found is not None else None)
-
-    async def _lease(self, target: Target, run: RunState, after: float) -> LeaseAnswer:
-        node = _seen(target, run).node
-        if not node:
-            return LeaseAnswer(self._client.now(), None)
-        beat = await self._leases.look(node, after=after)
-        return LeaseAnswer(self._client.now(), beat)
+        run, target = asked.run, about.target
+        if about.what is Question.NODE:
+            as_of = await self._node_shown(node_of(target, run))
+            return Answers(nodes={run.id: as_of}) if as_of is not None else _NOTHING
+        return await self._answering.answer(about.what, target, run, self._driver(target), since=asked.since)
 
     async def _node_shown(self, node: str) -> float | None:
         """Return up to when the watch shows a node as it is; None: it does not, and is asked to confirm."""
@@ -168,19 +120,6 @@ class Questions:
         # Of many nodes, one list says it all.
         self._caches.nodes.confirm()
         return None
-
-
-def _seen(target: Target, run: RunState) -> Run:
-    return Run(target, run.id, run.due, run.created, run.pod, run.claim)
-
-
-def _joined(known: Answers, new: Answers) -> Answers:
-    return Answers(
-        {**known.pods, **new.pods},
-        {**known.attachments, **new.attachments},
-        {**known.leases, **new.leases},
-        {**known.nodes, **new.nodes},
-    )
 
 
 _NOTHING = Answers()

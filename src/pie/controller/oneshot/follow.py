@@ -1,58 +1,66 @@
-"""Follows the runs of a check, and judges them as the controller judges its own.
+"""Follows the runs of a check: gathers facts, has `pie.core.target` judge them, and asks what is missing.
 
-Two watches, of the check's pods and claims by their label, and one of Warning Events.
+Two watches, of the check's pods and PVCs by their label, and one of Warning Events.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 
-from pie.controller.attachmentstate import AttachmentReader
-from pie.controller.nodelease import NodeLeases
+from pie.controller.answering import Answering, node_of
+from pie.controller.oneshot.nodes import CheckedNodes
 from pie.controller.oneshot.patience import patiently
 from pie.controller.warnings import WarningEvents
-from pie.core.judge import Judgement, judge
+from pie.core.judge import Judgement
 from pie.core.maintenance.excuse import excusable
-from pie.core.maintenance.heartbeat import Heartbeat, pulse, silence
-from pie.core.maintenance.now import Facts, Suppression, suppression
-from pie.core.model import Kind, Probe, Stage, Target, Verdict
-from pie.core.naming import ANNOTATION_SELECTED_NODE
+from pie.core.model import Probe, Stage, Target, Verdict
 from pie.core.oneshot import LABEL_CHECK, stage_of
-from pie.core.reasons import Reason
+from pie.core.run import RunFact
+from pie.core.target.effects import Ask, Effect, NoteSilence, Question
+from pie.core.target.facts import Answers, TargetFacts
+from pie.core.target.state import Life, RunState, TargetState
+from pie.core.target.step import look
+from pie.core.target.turn import Case
 from pie.core.timeline import Run, Sightings, sight
 from pie.core.wire import Claim, InvolvedObject, Node, Pod
 from pie.kube.client import Client
 from pie.kube.reflector import Reflector
-from pie.kube.resources import NODES, PODS, PVCS
+from pie.kube.resources import PODS, PVCS
 
 OnStage = Callable[[Stage], None]
 
 
 @dataclass(slots=True)
 class _Followed:
-    """A run's pod and claim as last seen, and what was seen of them that the objects do not keep."""
+    """A run: its pod and PVC as last seen, what was seen of them that they do not keep, and answers."""
 
+    target: Target
+    probe: Probe
     pod: Pod
     claim: Claim | None = None
-    gone: bool = False
+    gone_at: float | None = None
     seen: Sightings = field(default_factory=Sightings)
+    answers: Answers = field(default_factory=Answers)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Follower:
-    """Judges runs. `driver` is the StorageClass's provisioner."""
+    """Follows runs to their verdicts. `driver` is the StorageClass's provisioner, `nodes` are checked."""
 
-    def __init__(self, client: Client, namespace: str, check: str, *, driver: str) -> None:
+    def __init__(
+        self, client: Client, namespace: str, check: str, *, driver: str, nodes: Iterable[Node] = ()
+    ) -> None:
         self._client = client
         self._namespace = namespace
         self._driver = driver
         self._runs: dict[str, _Followed] = {}
         self._of_claim: dict[str, _Followed] = {}
-        self._attachments = AttachmentReader(client)
-        self._leases = NodeLeases(client)
+        self._nodes = CheckedNodes(client, nodes)
         self._warnings = WarningEvents(client, namespace, self._warned)
         mine = f"{LABEL_CHECK}={check}"
+        self._answering = Answering(client, namespace, self._warnings, pods=mine)
         self.pods = Reflector(
             client, PODS, Pod, namespace=namespace, label_selector=mine, on_change=self._pod_changed
         )
@@ -76,7 +84,9 @@ class Follower:
         followed = self._runs.get(pod.metadata.uid) if pod is not None else None
         if pod is None or followed is None:
             return
-        followed.pod, followed.gone = pod, new is None
+        followed.pod = pod
+        if new is None:
+            followed.gone_at = followed.gone_at or self._client.now()
         followed.seen = sight(followed.seen, pod, None, self._client.now())
         followed.changed.set()
 
@@ -104,123 +114,104 @@ class Follower:
         uid, known = pod.metadata.uid, self.claims.store.get((self._namespace, claim))
         pod = self.pods.store.get((self._namespace, pod.metadata.name)) or pod
         seen = sight(Sightings(), pod, known, self._client.now())
-        followed = self._runs[uid] = self._of_claim[claim] = _Followed(pod, known, seen=seen)
+        followed = self._runs[uid] = self._of_claim[claim] = _Followed(target, probe, pod, known, seen=seen)
         try:
-            judgement = await self._until_decided(target, probe, followed, on_stage)
-            judgement = await self._explained(target, probe, followed, judgement)
-            judgement = await self._excused(target, probe, followed, judgement)
-            return judgement, self._run(target, followed)
+            return await self._until_decided(followed, on_stage)
         finally:
             del self._runs[uid], self._of_claim[claim]
 
-    async def _until_decided(
-        self, target: Target, probe: Probe, followed: _Followed, on_stage: OnStage
-    ) -> Judgement:
-        seen_until, stage = 0.0, Stage.QUEUE
+    async def _until_decided(self, followed: _Followed, on_stage: OnStage) -> tuple[Judgement, Run]:
+        state, stage = TargetState(followed.target, Life.LIVE, followed.probe), Stage.QUEUE
         while True:
             followed.changed.clear()
-            run = self._run(target, followed)
-            as_of = min(self._client.now(), max(self.pods.heard_at, seen_until))
-            judgement = judge(run, probe, as_of)
-            if judgement.ended or judgement.bad:
-                return judgement
-            if (now_in := stage_of(run)) is not stage:
+            found = look(state, self._facts(followed), self._client.now())
+            state, (case,) = found.state, found.cases
+            questions = self._carry_out(found.effects)
+            if _decided(case):
+                questions = questions or _about_its_node(followed, case)
+                if not questions:
+                    return case.judgement, case.run
+            elif (now_in := stage_of(case.run)) is not stage:
                 stage = now_in
                 on_stage(stage)
-            check_at = judgement.check_at
-            if check_at is not None and as_of < check_at <= self._client.now():
-                seen_until = await self._ask(followed)
-                continue
-            wait_seconds = max(0.01, check_at - self._client.now()) if check_at is not None else None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_seconds):
-                    await followed.changed.wait()
+            for each in questions:
+                await patiently(partial(self._ask, followed, state.runs[case.id], each))
+            if not questions:
+                await self._changed(followed, found.wake_at)
 
-    async def _ask(self, followed: _Followed) -> float:
-        """Read the pod itself, where the watch does not prove that it is as it was; return as of when."""
-        asked_at = self._client.now()
-        metadata = followed.pod.metadata
-        pod = await patiently(
-            lambda: self._client.get_or_none(PODS, metadata.name, metadata.namespace, decode=Pod)
-        )
-        followed.gone = pod is None or pod.metadata.uid != metadata.uid
-        if pod is not None and not followed.gone:
-            followed.pod = pod
-            followed.seen = sight(followed.seen, pod, None, self._client.now())
-        return asked_at
-
-    def _run(self, target: Target, followed: _Followed) -> Run:
-        pod, claim = followed.pod, followed.claim
+    def _facts(self, followed: _Followed) -> TargetFacts:
+        pod, claim, target = followed.pod, followed.claim, followed.target
         uids = [pod.metadata.uid, *([claim.metadata.uid] if claim is not None else [])]
         created = pod.metadata.created_seconds
-        return Run(
-            target,
+        run = RunFact(
             pod.metadata.uid,
-            due_seconds=created,
-            created_seconds=created,
+            due=created,
+            created=created,
             pod=pod,
             claim=claim,
-            job_finished=followed.gone,
+            pod_gone=followed.gone_at is not None,
+            over_at=followed.gone_at,
             seen=followed.seen,
             warnings=self._warnings.about(*uids),
         )
-
-    async def _explained(
-        self, target: Target, probe: Probe, followed: _Followed, judgement: Judgement
-    ) -> Judgement:
-        """Return the judgement with what can still be asked for: the attachment, and Events not heard of."""
-        run = self._run(target, followed)
-        if self._attachments.possible(run, self._driver):
-            attachment = await self._attachments.look(run, self._driver)
-            followed.seen = attachment.added_to(followed.seen) if attachment is not None else followed.seen
-        if judgement.bad and not run.warnings:
-            await self._warnings.recall(followed.pod.metadata.uid)
-            if followed.claim is not None:
-                await self._warnings.recall(followed.claim.metadata.uid)
-        again = judge(self._run(target, followed), probe, self._client.now())
-        return again if again.ended or again.bad else judgement
-
-    async def _excused(
-        self, target: Target, probe: Probe, followed: _Followed, judgement: Judgement
-    ) -> Judgement:
-        """Return the judgement, suppressed if the node went into maintenance meanwhile, or died."""
-        node = node_of(self._run(target, followed))
-        if not node or not excusable(judgement):
-            return judgement
-        why = await self._suppression(node, probe)
-        if why is None:
-            return judgement
-        return replace(
-            judgement, verdict=Verdict.SUPPRESSED, reason=why.reason, message=why.message, stage=None
+        return TargetFacts(
+            known=True,
+            probe=followed.probe,
+            runs=(run,),
+            pods_as_of=self.pods.heard_at,
+            claim=claim,
+            nodes=self._nodes.fact(target),
+            may_attach=self._answering.may_attach(self._driver),
+            answers=followed.answers,
         )
 
-    async def _suppression(self, name: str, probe: Probe) -> Suppression | None:
-        before: Heartbeat | None = None
-        looked_at = 0.0
-        while True:
-            node = await self._client.get_or_none(NODES, name, decode=Node)
-            now = self._client.now()
-            if node is None:
-                return Suppression(Reason.NODE_DELETED, "the node was deleted", now)
-            why = suppression(Facts(node, now), probe)
-            if why is not None:
-                return why
-            beat = await self._leases.look(name, after=looked_at)
-            looked_at = self._client.now()
-            found = pulse(beat, before)
-            if found.silent and beat is not None and found.quiet_since is not None:
-                return silence(beat, found.quiet_since)
-            if found.look_again_seconds is None:
-                return None
-            if before is None or beat is None or before.renewal != beat.renewal:
-                before = beat
-            await asyncio.sleep(found.look_again_seconds)
+    def _carry_out(self, effects: Iterable[Effect]) -> list[Ask]:
+        """Do what can be done at once, and return the questions. A check gives no grace that could end."""
+        questions = []
+        for effect in effects:
+            match effect:
+                case NoteSilence(node, why, until):
+                    self._nodes.note_silence(node, why, until)
+                case Ask():
+                    questions.append(effect)
+        return questions
+
+    async def _ask(self, followed: _Followed, run: RunState, question: Ask) -> None:
+        """Ask the API server about a run, and keep the answer."""
+        match question.what:
+            case Question.NODE:
+                as_of = await self._nodes.read(node_of(followed.target, run), followed.probe)
+                answers = Answers(nodes={run.id: as_of})
+            case Question.NODES:
+                await self._nodes.read_all(followed.probe)
+                return
+            case _:
+                answers = await self._answering.answer(
+                    question.what, followed.target, run, self._driver, since=question.since
+                )
+        pod = answers.pods.get(run.id)
+        if pod is not None and pod.pod is None:
+            followed.gone_at = followed.gone_at or pod.as_of
+        followed.answers = followed.answers.joined(answers)
+
+    async def _changed(self, followed: _Followed, wake_at: float | None) -> None:
+        """Wait until something of a run changes, or it is time to look again."""
+        wait_seconds = max(0.01, wake_at - self._client.now()) if wake_at is not None else None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds):
+                await followed.changed.wait()
 
 
-def node_of(run: Run) -> str:
-    """Return the node that a run is bound to, or that its volume was to be made for; empty: none yet."""
-    if run.pod is not None and run.pod.spec.node_name:
-        return run.pod.spec.node_name
-    if run.target.kind is Kind.MOUNT or run.target.node:
-        return run.target.node
-    return run.claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE, "") if run.claim is not None else ""
+def _decided(case: Case) -> bool:
+    """Tell whether a run has its verdict."""
+    judgement = case.judgement
+    return not case.held and (judgement.ended or judgement.bad or judgement.verdict is Verdict.SUPPRESSED)
+
+
+def _about_its_node(followed: _Followed, case: Case) -> list[Ask]:
+    """Return what is still to be asked about the node of a run that ended as maintenance could have ended it.
+
+    A deleted pod is nothing that a step doubts: it has a watch of nodes, which a check has not.
+    """
+    node_is_known = not case.run.node or case.id in followed.answers.nodes
+    return [Ask(Question.NODE, case.id)] if excusable(case.judgement) and not node_is_known else []

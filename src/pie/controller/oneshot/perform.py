@@ -77,7 +77,13 @@ class _Check:
             self._name,
             retained=found.storage_class.reclaim_policy == "Retain",
         )
-        self._follower = Follower(client, order.namespace, self._name, driver=found.storage_class.provisioner)
+        self._follower = Follower(
+            client,
+            order.namespace,
+            self._name,
+            driver=found.storage_class.provisioner,
+            nodes=found.seen,
+        )
 
     async def perform(self, stop: asyncio.Event) -> Report:
         """Do the work, and clean up whatever becomes of it."""

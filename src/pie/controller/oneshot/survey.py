@@ -27,10 +27,14 @@ class CannotCheck(Exception):  # noqa: N818  reads as what it says: the order, o
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is to be done. `notes` say what will not be, of what was asked for."""
+    """What is to be done. `notes` say what will not be, of what was asked for.
+
+    `nodes` are the names of the nodes to check, `seen` those nodes as they were.
+    """
 
     storage_class: StorageClass
     nodes: tuple[str, ...]
+    seen: tuple[Node, ...]
     skipped: tuple[Skipped, ...]
     kinds: frozenset[Kind]
     image: str
@@ -76,6 +80,7 @@ async def survey(client: Client, order: Order) -> Survey:
     return Survey(
         storage_class,
         tuple(each.metadata.name for each in chosen),
+        tuple(chosen),
         tuple(skipped),
         kinds,
         order.image or await _image(client),

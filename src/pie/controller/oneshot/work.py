@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from pie.controller.oneshot.cleanup import Cleanup
-from pie.controller.oneshot.follow import Follower, node_of
+from pie.controller.oneshot.follow import Follower
 from pie.controller.oneshot.patience import patiently
 from pie.core.integrity import VolumeMemory, judge_records
 from pie.core.judge import Judgement
@@ -111,7 +111,7 @@ class Worker:
         judgement, run = await self._follower.follow(
             target, item.probe, pod, claim, partial(self._on_stage, target)
         )
-        item.node = node_of(run) or item.node
+        item.node = run.node or item.node
         item.stages |= timeline(run).seconds
         return _with_integrity(item, run, judgement), pod
 

@@ -8,7 +8,7 @@ boot. Once the Lease has run out, the node is silent, and that excuses the run.
 from dataclasses import replace
 from typing import Final
 
-from pie.core.maintenance.excuse import SLACK_SECONDS
+from pie.core.maintenance.excuse import SLACK_SECONDS, excusable
 from pie.core.maintenance.heartbeat import pulse, silence
 from pie.core.reasons import Reason
 from pie.core.target.effects import Ask, NoteSilence, Question
@@ -27,9 +27,12 @@ _ASK_AGAIN_SECONDS: Final = 3.0
 
 
 def hold_doubts(turn: Turn) -> None:
-    """Conclude nothing from a bad run until it is known that its node lives."""
+    """Conclude nothing from a bad run until it is known that its node lives.
+
+    What no maintenance explains is not doubted.
+    """
     for case in turn.open_cases():
-        if not case.judgement.bad:
+        if not case.judgement.bad or not excusable(case.judgement):
             continue
         doubt = _doubt(turn, case)
         if not doubt.believed and (until := _doubted_until(turn, case, doubt)) is not None:

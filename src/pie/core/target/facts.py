@@ -109,6 +109,15 @@ class Answers:
     leases: Mapping[str, LeaseAnswer] = field(default_factory=dict)
     nodes: Mapping[str, float] = field(default_factory=dict)
 
+    def joined(self, new: "Answers") -> "Answers":
+        """Return these answers with new ones; the newer answer to the same question counts."""
+        return Answers(
+            {**self.pods, **new.pods},
+            {**self.attachments, **new.attachments},
+            {**self.leases, **new.leases},
+            {**self.nodes, **new.nodes},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:

@@ -21,7 +21,7 @@ from pie.core.target.objects import (
 )
 from pie.core.target.records import weigh_records
 from pie.core.target.state import TargetState
-from pie.core.target.turn import Turn
+from pie.core.target.turn import Case, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,19 @@ Phase = Callable[[Turn], None]
 
 ALWAYS: tuple[Phase, ...] = (begin_or_retire, adopt_runs)
 
-WHILE_LIVE: tuple[Phase, ...] = (
-    # What is known: of maintenance, of each run, of what was asked.
-    begin_anew_after_maintenance,
+TO_JUDGE: tuple[Phase, ...] = (
+    # What is known: of each run, of what was asked, of maintenance.
     take_answers,
     judge_runs,
     excuse_runs,
     # What is not known yet holds a run back: nothing is concluded from it in this turn.
     ask_what_is_missing,
     hold_doubts,
+)
+
+WHILE_LIVE: tuple[Phase, ...] = (
+    begin_anew_after_maintenance,
+    *TO_JUDGE,
     # Whose verdict decides a due time is known before anything is weighed or counted.
     follow_up,
     weigh_records,
@@ -77,3 +81,22 @@ def step(state: TargetState, facts: TargetFacts, now: float) -> Step:
     for phase in AT_LAST:
         phase(turn)
     return Step(turn.state, tuple(turn.effects), turn.wake_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a target's runs gives: the new state, the runs as they are judged, and what to do."""
+
+    state: TargetState
+    cases: tuple[Case, ...]
+    effects: tuple[Effect, ...] = ()
+    wake_at: float | None = None
+
+
+def look(state: TargetState, facts: TargetFacts, now: float) -> Look:
+    """Judge the runs of a live target as a step does, and count nothing: `pie check` wants only verdicts."""
+    turn = Turn(state, facts, now)
+    for phase in (adopt_runs, *TO_JUDGE):
+        phase(turn)
+    turn.wake(*(case.judgement.check_at for case in turn.open_cases()))
+    return Look(turn.state, tuple(turn.cases), tuple(turn.effects), turn.wake_at)
