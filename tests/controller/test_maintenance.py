@@ -311,7 +311,8 @@ async def test_a_bad_run_on_a_node_whose_kubelet_is_silent_waits_for_the_node_co
     async with mounts(stage, suppression=NO_GRACE) as target:
         lease = {
             "metadata": {"name": target.node},
-            "spec": {"leaseDurationSeconds": 40, "renewTime": "2020-01-01T00:00:00.000000Z"},
+            # Its age counts from its creation, by the API server's clock, whatever renewTime says.
+            "spec": {"leaseDurationSeconds": 1, "renewTime": "2020-01-01T00:00:00.000000Z"},
         }
         leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
         await stage.api.create(leases, lease)
