@@ -85,6 +85,17 @@ def test_a_kubelet_that_is_silent_for_as_long_as_its_lease_lasts_excuses_its_run
     assert outcome.errors(END) == []
 
 
+@pytest.mark.parametrize("nodes", [(), ("n2",)])
+@pytest.mark.parametrize("second", [124, 125, 126])
+def test_a_look_at_a_node_is_not_used_again_for_a_later_doubt(second: int, nodes: tuple[str, ...]) -> None:
+    # What the first target learns of the silent node suppresses the runs of the others for a while, too.
+    script: Script = [(0, one_power_supply), (0, no_node_controller), (second, World.power_off)]
+    outcome = played([*script, (BEGIN_SECONDS + BUSY_SECONDS, World.power_on)], nodes=nodes)
+    assert outcome.counted_as() == {"on time", Reason.NODE_NOT_READY}
+    assert outcome.io["false"] == 0
+    assert outcome.errors(END) == []
+
+
 @pytest.mark.parametrize(("lease_seconds", "at_second"), [(10, 142), (40, 152), (100, 212)])
 def test_the_lease_s_own_duration_says_when_a_node_is_silent(lease_seconds: int, at_second: int) -> None:
     script: Script = [(0, lease_of(lease_seconds)), (0, no_node_controller), (110, World.power_off)]

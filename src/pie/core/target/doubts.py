@@ -33,6 +33,8 @@ def hold_doubts(turn: Turn) -> None:
     """
     for case in turn.open_cases():
         if not case.judgement.bad or not excusable(case.judgement):
+            if turn.state.runs[case.id].doubt is not None:
+                turn.change_run(case.id, doubt=None)  # If it is bad again, its node may have died since.
             continue
         doubt = _doubt(turn, case)
         if not doubt.believed and (until := _doubted_until(turn, case, doubt)) is not None:
@@ -52,7 +54,8 @@ def _doubt(turn: Turn, case: Case) -> Doubt:
         else:
             known = replace(known, said=said, since=now, until=max(until, known.until))
     answer = turn.facts.answers.leases.get(case.id)
-    if answer is not None and answer.looked_at > known.looked_at:
+    # A look from before this doubt does not say how the node is now.
+    if answer is not None and answer.looked_at > known.looked_at and answer.looked_at >= known.since:
         known = _after_look(turn, case, known, answer)
     turn.change_run(case.id, doubt=known)
     return known
