@@ -5,9 +5,10 @@ A delta is a list whose first item says how the rest is read. A delta is applied
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, Final, cast
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 
@@ -25,42 +26,58 @@ Delta = list[Any]
 
 def delta(before: Any, after: Any) -> Delta | None:
     """Return what turns one value into the other; None: they are equal."""
-    if after is before or after == before:
-        return None
-    kind = type(after)
+    return None if after is before or after == before else _of(before, after)
+
+
+def _of(before: Any, after: Any) -> Delta:
+    """Return what turns a value into another one. Most fields of most values are the same objects."""
+    kind: Any = type(after)
     if type(before) is not kind:
         return [WHOLE, after]
-    if names := _fields(cast(Any, kind)):
-        changed = (
-            (name, delta(getattr(before, attribute), getattr(after, attribute))) for attribute, name in names
-        )
-        return [FIELDS, {name: found for name, found in changed if found is not None}]
-    if isinstance(after, Mapping):
+    if (fields := _fields(kind)) is not None:
+        names, values = fields
+        return [FIELDS, _changed(names, values(before), values(after))]
+    if kind is dict:
         return _of_keys(before, after)
     if kind is tuple and len(before) == len(after):
-        items = (delta(*pair) for pair in zip(before, after, strict=True))
-        return [ITEMS, {index: found for index, found in enumerate(items) if found is not None}]
+        return [ITEMS, _changed(range(len(after)), before, after)]
     return [WHOLE, after]
+
+
+def _changed(names: Iterable[Any], before: Iterable[Any], after: Iterable[Any]) -> dict[Any, Delta]:
+    return {
+        name: _of(was, now)
+        for name, was, now in zip(names, before, after, strict=True)
+        if now is not was and now != was
+    }
 
 
 def _of_keys(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> Delta:
     changed = {
-        key: found
+        key: _of(before[key], value) if key in before else [WHOLE, value]
         for key, value in after.items()
-        if (found := delta(before[key], value) if key in before else [WHOLE, value]) is not None
+        if key not in before or (value is not before[key] and value != before[key])
     }
     keys = list(after)
     return [KEYS, changed, None if keys == list(before) else keys]
 
 
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, str], ...]:
-    """Return the fields of a dataclass or a Struct, each with its name on the wire."""
+def _fields(kind: Any) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]] | None:
+    """Return the names on the wire of a dataclass's or a Struct's fields, and what reads all of them."""
     if dataclasses.is_dataclass(kind):
-        return tuple((field.name, field.name) for field in dataclasses.fields(kind))
+        names = tuple(field.name for field in dataclasses.fields(kind))
+        return names, _reading(names)
     if issubclass(kind, msgspec.Struct):
-        return tuple((field.name, field.encode_name) for field in msgspec.structs.fields(kind))
-    return ()
+        fields = msgspec.structs.fields(kind)
+        return tuple(each.encode_name for each in fields), _reading(tuple(each.name for each in fields))
+    return None
+
+
+def _reading(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
 def patched(tree: Any, change: Delta) -> Any:
@@ -97,22 +114,22 @@ def changes(before: Any, after: Any) -> list[tuple[str, Any, Any]]:
     return list(_changes(delta(before, after), before, after, ""))
 
 
-def _changes(change: Delta | None, before: Any, after: Any, path: str) -> Any:
+def _changes(change: Delta | None, before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
     if change is None:
         return
     how, inner = change[0], change[1]
     if how == WHOLE:
         yield path, before, after
-    elif how == FIELDS:
-        names = {name: attribute for attribute, name in _fields(cast(Any, type(after)))}
-        for name, each in inner.items():
-            was, now = getattr(before, names[name]), getattr(after, names[name])
-            yield from _changes(each, was, now, f"{path}.{names[name]}".lstrip("."))
     elif how == KEYS:
         for key in [key for key in before if key not in after]:
             yield f"{path}[{key}]", before[key], None
         for key, each in inner.items():
             yield from _changes(each, before.get(key), after[key], f"{path}[{key}]")
-    else:
+    elif how == ITEMS:
         for index, each in inner.items():
             yield from _changes(each, before[index], after[index], f"{path}[{index}]")
+    elif (fields := _fields(type(after))) is not None:
+        names, values = fields
+        for name, was, now in zip(names, values(before), values(after), strict=True):
+            if name in inner:
+                yield from _changes(inner[name], was, now, f"{path}.{name}" if path else name)

@@ -19,7 +19,7 @@ _SIZE_BYTES: Final = 4
 BLOCK_BYTES: Final = 256 * 1024
 """A block of so many bytes, before it is compressed, is written."""
 _LARGEST_BLOCK: Final = 64 * 1024 * 1024
-_LEVEL: Final = 6
+_LEVEL: Final = 3
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
