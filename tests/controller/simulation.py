@@ -54,6 +54,7 @@ class Simulation:
         *,
         record: Path | None = None,
         record_size: int = 2**28,
+        record_anonymous: bool = False,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._lag = lag
@@ -70,7 +71,9 @@ class Simulation:
         self._series = register_series(registry, self.now)
         runner = CronJobRunner(client, caches, "i")
         settings = Settings(container_image="i")
-        recorder = self._recorder = Recorder(record, record_size, client.metrics) if record else None
+        recorder = self._recorder = (
+            Recorder(record, record_size, client.metrics, anonymous=record_anonymous) if record else None
+        )
         self.controller = build(
             client, caches, settings, runner=runner, series=self._series, recorder=recorder
         )

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from pie.core.decode import Unreadable
 from pie.core.model import BAD, Verdict
-from pie.core.record.file import FORMAT, Head, Truncated, head_line
+from pie.core.record.file import FORMAT, Head, Truncated, head_line, read_head, read_records
 from pie.core.record.replay import replay, steps
 from pie.core.target.duetimes import settle_due_times
 from pie.core.target.facts import TargetFacts
@@ -152,3 +152,25 @@ def test_a_directory_that_cannot_be_written_costs_a_log_line_and_no_verdict(tmp_
         assert recorded(place / "directory", 130, []) == []
     assert len([line for line in lines if "cannot write the flight record" in line["event"]]) == 1
     assert len([line for line in lines if line["event"] == "counted"]) > 3
+
+
+def test_an_anonymous_recording_has_no_name_and_replays_without_a_difference(tmp_path: Path) -> None:
+    names = ("node-of-acme-1", "node-of-acme-2")
+
+    async def play() -> World:
+        simulation = Simulation(at_once, record=tmp_path, record_anonymous=True)
+        simulation.world.begin(SPEC, *names)
+        await simulation.run(900, [(100, storage("does not mount")), (400, storage("well"))])
+        return simulation.world
+
+    world = in_virtual_time(play())
+    (file,) = tmp_path.glob("*.record")
+    body = file.read_bytes()
+    taken = list(steps(body))
+    assert [found.differences for each in taken if (found := replay(each, anonymous=True)).differences] == []
+    plain = b"".join(read_records(body, read_head(body)[1]))
+    kinds = ("pods", "jobs", "cronjobs", "persistentvolumeclaims")
+    objects = [each["metadata"] for kind in kinds for each in world.objects[kind].values()]
+    forbidden = {*names, *(each["name"] for each in objects), *(each["uid"] for each in objects)}
+    assert {name for name in forbidden if name.encode() in plain} == set()
+    assert {each.before.target.probe for each in taken}.isdisjoint({"p"})

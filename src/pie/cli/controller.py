@@ -53,6 +53,13 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
             min=16, metavar="MIB", help="The most MiB that the files of --record use; the oldest are deleted."
         ),
     ] = 256,
+    record_anonymous: Annotated[
+        bool,
+        typer.Option(
+            "--record-anonymous",
+            help="Hash names (PieProbes, nodes, StorageClasses, PVCs, pods) in the files of --record.",
+        ),
+    ] = False,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         typer.Option(help="Log level; `debug` logs each due time when it is counted."),
@@ -91,6 +98,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         budget=budget,
         record=record,
         record_bytes=record_size * 2**20,
+        record_anonymous=record_anonymous,
     )
     log_lines(log_level)
     try:

@@ -47,7 +47,7 @@ def replay(
         body = file.read_bytes()
         head, _ = read_head(body)
         for taken in steps(body):
-            found = run_again(taken)
+            found = run_again(taken, anonymous=head.anonymous)
             count, last = count + 1, taken.at
             targets.add(str(found.target))
             if target == str(found.target):

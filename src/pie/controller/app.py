@@ -80,7 +80,10 @@ async def _control(settings: Settings) -> None:
             )
         )
         series = register_series(registry, client.now)
-        recorder = Recorder(settings.record, settings.record_bytes, metrics) if settings.record else None
+        recorder: Recorder | None = None
+        if settings.record is not None:
+            anonymous = settings.record_anonymous
+            recorder = Recorder(settings.record, settings.record_bytes, metrics, anonymous=anonymous)
         caches = Caches(client, namespace)
         runner = CronJobRunner(client, caches, settings.container_image)
         api = Api(leader=lambda: elector.holder if elector is not None else "")

@@ -13,6 +13,7 @@ from pie.core.incidents.stored import from_status
 from pie.core.model import Kind, Probe, Stage, Target
 from pie.core.naming import claim_names
 from pie.core.run import RunFact
+from pie.core.schedule import spread_seconds
 from pie.core.target.facts import NodesFact, TargetFacts
 from pie.core.target.state import TargetState
 from pie.core.wire import Claim
@@ -63,6 +64,7 @@ class Facts:
             keep_claim=keep,
             led_since=self.led_since,
             calendar=self._runner.calendar(probe, target),
+            spread=spread_seconds(target, 1.0),
             claim=claim,
             objects=(*self._runner.objects(target), *self._claims(target, probe)),
         )

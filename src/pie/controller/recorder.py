@@ -6,6 +6,7 @@ step that cannot be written is left out and counted.
 
 import os
 import re
+import secrets
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 import pie
+from pie.core.record.anonymous import Anonymous
 from pie.core.record.file import BLOCK_BYTES, Head, block, head_line
 from pie.core.record.records import TakenStep, Writing
 from pie.core.target.facts import TargetFacts
@@ -38,6 +40,7 @@ _WRITE_EVERY_SECONDS: Final = 5.0
 _AGAIN_AFTER_SECONDS: Final = 30.0
 _CLOSE_WITHIN_SECONDS: Final = 5.0
 _STATES_IN_A_BLOCK: Final = 256
+_KEY_BYTES: Final = 32
 _NAME: Final = re.compile(r"pie-\d{8}T\d{6}Z-\d{6}\.record")
 
 
@@ -109,10 +112,16 @@ class Ring:
 
 
 class Recorder:
-    """The flight recorder. `size` is how many bytes its files have together, at most."""
+    """The flight recorder. `size` is how many bytes its files have at most; `anonymous`: names are hashed."""
 
     def __init__(
-        self, directory: Path, size: int, metrics: KubeMetrics, *, most_waiting: int = _MOST_WAITING
+        self,
+        directory: Path,
+        size: int,
+        metrics: KubeMetrics,
+        *,
+        anonymous: bool = False,
+        most_waiting: int = _MOST_WAITING,
     ) -> None:
         self._ring = Ring(directory, size)
         self._block_bytes = min(BLOCK_BYTES, size // _FILES)
@@ -121,6 +130,7 @@ class Recorder:
         self._most_waiting = most_waiting
         self._waiting: deque[TakenStep] = deque()
         self._writing = Writing()
+        self._anonymous = Anonymous(secrets.token_bytes(_KEY_BYTES)) if anonymous else None
         self._failing = False
         self._again_at = 0.0
         self._wake = threading.Event()
@@ -181,7 +191,8 @@ class Recorder:
         for number, taken in enumerate(steps, 1):
             if self._ring.full and not records:
                 self._begin(taken.at)
-            records.append(self._writing.step(taken))
+            shown = taken if self._anonymous is None else self._anonymous.step(taken)
+            records.append(self._writing.step(shown))
             size += len(records[-1])
             if size >= self._block_bytes or number == len(steps):
                 self._ring.write(block(records))
@@ -191,7 +202,8 @@ class Recorder:
     def _begin(self, at: float) -> None:
         """Begin a file with the states of all targets."""
         self._ring.begin(at)
-        self._ring.write(head_line(Head(version=pie.__version__, began=at)))
+        head = Head(version=pie.__version__, began=at, anonymous=self._anonymous is not None)
+        self._ring.write(head_line(head))
         records = self._writing.checkpoint()
         for first in range(0, len(records), _STATES_IN_A_BLOCK):
             self._ring.write(block(records[first : first + _STATES_IN_A_BLOCK]))

@@ -34,5 +34,6 @@ class Settings:
     budget: float = 200.0
     record: Path | None = None
     record_bytes: int = RECORD_MEBIBYTES * 2**20
+    record_anonymous: bool = False
     minute_seconds: float = 60.0
     panel_url: str | None = None

@@ -41,7 +41,12 @@ def next_due(
     Cron counts minutes of the hour, so with a period that does not divide 60 the step over the hour is
     shorter than the period.
     """
-    phase, period = phase_minutes(target, period_seconds), period_seconds // MINUTE_SECONDS
+    return due_after(phase_minutes(target, period_seconds), period_seconds, after, minute_seconds)
+
+
+def due_after(phase: int, period_seconds: int, after: float, minute_seconds: float) -> float:
+    """Return the first due time later than `after` of a target with this phase."""
+    period = period_seconds // MINUTE_SECONDS
     minute = math.floor(after / minute_seconds + _ROUNDING_MINUTES)
     hour = minute // _MINUTES_OF_HOUR * _MINUTES_OF_HOUR
     offset = phase + max(0, (minute - hour - phase) // period + 1) * period
@@ -58,12 +63,20 @@ def dues_between(
     minute_seconds: float = MINUTE_SECONDS,
 ) -> list[float]:
     """Return the due times in (after, until], oldest first; if there are more than `limit`, the newest."""
+    phase = phase_minutes(target, period_seconds)
+    return dues_of(phase, period_seconds, after, until, limit=limit, minute_seconds=minute_seconds)
+
+
+def dues_of(
+    phase: int, period_seconds: int, after: float, until: float, *, limit: int, minute_seconds: float
+) -> list[float]:
+    """Return the due times in (after, until] of a target with this phase, as `dues_between` does."""
     found: list[float] = []
     longest = limit * period_seconds / MINUTE_SECONDS * minute_seconds
-    due = next_due(target, period_seconds, max(after, until - longest), minute_seconds)
+    due = due_after(phase, period_seconds, max(after, until - longest), minute_seconds)
     while due <= until:
         found.append(due)
-        due = next_due(target, period_seconds, due, minute_seconds)
+        due = due_after(phase, period_seconds, due, minute_seconds)
     return found[-limit:]
 
 

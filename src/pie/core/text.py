@@ -16,7 +16,7 @@ MOST_CHARACTERS = 4096
 EVIDENCE_CHARACTERS = 256
 """Of what is then said of a run, an error or a node."""
 
-_CUT = " … "
+CUT = " … "
 _LOOKED_AT = 16
 """So many times the limit of a text is looked at; what may become of more is cut first."""
 
@@ -57,9 +57,9 @@ def one_line(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:
     plain = " ".join(_unfit.sub(_fit, _escape.sub("", text)).split())
     if len(plain) <= limit:
         return plain
-    head = (limit - len(_CUT)) // 2
-    tail = limit - len(_CUT) - head
-    return f"{plain[:head].rstrip()}{_CUT}{plain[-tail:].lstrip()}"
+    head = (limit - len(CUT)) // 2
+    tail = limit - len(CUT) - head
+    return f"{plain[:head].rstrip()}{CUT}{plain[-tail:].lstrip()}"
 
 
 def plain_texts(found: Any) -> Any:

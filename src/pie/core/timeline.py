@@ -13,7 +13,7 @@ from pie.core.result import ResultError, decode
 from pie.core.wire import Claim, Pod, StateTerminated, condition, epoch_seconds
 
 # What the API server puts on a claim that an external provisioner is asked to serve.
-_ANNOTATION_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
+ANNOTATION_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def sight(seen: Sightings, pod: Pod | None, claim: Claim | None, now: float) -> 
 def being_provisioned(claim: Claim) -> bool:
     """Tell whether a volume is being made for the claim right now."""
     marks = claim.metadata.annotations
-    asked = ANNOTATION_SELECTED_NODE in marks or _ANNOTATION_PROVISIONER in marks
+    asked = ANNOTATION_SELECTED_NODE in marks or ANNOTATION_PROVISIONER in marks
     return asked and claim.status.phase not in {"Bound", "Lost"}
 
 

@@ -33,6 +33,7 @@ from pie.core.naming import (
 )
 from pie.core.plan import Action, Plan
 from pie.core.run import RunFact
+from pie.core.schedule import phase_minutes
 from pie.core.target.effects import KeepObjects, StartRun
 from pie.core.target.facts import ScheduleFact
 from pie.core.wire import Metadata, OwnerReference, Pod, epoch_seconds, parse_seconds
@@ -188,7 +189,8 @@ class CronJobRunner:
 
     def calendar(self, probe: Probe, target: Target) -> Cron:
         """Return the due times of a target."""
-        return Cron(target, probe.period_seconds, probe.minute_seconds)
+        phase = phase_minutes(target, probe.period_seconds)
+        return Cron(phase, probe.period_seconds, probe.minute_seconds)
 
     def schedule(self, target: Target) -> ScheduleFact | None:
         """Return the CronJob of a target, as what starts its runs."""

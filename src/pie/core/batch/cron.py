@@ -8,7 +8,7 @@ from typing import Final
 from pie.core.batch.naming import ANNOTATION_INSTANTIATE, ANNOTATION_SCHEDULED
 from pie.core.batch.wire import CronJob, Job
 from pie.core.model import Target
-from pie.core.schedule import MINUTE_SECONDS, dues_between, next_due, phase_minutes
+from pie.core.schedule import MINUTE_SECONDS, due_after, dues_of, phase_minutes
 from pie.core.wire import parse_seconds
 
 _MINUTES_OF_HOUR: Final = 60
@@ -23,18 +23,18 @@ _LATEST_SECONDS: Final = 86_400.0
 class Cron:
     """The due times of a target: `pie.core.target.facts.Calendar` of a CronJob."""
 
-    target: Target
+    phase: int
     period_seconds: int
     minute_seconds: float
 
     def next_due(self, after: float) -> float:
         """Return the first due time later than `after`, epoch seconds."""
-        return next_due(self.target, self.period_seconds, after, self.minute_seconds)
+        return due_after(self.phase, self.period_seconds, after, self.minute_seconds)
 
     def dues_between(self, after: float, until: float, *, limit: int) -> list[float]:
         """Return the due times in (after, until], oldest first; of more than `limit`, the newest."""
-        return dues_between(
-            self.target,
+        return dues_of(
+            self.phase,
             self.period_seconds,
             after,
             until,

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -34,7 +34,7 @@ def _of(before: Any, after: Any) -> Delta:
     kind: Any = type(after)
     if type(before) is not kind:
         return [WHOLE, after]
-    if (fields := _fields(kind)) is not None:
+    if (fields := _fields(cast(Any, kind))) is not None:
         names, values = fields
         return [FIELDS, _changed(names, values(before), values(after))]
     if kind is dict:
@@ -121,15 +121,20 @@ def _changes(change: Delta | None, before: Any, after: Any, path: str) -> Iterat
     if how == WHOLE:
         yield path, before, after
     elif how == KEYS:
-        for key in [key for key in before if key not in after]:
-            yield f"{path}[{key}]", before[key], None
+        yield from ((f"{path}[{key}]", before[key], None) for key in before if key not in after)
         for key, each in inner.items():
             yield from _changes(each, before.get(key), after[key], f"{path}[{key}]")
     elif how == ITEMS:
         for index, each in inner.items():
             yield from _changes(each, before[index], after[index], f"{path}[{index}]")
-    elif (fields := _fields(type(after))) is not None:
-        names, values = fields
-        for name, was, now in zip(names, values(before), values(after), strict=True):
-            if name in inner:
-                yield from _changes(inner[name], was, now, f"{path}.{name}" if path else name)
+    else:
+        for name, was, now in _both(before, after):
+            yield from _changes(inner.get(name), was, now, f"{path}.{name}" if path else name)
+
+
+def _both(before: Any, after: Any) -> Iterable[tuple[str, Any, Any]]:
+    fields = _fields(cast(Any, type(after)))
+    if fields is None:
+        return ()
+    names, values = fields
+    return zip(names, values(before), values(after), strict=True)

@@ -126,6 +126,7 @@ class TargetFacts:
     `known`: its PieProbe was read, or is known to be gone. "Not read yet" is never an absence.
     `probe` is the PieProbe's spec if the target is one of its; None: the target ended (`node_gone`: its node
     was deleted; `keep_claim`: its PVC stays). `paused_by` is why pie itself starts no runs.
+    `spread`, in [0, 1), is the target's own, so that what many targets do at once is spread.
     Runs are known up to `runs_as_of`, pods up to `pods_as_of`. `objects` identify the target's own objects
     as they are now: they change whenever somebody changed them.
     """
@@ -138,6 +139,7 @@ class TargetFacts:
     untouchable: bool = False
     led_since: float = 0.0
     calendar: Calendar | None = None
+    spread: float = 0.0
     schedule: ScheduleFact | None = None
     runs: tuple[RunFact, ...] = ()
     runs_as_of: float = 0.0

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from pie.core.schedule import spread_seconds
 from pie.core.target.effects import DiscardRun, EndRun, KeepObjects, ReportChange
 from pie.core.target.state import Kept
 from pie.core.target.turn import Turn
@@ -43,7 +42,7 @@ def pause_or_resume(turn: Turn) -> None:
         turn.change(resume_at=None)
         since = None
     else:
-        spread = spread_seconds(turn.target, _RESUME_WITHIN_MINUTES * turn.probe.minute_seconds)
+        spread = facts.spread * _RESUME_WITHIN_MINUTES * turn.probe.minute_seconds
         resume_at = turn.state.resume_at or turn.calendar.next_due(now) + spread
         turn.change(resume_at=resume_at)
         if now >= resume_at:
