@@ -72,7 +72,7 @@ def _after_look(turn: Turn, case: Case, doubt: Doubt, answer: LeaseAnswer) -> Do
         turn.emit(NoteSilence(case.run.node, silence(beat, found.quiet_since), turn.now))
         turn.wake(turn.now + SOON_SECONDS)  # The node's history excuses the run from the next turn on.
         # If that does not explain the run, nothing will. A run that goes on is doubted again.
-        return replace(doubt, again_at=turn.now + _ASK_AGAIN_SECONDS)
+        return replace(doubt, again_at=turn.now + _ASK_AGAIN_SECONDS, silence_noted_at=turn.now)
     if earlier is not None and earlier.quiet_since is not None and found.quiet_since is None:
         # It is back, and has the time to report its boot; then another look shows if it stayed.
         once_more = replace(found, look_again_seconds=_REBOOT_SECONDS)
@@ -88,7 +88,7 @@ def _doubted_until(turn: Turn, case: Case, doubt: Doubt) -> float | None:
         return max(doubt.until, now + _ASK_AGAIN_SECONDS)
     if node and doubt.pulse is not None and doubt.pulse.silent:
         # In this turn the silence was noted; in the next one it has excused the run, or nothing does.
-        return now + SOON_SECONDS if doubt.looked_at > now - SOON_SECONDS / 2 else None
+        return now + SOON_SECONDS if doubt.silence_noted_at >= now else None
     if node and doubt.pulse is not None and (wait_seconds := doubt.pulse.look_again_seconds) is not None:
         look_at = doubt.looked_at + wait_seconds
         if now >= look_at:

@@ -37,7 +37,7 @@ class Doubt:
     `said` is what the run is doubted to be (on time, succeeded). It is doubted from `since` until `until` at
     least, epoch seconds. `before` is the first of those looks at its node's Lease that all showed the same
     renewal, `pulse` what they say; `looked_at` is when the last one was. `believed`: it is doubted no more,
-    or not before `again_at`.
+    or not before `again_at`. `silence_noted_at`: when it was noted last that the kubelet is silent.
     """
 
     said: tuple[bool | None, bool | None]
@@ -48,6 +48,7 @@ class Doubt:
     pulse: Pulse | None = None
     believed: bool = False
     again_at: float = math.inf
+    silence_noted_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
