@@ -42,6 +42,7 @@ bad = st.builds(
     reason=st.sampled_from(Reason),
     stage=st.sampled_from(Stage),
     first_bad=times,
+    bad_runs=st.integers(0, 99),
     last_due=times,
     noted_at=times,
 )
@@ -49,7 +50,7 @@ states = st.builds(
     TargetState,
     target=st.just(MOUNT),
     runs=st.dictionaries(st.sampled_from("abc"), runs),
-    ledger=st.builds(Ledger, st.lists(st.integers(0, 9), max_size=3).map(tuple)),
+    ledger=st.builds(Ledger, st.lists(st.integers(0, 9), max_size=3).map(tuple), st.just(0)),
     standing=standings,
     bad=st.none() | bad,
     followed=st.frozensets(texts, max_size=2),
