@@ -1,5 +1,6 @@
 """What a controller did is recorded, and can be run again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from structlog.testing import capture_logs
 
 from pie.core.decode import Unreadable
 from pie.core.model import BAD, Verdict
-from pie.core.record.file import FORMAT, Head, Truncated, head_line, read_head, read_records
+from pie.core.record.file import FORMAT, Head, Truncated, head_line, only, read_head, read_records
 from pie.core.record.replay import replay, steps
 from pie.core.target.duetimes import settle_due_times
 from pie.core.target.facts import TargetFacts
@@ -29,7 +30,7 @@ from tests.controller.stories import (
     storage,
 )
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import World
+from tests.controller.world import TARGET, World
 
 FAULTS: Script = [
     (100, storage("does not mount")),
@@ -174,3 +175,9 @@ def test_an_anonymous_recording_has_no_name_and_replays_without_a_difference(tmp
     forbidden = {*names, *(each["name"] for each in objects), *(each["uid"] for each in objects)}
     assert {name for name in forbidden if name.encode() in plain} == set()
     assert {each.before.target.probe for each in taken}.isdisjoint({"p"})
+
+
+def test_the_records_of_one_target_are_a_file_of_their_own(record: bytes) -> None:
+    taken = list(steps(only(record, TARGET)))
+    assert taken == [each for each in steps(record) if each.before.target == TARGET]
+    assert only(record, replace(TARGET, node="n9")) == b""

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pie.core.apitypes import Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
+from pie.core.model import Kind, Target
 from pie.serve.api import Api
 from pie.serve.http import metrics_app, serving
 from pie.serve.series import TargetSeries
@@ -345,3 +346,22 @@ async def test_who_waits_while_others_do_already_is_told_to_come_back() -> None:
 def test_every_field_of_an_answer_is_documented(answer: type[msgspec.Struct]) -> None:
     missing = [field for field in answer.__struct_fields__ if f'"{field}"' not in DOCUMENTED]
     assert missing == []
+
+
+class Recorded:
+    """The records of one target."""
+
+    def of(self, target: Target) -> bytes:
+        return b"records" if target == Target("p", Kind.MOUNT, "c", "n") else b""
+
+
+async def test_the_records_of_a_target_are_a_file() -> None:
+    api = made_up()
+    async with served(api) as session:
+        assert (await get(session, "record?target=mount/p/c/n"))[0] == 404
+        api.records = Recorded()
+        async with session.get("/api/v1/record?target=mount/p/c/n") as answer:
+            assert (answer.status, await answer.read()) == (200, b"records")
+        assert (await get(session, "record?target=mount/p/c/other"))[0] == 404
+        for wrong in ("", "mount/p/c", "provision/p/c/n", "x/p/c"):
+            assert (await get(session, f"record?target={wrong}"))[0] == 400

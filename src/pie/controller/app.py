@@ -103,6 +103,7 @@ async def _control(settings: Settings) -> None:
             await Startup(client, caches).wait_synced()
             if recorder is not None:
                 recorder.start()
+                api.records = recorder
                 stack.push_async_callback(asyncio.to_thread, recorder.close)
             controller = build(client, caches, settings, runner=runner, series=series, recorder=recorder)
             controller.start()

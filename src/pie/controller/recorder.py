@@ -20,8 +20,10 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 import pie
+from pie.core.decode import Unreadable
+from pie.core.model import Target
 from pie.core.record.anonymous import Anonymous
-from pie.core.record.file import BLOCK_BYTES, Head, block, head_line
+from pie.core.record.file import BLOCK_BYTES, Head, block, head_line, only
 from pie.core.record.records import TakenStep, Writing
 from pie.core.target.facts import TargetFacts
 from pie.core.target.state import TargetState
@@ -34,6 +36,8 @@ _log = structlog.get_logger()
 
 _FILES: Final = 8
 """A file of the ring has this part of its size."""
+_FILES_READ: Final = 2
+"""A question about a target is answered from so many of the newest files."""
 _MOST_WAITING: Final = 20_000
 """Steps that wait to be written."""
 _WRITE_EVERY_SECONDS: Final = 5.0
@@ -157,6 +161,14 @@ class Recorder:
         self._waiting.append(TakenStep(at, before, facts, done))
         if len(self._waiting) == self._most_waiting // 2:
             self._wake.set()
+
+    def of(self, target: Target) -> bytes:
+        """Return a file with the newest records of a target; empty: there are none. It takes a while."""
+        for path in reversed(self._ring.files()[-_FILES_READ:]):
+            with suppress(OSError, Unreadable):
+                if found := only(path.read_bytes(), target):
+                    return found
+        return b""
 
     # In the thread.
 

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from pie.core.apitypes import Failure, Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
-from pie.core.model import Kind
+from pie.core.model import Kind, Target
 from pie.core.trend import COLUMNS
 
 _Asked = tuple[str | int, ...]
@@ -66,6 +66,13 @@ class Source(Protocol):
         """Answer `/latency`."""
 
 
+class Records(Protocol):
+    """Who knows the records of targets."""
+
+    def of(self, target: Target) -> bytes:
+        """Return a file with the newest records of a target; empty: there are none. It takes a while."""
+
+
 class Api:
     """The handlers. `source` is set once this replica leads; `leader` is the name of the leader, or empty."""
 
@@ -77,12 +84,14 @@ class Api:
         most_waiting: int = _MOST_WAITING,
     ) -> None:
         self.source: Source | None = None
+        self.records: Records | None = None
         self._leader = leader
         self._most_listeners = most_listeners
         self._kept: dict[_Asked, _Kept] = {}
         self._most_waiting = most_waiting
         self._waiting = 0
         self._turn = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._listeners = 0
         self._ending = asyncio.Event()
 
@@ -97,6 +106,7 @@ class Api:
         ):
             app.router.add_get(f"/api/v1/{path}", self._answering(path, asked, answer))
         app.router.add_get("/api/v1/events", self._events)
+        app.router.add_get("/api/v1/record", self._record)
         app.router.add_get("/api/{path:.*}", self._unknown)
         app.on_shutdown.append(self._end)
 
@@ -153,6 +163,24 @@ class Api:
 
     async def _unknown(self, _request: web.Request) -> web.StreamResponse:
         return _failure(404, "there is no such path; docs/api.md lists all paths")
+
+    async def _record(self, request: web.Request) -> web.StreamResponse:
+        if self.source is None:
+            return self._standby()
+        if self.records is None:
+            return _failure(404, "the controller runs without --record")
+        kind, _, rest = request.query.get("target", "").partition("/")
+        parts = rest.split("/")
+        if kind not in set(Kind) or len(parts) != (3 if kind == Kind.MOUNT else 2):
+            return _failure(400, "name the target: mount/PIEPROBE/CLASS/NODE or provision/PIEPROBE/CLASS")
+        if self._reading.locked():
+            return _failure(429, "another request reads the record; try again later")
+        async with self._reading:
+            body = await asyncio.to_thread(self.records.of, Target(parts[0], Kind(kind), *parts[1:]))
+        if not body:
+            return _failure(404, "the record has no such target")
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return web.Response(body=body, content_type="application/octet-stream", headers=headers)
 
     # Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
 

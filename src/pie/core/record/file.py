@@ -6,11 +6,13 @@ killed, up to its last complete block.
 
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from pie.core.decode import Unreadable, decode
+from pie.core.model import Target
 
 FORMAT: Final = 1
 _MAGIC: Final = b"pie record "
@@ -68,6 +70,16 @@ def read_records(body: bytes, start: int) -> Iterator[bytes]:
     while at < len(body):
         packed, at = _sized(body, at)
         yield from _unpacked(packed, at)
+
+
+def only(body: bytes, target: Target) -> bytes:
+    """Return a file with the records of one target, up to the last complete block. Raises Unreadable."""
+    head, start = read_head(body)
+    name = msgspec.msgpack.encode(target)
+    found: list[bytes] = []
+    with suppress(Truncated):
+        found.extend(each for each in read_records(body, start) if name in each)
+    return head_line(head) + block(found) if found else b""
 
 
 def _unpacked(packed: bytes, at: int) -> Iterator[bytes]:
