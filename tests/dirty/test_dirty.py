@@ -16,7 +16,9 @@ from tests.controller.stories import (
     played,
     quick,
     storage,
+    with_gaps,
 )
+from tests.controller.world import World
 from tests.dirty.dirt import ALL, BY_NAME, UNTOLD, Dirt, dirts, soiled
 from tests.dirty.expected import EXPECTED, TRUE, Row
 
@@ -86,3 +88,10 @@ def test_a_fault_of_the_storage_is_found_in_dirt(dirt: Dirt) -> None:
     outcome = played([*soiled([dirt], COMES, GOES), (BEGIN_SECONDS, storage("fails"))])
     assert outcome.errors(END) == []
     assert ("io", "IOError") in outcome.incidents
+
+
+def test_a_node_that_the_watch_does_not_show_as_it_is_is_not_read_without_end() -> None:
+    # Without a pause between reads, virtual time does not pass, and this never ends.
+    script = [(87, storage("fails")), (130, World.uncordon)]
+    outcome = played(script, with_gaps([("nodes", 105, 37)]))
+    assert outcome.io["false"] >= 1

@@ -99,7 +99,9 @@ class Questions:
         self._answers[thing.target] = self.answers(thing.target).joined(answers)
         if self._asked.get(thing) == asked:
             del self._asked[thing]
-        self._queue.add("target", thing.target)
+        if answers != _NOTHING or thing.what is Question.EVENTS:
+            # A target that got no answer asks again in its own time, not at once.
+            self._queue.add("target", thing.target)
 
     async def _answered(self, about: _About, asked: _Asked) -> Answers:
         run, target = asked.run, about.target
