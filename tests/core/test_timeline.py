@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 
 from pie.core.judge import judge
 from pie.core.model import Kind, Stage
+from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.result import Outcome, Result, encode
 from pie.core.timeline import Run, Sightings, sight, timeline
-from pie.core.wire import Claim, Condition, Pod
+from pie.core.wire import Claim, Condition, Metadata, Pod
 from tests.core.build import MOUNT, PROVISION, T0, at, claim, pod, probe, run
 
 DONE = encode(
@@ -68,10 +69,10 @@ def test_the_readiness_of_a_pod_is_kept_when_its_end_takes_it_back() -> None:
 
 
 def test_a_claim_that_was_bound_when_first_seen_was_provisioned_we_do_not_know_when() -> None:
-    assert sight(Sightings(), None, claim(bound=True), T0) == Sightings()
+    assert sight(Sightings(), None, claim(bound=True), T0) == Sightings(node="n1")
     waiting = sight(Sightings(), None, claim(), T0)
     again = sight(waiting, None, claim(), T0 + 5)
-    assert sight(again, None, claim(bound=True), T0 + 7) == Sightings(waiting=T0, bound=T0 + 7)
+    assert sight(again, None, claim(bound=True), T0 + 7) == Sightings(waiting=T0, bound=T0 + 7, node="n1")
 
 
 lives = st.lists(st.tuples(st.sampled_from(["pod", "claim"]), st.integers(0, 3)), max_size=12)
@@ -99,3 +100,9 @@ def test_whatever_watch_events_came_in_whatever_order_the_verdict_is_that_of_the
     )
     assert all(seconds >= 0 for seconds in timeline(lossy).seconds.values())
     assert (expected.succeeded is True) == (full.target.kind is Kind.MOUNT)
+
+
+def test_a_node_that_the_scheduler_takes_back_is_still_the_one_of_the_run() -> None:
+    chosen = Claim(metadata=Metadata(annotations={ANNOTATION_SELECTED_NODE: "n7"}))
+    seen = sight(sight(Sightings(), None, chosen, T0), None, Claim(metadata=Metadata()), T0 + 1)
+    assert run(pod(), PROVISION, claim=Claim(metadata=Metadata()), seen=seen).node == "n7"

@@ -33,6 +33,8 @@ class Sightings:
     `waiting` and `bound` are the controller's clock: a volume was asked for, and the claim had one.
     `attaching`, `attached`, `attach_error` and `attach_seconds` are what the VolumeAttachment says, if the
     driver has any: that there is one to wait for, its state, its last error, and how long it took.
+    `node` is the node that the scheduler chose last for a volume: it is taken back when the volume cannot be
+    created there.
     """
 
     ready: float | None = None
@@ -42,6 +44,7 @@ class Sightings:
     attached: bool = False
     attach_seconds: float | None = None
     attach_error: str = ""
+    node: str = ""
 
 
 def sight(seen: Sightings, pod: Pod | None, claim: Claim | None, now: float) -> Sightings:
@@ -50,6 +53,9 @@ def sight(seen: Sightings, pod: Pod | None, claim: Claim | None, now: float) -> 
         ready = condition(pod.status.conditions, "PodReadyToStartContainers")
         if ready is not None and ready.status == "True":
             seen = replace(seen, ready=epoch_seconds(ready.last_transition_time) or None)
+    chosen = claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE) if claim is not None else None
+    if chosen and chosen != seen.node:
+        seen = replace(seen, node=chosen)
     if claim is not None and seen.bound is None:
         if seen.waiting is None and being_provisioned(claim):
             seen = replace(seen, waiting=now)
@@ -97,7 +103,8 @@ class Run:
             return self.target.node
         if self.pod is not None and self.pod.spec.node_name:
             return self.pod.spec.node_name
-        return self.claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE, "") if self.claim else ""
+        chosen = self.claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE, "") if self.claim else ""
+        return chosen or self.seen.node
 
 
 def pod_over(pod: Pod) -> bool:

@@ -103,6 +103,7 @@ def _joined(known: Sightings, seen: Sightings) -> Sightings:
         ready=seen.ready or known.ready,
         waiting=seen.waiting or known.waiting,
         bound=seen.bound or known.bound,
+        node=seen.node or known.node,
         attaching=known.attaching,
         attached=known.attached,
         attach_seconds=known.attach_seconds,
