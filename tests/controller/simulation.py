@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
 from pie.controller.recorder import Recorder
+from pie.controller.runners import Runner
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import Settings
 from pie.core.batch.wire import CronJob, Job
@@ -40,6 +41,8 @@ _TYPES: Final[dict[str, Any]] = {
     "storageclasses": StorageClass,
 }
 
+MakesRunner = Callable[[Client, Caches, str], Runner]
+
 
 class Simulation:
     """A controller on a world: a new one, or that of the controller `before`.
@@ -52,6 +55,7 @@ class Simulation:
         lag: Callable[[str, int], int],
         before: "Simulation | None" = None,
         *,
+        runner: MakesRunner = CronJobRunner,
         record: Path | None = None,
         record_size: int = 2**28,
         record_anonymous: bool = False,
@@ -69,13 +73,17 @@ class Simulation:
         self._given: dict[str, bytes] = {}
         registry = self._registry = CollectorRegistry()
         self._series = register_series(registry, self.now)
-        runner = CronJobRunner(client, caches, "i")
         settings = Settings(container_image="i")
         recorder = self._recorder = (
             Recorder(record, record_size, client.metrics, anonymous=record_anonymous) if record else None
         )
         self.controller = build(
-            client, caches, settings, runner=runner, series=self._series, recorder=recorder
+            client,
+            caches,
+            settings,
+            runner=runner(client, caches, "i"),
+            series=self._series,
+            recorder=recorder,
         )
         self._reflectors: dict[str, Reflector[Any]] = {
             each.resource.plural: each for each in caches.reflectors()
@@ -119,11 +127,12 @@ class Simulation:
     def _deliver(self, second: int) -> None:
         """Give each cache the list of some seconds ago, never an older one than it has."""
         for kind, of_type in _TYPES.items():
+            if (reflector := self._reflectors.get(kind)) is None:
+                continue  # The runner knows no such objects.
             self._old[kind].append(self.world.snapshot(kind))
             age = min(self._lag(kind, second), len(self._old[kind]) - 1)
             del self._old[kind][: -1 - age]
             asked_at = asyncio.get_running_loop().time() - age
-            reflector = self._reflectors[kind]
             if self._old[kind][0] is self._given.get(kind):
                 reflector._heard(asked_at)
                 continue

@@ -1,17 +1,17 @@
 """Stories in virtual time: what happens to the cluster and when, and what the controller makes of it."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from pie.controller.runners.cronjob import CronJobRunner
 from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
 from tests.accounting import Accounts
-from tests.controller.simulation import Simulation
+from tests.controller.simulation import MakesRunner, Simulation
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import BASE_SPEC, NODE, PERIOD_SECONDS, PROVISION, T0, TARGET, World
 from tests.harness import PERFORMANCE, Samples
@@ -111,12 +111,8 @@ class Outcome:
             for each in counted.all("pie_suppressed_runs_total")
             if each.labels["probe"] == "performance"
         )
-        self.since = {
-            TARGETS[each["metadata"]["labels"].get("node", "")]: datetime.fromisoformat(
-                each["metadata"]["creationTimestamp"]
-            ).timestamp()
-            for each in simulation.world.objects["cronjobs"].values()
-        }
+        schedules = {each: simulation.controller.runner.schedule(each) for each in TARGETS.values()}
+        self.since = {target: found.since for target, found in schedules.items() if found is not None}
 
     def errors(self, until: float) -> list[str]:
         """Return in words which due times up to a moment were not counted exactly once."""
@@ -139,11 +135,12 @@ def played(
     quiet: int = QUIET_SECONDS,
     spec: dict[str, Any] = SPEC,
     nodes: tuple[str, ...] = (),
+    runner: MakesRunner = CronJobRunner,
 ) -> Outcome:
     """Play a story to the controller's objects."""
 
     async def play() -> Outcome:
-        simulation = Simulation(lag)
+        simulation = Simulation(lag, runner=runner)
         simulation.world.begin(spec, *nodes)
         await simulation.run(BEGIN_SECONDS + BUSY_SECONDS + quiet, script)
         return Outcome(simulation, lines)

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pie.controller.runners.cronjob import CronJobRunner
 from pie.core.model import Verdict
 from pie.core.reasons import Reason
+from tests.controller.podrunner import PodRunner
+from tests.controller.simulation import MakesRunner
 from tests.controller.stories import (
     BEGIN_SECONDS,
     BUSY_SECONDS,
@@ -40,8 +43,12 @@ GOES = BEGIN_SECONDS + BUSY_SECONDS
 END_SECONDS = GOES + QUIET_SECONDS
 
 
-def test_all_is_well_while_nothing_happens() -> None:
-    outcome = played([])
+on_each_runner = pytest.mark.parametrize("runner", [CronJobRunner, PodRunner])
+
+
+@on_each_runner
+def test_all_is_well_while_nothing_happens(runner: MakesRunner) -> None:
+    outcome = played([], runner=runner)
     assert outcome.errors(END) == []
     assert outcome.counted_as() == {"on time"}
     assert {verdict for verdict, _ in outcome.states.values()} == {Verdict.OK}
@@ -67,24 +74,26 @@ def test_a_run_that_comes_into_sight_with_its_end_is_not_missing() -> None:
     assert played([(214, World.evict)], with_gaps([gap])).counted_as() == {"on time", Reason.POD_DELETED}
 
 
+@on_each_runner
 @quick
 @given(scripts(MAINTENANCE + FAULTS), GAPS, dirts(ALL))
 def test_every_due_time_is_counted_exactly_once(
-    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
     ending = [(GOES, action) for action in WELL]
-    outcome = played([*soiled(dirt, 0, GOES), *script, *ending], with_gaps(gaps))
+    outcome = played([*soiled(dirt, 0, GOES), *script, *ending], with_gaps(gaps), runner=runner)
     assert outcome.errors(END) == []
 
 
+@on_each_runner
 @quick
 @given(scripts(MAINTENANCE), st.integers(0, 1), dirts(UNTOLD))
 def test_maintenance_alone_is_never_held_against_the_storage(
-    script: Script, lag_seconds: int, dirt: list[Dirt]
+    runner: MakesRunner, script: Script, lag_seconds: int, dirt: list[Dirt]
 ) -> None:
     ending = [(GOES, action) for action in WELL]
     script = [*soiled(dirt, 0, GOES), *script, *ending]
-    outcome = played(script, lambda kind, _: lag_seconds if kind == "nodes" else 0)
+    outcome = played(script, lambda kind, _: lag_seconds if kind == "nodes" else 0, runner=runner)
     assert "late" not in outcome.counted_as()
     assert outcome.io["false"] == 0
     # A run may outlive the maintenance that its due time was counted for, and then do its I/O.
@@ -110,33 +119,36 @@ def test_a_kubelet_that_comes_back_while_a_late_run_is_doubted_has_the_time_to_t
     assert "late" not in played([(112, World.power_off), (143, World.power_on)]).counted_as()
 
 
+@on_each_runner
 @quick
 @given(scripts([World.power_off, World.power_on, World.evict]), GAPS, dirts(UNTOLD))
 def test_what_a_node_does_in_a_gap_of_the_watches_is_not_held_against_the_storage(
-    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
     ending = [(GOES, action) for action in WELL]
-    outcome = played([*soiled(dirt, 0, GOES), *script, *ending], with_gaps(gaps))
+    outcome = played([*soiled(dirt, 0, GOES), *script, *ending], with_gaps(gaps), runner=runner)
     assert "late" not in outcome.counted_as()
     assert outcome.io["false"] == 0
 
 
+@on_each_runner
 @quick
 @given(scripts(FAULTS), GAPS, dirts(HARMLESS))
 def test_without_maintenance_nothing_is_suppressed(
-    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
-    outcome = played([*soiled(dirt, 0, END_SECONDS), *script], with_gaps(gaps))
+    outcome = played([*soiled(dirt, 0, END_SECONDS), *script], with_gaps(gaps), runner=runner)
     assert outcome.counted_as() <= {"on time", "late", Reason.POD_DELETED}
 
 
+@on_each_runner
 @quick
 @given(scripts([*MAINTENANCE, *FAULTS]), GAPS, dirts(HARMLESS))
 def test_gaps_in_the_watches_change_no_verdict_in_the_end(
-    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
     script = [*soiled(dirt, 0, END_SECONDS), *script]
-    assert played(script, with_gaps(gaps)).states == played(script).states
+    assert played(script, with_gaps(gaps), runner=runner).states == played(script, runner=runner).states
 
 
 # Threshold, deadline and period are a minute each, by default; a provision run then has two nodes to go to.
@@ -153,12 +165,14 @@ def test_where_a_volume_can_be_used_on_one_node_only_every_due_time_of_the_class
 
 
 @pytest.mark.parametrize("state", ["does not mount", "hangs", "fails"])
-def test_no_due_time_is_lost_in_a_long_outage_of_the_whole_class(state: str) -> None:
-    outcome = played([(BEGIN_SECONDS, storage(state))], quiet=7200, **WIDE)
+@on_each_runner
+def test_no_due_time_is_lost_in_a_long_outage_of_the_whole_class(runner: MakesRunner, state: str) -> None:
+    outcome = played([(BEGIN_SECONDS, storage(state))], quiet=7200, **WIDE, runner=runner)
     assert outcome.errors(WIDE_END + 6800) == []
     assert outcome.accounts.as_what(TARGETS[""])["late"] >= 100
 
 
+@on_each_runner
 @quick
 @given(
     scripts([*MAINTENANCE, *FAULTS, fails_on("does not mount", NODE), fails_on("hangs", OTHER)]),
@@ -166,10 +180,10 @@ def test_no_due_time_is_lost_in_a_long_outage_of_the_whole_class(state: str) -> 
     dirts(ALL),
 )
 def test_every_due_time_of_a_class_on_two_nodes_is_counted_exactly_once(
-    script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
     script = [*soiled(dirt, 0, GOES), *script, *((GOES, action) for action in WELL)]
-    outcome = played(script, with_gaps(gaps), quiet=QUIET_SECONDS + 200, **WIDE)
+    outcome = played(script, with_gaps(gaps), quiet=QUIET_SECONDS + 200, **WIDE, runner=runner)
     assert outcome.errors(WIDE_END + 200) == []
 
 

@@ -81,20 +81,25 @@ class Wire:
             "items": [world.written(each) for each in items[first:last]],
         }
 
+    def _created(self, request: Request, body: Any) -> Any:
+        """Create a Job, or a pod of its own."""
+        world, metadata = self._world, body["metadata"]
+        if request.resource.plural == "jobs":
+            owner = metadata["ownerReferences"][0]
+            return world.make_job(
+                metadata["name"], metadata["labels"], metadata["annotations"], owner, body["spec"]
+            )
+        if world.pods_are_refused:
+            raise Forbidden(403, "Forbidden", f"{request}: pods are {world.pods_are_refused}")
+        return world.make_pod({**body, "status": {"phase": "Pending"}})
+
     def _answer(self, request: Request, body: Any) -> Any:
         kind, name, world = request.resource.plural, request.name or "", self._world
         match request.verb:
             case "list":
                 return self._page(request)
-            case "create" if kind == "jobs":
-                metadata = body["metadata"]
-                return world.make_job(
-                    metadata["name"],
-                    metadata["labels"],
-                    metadata["annotations"],
-                    metadata["ownerReferences"][0],
-                    body["spec"],
-                )
+            case "create" if kind in {"jobs", "pods"}:
+                return self._created(request, body)
             case "create" | "apply":
                 old = world.objects[kind].get(body["metadata"]["name"], {}) if kind in world.objects else {}
                 metadata = {**old.get("metadata", {}), **body["metadata"]}

@@ -295,8 +295,13 @@ class World:
         for name in list(self._unmade):
             pod = self._unmade.pop(name)
             if name in self.objects["jobs"]:
-                created = self.put("pods", pod)
-                self.injected[created["metadata"]["uid"]] = self.sidecars
+                self.make_pod(pod)
+
+    def make_pod(self, pod: dict[str, Any]) -> dict[str, Any]:
+        """Make a pod, with what a webhook adds to it."""
+        created = self.put("pods", pod)
+        self.injected[created["metadata"]["uid"]] = self.sidecars
+        return created
 
     def finish(self, job: dict[str, Any], how: str) -> None:
         """Have a Job end."""

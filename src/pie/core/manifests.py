@@ -22,13 +22,26 @@ USER_ID = 1001
 TERMINATION_GRACE_SECONDS = 5
 
 
-def pod_template(probe: Probe, target: Target, *, claim: str, image: str) -> Manifest:
-    """Return the pod of a run, as a Job has it."""
+def pod_template(probe: Probe, target: Target, *, claim: str, image: str, without: str = "") -> Manifest:
+    """Return the pod of a run; it runs on any matching node but `without`."""
     spec = pod_spec(probe, target, claim=claim, image=image)
+    if without:
+        required = {"nodeSelectorTerms": _terms_without(probe.node_selector_json, without)}
+        spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = required
     # On the pod, since a Job's own deadline deletes the pod and with it the message that says what happened.
     spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
     marks = {"labels": labels(target) | meshes.LABELS, "annotations": dict(meshes.ANNOTATIONS)}
     return {"metadata": marks, "spec": spec}
+
+
+def _terms_without(selector: Manifest, node: str) -> list[Manifest]:
+    """Return the terms of a NodeSelector, less one node; an empty term matches nothing, and is left out."""
+    but_for = {"key": FIELD_NAME, "operator": "NotIn", "values": [node]}
+    return [
+        {**term, "matchFields": [*(term.get("matchFields") or []), but_for]}
+        for term in selector["nodeSelectorTerms"]
+        if term.get("matchExpressions") or term.get("matchFields")
+    ]
 
 
 def claim(probe: Probe, target: Target, *, name: str) -> Manifest:

@@ -15,7 +15,6 @@ from pie.core.naming import (
     ANNOTATION_SUPPRESSED_SINCE,
     labels,
 )
-from pie.core.selector import FIELD_NAME
 from pie.core.wire import rfc3339
 
 # Finished pods wait here to be read when the controller is away. A finished provision pod keeps its volume.
@@ -74,9 +73,7 @@ def follow_up_job(
 
     `follows` is the uid of the Job that did not work there, and `cronjob` the name of the target's CronJob.
     """
-    template = pod_template(probe, target, claim="", image=image)
-    required = {"nodeSelectorTerms": _terms_without(probe.node_selector_json, without)}
-    template["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = required
+    template = pod_template(probe, target, claim="", image=image, without=without)
     # The CronJob controller appends the minutes in decimal; these are told apart by their letter.
     metadata = metadata_of(probe, target, f"{cronjob}-x{round(due_seconds / probe.minute_seconds):x}")
     metadata["annotations"] |= {
@@ -98,13 +95,3 @@ def retry_job(
     metadata["annotations"][ANNOTATION_RETRY] = "true"
     spec = {"backoffLimit": 0, "template": pod_template(probe, target, claim=claim, image=image)}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
-
-
-def _terms_without(selector: Manifest, node: str) -> list[Manifest]:
-    """Return the terms of a NodeSelector, less one node; an empty term matches nothing, and is left out."""
-    but_for = {"key": FIELD_NAME, "operator": "NotIn", "values": [node]}
-    return [
-        {**term, "matchFields": [*(term.get("matchFields") or []), but_for]}
-        for term in selector["nodeSelectorTerms"]
-        if term.get("matchExpressions") or term.get("matchFields")
-    ]
