@@ -68,8 +68,13 @@ def _decided(turn: Turn, awaited: NextDue) -> bool:
         turn.change(next_due=replace(awaited, blocked=True))
         return False
     if schedule is not None and schedule.last_started >= due and not awaited.started_at:
+        # The watch of runs may be slower than that of their schedules: have it confirmed, and wait for it.
         awaited = replace(awaited, started_at=now)
         turn.change(next_due=awaited)
+        turn.emit(Ask(Question.RUNS))
+        return False
+    if awaited.started_at and now < awaited.started_at + _ASK_AGAIN_SECONDS:
+        return False
     span = turn.facts.nodes.span(turn.target, due, now)
     patience_seconds = _PATIENCE_MINUTES * turn.probe.minute_seconds
     resumes = awaited.blocked or (schedule is not None and schedule.paused)
