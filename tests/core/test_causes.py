@@ -346,3 +346,11 @@ def test_a_due_time_without_a_job_is_explained_by_what_was_said_of_its_cronjob_s
     assert (judgement.stage, judgement.reason) == (Stage.QUEUE, Reason.POD_REFUSED)
     assert judgement.message == refused
     assert (judgement.verdict, judgement.on_time, judgement.ended) == (Verdict.LATE, False, True)
+
+
+def test_what_was_said_of_an_image_outlives_the_end_of_the_pod() -> None:
+    ended = pod(scheduled=1, acknowledged=1, phase="Failed", reason="DeadlineExceeded")
+    said = ("Failed", 'Failed to pull image "pie.test/no:1": not found')
+    found = run(ended, MOUNT, said, seen=Sightings(ready=T0 + 2))
+    cause = why_not_started(found, timeline(found))
+    assert (cause.stage, cause.reason) == (Stage.START, Reason.IMAGE_PULL)

@@ -230,14 +230,12 @@ def _container_start_failed(standing: Standing) -> Cause | None:
 
 
 def _image_pull(standing: Standing) -> Cause | None:
-    waiting = standing.waiting
-    if not re.search(r"Image", waiting.reason):  # ErrImagePull, ImagePullBackOff, InvalidImageName, …
+    waiting, said = standing.waiting, standing.warning("Failed", r"[Ii]mage")
+    # ErrImagePull, ImagePullBackOff, InvalidImageName, …; of a pod that was ended it is not told any more.
+    about_image = bool(re.search(r"Image", waiting.reason)) or (not waiting.reason and said is not None)
+    if not about_image:
         return None
-    return _cause(
-        Stage.START,
-        Reason.IMAGE_PULL,
-        standing.warning("Failed", r"[Ii]mage") or waiting.message or waiting.reason,
-    )
+    return _cause(Stage.START, Reason.IMAGE_PULL, said or waiting.message or waiting.reason)
 
 
 def _sandbox_failed(standing: Standing) -> Cause | None:
