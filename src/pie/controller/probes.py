@@ -87,7 +87,7 @@ class Probes:
     def known(self, name: str) -> bool:
         """Tell whether a PieProbe was read as it is now there, or is known to be gone.
 
-        "Not read yet" and "there is none" are told apart here, once for all.
+        Only this function distinguishes "not read yet" from "there is none".
         """
         stored, state = _present(self._caches.probe(name)), self._states.get(name)
         if stored is None:

@@ -53,7 +53,7 @@ _LISTS_PER_SECONDS: Final = 60.0
 
 
 class WarningEvents:
-    """The ring. `on_warning` is told which object each new Warning is about.
+    """The ring. `on_warning` receives the object of each new Warning.
 
     It has room for all targets to fail together (`make_room`). When it is full, it forgets the object about
     which it heard nothing for the longest.

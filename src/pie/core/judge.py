@@ -95,7 +95,7 @@ class _Case:
         """Until when the run is known to have gone on as it was last seen."""
         if not self.over:
             return self.as_of
-        # Its Job says when it ended, or nobody knows what came after the last look at its pod.
+        # Its Job says when it ended; else what came after the last look at its pod is unknown.
         unknown = self.pod_over or self.run.job_ended_seconds is not None
         return 0.0 if unknown else self.run.pod_known_until or 0.0
 

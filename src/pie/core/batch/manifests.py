@@ -74,7 +74,7 @@ def follow_up_job(
     `follows` is the uid of the Job that did not work there, and `cronjob` the name of the target's CronJob.
     """
     template = pod_template(probe, target, claim="", image=image, without=without)
-    # The CronJob controller appends the minutes in decimal; these are told apart by their letter.
+    # The CronJob controller appends the minutes in decimal; the letter distinguishes these names.
     metadata = metadata_of(probe, target, f"{cronjob}-x{round(due_seconds / probe.minute_seconds):x}")
     metadata["annotations"] |= {
         ANNOTATION_FOLLOWS: follows,

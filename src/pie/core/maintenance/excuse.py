@@ -29,7 +29,7 @@ def excusable(judgement: Judgement) -> bool:
 
 
 def lived_until(run: Run, judgement: Judgement, now: float) -> float:
-    """Return when the run ended, by the clocks of the control plane; `now` while it goes on, or nobody knows.
+    """Return when the run ended, by the clocks of the control plane; `now` while its end is unknown.
 
     The kubelet's clock may be minutes wrong: of its stamps only differences count.
     """

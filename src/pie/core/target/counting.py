@@ -207,7 +207,7 @@ def lose_run(turn: Turn, due: float) -> None:
 
 
 def end_hang(turn: Turn, run: RunState) -> None:
-    """Show that a run hangs no more, whatever became of it; its verdict stands."""
+    """Stop showing the run as hung. Its verdict does not change."""
     known = turn.state.standing
     if known.verdict is Verdict.HUNG and known.due == run.due:
         turn.emit(SetVerdict(known.verdict, known.reason, known.message, known.last_ok, None, changed=False))

@@ -81,7 +81,6 @@ class RunState:
     discard_ordered: str = ""
     doubt: Doubt | None = None
     events_asked: bool = False
-    pod_asked_at: float = 0.0
     attachment_asked_at: float = 0.0
     attachment_known: bool = False
     shown: PastRun | None = None
