@@ -226,22 +226,28 @@ async def test_five_thousand_nodes_scroll_smoothly_failing_first_and_by_zone(tab
         await tab.open(page)
         await tab.until("document.querySelector('.row')?.dataset.verdict === 'failed'")
         assert await tab.text(".row .name") == "node-00000"
-        draw_ms = await tab.see("""(async () => {
+        most_drawn = await tab.see("""(async () => {
           const { Heatmap } = await import('./heatmap.js');
-          const draw = Heatmap.prototype.draw;
-          const took = [];
+          const { draw, drawRow } = Heatmap.prototype;
+          let drawn = 0;
+          let most = 0;
+          Heatmap.prototype.drawRow = function (...row) {
+            drawn += 1;
+            drawRow.apply(this, row);
+          };
           Heatmap.prototype.draw = function () {
-            const began = performance.now();
+            drawn = 0;
             draw.call(this);
-            took.push(performance.now() - began);
+            most = Math.max(most, drawn);
           };
           for (let step = 1; step <= 60; step += 1) {
             document.querySelector('#heat').scrollTop = step * 2000;
             await new Promise(requestAnimationFrame);
           }
-          return took.sort((a, b) => a - b)[took.length >> 1];
+          return most;
         })()""")
-        assert draw_ms < 10  # a frame has 16; idle, a machine needs one or two
+        # A frame draws the rows on the screen, each once, however many nodes there are.
+        assert 0 < most_drawn < 60
         assert await tab.see("document.querySelectorAll('.row').length") < 60
         await tab.see("document.querySelector('#zones').click()")
         await tab.see("document.querySelector('#heat').scrollTop = 0")
