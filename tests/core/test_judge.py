@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pie.core.judge import DEADLINE_SLACK_SECONDS, judge, missed
 from pie.core.model import Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.reasons import ADVICE, AREA, MEANING, NOBODYS, Area, Reason
 from pie.core.result import Outcome
 from pie.core.wire import Claim, ClaimStatus, Metadata, Pod
 from tests.core.build import MOUNT, PROVISION, T0, message, pod, probe, run
@@ -18,6 +18,26 @@ HUNG_AFTER = 60 + DEADLINE_SLACK_SECONDS
 def test_every_reason_has_a_meaning_and_advice() -> None:
     assert set(MEANING) == set(Reason)
     assert set(ADVICE) == set(Reason)
+
+
+def test_every_reason_has_an_area_unless_nothing_is_wrong() -> None:
+    assert set(AREA) == set(Reason) - NOBODYS
+
+
+@pytest.mark.parametrize(
+    ("reason", "area"),
+    [
+        (Reason.START_SLOW, Area.NODE),
+        (Reason.STARTED_LATE, Area.STORAGE),
+        (Reason.KILLED, Area.STORAGE),
+        (Reason.PERMISSION_DENIED, Area.STORAGE),
+        (Reason.VOLUME_LIMIT, Area.STORAGE),
+        (Reason.CLAIM_REFUSED, Area.PIE),
+        (Reason.NOT_SCHEDULED, Area.CONTROL_PLANE),
+    ],
+)
+def test_the_area_says_whose_problem_a_reason_is(reason: Reason, area: Area) -> None:
+    assert AREA[reason] is area
 
 
 def test_a_run_that_has_not_started_is_pending_until_its_threshold() -> None:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from pie.controller.queuemetrics import QueueMetrics
 from pie.controller.recorder import RecorderMetrics
 from pie.core.model import Kind, Target
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.reasons import ADVICE, AREA, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
 from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
@@ -47,8 +47,9 @@ def test_every_metric_is_documented_with_its_type_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_reason_is_documented_with_its_meaning_and_what_to_do(reason: Reason) -> None:
-    assert f"| `{reason}` | {MEANING[reason]} | {ADVICE[reason]} |" in REASONS
+def test_every_reason_is_documented_with_its_area_its_meaning_and_what_to_do(reason: Reason) -> None:
+    area = f" {AREA[reason]}" if reason in AREA else ""
+    assert f"| `{reason}` |{area} | {MEANING[reason]} | {ADVICE[reason]} |" in REASONS
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every reason pie gives, with one line of meaning and one of advice.
+"""Every reason pie gives, with its area, one line of meaning and one of advice.
 
 A bounded set: reasons are label values and stand in status fields.
 """
@@ -6,6 +6,15 @@ A bounded set: reasons are label values and stand in status fields.
 from enum import StrEnum
 
 from pie.core.result import Outcome
+
+
+class Area(StrEnum):
+    """Whose problem a reason is."""
+
+    STORAGE = "storage"
+    NODE = "node"
+    CONTROL_PLANE = "control-plane"
+    PIE = "pie"
 
 
 class Reason(StrEnum):
@@ -33,6 +42,9 @@ class Reason(StrEnum):
     PROVISION_SLOW = "ProvisionSlow"
 
     # Of a run that was bound and did not start in time: attach, mount, start.
+    REFUSED_BY_NODE = "RefusedByNode"
+    DRIVER_ABSENT = "DriverAbsent"
+    DRIVER_NOT_READY = "DriverNotReady"
     ATTACH_FAILED = "AttachFailed"
     ATTACH_SLOW = "AttachSlow"
     MOUNT_FAILED = "MountFailed"
@@ -47,6 +59,8 @@ class Reason(StrEnum):
     # Of a run that started, by the controller.
     HUNG = "Hung"
     KILLED = "Killed"
+    EVICTED = "Evicted"
+    OUT_OF_MEMORY = "OutOfMemory"
     NO_RESULT = "NoResult"
     POD_DELETED = "PodDeleted"
     JOB_DELETED = "JobDeleted"
@@ -64,6 +78,7 @@ class Reason(StrEnum):
     NO_SPACE = "NoSpace"
     PERMISSION_DENIED = "PermissionDenied"
     VOLUME_MISSING = "VolumeMissing"
+    VOLUME_TOO_SMALL = "VolumeTooSmall"
     LOCKED = "Locked"
     INTERNAL = "Internal"
 
@@ -160,6 +175,18 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The volume was not created within probeThreshold: the driver takes long to answer.",
         "Look at the driver's controller and the back end's load; see pie_stage_duration_seconds.",
     ),
+    Reason.REFUSED_BY_NODE: (
+        "The pod was bound to a node whose kubelet refused to run it.",
+        "Not a storage problem: the message has the kubelet's words; look at its log on that node.",
+    ),
+    Reason.DRIVER_ABSENT: (
+        "The storage driver was never registered on the node.",
+        "Narrow spec.nodeSelector to nodes with the driver, or find out why its node pod does not run there.",
+    ),
+    Reason.DRIVER_NOT_READY: (
+        "The storage driver is not registered on the node any more, or its start-up taint stays there.",
+        "Look at the driver's node pod on that node: does it run, and does it register with the kubelet?",
+    ),
     Reason.ATTACH_FAILED: (
         "The volume could not be attached to the node.",
         "Look at the VolumeAttachment, the external-attacher's log, and where else it is attached.",
@@ -204,6 +231,14 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The probe started but had no result at its deadline: its I/O does not return.",
         "Look at the node's kernel log and the path to the back end; the pod ends when its I/O returns.",
     ),
+    Reason.EVICTED: (
+        "The node ended the pod before it was done, to free resources or to shut down.",
+        "Not a storage problem: look at the node's disk, memory and process pressure.",
+    ),
+    Reason.OUT_OF_MEMORY: (
+        "The container was ended because it, or its node, had no memory left.",
+        "Not a storage problem: raise the memory limit in spec.resources or in the namespace's LimitRange.",
+    ),
     Reason.NO_RESULT: (
         "The container ended without a readable result.",
         "Look at the node: out of memory, a crashed runtime, a reboot.",
@@ -215,6 +250,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     Reason.JOB_DELETED: (
         "Somebody deleted the run's Job before pie read the result; the run says nothing about storage.",
         "Find who deletes Jobs of pie: kubectl delete jobs, a clean-up job, a policy that sets a TTL?",
+    ),
+    Reason.VOLUME_TOO_SMALL: (
+        "The volume's filesystem is far smaller than spec.pvcCapacity.",
+        "Compare the sizes of the PersistentVolume, its disk and its filesystem; look at the driver's log.",
     ),
     Reason.IO_SLOW: (
         "I/O worked, but several consecutive runs took many times as long as this target's earlier runs.",
@@ -326,3 +365,57 @@ ADVICE: dict[Reason, str] = {reason: advice for reason, (_, advice) in _CONTROLL
 
 CERTAIN = frozenset({Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED})
 """What a run read is a fact, and needs no second run to be believed; no maintenance explains it."""
+
+_AREAS: dict[Area, tuple[Reason, ...]] = {
+    Area.NODE: (
+        Reason.INSUFFICIENT_RESOURCES,
+        Reason.TAINTED,
+        Reason.CORDONED,
+        Reason.REFUSED_BY_NODE,
+        Reason.DRIVER_ABSENT,
+        Reason.SANDBOX_FAILED,
+        Reason.CONTAINER_START_FAILED,
+        Reason.START_SLOW,
+        Reason.NOT_STARTED,
+        Reason.EVICTED,
+        Reason.OUT_OF_MEMORY,
+        Reason.NO_RESULT,
+        # Maintenance.
+        Reason.NODE_DELETED,
+        Reason.NODE_MARKED,
+        Reason.NODE_CORDONED,
+        Reason.NODE_NOT_READY,
+        Reason.NODE_TAINTED,
+        Reason.NODE_REBOOTED,
+        Reason.NODE_NEW,
+        Reason.NO_USABLE_NODE,
+    ),
+    Area.PIE: (
+        Reason.POD_REFUSED,
+        Reason.CLAIM_REFUSED,
+        Reason.NAME_TAKEN,
+        Reason.NO_MATCHING_NODE,
+        Reason.IMAGE_PULL,
+        Reason.POD_DELETED,
+        Reason.JOB_DELETED,
+        Reason.FIO_MISSING,
+        Reason.FIO_FAILED,
+        Reason.LOCKED,
+        Reason.INTERNAL,
+        # Of a PieProbe.
+        Reason.INVALID_SPEC,
+        Reason.PERMISSION_MISSING,
+        Reason.SETUP_FAILED,
+        Reason.STORAGE_CLASS_NOT_FOUND,
+        Reason.RECLAIM_POLICY_RETAIN,
+        Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
+    ),
+    Area.CONTROL_PLANE: (Reason.CONTROL_PLANE_LATE, Reason.NOT_SCHEDULED, Reason.SCHEDULE_SLOW),
+}
+NOBODYS = frozenset({Reason.OK, Reason.PENDING, Reason.DISABLED})
+"""Nothing is wrong, so they have no area."""
+
+AREA: dict[Reason, Area] = dict.fromkeys((each for each in Reason if each not in NOBODYS), Area.STORAGE) | {
+    reason: area for area, reasons in _AREAS.items() for reason in reasons
+}
+"""Whose problem each reason is: storage's, unless the table above names another area."""
