@@ -42,7 +42,9 @@ async def test_a_token_is_sent_and_an_impersonation_too() -> None:
             server.config,
             token="t",  # noqa: S106  a test's
             impersonate_user="someone",
+            impersonate_uid="7",
             impersonate_groups=("g1", "g2"),
+            impersonate_extra=(("Scopes/a%", ("x", "y")),),
         )
         async with Client(config) as client:
             await get(client)
@@ -50,6 +52,8 @@ async def test_a_token_is_sent_and_an_impersonation_too() -> None:
         headers = server.requests[0].headers
         assert headers["Impersonate-User"] == "someone"
         assert headers.getall("Impersonate-Group") == ["g1", "g2"]  # type: ignore[attr-defined]  # a CIMultiDict
+        assert headers["Impersonate-Uid"] == "7"
+        assert headers.getall("Impersonate-Extra-Scopes%2Fa%25") == ["x", "y"]  # type: ignore[attr-defined]  # as above
 
 
 async def test_a_static_token_that_is_refused_is_not_sent_twice() -> None:
@@ -90,6 +94,16 @@ async def test_a_token_file_is_read_again_in_time_and_may_be_gone_for_a_moment(t
     token.unlink()
     clock[0] = 120
     assert await current() == "Bearer second"
+
+
+async def test_a_token_file_wins_over_the_token_which_is_used_while_there_is_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    config = ClusterConfig(server="http://x.test", token="in the kubeconfig", token_file=str(file))  # noqa: S106  a test's
+    access = await Credentials(config).current()
+    assert dict(access.headers)["Authorization"] == "Bearer in the kubeconfig"
+    file.write_text("in the file")
+    access = await Credentials(config).current()
+    assert dict(access.headers)["Authorization"] == "Bearer in the file"
 
 
 async def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
@@ -153,6 +167,15 @@ async def test_a_plugins_credential_is_kept_until_the_server_refuses_it(
             "kind": "ExecCredential",
             "spec": {"interactive": False},
         }
+
+
+async def test_a_plugin_does_not_run_where_the_kubeconfig_has_a_token(plugin: Plugin) -> None:
+    async with ScriptedServer(GOOD) as server:
+        config = replace(plugin.config(server.config.server), token="t")  # noqa: S106  a test's
+        async with Client(config) as client:
+            await get(client)
+        assert authorizations(server) == ["Bearer t"]
+    assert not plugin.runs
 
 
 async def test_what_is_null_in_a_credential_is_nothing(plugin: Plugin) -> None:

@@ -59,7 +59,9 @@ def test_a_kubeconfig_names_everything(tmp_path: Path) -> None:
         "client-certificate-data": b64encode(b"cert").decode(),
         "client-key-data": b64encode(b"key").decode(),
         "as": "someone",
+        "as-uid": "7",
         "as-groups": ["g1", "g2"],
+        "as-user-extra": {"Scopes/a%": ["x", "y"], "none": None},
     }
     context = {"cluster": "c", "user": "u", "namespace": "storage"}
     found = load(write(tmp_path / "config", kubeconfig(cluster=cluster, user=user, context=context)))
@@ -72,7 +74,9 @@ def test_a_kubeconfig_names_everything(tmp_path: Path) -> None:
         client_certificate_pem=b"cert",
         client_key_pem=b"key",
         impersonate_user="someone",
+        impersonate_uid="7",
         impersonate_groups=("g1", "g2"),
+        impersonate_extra=(("Scopes/a%", ("x", "y")), ("none", ())),
     )
 
 
@@ -140,7 +144,9 @@ NULLS = {
                 "client-key-data": None,
                 "username": None,
                 "as": None,
+                "as-uid": None,
                 "as-groups": None,
+                "as-user-extra": None,
                 "auth-provider": None,
                 "exec": PLUGIN
                 | {"args": [None, "x"], "env": None, "installHint": None, "provideClusterInfo": None},
@@ -199,24 +205,62 @@ def test_of_several_files_the_first_to_set_a_name_wins(
     assert load(context="other").namespace == "n"
 
 
-def test_the_service_account_is_used_in_a_pod_and_a_kubeconfig_at_home_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(tmp_path / "home" / ".kube" / "config", kubeconfig())
-    assert load().server == "https://example.test:6443"
-    account = tmp_path / "serviceaccount"
-    write(account / "token", "t")
-    (account / "namespace").write_text("pie\n")
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make this a pod with a service account."""
+    directory = tmp_path / "serviceaccount"
+    write(directory / "token", "t")
+    (directory / "namespace").write_text("pie\n")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    return directory
+
+
+def test_a_pod_without_a_kubeconfig_uses_its_service_account(account: Path) -> None:
     found = load()
     assert (found.server, found.namespace) == ("https://[fd00::1]:443", "pie")
     assert (found.token_file, found.ca_file) == (str(account / "token"), str(account / "ca.crt"))
-    assert load(context="here").server == "https://example.test:6443", "only a kubeconfig has contexts"
-    monkeypatch.setenv(
-        "KUBECONFIG", write(tmp_path / "own", kubeconfig(cluster={"server": "https://own.test"}))
-    )
-    assert load().server == "https://own.test"
+
+
+@pytest.mark.usefixtures("account")
+def test_a_kubeconfig_comes_before_the_service_account_as_for_kubectl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home" / ".kube" / "config"
+    write(home, kubeconfig())
+    assert load().server == "https://example.test:6443"
+    assert load(context="here").server == "https://example.test:6443"
+    own = write(tmp_path / "own", kubeconfig(cluster={"server": "https://own.test"}))
+    monkeypatch.setenv("KUBECONFIG", own)
+    assert load().server == "https://own.test", "KUBECONFIG replaces the file at home"
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+    assert load().server == "https://[fd00::1]:443", "the file at home is not read where KUBECONFIG is set"
+    monkeypatch.setenv("KUBECONFIG", write(tmp_path / "empty", {"current-context": None, "clusters": []}))
+    assert load().server == "https://[fd00::1]:443", "without a current context there is no kubeconfig"
+    with pytest.raises(ConfigError, match="no context named 'here'"):
+        load(context="here")
+    with pytest.raises(ConfigError, match="no current-context"):
+        load(str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ("example.test:6443", "http://example.test:6443"),
+        ("example.test", "http://example.test"),
+        ("10.0.0.1:6443/", "http://10.0.0.1:6443/"),
+        ("[fd00::1]:6443", "http://[fd00::1]:6443"),
+        ("http://example.test", "http://example.test"),
+    ],
+)
+def test_a_server_without_tls_is_sent_no_credentials_as_by_kubectl(
+    tmp_path: Path, server: str, url: str
+) -> None:
+    user = {"token": "secret", "as": "someone", "exec": PLUGIN}
+    authority = b64encode(b"ca").decode()
+    cluster = {"server": server, "certificate-authority-data": authority}
+    found = load(write(tmp_path / "config", kubeconfig(cluster=cluster, user=user)))
+    assert found == ClusterConfig(server=url, ca_pem=b"ca", impersonate_user="someone")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +283,14 @@ def test_the_service_account_is_used_in_a_pod_and_a_kubeconfig_at_home_elsewhere
         (kubeconfig(context={"cluster": "x"}), "no cluster named 'x'; there are: c"),
         (kubeconfig(context={"cluster": "c", "user": "x"}), "no user named 'x'; there are: u"),
         (kubeconfig(cluster={}), "cluster 'c' has no server"),
-        (kubeconfig(cluster={"server": "example.test:6443"}), "is not an http or https URL"),
+        (kubeconfig(cluster={"server": "ftp://example.test"}), "is not an http or https URL"),
+        (kubeconfig(cluster={"server": "example.test:6443/path"}), "not host:port"),
+        (kubeconfig(user={"token": "t", "as-groups": ["system:masters"]}), "need a user to impersonate"),
+        (kubeconfig(user={"token": "t", "as-uid": "7"}), "need a user to impersonate"),
+        (kubeconfig(user={"token": "t", "as-user-extra": {"a": ["b"]}}), "need a user to impersonate"),
+        (kubeconfig(user={"token": "t\n"}), "has a line break"),
+        (kubeconfig(user={"as": "a", "as-groups": ["b\r\nAuthorization: x"]}), "has a line break"),
+        ({"users": [{"name": "u"}, {"name": "u"}]}, "two entries for user 'u'"),
         (kubeconfig(cluster={"server": "http://host:99999"}), "is not a URL: Port out of range"),
         (kubeconfig(cluster={"server": "https://host:abc"}), "is not a URL"),
         (kubeconfig(cluster={"server": "https://[::1"}), "is not a URL"),

@@ -35,7 +35,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     ] = False,
     kubeconfig: Annotated[
         str | None,
-        typer.Option(help="Kubeconfig to use. Default: $KUBECONFIG, or the pod's service account."),
+        typer.Option(help="Default: $KUBECONFIG, ~/.kube/config, or the service account of the pod."),
     ] = None,
     budget: Annotated[
         float, typer.Option(min=1, help="The most API writes per second that the controller may do.")

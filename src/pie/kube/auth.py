@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from pie.kube.clock import boottime
 from pie.kube.config import ClusterConfig
@@ -19,6 +20,9 @@ REREAD_SECONDS: Final = 60.0
 
 _EXPIRY_LEEWAY_SECONDS: Final = 10.0
 """A credential is renewed this long before it expires, so that it does not expire during a request."""
+
+_SAFE_IN_A_NAME: Final = "!#$&'*+^`|"
+"""What the name of an HTTP header may have besides letters, digits and `-._~`, without `%`."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # no repr: it would show secrets
@@ -46,13 +50,16 @@ class Credentials:
         reread_seconds: float = REREAD_SECONDS,
     ) -> None:
         self._config = config
+        certificate = config.client_certificate_file or config.client_certificate_pem
+        given = config.token or config.token_file or certificate
+        self._plugin = None if given else config.exec_plugin
         self._now = now
         self._monotonic = monotonic
         self._reread_seconds = reread_seconds
         self._lock = asyncio.Lock()
         self._access: Access | None = None
         self._checked_at = 0.0
-        self._token = ""
+        self._token = config.token
         self._credential: ExecCredential | None = None
         self._fingerprint: tuple[object, ...] = ()
 
@@ -69,7 +76,7 @@ class Credentials:
         """Mark this access as refused (401); return whether another try makes sense."""
         if access is not self._access:
             return True  # renewed meanwhile
-        if not (self._config.exec_plugin or self._config.token_file):
+        if not (self._plugin or self._config.token_file):
             return False
         self._access = self._credential = None
         return True
@@ -82,11 +89,10 @@ class Credentials:
         return self._monotonic() - self._checked_at >= self._reread_seconds
 
     async def _obtain(self) -> Access:
-        config = self._config
-        if config.exec_plugin is not None:
+        if self._plugin is not None:
             credential = self._credential
             if credential is None or credential.expires_within(_EXPIRY_LEEWAY_SECONDS, self._now()):
-                self._credential = await run_plugin(config.exec_plugin, config)
+                self._credential = await run_plugin(self._plugin, self._config)
         self._checked_at = self._monotonic()
         return Access(headers=self._headers(), context=self._context())
 
@@ -100,7 +106,13 @@ class Credentials:
         headers = [("Authorization", f"Bearer {token}")] if token else []
         if config.impersonate_user:
             headers.append(("Impersonate-User", config.impersonate_user))
+            headers += [("Impersonate-Uid", config.impersonate_uid)] if config.impersonate_uid else []
             headers += [("Impersonate-Group", group) for group in config.impersonate_groups]
+            headers += [
+                (f"Impersonate-Extra-{quote(name, safe=_SAFE_IN_A_NAME)}", value)
+                for name, values in config.impersonate_extra
+                for value in values
+            ]
         return tuple(headers)
 
     def _context(self) -> ssl.SSLContext | None:

@@ -4,6 +4,7 @@ Reads the environment, as kubectl does: KUBECONFIG, KUBERNETES_SERVICE_HOST, the
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,9 @@ EXEC_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authenticatio
 """The supported versions of the exec plugin protocol."""
 
 INTERACTIVE_MODES: Final = ("Never", "IfAvailable", "Always")
+
+_NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What the value of an HTTP header cannot have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class ClusterConfig:
     """How to reach one API server. Empty means not set; where both a file and its content are, content wins.
 
     `proxy_url` is None for a direct connection. `token_file` is read again as it changes and wins over
-    `token`.
+    `token`, which is used while the file cannot be read. The plugin runs only where there is no token and no
+    client certificate. `impersonate_extra`: names, and the values of each.
     """
 
     server: str
@@ -58,7 +63,9 @@ class ClusterConfig:
     client_key_file: str = ""
     client_key_pem: bytes = b""
     impersonate_user: str = ""
+    impersonate_uid: str = ""
     impersonate_groups: tuple[str, ...] = ()
+    impersonate_extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     exec_plugin: ExecPlugin | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +80,14 @@ class ClusterConfig:
             )
         if self.insecure_skip_tls_verify and (self.ca_file or self.ca_pem):
             raise ConfigError("insecure-skip-tls-verify and a certificate authority contradict each other")
+        if not self.impersonate_user and (
+            self.impersonate_uid or self.impersonate_groups or self.impersonate_extra
+        ):
+            raise ConfigError("as-uid, as-groups and as-user-extra need a user to impersonate: set `as`")
+        extra = (value for _, values in self.impersonate_extra for value in values)
+        named = (self.impersonate_user, self.impersonate_uid, *self.impersonate_groups, *extra)
+        if any(map(_NO_HEADER.search, (self.token, *named))):
+            raise ConfigError("the token, or a name to impersonate, has a line break or a control character")
 
 
 def _url(what: str, text: str) -> URL:
@@ -86,32 +101,35 @@ def _url(what: str, text: str) -> URL:
 
 
 def load(kubeconfig: str | None = None, context: str | None = None) -> ClusterConfig:
-    """Find the cluster: the given file, else $KUBECONFIG, else the service account, else ~/.kube/config.
+    """Find the cluster as kubectl does.
 
-    A given context rules the service account out, since only a kubeconfig has contexts.
+    It is in the given file; else in the files of $KUBECONFIG, or in ~/.kube/config where that is not set;
+    else, where these have no current context, it is the cluster of the service account. A given context rules
+    the service account out, since only a kubeconfig has contexts.
     """
-    if kubeconfig:
-        return _from_kubeconfig([Path(kubeconfig)], context)
     listed = [Path(part) for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
-    present = [path for path in listed if path.exists()]
-    if present:
-        return _from_kubeconfig(present, context)
-    if listed:
-        raise ConfigError(f"none of the files in KUBECONFIG exists: {', '.join(map(str, listed))}")
-    if context is None and in_cluster():
+    paths = [Path(kubeconfig)] if kubeconfig else listed or [Path.home() / ".kube" / "config"]
+    choice = files.choose(paths, context)
+    if choice is not None:
+        return _from_kubeconfig(choice)
+    if not kubeconfig and context is None and in_cluster():
         return _from_service_account(SERVICE_ACCOUNT)
-    home = Path.home() / ".kube" / "config"
-    if not home.exists():
-        raise ConfigError(
-            f"no cluster is configured: set KUBECONFIG, put a kubeconfig at {home}, "
-            "or run in a pod with a service account"
-        )
-    return _from_kubeconfig([home], context)
+    where = ", ".join(map(str, paths))
+    if any(path.exists() for path in paths):
+        raise ConfigError(f"kubeconfig {where}: no current-context; name a context, or set current-context")
+    if kubeconfig:
+        raise ConfigError(f"kubeconfig {where}: No such file or directory")
+    if listed:
+        raise ConfigError(f"none of the files in KUBECONFIG exists: {where}")
+    raise ConfigError(
+        f"no cluster is configured: set KUBECONFIG, put a kubeconfig at {where}, "
+        "or run in a pod with a service account"
+    )
 
 
 def in_cluster() -> bool:
     """Whether this process runs in a pod that has a service account."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT / "token").exists()
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (SERVICE_ACCOUNT / "token").exists()
 
 
 def _from_service_account(directory: Path) -> ClusterConfig:
@@ -127,9 +145,8 @@ def _from_service_account(directory: Path) -> ClusterConfig:
     )
 
 
-def _from_kubeconfig(paths: list[Path], context: str | None) -> ClusterConfig:
-    choice = files.choose(paths, context)
-    cluster, user = choice.cluster, choice.user
+def _from_kubeconfig(choice: files.Choice) -> ClusterConfig:
+    cluster, user, server = choice.cluster, choice.user, _with_scheme(choice.cluster.server)
     if user.auth_provider is not None:
         raise ConfigError(
             "the kubeconfig's user has an auth-provider, which kubectl dropped in 1.26; use an exec plugin"
@@ -138,14 +155,17 @@ def _from_kubeconfig(paths: list[Path], context: str | None) -> ClusterConfig:
         raise ConfigError(
             "the kubeconfig's user has a password, which Kubernetes dropped in 1.19; use a token"
         )
+    plugin = _exec_plugin(user.exec) if user.exec else None
+    if server.startswith("http:"):  # kubectl sends no credentials in clear text, so they are not read either
+        user, plugin = _without_credentials(user), None
     return ClusterConfig(
-        server=cluster.server,
+        server=server,
         namespace=choice.namespace or "default",
         ca_file=cluster.certificate_authority,
         ca_pem=files.pem("certificate-authority-data", cluster.certificate_authority_data),
         insecure_skip_tls_verify=cluster.insecure_skip_tls_verify,
         tls_server_name=cluster.tls_server_name,
-        proxy_url=cluster.proxy_url or _proxy_to(cluster.server),
+        proxy_url=cluster.proxy_url or _proxy_to(server),
         token=user.token,
         token_file=user.token_file,
         client_certificate_file=user.client_certificate,
@@ -153,8 +173,29 @@ def _from_kubeconfig(paths: list[Path], context: str | None) -> ClusterConfig:
         client_key_file=user.client_key,
         client_key_pem=files.pem("client-key-data", user.client_key_data),
         impersonate_user=user.impersonate,
+        impersonate_uid=user.impersonate_uid,
         impersonate_groups=user.impersonate_groups,
-        exec_plugin=_exec_plugin(user.exec) if user.exec else None,
+        impersonate_extra=tuple(user.impersonate_extra.items()),
+        exec_plugin=plugin,
+    )
+
+
+def _with_scheme(server: str) -> str:
+    """Return a server's URL; what has no scheme is `host:port`, reached without TLS, as for kubectl."""
+    if "://" in server:
+        return server
+    url = _url("server", f"http://{server}")
+    if url.path != "/" or url.query_string or url.fragment:
+        raise ConfigError(f"the server {server!r} is not an http or https URL, and not host:port")
+    return f"http://{server}"
+
+
+def _without_credentials(user: files.User) -> files.User:
+    return files.User(
+        impersonate=user.impersonate,
+        impersonate_uid=user.impersonate_uid,
+        impersonate_groups=user.impersonate_groups,
+        impersonate_extra=user.impersonate_extra,
     )
 
 

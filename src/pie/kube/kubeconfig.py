@@ -1,7 +1,8 @@
 """kubeconfig files: reading, merging and choosing a context, as kubectl does.
 
 The rules are those of "Organizing Cluster Access Using kubeconfig Files" in the Kubernetes documentation:
-of several files the first one to set a name wins; a relative path is relative to the file it stands in.
+of several files the first one to set a name wins; a relative path is relative to the file it stands in; a
+file that is missing is skipped. What kubectl refuses is refused here, too.
 """
 
 import base64
@@ -59,7 +60,9 @@ class User(msgspec.Struct, rename="kebab", frozen=True):
     client_key_data: str = ""
     username: str = ""
     impersonate: str = msgspec.field(default="", name="as")
+    impersonate_uid: str = msgspec.field(default="", name="as-uid")
     impersonate_groups: tuple[str, ...] = msgspec.field(default=(), name="as-groups")
+    impersonate_extra: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict, name="as-user-extra")
     auth_provider: dict[str, Any] | None = None
     exec: Exec | None = None
 
@@ -109,13 +112,16 @@ class Choice:
     namespace: str
 
 
-def choose(paths: Sequence[Path], context: str | None) -> Choice:
-    """Read the files, in order of precedence, and return the `context` (default: the current one)."""
-    files = [(path, _read(path)) for path in paths]
-    where = ", ".join(map(str, paths))
+def choose(paths: Sequence[Path], context: str | None) -> Choice | None:
+    """Read the files, in order of precedence, and return the `context` (default: the current one).
+
+    Returns None if no file exists, or if there is no context to return. Raises ConfigError.
+    """
+    files = [(path, found) for path in dict.fromkeys(paths) if (found := _read(path)) is not None]
+    where = ", ".join(str(path) for path, _ in files)
     wanted = context or next((file.current_context for _, file in files if file.current_context), "")
-    if not wanted:
-        raise ConfigError(f"kubeconfig {where}: no current-context; name a context, or set current-context")
+    if not files or not wanted:
+        return None
     chosen = _named(wanted, "context", where, (found for _, file in files for found in file.contexts or ()))
     cluster_name, user_name = chosen.context.cluster, chosen.context.user
     clusters = [_absolute_cluster(path, found) for path, file in files for found in file.clusters or ()]
@@ -163,14 +169,21 @@ def pem(field: str, text: str) -> bytes:
         raise ConfigError(f"the kubeconfig's {field} is not base64: {error}") from error
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path) -> _File | None:
     try:
         content = yaml.load(path.read_bytes(), _Loader)  # noqa: S506  a safe one
-        return convert(content or {}, _File)
+        file = convert(content or {}, _File)
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise ConfigError(f"kubeconfig {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, Unreadable) as error:
         raise ConfigError(f"kubeconfig {path}: {error}") from error
+    for what, named in (("cluster", file.clusters), ("user", file.users), ("context", file.contexts)):
+        names = [each.name for each in named or ()]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigError(f"kubeconfig {path}: there are two entries for {what} {min(twice)!r}")
+    return file
 
 
 def _absolute_cluster(origin: Path, named: NamedCluster) -> NamedCluster:
