@@ -14,6 +14,7 @@ from pie.core.result import (
     MAX_TEXT,
     IoStats,
     Latency,
+    Note,
     Outcome,
     RecordStats,
     Result,
@@ -61,6 +62,7 @@ def results(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Result]:
             corrupted_detail=texts,
             torn=st.integers(min_value=0, max_value=1),
         ),
+        notes=st.lists(st.sampled_from(Note), unique=True).map(tuple),
     )
 
 
@@ -70,6 +72,7 @@ def test_any_result_fits_into_a_termination_message_and_can_be_read(result: Resu
     assert len(message) <= MAX_BYTES
     read = decode(message.decode())
     assert (read.outcome, read.io, read.sync_seconds) == (result.outcome, result.io, result.sync_seconds)
+    assert read.notes == result.notes
     assert len(read.message) <= MAX_TEXT
 
 
@@ -127,6 +130,13 @@ def test_any_json_is_read_or_refused_and_never_breaks_the_reader(fields: dict[st
 def test_a_message_that_is_no_result_is_refused_and_says_why(text: str, why: str) -> None:
     with pytest.raises(ResultError, match=why):
         decode(text)
+
+
+def test_a_result_of_an_older_pie_was_locked_and_notes_of_a_later_one_are_read() -> None:
+    old = decode('{"version":1,"probe":"mount","outcome":"ok"}')
+    assert (old.notes, old.locked, old.remarks) == ((), True, "")
+    later = decode('{"version":1,"probe":"mount","outcome":"ok","notes":["NoTea","NoFileLocks"]}')
+    assert (later.locked, later.remarks) == (False, Note.NO_LOCKS.meaning)
 
 
 def test_fields_of_a_later_pie_are_ignored() -> None:

@@ -41,7 +41,7 @@ def test_a_mount_run_measures_and_leaves_a_record(probe: Probe, volume: Path) ->
     for latency in (first.io.read, first.io.write):
         assert latency is not None
         assert latency.iops > 0
-        assert 0 < latency.p50_seconds <= latency.p99_seconds <= latency.max_seconds
+        assert 0 < latency.p50_seconds <= latency.p99_seconds <= latency.max_seconds * 1.02  # fio's buckets
         assert 0 < latency.mean_seconds <= latency.max_seconds
     assert first.sync_seconds is not None
     assert first.sync_seconds > 0

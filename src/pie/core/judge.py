@@ -330,15 +330,16 @@ def _ok(case: _Case) -> Judgement:
 def _good(
     case: _Case, verdict: Verdict, reason: Reason, message: str = "", stage: Stage | None = None
 ) -> Judgement:
+    result = case.result if isinstance(case.result, Result) else None
     return Judgement(
         verdict,
         reason,
-        message,
+        message or (result.remarks if result is not None else ""),
         stage,
         on_time=not case.late,
         succeeded=True if case.mount else None,
         ended=True,
-        result=case.result if isinstance(case.result, Result) else None,
+        result=result,
     )
 
 

@@ -21,14 +21,15 @@ MAX_BYTES = 4096
 """Of a termination message (Kubernetes: core/v1 Container.terminationMessagePath)."""
 MAX_TEXT = EVIDENCE_CHARACTERS
 MAX_STEPS = 16
+MAX_NOTES = 8
 
 
 class ResultError(ValueError):
     """A termination message is no result: says what is wrong with it, in one bounded line."""
 
 
-class Outcome(enum.StrEnum):
-    """How a run inside the probe pod ended; `meaning` says it in one line for the reader."""
+class _Word(enum.StrEnum):
+    """A word of a result; `meaning` says it in one line for the reader."""
 
     meaning: str
 
@@ -38,6 +39,10 @@ class Outcome(enum.StrEnum):
         member._value_ = value
         member.meaning = meaning
         return member
+
+
+class Outcome(_Word):
+    """How a run inside the probe pod ended."""
 
     OK = "ok", "Every step succeeded, and the data was read back correctly."
     FIO_MISSING = "FioMissing", "The image has no fio program."
@@ -56,11 +61,24 @@ class Outcome(enum.StrEnum):
     INTERNAL = "Internal", "The probe itself failed: bad arguments, or a defect of pie."
 
 
+class Note(_Word):
+    """What a volume lacks that the probe did without, and no application needs for reading and writing."""
+
+    NO_LOCKS = "NoFileLocks", "The volume has no file locks (flock); the controller alone keeps runs apart."
+    LOCK_UNANSWERED = (
+        "FileLockUnanswered",
+        "The volume did not answer a request for a file lock (flock) in time; the run went on without it.",
+    )
+    NO_DIRECTORY_SYNC = "NoDirectorySync", "The volume cannot fsync a directory."
+    NO_RENAME = "NoRename", "The volume cannot rename a file."
+
+
 ProbeName = Literal["mount", "provision"]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Sequence = Annotated[int, Meta(ge=0, le=2**62)]
 Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 Text = Annotated[str, Meta(max_length=MAX_TEXT, pattern=PLAIN)]
+NoteName = Annotated[str, Meta(pattern=r"\A[A-Za-z]{1,32}\Z")]
 StepName = Annotated[str, Meta(pattern=r"\A[a-z_]{1,32}\Z")]
 
 
@@ -122,6 +140,18 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     sync_seconds: Seconds | None = None
     """Writing one block to a new file and syncing it to the disk (fsync)."""
     records: RecordStats | None = None
+    notes: Annotated[tuple[NoteName, ...], Meta(max_length=MAX_NOTES)] = ()
+    """What the volume lacks, and the run did without: names of `Note`, of this version of pie or a later one."""
+
+    @property
+    def locked(self) -> bool:
+        """Whether a lock on the volume kept other runs away. Results of older versions say nothing else."""
+        return not {Note.NO_LOCKS, Note.LOCK_UNANSWERED} & set(self.notes)
+
+    @property
+    def remarks(self) -> str:
+        """Return for a person what the volume lacks."""
+        return " ".join(note.meaning for note in Note if note in self.notes)
 
     @property
     def ok(self) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from pie.core.result import IoStats, Latency, Outcome
 from pie.core.text import one_line
 from pie.probe.failure import Failure, doing, outcome_of
-from pie.probe.volume import REFUSED_DIRECT, Volume, make_directory
+from pie.probe.volume import REFUSED_DIRECT, Volume
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class _Report(msgspec.Struct, frozen=True):
 def run(volume: Volume, job: Job) -> IoStats:
     """Run the job on a file of pie's own in the volume, which stays there for the next run."""
     file = volume.own / "fio" / "job"
-    make_directory(file.parent)
+    volume.make_directory(file.parent)
     if not job.direct:
         return _measured(volume, file, job)
     return volume.past_cache(
@@ -136,7 +136,7 @@ def parse(stdout: str) -> tuple[_Job | None, str]:
 
 def failure(status: int, error: int, spoken: str) -> Failure:
     """Return the failure for a failed fio: by the errno it reports, else by an error text in its output."""
-    said = [line.strip() for line in spoken.splitlines() if line.startswith("fio:")]
+    said = [line.strip() for line in spoken.splitlines() if line.startswith("fio:") and not _is_aside(line)]
     evidence = one_line(said[0] if said else spoken, 200) or "without a word"
     number = errno_of(error, spoken)
     if number in _NOT_THE_VOLUME or not number:
@@ -149,6 +149,11 @@ def errno_of(error: int, spoken: str) -> int:
     numbers = [error, *(int(number) for number in re.findall(r"\berr=(\d+)", spoken))]
     numbers += [number for number in errno.errorcode if f": {os.strerror(number)}" in spoken]
     return next((number for number in numbers if number), 0)
+
+
+def _is_aside(line: str) -> bool:
+    """Tell whether fio says that it does without something that the filesystem or the kernel lacks."""
+    return any(call in line for call in ("fallocate", "fadvise", "cache invalidation"))
 
 
 _NOT_THE_VOLUME = (errno.EINVAL, errno.ENOMEM, errno.EINTR, errno.ENOEXEC, errno.E2BIG)

@@ -14,7 +14,7 @@ from pathlib import Path
 from pie.core.result import IoStats, Latency
 from pie.probe.failure import doing
 from pie.probe.fio import Job
-from pie.probe.volume import Volume, create, make_directory
+from pie.probe.volume import Volume, create
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -30,7 +30,7 @@ def size_bytes(text: str) -> int:
 def run(volume: Volume, job: Job) -> IoStats:
     """Write and read a file of pie's own in the volume, which stays there for the next run."""
     file = volume.own / "fio" / "job"
-    make_directory(file.parent)
+    volume.make_directory(file.parent)
     with doing(f"measuring on {file}"):
         if job.direct:
             return volume.past_cache(lambda flag: _measured(file, job, flag))

@@ -1,7 +1,8 @@
 """Checksummed records in the volume: read all that earlier runs left, write the next, read it back.
 
 Reads and writes go around the page cache (O_DIRECT) where the filesystem can, so that a copy in memory
-does not vouch for a disk. The file is made whole under another name first, so a ring is never half made.
+does not vouch for a disk. The file is made whole under another name first, so a ring is never half made; and where
+a filesystem cannot rename, that other file stays until the ring is whole.
 """
 
 import mmap
@@ -24,7 +25,7 @@ from pie.probe.ring import (
     new_ring,
     offset_of,
 )
-from pie.probe.volume import O_DIRECT, Volume, create, drop_cached, sync_directory
+from pie.probe.volume import O_DIRECT, Volume, create, drop_cached
 
 
 class Records:
@@ -33,6 +34,7 @@ class Records:
     def __init__(self, volume: Volume) -> None:
         """Do no I/O yet."""
         self._path = volume.own / "records"
+        self._new = volume.own / "records.new"
         self._volume = volume
 
     def read(self) -> Findings | None:
@@ -42,7 +44,9 @@ class Records:
                 ring = self._read(0, RING_BYTES + SLOT_BYTES)  # more, to see if it is longer
             except FileNotFoundError:
                 return None
-        return examine(ring)
+            findings = examine(ring)
+            half_made = findings.newest is None and self._new.exists()
+        return None if half_made else findings
 
     def append(self, newest: Record | None) -> Record:
         """Write the record that follows `newest`, sync it, and read it back from the disk."""
@@ -58,11 +62,12 @@ class Records:
 
     def _create(self, record: Record) -> None:
         """Create the ring under another name, then rename it: a crash leaves no ring or a complete one."""
-        new = self._path.with_suffix(".new")
-        with doing(f"writing {new}"):
-            self._write(new, os.O_TRUNC, 0, new_ring(record))
-            new.rename(self._path)
-            sync_directory(self._path.parent)
+        with doing(f"writing {self._new}"):
+            self._write(self._new, os.O_TRUNC, 0, new_ring(record))
+            if self._volume.rename(self._new, self._path):
+                return
+            self._write(self._path, os.O_TRUNC, 0, new_ring(record))
+            self._new.unlink()
 
     def _overwrite(self, record: Record) -> None:
         with doing(f"writing record {record.sequence} to {self._path}"):

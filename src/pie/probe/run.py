@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from pie.core.result import IoStats, Outcome, ProbeName, RecordStats, Result
+from pie.core.result import IoStats, Note, Outcome, ProbeName, RecordStats, Result
 from pie.core.text import one_line
 from pie.probe import fio
 from pie.probe.failure import Failure
@@ -45,12 +45,14 @@ class Run:
         self._io: IoStats | None = None
         self._sync_seconds: float | None = None
         self._records: RecordStats | None = None
+        self._notes: list[Note] = []
 
     def __call__(self) -> None:
         """Do all steps. After a failed step the others still run and report."""
         try:
             with self._timed("prepare"):
                 volume = Volume.open(self._options.path, check_mount=self._options.check_mount)
+            self._notes = volume.notes
             with volume:
                 for name, step in self._steps():
                     self._attempt(name, step, volume)
@@ -81,6 +83,7 @@ class Run:
             io=self._io,
             sync_seconds=self._sync_seconds,
             records=self._records,
+            notes=tuple(self._notes),
         )
 
     def _steps(self) -> Iterator[tuple[str, Callable[[Volume], None]]]:

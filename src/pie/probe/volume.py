@@ -1,16 +1,17 @@
 """The volume under test: check that it is a volume, lock it, and create pie's directory in it."""
 
 import errno
-import fcntl
 import os
 import re
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from pie.core.result import Outcome
+from pie.core.result import Note, Outcome
+from pie.probe import lock
 from pie.probe.failure import Failure, doing
 
 OWN_DIRECTORY = ".pie"
@@ -20,9 +21,15 @@ GO_PIE_FILE = ".iotest"
 O_DIRECT: int = getattr(os, "O_DIRECT", 0)
 """The flag of open(2) that goes around the page cache; 0 where the system has none, as macOS."""
 
-REFUSED_DIRECT = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
+REFUSED_DIRECT = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
 """How a filesystem, or the kernel for it, refuses I/O around the page cache: when the file is opened
 (open(2)), or only at the first read or write (read(2))."""
+
+NOT_THERE = frozenset(
+    {errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EACCES, errno.EISDIR, errno.EBADF}
+)
+"""How filesystems refuse what they do not have, such as the fsync of a directory or a rename: no fault, as
+applications read and write without it. A volume that is really broken or closed refuses reads and writes, too."""
 
 T = TypeVar("T")
 
@@ -40,15 +47,46 @@ mounted nothing, and kubelet bound the empty directory of the node's disk into t
 
 
 class Volume:
-    """A mounted volume, locked for this run. Use as a context manager; leaving it releases the lock."""
+    """A mounted volume, locked for this run where it has locks. A context manager: leaving releases the lock."""
 
-    def __init__(self, root: Path, lock: int, *, can_direct: bool) -> None:
-        """Take the open lock file; use `Volume.open` instead."""
+    def __init__(self, root: Path) -> None:
+        """Do no I/O yet; use `Volume.open` instead."""
         self.root = root
-        self.lock = lock
-        self.can_direct = can_direct
-        """Whether the filesystem has O_DIRECT, as far as it is known by now."""
         self.own = root / OWN_DIRECTORY
+        self.lock = -1
+        """The open lock file."""
+        self.can_direct = False
+        """Whether the filesystem has O_DIRECT, as far as it is known by now."""
+        self.notes: list[Note] = []
+        """What this volume lacks, and the run did without."""
+
+    @classmethod
+    def open(
+        cls, root: Path, *, check_mount: bool = True, lock_seconds: float = lock.PATIENCE_SECONDS
+    ) -> Self:
+        """Check that `root` is a volume, lock it, and clear what Go pie and killed runs left behind."""
+        if check_mount:
+            why = why_no_volume(os.fsdecode(Path("/proc/self/mountinfo").read_bytes()), root)
+            if why:
+                raise Failure(Outcome.VOLUME_MISSING, why)
+        volume = cls(root)
+        path = volume.own / "lock"
+        volume.make_directory(volume.own)
+        with doing(f"opening {path}"):
+            new = not path.exists()
+            volume.lock = create(path, os.O_RDWR)
+            if new:
+                volume.sync_directory(volume.own)
+        volume.note(lock.take(volume.lock, path, lock_seconds))
+        volume.can_direct = can_direct(path)
+        with doing(f"removing Go pie's file {root / GO_PIE_FILE}"):
+            _remove_file(root / GO_PIE_FILE)
+        return volume
+
+    def note(self, lacking: Note | None) -> None:
+        """Note once that the volume lacks something."""
+        if lacking is not None and lacking not in self.notes:
+            self.notes.append(lacking)
 
     def past_cache(self, work: Callable[[int], T]) -> T:
         """Do some I/O with the flag O_DIRECT; if that is refused, do it again, and all that follows, without.
@@ -64,20 +102,39 @@ class Volume:
                 self.can_direct = False
         return work(0)
 
-    @classmethod
-    def open(cls, root: Path, *, check_mount: bool = True) -> Self:
-        """Check that `root` is a volume, lock it, and clear what Go pie and killed runs left behind."""
-        if check_mount:
-            why = why_no_volume(os.fsdecode(Path("/proc/self/mountinfo").read_bytes()), root)
-            if why:
-                raise Failure(Outcome.VOLUME_MISSING, why)
-        own = root / OWN_DIRECTORY
-        make_directory(own)
-        lock = _take_lock(own / "lock")
-        volume = cls(root, lock, can_direct=can_direct(own / "lock"))
-        with doing(f"removing Go pie's file {root / GO_PIE_FILE}"):
-            _remove_file(root / GO_PIE_FILE)
-        return volume
+    def make_directory(self, path: Path) -> None:
+        """Make a directory, if it is not there, so that it is still there after a crash."""
+        with doing(f"making the directory {path}"):
+            try:
+                path.mkdir(mode=_DIRECTORY_MODE)
+            except FileExistsError:
+                return
+            self.sync_directory(path.parent)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make new and renamed entries of a directory durable, where the filesystem can. Raises OSError."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            if error.errno not in NOT_THERE:
+                raise
+            self.note(Note.NO_DIRECTORY_SYNC)
+
+    def rename(self, old: Path, new: Path) -> bool:
+        """Rename a file durably; False: the filesystem cannot. Raises OSError."""
+        try:
+            old.rename(new)
+        except OSError as error:
+            if error.errno not in NOT_THERE | {errno.EXDEV}:
+                raise
+            self.note(Note.NO_RENAME)
+            return False
+        self.sync_directory(new.parent)
+        return True
 
     def __enter__(self) -> Self:
         """Hold the lock."""
@@ -104,16 +161,6 @@ def why_no_volume(mountinfo: str, path: Path) -> str | None:
     return None
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory, if it is not there, so that it is still there after a crash."""
-    with doing(f"making the directory {path}"):
-        try:
-            path.mkdir(mode=_DIRECTORY_MODE)
-        except FileExistsError:
-            return
-        sync_directory(path.parent)
-
-
 def create(path: Path, flags: int) -> int:
     """Open a file that may be new with `flags`; return its descriptor. Raises OSError."""
     return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
@@ -132,36 +179,10 @@ def can_direct(path: Path) -> bool:
 
 
 def drop_cached(descriptor: int) -> None:
-    """Have the next read come from the disk as far as the system lets one ask for that; macOS does not."""
+    """Have the next read come from the disk, where the system lets one ask for that; macOS does not."""
     if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def sync_directory(path: Path) -> None:
-    """Make new and renamed entries of a directory durable. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _take_lock(path: Path) -> int:
-    with doing(f"opening {path}"):
-        new = not path.exists()
-        descriptor = create(path, os.O_RDWR)
-        if new:
-            sync_directory(path.parent)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise Failure(Outcome.LOCKED, f"another run holds {path}: it is still at work, or hangs") from error
-    except OSError as error:
-        os.close(descriptor)
-        with doing(f"locking {path}"):
-            raise error from None
-    return descriptor
+        with suppress(OSError):  # It is a wish: what reads and writes well may refuse it.
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _remove_file(path: Path) -> None:
