@@ -1,4 +1,4 @@
-"""Runs a program on a kernel that refuses some system calls, or never answers them, as network filesystems do.
+"""Runs a program on a kernel that refuses some system calls, or never answers, as network filesystems do.
 
     python -m tests.probe.lacking flock=ENOLCK directory=EINVAL -- PROGRAM ARGUMENT...
 
@@ -48,7 +48,7 @@ def rule(call: str, answer: str) -> bytes:
 
 
 def refuse(rules: list[str]) -> None:
-    """Have the kernel answer so from now on. Who must answer what is silent is this process, and it never does."""
+    """Have the kernel answer so from now on. Silent calls wait for an answer that nobody gives."""
     libc = ctypes.CDLL(None, use_errno=True)
     code = instruction(LOAD, NUMBER_AT)
     code += b"".join(rule(*each.split("=")) for each in rules) + instruction(RETURN, ALLOW)
@@ -66,4 +66,4 @@ def refuse(rules: list[str]) -> None:
 if __name__ == "__main__":
     split = sys.argv.index("--")
     refuse(sys.argv[1:split])
-    os.execv(sys.argv[split + 1], sys.argv[split + 1 :])
+    os.execv(sys.argv[split + 1], sys.argv[split + 1 :])  # noqa: S606  the program is the test's own

@@ -141,7 +141,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Writing one block to a new file and syncing it to the disk (fsync)."""
     records: RecordStats | None = None
     notes: Annotated[tuple[NoteName, ...], Meta(max_length=MAX_NOTES)] = ()
-    """What the volume lacks, and the run did without: names of `Note`, of this version of pie or a later one."""
+    """What the volume lacks, and the run did without: names of `Note`, maybe of a later pie."""
 
     @property
     def locked(self) -> bool:

@@ -14,7 +14,7 @@ from pie.core.result import Note, Outcome
 from pie.probe.failure import Failure
 
 PATIENCE_SECONDS: Final = 5.0
-"""A lock is granted or refused at once; network filesystems ask their server, which may not answer for ever."""
+"""A lock is granted or refused at once, but a network filesystem asks its server, which may never answer."""
 
 
 def take(descriptor: int, path: Path, patience_seconds: float = PATIENCE_SECONDS) -> Note | None:

@@ -1,8 +1,8 @@
 """Checksummed records in the volume: read all that earlier runs left, write the next, read it back.
 
 Reads and writes go around the page cache (O_DIRECT) where the filesystem can, so that a copy in memory
-does not vouch for a disk. The file is made whole under another name first, so a ring is never half made; and where
-a filesystem cannot rename, that other file stays until the ring is whole.
+does not vouch for a disk. The file is made whole under another name first, so a ring is never half made; and
+where a filesystem cannot rename, that other file stays until the ring is whole.
 """
 
 import mmap

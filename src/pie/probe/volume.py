@@ -29,7 +29,7 @@ NOT_THERE = frozenset(
     {errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EACCES, errno.EISDIR, errno.EBADF}
 )
 """How filesystems refuse what they do not have, such as the fsync of a directory or a rename: no fault, as
-applications read and write without it. A volume that is really broken or closed refuses reads and writes, too."""
+applications read and write without it. A volume that is really broken refuses reads and writes, too."""
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ mounted nothing, and kubelet bound the empty directory of the node's disk into t
 
 
 class Volume:
-    """A mounted volume, locked for this run where it has locks. A context manager: leaving releases the lock."""
+    """A mounted volume, locked for this run where it has locks. Leaving its context releases the lock."""
 
     def __init__(self, root: Path) -> None:
         """Do no I/O yet; use `Volume.open` instead."""

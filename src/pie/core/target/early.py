@@ -1,7 +1,8 @@
 """A bad target is probed again before its next due time, so that an incident opens and closes sooner.
 
 Early runs are few (each wait is twice the one before, and none comes close to the next due time), never
-started on a target that hangs or has a run under way, and not counted in the series that count due times.
+started on a target that hangs, has a run under way or a volume without file locks, and not counted in the
+series that count due times.
 """
 
 from pie.core.model import BAD, Verdict
@@ -28,9 +29,10 @@ def probe_again(turn: Turn) -> None:
 
 
 def _wanted(turn: Turn) -> bool:
-    """Tell whether the target is bad, does not hang, and has no run under way."""
+    """Tell whether the target is bad, does not hang, and no other run can come in the way."""
     verdict = turn.state.standing.verdict
-    return verdict in BAD and verdict is not Verdict.HUNG and not turn.state.unread()
+    apart = not turn.state.unread() and not turn.state.unlocked
+    return verdict in BAD and verdict is not Verdict.HUNG and apart
 
 
 def _choose_time(turn: Turn) -> None:

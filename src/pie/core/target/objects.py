@@ -2,9 +2,11 @@
 
 from typing import Final
 
+from pie.core.run import RunFact
 from pie.core.target.effects import DiscardRun, EndRun, KeepObjects, ReportChange
 from pie.core.target.state import Kept
 from pie.core.target.turn import Turn
+from pie.core.timeline import pod_over
 
 _RESUME_WITHIN_MINUTES: Final = 1 / 3
 """A target is resumed so soon after its due time; the run that it missed starts at once."""
@@ -28,15 +30,16 @@ def begin_anew_after_maintenance(turn: Turn) -> None:
 def pause_or_resume(turn: Turn) -> None:
     """Decide whether the target is paused, and keep its objects so.
 
-    It is paused while no run can be expected to work, and then until just after its next due time: what is
-    resumed runs a missed schedule at once, so nodes that come back together would all do so.
+    It is paused while no run can be expected to work, or while a run would meet another on its volume, and
+    then until just after its next due time: what is resumed runs a missed schedule at once, so nodes that
+    come back together would all do so.
     """
     facts, now = turn.facts, turn.now
     if not turn.state.live or facts.untouchable:
         return
     why, schedule = facts.nodes.suppression, facts.schedule
     since: float | None = facts.nodes.suppressed_since or now
-    if why is not None and why.blocks:
+    if (why is not None and why.blocks) or any(_lingers(turn, fact) for fact in facts.runs):
         turn.change(resume_at=None)
     elif schedule is None or not schedule.paused:
         turn.change(resume_at=None)
@@ -52,6 +55,14 @@ def pause_or_resume(turn: Turn) -> None:
             turn.wake(resume_at)
     paused_by = facts.paused_by
     _keep(turn, KeepObjects(live=True, create=paused_by is None, paused_since=since))
+
+
+def _lingers(turn: Turn, fact: RunFact) -> bool:
+    """Tell whether a run's pod is at work on a volume without file locks, and the schedule does not know."""
+    run = turn.state.runs[fact.id]
+    at_work = run.pod is not None and not run.pod_gone and not pod_over(run.pod)
+    unknown = fact.over_at is not None or fact.deleted_at is not None or run.cause == "retry"
+    return turn.state.unlocked and at_work and unknown
 
 
 def keep_objects(turn: Turn) -> None:
@@ -88,7 +99,7 @@ def discard(turn: Turn) -> None:
         run = turn.state.runs[fact.id]
         # A run of the schedule is deleted with it; nobody else deletes one that pie started.
         unwanted = not turn.state.live and (run.cause != "schedule" or fact.deleted_at is not None)
-        due = (unwanted or run.recorded) and bool(fact.discardable)
+        due = (unwanted or run.recorded) and bool(fact.discardable) and not _lingers(turn, fact)
         if due and run.discard_ordered != fact.discardable:
             turn.change_run(run.id, discard_ordered=fact.discardable, recorded=True)
             turn.emit(DiscardRun(run.id))

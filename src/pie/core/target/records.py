@@ -18,8 +18,16 @@ def weigh_records(turn: Turn) -> None:
     if turn.target.kind is not Kind.MOUNT:
         return
     for case in turn.open_cases():
+        _note_locks(turn, case)
         case.judgement = _with_latency(turn, case, _with_integrity(turn, case, case.judgement))
     _remember(turn)
+
+
+def _note_locks(turn: Turn, case: Case) -> None:
+    """Note whether the volume has file locks, if the run came far enough to ask for one."""
+    result, claim = case.judgement.result, _claim_of(turn, case)
+    if result is not None and claim is not None and (result.ok or result.records is not None):
+        turn.change(volume=replace(_volume(turn, claim), locked=result.locked))
 
 
 def _with_integrity(turn: Turn, case: Case, judgement: Judgement) -> Judgement:

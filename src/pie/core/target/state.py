@@ -171,11 +171,15 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """What is known of a mount target's volume; another PVC of the same name is another volume."""
+    """What is known of a mount target's volume; another PVC of the same name is another volume.
+
+    `locked`: it has file locks, as far as is known. On one without, pie alone keeps runs apart.
+    """
 
     claim_uid: str
     memory: VolumeMemory = field(default_factory=VolumeMemory)
     latency: LatencyHistory | None = None
+    locked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +232,11 @@ class TargetState:
     def live(self) -> bool:
         """Whether runs of the target count."""
         return self.life is Life.LIVE
+
+    @property
+    def unlocked(self) -> bool:
+        """Whether its volume is known to have no file locks."""
+        return self.volume is not None and not self.volume.locked
 
     def unread(self) -> list[RunState]:
         """Return the runs that are not recorded yet, oldest first."""

@@ -1,0 +1,113 @@
+"""On a volume without file locks the controller alone keeps runs apart."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from pie.core.batch.cron import Cron
+from pie.core.model import Verdict
+from pie.core.result import Note, Outcome, RecordStats, Result, encode
+from pie.core.run import RunFact
+from pie.core.schedule import phase_minutes
+from pie.core.target.effects import DiscardRun, KeepObjects
+from pie.core.target.facts import Answers, LeaseAnswer, NodesFact, ScheduleFact, TargetFacts
+from pie.core.target.state import TargetState
+from pie.core.target.step import Step, step
+from pie.core.timeline import Sightings
+from pie.core.wire import Metadata
+from tests.core.build import MOUNT, T0, claim, pod, probe
+
+PERIOD_SECONDS = 600
+PROBE = probe(period_seconds=PERIOD_SECONDS)
+CALENDAR = Cron(phase_minutes(MOUNT, PERIOD_SECONDS), PERIOD_SECONDS, PROBE.minute_seconds)
+LOCKS: tuple[Note, ...] = ()
+NO_LOCKS, UNANSWERED = (Note.NO_LOCKS,), (Note.LOCK_UNANSWERED,)
+CLAIM = claim(bound=True)
+FACTS = TargetFacts(
+    known=True, probe=PROBE, calendar=CALENDAR, schedule=ScheduleFact(since=T0 - 10), claim=CLAIM
+)
+
+
+def said(outcome: Outcome, notes: tuple[Note, ...]) -> str:
+    records = RecordStats(identity_found="a" * 32, sequence_found=1)
+    return encode(Result(probe="mount", outcome=outcome, records=records, notes=notes)).decode()
+
+
+def facts(now: float, *runs: RunFact) -> TargetFacts:
+    """Return what is known so many seconds after T0; the nodes of the runs have no Leases to look at."""
+    as_of = T0 + now
+    leases = {each.id: LeaseAnswer(as_of, None) for each in runs}
+    return replace(
+        FACTS,
+        runs=runs,
+        runs_as_of=as_of,
+        pods_as_of=as_of,
+        nodes=NodesFact(as_of=as_of),
+        answers=Answers(leases=leases),
+    )
+
+
+def after_a_run(outcome: Outcome, notes: tuple[Note, ...]) -> Step:
+    """Return a step of a target whose first run ended so, long enough ago to be believed."""
+    shown = pod(scheduled=1, acknowledged=1, started=2, ended=5, message=said(outcome, notes))
+    ended = RunFact("first", T0, T0, pod=shown, over_at=T0 + 5, seen=Sightings(ready=T0 + 2))
+    now = step(TargetState(MOUNT), facts(-1), T0 - 1)
+    for second in (6, 30, 40):
+        now = step(now.state, facts(second, ended), T0 + second)
+    assert now.state.standing.verdict in {Verdict.OK, Verdict.FAILED}
+    return now
+
+
+@pytest.mark.parametrize(("notes", "early"), [(LOCKS, True), (NO_LOCKS, False), (UNANSWERED, False)])
+def test_a_bad_target_without_locks_is_not_probed_early(notes: tuple[Note, ...], early: bool) -> None:
+    now = after_a_run(Outcome.IO_ERROR, notes)
+    assert (now.state.early_at is not None) is early
+
+
+@pytest.mark.parametrize(("notes", "paused"), [(LOCKS, False), (NO_LOCKS, True)])
+def test_no_run_is_started_before_the_pod_of_a_deleted_job_is_gone(
+    notes: tuple[Note, ...], paused: bool
+) -> None:
+    before = after_a_run(Outcome.OK, notes)
+    hanging = pod(scheduled=1, acknowledged=1, started=2, deleted=20)
+    deleted = RunFact("second", T0 + 60, T0, pod=hanging, deleted_at=T0 + 80, discardable="forget")
+    steps = [before]
+    for second in (90, 120, 150):
+        steps.append(step(steps[-1].state, facts(second, deleted), T0 + second))
+    effects = [effect for each in steps for effect in each.effects]
+    kept = [each.paused_since is not None for each in effects if isinstance(each, KeepObjects)]
+    assert kept == ([True] if paused else [])
+    assert DiscardRun("second") not in effects, "what keeps the next run away stays known"
+
+
+def test_when_that_pod_is_gone_runs_are_started_again() -> None:
+    hanging = pod(scheduled=1, acknowledged=1, started=2, deleted=20)
+    deleted = RunFact("second", T0 + 60, T0, pod=hanging, deleted_at=T0 + 80, discardable="forget")
+    paused = step(after_a_run(Outcome.OK, NO_LOCKS).state, facts(90, deleted), T0 + 90)
+    suspended = ScheduleFact(since=T0 - 10, paused=True)
+    gone = replace(deleted, pod_gone=True, pod_known_until=T0 + 140)
+    for second in (150, 170, 190):
+        paused = step(paused.state, replace(facts(second, gone), schedule=suspended), T0 + second)
+    assert paused.state.resume_at is not None
+    assert paused.state.resume_at >= CALENDAR.next_due(T0 + 150), "the schedule starts the run that it missed"
+    assert paused.state.runs["second"].discard_ordered == "forget"
+    resumed_at = paused.state.resume_at
+    resumed = step(paused.state, replace(facts(resumed_at - T0), schedule=suspended), resumed_at)
+    assert [each.paused_since for each in resumed.effects if isinstance(each, KeepObjects)] == [None]
+
+
+def test_a_run_that_failed_before_it_asked_for_a_lock_says_nothing_about_locks() -> None:
+    before = after_a_run(Outcome.OK, NO_LOCKS)
+    message = encode(Result(probe="mount", outcome=Outcome.VOLUME_MISSING)).decode()
+    shown = pod(scheduled=1, acknowledged=1, started=2, ended=5, message=message, exit_code=1)
+    ended = RunFact("second", T0 + 60, T0, pod=shown, over_at=T0 + 65, seen=Sightings(ready=T0 + 2))
+    assert step(before.state, facts(70, ended), T0 + 70).state.unlocked
+
+
+def test_another_pvc_may_have_locks() -> None:
+    before = after_a_run(Outcome.OK, NO_LOCKS)
+    anew = msgspec.structs.replace(CLAIM, metadata=Metadata(name="pod-volume", uid="another"))
+    shown = pod(scheduled=1, acknowledged=1, started=2, ended=5, message=said(Outcome.OK, LOCKS))
+    ended = RunFact("second", T0 + 60, T0, pod=shown, over_at=T0 + 65, seen=Sightings(ready=T0 + 2))
+    assert not step(before.state, replace(facts(70, ended), claim=anew), T0 + 70).state.unlocked
