@@ -8,6 +8,7 @@ from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH, labels, target_of
 from pie.core.wire import Metadata
+from pie.probe.main import parse
 from tests.core.build import MOUNT, PROVISION, T0, probe
 
 ROLE = {"matchExpressions": [{"key": "role", "operator": "Exists"}]}
@@ -53,6 +54,14 @@ def test_a_suspended_cronjob_differs_from_one_that_runs_and_from_no_other() -> N
     assert spec_hash() == spec_hash(suppressed_since=None)
     assert spec_hash(suppressed_since=T0) == spec_hash(suppressed_since=T0 + 1)
     assert spec_hash() != spec_hash(suppressed_since=T0)
+
+
+def test_a_pod_tells_its_probe_how_large_the_volume_should_be() -> None:
+    made = cronjob(probe(pvc_capacity="1.5Gi"), MOUNT, name="n", claim="c", image="i")
+    (container,) = made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    command = container["command"]
+    assert command[:3] == ["pie", "probe", "mount"]
+    assert parse(command[2:]).capacity_bytes == 3 * 2**29
 
 
 def test_every_pod_asks_meshes_to_leave_it_alone_and_keeps_its_own_labels() -> None:

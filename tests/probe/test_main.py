@@ -15,6 +15,7 @@ import pytest
 from pie.core.result import Outcome, decode
 from pie.probe.main import main, parse
 from pie.probe.ring import RING_BYTES
+from pie.probe.volume import why_too_small
 from tests.harness import ROOT
 from tests.probe.conftest import Probe
 
@@ -191,6 +192,29 @@ def test_a_path_that_is_no_mount_is_a_missing_volume(volume: Path, tmp_path: Pat
         assert main(["mount", "--path", str(path), "--termination-log", str(log)]) == 1
         assert decode(log.read_text()).outcome is Outcome.VOLUME_MISSING
     assert not list(volume.iterdir())
+
+
+def test_a_volume_far_smaller_than_asked_for_is_reported_and_used_all_the_same(
+    probe: Probe, volume: Path
+) -> None:
+    found = os.statvfs(volume)
+    size_bytes = found.f_blocks * found.f_frsize
+    for wanted_bytes, outcome in (
+        (size_bytes, Outcome.OK),
+        (2 * size_bytes, Outcome.OK),
+        (3 * size_bytes, Outcome.VOLUME_TOO_SMALL),
+    ):
+        result = probe("provision", volume, "--capacity", str(wanted_bytes))
+        assert result.outcome is outcome
+        assert result.records is not None
+        assert result.records.sequence_written is not None
+    assert f"has {size_bytes} bytes, but {3 * size_bytes} were asked for" in result.message
+
+
+def test_a_filesystem_that_does_not_say_how_large_it_is_is_large_enough() -> None:
+    assert os.statvfs("/proc").f_blocks == 0
+    assert why_too_small(Path("/proc"), 2**60) is None
+    assert why_too_small(Path("/no such directory"), 2**60) is None
 
 
 def test_an_unreadable_directory_entry_is_reported_with_its_name(probe: Probe, volume: Path) -> None:

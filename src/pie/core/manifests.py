@@ -10,6 +10,7 @@ from typing import Any
 from pie.core import meshes
 from pie.core.model import Kind, Probe, Target
 from pie.core.naming import ANNOTATION_TARGET, CONTAINER, labels
+from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME
 
 Manifest = dict[str, Any]
@@ -80,7 +81,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifes
             {
                 "name": CONTAINER,
                 "image": image,
-                "command": ["pie", "probe", str(target.kind), "--path", MOUNT_PATH],
+                "command": ["pie", "probe", str(target.kind), "--path", MOUNT_PATH, *_capacity(probe)],
                 "resources": probe.resources,
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
@@ -97,6 +98,12 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifes
     if probe.priority_class_name:
         spec["priorityClassName"] = probe.priority_class_name
     return spec
+
+
+def _capacity(probe: Probe) -> list[str]:
+    """Return the arguments that tell the probe how large its volume should be."""
+    capacity = quantity(probe.pvc_capacity)
+    return ["--capacity", str(math.floor(capacity))] if capacity is not None else []
 
 
 def _this_node(node: str) -> Manifest:

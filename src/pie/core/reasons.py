@@ -251,10 +251,6 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Somebody deleted the run's Job before pie read the result; the run says nothing about storage.",
         "Find who deletes Jobs of pie: kubectl delete jobs, a clean-up job, a policy that sets a TTL?",
     ),
-    Reason.VOLUME_TOO_SMALL: (
-        "The volume's filesystem is far smaller than spec.pvcCapacity.",
-        "Compare the sizes of the PersistentVolume, its disk and its filesystem; look at the driver's log.",
-    ),
     Reason.IO_SLOW: (
         "I/O worked, but several consecutive runs took many times as long as this target's earlier runs.",
         "Look at the back end's load and its disks' health; see pie_target_io_latency_seconds.",
@@ -352,6 +348,9 @@ _PROBES: dict[Reason, str] = {
     Reason.PERMISSION_DENIED: "Look at fsGroup support of the driver (CSIDriver.spec.fsGroupPolicy).",
     Reason.DATA_CORRUPTED: "Treat it as corruption: stop writers, look at the back end's disks and memory.",
     Reason.VOLUME_MISSING: "The driver reported success but mounted nothing: look at its node pod.",
+    Reason.VOLUME_TOO_SMALL: (
+        "Compare the sizes of the PersistentVolume, its disk and its filesystem; look at the driver's log."
+    ),
     Reason.KILLED: "I/O was too slow for spec.deadline, or somebody stopped the pod; see the I/O latency.",
     Reason.LOCKED: "Nothing to do; if it stays, an earlier run hangs on the volume.",
     Reason.INTERNAL: "Report it, with the evidence.",

@@ -57,6 +57,9 @@ def parse(argv: Sequence[str]) -> Options:
     for probe in (mount, provision):
         probe.add_argument("--path", type=Path, required=True, help="where the volume is mounted")
         probe.add_argument(
+            "--capacity", type=_bytes, default=0, help="in bytes, of the volume that was asked for (0: any)"
+        )
+        probe.add_argument(
             "--termination-log", type=Path, default=TERMINATION_LOG, help="takes the result as JSON"
         )
         probe.add_argument("--no-mount-check", action="store_true", help="take any directory for a volume")
@@ -87,6 +90,7 @@ def parse(argv: Sequence[str]) -> Options:
         probe=given.probe,
         path=given.path,
         job=job,
+        capacity_bytes=given.capacity,
         integrity=not getattr(given, "no_integrity", False),
         check_mount=not given.no_mount_check,
         without_fio=getattr(given, "without_fio", False),
@@ -151,6 +155,12 @@ def _size(text: str) -> str:
     if not re.fullmatch(r"[1-9][0-9]{0,15}[kKmMgG]?", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no size like 4k or 50M")
     return text
+
+
+def _bytes(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,20}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes")
+    return int(text)
 
 
 def _count(text: str) -> int:

@@ -15,7 +15,7 @@ from pie.probe.failure import Failure
 from pie.probe.records import Records
 from pie.probe.ring import Findings
 from pie.probe.sync import timed_sync
-from pie.probe.volume import Volume
+from pie.probe.volume import Volume, why_too_small
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +25,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     job: fio.Job = fio.Job()
     integrity: bool = True
+    capacity_bytes: int = 0
+    """What was asked for; 0: any size will do."""
     check_mount: bool = True
     """Off: take any directory for a volume, to try the probe by hand."""
     without_fio: bool = False
@@ -52,6 +54,8 @@ class Run:
         try:
             with self._timed("prepare"):
                 volume = Volume.open(self._options.path, check_mount=self._options.check_mount)
+                if why := why_too_small(volume.root, self._options.capacity_bytes):
+                    self.failed(Failure(Outcome.VOLUME_TOO_SMALL, why))
             self._notes = volume.notes
             with volume:
                 for name, step in self._steps():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from pie.core.result import Note, Outcome
 from pie.probe import lock
@@ -30,6 +30,9 @@ NOT_THERE = frozenset(
 )
 """How filesystems refuse what they do not have, such as the fsync of a directory or a rename: no fault, as
 applications read and write without it. A volume that is really broken refuses reads and writes, too."""
+
+FAR_SMALLER: Final = 0.4
+"""Of what was asked for: journals, inodes, logs, encryption and copies take less than the other part."""
 
 T = TypeVar("T")
 
@@ -159,6 +162,18 @@ def why_no_volume(mountinfo: str, path: Path) -> str | None:
     if _KUBELET_DIRECTORY.search(root):
         return f"{path} is the node's own directory {root}: the CSI driver mounted nothing there"
     return None
+
+
+def why_too_small(root: Path, wanted_bytes: int) -> str | None:
+    """Say why a volume is far smaller than what was asked for; None: it is not, or does not say its size."""
+    try:
+        found = os.statvfs(root)
+    except OSError:
+        return None  # Reads and writes will show what is wrong.
+    size_bytes = found.f_blocks * (found.f_frsize or found.f_bsize)
+    if not size_bytes or size_bytes >= FAR_SMALLER * wanted_bytes:
+        return None
+    return f"the filesystem at {root} has {size_bytes} bytes, but {wanted_bytes} were asked for"
 
 
 def create(path: Path, flags: int) -> int:
