@@ -14,7 +14,18 @@ import pytest
 
 from pie.embedded import childprocess
 from pie.embedded.cluster import EmbeddedCluster
-from pie.embedded.kinds import CSI_NODES, LEASES, NODES, PODS, PVCS, PVS, STORAGE_CLASSES, Kind
+from pie.embedded.kinds import (
+    CRONJOBS,
+    CSI_NODES,
+    LEASES,
+    NODES,
+    PIE_PROBES,
+    PODS,
+    PVCS,
+    PVS,
+    STORAGE_CLASSES,
+    Kind,
+)
 from pie.embedded.machines import DRIVER, STORAGE_CLASS
 from tests.cli.conftest import Ended, run, started
 from tests.embedded.conftest import Start
@@ -216,6 +227,78 @@ async def test_retained_volumes_are_taken_away_too(start_embedded: Start) -> Non
     assert there(cluster) == []
 
 
+async def foreign(cluster: EmbeddedCluster, check: str) -> dict[Kind, str]:
+    """Create what others might: a pod, and a PVC with a retained volume, with the label of a check."""
+    metadata = {"name": "theirs", "labels": {"pie.topolvm.io/check": check}}
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Mi"}},
+        "storageClassName": "retaining",
+        "volumeName": "their-volume",
+    }
+    claim = cluster.registry.create(PVCS, {"metadata": metadata, "spec": spec}, "pie")
+    reference = {"namespace": "pie", "name": "theirs", "uid": claim["metadata"]["uid"]}
+    volume = {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Mi"},
+        "claimRef": reference,
+        "persistentVolumeReclaimPolicy": "Retain",
+        "storageClassName": "retaining",
+        "hostPath": {"path": "/nowhere"},
+    }
+    cluster.registry.create(PVS, {"metadata": {"name": "their-volume"}, "spec": volume})
+    pod = {"nodeSelector": {"no": "node"}, "containers": [{"name": "probe", "image": "x"}]}
+    cluster.registry.create(PODS, {"metadata": metadata, "spec": pod}, "pie")
+    return {PODS: "theirs", PVCS: "theirs", PVS: "their-volume"}
+
+
+async def test_what_somebody_else_labelled_is_neither_deleted_nor_changed(start_embedded: Start) -> None:
+    cluster = await cluster_of(start_embedded, 1)
+    retaining = {"provisioner": DRIVER, "reclaimPolicy": "Retain"}
+    retaining["volumeBindingMode"] = "WaitForFirstConsumer"
+    cluster.registry.create(STORAGE_CLASSES, {"metadata": {"name": "retaining"}, **retaining})
+    await cluster.faults.inject("provisioner-gone")
+    async with started("check", "retaining", *options(cluster)) as command:
+        await command.says("mount node-1: provision")
+        theirs = await foreign(cluster, there(cluster, LEASES)[0])
+        command.process.send_signal(signal.SIGINT)
+        ended = await command.ended()
+    assert ended.status == 130
+    assert there(cluster, PODS, PVCS, PVS) == list(theirs.values()), ended.said
+    volume = cluster.store.get(PVS, "", "their-volume")
+    assert volume is not None
+    assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert "left behind" not in ended.said
+
+
+async def test_the_image_is_that_of_a_pie_whose_namespace_is_named(start_embedded: Start) -> None:
+    cluster = await cluster_of(start_embedded, 1)
+    probe = {
+        "monitoringStorageClass": STORAGE_CLASS,
+        "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]},
+    }
+    owner = cluster.registry.create(PIE_PROBES, {"metadata": {"name": "p"}, "spec": probe}, "pie")
+    reference = {"apiVersion": "pie.topolvm.io/v1alpha1", "kind": "PieProbe", "name": "p", "controller": True}
+    for name, uid in (("forged", "another"), ("owned", owner["metadata"]["uid"])):
+        container = {"name": "probe", "image": name}
+        template = {"metadata": {}, "spec": {"containers": [container], "restartPolicy": "Never"}}
+        metadata = {
+            "name": name,
+            "labels": {"pie-probe": "p"},
+            "ownerReferences": [reference | {"uid": uid}],
+        }
+        spec = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": template}}}
+        cluster.registry.create(CRONJOBS, {"metadata": metadata, "spec": spec}, "pie")
+    cluster_options = ("--kubeconfig", str(cluster.kubeconfig), "--output", "json", "--mount")
+    for name in ("default", "no-such"):
+        ended = await run("check", STORAGE_CLASS, "--pie-namespace", name, *cluster_options)
+        assert ended.status == 2
+        assert f"no PieProbe in namespace {name} owns a CronJob" in ended.complained
+    ended = await run("check", STORAGE_CLASS, "--pie-namespace", "pie", *cluster_options)
+    assert ended.status == 0, ended.complained
+    assert json.loads(ended.said)["image"] == "owned"
+
+
 async def test_a_check_of_nothing_proves_nothing(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 1)
     await cluster.faults.inject("cordoned")
@@ -231,7 +314,7 @@ async def test_what_cannot_be_checked_is_said_in_one_line(start_embedded: Start,
         (("no-such", *options(cluster)), f"there is no StorageClass no-such; there are: {STORAGE_CLASS}"),
         ((STORAGE_CLASS, "--nodes", "node-1,node-9", *options(cluster)), "there is no node node-9"),
         ((STORAGE_CLASS, "--nodes", "zone=x", *options(cluster)), "no node has the name or the labels"),
-        ((STORAGE_CLASS, "--kubeconfig", str(cluster.kubeconfig)), "give --image"),
+        ((STORAGE_CLASS, "--kubeconfig", str(cluster.kubeconfig)), "no image: give --image"),
         ((STORAGE_CLASS, "--namespace", "no-such", *options(cluster)), "no-such"),
         ((STORAGE_CLASS, "--kubeconfig", str(nowhere)), "http://127.0.0.1:1"),
     ):

@@ -51,7 +51,14 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
         str,
         typer.Option(
             envvar="PIE_CONTAINER_IMAGE",
-            help="Image of the pods. Default: the image of the pie in this cluster, if there is one.",
+            help="Image of the pods. Needed without --pie-namespace.",
+        ),
+    ] = "",
+    pie_namespace: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMESPACE",
+            help="Without --image: use the image of the probes of the pie that runs in this namespace.",
         ),
     ] = "",
     size: Annotated[str, typer.Option(help="Size of each volume.")] = "100Mi",
@@ -109,6 +116,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
         kinds=frozenset(asked or Kind),
         each_node=each_node,
         image=image,
+        pie_namespace=pie_namespace,
         timeout_seconds=timeout_seconds,
         parallel=parallel,
         keep_on_failure=keep_on_failure,

@@ -19,7 +19,8 @@ from pie.core.naming import ANNOTATION_TARGET, label_value
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import IoStats
 from pie.core.timeline import Run, timeline
-from pie.core.wire import Node
+from pie.core.volumeobjects import PersistentVolume
+from pie.core.wire import Claim, Metadata, Node
 
 LABEL_CHECK = "pie.topolvm.io/check"
 DRIVER_NOT_REGISTERED = "DriverNotRegistered"
@@ -36,6 +37,7 @@ class Order:
 
     `timeout_seconds` is how long a run may take to start, and then for its I/O. `parallel` is how many
     targets are checked at once. With `each_node`, a volume is provisioned on each node, and not on any one.
+    Without an `image`, it is that of the pie in `pie_namespace`.
     """
 
     storage_class: str
@@ -44,6 +46,7 @@ class Order:
     kinds: frozenset[Kind] = frozenset(Kind)
     each_node: bool = False
     image: str = ""
+    pie_namespace: str = ""
     timeout_seconds: float = 60.0
     parallel: int = 10
     keep_on_failure: bool = False
@@ -195,6 +198,17 @@ def stage_of(run: Run) -> Stage:
     if run.seen.waiting is not None:  # the scheduler binds the pod when the volume is there
         return Stage.PROVISION
     return Stage.SCHEDULE if run.pod is not None else Stage.QUEUE
+
+
+def belongs(metadata: Metadata, owners: Collection[str]) -> bool:
+    """Tell whether an object belongs to one of these owners, by uid: anybody can write a label."""
+    return any(owner.uid and owner.uid in owners for owner in metadata.owner_references)
+
+
+def created_for(volume: PersistentVolume, claim: Claim) -> bool:
+    """Tell whether a volume is bound to this PVC, and was created for it: one that is older was not."""
+    theirs, ours = volume.metadata.created_seconds, claim.metadata.created_seconds
+    return volume.spec.claim_ref.uid == claim.metadata.uid and theirs >= ours
 
 
 def lease(check: str, namespace: str, holder: str) -> Manifest:

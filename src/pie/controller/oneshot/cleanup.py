@@ -1,9 +1,9 @@
-"""Takes away what a check made: pods, claims, and the volumes of the claims."""
+"""Deletes what a check created, and nothing else: pods, PVCs, and the volumes of the PVCs."""
 
 import asyncio
 from typing import Final
 
-from pie.core.oneshot import LABEL_CHECK, Left
+from pie.core.oneshot import LABEL_CHECK, Left, belongs, created_for
 from pie.core.text import one_line
 from pie.core.timeline import being_provisioned
 from pie.core.volumeobjects import PersistentVolume
@@ -18,7 +18,10 @@ _AT_ONCE: Final = 20
 
 
 class Cleanup:
-    """What to take away is found by the check's label. `kept` are the names of pods and claims that stay."""
+    """Finds by the check's label what to delete, and deletes what belongs to the check by owner uid.
+
+    `kept` are the names of pods and PVCs that stay.
+    """
 
     def __init__(self, client: Client, namespace: str, check: str, *, retained: bool) -> None:
         self._client = client
@@ -26,20 +29,32 @@ class Cleanup:
         self._check = check
         self._retained = retained
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._pods: set[str] = set()
+        self.lease_uid = ""
+        """The uid of the check's Lease, which owns its pods and PVCs; empty before it is created."""
         self.kept: set[str] = set()
         self.volumes: dict[str, str] = {}
         """The volumes that have to go, and the claim of each."""
         self.notes: list[str] = []
         self.left: list[Left] = []
 
+    def owns(self, metadata: Metadata) -> bool:
+        """Tell whether an object belongs to the check: to its Lease, or to one of its pods."""
+        return belongs(metadata, {self.lease_uid, *self._pods})
+
+    def pod_created(self, metadata: Metadata) -> None:
+        """Note a pod of the check: the PVC of its ephemeral volume belongs to it."""
+        self._pods.add(metadata.uid)
+
     async def delete_pod(self, metadata: Metadata) -> None:
-        """Delete a pod, and with it the claim of its ephemeral volume."""
-        await self._delete(PODS, metadata)
+        """Delete a pod, and with it the PVC of its ephemeral volume."""
+        if self.owns(metadata):
+            await self._delete(PODS, metadata)
 
     async def delete_claim(self, name: str) -> None:
         """Delete a claim, and with it its volume, also where the class would retain it."""
         claim = await self._client.get_or_none(PVCS, name, self._namespace, decode=Claim)
-        if claim is not None:
+        if claim is not None and self.owns(claim.metadata):
             await self._delete_claim(claim)
 
     async def release(self, claim: Claim) -> None:
@@ -53,9 +68,19 @@ class Cleanup:
                 )
             return
         if volume not in self.volumes and self._retained:
-            body = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
-            await self._client.merge_patch(PVS, volume, body, decode=Marked)
+            await self._have_deleted(volume, claim)
         self.volumes[volume] = claim.metadata.name
+
+    async def _have_deleted(self, name: str, claim: Claim) -> None:
+        volume = await self._client.get_or_none(PVS, name, decode=PersistentVolume)
+        if volume is None:
+            return
+        if not created_for(volume, claim):
+            self.notes.append(f"PersistentVolume {name} was not created for the check: it is retained")
+            return
+        spec = {"persistentVolumeReclaimPolicy": "Delete"}
+        body = {"metadata": {"uid": volume.metadata.uid}, "spec": spec}
+        await self._client.merge_patch(PVS, name, body, decode=Marked)
 
     async def volume_gone(self, volume: str) -> bool:
         """Tell whether a volume is gone. Who may not look is not told that it is there."""
@@ -85,7 +110,7 @@ class Cleanup:
 
     async def _end(self) -> None:
         try:
-            await self._client.delete(LEASES, self._check, self._namespace)
+            await self._client.delete(LEASES, self._check, self._namespace, uid=self.lease_uid)
         except NotFound:
             return
         except KubeError as error:
@@ -107,15 +132,18 @@ class Cleanup:
         claims = await self._client.list_page(
             PVCS, self._namespace, decode=Claim, label_selector=mine, limit=0
         )
-        going_pods = [each for each in pods.items if each.metadata.name not in self.kept]
-        going_claims = [each for each in claims.items if each.metadata.name not in self.kept]
+        seen = [each.metadata for each in pods.items] + [odd.object.metadata for odd in pods.skipped]
+        self._pods |= {found.uid for found in seen if self.owns(found)}
+        going_pods = [each for each in pods.items if self._goes(each.metadata)]
+        going_claims = [each for each in claims.items if self._goes(each.metadata)]
         self.left = [
             *(Left("Pod", each.metadata.name, self._why_pod(each)) for each in going_pods),
             *(Left("PersistentVolumeClaim", each.metadata.name, _WHY_CLAIM) for each in going_claims),
-            *(Left("Pod", each.object.metadata.name, each.reason) for each in pods.skipped),
             *(
-                Left("PersistentVolumeClaim", each.object.metadata.name, each.reason)
-                for each in claims.skipped
+                Left(kind, odd.object.metadata.name, odd.reason)
+                for kind, skipped in (("Pod", pods.skipped), ("PersistentVolumeClaim", claims.skipped))
+                for odd in skipped
+                if self.owns(odd.object.metadata)
             ),
         ]
         # The claims first: one of an ephemeral volume goes with its pod, and then nobody knows its volume.
@@ -123,6 +151,9 @@ class Cleanup:
         await asyncio.gather(*(self._delete(PODS, pod.metadata) for pod in going_pods))
         self.left += await self._volumes_left()
         return bool(self.left)
+
+    def _goes(self, metadata: Metadata) -> bool:
+        return metadata.name not in self.kept and self.owns(metadata)
 
     async def _volumes_left(self) -> list[Left]:
         left: list[Left] = []

@@ -124,6 +124,7 @@ class _Check:
         namespace = self._order.namespace
         manifest = lease(self._name, namespace, f"{user()}@{socket.gethostname()}")
         owner = await self._client.create(LEASES, manifest, namespace, decode=Lease)
+        self._cleanup.lease_uid = owner.metadata.uid
         maker = Maker(self._name, namespace, self._found.image, owner.metadata.uid)
         watching = asyncio.create_task(self._follower.run())
         working = asyncio.create_task(self._work(maker, targets))

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from pie.core.manifests import KIND
 from pie.core.model import Kind
 from pie.core.naming import CONTAINER, LABEL_PROBE
 from pie.core.oneshot import Order, Skipped, choose, probe_of
@@ -13,10 +14,10 @@ from pie.core.preflight import preflight, topology_segments
 from pie.core.reasons import Reason
 from pie.core.wire import CSINode, Metadata, Node, StorageClass
 from pie.kube.client import Client
-from pie.kube.errors import BadRequest, Forbidden
+from pie.kube.errors import BadRequest, Forbidden, NotFound
 from pie.kube.listing import list_all
-from pie.kube.resources import CRONJOBS, CSI_NODES, NODES, STORAGE_CLASSES, Resource
-from pie.kube.watchstream import T
+from pie.kube.resources import CRONJOBS, CSI_NODES, NODES, PIE_PROBES, STORAGE_CLASSES, Resource
+from pie.kube.watchstream import Marked, T
 
 _SELECTOR_MARKS = frozenset("=!() ")
 
@@ -83,7 +84,7 @@ async def survey(client: Client, order: Order) -> Survey:
         tuple(chosen),
         tuple(skipped),
         kinds,
-        order.image or await _image(client),
+        order.image or await _image(client, order.pie_namespace),
         (*notes, *odd),
     )
 
@@ -133,19 +134,31 @@ async def _selected(client: Client, selector: str, odd: list[str]) -> list[Node]
     return found
 
 
-async def _image(client: Client) -> str:
-    """Return the image of the probes that a pie in this cluster runs."""
+async def _image(client: Client, namespace: str) -> str:
+    """Return the image of the probes of the pie in this namespace: of a CronJob that a PieProbe owns."""
+    if not namespace:
+        raise CannotCheck(
+            "no image: give --image (or set PIE_CONTAINER_IMAGE), or name with --pie-namespace"
+            " the namespace of a pie whose image the check can use"
+        )
     try:
-        page = await client.list_page(CRONJOBS, decode=_Template, label_selector=LABEL_PROBE, limit=1)
-    except Forbidden:
-        page = None
-    for each in page.items if page is not None else ():
-        # It may be a CronJob of somebody else's, or one that nobody filled in.
+        probes = await client.list_page(PIE_PROBES, namespace, decode=Marked, limit=0)
+        cronjobs = await client.list_page(
+            CRONJOBS, namespace, decode=_Template, label_selector=LABEL_PROBE, limit=0
+        )
+    except (Forbidden, NotFound) as error:
+        raise CannotCheck(f"no image: {error}; give --image, or set PIE_CONTAINER_IMAGE") from error
+    uids = {each.metadata.uid for each in probes.items}
+    for each in cronjobs.items:
+        owner = each.metadata.controller_owner
+        if owner is None or owner.kind != KIND or owner.uid not in uids:
+            continue
         with suppress(LookupError, TypeError, StopIteration):
             containers = each.spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
             return next(str(one["image"]) for one in containers if one["name"] == CONTAINER)
     raise CannotCheck(
-        "no image: pie does not run in this cluster, so give --image, or set PIE_CONTAINER_IMAGE"
+        f"no image: no PieProbe in namespace {namespace} owns a CronJob whose image the check can use;"
+        " give --image, or set PIE_CONTAINER_IMAGE"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from pie.controller.oneshot.cleanup import Cleanup
 from pie.controller.oneshot.follow import Follower
 from pie.controller.oneshot.patience import patiently
+from pie.controller.oneshot.survey import CannotCheck
 from pie.core.integrity import VolumeMemory, judge_records
 from pie.core.judge import Judgement
 from pie.core.manifests import Manifest
@@ -107,6 +108,7 @@ class Worker:
         target = item.target
         manifest = self._maker.pod(item.probe, target, name, item.name)
         pod = await self._create(PODS, manifest, Pod)
+        self._cleanup.pod_created(pod.metadata)
         claim = item.name if target.kind is Kind.MOUNT else f"{name}-volume"
         judgement, run = await self._follower.follow(
             target, item.probe, pod, claim, partial(self._on_stage, target)
@@ -121,8 +123,12 @@ class Worker:
         async def create() -> T:
             try:
                 return await self._client.create(resource, manifest, self._maker.namespace, decode=kind)
-            except AlreadyExists:  # made by a request that nobody answered
-                return await self._client.get(resource, name, self._maker.namespace, decode=kind)
+            except AlreadyExists:
+                found = await self._client.get(resource, name, self._maker.namespace, decode=kind)
+            if self._cleanup.owns(found.metadata):  # created by a request without an answer
+                return found
+            what = resource.describe(self._maker.namespace, name)
+            raise CannotCheck(f"{what} exists already, and this check has not created it")
 
         return await patiently(create)
 
