@@ -83,7 +83,7 @@ class Facts:
             pods_as_of=self._caches.pods.heard_at,
             nodes=self._nodes_of(target, probe),
             may_attach=self._questions.may_attach(target),
-            slow_before=state.volume is None and self._was_slow(target),
+            io_bad_before=state.volume is None and self._was_io_bad(target),
             answers=self._questions.answers(target),
         )
 
@@ -123,7 +123,7 @@ class Facts:
             as_of=self._caches.nodes.heard_at,
         )
 
-    def _was_slow(self, target: Target) -> bool:
+    def _was_io_bad(self, target: Target) -> bool:
         """Tell whether an open incident of an earlier controller says that I/O is bad on the target."""
         stored = self._caches.probe(target.probe)
         incidents = from_status(stored.status) if stored is not None else []

@@ -1,14 +1,15 @@
 """Whether a volume still holds what was written to it, judged from what the probe found there.
 
 The probe reports identity and sequence; what they should have been is known here: the identity from
-annotations on the claim (so it survives the controller), the sequence from earlier results (so the first
-result after a restart is the new base for it).
+annotations on the PVC (so it survives the controller), the sequence from earlier results (so the first
+result after a restart is the new base for it). An identity counts only if the annotations name the uid of this
+PVC: a backup tool restores annotations onto a new PVC, whose volume is another one.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pie.core.naming import ANNOTATION_IDENTITY, ANNOTATION_REPLACED_BY
+from pie.core.naming import ANNOTATION_IDENTITY, ANNOTATION_IDENTITY_OF, ANNOTATION_REPLACED_BY
 from pie.core.reasons import Reason
 from pie.core.result import RecordStats
 
@@ -20,27 +21,56 @@ class VolumeMemory:
     `identity` is the one it was given at its first run. `replaced_by` is the identity that a run gave to an
     empty volume found in its place: later runs find that one, and it means lost, not swapped. `sequence` is
     the newest record known to be written, `due_seconds` the due time of the run that wrote it: runs are in
-    order of due time, since the clocks of nodes differ.
+    order of due time, since the clocks of nodes differ. `unsure`: the identity was read from annotations of
+    an older pie, which do not say of which PVC they are; the first run shows it.
     """
 
     identity: str | None = None
     replaced_by: str | None = None
     sequence: int | None = None
     due_seconds: float = 0.0
+    unsure: bool = False
 
-    def annotations(self) -> dict[str, str]:
-        """Return the annotations on the claim that say this."""
-        pairs = ((ANNOTATION_IDENTITY, self.identity), (ANNOTATION_REPLACED_BY, self.replaced_by))
-        return {key: value for key, value in pairs if value is not None}
+    def annotations(self, claim_uid: str) -> dict[str, str]:
+        """Return the annotations that say this on the PVC with this uid."""
+        if self.identity is None or self.unsure:
+            return {}
+        said = {ANNOTATION_IDENTITY: self.identity, ANNOTATION_IDENTITY_OF: claim_uid}
+        return said if self.replaced_by is None else said | {ANNOTATION_REPLACED_BY: self.replaced_by}
 
 
-def recall(annotations: Mapping[str, str], known: VolumeMemory) -> VolumeMemory:
-    """Return the memory with what the claim's annotations say, which outlives the controller."""
-    return replace(
-        known,
-        identity=annotations.get(ANNOTATION_IDENTITY, known.identity),
-        replaced_by=annotations.get(ANNOTATION_REPLACED_BY, known.replaced_by),
-    )
+def of_another(annotations: Mapping[str, str], claim_uid: str) -> bool:
+    """Tell whether what annotations say of a volume was said of another PVC than the one with this uid."""
+    return annotations.get(ANNOTATION_IDENTITY_OF, claim_uid) != claim_uid
+
+
+def recall(
+    annotations: Mapping[str, str], known: VolumeMemory, claim_uid: str, *, bad_before: bool = False
+) -> VolumeMemory:
+    """Return the memory with what the annotations of the PVC with this uid say; they outlive the controller.
+
+    `bad_before`: an open incident of an earlier controller says that the target's data or I/O is bad. Then
+    annotations that name no PVC count for this one: a PVC that was just restored has no incident.
+    """
+    if of_another(annotations, claim_uid):
+        return known
+    unsure = ANNOTATION_IDENTITY_OF not in annotations
+    identity = annotations.get(ANNOTATION_IDENTITY)
+    if identity is None or (unsure and known.identity is not None):
+        return known
+    replaced_by = annotations.get(ANNOTATION_REPLACED_BY, known.replaced_by)
+    if replaced_by == identity:
+        replaced_by = None  # It was said of another PVC: no volume is replaced by itself.
+    return replace(known, identity=identity, replaced_by=replaced_by, unsure=unsure and not bad_before)
+
+
+def _surely(known: VolumeMemory, found: RecordStats) -> VolumeMemory:
+    """Return what is known for sure, now that a run read the volume to which annotations may belong."""
+    if found.identity_found is None and found.corrupted:
+        return known  # It shows nothing.
+    if found.identity_found is not None and found.identity_found in (known.identity, known.replaced_by):
+        return replace(known, unsure=False)
+    return VolumeMemory()
 
 
 def judge_records(
@@ -48,9 +78,11 @@ def judge_records(
 ) -> tuple[Reason | None, str, VolumeMemory]:
     """Return what is wrong with the volume's data (None: nothing), evidence, and what is known from now on.
 
-    A volume that lost its data stays bad until the data is back or the claim is deleted; pie then makes a
+    A volume that lost its data stays bad until the data is back or the PVC is deleted; pie then creates a
     new one. A run that was due before the newest one says nothing about the sequence.
     """
+    if known.unsure:
+        known = _surely(known, found)
     if known.identity is None:
         fresh = found.identity_written or found.identity_found
         fresh_memory = replace(

@@ -23,6 +23,8 @@ LABEL_NODE = "node"
 ANNOTATION_TARGET = "pie.topolvm.io/target"
 ANNOTATION_SPEC_HASH = "pie.topolvm.io/spec-hash"
 ANNOTATION_IDENTITY = "pie.topolvm.io/volume-identity"
+# The uid of the PVC whose volume has this identity: a backup tool restores annotations onto another PVC.
+ANNOTATION_IDENTITY_OF = "pie.topolvm.io/volume-identity-of"
 ANNOTATION_REPLACED_BY = "pie.topolvm.io/volume-replaced-by"
 # On a mount claim: what a read and a write usually take there, seconds.
 ANNOTATION_USUAL_LATENCY = "pie.topolvm.io/usual-latency-seconds"

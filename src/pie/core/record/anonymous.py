@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from pie.core.naming import (
     ANNOTATION_IDENTITY,
+    ANNOTATION_IDENTITY_OF,
     ANNOTATION_REPLACED_BY,
     ANNOTATION_SELECTED_NODE,
     ANNOTATION_USUAL_LATENCY,
@@ -47,7 +48,7 @@ _NAMED: Final = frozenset(
 _TEXTS: Final = frozenset({"message", "evidence", "attach_error"})
 _ANNOTATIONS: Final = frozenset({"annotations", "remembered"})
 _NUMBERS: Final = frozenset({ANNOTATION_IDENTITY, ANNOTATION_REPLACED_BY, ANNOTATION_USUAL_LATENCY})
-_NODES: Final = frozenset({ANNOTATION_SELECTED_NODE, ANNOTATION_PROVISIONER})
+_NAMING: Final = frozenset({ANNOTATION_SELECTED_NODE, ANNOTATION_PROVISIONER, ANNOTATION_IDENTITY_OF})
 _DROPPED: Final = frozenset({"labels", "finalizers", "resource_version"})
 _COMPOSED: Final = (Mapping, tuple, list, frozenset)
 
@@ -113,7 +114,7 @@ class Anonymous:
     def _annotations(self, value: Mapping[str, str]) -> dict[str, str]:
         """Return the annotations that pie reads."""
         found = {key: each for key, each in value.items() if key in _NUMBERS}
-        return found | {key: self._hash(value[key]) for key in sorted(_NODES & value.keys())}
+        return found | {key: self._hash(value[key]) for key in sorted(_NAMING & value.keys())}
 
     def _termination(self, message: str) -> str:
         try:

@@ -148,5 +148,5 @@ class TargetFacts:
     objects: tuple[object, ...] = ()
     nodes: NodesFact = field(default_factory=NodesFact)
     may_attach: bool = False
-    slow_before: bool = False
+    io_bad_before: bool = False
     answers: Answers = field(default_factory=Answers)

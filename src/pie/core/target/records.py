@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pie.core.integrity import judge_records, recall
+from pie.core.integrity import judge_records, of_another, recall
 from pie.core.judge import Judgement
 from pie.core.latency import judge_latency, recall_latency, typical_seconds
 from pie.core.model import Kind, Stage, Verdict
@@ -36,7 +36,12 @@ def _with_integrity(turn: Turn, case: Case, judgement: Judgement) -> Judgement:
     if result is None or result.records is None or claim is None:
         return judgement
     volume = _volume(turn, claim)
-    known = recall(claim.metadata.annotations, volume.memory)
+    known = recall(
+        claim.metadata.annotations,
+        volume.memory,
+        claim.metadata.uid,
+        bad_before=turn.facts.io_bad_before,
+    )
     reason, message, memory = judge_records(known, result.records, case.run.due_seconds)
     turn.change(volume=replace(volume, memory=memory))
     if reason is None or not result.ok:
@@ -61,7 +66,9 @@ def _with_latency(turn: Turn, case: Case, judgement: Judgement) -> Judgement:
     if seconds is None:
         return judgement
     volume = _volume(turn, claim)
-    history = volume.latency or recall_latency(claim.metadata.annotations, slow=turn.facts.slow_before)
+    marks = claim.metadata.annotations
+    told = {} if of_another(marks, claim.metadata.uid) else marks
+    history = volume.latency or recall_latency(told, slow=turn.facts.io_bad_before)
     message, latency = judge_latency(history, seconds)
     turn.change(volume=replace(volume, latency=latency))
     if not message:
@@ -90,7 +97,7 @@ def _remember(turn: Turn) -> None:
     if claim is None or known is None or known.claim_uid != claim.metadata.uid:
         return
     present = claim.metadata.annotations
-    wanted = known.memory.annotations()
+    wanted = known.memory.annotations(claim.metadata.uid)
     if known.latency is not None:
         wanted |= known.latency.annotations(present)
     missing = {key: value for key, value in wanted.items() if present.get(key) != value}
