@@ -2,8 +2,8 @@
 
 The probe reports identity and sequence; what they should have been is known here: the identity from
 annotations on the PVC (so it survives the controller), the sequence from earlier results (so the first
-result after a restart is the new base for it). An identity counts only if the annotations name the uid of this
-PVC: a backup tool restores annotations onto a new PVC, whose volume is another one.
+result after a restart is the new base for it). An identity counts only if the annotations name the uid of
+this PVC: a backup tool restores annotations onto a new PVC, whose volume is another one.
 """
 
 from collections.abc import Mapping
