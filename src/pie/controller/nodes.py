@@ -8,6 +8,7 @@ import structlog
 from pie.controller.caches import Caches
 from pie.controller.queue import Lane, WorkQueue
 from pie.core import selector
+from pie.core.driver import Fact
 from pie.core.maintenance.excuse import nowhere
 from pie.core.maintenance.history import NodeHistory, fall_silent, observe, prove
 from pie.core.maintenance.now import Suppression
@@ -29,12 +30,14 @@ _REMEMBER_SECONDS = 7200.0
 class _Followed:
     """A PieProbe, the names of its matching nodes, and what they went through.
 
+    `driver` is the name of its StorageClass's driver, empty while there is no such class.
     `suppressed` are the matching nodes that are suppressed now, and `blocked` those where no run can be
     expected to work. `gone_at` are nodes that were deleted. `whole` is why the class is suppressed, if every
     node is, and `usable_since` when it last was not so any more.
     """
 
     probe: Probe
+    driver: str = ""
     nodes: set[str] = field(default_factory=set)
     histories: dict[str, NodeHistory] = field(default_factory=dict)
     suppressed: set[str] = field(default_factory=set)
@@ -70,7 +73,9 @@ class Nodes:
             self.forget(probe.name)
             followed = self._followed[probe.name] = _Followed(probe)
         self._series.add(probe)
+        storage_class = self._caches.storage_classes.store.get(("", probe.storage_class))
         followed.probe = probe
+        followed.driver = storage_class.provisioner if storage_class is not None else ""
         followed.nodes = {
             node.metadata.name for node in self._caches.nodes.store.values() if _matches(probe, node)
         }
@@ -234,7 +239,10 @@ class Nodes:
         else:
             followed.gone_at.pop(name, None)
             known_until = self._caches.nodes.heard_at
-            followed.histories[name] = observe(before, node, followed.probe, now, known_until=known_until)
+            driver = Fact(followed.driver)
+            followed.histories[name] = observe(
+                before, node, followed.probe, now, known_until=known_until, driver=driver
+            )
         self._note(followed, name, before.current if before is not None else None)
 
     def _remember_gone(self, followed: _Followed, name: str, now: float) -> None:

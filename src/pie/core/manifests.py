@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from pie.core import meshes
+from pie.core.driver import STARTUP_TAINTS, with_tolerations
 from pie.core.model import Kind, Probe, Target
 from pie.core.naming import ANNOTATION_TARGET, CONTAINER, labels
 from pie.core.quantity import quantity
@@ -93,6 +94,9 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifes
         ],
         "volumes": [{"name": "volume", **_volume(probe, target, claim)}],
     }
+    if target.kind is Kind.MOUNT:
+        # pie has to see a driver that never gets ready. Provision pods stay away as applications do.
+        probe = with_tolerations(probe, STARTUP_TAINTS)
     if probe.tolerations:
         spec["tolerations"] = list(probe.tolerations)
     if probe.priority_class_name:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.maintenance.marks import WELL_KNOWN
+from pie.core.driver import STARTUP_TAINTS
+from pie.core.maintenance.marks import OPENSHIFT_CONFIGS, WELL_KNOWN
 from pie.core.maintenance.now import Facts, Suppression, suppression, tolerated
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, SuppressionRules
 from pie.core.reasons import Reason
@@ -26,9 +27,12 @@ RULES = SuppressionRules(
 TOLERATES_ALL = ({"operator": "Exists"},)
 
 
+DRIVER = "ebs.csi.aws.com"
+
+
 def found(seen: Node, *, now: float = 0.0, rebooted: float = 0.0, proven: float = 0.0, **spec: Any) -> Any:
     """Return what suppresses runs on a node, seen so many seconds after T0."""
-    facts = Facts(seen, T0 + now, rebooted and T0 + rebooted, proven and T0 + proven)
+    facts = Facts(seen, T0 + now, rebooted and T0 + rebooted, proven and T0 + proven, DRIVER)
     return suppression(facts, probe(**({"suppression": RULES} | spec)))
 
 
@@ -85,6 +89,63 @@ def test_a_mark_counts_where_its_taint_is_tolerated_and_any_other_taint_does_not
     marked = node(taints=(Taint("ToBeDeletedByClusterAutoscaler", "NoSchedule", "1700000000"),))
     assert found(marked, tolerations=TOLERATES_ALL).reason is Reason.NODE_MARKED
     assert found(node(taints=(Taint("gpu", "NoExecute"),)), tolerations=TOLERATES_ALL) is None
+
+
+@pytest.mark.parametrize(
+    "pressure", ["disk-pressure", "memory-pressure", "pid-pressure", "network-unavailable"]
+)
+def test_a_node_without_disk_memory_or_network_is_suppressed_also_where_pods_tolerate_it(
+    pressure: str,
+) -> None:
+    seen = node(taints=(Taint(f"node.kubernetes.io/{pressure}", "NoSchedule"),))
+    assert found(seen, tolerations=TOLERATES_ALL).reason is Reason.NODE_MARKED
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        node(taints=(Taint("medik8s.io/remediation", "NoExecute", "self-node-remediation"),)),
+        node(taints=(Taint("medik8s.io/drain", "NoSchedule"),)),
+        node(annotations={"machineconfiguration.openshift.io/state": "Working"}),
+        node(annotations={"machineconfiguration.openshift.io/state": "Rebooting"}),
+        node(annotations=dict(zip(OPENSHIFT_CONFIGS, ("rendered-1", "rendered-2"), strict=True))),
+        *(
+            node(conditions=(Condition(f"{event}Scheduled", "True"),))
+            for event in ("Freeze", "Preempt", "Reboot", "Redeploy", "Terminate")
+        ),
+    ],
+)
+def test_remediation_reconfiguration_and_events_of_the_host_are_maintenance(seen: Node) -> None:
+    assert found(seen).reason is Reason.NODE_MARKED
+    assert found(seen, suppression=SuppressionRules(well_known=False), tolerations=TOLERATES_ALL) is None
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        node(annotations={"machineconfiguration.openshift.io/state": "Done"}),
+        node(annotations=dict.fromkeys(OPENSHIFT_CONFIGS, "rendered-1")),
+        node(annotations={OPENSHIFT_CONFIGS[0]: "rendered-1"}),
+        node(conditions=(Condition("PreemptScheduled", "False"),)),
+    ],
+)
+def test_a_node_that_has_its_configuration_and_no_event_is_not_suppressed(seen: Node) -> None:
+    assert found(seen) is None
+
+
+@pytest.mark.parametrize("key", [*STARTUP_TAINTS, f"{DRIVER}/something-else"])
+@pytest.mark.parametrize("effect", sorted(HARD_EFFECTS))
+def test_the_start_up_taint_of_a_storage_driver_is_no_maintenance(key: str, effect: str) -> None:
+    assert found(node(taints=(Taint(key, effect),))) is None
+    assert found(node(taints=(Taint(key, effect),), cordoned=True)).reason is Reason.NODE_CORDONED
+    assert found(node(taints=(Taint(key, effect), Taint("gpu", effect)))).reason is Reason.NODE_TAINTED
+    named = SuppressionRules(marks=(Mark(MarkKind.TAINT, key),))
+    assert found(node(taints=(Taint(key, effect),)), suppression=named).reason is Reason.NODE_MARKED
+
+
+@pytest.mark.parametrize("key", ["node.cilium.io/agent-not-ready", "x.csi.example/agent-not-ready", DRIVER])
+def test_the_taint_of_something_else_is(key: str) -> None:
+    assert found(node(taints=(Taint(key, "NoExecute"),))) is not None
 
 
 def test_well_known_marks_can_be_switched_off_and_the_specs_own_stay() -> None:

@@ -4,8 +4,9 @@ A run is judged over its whole life, not at one instant: a node that goes away i
 run is judged was in maintenance all the same.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from pie.core import driver as drivers
 from pie.core.maintenance.now import Facts, Suppression, suppression
 from pie.core.model import Probe
 from pie.core.reasons import Reason
@@ -19,6 +20,7 @@ _CLOCK_SECONDS = 1.0
 _FIRST_START_SECONDS = 600.0
 # A node that flaps: more than this many spans within the life of one run tell nothing more.
 MOST_SPANS = 16
+_NO_DRIVER = drivers.Fact()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class NodeHistory:
     """A node as one probe's rules see it: spans in order of time, the newest last.
 
     `seen_at` is when it was last looked at. `ready_since` is what the node itself said then, by a clock that
-    may be ahead of ours; 0.0 while it is not Ready.
+    may be ahead of ours; 0.0 while it is not Ready. `driver` is what became of the storage's driver on it.
     """
 
     spans: tuple[Span, ...] = ()
@@ -44,6 +46,7 @@ class NodeHistory:
     ready_since: float = 0.0
     rebooted_at: float = 0.0
     proven_at: float = 0.0
+    driver: drivers.DriverHistory = field(default_factory=drivers.DriverHistory)
 
     @property
     def current(self) -> Suppression | None:
@@ -71,7 +74,13 @@ class NodeHistory:
 
 
 def observe(
-    history: NodeHistory | None, node: Node | None, probe: Probe, now: float, *, known_until: float = 0.0
+    history: NodeHistory | None,
+    node: Node | None,
+    probe: Probe,
+    now: float,
+    *,
+    known_until: float = 0.0,
+    driver: drivers.Fact = _NO_DRIVER,
 ) -> NodeHistory:
     """Return the history after the node was seen so at `now`; a node that is None is gone.
 
@@ -103,7 +112,8 @@ def observe(
         history = _follow(_follow(history, booted, now), None, now + _CLOCK_SECONDS)
         history = replace(history, rebooted_at=now)
     history = replace(history, boot_id=boot_id or history.boot_id, seen_at=now)
-    why = suppression(_facts(history, node, now), probe)
+    history = replace(history, driver=drivers.follow(history.driver, driver, node, probe, now))
+    why = suppression(_facts(history, node, now, driver), probe)
     if why is not None and why.reason is Reason.NODE_NOT_READY and first is not None:
         why = replace(why, since=min(max(why.since, known_until), now))
     return _follow(history, why, now)
@@ -134,8 +144,8 @@ def prove(history: NodeHistory, began: float, now: float) -> NodeHistory:
     return _follow(history, None, now)
 
 
-def _facts(history: NodeHistory, node: Node, now: float) -> Facts:
-    return Facts(node, now, history.rebooted_at, history.proven_at)
+def _facts(history: NodeHistory, node: Node, now: float, driver: drivers.Fact) -> Facts:
+    return Facts(node, now, history.rebooted_at, history.proven_at, driver.name)
 
 
 def _ready_since(node: Node) -> float:

@@ -45,13 +45,50 @@ WELL_KNOWN: dict[Mark, str] = {
     Mark(MarkKind.TAINT, "aws-node-termination-handler/rebalance-recommendation"): (
         "AWS node termination handler: the spot machine will probably be removed"
     ),
+    Mark(MarkKind.TAINT, "node.kubernetes.io/disk-pressure"): "kubelet: the node has little disk left",
+    Mark(MarkKind.TAINT, "node.kubernetes.io/memory-pressure"): "kubelet: the node has little memory left",
+    Mark(MarkKind.TAINT, "node.kubernetes.io/pid-pressure"): "kubelet: the node has few process ids left",
+    Mark(MarkKind.TAINT, "node.kubernetes.io/network-unavailable"): (
+        "cloud provider or network plugin: the network of the node is not set up"
+    ),
+    Mark(MarkKind.TAINT, "medik8s.io/remediation"): (
+        "medik8s (Self Node Remediation, Fence Agents Remediation): the node is unhealthy and is being fenced"
+    ),
+    Mark(MarkKind.TAINT, "medik8s.io/drain"): "medik8s (Node Maintenance Operator): the node is drained",
     Mark(MarkKind.LABEL, "cloud.google.com/active-node-maintenance", "ONGOING"): (
         "Google Cloud: maintenance of the host under the node"
     ),
     Mark(MarkKind.ANNOTATION, "weave.works/kured-reboot-in-progress"): (
         "kured (with --annotate-nodes): the node will reboot soon, or is rebooting"
     ),
+    Mark(MarkKind.ANNOTATION, "machineconfiguration.openshift.io/state", "Working"): (
+        "OpenShift's machine config: the node is being reconfigured"
+    ),
+    Mark(MarkKind.ANNOTATION, "machineconfiguration.openshift.io/state", "Rebooting"): (
+        "OpenShift's machine config: the node reboots with its new configuration"
+    ),
+    Mark(MarkKind.CONDITION, "FreezeScheduled", "True"): (
+        "Azure (node problem detector of AKS): the host will pause the machine"
+    ),
+    Mark(MarkKind.CONDITION, "PreemptScheduled", "True"): (
+        "Azure (node problem detector of AKS): the spot machine will be removed soon"
+    ),
+    Mark(MarkKind.CONDITION, "RebootScheduled", "True"): (
+        "Azure (node problem detector of AKS): the machine will be rebooted"
+    ),
+    Mark(MarkKind.CONDITION, "RedeployScheduled", "True"): (
+        "Azure (node problem detector of AKS): the machine will be moved to another host"
+    ),
+    Mark(MarkKind.CONDITION, "TerminateScheduled", "True"): (
+        "Azure (node problem detector of AKS): the machine will be deleted"
+    ),
     Mark(MarkKind.CONDITION, "VMEventScheduled", "True"): (
         "Azure (node problem detector of AKS): the host has scheduled a reboot, freeze or redeployment"
     ),
 }
+
+OPENSHIFT_CONFIGS = (
+    "machineconfiguration.openshift.io/currentConfig",
+    "machineconfiguration.openshift.io/desiredConfig",
+)
+"""Annotations of a node that OpenShift's machine config has chosen for an update while they differ."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pie.core.maintenance.marks import WELL_KNOWN
+from pie.core.driver import is_startup_taint
+from pie.core.maintenance.marks import OPENSHIFT_CONFIGS, WELL_KNOWN
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, Probe
 from pie.core.reasons import Reason
 from pie.core.text import one_line
@@ -35,12 +36,16 @@ class Suppression:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A node now, and from its history when it booted and when a run was last good on it (0.0: not seen)."""
+    """A node now, and from its history when it booted and when a run was last good on it (0.0: not seen).
+
+    `driver` is the name of the driver that the PieProbe probes.
+    """
 
     node: Node
     now: float
     rebooted_at: float = 0.0
     proven_at: float = 0.0
+    driver: str = ""
 
 
 def suppression(facts: Facts, probe: Probe) -> Suppression | None:
@@ -74,7 +79,18 @@ def _marked(facts: Facts, probe: Probe) -> Suppression | None:
                 return Suppression(
                     Reason.NODE_MARKED, f"{found.text}: {meaning}", _since(found.since, facts.now)
                 )
+        return _reconfigured(facts)
     return None
+
+
+def _reconfigured(facts: Facts) -> Suppression | None:
+    current, desired = (facts.node.metadata.annotations.get(key, "") for key in OPENSHIFT_CONFIGS)
+    if current == desired or not current or not desired:
+        return None
+    message = (
+        f"annotation {OPENSHIFT_CONFIGS[1]} is not yet {OPENSHIFT_CONFIGS[0]}: the node will be reconfigured"
+    )
+    return Suppression(Reason.NODE_MARKED, message, facts.now)
 
 
 def _cordoned(facts: Facts, _probe: Probe) -> Suppression | None:
@@ -99,6 +115,8 @@ def _not_ready(facts: Facts, _probe: Probe) -> Suppression | None:
 
 def _tainted(facts: Facts, probe: Probe) -> Suppression | None:
     for taint in facts.node.spec.taints:
+        if is_startup_taint(taint, facts.driver):
+            continue  # It is held against the storage; see `pie.core.driver`.
         if taint.effect in HARD_EFFECTS and not tolerated(taint, probe.tolerations):
             message = f"taint {taint_text(taint)} is not tolerated"
             return Suppression(Reason.NODE_TAINTED, message, _since(taint.time_added, facts.now))
