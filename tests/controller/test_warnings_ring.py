@@ -90,5 +90,5 @@ def test_every_target_of_a_large_cluster_can_fail_at_once_and_its_warnings_are_k
 
 def test_the_package_says_where_its_parts_are() -> None:
     words = (Path(warnings.__file__).parent / "__init__.py").read_text()
-    for part in ("caches", "queue", "targets", "runs", "incidentkeeper", "warnings", "teardown"):
+    for part in ("caches", "queue", "targets", "perform", "probeturns", "warnings", "teardown"):
         assert f"`{part}`" in words

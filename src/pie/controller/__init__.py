@@ -1,10 +1,9 @@
-"""The controller: observe, plan, act.
+"""The controller: gather, decide, act.
 
-Caches and indexes (`caches`) feed a work queue (`queue`). `targets` keeps every target's objects as they
-should be, on the nodes that `nodeselection` finds. `runs` follows what becomes of their pods (`tracking`),
-with what `witness` and `warnings` saw, what `volumes` remember and what `maintenance` excuses; `missed`
-notices the runs that never were, and `tally` counts them all. `incidentkeeper` makes one fault of many bad
-targets, which `events` makes known, `teardown` follows what runs leave behind, `discard` deletes what nobody
-needs, `statuswriter` writes the status. `build` puts them together,
-`app` runs them.
+Caches and indexes (`caches`) feed a work queue (`queue`). `probes` reads PieProbes, `nodes` follows the nodes
+that each selects, `runners` start runs. For each target, `facts` gathers what is known (with what `warnings`
+saw), `targets` decides by a pure step, and `perform` carries out what that says: `objects` keeps its PVC,
+`questions` asks the API server. For each PieProbe, `probefacts` gathers and `probeturns` decides and acts:
+`events` and `statuswriter` report. `teardown` follows what runs leave behind.
+`build` puts them together, `app` runs them.
 """

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pie
 from pie.controller.caches import Caches
-from pie.controller.incidentkeeper import IncidentKeeper
 from pie.controller.nodes import Nodes
+from pie.controller.probefacts import FactsOfProbes
 from pie.controller.probes import Probes
+from pie.controller.probeturns import ProbeTurns
 from pie.controller.settings import Settings
-from pie.controller.statuswriter import StatusWriter
 from pie.controller.targets import Targets
 from pie.core.apitypes import (
     Condition,
@@ -31,7 +31,6 @@ from pie.core.history import History, PastRun
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.overview import incident_view, state_of, summary, worst
 from pie.core.reasons import ADVICE, MEANING
-from pie.core.target.state import TargetState
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
 
@@ -50,8 +49,8 @@ class ApiSource:
         probes: Probes,
         targets: Targets,
         nodes: Nodes,
-        incidents: IncidentKeeper,
-        status: StatusWriter,
+        facts: FactsOfProbes,
+        probe_turns: ProbeTurns,
         history: History,
     ) -> None:
         self._client = client
@@ -60,14 +59,14 @@ class ApiSource:
         self._probes = probes
         self._targets = targets
         self._nodes = nodes
-        self._incidents = incidents
-        self._status = status
+        self._facts = facts
+        self._probe_turns = probe_turns
         self._history = history
 
     @property
     def revision(self) -> int:
         """A number that grows whenever the answers change."""
-        changing = (self._probes, self._history, self._incidents, self._nodes)
+        changing = (self._probes, self._history, self._probe_turns, self._nodes)
         return sum(each.revision for each in changing)
 
     # What is asked.
@@ -120,7 +119,7 @@ class ApiSource:
                 target.kind,
                 target.node,
                 self._caches.zone(target.node),
-                self._status.verdict(target)[0],
+                self._facts.target(target).verdict[0],
                 self._history.letters(target, now, columns),
             )
             for target in self._live(probe)
@@ -161,17 +160,18 @@ class ApiSource:
 
     def _probe_view(self, stored: PieProbe) -> ProbeView | None:
         name = stored.metadata.name
-        if (current := self._status.current(stored)) is None:
+        if (current := self._probe_turns.status(stored)) is None:
             return None
         conditions = tuple(_condition(each) for each in current["conditions"])
         targets = Counts(**{word: count for word, count in current["targets"].items() if word != "bad"})
         ready = next((each.status == "True" for each in conditions if each.type == "Ready"), False)
+        open_now = [each for each in self._probe_turns.incidents(stored) if each.closed_at is None]
         spec = self._spec(name)
         return ProbeView(
             name=name,
             namespace=stored.metadata.namespace,
             storage_class=stored.storage_class,
-            state=state_of(targets, self._incidents.open(stored), probed=ready),
+            state=state_of(targets, open_now, probed=ready),
             summary=current["summary"],
             period_seconds=spec.period_seconds if spec is not None else None,
             targets=targets,
@@ -180,7 +180,7 @@ class ApiSource:
 
     def _incident_views(self, stored: PieProbe) -> Iterable[IncidentView]:
         storage_class = stored.storage_class
-        for each in self._incidents.known(stored):
+        for each in self._probe_turns.incidents(stored):
             yield incident_view(each, stored.metadata.name, storage_class)
 
     def _slowest(self) -> tuple[SlowTarget, ...]:
@@ -198,17 +198,16 @@ class ApiSource:
         return tuple(nlargest(_SLOWEST, measured, key=_slowness))
 
     def _target_view(self, target: Target) -> TargetView:
-        known = self._targets.get(target) or TargetState(target)
-        state = known.standing.after(self._nodes.judged_since(target))
-        why = self._nodes.suppression(target)
+        now = self._facts.target(target)
+        state, why = now.state.standing.after(now.judged_since), now.suppression
         return TargetView(
             probe=target.probe,
             kind=target.kind,
             storage_class=target.storage_class,
             node=target.node,
-            zone=self._caches.zone(target.node),
-            verdict=Verdict.SUPPRESSED if why is not None else state.verdict,
-            reason=(why.reason if why is not None else state.reason).value,
+            zone=now.zone,
+            verdict=now.verdict[0],
+            reason=now.verdict[1].value,
             message=why.message if why is not None else state.message,
             stage=None if why is not None else state.stage,
             since=(why.since if why is not None else state.since) or None,

@@ -11,11 +11,12 @@ from pie.controller.apisource import ApiSource
 from pie.controller.caches import Caches
 from pie.controller.events import EventWriter
 from pie.controller.facts import Facts
-from pie.controller.incidentkeeper import IncidentKeeper
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
 from pie.controller.perform import Perform
+from pie.controller.probefacts import FactsOfProbes
 from pie.controller.probes import Probes
+from pie.controller.probeturns import ProbeTurns
 from pie.controller.questions import Questions
 from pie.controller.queue import WorkQueue
 from pie.controller.recorder import Recorder
@@ -23,7 +24,6 @@ from pie.controller.runners import Runner
 from pie.controller.screens import Screens
 from pie.controller.settings import Settings
 from pie.controller.sightings import SightingsOfPods
-from pie.controller.statuswriter import StatusWriter
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
 from pie.controller.warnings import WarningEvents
@@ -64,7 +64,7 @@ class Controller:
     objects: Objects
     targets: Targets
     teardown: Teardown
-    incidents: IncidentKeeper
+    probe_turns: ProbeTurns
     warnings: WarningEvents
     history: History
     source: ApiSource
@@ -77,7 +77,7 @@ class Controller:
         self.objects.start()
         self.runner.start(self.queue)
         self.targets.start()
-        self.incidents.start()
+        self.probe_turns.start()
         self.teardown.start()
 
     async def run(self) -> None:
@@ -142,27 +142,24 @@ def build(
         recorder=recorder,
     )
     teardown = Teardown(client, caches, queue, probes=probes, nodes=nodes, run_series=series.runs)
-    incidents = IncidentKeeper(
+    of_probes = FactsOfProbes(
+        client,
+        caches,
+        runner=runner,
+        probes=probes,
+        nodes=nodes,
+        objects=objects,
+        targets=targets,
+        teardown=teardown,
+    )
+    probe_turns = ProbeTurns(
         client,
         caches,
         queue,
-        probes=probes,
-        targets=targets,
-        nodes=nodes,
+        facts=of_probes,
         teardown=teardown,
         events=events,
         series=series.incidents,
-    )
-    status = StatusWriter(
-        client,
-        caches,
-        queue,
-        probes=probes,
-        targets=targets,
-        nodes=nodes,
-        objects=objects,
-        runner=runner,
-        incidents=incidents,
     )
     source = ApiSource(
         client,
@@ -171,8 +168,8 @@ def build(
         probes=probes,
         targets=targets,
         nodes=nodes,
-        incidents=incidents,
-        status=status,
+        facts=of_probes,
+        probe_turns=probe_turns,
         history=history,
     )
     return Controller(
@@ -182,7 +179,7 @@ def build(
         objects,
         targets,
         teardown,
-        incidents,
+        probe_turns,
         warnings,
         history,
         source,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from pie.controller.caches import Caches
-from pie.controller.queue import Lane, WorkQueue
+from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.core import selector
 from pie.core.driver import Fact
 from pie.core.maintenance.excuse import nowhere
@@ -24,6 +24,9 @@ _log = structlog.get_logger()
 
 # A run on a node that is gone ends within an hour (the longest period) and is judged.
 _REMEMBER_SECONDS = 7200.0
+
+_PASSES_SECONDS = 5.0
+"""Maintenance that ends again so soon closes no incident."""
 
 
 @dataclass(slots=True)
@@ -212,14 +215,14 @@ class Nodes:
         probe = followed.probe
         self.revision += 1
         self._queue.add("topology", probe.name)
+        self._queue.add("probe", probe.name, after_seconds=SETTLE_SECONDS)
         if wanted == known:
             return
         (followed.nodes.add if wanted else followed.nodes.discard)(name)
         self._queue.add("target", probe.target(Kind.MOUNT, name))
-        self._queue.add("status", probe.name)
         if len(followed.nodes) <= 1:
             # The first and the last node decide what is paused.
-            self._queue.add("probe", probe.name)
+            self._queue.add("spec", probe.name)
 
     async def _look_again(self, thing: Hashable) -> None:
         """Look at a node (probe, name) because a grace ends by time alone."""
@@ -289,7 +292,7 @@ class Nodes:
             _log.info("no longer suppressed", target=str(target))
         self._series.show(target, now.reason if now is not None else None)
         self._queue.add("target", target)
-        self._queue.add("status", target.probe)
+        self._queue.add("probe", target.probe, after_seconds=_PASSES_SECONDS)
 
 
 def _matches(probe: Probe, node: Node) -> bool:

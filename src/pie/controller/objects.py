@@ -12,7 +12,7 @@ from pie.controller.caches import Caches
 from pie.controller.ownership import Ownership, seed
 from pie.controller.probes import Probes
 from pie.controller.problems import no_permission
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.runners import Runner
 from pie.core import manifests, naming
 from pie.core.manifests import KIND
@@ -139,4 +139,4 @@ class Objects:
         self._refused.pop(target, None)
         if refusal is not None:
             self._refused[target] = refusal
-        self._queue.add("status", target.probe)
+        self._queue.add("probe", target.probe, after_seconds=SETTLE_SECONDS)

@@ -117,11 +117,11 @@ class Perform:
             case CountLost():
                 _log.warning("a run's objects were deleted before it was read", target=str(target))
                 show.runs.lost(target.probe, "Pruned")
-                self._queue.add("status", target.probe)
+                self._wake(target)
             case SetVerdict():
                 self._set_verdict(target, effect)
             case ReportChange():
-                self._queue.add("incidents", target.probe, after_seconds=SETTLE_SECONDS)
+                self._wake(target)
             case Mark(due, verdict):
                 show.history.mark(target, due, verdict)
             case Record(run):
@@ -168,7 +168,11 @@ class Perform:
             reason=said.reason.value,
             message=said.message,
         )
-        self._queue.add("status", target.probe)
+        self._wake(target)
+
+    def _wake(self, target: Target) -> None:
+        """Have the PieProbe of a target looked at."""
+        self._queue.add("probe", target.probe, after_seconds=SETTLE_SECONDS)
 
     async def _start_run(self, thing: Hashable) -> None:
         target = _target(thing)

@@ -8,7 +8,7 @@ from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
 from pie.controller.nodeselection import NodeFinder, NodeSelection
 from pie.controller.problems import problem
-from pie.controller.queue import WorkQueue
+from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.screens import Screens
 from pie.core.model import Kind, Probe, Target
 from pie.core.parse import SpecError, parse_probe
@@ -59,13 +59,13 @@ class Probes:
         self._finder = NodeFinder(client, caches)
         self._states: dict[str, ProbeState] = {}
         self.revision = 0
-        queue.handle("probe", self._refresh)
+        queue.handle("spec", self._refresh)
         queue.handle("topology", self._look_at_topology)
 
     def start(self) -> None:
         """Begin to lead: read every PieProbe, then follow events."""
         for probe in self._caches.probes.store.values():
-            self._queue.add("probe", probe.metadata.name)
+            self._queue.add("spec", probe.metadata.name)
         self._caches.listen(PIE_PROBES, self._probe_changed)
         self._caches.listen(STORAGE_CLASSES, self._class_changed)
 
@@ -128,13 +128,13 @@ class Probes:
                 return
         for probe in (old, new):
             if probe is not None:
-                self._queue.add("probe", probe.metadata.name)
+                self._queue.add("spec", probe.metadata.name)
 
     def _class_changed(self, old: StorageClass | None, new: StorageClass | None) -> None:
         names = {thing.metadata.name for thing in (old, new) if thing is not None}
         for name, state in self._states.items():
             if state.probe is not None and state.probe.storage_class in names:
-                self._queue.add("probe", name)
+                self._queue.add("spec", name)
 
     # Read a PieProbe: parse it, find its nodes, and what is paused.
 
@@ -147,6 +147,7 @@ class Probes:
             self._end(name)
             before = None
         if stored is None:
+            self._queue.add("probe", name)
             return
         failed = None
         try:
@@ -164,8 +165,7 @@ class Probes:
         self._states[name] = state
         self.revision += 1
         self._queue.add("targets", name)
-        self._queue.add("status", name)
-        self._queue.add("incidents", name)
+        self._queue.add("probe", name, after_seconds=SETTLE_SECONDS)
         if failed is not None and not isinstance(failed, SpecError):
             raise failed
 
@@ -197,7 +197,7 @@ class Probes:
             return
         selection = await self._select(state.probe)
         if selection.paused != state.paused:
-            self._queue.add("probe", state.probe.name)
+            self._queue.add("spec", state.probe.name)
 
 
 def _present(stored: PieProbe | None) -> PieProbe | None:

@@ -10,6 +10,7 @@ from pie.controller.runners import Runner
 from pie.controller.warnings import WarningEvents
 from pie.core.model import Target
 from pie.core.naming import LABEL_PROBE
+from pie.core.target.changes import answers_matter
 from pie.core.target.effects import Ask, Question
 from pie.core.target.facts import Answers
 from pie.core.target.state import RunState
@@ -99,7 +100,7 @@ class Questions:
         self._answers[thing.target] = self.answers(thing.target).joined(answers)
         if self._asked.get(thing) == asked:
             del self._asked[thing]
-        if answers != _NOTHING or thing.what is Question.EVENTS:
+        if answers != _NOTHING and answers_matter(asked.run, answers):
             # A target that got no answer asks again in its own time, not at once.
             self._queue.add("target", thing.target)
 

@@ -202,6 +202,8 @@ class Teardown:
             if going:
                 self._begin(claim.metadata.uid, remains)
             else:
+                if not remains.whole:
+                    self._wake(remains.target.probe)
                 remains.began, remains.whole = None, True
 
     def _time_pod(self, pod: Metadata, *, going: bool, gone: bool) -> None:
@@ -292,7 +294,7 @@ class Teardown:
         since = max(now - age_seconds, remains.excused_at)
         if not remains.urgent and now >= since + self._patience(probe):
             remains.urgent = True
-            self._queue.add("incidents", remains.target.probe, after_seconds=SETTLE_SECONDS)
+            self._wake(remains.target.probe)
 
     async def _volume(self, uid: str, remains: _Remains) -> PersistentVolume | None:
         """Return the claim's volume if it is there and is to go."""
@@ -322,7 +324,10 @@ class Teardown:
     def _show(self, target: Target) -> None:
         """Show how much of a PieProbe's is left behind, and have its incidents looked at."""
         self._run_series.left_behind(target, self._left.get(target.probe, {}))
-        self._queue.add("incidents", target.probe, after_seconds=SETTLE_SECONDS)
+        self._wake(target.probe)
+
+    def _wake(self, probe: str) -> None:
+        self._queue.add("probe", probe, after_seconds=SETTLE_SECONDS)
 
     async def _take_stock(self, _thing: Hashable) -> None:
         async for volume, target, node in find_leaks(self._client, self._caches):
@@ -333,3 +338,5 @@ class Teardown:
                 )
                 self._begin(claim.uid, self._add(claim.uid, remains))
         self._stock_taken = True
+        for probe in self._caches.probes.store.values():
+            self._wake(probe.metadata.name)

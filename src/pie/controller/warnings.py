@@ -93,7 +93,10 @@ class WarningEvents:
             limit=50,
         )
         for event in filter(_matters, page.items):
+            known = self._ring.get(uid)
             self._note(event, event.last_seen_seconds(self._client.now()))
+            if self._ring.get(uid) != known:
+                self._on_warning(event.involved_object)
         return True
 
     async def run(self) -> Never:

@@ -14,7 +14,7 @@ from pie.controller.caches import Caches
 from pie.controller.ownership import Ownership, seed
 from pie.controller.queue import WorkQueue
 from pie.core.apitypes import Cause
-from pie.core.batch.changes import cronjob_matters, job_matters
+from pie.core.batch.changes import cronjob_matters, no_longer_active
 from pie.core.batch.cron import Cron, due_seconds, manual
 from pie.core.batch.disposal import Delete, to_delete
 from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
@@ -34,6 +34,7 @@ from pie.core.naming import (
 from pie.core.plan import Action, Plan
 from pie.core.run import RunFact
 from pie.core.schedule import phase_minutes
+from pie.core.target.changes import run_matters
 from pie.core.target.effects import KeepObjects, StartRun
 from pie.core.target.facts import ScheduleFact
 from pie.core.wire import Metadata, OwnerReference, Pod, epoch_seconds, parse_seconds
@@ -110,6 +111,8 @@ class CronJobRunner:
                 del self._cronjobs_of[target]
             if cronjob_matters(old, new):
                 self._wake(target)
+        for started in filter(None, map(self._started.get, no_longer_active(old, new))):
+            self._wake(started.target if self._discardable(started) else None)
         if new is None and old is not None:
             self._generations.pop(old.metadata.uid, None)
         elif new is not None:
@@ -142,15 +145,15 @@ class CronJobRunner:
         elif not started.pod_gone:
             self._change(started, pod=pod, pod_gone=True, pod_known_until=self._caches.pods.heard_at)
 
-    def _change(self, started: _Started, **fields: Any) -> None:
-        self._started[started.job.metadata.uid] = replace(started, **fields)
+    def _change(self, started: _Started, **fields: Any) -> _Started:
+        changed = self._started[started.job.metadata.uid] = replace(started, **fields)
+        return changed
 
     def _adopt(self, job: Job) -> None:
         """Take up a Job whose owner chain leads to a PieProbe; one whose owner is not seen yet, later."""
         uid = job.metadata.uid
         if (known := self._started.get(uid)) is not None:
-            self._change(known, job=job)
-            if job_matters(known.job, job):
+            if run_matters(self._run(known), self._run(self._change(known, job=job))):
                 self._wake(known.target)
         elif (chain := self._chain(job)) is None:
             self._without_owner[uid] = job

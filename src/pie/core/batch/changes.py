@@ -1,25 +1,25 @@
-"""Which changes of a CronJob or a Job can change what pie decides about their target."""
+"""Which changes of a CronJob can change what pie decides about its target."""
 
 from msgspec.structs import replace
 
-from pie.core.batch.wire import CronJob, Job
+from pie.core.batch.wire import CronJob
 from pie.core.wire import Metadata
 
 
 def cronjob_matters(old: CronJob | None, new: CronJob | None) -> bool:
     """Tell whether a target has to be looked at because of its CronJob.
 
-    That a run was started is seen by its Job. That a Job is no longer active matters: it may be deleted.
+    That a run was started or ended is seen by its Job; see also `no_longer_active`.
     """
     if old is None or new is None:
         return True
-    ended = {each.uid for each in old.status.active} - {each.uid for each in new.status.active}
-    return bool(ended) or old.spec != new.spec or _same(old.metadata) != _same(new.metadata)
+    return old.spec != new.spec or _same(old.metadata) != _same(new.metadata)
 
 
-def job_matters(old: Job, new: Job) -> bool:
-    """Tell whether a target has to be looked at because of a Job that changed."""
-    return old.finished_at != new.finished_at or _same(old.metadata) != _same(new.metadata)
+def no_longer_active(old: CronJob | None, new: CronJob | None) -> set[str]:
+    """Return the uids of the Jobs that a CronJob does not list as active any more: they may be deleted."""
+    before, now = ({each.uid for each in found.status.active} if found else set() for found in (old, new))
+    return before - now
 
 
 def _same(metadata: Metadata) -> Metadata:

@@ -1,7 +1,13 @@
-"""Which changes of a pod can change what is decided about its target."""
+"""Which news of a run can change what is decided about its target: of its pod, its objects, its answers."""
 
+from dataclasses import replace
+
+from pie.core.maintenance.heartbeat import Pulse, pulse
 from pie.core.naming import CONTAINER
-from pie.core.target.state import TargetState
+from pie.core.run import RunFact
+from pie.core.target.facts import Answers
+from pie.core.target.state import RunState, TargetState
+from pie.core.timeline import pod_over
 from pie.core.wire import Pod
 
 
@@ -13,6 +19,24 @@ def pod_matters(state: TargetState, old: Pod | None, new: Pod | None) -> bool:
     """
     in_time = all(run.shown is None and run.doubt is None for run in state.unread())
     return not (in_time and state.live and new is not None and _waits(new) and (old is None or _waits(old)))
+
+
+def run_matters(old: RunFact, new: RunFact) -> bool:
+    """Tell whether a target has to be looked at because of what the runner's objects say of a run.
+
+    A run whose pod is over is judged by its pod: that its other objects are over too says nothing new.
+    """
+    judged = new.pod is not None and pod_over(new.pod)
+    return old != (replace(new, over_at=old.over_at) if judged else new)
+
+
+def answers_matter(run: RunState, answers: Answers) -> bool:
+    """Tell whether a target has to be looked at because of what was answered about a run of it.
+
+    That the node of a doubted run is alive is needed only when its doubt ends, and then it is looked at.
+    """
+    lease = answers.leases.get(run.id)
+    return lease is None or run.doubt is None or pulse(lease.beat, run.doubt.before) != Pulse()
 
 
 def _waits(pod: Pod) -> bool:

@@ -153,8 +153,13 @@ def _note_streak(turn: Turn, judgement: Judgement, due: float, node: str, runs: 
         noted_at=turn.now,
     )
     turn.change(bad=bad)
-    if before is None or replace(bad, last_due=0, noted_at=0) != replace(before, last_due=0, noted_at=0):
+    if before is None or _reported(bad) != _reported(before):
         turn.emit(ReportChange())
+
+
+def _reported(bad: BadStreak) -> BadStreak:
+    """Return what opens or changes an incident; its first evidence stands while stage and reason do."""
+    return replace(bad, last_due=0.0, noted_at=0.0, evidence="")
 
 
 def _show(turn: Turn, case: Case) -> None:

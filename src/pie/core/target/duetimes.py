@@ -41,7 +41,10 @@ def settle_due_times(turn: Turn) -> None:
     awaited = turn.state.next_due
     if awaited is None:
         return
-    if turn.now < awaited.late_at:
+    if awaited.due <= turn.now < awaited.late_at and _has_run(turn, awaited.due):
+        await_due(turn, awaited.due)
+        turn.wake(turn.state.next_due.late_at if turn.state.next_due else None)
+    elif turn.now < awaited.late_at:
         turn.wake(awaited.late_at)
     elif _meant(turn, awaited.due) and not _decided(turn, awaited):
         turn.wake(turn.now + _ASK_AGAIN_SECONDS)
@@ -56,8 +59,13 @@ def _meant(turn: Turn, due: float) -> bool:
     schedule = turn.facts.schedule
     if schedule is None or schedule.since >= due or due <= turn.facts.led_since:
         return False
-    has_run = any(run.of_schedule and int(run.due) == int(due) for run in turn.state.unread())
-    return due not in turn.state.ledger and not has_run
+    return not _has_run(turn, due)
+
+
+def _has_run(turn: Turn, due: float) -> bool:
+    """Tell whether there is a run for a due time, or it is counted."""
+    there = any(run.of_schedule and int(run.due) == int(due) for run in turn.state.unread())
+    return there or due in turn.state.ledger
 
 
 def _decided(turn: Turn, awaited: NextDue) -> bool:

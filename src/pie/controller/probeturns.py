@@ -1,0 +1,91 @@
+"""The loop of a PieProbe: gather facts, decide by a pure step, act: series, Events and status.
+
+Its incidents live in its status, from where the next controller takes them up.
+"""
+
+from collections.abc import Hashable
+from typing import Any
+
+from pie.controller.caches import Caches
+from pie.controller.events import EventWriter
+from pie.controller.probefacts import FactsOfProbes
+from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
+from pie.controller.statuswriter import StatusWriter
+from pie.controller.teardown import Teardown
+from pie.core.incidents.fold import Incident
+from pie.core.incidents.stored import from_status
+from pie.core.probestep import ProbeStep, status_of, step
+from pie.core.wire import PieProbe
+from pie.kube.client import Client
+from pie.serve.incidentgauge import IncidentGauge
+
+
+class ProbeTurns:
+    """What is reported of PieProbes. `revision` grows with each change of an incident."""
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        facts: FactsOfProbes,
+        teardown: Teardown,
+        events: EventWriter,
+        series: IncidentGauge,
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._queue = queue
+        self._facts = facts
+        self._teardown = teardown
+        self._events = events
+        self._series = series
+        self._status = StatusWriter(client, caches, queue)
+        self._incidents: dict[str, tuple[str, tuple[Incident, ...]]] = {}
+        self.revision = 0
+        queue.handle("probe", self._turn, Lane.JUDGES)
+
+    def start(self) -> None:
+        """Begin to lead: take up every PieProbe's incidents."""
+        self._wake_all()
+        self._client.refusals.listen(self._wake_all)
+
+    def _wake_all(self) -> None:
+        for probe in self._caches.probes.store.values():
+            self._queue.add("probe", probe.metadata.name, after_seconds=SETTLE_SECONDS)
+
+    # What is asked.
+
+    def incidents(self, probe: PieProbe) -> tuple[Incident, ...]:
+        """Return the incidents of a PieProbe; until it was looked at, what its status says."""
+        uid, known = self._incidents.get(probe.metadata.name, ("", ()))
+        return known if uid == probe.metadata.uid else tuple(from_status(probe.status))
+
+    def status(self, probe: PieProbe) -> dict[str, Any] | None:
+        """Return the status as it is now; None: the PieProbe was not looked at yet."""
+        facts = self._facts.gather(probe)
+        return status_of(facts, self.incidents(probe), self._client.now()) if facts is not None else None
+
+    # Gather, decide, act.
+
+    async def _turn(self, thing: Hashable) -> None:
+        name = str(thing)
+        if (stored := self._caches.probe(name)) is None:
+            self._incidents.pop(name, None)
+            self._teardown.forget(name)
+            self._series.remove(name)
+            self._status.forget(name)
+            return
+        before, facts, now = self.incidents(stored), self._facts.gather(stored), self._client.now()
+        done = step(before, facts, now) if facts is not None else ProbeStep(before)
+        self._incidents[name] = stored.metadata.uid, done.incidents
+        self.revision += done.incidents != before
+        self._series.show(name, stored.storage_class, done.incidents)
+        self._teardown.explain(name, done.leaks_explained_on)
+        for incident in (*done.opened, *done.closed):
+            self._events.report(stored, incident)
+        if facts is not None:
+            self._status.order(stored, status_of(facts, done.incidents, now), urgent=bool(done.opened))
+        if done.wake_at is not None:
+            self._queue.add("probe", name, after_seconds=max(1.0, done.wake_at - now))

@@ -1,0 +1,163 @@
+"""The step of a PieProbe: a pure function from how its targets are to what is reported of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pie.core.deletedruns import losing_until, runs_deleted
+from pie.core.incidents.close import conclude
+from pie.core.incidents.fold import Finding, Incident, View, fold, where_leaks_are_explained
+from pie.core.incidents.stored import MOST_IN_STATUS, to_status
+from pie.core.maintenance.now import Suppression
+from pie.core.maintenance.overdue import Overdue, long_suppressed
+from pie.core.model import Kind, Probe, Target, Verdict
+from pie.core.permissions import MissingPermission, permission_missing
+from pie.core.preflight import Pause
+from pie.core.reasons import Reason
+from pie.core.status import Condition, status
+from pie.core.target.state import TargetState
+from pie.core.wire import PieProbe, rfc3339
+
+_PERMISSIONS_SECONDS: Final = 600.0
+"""While a permission is missing, the PieProbe is looked at so often: some may be granted by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetNow:
+    """A target whose runs count, as it is now. `zone` is that of its node."""
+
+    target: Target
+    state: TargetState
+    suppression: Suppression | None = None
+    judged_since: float = 0.0
+    zone: str = ""
+
+    @property
+    def verdict(self) -> tuple[Verdict, Reason]:
+        """The last verdict since the target's maintenance, and its reason; while it is suppressed, that."""
+        if self.suppression is not None:
+            return Verdict.SUPPRESSED, self.suppression.reason
+        known = self.state.standing.after(self.judged_since)
+        return known.verdict, known.reason
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFacts:
+    """What is known of a PieProbe.
+
+    `known`: its nodes were read, so these are its targets. `problem` is what keeps its spec from being used,
+    `refused` why targets lack objects. `left` is what runs left behind, `settled`: all of it is known.
+    `overdue` are the nodes that are suppressed for too long, the next one from `next_overdue_at` on.
+    """
+
+    stored: PieProbe
+    known: bool
+    probe: Probe | None = None
+    problem: tuple[Reason, str] | None = None
+    refused: tuple[Reason, str] | None = None
+    paused: Mapping[Kind, Pause] = field(default_factory=dict)
+    targets: tuple[TargetNow, ...] = ()
+    left: tuple[Finding, ...] = ()
+    settled: bool = True
+    overdue: tuple[Overdue, ...] = ()
+    next_overdue_at: float | None = None
+    not_permitted: tuple[MissingPermission, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeStep:
+    """What a step gives: all incidents, those that opened and closed now, and when to look again.
+
+    `leaks_explained_on`: the nodes on which something else explains volumes that are left behind.
+    """
+
+    incidents: tuple[Incident, ...]
+    opened: tuple[Incident, ...] = ()
+    closed: tuple[Incident, ...] = ()
+    leaks_explained_on: frozenset[str] = frozenset()
+    wake_at: float | None = None
+
+
+def step(before: tuple[Incident, ...], facts: ProbeFacts, now: float) -> ProbeStep:
+    """Return the incidents as they are now; while its targets are not known, nothing opens or closes."""
+    if not facts.known:
+        return ProbeStep(before, wake_at=_wake_at(facts, now))
+    view = _view(facts)
+    found = fold((each for each in before if each.closed_at is None), view, now)
+    closed = tuple(conclude(each, view) for each in found.closed)
+    closed_before = (each for each in before if each.closed_at is not None)
+    kept = (*found.open, *(*closed, *closed_before)[:MOST_IN_STATUS])
+    return ProbeStep(kept, found.opened, closed, where_leaks_are_explained(view), _wake_at(facts, now))
+
+
+def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) -> dict[str, Any]:
+    """Return the status of a PieProbe."""
+    # A PieProbe that was set up before goes on, unless its spec is wrong.
+    whole = facts.probe is None or (facts.problem is not None and facts.problem[0] is Reason.INVALID_SPEC)
+    found = status(
+        generation=facts.stored.metadata.generation,
+        problem=facts.problem if whole else None,
+        refused=facts.problem or facts.refused,
+        paused=facts.paused,
+        targets=((each.target.kind, each.target.node, *each.verdict) for each in facts.targets),
+        stored=facts.stored.status,
+        now=rfc3339(now),
+        more=_more_conditions(facts, now),
+        incidents=[each for each in incidents if each.closed_at is None],
+    )
+    provisions = [each.state.standing for each in facts.targets if each.target.kind is Kind.PROVISION]
+    last = max((each.last_ok for each in provisions), default=0.0)
+    return (
+        found | {"incidents": to_status(incidents)} | ({"lastProvisionTime": rfc3339(last)} if last else {})
+    )
+
+
+def _view(facts: ProbeFacts) -> View:
+    """Return what is bad now, among the targets that are not suppressed, and how the others are.
+
+    A target that had no turn yet is one that was not heard.
+    """
+    heard = {each.target: each.state.heard for each in facts.targets if each.state.bad is None}
+    well = {target: due for target, due in heard.items() if due is not None}
+    suppressed = {each.target: each.suppression.reason for each in facts.targets if each.suppression}
+    counting = [each for each in facts.targets if each.suppression is None]
+    return View(
+        findings=(*_findings(facts), *facts.left),
+        zones={each.target.node: each.zone for each in counting if each.target.kind is Kind.MOUNT},
+        unheard=frozenset(each.target for each in counting if each.state.heard is None),
+        settled=facts.settled,
+        well=well,
+        suppressed={target: why for target, why in suppressed.items() if target not in well},
+    )
+
+
+def _findings(facts: ProbeFacts) -> Iterator[Finding]:
+    for each in facts.targets:
+        # A volume that lost what was written to it has lost it, whatever is done to its node.
+        if (bad := each.state.bad) is not None and (each.suppression is None or bad.certain):
+            yield Finding(
+                each.target, bad.stage, bad.reason, bad.evidence, bad.node, bad.first_bad, bad.bad_runs
+            )
+
+
+def _more_conditions(facts: ProbeFacts, now: float) -> Iterator[Condition]:
+    if facts.probe is not None:
+        yield long_suppressed(facts.overdue, facts.probe.suppression.max_duration_seconds)
+        yield runs_deleted(_losing(facts, now))
+    yield permission_missing(facts.not_permitted)
+
+
+def _losing(facts: ProbeFacts, now: float) -> dict[Target, float]:
+    """Return the targets that lost runs, each with the time until which it is named."""
+    if (probe := facts.probe) is None:
+        return {}
+    period_seconds = probe.period_seconds / 60 * probe.minute_seconds
+    found = {each.target: losing_until(each.state.lost, period_seconds) for each in facts.targets}
+    return {target: until for target, until in found.items() if until is not None and until > now}
+
+
+def _wake_at(facts: ProbeFacts, now: float) -> float | None:
+    """Return when time alone changes a condition."""
+    moments = [*_losing(facts, now).values(), facts.next_overdue_at]
+    moments += [now + _PERMISSIONS_SECONDS] if facts.not_permitted else []
+    return min((at for at in moments if at is not None), default=None)
