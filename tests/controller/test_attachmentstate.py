@@ -61,15 +61,18 @@ CLAIM = claim(bound=True)
 RUN = run(HERE, MOUNT, claim=Claim(CLAIM.metadata, ClaimSpec(volume_name="pv"), CLAIM.status))
 
 
-def played(story: Callable[[Scene], Awaitable[None]], *, csi: bool = True) -> Counter[str]:
+CSI = {"csi": {"driver": DRIVER, "volumeHandle": "handle"}}
+
+
+def played(story: Callable[[Scene], Awaitable[None]], source: dict[str, Any] = CSI) -> Counter[str]:
     """Play a story in virtual time; return what was read."""
 
     async def play() -> Counter[str]:
         loop = asyncio.get_running_loop()
         world = World(loop.time)
-        source = {"csi": {"driver": DRIVER, "volumeHandle": "handle"}} if csi else {"nfs": {}}
         world.objects |= {"csidrivers": {}, "volumeattachments": {}}
-        world.objects["persistentvolumes"] = {"pv": {"metadata": {"name": "pv"}, "spec": source}}
+        metadata = {"name": "pv", "annotations": {"pv.kubernetes.io/migrated-to": DRIVER}}
+        world.objects["persistentvolumes"] = {"pv": {"metadata": metadata, "spec": source}}
         client = Client(ClusterConfig(server="https://simulation"), clock=ServerClock(loop.time, loop.time))
         wire = Counting(world)
         client._transport = wire  # type: ignore[assignment]  # it has the one method that is used
@@ -86,6 +89,14 @@ def test_a_driver_without_an_object_attaches_as_kubernetes_has_it() -> None:
         assert await scene.look() == AttachmentState(attached=True)
 
     played(story)
+
+
+def test_a_volume_with_an_in_tree_name_has_the_attachment_of_its_csi_driver() -> None:
+    async def story(scene: Scene) -> None:
+        scene.attached()
+        assert await scene.look() == AttachmentState(attached=True)
+
+    played(story, {"awsElasticBlockStore": {"volumeID": "aws://zone/handle"}})
 
 
 def test_an_object_that_is_missing_for_a_moment_decides_nothing() -> None:
@@ -136,4 +147,4 @@ def test_volumes_of_no_csi_driver_cost_next_to_nothing() -> None:
             assert await scene.look() is None
             await asyncio.sleep(5)
 
-    assert played(story, csi=False) == {"csidrivers": 1, "persistentvolumes": 1}
+    assert played(story, {"nfs": {}}) == {"csidrivers": 1, "persistentvolumes": 1}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pie.core.intree import DRIVERS
 from pie.core.model import Kind
 from pie.core.reasons import Reason
 from pie.kube.transport import Answer, Request
@@ -28,11 +29,11 @@ class Listening(Wire):
         return await super().send(request)
 
 
-def register(world: World, *nodes: str) -> None:
+def register(world: World, *nodes: str, driver: str = DRIVER) -> None:
     """Have the driver registered on nodes, whose kubelets write that down in their CSINodes."""
     for name in nodes:
-        driver = {"name": DRIVER, "nodeID": name, "topologyKeys": [KEY]}
-        world.objects["csinodes"][name] = {"metadata": {"name": name}, "spec": {"drivers": [driver]}}
+        entry = {"name": driver, "nodeID": name, "topologyKeys": [KEY]}
+        world.objects["csinodes"][name] = {"metadata": {"name": name}, "spec": {"drivers": [entry]}}
 
 
 def unregister(world: World) -> None:
@@ -50,11 +51,11 @@ def label(world: World, node: str) -> None:
 class Story:
     """A class that binds at once, and two nodes, each a topology segment of its own unless told otherwise."""
 
-    def __init__(self, *, labelled: bool = True) -> None:
+    def __init__(self, *, labelled: bool = True, provisioner: str = DRIVER) -> None:
         self.simulation = Simulation(at_once)
         world = self.world = self.simulation.world
         world.begin({**SPEC, "disableProvisionProbe": True})
-        by = {"metadata": {"name": "c"}, "provisioner": DRIVER, "volumeBindingMode": "Immediate"}
+        by = {"metadata": {"name": "c"}, "provisioner": provisioner, "volumeBindingMode": "Immediate"}
         world.put("storageclasses", by)
         first = world.objects["nodes"][NODE]
         metadata = {"name": OTHER, "labels": {"a": ""}, "creationTimestamp": rfc3339(T0 - 86_400)}
@@ -78,6 +79,17 @@ def test_a_driver_that_is_only_on_some_nodes_is_found_on_one_of_them() -> None:
         await story.simulation.run(10, [])
         assert story.paused() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
         assert len(story.wire.reads) <= 4
+
+    in_virtual_time(play())
+
+
+@pytest.mark.parametrize(("name", "driver"), DRIVERS.items())
+def test_a_class_with_an_in_tree_name_is_its_csi_drivers(name: str, driver: str) -> None:
+    async def play() -> None:
+        story = Story(provisioner=name)
+        register(story.world, NODE, OTHER, driver=driver)
+        await story.simulation.run(10, [])
+        assert story.paused() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
 
     in_virtual_time(play())
 

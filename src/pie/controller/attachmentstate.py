@@ -64,7 +64,7 @@ class AttachmentReader:
         volume = await self._client.get_or_none(PVS, run.claim.spec.volume_name, decode=PersistentVolume)
         if volume is None:
             return None
-        if (source := volume.spec.csi) is None:
+        if (source := volume.source) is None:
             if driver not in self._drivers:
                 self._note(driver, attaches=False)  # It has no CSIDriver because it is no CSI driver.
             return None

@@ -53,7 +53,7 @@ class NodeFinder:
         storage_class = self._class(probe)
         if storage_class is not None and self.by_topology(probe):
             try:
-                keys = await self._topology_keys(storage_class.provisioner, sorted(self._matching(probe)))
+                keys = await self._topology_keys(storage_class.driver, sorted(self._matching(probe)))
             except KubeError as error:
                 keys, unread = None, error
         # Looked up again after the requests: classes and nodes come and go meanwhile.

@@ -89,7 +89,7 @@ class Questions:
 
     def _driver(self, target: Target) -> str | None:
         storage_class = self._caches.storage_classes.store.get(("", target.storage_class))
-        return storage_class.provisioner if storage_class is not None else None
+        return storage_class.driver if storage_class is not None else None
 
     async def _ask(self, thing: Hashable) -> None:
         if not isinstance(thing, _About):

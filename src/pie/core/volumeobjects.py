@@ -4,6 +4,9 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from pie.core.intree import source_of
 from pie.core.text import PlainText
 from pie.core.wire import Metadata, Object, ObjectReference, epoch_seconds
 
@@ -29,9 +32,18 @@ class CSISource(Object, frozen=True):
 
 
 class VolumeSpec(Object, frozen=True):
-    """PersistentVolume spec; `node_affinity` says from where it can be reached, as JSON."""
+    """PersistentVolume spec; `node_affinity` says from where it can be reached, as JSON.
+
+    Sources with in-tree names are JSON, too.
+    """
 
     csi: CSISource | None = None
+    aws_elastic_block_store: dict[str, Any] | None = None
+    azure_disk: dict[str, Any] | None = None
+    cinder: dict[str, Any] | None = None
+    gce_persistent_disk: dict[str, Any] | None = None
+    portworx_volume: dict[str, Any] | None = None
+    vsphere_volume: dict[str, Any] | None = None
     claim_ref: ObjectReference = ObjectReference()
     storage_class_name: str = ""
     persistent_volume_reclaim_policy: str = "Retain"
@@ -51,6 +63,14 @@ class PersistentVolume(Object, frozen=True):
     metadata: Metadata
     spec: VolumeSpec = VolumeSpec()
     status: VolumeStatus = VolumeStatus()
+
+    @property
+    def source(self) -> CSISource | None:
+        """Its CSI source, also of one with an in-tree name; None: no CSI driver attaches it."""
+        if self.spec.csi is not None:
+            return self.spec.csi
+        found = source_of(msgspec.to_builtins(self.spec), self.metadata.labels, self.metadata.annotations)
+        return CSISource(*found) if found is not None else None
 
 
 class ManagedFields(Object, frozen=True):

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pie.core.decode import without_nulls
+from pie.core.intree import driver_of
 from pie.core.text import PlainText, one_line, plain_texts
 
 
@@ -131,8 +132,14 @@ class StorageClass(Object, frozen=True):
 
     metadata: Metadata
     provisioner: PlainText = ""
+    parameters: dict[str, PlainText] = {}
     reclaim_policy: str = "Delete"
     volume_binding_mode: str = "Immediate"
+
+    @property
+    def driver(self) -> str:
+        """The CSI driver that serves the class; an in-tree name stands for its driver."""
+        return driver_of(self.provisioner)
 
 
 class CSINodeDriver(Object, frozen=True):

@@ -47,7 +47,7 @@ class _Followed:
 
 
 class Follower:
-    """Follows runs to their verdicts. `driver` is the StorageClass's provisioner, `nodes` are checked."""
+    """Follows runs to their verdicts. `driver` is the StorageClass's, `nodes` are checked."""
 
     def __init__(
         self, client: Client, namespace: str, check: str, *, driver: str, nodes: Iterable[Node] = ()

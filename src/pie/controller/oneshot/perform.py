@@ -81,7 +81,7 @@ class _Check:
             client,
             order.namespace,
             self._name,
-            driver=found.storage_class.provisioner,
+            driver=found.storage_class.driver,
             nodes=found.seen,
         )
 

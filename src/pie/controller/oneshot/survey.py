@@ -61,7 +61,7 @@ async def survey(client: Client, order: Order) -> Survey:
         )
     nodes = await _nodes(client, order.nodes, odd)
     csi_nodes = await _all(client, CSI_NODES, CSINode, odd)
-    driver = storage_class.provisioner
+    driver = storage_class.driver
     registered = {
         each.metadata.name: set(found.topology_keys or ())
         for each in csi_nodes
