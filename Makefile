@@ -49,6 +49,9 @@ prepare-real: setup
 		echo "make: TESTS THAT NEED THIS WILL BE SKIPPED" >&2; }
 	@! command -v go >/dev/null || $(BIN)/python -m testbed build
 
+verdicts: setup ## Write docs/verdicts.md from the tables in tests/core/cases
+	$(BIN)/python -m tests.core.cases
+
 faults: prepare-real ## Break real storage in every way, and write docs/faults.md (root, half an hour)
 	$(BIN)/python -m tests.faults
 
@@ -72,4 +75,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test prepare-real faults maintenance run run-real lock clean
+.PHONY: help setup lint test prepare-real verdicts faults maintenance run run-real lock clean

@@ -87,7 +87,7 @@ CASES: dict[str, tuple[Run, Stage, Reason]] = {
     "the namespace's Pod Security level": (run(None, MOUNT, POD_SECURITY), Stage.QUEUE, Reason.POD_REFUSED),
     "no such priority class": (run(None, PROVISION, PRIORITY), Stage.QUEUE, Reason.POD_REFUSED),
     "a webhook says no": (run(None, MOUNT, WEBHOOK), Stage.QUEUE, Reason.POD_REFUSED),
-    "a webhook says nothing": (run(None, MOUNT, WEBHOOK_GONE), Stage.QUEUE, Reason.POD_REFUSED),
+    "a webhook says nothing": (run(None, MOUNT, WEBHOOK_GONE), Stage.QUEUE, Reason.CONTROL_PLANE_LATE),
     "the API server is late": (run(None, MOUNT, API_SERVER_LATE), Stage.QUEUE, Reason.CONTROL_PLANE_LATE),
     "claims are over quota": (
         run(pod(unschedulable=SILENT_EPHEMERAL), PROVISION, CLAIM_QUOTA),

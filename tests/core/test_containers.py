@@ -72,7 +72,7 @@ ENDS: dict[str, tuple[Pod, Verdict, Reason]] = {
     "never started": (
         pod(**TAKEN, ended=5, exit_code=128, message="exec: pie: not found"),
         Verdict.LATE,
-        Reason.START_SLOW,
+        Reason.CONTAINER_START_FAILED,
     ),
 }
 

@@ -5,9 +5,9 @@ server's clock, and only up to the moment to which the watch is known to be comp
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pie.core.causes import Cause, why_late, why_no_job, why_not_started
+from pie.core.causes import Cause, why_ended, why_late, why_no_job, why_not_started
 from pie.core.model import Kind, Probe, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Outcome, Result, ResultError, decode
@@ -245,6 +245,21 @@ def _running(case: _Case) -> Judgement | None:
     return Judgement(Verdict.PENDING, Reason.PENDING, on_time=on_time, check_at=case.hung_at)
 
 
+# What a probe says that was stopped, or whose children were.
+_CUT_SHORT = frozenset({Outcome.KILLED, Outcome.FIO_FAILED, Outcome.INTERNAL})
+
+
+def _ended_by_others(case: _Case) -> Judgement | None:
+    result = case.result
+    if isinstance(result, Result) and result.outcome not in _CUT_SHORT:
+        return None
+    cause = why_ended(case.run)
+    if cause is None:
+        return None
+    judgement = _failed(case, cause.reason, cause.message)
+    return replace(judgement, stage=cause.stage)
+
+
 def _deleted_in_mid_run(case: _Case) -> Judgement | None:
     result = case.result
     killed = isinstance(result, Result) and result.outcome is Outcome.KILLED
@@ -359,6 +374,7 @@ CHECKS: tuple[Callable[[_Case], Judgement | None], ...] = (
     _deleted_in_mid_run,
     _stood_back,
     # Ended badly.
+    _ended_by_others,
     _ended_at_deadline,
     _no_result,
     _bad_outcome,

@@ -10,7 +10,7 @@ from typing import Any
 from pie.core import meshes
 from pie.core.driver import STARTUP_TAINTS, with_tolerations
 from pie.core.model import Kind, Probe, Target
-from pie.core.naming import ANNOTATION_TARGET, CONTAINER, labels
+from pie.core.naming import ANNOTATION_TARGET, CONTAINER, VOLUME, labels
 from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME
 
@@ -89,10 +89,10 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifes
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
-                "volumeMounts": [{"name": "volume", "mountPath": MOUNT_PATH}],
+                "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT_PATH}],
             }
         ],
-        "volumes": [{"name": "volume", **_volume(probe, target, claim)}],
+        "volumes": [{"name": VOLUME, **_volume(probe, target, claim)}],
     }
     if target.kind is Kind.MOUNT:
         # pie has to see a driver that never gets ready. Provision pods stay away as applications do.

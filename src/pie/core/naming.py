@@ -15,6 +15,9 @@ LABEL_VALUE_LIMIT = 63
 CONTAINER = "probe"
 """The container of a pod that probes. A webhook may add others, which say nothing about a run."""
 
+VOLUME = "volume"
+"""The volume of a pod that is probed. A webhook may add others to the pod."""
+
 LABEL_STORAGE_CLASS = "storage-class"
 LABEL_PROBE = "pie-probe"
 LABEL_NODE = "node"

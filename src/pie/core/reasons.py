@@ -28,6 +28,7 @@ class Reason(StrEnum):
     CONTROL_PLANE_LATE = "ControlPlaneLate"
     POD_REFUSED = "PodRefused"
     CLAIM_REFUSED = "ClaimRefused"
+    CLAIM_DELETED = "ClaimDeleted"
     NAME_TAKEN = "NameTaken"
     NOT_SCHEDULED = "NotScheduled"
     NO_CAPACITY = "NoCapacity"
@@ -126,6 +127,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     Reason.CLAIM_REFUSED: (
         "The cluster refuses to create the PVC of the volume to be probed.",
         "The message names the cause: a quota on PVCs or on their storage, a webhook, or a policy.",
+    ),
+    Reason.CLAIM_DELETED: (
+        "Somebody deleted the PVC before a pod could use it; the run says nothing about storage.",
+        "Find out who deletes PVCs of pie; pie creates the PVC again. If it does not go, see its finalizers.",
     ),
     Reason.NAME_TAKEN: (
         "An object of another owner has the name of a target's PVC or CronJob, so the target is not probed.",
@@ -347,7 +352,9 @@ _PROBES: dict[Reason, str] = {
     Reason.NO_SPACE: "The probe's volume is full: look for a full thin pool, or raise spec.pvcCapacity.",
     Reason.PERMISSION_DENIED: "Look at fsGroup support of the driver (CSIDriver.spec.fsGroupPolicy).",
     Reason.DATA_CORRUPTED: "Treat it as corruption: stop writers, look at the back end's disks and memory.",
-    Reason.VOLUME_MISSING: "The driver reported success but mounted nothing: look at its node pod.",
+    Reason.VOLUME_MISSING: (
+        "If the PVC is Lost, find who deleted its volume; else look at the driver's node pod."
+    ),
     Reason.VOLUME_TOO_SMALL: (
         "Compare the sizes of the PersistentVolume, its disk and its filesystem; look at the driver's log."
     ),
@@ -392,6 +399,7 @@ _AREAS: dict[Area, tuple[Reason, ...]] = {
     Area.PIE: (
         Reason.POD_REFUSED,
         Reason.CLAIM_REFUSED,
+        Reason.CLAIM_DELETED,
         Reason.NAME_TAKEN,
         Reason.NO_MATCHING_NODE,
         Reason.IMAGE_PULL,

@@ -55,7 +55,7 @@ class Outcome(_Word):
     NO_SPACE = "NoSpace", "The volume has no space (or no inode, or no quota) left for a small new file."
     PERMISSION_DENIED = "PermissionDenied", "The probe's user may not write to the volume."
     DATA_CORRUPTED = "DataCorrupted", "A record on the volume is not what was written there."
-    VOLUME_MISSING = "VolumeMissing", "No volume is mounted at the path."
+    VOLUME_MISSING = "VolumeMissing", "The PVC has lost its volume, or no volume is mounted at the path."
     VOLUME_TOO_SMALL = "VolumeTooSmall", "The volume's filesystem is far smaller than spec.pvcCapacity."
     KILLED = "Killed", "The run was stopped (SIGTERM) before it was done, for example at its pod's deadline."
     LOCKED = "Locked", "Another run still uses the volume and holds its lock."

@@ -62,6 +62,25 @@ def one_line(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:
     return f"{plain[:head].rstrip()}{CUT}{plain[-tail:].lstrip()}"
 
 
+_NOISE = re.compile(
+    # A path of three parts or more: its last part tells.
+    r"(?<![\w/:.])/(?:[^\s\"'(),;/]+/){2,}(?P<last>[^\s\"'(),;/]*)"
+    # Identifiers, but not the name of a volume that was made of one: it identifies the volume.
+    r"|(?<!pvc-)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b[0-9a-f]{32,}\b"
+)
+
+
+def evidence(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:
+    """Return what others said as one line of at most `limit` characters.
+
+    Of a longer one, paths and identifiers go first: drivers put the cause after them.
+    """
+    plain = one_line(text, MOST_CHARACTERS)
+    if len(plain) <= limit:
+        return plain
+    return one_line(_NOISE.sub(lambda found: f"…/{found['last']}" if found["last"] else "…", plain), limit)
+
+
 def plain_texts(found: Any) -> Any:
     """Return free JSON in which every text is plain, as a `PlainText` would be; what is so stays as it is."""
     if isinstance(found, str):

@@ -156,7 +156,8 @@ def timeline(run: Run) -> Timeline:
         created=pod.metadata.created_seconds,
         scheduled=scheduled,
         acknowledged=epoch_seconds(pod.status.start_time) or None,
-        started=epoch_seconds(began.started_at) or None if began else None,
+        # Of a container that could not be started it is 1970 (containerd), or the year 1.
+        started=max(0.0, epoch_seconds(began.started_at)) or None if began else None,
         terminated=state.terminated,
         ready=run.seen.ready,
     )

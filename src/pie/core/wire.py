@@ -204,6 +204,7 @@ class PodSpec(Object, frozen=True):
     """Pod spec."""
 
     node_name: str = ""
+    node_selector: dict[str, str] = {}
     active_deadline_seconds: float | None = None
 
 

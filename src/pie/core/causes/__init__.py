@@ -1,0 +1,66 @@
+"""Why a run has not started, was ended, or started late: the stage it stands in, the reason, the evidence.
+
+Ordered, pure checks; the first that knows something wins. Within a node the furthest stage comes first: a
+kubelet that complains about the sandbox has mounted the volume, whatever it said before.
+"""
+
+from collections.abc import Callable
+
+from pie.core.causes import creating, images, mounting, node, provisioning, scheduling
+from pie.core.causes.creating import why_no_job
+from pie.core.causes.late import why_late
+from pie.core.causes.node import why_ended
+from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.model import Stage
+from pie.core.naming import CONTAINER
+from pie.core.reasons import Reason
+from pie.core.timeline import Run, Timeline
+
+__all__ = ["CHECKS", "Cause", "why_ended", "why_late", "why_no_job", "why_not_started"]
+
+
+def why_not_started(run: Run, times: Timeline) -> Cause:
+    """Return why the run has not started by now."""
+    standing = Standing(run, times)
+    return next(found for check in CHECKS if (found := check(standing)) is not None)
+
+
+def _start_slow(standing: Standing) -> Cause | None:
+    if not standing.mounted:
+        return None
+    beside = f", but container {CONTAINER} has not started; {standing.beside}" if standing.beside else ""
+    return cause(Stage.START, Reason.START_SLOW, standing.on_node(f"the volume is mounted{beside}"))
+
+
+def _not_started(standing: Standing) -> Cause:
+    return cause(Stage.START, Reason.NOT_STARTED, standing.on_node("its kubelet has not accepted the pod"))
+
+
+CHECKS: tuple[Callable[[Standing], Cause | None], ...] = (
+    # The control plane has created nothing to look at.
+    creating.no_pod,
+    # Somebody ended the pod: whatever it waited for, it cannot start any more.
+    node.ended_by_node,
+    node.container_lost,
+    # Bound to no node: the state of the PVC explains more than the scheduler's count of nodes.
+    provisioning.volume_lost,
+    provisioning.pvc_deleted,
+    provisioning.provisioning_failed,
+    provisioning.provisioner_silent,
+    scheduling.unschedulable,
+    creating.no_pvc,
+    scheduling.not_scheduled,
+    # Bound to a node: what the node got to, the furthest first.
+    node.container_start_failed,
+    images.image_pull,
+    node.sandbox_failed,
+    mounting.mount_failed,
+    mounting.attach_failed,
+    mounting.attach_slow,
+    node.node_not_able,
+    mounting.not_mounted,
+    mounting.other_volume,
+    mounting.mount_slow,
+    _start_slow,
+    _not_started,
+)

@@ -1,0 +1,66 @@
+"""A run without a pod, or a pod without its PVC: what was to be created and was not, and who refused it."""
+
+import re
+from collections.abc import Iterable
+
+from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.model import Kind, Stage
+from pie.core.reasons import Reason
+from pie.core.timeline import WarningEvent
+from pie.core.wire import rfc3339
+
+# What the API server says of an object that it, or a webhook that it asks, does not accept: quota, limits,
+# Pod Security, policies, a priorityClassName that does not exist, a kind that it does not know.
+_REFUSED = re.compile(
+    r"is forbidden|is invalid|denied (the )?request|no matches for|exceeded quota|violates PodSecurity"
+    r"|unable to validate against any security context constraint"
+)
+
+# What it could not decide, for now: an application's pod would not be created either. A webhook that does not
+# answer is one that stands between everybody and the API server.
+_NOT_NOW = re.compile(
+    r"failed calling webhook|failed to call webhook|status unknown for quota|quota evaluation timed out"
+    r"|not yet ready to handle request|failed to complete (mutation|validation) in|object has been modified"
+)
+
+
+def refused(text: str) -> bool:
+    """Tell whether the cluster refused an object; what it could not do for now is no refusal."""
+    return _REFUSED.search(text) is not None and not _NOT_NOW.search(text)
+
+
+def no_pod(standing: Standing) -> Cause | None:
+    if standing.run.pod is not None:
+        return None
+    return _not_created(standing.warning("FailedCreate"), "the Job has no pod")
+
+
+def why_no_job(warnings: Iterable[WarningEvent], due_seconds: float) -> Cause:
+    """Return why a due time has no run, from the Warning Events about its CronJob, oldest first."""
+    texts = [
+        each.message
+        for each in warnings
+        if each.reason == "FailedCreate" and each.seen_seconds >= due_seconds
+    ]
+    otherwise = (
+        f"no Job was created for the run scheduled at {rfc3339(due_seconds)}; check kube-controller-manager"
+    )
+    return _not_created(texts[-1] if texts else None, otherwise)
+
+
+def _not_created(text: str | None, otherwise: str) -> Cause:
+    """Return why there is no pod, from what the controller that should have created it, or its Job, says."""
+    reason = Reason.POD_REFUSED if text is not None and refused(text) else Reason.CONTROL_PLANE_LATE
+    return cause(Stage.QUEUE, reason, text or otherwise)
+
+
+def no_pvc(standing: Standing) -> Cause | None:
+    run = standing.run
+    if standing.scheduled or run.claim is not None or run.target.kind is Kind.MOUNT:
+        return None
+    # About the pod, by kube-controller-manager's ephemeral volume controller.
+    text = standing.warning("FailedBinding", r"^ephemeral volume ")
+    if text is not None and refused(text):
+        return cause(Stage.PROVISION, Reason.CLAIM_REFUSED, text)
+    message = text or "the PVC of the pod's ephemeral volume was not created"
+    return cause(Stage.QUEUE, Reason.CONTROL_PLANE_LATE, message)

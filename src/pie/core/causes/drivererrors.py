@@ -1,0 +1,82 @@
+"""What the error texts of storage drivers mean, whatever code they come with.
+
+The codes are gRPC's; CSI says what it means by them: github.com/container-storage-interface/spec, spec.md.
+"""
+
+import re
+
+_NO_ANSWER = re.compile(
+    r"DeadlineExceeded|context deadline exceeded"
+    r"|timed out waiting for external-attacher|volume attachment is being deleted"
+)
+
+# What comes while an earlier call is not done yet, or was given up: it says nothing about why. CSI's code
+# for it is ABORTED ("operation pending for volume"); not all drivers use it.
+_PENDING = re.compile(
+    r"code = Aborted"
+    r"|\boperations?\b[^.]{0,80}\b(already exists|pending)\b"
+    r"|\b(operation|request|creation|provisioning|clone|expansion)s?\b[^.]{0,80}\bin progress\b",
+    re.IGNORECASE,
+)
+
+# The same of a container runtime, and of the kubelet in its back-off.
+_BACK_OFF = re.compile(
+    r"failed to reserve (sandbox|container) name|^Error: (ImagePullBackOff|ErrImagePull)$"
+    r"|^Back-off pulling image \"[^\"]*\"$|^Unable to attach or mount volumes: unmounted[^:]*: timed out"
+)
+
+# ResourceExhausted, quotas and limits of something else than storage: calls, messages, a back end's queue.
+_OF_CALLS = re.compile(
+    r"message larger than max"
+    r"|rate.{0,3}(limit|exceed)|too many requests|throttl|RequestLimitExceeded|quota metric"
+    r"|(requests|queries|calls|operations) per|concurren|too many (outstanding|in.?flight|pending|parallel)"
+    r"|pending (operations|requests)",
+    re.IGNORECASE,
+)
+
+_CAPACITY = re.compile(
+    r"code = ResourceExhausted"
+    r"|\bno (space left|(free |usable |available )?(space|capacity|extents|storage)\b)"
+    r"|\b(insufficient|not enough|lack of|out of)\b( \w+){0,2} (space|capacity|storage|extents)\b"
+    r"|\b(not have|lacks?|without|no) (enough|sufficient)( \w+){0,2} (space|capacity|storage|extents)\b"
+    # LVM, of a thin pool.
+    r"|free space in (thin )?pool\b.{0,120}(threshold|exceed|full)|pool\b.{0,80} is (full|exhausted)\b"
+    r"|quota.{0,80}(exceed|reached|exhausted)|(exceed|over|not enough).{0,80}quota|quota_?exceeded"
+    r"|VolumeLimitExceeded|\bmaximum number of (volumes|disks|shares)\b"
+    r"|(volume|storage|disk|resource|share|capacity)s?[ _]?limit[ _]?(is |was )?(exceeded|reached)"
+    r"|exceed\w*( \w+){0,4} (storage|volume|disk|capacity) limit|limits?_?exceeded",
+    re.IGNORECASE,
+)
+
+_ATTACHED = re.compile(
+    r"code = ResourceExhausted"
+    r"|attach(ment)?s?.?limit|limits?_?exceeded|maximum_persistent_disks"
+    r"|\bmax(imum)?\b( \w+){0,2} (number|count) of( \w+){0,3} (disk|volume|device|attachment)s?"
+    r"|\bMaximum\w*DisksExceeded|too many( \w+){0,2} (disks|volumes|devices)\b"
+    r"|exceeds? max(imum)? volume count",
+    re.IGNORECASE,
+)
+
+
+def is_echo(text: str) -> bool:
+    """Tell whether a text only says that something earlier is not done: that one explains more."""
+    return _PENDING.search(text) is not None or _BACK_OFF.search(text) is not None
+
+
+def no_answer(text: str) -> bool:
+    """Tell whether somebody gave up waiting for a driver or its attacher, which refused nothing.
+
+    gRPC's own code, Go's words for it, and those of kube-controller-manager and the kubelet
+    (k8s.io/kubernetes pkg/volume/csi/csi_attacher.go).
+    """
+    return _NO_ANSWER.search(text) is not None or _PENDING.search(text) is not None
+
+
+def no_capacity(text: str) -> bool:
+    """Tell whether the back end has no room, or no quota, for a new volume."""
+    return _CAPACITY.search(text) is not None and not _OF_CALLS.search(text)
+
+
+def too_many_attached(text: str) -> bool:
+    """Tell whether a node has as many volumes as it can have."""
+    return _ATTACHED.search(text) is not None and not _OF_CALLS.search(text)

@@ -1,0 +1,62 @@
+"""A run that did start, but late: where it lost its time."""
+
+from pie.core.causes.images import image_texts
+from pie.core.causes.mounting import mount_texts
+from pie.core.causes.scheduling import what_it_means
+from pie.core.causes.standing import Cause, Standing, cause, first_cause
+from pie.core.model import Stage
+from pie.core.reasons import Reason
+from pie.core.timeline import Run, Timeline
+from pie.core.wire import epoch_seconds
+
+_SLOW = {
+    Stage.SCHEDULE: Reason.SCHEDULE_SLOW,
+    Stage.PROVISION: Reason.PROVISION_SLOW,
+    Stage.ATTACH: Reason.ATTACH_SLOW,
+    Stage.MOUNT: Reason.MOUNT_SLOW,
+    Stage.START: Reason.START_SLOW,
+}
+
+
+def why_late(run: Run, times: Timeline, threshold_seconds: float) -> Cause:
+    """Return where a run that started late lost its time: the stage that took half the threshold or more."""
+    took = {stage: times.seconds[stage] for stage in _SLOW if stage in times.seconds}
+    total = f"the container started after {times.start_seconds or 0.0:.0f} s"
+    slowest = max(took, key=lambda stage: took[stage], default=None)
+    if slowest is None or took[slowest] < threshold_seconds / 2:
+        return Cause(Stage.START, Reason.STARTED_LATE, total)
+    what = f"{total}, {took[slowest]:.0f} s of it in {slowest}"
+    stage, reason, said = _said(Standing(run, times), slowest)
+    return cause(stage, reason, f"{what}; {said}" if said else what)
+
+
+def _said(standing: Standing, slowest: Stage) -> tuple[Stage, Reason, str | None]:
+    """Return what took the time in a stage: its own reason, unless what was said has another one."""
+    reason = _SLOW[slowest]
+    match slowest:
+        case Stage.SCHEDULE:
+            text = standing.warning("FailedScheduling") or ""
+            words = what_it_means(text)
+            known = words is not None and words.stage is Stage.SCHEDULE
+            return slowest, words.reason if words is not None and known else reason, text if known else None
+        case Stage.PROVISION:
+            return slowest, reason, standing.warning("ProvisioningFailed")
+        case Stage.ATTACH:
+            return slowest, reason, first_cause(mount_texts(standing))
+        case Stage.MOUNT:
+            ours, others = mount_texts(standing), mount_texts(standing, ours=False)
+            if others and not ours:
+                return Stage.START, Reason.START_SLOW, first_cause(others)
+            return slowest, reason, first_cause(ours)
+        case _:
+            image = first_cause(image_texts(standing))
+            return slowest, Reason.IMAGE_PULL if image else reason, image or _slow_init(standing.run)
+
+
+def _slow_init(run: Run) -> str | None:
+    """Return which init container, of those that a webhook added, took the longest before `probe` started."""
+    statuses = run.pod.status.init_container_statuses if run.pod is not None else ()
+    ended = [(each.name, each.state.terminated) for each in statuses if each.state.terminated is not None]
+    took = {name: epoch_seconds(end.finished_at) - epoch_seconds(end.started_at) for name, end in ended}
+    slowest = max(took, key=lambda name: took[name], default=None)
+    return f"init container {slowest} took {took[slowest]:.0f} s" if slowest is not None else None

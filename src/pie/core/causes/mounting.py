@@ -1,0 +1,102 @@
+"""A pod on its node, whose volume is not attached or not mounted; or whose other volumes are not."""
+
+import re
+
+from pie.core.causes.drivererrors import no_answer, too_many_attached
+from pie.core.causes.standing import Cause, Standing, cause, first_cause
+from pie.core.model import Stage
+from pie.core.naming import VOLUME
+from pie.core.reasons import Reason
+
+_ABOUT_ATTACHING = r"WaitForAttach|AttachVolume|not yet attached|VolumeAttachment|Multi-Attach"
+# What the kubelet says in the end about any volume that is not there, after what it said about why.
+_GENERIC = r"^Unable to attach or mount volumes"
+# At first the API server may not know that the node may see the PVC; it then does.
+_PASSES = r"no relationship found"
+
+_OF_VOLUME = re.compile(r"\bvolume \"([^\"]+)\"")
+_UNMOUNTED = re.compile(r"\bunmounted volumes=\[([^\]]*)\]")
+# Of a volume that no driver provides, whatever its name.
+_NO_DRIVERS = re.compile(
+    r"\b(configmap|secret)s? (\"|cache)|object \"[^\"]*\"/\"[^\"]*\" not registered|failed to fetch token"
+    r"|references non-existent (secret|config) key|ClusterTrustBundle"
+)
+
+
+def about(standing: Standing, text: str) -> bool:
+    """Tell whether a text is about the volume that is probed, not about one that admission added."""
+    named, unmounted = _OF_VOLUME.search(text), _UNMOUNTED.search(text)
+    if named is not None and standing.volume:
+        return named[1] == standing.volume
+    if unmounted is not None:
+        return VOLUME in re.split(r"[\s,]+", unmounted[1])
+    return not _NO_DRIVERS.search(text)
+
+
+def mount_texts(standing: Standing, *, ours: bool = True) -> list[str]:
+    """Return complaints of the kubelet about mounting the probed volume, or about others, newest first."""
+    texts = standing.texts("FailedMount", "FailedAttachVolume")
+    return [text for text in texts if about(standing, text) is ours and not re.search(_PASSES, text)]
+
+
+def _said(standing: Standing, reason: str, pattern: str) -> str | None:
+    texts = (text for text in standing.texts(reason) if about(standing, text))
+    return first_cause(text for text in texts if re.search(pattern, text))
+
+
+def mount_failed(standing: Standing) -> Cause | None:
+    text = _said(standing, "FailedMount", rf"^(?!.*({_ABOUT_ATTACHING}|{_PASSES}))(?!{_GENERIC})")
+    if text is None or standing.mounted:
+        return None
+    if "ReadWriteOncePod" in text:
+        return cause(Stage.MOUNT, Reason.LOCKED, text)
+    return cause(Stage.MOUNT, Reason.MOUNT_SLOW if no_answer(text) else Reason.MOUNT_FAILED, text)
+
+
+def attach_failed(standing: Standing) -> Cause | None:
+    seen = standing.run.seen
+    if standing.mounted or seen.attached:
+        return None
+    texts = [text for text in standing.texts("FailedAttachVolume") if about(standing, text)]
+    text = first_cause([*filter(None, [seen.attach_error]), *texts])
+    text = text or _said(standing, "FailedMount", _ABOUT_ATTACHING)
+    if not text:
+        return None
+    if too_many_attached(text):
+        return cause(Stage.ATTACH, Reason.VOLUME_LIMIT, text)
+    return cause(Stage.ATTACH, Reason.ATTACH_SLOW if no_answer(text) else Reason.ATTACH_FAILED, text)
+
+
+def attach_slow(standing: Standing) -> Cause | None:
+    seen = standing.run.seen
+    if standing.mounted or not seen.attaching or seen.attached:
+        return None
+    return cause(Stage.ATTACH, Reason.ATTACH_SLOW)
+
+
+def not_mounted(standing: Standing) -> Cause | None:
+    """Of a volume that is not mounted, and nobody says why."""
+    if standing.mounted or standing.times.acknowledged is None:
+        return None
+    text = _said(standing, "FailedMount", rf"^(?!.*{_PASSES})")
+    if text is None:
+        return None
+    deleted = re.search(r"PVC is being deleted|persistentvolumeclaims? \"[^\"]*\" not found", text)
+    if deleted:
+        return cause(Stage.MOUNT, Reason.CLAIM_DELETED, text)
+    return cause(Stage.MOUNT, Reason.MOUNT_FAILED, text)
+
+
+def other_volume(standing: Standing) -> Cause | None:
+    """Of a pod that waits for a volume that admission added to it."""
+    texts = mount_texts(standing, ours=False)
+    if standing.mounted or not texts:
+        return None
+    text = first_cause(texts) or ""
+    return cause(Stage.START, Reason.START_SLOW, f"another volume of the pod is not mounted: {text}")
+
+
+def mount_slow(standing: Standing) -> Cause | None:
+    if standing.mounted or standing.times.acknowledged is None:
+        return None
+    return cause(Stage.MOUNT, Reason.MOUNT_SLOW, standing.on_node("the volume is not mounted"))

@@ -1,0 +1,145 @@
+"""A node that refuses a pod, ends it, or cannot start its container: the words of its kubelet."""
+
+import re
+
+from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.model import Stage
+from pie.core.naming import CONTAINER
+from pie.core.reasons import Reason
+from pie.core.timeline import Run
+from pie.core.wire import PodStatus, StateTerminated, condition
+
+# Reasons with which a pod that ran, or could have, is ended: by a kubelet that needs its resources
+# (pkg/kubelet/eviction, pkg/kubelet/preemption) or shuts down (nodeshutdown; "Shutdown" before 1.22).
+_ENDED = frozenset({"Evicted", "Preempting", "Terminated", "Shutdown", "NodeLost"})
+
+# The pod's own end: its container says more.
+_BY_ITSELF = frozenset({"", "DeadlineExceeded"})
+
+# How a container runtime says that it could not start the program: containerd and CRI-O, dockershim.
+_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+
+# Of a shell or a runtime that cannot execute a program, not of the probe, which ends with 0 or 1: not
+# executable, not found, not started, a binary of another architecture.
+_CANNOT_EXECUTE = frozenset({126, 127, 128, 255})
+
+_NO_MEMORY = re.compile(r"OOM-?killed|memory limit too low|\bout of memory\b", re.IGNORECASE)
+
+_CANNOT_CREATE = frozenset(
+    {
+        "CreateContainerError",
+        "CreateContainerConfigError",
+        "RunContainerError",
+        "PreCreateHookError",
+        "PreStartHookError",
+        "PostStartHookError",
+    }
+)
+
+
+def why_ended(run: Run) -> Cause | None:
+    """Return why somebody else ended the pod, or why its program could not run; None where nobody says so.
+
+    The status of a pod that a kubelet refuses has neither conditions nor containers: only phase, reason,
+    message and startTime (k8s.io/kubernetes pkg/kubelet/kubelet.go, rejectPod).
+    """
+    if run.pod is None:
+        return None
+    ended = run.pod.status.container(CONTAINER).terminated
+    found = (
+        _out_of_memory(ended),
+        _by_kubelet(run.pod.status),
+        _disrupted(run.pod.status),
+        _not_executed(ended),
+    )
+    return next((each for each in found if each is not None), None)
+
+
+def ended_by_node(standing: Standing) -> Cause | None:
+    return why_ended(standing.run)
+
+
+def _by_kubelet(status: PodStatus) -> Cause | None:
+    if status.phase != "Failed" or status.reason in _BY_ITSELF:
+        return None
+    message = f"{status.reason}: {status.message}" if status.message else status.reason
+    # At its admission, not after it.
+    refused = status.reason not in _ENDED or re.search(
+        r"was rejected|^The node had condition", status.message
+    )
+    stage = Stage.SCHEDULE if refused else Stage.START
+    if status.reason.startswith("OutOf"):
+        return cause(stage, Reason.INSUFFICIENT_RESOURCES, message)
+    if status.reason == "VolumeAttachmentLimitExceeded":
+        return cause(Stage.ATTACH, Reason.VOLUME_LIMIT, message)
+    return cause(stage, Reason.EVICTED if status.reason in _ENDED else Reason.REFUSED_BY_NODE, message)
+
+
+def _disrupted(status: PodStatus) -> Cause | None:
+    # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+    found = condition(status.conditions, "DisruptionTarget")
+    if found is None or found.status != "True":
+        return None
+    return cause(Stage.START, Reason.EVICTED, f"{found.reason}: {found.message}")
+
+
+def _out_of_memory(ended: StateTerminated | None) -> Cause | None:
+    if ended is None:
+        return None
+    started = ended.started_at is not None and ended.started_at.timestamp() > 0
+    if ended.reason == "OOMKilled":
+        what = "needed more memory than its limit, or than the node had"
+        message = f"container {CONTAINER} {what}: OOMKilled, exit code {ended.exit_code}"
+        return cause(Stage.IO if started else Stage.START, Reason.OUT_OF_MEMORY, message)
+    if ended.reason in _NOT_STARTED and _NO_MEMORY.search(ended.message):
+        return cause(Stage.START, Reason.OUT_OF_MEMORY, ended.message)
+    return None
+
+
+def _not_executed(ended: StateTerminated | None) -> Cause | None:
+    if ended is None:
+        return None
+    if ended.reason in _NOT_STARTED:
+        return cause(Stage.START, Reason.CONTAINER_START_FAILED, f"{ended.reason}: {ended.message}")
+    if ended.exit_code in _CANNOT_EXECUTE:
+        what = f"the program could not be executed: {ended.reason}, exit code {ended.exit_code}"
+        return cause(Stage.START, Reason.CONTAINER_START_FAILED, f"{what} {ended.message}")
+    return None
+
+
+def container_lost(standing: Standing) -> Cause | None:
+    """Of a container that the kubelet does not find any more, as after a restart of the node."""
+    ended = standing.container.terminated
+    if ended is None or standing.times.started is not None:
+        return None
+    message = f"{ended.reason}, exit code {ended.exit_code}: {ended.message}"
+    return cause(Stage.START, Reason.NO_RESULT, message)
+
+
+def container_start_failed(standing: Standing) -> Cause | None:
+    waiting = standing.waiting
+    if waiting.reason not in _CANNOT_CREATE:
+        return None
+    # One that a runtime did not create in time has its name reserved: that was not the cause.
+    said = standing.warning("Failed", r"^Error: (?!ErrImage|ImagePull)")
+    text = said or waiting.message
+    reason = Reason.OUT_OF_MEMORY if _NO_MEMORY.search(text) else Reason.CONTAINER_START_FAILED
+    return cause(Stage.START, reason, text or waiting.reason)
+
+
+def sandbox_failed(standing: Standing) -> Cause | None:
+    text = standing.warning("FailedCreatePodSandBox")
+    if text is None or standing.mounted:
+        return None
+    return cause(Stage.START, Reason.SANDBOX_FAILED, text)
+
+
+def node_not_able(standing: Standing) -> Cause | None:
+    """Of a kubelet that does not come to the volumes: no network yet, no cgroup, no directory for the pod."""
+    if standing.mounted:
+        return None
+    text = standing.warning("NetworkNotReady") or standing.warning("FailedPodSandBoxStatus")
+    if text is not None:
+        return cause(Stage.START, Reason.SANDBOX_FAILED, text)
+    text = standing.warning("FailedCreatePodContainer") or standing.warning("Failed", "pod data directories")
+    return cause(Stage.START, Reason.CONTAINER_START_FAILED, text) if text is not None else None

@@ -1,0 +1,54 @@
+"""A PVC that has no volume, or has lost it: what its own state says, and its provisioner."""
+
+from pie.core.causes.drivererrors import no_answer, no_capacity
+from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.model import Stage
+from pie.core.naming import ANNOTATION_SELECTED_NODE
+from pie.core.reasons import Reason
+from pie.core.timeline import ANNOTATION_PROVISIONER, being_provisioned
+
+_STATIC = "kubernetes.io/no-provisioner"
+
+
+def volume_lost(standing: Standing) -> Cause | None:
+    """Of a PVC whose PersistentVolume is gone, or belongs to another PVC: it does not come back."""
+    claim = standing.run.claim
+    if claim is None or claim.status.phase != "Lost":
+        return None
+    texts = standing.texts("ClaimLost", "ClaimMisbound")
+    what = texts[0] if texts else f"its PersistentVolume {standing.volume} is gone"
+    return cause(Stage.PROVISION, Reason.VOLUME_MISSING, f"PVC {claim.metadata.name} is Lost: {what}")
+
+
+def pvc_deleted(standing: Standing) -> Cause | None:
+    """Of a PVC that somebody deletes: no pod can use it any more."""
+    claim = standing.run.claim
+    if standing.scheduled or claim is None or claim.metadata.deletion_timestamp is None:
+        return None
+    message = f"PVC {claim.metadata.name} is being deleted"
+    return cause(Stage.PROVISION, Reason.CLAIM_DELETED, message)
+
+
+def provisioning_failed(standing: Standing) -> Cause | None:
+    claim = standing.run.claim
+    text = standing.warning("ProvisioningFailed") or standing.warning("VolumeMismatch")
+    if standing.scheduled or text is None or (claim is not None and claim.status.phase == "Bound"):
+        return None
+    if no_capacity(text):
+        return cause(Stage.PROVISION, Reason.NO_CAPACITY, text)
+    reason = Reason.PROVISION_SLOW if no_answer(text) else Reason.PROVISIONING_FAILED
+    return cause(Stage.PROVISION, reason, text)
+
+
+def provisioner_silent(standing: Standing) -> Cause | None:
+    claim = standing.run.claim
+    if standing.scheduled or claim is None or not being_provisioned(claim):
+        return None
+    marks = claim.metadata.annotations
+    if marks.get(ANNOTATION_PROVISIONER) == _STATIC:
+        message = f"no PersistentVolume of the StorageClass is free for PVC {claim.metadata.name}"
+        return cause(Stage.PROVISION, Reason.NO_CAPACITY, message)
+    node = marks.get(ANNOTATION_SELECTED_NODE)
+    where = f" on node {node}" if node else ""
+    message = f"PVC {claim.metadata.name} waits for a volume{where}, and the provisioner reported nothing"
+    return cause(Stage.PROVISION, Reason.PROVISIONER_SILENT, message)

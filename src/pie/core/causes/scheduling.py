@@ -1,0 +1,105 @@
+"""A pod that is bound to no node: what the scheduler says of it.
+
+One message counts all nodes, each with the reason of the first plugin that refused it: "0/5 nodes are
+available: 1 Insufficient cpu, 4 node(s) didn't match Pod's node affinity/selector. preemption: …".
+
+The plugins ask in a fixed order: unschedulable, taints, node affinity, resources, volumes. So the reason of a
+later plugin belongs to a node that passed the earlier ones. Of a pod that is pinned to one node, every other
+node fails at its affinity or before: a reason of a later plugin is that of its own node.
+"""
+
+import re
+from dataclasses import dataclass
+
+from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.model import Stage
+from pie.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Words of the scheduler, and what they mean."""
+
+    pattern: str
+    reason: Reason
+    stage: Stage = Stage.SCHEDULE
+
+
+# k8s.io/kubernetes pkg/scheduler/framework/plugins, 1.20 to 1.35, the furthest plugin first. Where nodes have
+# different reasons, storage's come first: they are of nodes that could have taken the pod but for its volume.
+_WORDS: tuple[_Words, ...] = (
+    # Of the PVC itself, whatever the node (volumebinding, before any node is looked at).
+    _Words(r"non-existent (persistentvolume|pv\(s\))", Reason.VOLUME_MISSING),
+    _Words(
+        r"persistentvolumeclaim \"[^\"]*\" (not found|is being deleted)",
+        Reason.CLAIM_DELETED,
+        Stage.PROVISION,
+    ),
+    _Words(r"unbound immediate PersistentVolumeClaims", Reason.PROVISIONER_SILENT, Stage.PROVISION),
+    _Words(
+        r"binding volumes: .*(timed out|deadline exceeded|provisioning failed)",
+        Reason.PROVISION_SLOW,
+        Stage.PROVISION,
+    ),
+    # Of the volume on a node (volumebinding, volumezone).
+    _Words(r"enough free storage|find available persistent volumes to bind", Reason.NO_CAPACITY),
+    _Words(
+        r"volume node affinity conflict|PersistentVolume's node affinity|no available volume zone",
+        Reason.VOLUME_AFFINITY,
+    ),
+    # nodevolumelimits.
+    _Words(r"exceed max volume count", Reason.VOLUME_LIMIT),
+    _Words(r"CSI driver is not installed on the node", Reason.DRIVER_NOT_READY, Stage.MOUNT),
+    # volumerestrictions.
+    _Words(r"ReadWriteOncePod|no available disk", Reason.LOCKED),
+    # noderesources.
+    _Words(r"Insufficient \S|Too many pods", Reason.INSUFFICIENT_RESOURCES),
+    # What pie asks for in no pod: admission added it.
+    _Words(
+        r"topology spread|anti-affinity|pod affinity rules|free ports|scheduling gates|ResourceClaim",
+        Reason.NO_MATCHING_NODE,
+    ),
+    _Words(r"untolerated taint|had taint", Reason.TAINTED),
+    _Words(r"were unschedulable", Reason.CORDONED),
+    _Words(
+        r"node affinity|\[NodeAffinity\]|match node selector|requested node name|no nodes available",
+        Reason.NO_MATCHING_NODE,
+    ),
+)
+
+# What the scheduler says of preempting other pods comes last, and counts the same nodes again.
+_PREEMPTION = re.compile(r"\bpreemption: .*$", re.DOTALL)
+
+
+def unschedulable(standing: Standing) -> Cause | None:
+    if standing.scheduled or standing.run.pod is None:
+        return None
+    text = standing.scheduler_says
+    said = what_it_means(text)
+    if said is None:
+        return None
+    if said.reason is Reason.NO_MATCHING_NODE:
+        text = _with_selector(standing, text)
+    return cause(said.stage, said.reason, text)
+
+
+def what_it_means(text: str) -> _Words | None:
+    """Return the words of the scheduler that count in a message; None where there are none that pie knows."""
+    asked = _PREEMPTION.sub("", text)
+    return next((words for words in _WORDS if re.search(words.pattern, asked)), None)
+
+
+def _with_selector(standing: Standing, text: str) -> str:
+    """Say first what admission added to the pod: pie sets no nodeSelector on pods."""
+    pod = standing.run.pod
+    selector = pod.spec.node_selector if pod is not None else {}
+    if not selector:
+        return text
+    pairs = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    return f"the pod got nodeSelector {pairs}, which pie does not set (a default of the namespace?): {text}"
+
+
+def not_scheduled(standing: Standing) -> Cause | None:
+    if standing.scheduled or standing.run.pod is None:
+        return None
+    return cause(Stage.SCHEDULE, Reason.NOT_SCHEDULED, standing.scheduler_says)

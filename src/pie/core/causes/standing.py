@@ -1,0 +1,141 @@
+"""What the checks look at: a run that has not started, or that was ended, and what was said about it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pie.core.causes.drivererrors import is_echo
+from pie.core.model import Kind, Stage
+from pie.core.naming import CONTAINER
+from pie.core.reasons import MEANING, Reason
+from pie.core.text import evidence
+from pie.core.timeline import Run, Timeline, WarningEvent
+from pie.core.wire import ContainerState, PodStatus, StateWaiting, condition
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Where a run stands and why. `message` is the evidence, or what was seen, at most 256 characters."""
+
+    stage: Stage
+    reason: Reason
+    message: str
+
+
+def cause(stage: Stage, reason: Reason, message: str = "") -> Cause:
+    """Return a cause with its evidence; where nothing was said, the meaning of the reason."""
+    return Cause(stage, reason, evidence(message) or MEANING[reason])
+
+
+ABOUT_PVC = frozenset({"ProvisioningFailed", "ClaimLost", "ClaimMisbound", "VolumeMismatch"})
+"""Reasons of Events about a PVC: that of a mount target outlives its runs, as what was said of it does."""
+
+# client-go puts it before the text of similar Events that it counts as one (tools/record/events_cache.go).
+_COMBINED = re.compile(r"^\(combined from similar events\): ")
+
+_NOTHING_YET = frozenset({"", "ContainerCreating", "PodInitializing"})
+"""What the kubelet says of a container that it has not come to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A run that has not started, with what the checks look at."""
+
+    run: Run
+    times: Timeline
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the pod can run on one node only."""
+        return self.run.target.kind is Kind.MOUNT
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the pod is bound to a node: a kubelet that refuses it overwrites the condition."""
+        return self.times.scheduled is not None or bool(self.run.pod and self.run.pod.spec.node_name)
+
+    @property
+    def status(self) -> PodStatus:
+        """The pod's status."""
+        return self.run.pod.status if self.run.pod is not None else PodStatus()
+
+    @property
+    def container(self) -> ContainerState:
+        """The state of the container that probes."""
+        return self.status.container(CONTAINER)
+
+    @property
+    def waiting(self) -> StateWaiting:
+        """What the kubelet says the container waits for."""
+        return self.container.waiting or StateWaiting()
+
+    @property
+    def volume(self) -> str:
+        """The name of the PersistentVolume that is probed; empty: the PVC has none."""
+        return self.run.claim.spec.volume_name if self.run.claim is not None else ""
+
+    @property
+    def mounted(self) -> bool:
+        """Whether the volume is mounted: the kubelet says so, or it has come to a container of the pod."""
+        return self.run.seen.ready is not None or bool(self.beside)
+
+    @property
+    def beside(self) -> str:
+        """What a container beside `probe` does that may keep it from starting; empty: none does anything.
+
+        A container that failed says more than one that runs, and that one more than one that has ended.
+        """
+        # Init containers start one after the other: the pod stands at the last that has come to anything.
+        init = [(f"init container {each.name}", each.state) for each in self.status.init_container_statuses]
+        main = [(f"container {each.name}", each.state) for each in self.status.container_statuses]
+        others = [*reversed(init), *(each for each in main if each[0] != f"container {CONTAINER}")]
+        said = [(doing, f"{name} {words}") for name, state in others for doing, words in _said(state)]
+        return min(said, key=lambda each: each[0], default=(0, ""))[1]
+
+    @property
+    def scheduler_says(self) -> str:
+        """Why the scheduler binds the pod to no node; empty: it has not said so."""
+        bound = condition(self.status.conditions, "PodScheduled")
+        return (bound.message if bound else "") or self.warning("FailedScheduling") or ""
+
+    def texts(self, *reasons: str) -> list[str]:
+        """Return what the Warning Events of these reasons say, newest first."""
+        return [_COMBINED.sub("", each.message) for each in self._warnings() if each.reason in reasons]
+
+    def warning(self, reason: str, pattern: str = "") -> str | None:
+        """Return the text of the Warning Events of a reason that explains most, of those that match."""
+        return first_cause(text for text in self.texts(reason) if re.search(pattern, text))
+
+    def on_node(self, what: str) -> str:
+        """Return words on a pod that is bound: where it is, what was seen, and what it waits for."""
+        pod, waiting = self.run.pod, self.waiting
+        said = f": {waiting.reason} {waiting.message}".rstrip() if waiting.reason else ""
+        return f"bound to node {pod.spec.node_name if pod else '?'}, {what}{said}"
+
+    def _warnings(self) -> Iterator[WarningEvent]:
+        since = self.times.created - 1.0
+        return (
+            each
+            for each in reversed(self.run.warnings)
+            if each.seen_seconds >= since or each.reason in ABOUT_PVC
+        )
+
+
+def first_cause(texts: Iterable[str]) -> str | None:
+    """Return the newest text that is no echo of an earlier one; if all are, the newest."""
+    said = list(texts)
+    return next((text for text in said if not is_echo(text)), said[0] if said else None)
+
+
+def _said(state: ContainerState) -> Iterator[tuple[int, str]]:
+    """Yield what a container does, after a rank: the lower, the more it explains.
+
+    Nothing, if the kubelet has not come to it.
+    """
+    if state.waiting is not None and state.waiting.reason not in _NOTHING_YET:
+        yield 0, f"waits: {state.waiting.reason} {state.waiting.message}"
+    elif state.terminated is not None and state.terminated.reason != "ContainerStatusUnknown":
+        code = state.terminated.exit_code
+        yield (0, f"ended with exit code {code}: {state.terminated.reason}") if code else (2, "has ended")
+    elif state.running is not None:
+        yield 1, "is running"

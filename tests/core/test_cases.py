@@ -1,0 +1,73 @@
+"""What real clusters say leads to the right stage, reason and evidence; docs/verdicts.md shows it."""
+
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pie.core.judge import judge
+from tests.core.build import MOUNT, T0, probe
+from tests.core.cases.page import KINDS, page
+from tests.core.cases.rows import Row, unscheduled
+
+ROWS = list(chain.from_iterable(KINDS.values()))
+PAGE = Path(__file__).parents[2] / "docs/verdicts.md"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{each.source}: {each.text}"[:120] for each in ROWS])
+def test_what_a_cluster_says_has_its_stage_and_reason_and_keeps_the_cause(row: Row) -> None:
+    judgement = judge(row.run, probe(), T0 + 31)
+    assert (judgement.stage, judgement.reason) == (row.stage, row.reason)
+    assert row.keeps in judgement.message
+    assert 0 < len(judgement.message) <= 256
+
+
+def test_each_kind_has_three_texts_and_more_than_one_source() -> None:
+    for kind, rows in KINDS.items():
+        assert len(rows) >= 3, kind
+        assert len({row.source for row in rows}) > 1, kind
+
+
+def test_the_page_shows_what_is_tested() -> None:
+    assert PAGE.read_text() == page(), "`make verdicts` writes docs/verdicts.md"
+
+
+# What a node can say that is not the pod's own: each is refused at its affinity, or before.
+_OF_OTHERS = st.sampled_from(
+    [
+        "node(s) didn't match Pod's node affinity/selector",
+        "node(s) didn't satisfy plugin(s) [NodeAffinity]",
+        "node(s) had untolerated taint {maintenance: }",
+        "node(s) had untolerated taint(s)",
+        "node(s) had taint {node-role.kubernetes.io/control-plane: }, that the pod didn't tolerate",
+        "node(s) were unschedulable",
+    ]
+)
+_OWN = st.sampled_from(
+    [
+        "node(s) had volume node affinity conflict",
+        "node(s) didn't match PersistentVolume's node affinity",
+        "node(s) didn't find available persistent volumes to bind",
+        "node(s) did not have enough free storage",
+        "node(s) had no available volume zone",
+        "node(s) exceed max volume count",
+        "d.example CSI driver is not installed on the node",
+        "Insufficient cpu",
+        "Too many pods",
+    ]
+)
+
+
+@given(own=_OWN, others=st.dictionaries(_OF_OTHERS, st.integers(1, 5000)), preempts=st.booleans())
+def test_reasons_of_other_nodes_never_change_the_reason_of_a_pinned_target(
+    own: str, others: dict[str, int], *, preempts: bool
+) -> None:
+    counts = sorted([f"1 {own}", *(f"{count} {text}" for text, count in others.items())])
+    total = 1 + sum(others.values())
+    end = f" preemption: 0/{total} nodes are available: {total} Insufficient memory." if preempts else ""
+    mixed = f"0/{total} nodes are available: {', '.join(counts)}.{end}"
+    alone = f"0/1 nodes are available: 1 {own}."
+    judged = [judge(unscheduled(text, MOUNT), probe(), T0 + 31) for text in (alone, mixed)]
+    assert len({(each.stage, each.reason) for each in judged}) == 1
