@@ -84,14 +84,14 @@ async def test_a_failed_target_is_probed_again_early_which_opens_and_closes_its_
 
 @pytest.mark.parametrize("kind", [Kind.MOUNT, Kind.PROVISION])
 def test_a_bad_target_of_a_long_period_is_known_to_be_well_again_long_before_its_next_due_time(
-    kind: Kind,
+    kind: str,
 ) -> None:
-    target = PROVISION if kind is Kind.PROVISION else TARGET
+    target = PROVISION if kind == Kind.PROVISION else TARGET
     due = int(next_due(target, 59 * 60, T0) - T0)
     spec = {
         "probePeriod": 59,
-        "disableMountProbes": kind is Kind.PROVISION,
-        "disableProvisionProbe": kind is Kind.MOUNT,
+        "disableMountProbes": kind == Kind.PROVISION,
+        "disableProvisionProbe": kind == Kind.MOUNT,
     }
     story = [(due - 10, storage("does not mount")), (due + 600, storage("well"))]
     (bad,) = lived((due + 590, story), **spec)

@@ -20,6 +20,7 @@ def follow_up(*terms: dict[str, Any]) -> dict[str, Any]:
         probe(node_selector_json={"nodeSelectorTerms": list(terms)}),
         PROVISION,
         cronjob="provision-p-c-abcdef",
+        claim="",
         due_seconds=T0,
         without="n1",
         follows="job-uid",

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from pie.core import meshes
+from pie.core.kinds import KINDS
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.oneshot import (
     DRIVER_NOT_REGISTERED,
@@ -69,8 +70,8 @@ def test_nodes_in_maintenance_and_without_the_driver_are_skipped_and_new_ones_ar
     assert [each.metadata.name for each in everywhere] == ["b", "c"]
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_everything_made_has_the_label_belongs_to_the_lease_and_is_no_pieprobes(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_made_has_the_label_belongs_to_the_lease_and_is_no_pieprobes(kind: str) -> None:
     target = Target("pie-check-a1", kind, "ceph", "n1")
     pod = MAKER.pod(probe("n1"), target, "pod", "claim")
     objects: list[dict[str, Any]] = [pod, MAKER.claim(probe(), target, "claim")]
@@ -81,7 +82,7 @@ def test_everything_made_has_the_label_belongs_to_the_lease_and_is_no_pieprobes(
     assert pod["spec"]["activeDeadlineSeconds"] == 31
     (volume,) = pod["spec"]["volumes"]
     assert pod["metadata"]["annotations"]["linkerd.io/inject"] == "disabled"
-    if kind is Kind.PROVISION:
+    if kind == Kind.PROVISION:
         marks = volume["ephemeral"]["volumeClaimTemplate"]["metadata"]["labels"]
         assert {**marks, **meshes.LABELS} == pod["metadata"]["labels"]
 

@@ -25,7 +25,7 @@ BAD = (Kind.MOUNT, "n2", Verdict.FAILED, Reason.IO_ERROR)
 PROVISIONED = (Kind.PROVISION, "", Verdict.OK, Reason.OK)
 
 
-def made(*targets: tuple[Kind, str, Verdict, Reason], now: str = "t1", **changes: Any) -> dict[str, Any]:
+def made(*targets: tuple[str, str, Verdict, Reason], now: str = "t1", **changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {"generation": 1, "problem": None, "paused": {}, "stored": {}}
     return status(targets=targets, now=now, **(fields | changes))
 
@@ -118,7 +118,7 @@ def test_who_was_judged_well_so_far_does_not_outweigh_an_open_incident() -> None
     assert conditions(made(OK, PROVISIONED, incidents=[left]))["MountHealthy"]["status"] == "True"
 
 
-def suppressed(*reasons: Reason) -> list[tuple[Kind, str, Verdict, Reason]]:
+def suppressed(*reasons: Reason) -> list[tuple[str, str, Verdict, Reason]]:
     nodes = [(Kind.MOUNT, f"n{i}", Verdict.SUPPRESSED, reason) for i, reason in enumerate(reasons)]
     return [*nodes, (Kind.PROVISION, "", Verdict.SUPPRESSED, Reason.NO_USABLE_NODE)]
 
@@ -178,7 +178,7 @@ def test_a_provision_probe_alone_says_that_no_node_is_usable() -> None:
     ],
 )
 def test_what_is_new_is_not_known_yet_and_one_node_in_maintenance_is_no_news(
-    targets: list[tuple[Kind, str, Verdict, Reason]], summary: str, healthy: str
+    targets: list[tuple[str, str, Verdict, Reason]], summary: str, healthy: str
 ) -> None:
     found = made(*targets)
     assert found["summary"] == summary

@@ -99,7 +99,7 @@ def test_whatever_watch_events_came_in_whatever_order_the_verdict_is_that_of_the
         expected.ended,
     )
     assert all(seconds >= 0 for seconds in timeline(lossy).seconds.values())
-    assert (expected.succeeded is True) == (full.target.kind is Kind.MOUNT)
+    assert (expected.succeeded is True) == (full.target.kind == Kind.MOUNT)
 
 
 def test_a_node_that_the_scheduler_takes_back_is_still_the_one_of_the_run() -> None:

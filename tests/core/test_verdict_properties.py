@@ -137,7 +137,7 @@ def lives(draw: st.DrawFn) -> Life:
         pods.append((moments[-1], ended_by_kubelet(pods[-1][1], kubelet, bare=draw(st.booleans()))))
     target = draw(st.sampled_from([MOUNT, PROVISION]))
     claims = [(0.0, claim(bound=True))]
-    if target.kind is Kind.PROVISION:
+    if target.kind == Kind.PROVISION:
         asked, bound = draw(st.floats(0, 10)), draw(st.floats(10, 40))
         claims = [(0.0, claim(asked=False)), (asked, claim()), (bound, claim(bound=True))]
         claims = claims[: draw(st.integers(1, 3))]

@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from pie.controller.queuemetrics import QueueMetrics
 from pie.controller.recorder import RecorderMetrics
-from pie.core.model import Kind, Target
+from pie.core.kinds import KINDS
+from pie.core.model import Target
 from pie.core.reasons import ADVICE, AREA, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
 from pie.serve.incidentgauge import IncidentGauge
@@ -30,8 +31,8 @@ def metric_types() -> set[tuple[str, str]]:
     RunSeries(registry)
     IncidentGauge(registry)
     series = TargetSeries()
-    for kind in Kind:
-        series.add(Target("probe", kind, "class", "node" if kind is Kind.MOUNT else ""))
+    for name, kind in KINDS.items():
+        series.add(Target("probe", name, "class", "node" if kind.per_node else ""))
     registry.register(SuppressedSeries())
     types = set(re.findall(r"^# TYPE (\S+) (\S+)", series.render().decode(), re.MULTILINE))
     for metric in registry.collect():

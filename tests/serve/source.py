@@ -77,7 +77,7 @@ class MadeUp:
         """Answer with nothing: the page does not ask."""
         return None if probe else TargetList(time.time(), ())
 
-    def target(self, probe: str, kind: Kind, node: str) -> TargetDetail | None:
+    def target(self, probe: str, kind: str, node: str) -> TargetDetail | None:
         """Answer with a target whose one run failed."""
         view = TargetView(
             probe=probe,

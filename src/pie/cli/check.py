@@ -100,6 +100,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
     """  # noqa: D301  \b is Click's
     from pie.controller.oneshot.perform import INTERRUPTED, Interrupted  # noqa: PLC0415  `pie --help` is quick
     from pie.controller.oneshot.survey import CannotCheck  # noqa: PLC0415
+    from pie.core.kinds import KINDS  # noqa: PLC0415
     from pie.core.model import Kind  # noqa: PLC0415
     from pie.core.oneshot import Order  # noqa: PLC0415
     from pie.core.parse import SpecError, duration_seconds  # noqa: PLC0415
@@ -113,7 +114,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
         storage_class=storage_class,
         namespace=namespace or "",
         nodes=nodes,
-        kinds=frozenset(asked or Kind),
+        kinds=frozenset(asked or KINDS),
         each_node=each_node,
         image=image,
         pie_namespace=pie_namespace,

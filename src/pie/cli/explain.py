@@ -109,9 +109,9 @@ async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Expla
 
 def _chosen(targets: "Sequence[TargetView]", node: str) -> "list[TargetView]":
     """Return the targets of a node; without a node the bad ones, or the provision probe's if none is bad."""
-    from pie.core.model import BAD, Kind  # noqa: PLC0415
+    from pie.core.model import BAD  # noqa: PLC0415
 
     if node:
         return [each for each in targets if each.node == node]
     bad = [each for each in targets if each.verdict in BAD]
-    return bad or [each for each in targets if each.kind is Kind.PROVISION] or list(targets[:1])
+    return bad or [each for each in targets if not each.node] or list(targets[:1])

@@ -28,7 +28,7 @@ from pie.core.apitypes import (
     TargetView,
 )
 from pie.core.history import History, PastRun
-from pie.core.model import Kind, Probe, Target, Verdict
+from pie.core.model import Probe, Target, Verdict
 from pie.core.overview import incident_view, state_of, summary, worst
 from pie.core.reasons import ADVICE, MEANING
 from pie.core.wire import PieProbe
@@ -100,7 +100,7 @@ class ApiSource:
         views = tuple(self._target_view(target) for target in self._live(probe))
         return TargetList(self._client.now(), views)
 
-    def target(self, probe: str, kind: Kind, node: str) -> TargetDetail | None:
+    def target(self, probe: str, kind: str, node: str) -> TargetDetail | None:
         """Return a target with its runs; None if there is none."""
         spec = self._spec(probe)
         target = spec.target(kind, node) if spec is not None else None
@@ -193,7 +193,7 @@ class ApiSource:
             )
             for name in self._probes.names()
             for state in self._targets.of(name)
-            if (io := state.standing.io) is not None and state.target.kind is Kind.MOUNT
+            if (io := state.standing.io) is not None
         )
         return tuple(nlargest(_SLOWEST, measured, key=_slowness))
 

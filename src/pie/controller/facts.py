@@ -10,6 +10,7 @@ from pie.controller.runners import Runner
 from pie.controller.sightings import SightingsOfPods
 from pie.controller.warnings import WarningEvents
 from pie.core.incidents.stored import from_status
+from pie.core.kinds import kind_of
 from pie.core.model import Kind, Probe, Stage, Target
 from pie.core.naming import claim_names
 from pie.core.run import RunFact
@@ -92,7 +93,7 @@ class Facts:
 
     def _claims(self, target: Target, probe: Probe) -> tuple[object, ...]:
         """Return what identifies a target's PVCs, and whatever else has the name that its PVC should have."""
-        names = claim_names(target) if target.kind is Kind.MOUNT else ()
+        names = claim_names(target) if kind_of(target).pvc else ()
         held = (self._caches.claims.store.get((probe.namespace, name)) for name in names)
         return tuple(
             (each.metadata.uid, each.metadata.deletion_timestamp, each.metadata.owner_references)
@@ -111,15 +112,15 @@ class Facts:
         return replace(run, claim=claim, seen=seen, warnings=warnings)
 
     def _nodes_of(self, target: Target, probe: Probe) -> NodesFact:
-        nodes, provision = self._nodes, target.kind is Kind.PROVISION
+        nodes, anywhere = self._nodes, not target.node
         noted = [self._runner.paused_since(each) for each in (target, probe.target(Kind.PROVISION))]
         return NodesFact(
             suppression=nodes.suppression(target),
             suppressed_since=nodes.suppressed_since(target, noted),
             judged_since=nodes.judged_since(target),
             histories=nodes.histories(target),
-            matching=frozenset(nodes.matching(target.probe)) if provision else frozenset(),
-            usable=frozenset(nodes.usable(target.probe)) if provision else frozenset(),
+            matching=frozenset(nodes.matching(target.probe)) if anywhere else frozenset(),
+            usable=frozenset(nodes.usable(target.probe)) if anywhere else frozenset(),
             as_of=self._caches.nodes.heard_at,
         )
 

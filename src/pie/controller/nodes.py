@@ -9,6 +9,7 @@ from pie.controller.caches import Caches
 from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.core import selector
 from pie.core.driver import Fact
+from pie.core.kinds import targets_of
 from pie.core.maintenance.excuse import nowhere
 from pie.core.maintenance.history import NodeHistory, fall_silent, observe, prove
 from pie.core.maintenance.now import Suppression
@@ -116,7 +117,7 @@ class Nodes:
         """Return why runs of the target are suppressed now, if they are."""
         if (followed := self._followed.get(target.probe)) is None:
             return None
-        if target.kind is Kind.PROVISION:
+        if not target.node:
             return followed.whole
         history = followed.histories.get(target.node) if target.node in followed.nodes else None
         return history.current if history is not None else None
@@ -130,7 +131,7 @@ class Nodes:
         if (followed := self._followed.get(target.probe)) is None or self.suppression(target) is None:
             return None
         seen = followed.whole.since if followed.whole is not None else None
-        if target.kind is Kind.MOUNT:
+        if target.node:
             seen = followed.histories[target.node].suppressed_since
         return min((since for since in (seen, *noted) if since is not None), default=None)
 
@@ -138,7 +139,7 @@ class Nodes:
         """Return when a suppression of the target ended last, epoch seconds; 0.0: none that is remembered."""
         if (followed := self._followed.get(target.probe)) is None:
             return 0.0
-        if target.kind is Kind.PROVISION:
+        if not target.node:
             return followed.usable_since
         history = followed.histories.get(target.node)
         return max((span.until or 0.0 for span in history.spans), default=0.0) if history else 0.0
@@ -147,7 +148,7 @@ class Nodes:
         """Return the history of a target's node; of a provision target, those of all nodes."""
         if (followed := self._followed.get(target.probe)) is None:
             return {}
-        if target.kind is Kind.PROVISION:
+        if not target.node:
             return dict(followed.histories)
         history = followed.histories.get(target.node)
         return {target.node: history} if history is not None else {}
@@ -219,7 +220,8 @@ class Nodes:
         if wanted == known:
             return
         (followed.nodes.add if wanted else followed.nodes.discard)(name)
-        self._queue.add("target", probe.target(Kind.MOUNT, name))
+        for target in targets_of(probe, name):
+            self._queue.add("target", target)
         if len(followed.nodes) <= 1:
             # The first and the last node decide what is paused.
             self._queue.add("spec", probe.name)
@@ -265,8 +267,8 @@ class Nodes:
         if now is not None and now.ends_at is not None:
             wait_seconds = max(0.05, now.ends_at - self._client.now())
             self._queue.add("node", (followed.probe.name, name), after_seconds=wait_seconds)
-        if followed.probe.mount_enabled:
-            self._show(followed.probe.target(Kind.MOUNT, name), before, now)
+        for target in targets_of(followed.probe, name):
+            self._show(target, before, now)
 
     def _settle(self, followed: _Followed) -> None:
         """Bring up to date whether the whole class is suppressed."""
@@ -278,8 +280,8 @@ class Nodes:
             followed.whole = nowhere(found)
         if before is not None and followed.whole is None:
             followed.usable_since = self._client.now()
-        if followed.probe.provision_enabled:
-            self._show(followed.probe.target(Kind.PROVISION), before, followed.whole)
+        for target in targets_of(followed.probe):
+            self._show(target, before, followed.whole)
 
     def _show(self, target: Target, before: Suppression | None, now: Suppression | None) -> None:
         """Show what suppresses a target, and have it looked at, where that changed."""

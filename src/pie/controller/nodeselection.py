@@ -11,7 +11,8 @@ from typing import Final
 from pie.controller.caches import Caches
 from pie.controller.problems import problem
 from pie.core import selector
-from pie.core.model import Kind, Probe
+from pie.core.kinds import KINDS
+from pie.core.model import Probe
 from pie.core.preflight import Pause, preflight, topology_segments
 from pie.core.wire import CSINode, StorageClass
 from pie.kube.client import Client
@@ -27,7 +28,7 @@ class NodeSelection:
     """The nodes that match, by name, and what is paused. `complete`: the driver's topology keys are known."""
 
     nodes: set[str]
-    paused: dict[Kind, Pause]
+    paused: dict[str, Pause]
     complete: bool = True
 
 
@@ -44,7 +45,7 @@ class NodeFinder:
         """Tell whether the driver's topology decides what is paused: claims are bound before pods are."""
         storage_class = self._class(probe)
         binds_at_once = storage_class is not None and storage_class.volume_binding_mode == "Immediate"
-        return binds_at_once and probe.mount_enabled
+        return binds_at_once and any(row.per_node and row.enabled(probe) for row in KINDS.values())
 
     async def find(self, probe: Probe) -> NodeSelection:
         """Return how things are now. An incomplete selection is worth repeating after a minute."""
@@ -65,7 +66,9 @@ class NodeFinder:
             message = (
                 f"the topology of the driver of StorageClass {probe.storage_class} is not known: {words}"
             )
-            paused.setdefault(Kind.MOUNT, Pause(reason, message, keep=True))
+            for row in KINDS.values():
+                if row.per_node:
+                    paused.setdefault(row.name, Pause(reason, message, keep=True))
         return NodeSelection(set(matching), paused, complete=keys is not None or not matching)
 
     def _class(self, probe: Probe) -> StorageClass | None:

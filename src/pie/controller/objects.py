@@ -15,8 +15,9 @@ from pie.controller.problems import no_permission
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.runners import Runner
 from pie.core import manifests, naming
+from pie.core.kinds import kind_of
 from pie.core.manifests import KIND
-from pie.core.model import Kind, Probe, Target
+from pie.core.model import Probe, Target
 from pie.core.plan import Plan, plan_claims, together
 from pie.core.reasons import Reason
 from pie.core.target.effects import KeepObjects
@@ -122,9 +123,9 @@ class Objects:
     async def _plan_claim(
         self, probe: Probe | None, target: Target, wanted: KeepObjects, owner: OwnerReference
     ) -> tuple[str, Plan]:
-        """Return the name of a mount target's PVC, and what to do with it."""
+        """Return the name of the PVC that a target keeps, and what to do with it."""
         owned, manifest, name = self._caches.claims_of.get(target, {}), None, ""
-        if probe is not None and target.kind is Kind.MOUNT:
+        if probe is not None and kind_of(target).pvc:
             name = self._names.claim(target, naming.claim_names(target))
             manifest = manifests.claim(probe, target, name=name)
         known = self._caches.claims.store.get((self._caches.namespace, name))

@@ -10,6 +10,7 @@ from pie.controller.nodeselection import NodeFinder, NodeSelection
 from pie.controller.problems import problem
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.screens import Screens
+from pie.core.kinds import targets_of
 from pie.core.model import Kind, Probe, Target
 from pie.core.parse import SpecError, parse_probe
 from pie.core.preflight import Pause
@@ -32,7 +33,7 @@ class ProbeState:
     uid: str
     probe: Probe | None = None
     problem: tuple[Reason, str] | None = None
-    paused: dict[Kind, Pause] = field(default_factory=dict)
+    paused: dict[str, Pause] = field(default_factory=dict)
 
 
 class Probes:
@@ -99,7 +100,7 @@ class Probes:
         probe = self.spec(target.probe)
         if probe is None or target.storage_class != probe.storage_class:
             return False
-        return target.kind is Kind.PROVISION or self._nodes.matches(target.probe, target.node)
+        return not target.node or self._nodes.matches(target.probe, target.node)
 
     def live(self, target: Target) -> bool:
         """Tell whether runs of a target count: it is one of its PieProbe's and is not paused by pie."""
@@ -108,11 +109,10 @@ class Probes:
         return self.has(target) and (pause is None or pause.keep)
 
     def targets(self, name: str) -> Iterator[Target]:
-        """Yield the targets a PieProbe has now, paused ones included."""
+        """Yield the targets a PieProbe has now, those that pie pauses included."""
         if (probe := self.spec(name)) is not None:
-            yield probe.target(Kind.PROVISION)
-            for node in self._nodes.matching(name):
-                yield probe.target(Kind.MOUNT, node)
+            for node in ("", *self._nodes.matching(name)):
+                yield from targets_of(probe, node)
 
     def live_targets(self, name: str) -> list[Target]:
         """Return the targets of a PieProbe whose runs count."""

@@ -14,7 +14,7 @@ from typing import Final, Never
 
 import structlog
 
-from pie.core.batch.naming import CRONJOB_PREFIXES
+from pie.core.batch.naming import may_be_cronjob
 from pie.core.text import one_line
 from pie.core.timeline import WarningEvent
 from pie.core.wire import Event, InvolvedObject
@@ -179,5 +179,5 @@ def _matters(event: Event) -> bool:
     """Tell whether an Event can explain a run of pie's."""
     about = event.involved_object
     if about.kind in _MAKERS:
-        return event.reason == _NOT_MADE and about.name.startswith(CRONJOB_PREFIXES)
+        return event.reason == _NOT_MADE and may_be_cronjob(about.name)
     return about.kind in _KINDS

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from pie.core.model import Kind, Stage, Verdict
+from pie.core.model import Stage, Verdict
 from pie.core.result import IoStats
 from pie.core.text import PlainText
 
@@ -117,7 +117,7 @@ class TargetView(Struct, frozen=True):
     """
 
     probe: PlainText
-    kind: Kind
+    kind: PlainText
     storage_class: PlainText
     node: PlainText
     zone: PlainText
@@ -167,7 +167,7 @@ class TargetDetail(Struct, frozen=True):
 class HeatRow(Struct, frozen=True):
     """One target over time: a letter per column, the oldest first."""
 
-    kind: Kind
+    kind: PlainText
     node: PlainText
     zone: PlainText
     verdict: Verdict

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from pie.core.causes import Cause, why_ended, why_late, why_no_job, why_not_started
-from pie.core.model import Kind, Probe, Stage, Verdict
+from pie.core.kinds import kind_of
+from pie.core.model import Probe, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Outcome, Result, ResultError, decode
 from pie.core.text import one_line
@@ -56,8 +57,8 @@ class _Case:
     as_of: float
 
     @property
-    def mount(self) -> bool:
-        return self.run.target.kind is Kind.MOUNT
+    def io_apart(self) -> bool:
+        return kind_of(self.run.target).io_apart
 
     @property
     def started(self) -> bool:
@@ -160,7 +161,7 @@ def _not_started_in_time(case: _Case) -> Judgement | None:
     cause = why_not_started(case.run, case.times)
     claim = case.run.claim
     # Deleting the pod now could leave a volume in the back end that nobody knows.
-    at_work = not case.mount and claim is not None and being_provisioned(claim)
+    at_work = not kind_of(case.run.target).pvc and claim is not None and being_provisioned(claim)
     return Judgement(
         Verdict.LATE,
         cause.reason,
@@ -222,9 +223,8 @@ def _hung(case: _Case) -> Judgement | None:
         Reason.HUNG,
         f"started, and no result after {case.probe.deadline_seconds:g} s",
         Stage.IO,
-        # A provision run is on time when its volume was used in time; a mount run, when it started.
-        on_time=not case.late if case.mount else False,
-        succeeded=False if case.mount else None,
+        on_time=not case.late if case.io_apart else False,
+        succeeded=False if case.io_apart else None,
         ended=case.over,
     )
 
@@ -241,7 +241,7 @@ def _running_late(case: _Case) -> Judgement | None:
 def _running(case: _Case) -> Judgement | None:
     if case.over:
         return None
-    on_time = True if case.mount else None
+    on_time = True if case.io_apart else None
     return Judgement(Verdict.PENDING, Reason.PENDING, on_time=on_time, check_at=case.hung_at)
 
 
@@ -280,7 +280,7 @@ def _stood_back(case: _Case) -> Judgement | None:
 
 def _says_nothing(case: _Case, reason: Reason, message: str) -> Judgement:
     result = case.result if isinstance(case.result, Result) else None
-    on_time = not case.late if case.mount else None
+    on_time = not case.late if case.io_apart else None
     return Judgement(Verdict.SUPPRESSED, reason, message, on_time=on_time, ended=True, result=result)
 
 
@@ -324,8 +324,8 @@ def _failed(case: _Case, reason: Reason, message: str, result: Result | None = N
         reason,
         one_line(message),
         Stage.IO,
-        on_time=case.mount and not case.late,
-        succeeded=False if case.mount else None,
+        on_time=case.io_apart and not case.late,
+        succeeded=False if case.io_apart else None,
         ended=True,
         result=result,
     )
@@ -352,7 +352,7 @@ def _good(
         message or (result.remarks if result is not None else ""),
         stage,
         on_time=not case.late,
-        succeeded=True if case.mount else None,
+        succeeded=True if case.io_apart else None,
         ended=True,
         result=result,
     )

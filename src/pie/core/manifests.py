@@ -9,7 +9,8 @@ from typing import Any
 
 from pie.core import meshes
 from pie.core.driver import STARTUP_TAINTS, with_tolerations
-from pie.core.model import Kind, Probe, Target
+from pie.core.kinds import kind_of
+from pie.core.model import Probe, Target
 from pie.core.naming import ANNOTATION_TARGET, CONTAINER, VOLUME, labels
 from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME
@@ -47,7 +48,7 @@ def _terms_without(selector: Manifest, node: str) -> list[Manifest]:
 
 
 def claim(probe: Probe, target: Target, *, name: str) -> Manifest:
-    """Return the pre-created claim of a mount target."""
+    """Return the PVC that a target keeps."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -82,7 +83,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifes
             {
                 "name": CONTAINER,
                 "image": image,
-                "command": ["pie", "probe", str(target.kind), "--path", MOUNT_PATH, *_capacity(probe)],
+                "command": [*kind_of(target).command, "--path", MOUNT_PATH, *_capacity(probe)],
                 "resources": probe.resources,
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
@@ -94,8 +95,8 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifes
         ],
         "volumes": [{"name": VOLUME, **_volume(probe, target, claim)}],
     }
-    if target.kind is Kind.MOUNT:
-        # pie has to see a driver that never gets ready. Provision pods stay away as applications do.
+    if kind_of(target).per_node:
+        # pie has to see a driver that never gets ready. Others stay away as applications do.
         probe = with_tolerations(probe, STARTUP_TAINTS)
     if probe.tolerations:
         spec["tolerations"] = list(probe.tolerations)
@@ -117,7 +118,7 @@ def _this_node(node: str) -> Manifest:
 
 
 def _volume(probe: Probe, target: Target, claim: str) -> Manifest:
-    if target.kind is Kind.MOUNT:
+    if kind_of(target).pvc:
         return {"persistentVolumeClaim": {"claimName": claim}}
     template = {"metadata": {"labels": labels(target)}, "spec": _claim_spec(probe)}
     return {"ephemeral": {"volumeClaimTemplate": template}}

@@ -5,14 +5,14 @@ All durations are seconds; all times are epoch seconds on the API server's clock
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
-class Kind(StrEnum):
-    """The kinds of probe."""
+class Kind:
+    """The names of the kinds of probe that every PieProbe has; `pie.core.kinds` is the table of all kinds."""
 
-    PROVISION = "provision"
-    MOUNT = "mount"
+    PROVISION: Final = "provision"
+    MOUNT: Final = "mount"
 
 
 class Verdict(StrEnum):
@@ -44,10 +44,10 @@ BAD = frozenset({Verdict.LATE, Verdict.FAILED, Verdict.HUNG})
 
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
-    """What a probe checks: a class (`node` empty), or a class on a node."""
+    """What a probe checks: a class (`node` empty), or a class on a node. `kind` names a row of `KINDS`."""
 
     probe: str
-    kind: Kind
+    kind: str
     storage_class: str
     node: str = ""
 
@@ -150,6 +150,6 @@ class Probe:
     priority_class_name: str = ""
     suppression: SuppressionRules = field(default_factory=SuppressionRules)
 
-    def target(self, kind: Kind, node: str = "") -> Target:
-        """Return this probe's target of a kind; `node` is empty for the provision probe."""
+    def target(self, kind: str, node: str = "") -> Target:
+        """Return this probe's target of a kind; `node` is empty where any node can serve."""
         return Target(self.name, kind, self.storage_class, node)

@@ -7,6 +7,7 @@ CronJobs are in `pie.core.batch.naming`.
 import hashlib
 import re
 
+from pie.core.kinds import KINDS, kind_of, read_target
 from pie.core.model import Kind, Target
 from pie.core.wire import Metadata
 
@@ -50,7 +51,7 @@ def _digest(target: Target, digits: int) -> str:
 
 
 def _joined(prefix: str, parts: list[tuple[str, int]], digest: str) -> str:
-    return "-".join([prefix, *(part[:limit] for part, limit in parts), digest])
+    return "-".join([prefix, *(part[:limit] for part, limit in parts if part), digest])
 
 
 def _tidy(prefix: str, parts: list[tuple[str, int]], digest: str) -> str:
@@ -68,14 +69,15 @@ def compatible_names(prefix: str, parts: list[tuple[str, int]], target: Target) 
 def claim_names(target: Target) -> tuple[str, str]:
     """Return the claim name Go pie gives (where it is legal), and the one to use where that is taken."""
     return compatible_names(
-        "pie-pvc", [(target.probe, 10), (target.node, 11), (target.storage_class, 14)], target
+        kind_of(target).pvc, [(target.probe, 10), (target.node, 11), (target.storage_class, 14)], target
     )
 
 
-def claim_prefixes(probe: str) -> tuple[str, str]:
+def claim_prefixes(probe: str) -> tuple[str, ...]:
     """Return how the names of a PieProbe's claims begin; those of one whose name begins alike do so too."""
     parts = [(probe, 10)]
-    return _joined("pie-pvc", parts, ""), _tidy("pie-pvc", parts, "")
+    prefixes = [row.pvc for row in KINDS.values() if row.pvc]
+    return tuple(cut(prefix, parts, "") for prefix in prefixes for cut in (_joined, _tidy))
 
 
 def label_value(name: str) -> str:
@@ -89,7 +91,7 @@ def label_value(name: str) -> str:
 def labels(target: Target) -> dict[str, str]:
     """Return the labels of a target's CronJob, Jobs, pods and claim."""
     found = {LABEL_STORAGE_CLASS: label_value(target.storage_class), LABEL_PROBE: label_value(target.probe)}
-    if target.kind is Kind.MOUNT:
+    if target.node:
         found[LABEL_NODE] = label_value(target.node)
     return found
 
@@ -130,11 +132,7 @@ class Names:
 def target_of(metadata: Metadata) -> Target | None:
     """Return the target an object was made for, by annotation or Go pie's labels; None if neither tells."""
     if (text := metadata.annotations.get(ANNOTATION_TARGET)) is not None:
-        kind, _, rest = text.partition("/")
-        parts = rest.split("/")
-        if kind not in set(Kind) or len(parts) != (3 if kind == Kind.MOUNT else 2):
-            return None
-        return Target(parts[0], Kind(kind), *parts[1:])
+        return read_target(text)
     probe, storage_class = metadata.labels.get(LABEL_PROBE), metadata.labels.get(LABEL_STORAGE_CLASS)
     if not probe or not storage_class:
         return None

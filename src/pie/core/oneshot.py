@@ -6,15 +6,16 @@ program that made it, `kubectl delete lease pie-check-…` takes all of it away.
 
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 
 from pie.core import meshes
 from pie.core.judge import Judgement
+from pie.core.kinds import KINDS, kind_of
 from pie.core.maintenance.now import Facts, suppression
 from pie.core.manifests import Manifest, claim, pod_spec
-from pie.core.model import BAD, Kind, Probe, Stage, SuppressionRules, Target, Verdict
+from pie.core.model import BAD, Probe, Stage, SuppressionRules, Target, Verdict
 from pie.core.naming import ANNOTATION_TARGET, label_value
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import IoStats
@@ -24,9 +25,6 @@ from pie.core.wire import Claim, Metadata, Node
 
 LABEL_CHECK = "pie.topolvm.io/check"
 DRIVER_NOT_REGISTERED = "DriverNotRegistered"
-RUNS = {Kind.PROVISION: 1, Kind.MOUNT: 2}
-"""A mount check mounts its volume twice: what the first run wrote there, the second has to find."""
-
 _MOST_TERMS = 100
 """A provision run that any node may take names so many of them; a pod's affinity has to stay readable."""
 
@@ -43,7 +41,7 @@ class Order:
     storage_class: str
     namespace: str
     nodes: str = ""
-    kinds: frozenset[Kind] = frozenset(Kind)
+    kinds: frozenset[str] = field(default_factory=lambda: frozenset(KINDS))
     each_node: bool = False
     image: str = ""
     pie_namespace: str = ""
@@ -75,7 +73,7 @@ class Checked(Struct, frozen=True):
     `node` is where a provision run went, empty if it got nowhere; `next` is what to look at, empty when ok.
     """
 
-    kind: Kind
+    kind: str
     node: str
     verdict: Verdict
     reason: Reason
@@ -211,6 +209,11 @@ def created_for(volume: PersistentVolume, claim: Claim) -> bool:
     return volume.spec.claim_ref.uid == claim.metadata.uid and theirs >= ours
 
 
+def runs_of(target: Target) -> int:
+    """Return how many runs a check makes: what the first wrote on a kept volume, the second has to find."""
+    return 2 if kind_of(target).pvc else 1
+
+
 def lease(check: str, namespace: str, holder: str) -> Manifest:
     """Return the object that all others of a check belong to; `holder` says who makes it."""
     metadata = {"name": check, "namespace": namespace, "labels": {LABEL_CHECK: check}}
@@ -235,7 +238,7 @@ class Maker:
         """Return the pod of a run; `claim_name` is the name of a mount check's claim."""
         spec = pod_spec(probe, target, claim=claim_name, image=self.image)
         spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
-        if target.kind is Kind.PROVISION:
+        if not kind_of(target).pvc:
             template = spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]
             template["metadata"] = {"labels": self._labels(target)}
         metadata = self._metadata(target, name)

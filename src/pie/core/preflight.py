@@ -3,10 +3,12 @@
 A paused kind of probe starts no runs. It heals by itself when what it waits for changes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 
-from pie.core.model import Kind, Probe
+from pie.core.kinds import KINDS
+from pie.core.kinds.row import Row
+from pie.core.model import Probe
 from pie.core.reasons import Reason
 from pie.core.wire import StorageClass
 
@@ -27,48 +29,40 @@ class Pause:
 
 def preflight(
     probe: Probe, storage_class: StorageClass | None, nodes: int, segments: frozenset[tuple[str, ...]]
-) -> dict[Kind, Pause]:
+) -> dict[str, Pause]:
     """Return the kinds of probe that are paused.
 
     `nodes` is how many match; `segments` are the driver's topology segments among them, see
     `topology_segments`.
     """
-    paused: dict[Kind, Pause] = {}
-    if not probe.provision_enabled:
-        paused[Kind.PROVISION] = Pause(Reason.DISABLED, "disableProvisionProbe is true")
-    if not probe.mount_enabled:
-        paused[Kind.MOUNT] = Pause(Reason.DISABLED, "disableMountProbes is true")
+    found = {name: _pause(kind, probe, storage_class, nodes, segments) for name, kind in KINDS.items()}
+    return {name: pause for name, pause in found.items() if pause is not None}
+
+
+def _pause(
+    kind: Row, probe: Probe, storage_class: StorageClass | None, nodes: int, segments: Sized
+) -> Pause | None:
+    if not kind.enabled(probe):
+        return Pause(Reason.DISABLED, kind.disabled)
     if storage_class is None:
-        pause = Pause(
-            Reason.STORAGE_CLASS_NOT_FOUND,
-            f"there is no StorageClass {probe.storage_class}; probes start when it is created",
-            keep=True,
-        )
-        return {kind: paused.get(kind, pause) for kind in Kind}
+        message = f"there is no StorageClass {probe.storage_class}; probes start when it is created"
+        return Pause(Reason.STORAGE_CLASS_NOT_FOUND, message, keep=True)
     if nodes == 0:
-        pause = Pause(
-            Reason.NO_MATCHING_NODE, "spec.nodeSelector matches no node; no probes run until a node matches"
+        message = "spec.nodeSelector matches no node; no probes run until a node matches"
+        return Pause(Reason.NO_MATCHING_NODE, message)
+    if storage_class.reclaim_policy == "Retain" and not kind.pvc and not probe.provision_on_retain:
+        return Pause(
+            Reason.RECLAIM_POLICY_RETAIN,
+            f"StorageClass {probe.storage_class} retains volumes, so each {kind.name} run would leave one"
+            " behind; set spec.provisionOnRetain to probe anyway",
         )
-        return {kind: paused.get(kind, pause) for kind in Kind}
-    if storage_class.reclaim_policy == "Retain" and not probe.provision_on_retain:
-        paused.setdefault(
-            Kind.PROVISION,
-            Pause(
-                Reason.RECLAIM_POLICY_RETAIN,
-                f"StorageClass {probe.storage_class} retains volumes, so each provision run would leave one"
-                " behind; set spec.provisionOnRetain to probe anyway",
-            ),
+    if storage_class.volume_binding_mode == "Immediate" and kind.per_node and len(segments) > 1:
+        return Pause(
+            Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
+            f"StorageClass {probe.storage_class} binds PVCs immediately, in any of {len(segments)}"
+            " topology segments; use volumeBindingMode WaitForFirstConsumer",
         )
-    if storage_class.volume_binding_mode == "Immediate" and len(segments) > 1:
-        paused.setdefault(
-            Kind.MOUNT,
-            Pause(
-                Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
-                f"StorageClass {probe.storage_class} binds PVCs immediately, in any of {len(segments)}"
-                " topology segments; use volumeBindingMode WaitForFirstConsumer",
-            ),
-        )
-    return paused
+    return None
 
 
 def topology_segments(keys: Iterable[str], nodes: Iterable[Mapping[str, str]]) -> frozenset[tuple[str, ...]]:

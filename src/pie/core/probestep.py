@@ -55,7 +55,7 @@ class ProbeFacts:
     probe: Probe | None = None
     problem: tuple[Reason, str] | None = None
     refused: tuple[Reason, str] | None = None
-    paused: Mapping[Kind, Pause] = field(default_factory=dict)
+    paused: Mapping[str, Pause] = field(default_factory=dict)
     targets: tuple[TargetNow, ...] = ()
     left: tuple[Finding, ...] = ()
     settled: bool = True
@@ -105,7 +105,7 @@ def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) ->
         more=_more_conditions(facts, now),
         incidents=[each for each in incidents if each.closed_at is None],
     )
-    provisions = [each.state.standing for each in facts.targets if each.target.kind is Kind.PROVISION]
+    provisions = [each.state.standing for each in facts.targets if each.target.kind == Kind.PROVISION]
     last = max((each.last_ok for each in provisions), default=0.0)
     return (
         found | {"incidents": to_status(incidents)} | ({"lastProvisionTime": rfc3339(last)} if last else {})
@@ -123,7 +123,7 @@ def _view(facts: ProbeFacts) -> View:
     counting = [each for each in facts.targets if each.suppression is None]
     return View(
         findings=(*_findings(facts), *facts.left),
-        zones={each.target.node: each.zone for each in counting if each.target.kind is Kind.MOUNT},
+        zones={each.target.node: each.zone for each in counting if each.target.node},
         unheard=frozenset(each.target for each in counting if each.state.heard is None),
         settled=facts.settled,
         well=well,

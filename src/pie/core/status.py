@@ -6,14 +6,15 @@ from typing import Any
 
 from pie.core.incidents.fold import Incident
 from pie.core.incidents.text import headline
-from pie.core.model import BAD, Kind, Stage, Verdict
+from pie.core.kinds import KINDS
+from pie.core.kinds.row import Row
+from pie.core.model import BAD, Stage, Verdict
 from pie.core.preflight import Pause
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.text import one_line
 
 Condition = dict[str, Any]
 
-HEALTHY = {Kind.PROVISION: "ProvisionHealthy", Kind.MOUNT: "MountHealthy"}
 _NAMED_NODES = 5
 # Runs go on, and the first good one ends it.
 _GRACES = frozenset({Reason.NODE_NEW, Reason.NODE_REBOOTED})
@@ -26,8 +27,8 @@ def status(
     *,
     generation: int,
     problem: tuple[Reason, str] | None,
-    paused: Mapping[Kind, Pause],
-    targets: Iterable[tuple[Kind, str, Verdict, Reason]],
+    paused: Mapping[str, Pause],
+    targets: Iterable[tuple[str, str, Verdict, Reason]],
     stored: Mapping[str, Any],
     now: str,
     refused: tuple[Reason, str] | None = None,
@@ -48,8 +49,8 @@ def status(
     found = listed if isinstance(listed, list) else ()
     old = {str(each.get("type")): each for each in found if isinstance(each, dict)}
     healthy = []
-    for kind in Kind:
-        fresh = _healthy(kind, problem, paused.get(kind), [t for t in known if t[0] is kind])
+    for kind in KINDS.values():
+        fresh = _healthy(kind, problem, paused.get(kind.name), [t for t in known if t[0] == kind.name])
         before = old.get(fresh["type"], {})
         same_spec = before.get("observedGeneration") == generation
         healthy.append(_latest(fresh, before if same_spec else {}, _open(kind, incidents)))
@@ -79,7 +80,7 @@ def not_started(
     listed = stored.get("conditions")
     found = listed if isinstance(listed, list) else ()
     old = {str(each.get("type")): each for each in found if isinstance(each, dict)}
-    not_bad = [name for name in HEALTHY.values() if old.get(name, {}).get("status") != "False"]
+    not_bad = [name for name in _healths() if old.get(name, {}).get("status") != "False"]
     unknown = [_condition(name, "Unknown", *problem) for name in not_bad]
     fresh = [_condition("Ready", "False", *problem), *unknown]
     replaced = {condition["type"] for condition in fresh}
@@ -124,12 +125,16 @@ def summary(
         return _line(f"{'some targets are ' if reason in _OF_SOME_TARGETS else ''}not probed: {reason}")
     if suppressed:
         return suppressed
-    asked = [by_type[name] for name in HEALTHY.values() if by_type[name]["reason"] != Reason.DISABLED]
+    asked = [by_type[name] for name in _healths() if by_type[name]["reason"] != Reason.DISABLED]
     if all(condition["status"] == "True" for condition in asked):
         return "fine"
     if before and any(condition["status"] == "False" for condition in asked):
         return before  # A condition that stands, and with it the words.
     return "no result yet"
+
+
+def _healths() -> list[str]:
+    return [kind.condition for kind in KINDS.values()]
 
 
 def _line(text: str) -> str:
@@ -140,7 +145,7 @@ def _condition(kind: str, state: str, reason: Reason, message: str) -> Condition
     return {"type": kind, "status": state, "reason": reason.value, "message": message or MEANING[reason]}
 
 
-def _ready(problem: tuple[Reason, str] | None, paused: Mapping[Kind, Pause]) -> Condition:
+def _ready(problem: tuple[Reason, str] | None, paused: Mapping[str, Pause]) -> Condition:
     if problem is not None:
         return _condition("Ready", "False", *problem)
     waiting = [pause for pause in paused.values() if pause.reason is not Reason.DISABLED]
@@ -150,12 +155,12 @@ def _ready(problem: tuple[Reason, str] | None, paused: Mapping[Kind, Pause]) -> 
 
 
 def _healthy(
-    kind: Kind,
+    kind: Row,
     problem: tuple[Reason, str] | None,
     pause: Pause | None,
-    targets: list[tuple[Kind, str, Verdict, Reason]],
+    targets: list[tuple[str, str, Verdict, Reason]],
 ) -> Condition:
-    name = HEALTHY[kind]
+    name = kind.condition
     bad = sorted((node, reason) for _, node, verdict, reason in targets if verdict in BAD)
     if bad:
         nodes = [f"{node} ({reason})" if node else reason.value for node, reason in bad]
@@ -175,10 +180,10 @@ def _healthy(
     return _condition(name, "True", Reason.OK, f"0 of {len(targets)} targets are bad")
 
 
-def _open(kind: Kind, incidents: Sequence[Incident]) -> Incident | None:
+def _open(kind: Row, incidents: Sequence[Incident]) -> Incident | None:
     """Return an open incident that targets of a kind are in, if there is one."""
     for each in incidents:
-        in_it = each.provision if kind is Kind.PROVISION else each.targets > each.provision
+        in_it = each.targets > each.provision if kind.per_node else each.provision
         if in_it and each.stage is not Stage.TEARDOWN:
             return each
     return None
@@ -196,12 +201,12 @@ def _latest(fresh: Condition, before: Condition, told: Incident | None) -> Condi
     return _condition(fresh["type"], "False", told.reason, headline(told)) if told else fresh
 
 
-def _all_suppressed(targets: Sequence[tuple[Kind, str, Verdict, Reason]]) -> str:
+def _all_suppressed(targets: Sequence[tuple[str, str, Verdict, Reason]]) -> str:
     """Return why no run counts, if every target is suppressed: `not probed: all matching nodes are …`."""
     if not targets or any(verdict is not Verdict.SUPPRESSED for _, _, verdict, _ in targets):
         return ""
     # A provision probe is suppressed because all nodes are; they say more.
-    reasons = [reason for kind, _, _, reason in targets if kind is Kind.MOUNT]
+    reasons = [reason for _, node, _, reason in targets if node]
     if not reasons:
         return f"not probed: all matching nodes are under maintenance ({Reason.NO_USABLE_NODE})"
     named = _commonest(reasons) + (" and others" if len(set(reasons)) > 1 else "")

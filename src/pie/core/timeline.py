@@ -7,7 +7,8 @@ not seen makes the stage unknown (absent), never 0.
 
 from dataclasses import dataclass, field, replace
 
-from pie.core.model import Kind, Stage, Target
+from pie.core.kinds import kind_of
+from pie.core.model import Stage, Target
 from pie.core.naming import ANNOTATION_SELECTED_NODE, CONTAINER
 from pie.core.result import ResultError, decode
 from pie.core.wire import Claim, Pod, StateTerminated, condition, epoch_seconds
@@ -193,7 +194,7 @@ def _between(first: float | None, last: float | None) -> float | None:
 
 def _binds_late(run: Run) -> bool:
     """Tell whether this run's volume was made while its pod waited to be bound."""
-    return run.target.kind is Kind.PROVISION or run.seen.waiting is not None
+    return not kind_of(run.target).pvc or run.seen.waiting is not None
 
 
 def _io_seconds(terminated: StateTerminated | None) -> float | None:

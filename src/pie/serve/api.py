@@ -13,7 +13,8 @@ import msgspec
 from aiohttp import web
 
 from pie.core.apitypes import Failure, Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
-from pie.core.model import Kind, Target
+from pie.core.kinds import KINDS, read_target
+from pie.core.model import Target
 from pie.core.trend import COLUMNS
 
 _Asked = tuple[str | int, ...]
@@ -56,7 +57,7 @@ class Source(Protocol):
     def targets(self, probe: str) -> TargetList | None:
         """Answer `/targets`."""
 
-    def target(self, probe: str, kind: Kind, node: str) -> TargetDetail | None:
+    def target(self, probe: str, kind: str, node: str) -> TargetDetail | None:
         """Answer `/targets/{probe}/{kind}`."""
 
     def heatmap(self, probe: str, columns: int) -> Heatmap | None:
@@ -169,14 +170,12 @@ class Api:
             return self._standby()
         if self.records is None:
             return _failure(404, "the controller runs without --record")
-        kind, _, rest = request.query.get("target", "").partition("/")
-        parts = rest.split("/")
-        if kind not in set(Kind) or len(parts) != (3 if kind == Kind.MOUNT else 2):
+        if (target := read_target(request.query.get("target", ""))) is None:
             return _failure(400, "name the target: mount/PIEPROBE/CLASS/NODE or provision/PIEPROBE/CLASS")
         if self._reading.locked():
             return _failure(429, "another request reads the record; try again later")
         async with self._reading:
-            body = await asyncio.to_thread(self.records.of, Target(parts[0], Kind(kind), *parts[1:]))
+            body = await asyncio.to_thread(self.records.of, target)
         if not body:
             return _failure(404, "the record has no such target")
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -227,12 +226,12 @@ def _packed(body: bytes, began: float) -> _Kept:
 
 
 def _target(query: dict[str, str]) -> _Asked:
-    if query["kind"] not in set(Kind):
-        raise ValueError(f"kind is {query['kind']!r}, and can be mount or provision")
-    kind = Kind(query["kind"])
-    if kind is Kind.MOUNT and not query.get("node"):
-        raise ValueError("a mount target needs a node: ?node=NAME")
-    return query["probe"], kind, query["node"] if kind is Kind.MOUNT else ""
+    kind = KINDS.get(query["kind"])
+    if kind is None:
+        raise ValueError(f"kind is {query['kind']!r}, and can be {' or '.join(sorted(KINDS))}")
+    if kind.per_node and not query.get("node"):
+        raise ValueError(f"a {kind.name} target needs a node: ?node=NAME")
+    return query["probe"], kind.name, query["node"] if kind.per_node else ""
 
 
 def _strip(query: dict[str, str]) -> _Asked:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from pie.core.kinds import KINDS
 from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency
@@ -41,7 +42,7 @@ class _Metric:
     name: str
     type: str
     help: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[str, ...]
     samples: Callable[[_Values, float], _Samples]
 
 
@@ -59,72 +60,66 @@ def _quantiles(values: _Values, _now: float) -> _Samples:
     )
 
 
-_METRICS = (
-    _Metric(
-        "pie_mount_probe_total",
-        "counter",
-        "Runs of the mount probe, by whether the container started within the threshold.",
-        (Kind.MOUNT,),
-        lambda v, _: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
-    ),
-    _Metric(
-        "pie_provision_probe_total",
-        "counter",
-        "Runs of the provision probe, by whether a new volume was mounted within the threshold "
-        "and written without an error.",
-        (Kind.PROVISION,),
-        lambda v, _: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
-    ),
-    _Metric(
-        "pie_performance_on_mount_probe_total",
-        "counter",
-        "Runs of the mount probe that started, by whether I/O worked and the data was right.",
-        (Kind.MOUNT,),
-        lambda v, _: ((',succeed="true"', v.succeeded), (',succeed="false"', v.failed)),
-    ),
-    _Metric(
-        "pie_io_write_latency_on_mount_probe_seconds",
-        "gauge",
-        "Mean write latency of the last mount probe run, as fio measured it.",
-        (Kind.MOUNT,),
-        lambda v, _: (("", _mean(v.io.write)),),
-    ),
-    _Metric(
-        "pie_io_read_latency_on_mount_probe_seconds",
-        "gauge",
-        "Mean read latency of the last mount probe run, as fio measured it.",
-        (Kind.MOUNT,),
-        lambda v, _: (("", _mean(v.io.read)),),
-    ),
-    _Metric(
+def _metrics() -> Iterator[_Metric]:
+    """Yield the families of each kind of probe, then those that targets of all kinds have."""
+    for kind in KINDS.values():
+        yield _Metric(
+            f"pie_{kind.name}_probe_total",
+            "counter",
+            f"Runs of the {kind.name} probe, by whether {kind.on_time}.",
+            (kind.name,),
+            lambda v, _: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
+        )
+    for kind in (each for each in KINDS.values() if each.io_apart):
+        yield _Metric(
+            f"pie_performance_on_{kind.name}_probe_total",
+            "counter",
+            f"Runs of the {kind.name} probe that started, by whether I/O worked and the data was right.",
+            (kind.name,),
+            lambda v, _: ((',succeed="true"', v.succeeded), (',succeed="false"', v.failed)),
+        )
+        yield _Metric(
+            f"pie_io_write_latency_on_{kind.name}_probe_seconds",
+            "gauge",
+            f"Mean write latency of the last {kind.name} probe run, as fio measured it.",
+            (kind.name,),
+            lambda v, _: (("", _mean(v.io.write)),),
+        )
+        yield _Metric(
+            f"pie_io_read_latency_on_{kind.name}_probe_seconds",
+            "gauge",
+            f"Mean read latency of the last {kind.name} probe run, as fio measured it.",
+            (kind.name,),
+            lambda v, _: (("", _mean(v.io.read)),),
+        )
+    yield _Metric(
         "pie_target_io_latency_seconds",
         "summary",
         "Latency of the last mount probe run, as fio measured it, by direction and quantile.",
         (Kind.MOUNT,),
         _quantiles,
-    ),
-    _Metric(
+    )
+    yield _Metric(
         "pie_target_healthy",
         "gauge",
         "1 if the last verdict on the target was good, 0 if it was bad; absent before the first verdict.",
-        (Kind.PROVISION, Kind.MOUNT),
+        tuple(KINDS),
         lambda v, _: ((v.probe, int(v.healthy)),) if v.healthy is not None else (),
-    ),
-    _Metric(
+    )
+    yield _Metric(
         "pie_target_last_success_timestamp_seconds",
         "gauge",
         "The time of the target's last good run, as far as this controller saw it.",
-        (Kind.PROVISION, Kind.MOUNT),
+        tuple(KINDS),
         lambda v, _: ((v.probe, round(v.last_ok, 3)),) if v.last_ok else (),
-    ),
-    _Metric(
+    )
+    yield _Metric(
         "pie_target_hung_seconds",
         "gauge",
         "Seconds since the due time of the run that hangs on the target; absent if no run hangs.",
-        (Kind.PROVISION, Kind.MOUNT),
+        tuple(KINDS),
         lambda v, now: ((v.probe, max(0, round(now - v.hung_since))),) if v.hung_since is not None else (),
-    ),
-)
+    )
 
 
 class TargetSeries:
@@ -132,7 +127,8 @@ class TargetSeries:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._values: dict[Kind, dict[Target, _Values]] = {kind: {} for kind in Kind}
+        self._values: dict[str, dict[Target, _Values]] = {kind: {} for kind in KINDS}
+        self._metrics = tuple(_metrics())
 
     def add(self, target: Target) -> None:
         """Show a target's series, at zero if they are new."""
@@ -177,7 +173,7 @@ class TargetSeries:
 
     def _lines(self) -> Iterator[str]:
         now = self._now()
-        for metric in _METRICS:
+        for metric in self._metrics:
             yield f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.type}\n"
             for kind in metric.kinds:
                 for values in self._values[kind].values():
@@ -187,7 +183,7 @@ class TargetSeries:
 
 def _labels(target: Target) -> str:
     pairs = [("pie_probe_name", target.probe), ("storage_class", target.storage_class)]
-    if target.kind is Kind.MOUNT:
+    if target.node:
         pairs.insert(1, ("node", target.node))
     return ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs)
 
@@ -250,7 +246,7 @@ class RunSeries:
         if target.storage_class not in self._classes.values():
             return
         for stage, duration in seconds.items():
-            self._stages.labels(target.storage_class, target.kind.value, stage.value).observe(duration)
+            self._stages.labels(target.storage_class, target.kind, stage.value).observe(duration)
 
     def lost(self, probe: str, reason: str) -> None:
         """Count a lost run; the reason is `Pruned`."""

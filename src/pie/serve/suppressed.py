@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pie.core.model import Kind, Probe, Target
+from pie.core.kinds import KINDS
+from pie.core.model import Probe, Target
 from pie.core.reasons import Reason
 
 # `probe` of mount runs that were on time and then interrupted: they have no `succeed`.
@@ -38,12 +39,8 @@ class SuppressedSeries(Collector):
     def add(self, probe: Probe) -> None:
         """Show the counters of a PieProbe, at zero if they are new."""
         self._probes.add(probe.name)
-        for counted, enabled in (
-            (Kind.PROVISION.value, probe.provision_enabled),
-            (Kind.MOUNT.value, probe.mount_enabled),
-            (PERFORMANCE, probe.mount_enabled),
-        ):
-            if enabled:
+        for row in KINDS.values():
+            for counted in (row.name, PERFORMANCE)[: 1 + row.io_apart] if row.enabled(probe) else ():
                 self._runs.setdefault((probe.name, probe.storage_class, counted), dict.fromkeys(REASONS, 0))
 
     def remove(self, probe: str) -> None:
@@ -56,7 +53,7 @@ class SuppressedSeries(Collector):
 
     def count(self, target: Target, reason: Reason) -> None:
         """Count a due time that is not counted in the `on_time` series of its probe."""
-        self._count((target.probe, target.storage_class, target.kind.value), reason)
+        self._count((target.probe, target.storage_class, target.kind), reason)
 
     def count_cut_short(self, target: Target, reason: Reason) -> None:
         """Count a mount run that was on time but is not counted in the `succeed` series."""

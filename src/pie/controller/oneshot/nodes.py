@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pie.core.maintenance.history import NodeHistory, fall_silent, observe
 from pie.core.maintenance.now import Suppression
-from pie.core.model import Kind, Probe, Target
+from pie.core.model import Probe, Target
 from pie.core.target.facts import NodesFact
 from pie.core.wire import Node
 from pie.kube.client import Client
@@ -23,7 +23,7 @@ class CheckedNodes:
 
     def fact(self, target: Target) -> NodesFact:
         """Return what is known of the nodes that a run on a target can use."""
-        matching = self._seen.keys() if target.kind is Kind.PROVISION and not target.node else ()
+        matching = self._seen.keys() if not target.node else ()
         return NodesFact(histories=self._histories, matching=frozenset(matching), as_of=self._as_of)
 
     async def read(self, name: str, probe: Probe) -> float:

@@ -11,7 +11,8 @@ from pie.controller.oneshot.cleanup import Cleanup
 from pie.controller.oneshot.follow import Follower
 from pie.controller.oneshot.survey import CannotCheck, Survey, survey
 from pie.controller.oneshot.work import Worker
-from pie.core.model import Kind, Probe, Stage, Target
+from pie.core.kinds import KINDS
+from pie.core.model import Probe, Stage, Target
 from pie.core.oneshot import Checked, Maker, Order, Report, lease, passed, probe_of
 from pie.kube.client import Client
 from pie.kube.errors import KubeError
@@ -101,7 +102,7 @@ class _Check:
             seconds=round(self._client.clock.monotonic() - began, 3),
             ok=not error and passed(self._results, self._cleanup.left),
             error=error,
-            targets=tuple(sorted(self._results, key=lambda each: (list(Kind).index(each.kind), each.node))),
+            targets=tuple(sorted(self._results, key=lambda each: (list(KINDS).index(each.kind), each.node))),
             skipped=self._found.skipped,
             left=tuple(self._cleanup.left),
             kept=tuple(sorted(self._cleanup.kept)),
@@ -110,13 +111,13 @@ class _Check:
 
     def _targets(self) -> list[Target]:
         """Return what to check, the provision run first: it tells most, and soonest."""
-        nodes, kinds = self._found.nodes, self._found.kinds
-        provision = nodes if self._order.each_node else ("",) if nodes else ()
+        nodes = self._found.nodes
+        anywhere = nodes if self._order.each_node else ("",) if nodes else ()
         return [
-            Target(self._name, kind, self._order.storage_class, node)
-            for kind, where in ((Kind.PROVISION, provision), (Kind.MOUNT, nodes))
-            if kind in kinds
-            for node in where
+            Target(self._name, row.name, self._order.storage_class, node)
+            for row in KINDS.values()
+            if row.name in self._found.kinds
+            for node in (nodes if row.per_node else anywhere)
         ]
 
     async def _work_and_clean_up(self, targets: list[Target], stop: asyncio.Event) -> str:
@@ -180,7 +181,7 @@ class _Check:
 
     def _elsewhere(self, target: Target, result: Checked) -> list[str]:
         """Return where else to try what any node may take, as an application would; empty: nowhere."""
-        if target.kind is not Kind.PROVISION or target.node or not result.bad or not result.node:
+        if target.node or not result.bad or not result.node:
             return []
         return [node for node in self._found.nodes if node != result.node]
 

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from pie.core.manifests import KIND
-from pie.core.model import Kind
 from pie.core.naming import CONTAINER, LABEL_PROBE
 from pie.core.oneshot import Order, Skipped, choose, probe_of
 from pie.core.preflight import preflight, topology_segments
@@ -37,7 +36,7 @@ class Survey:
     nodes: tuple[str, ...]
     seen: tuple[Node, ...]
     skipped: tuple[Skipped, ...]
-    kinds: frozenset[Kind]
+    kinds: frozenset[str]
     image: str
     notes: tuple[str, ...]
 
@@ -91,7 +90,7 @@ async def survey(client: Client, order: Order) -> Survey:
 
 def _kinds(
     order: Order, storage_class: StorageClass, nodes: int, segments: frozenset[tuple[str, ...]]
-) -> tuple[frozenset[Kind], tuple[str, ...]]:
+) -> tuple[frozenset[str], tuple[str, ...]]:
     """Return the kinds that can be checked, and why others cannot."""
     if not nodes:
         return order.kinds, ("no node is left to check",)

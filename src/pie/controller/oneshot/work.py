@@ -12,9 +12,10 @@ from pie.controller.oneshot.patience import patiently
 from pie.controller.oneshot.survey import CannotCheck
 from pie.core.integrity import VolumeMemory, judge_records
 from pie.core.judge import Judgement
+from pie.core.kinds import kind_of
 from pie.core.manifests import Manifest
-from pie.core.model import Kind, Probe, Stage, Target, Verdict
-from pie.core.oneshot import RUNS, Checked, Maker, checked
+from pie.core.model import Probe, Stage, Target, Verdict
+from pie.core.oneshot import Checked, Maker, checked, runs_of
 from pie.core.reasons import Reason
 from pie.core.timeline import Run, timeline
 from pie.core.wire import Claim, Pod, epoch_seconds
@@ -43,12 +44,12 @@ class _Item:
     @property
     def pods(self) -> list[str]:
         """The names of its pods, of which one is there at a time."""
-        return [f"{self.name}-{number}" for number in range(1, RUNS[self.target.kind] + 1)]
+        return [f"{self.name}-{number}" for number in range(1, runs_of(self.target) + 1)]
 
     @property
     def claims(self) -> list[str]:
         """The names of its claims."""
-        return [self.name] if self.target.kind is Kind.MOUNT else [f"{pod}-volume" for pod in self.pods]
+        return [self.name] if kind_of(self.target).pvc else [f"{pod}-volume" for pod in self.pods]
 
 
 class Worker:
@@ -88,7 +89,7 @@ class Worker:
     async def _runs(self, item: _Item) -> Judgement:
         target = item.target
         self._on_stage(target, Stage.QUEUE)
-        if target.kind is Kind.MOUNT:
+        if kind_of(target).pvc:
             await self._create(PVCS, self._maker.claim(item.probe, target, item.name), Claim)
         *before, last = item.pods
         for name in before:
@@ -109,7 +110,7 @@ class Worker:
         manifest = self._maker.pod(item.probe, target, name, item.name)
         pod = await self._create(PODS, manifest, Pod)
         self._cleanup.pod_created(pod.metadata)
-        claim = item.name if target.kind is Kind.MOUNT else f"{name}-volume"
+        claim = item.name if kind_of(target).pvc else f"{name}-volume"
         judgement, run = await self._follower.follow(
             target, item.probe, pod, claim, partial(self._on_stage, target)
         )
@@ -190,7 +191,7 @@ class Worker:
 def _with_integrity(item: _Item, run: Run, judgement: Judgement) -> Judgement:
     """Hold what a mount run found on its volume against what the run before wrote there."""
     result = judgement.result
-    if run.target.kind is not Kind.MOUNT or result is None or result.records is None:
+    if not kind_of(run.target).pvc or result is None or result.records is None:
         return judgement
     terminated = timeline(run).terminated
     ended_seconds = epoch_seconds(terminated.finished_at) if terminated is not None else 0.0

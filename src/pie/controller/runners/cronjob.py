@@ -335,6 +335,7 @@ class CronJobRunner:
                 probe,
                 target,
                 cronjob=name,
+                claim=claim,
                 due_seconds=order.due,
                 without=order.without,
                 follows=order.follows,

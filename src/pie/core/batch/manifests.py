@@ -6,8 +6,9 @@ import msgspec
 
 from pie.core.batch.cron import cron_schedule
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
+from pie.core.kinds import kind_of
 from pie.core.manifests import Manifest, metadata_of, pod_template
-from pie.core.model import Kind, Probe, Target
+from pie.core.model import Probe, Target
 from pie.core.naming import (
     ANNOTATION_FOLLOWS,
     ANNOTATION_RETRY,
@@ -17,8 +18,10 @@ from pie.core.naming import (
 )
 from pie.core.wire import rfc3339
 
-# Finished pods wait here to be read when the controller is away. A finished provision pod keeps its volume.
-HISTORY_LIMIT = {Kind.MOUNT: 10, Kind.PROVISION: 2}
+# Finished pods wait here to be read when the controller is away.
+_HISTORY_LIMIT = 10
+_HISTORY_LIMIT_WITH_VOLUMES = 2
+"""Of finished pods that keep a volume of their own."""
 
 
 def cronjob(
@@ -30,12 +33,13 @@ def cronjob(
     image: str,
     suppressed_since: float | None = None,
 ) -> Manifest:
-    """Return the CronJob of a target; `claim` is the name of a mount target's claim.
+    """Return the CronJob of a target; `claim` is the name of the PVC that it keeps.
 
     It is suspended if it is suppressed since some time (epoch seconds). The time is no part of the hash: it
     alone is worth no write.
     """
     template = pod_template(probe, target, claim=claim, image=image)
+    limit = _HISTORY_LIMIT if kind_of(target).pvc else _HISTORY_LIMIT_WITH_VOLUMES
     spec: Manifest = {
         "schedule": cron_schedule(target, probe.period_seconds),
         "timeZone": "Etc/UTC",
@@ -44,8 +48,8 @@ def cronjob(
         # A schedule missed by more than a period is superseded; without this, every CronJob of the fleet
         # would run one at once when the CronJob controller comes back.
         "startingDeadlineSeconds": probe.period_seconds,
-        "successfulJobsHistoryLimit": HISTORY_LIMIT[target.kind],
-        "failedJobsHistoryLimit": HISTORY_LIMIT[target.kind],
+        "successfulJobsHistoryLimit": limit,
+        "failedJobsHistoryLimit": limit,
         "jobTemplate": {
             "metadata": {"labels": labels(target)},
             "spec": {"backoffLimit": 0, "template": template},
@@ -64,16 +68,17 @@ def follow_up_job(
     target: Target,
     *,
     cronjob: str,
+    claim: str,
     due_seconds: float,
     without: str,
     follows: str,
     image: str,
 ) -> Manifest:
-    """Return the Job of a provision run for a due time on any node but `without`.
+    """Return the Job of a run for a due time on any node but `without`.
 
     `follows` is the uid of the Job that did not work there, and `cronjob` the name of the target's CronJob.
     """
-    template = pod_template(probe, target, claim="", image=image, without=without)
+    template = pod_template(probe, target, claim=claim, image=image, without=without)
     # The CronJob controller appends the minutes in decimal; the letter distinguishes these names.
     metadata = metadata_of(probe, target, f"{cronjob}-x{round(due_seconds / probe.minute_seconds):x}")
     metadata["annotations"] |= {
@@ -89,7 +94,7 @@ def retry_job(
 ) -> Manifest:
     """Return the Job of a run between two due times; `cronjob` is the name of the target's CronJob.
 
-    `claim` is the name of a mount target's claim, empty for a provision run.
+    `claim` is the name of the PVC that the target keeps, empty where it keeps none.
     """
     metadata = metadata_of(probe, target, f"{cronjob}-r{int(at_seconds):x}")
     metadata["annotations"][ANNOTATION_RETRY] = "true"

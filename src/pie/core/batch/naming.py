@@ -3,13 +3,11 @@
 A name is at most 52 characters, since Kubernetes appends 11 for the Job and its pods.
 """
 
-from pie.core.model import Kind, Target
+from pie.core.kinds import KINDS
+from pie.core.model import Target
 from pie.core.naming import compatible_names
 
 CRONJOB_NAME_LIMIT = 52
-
-CRONJOB_PREFIXES = tuple(f"{kind}-" for kind in Kind)
-"""One of them begins the name of each CronJob of pie's, and of each Job."""
 
 # The annotation that the CronJob controller puts on its Jobs.
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-cronjob-scheduled-timestamp
@@ -21,8 +19,10 @@ ANNOTATION_INSTANTIATE = "cronjob.kubernetes.io/instantiate"
 
 def cronjob_names(target: Target) -> tuple[str, str]:
     """Return the CronJob name Go pie gives (where it is legal), and the one to use where that is taken."""
-    if target.kind is Kind.PROVISION:
-        return compatible_names("provision", [(target.probe, 10), (target.storage_class, 12)], target)
-    return compatible_names(
-        "mount", [(target.probe, 10), (target.node, 15), (target.storage_class, 12)], target
-    )
+    parts = [(target.probe, 10), (target.node, 15), (target.storage_class, 12)]
+    return compatible_names(target.kind, parts, target)
+
+
+def may_be_cronjob(name: str) -> bool:
+    """Tell whether a name begins like that of a CronJob of pie's, or of a Job."""
+    return name.startswith(tuple(f"{kind}-" for kind in KINDS))

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 
 from pie.core.causes.standing import Cause, Standing, cause
-from pie.core.model import Kind, Stage
+from pie.core.kinds import kind_of
+from pie.core.model import Stage
 from pie.core.reasons import Reason
 from pie.core.timeline import WarningEvent
 from pie.core.wire import rfc3339
@@ -56,7 +57,7 @@ def _not_created(text: str | None, otherwise: str) -> Cause:
 
 def no_pvc(standing: Standing) -> Cause | None:
     run = standing.run
-    if standing.scheduled or run.claim is not None or run.target.kind is Kind.MOUNT:
+    if standing.scheduled or run.claim is not None or kind_of(run.target).pvc:
         return None
     # About the pod, by kube-controller-manager's ephemeral volume controller.
     text = standing.warning("FailedBinding", r"^ephemeral volume ")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pie.core.causes.drivererrors import is_echo
-from pie.core.model import Kind, Stage
+from pie.core.model import Stage
 from pie.core.naming import CONTAINER
 from pie.core.reasons import MEANING, Reason
 from pie.core.text import evidence
@@ -47,7 +47,7 @@ class Standing:
     @property
     def pinned(self) -> bool:
         """Whether the pod can run on one node only."""
-        return self.run.target.kind is Kind.MOUNT
+        return bool(self.run.target.node)
 
     @property
     def scheduled(self) -> bool:

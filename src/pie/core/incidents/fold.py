@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from pie.core.model import Kind, Stage, Target
+from pie.core.model import Stage, Target
 from pie.core.reasons import CERTAIN, Reason
 
 # So many targets that fail together are no coincidence; fewer must fail twice in a row. Together: as this
@@ -132,7 +132,7 @@ class _Group:
 
     @property
     def mounts(self) -> list[Finding]:
-        return [each for each in self.findings if each.target.kind is Kind.MOUNT]
+        return [each for each in self.findings if each.target.node]
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -181,7 +181,7 @@ class _Group:
         well = sorted(
             due
             for target, due in view.well.items()
-            if target.kind is Kind.MOUNT and (not zone or view.zones.get(target.node) == zone)
+            if target.node and (not zone or view.zones.get(target.node) == zone)
         )
         for place, since in enumerate(went_bad[: 1 - SEVERAL]):
             bad, good = len(went_bad) - place, len(well) - bisect_left(well, since)
@@ -238,10 +238,10 @@ def _groups(view: View) -> list[_Group]:
     """Return the bad targets by fault, the widest first."""
     by_fault: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
     alone: list[Finding] = []
-    in_io = sum(each.stage is Stage.IO and each.target.kind is Kind.MOUNT for each in view.findings)
+    in_io = sum(each.stage is Stage.IO and bool(each.target.node) for each in view.findings)
     wide_io = _wide(in_io, view)
     for finding in sorted(view.findings, key=lambda each: (each.target, each.stage)):
-        if finding.target.kind is Kind.PROVISION and finding.stage is not Stage.TEARDOWN:
+        if not finding.target.node and finding.stage is not Stage.TEARDOWN:
             alone.append(finding)
         elif finding.stage is Stage.TEARDOWN or (finding.stage is Stage.IO and not wide_io):
             # Up to the start one thing is broken; what a volume's I/O suffers from may differ by node.

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pie.core.deletedruns import lose
 from pie.core.history import PastRun, measured
 from pie.core.judge import Judgement
-from pie.core.model import BAD, Kind, Stage, Verdict
+from pie.core.kinds import kind_of
+from pie.core.model import BAD, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.target.effects import (
     CountCutShort,
@@ -89,8 +90,8 @@ def count_suppressed(turn: Turn, due: float, reason: Reason) -> None:
 
 
 def count_cut_short(turn: Turn, run: RunState, reason: Reason) -> None:
-    """Count a mount run that was on time and cut short, unless its I/O was called good or bad before."""
-    if not run.succeeded_counted and turn.target.kind is Kind.MOUNT:
+    """Count a run that was on time and cut short, where its I/O is counted apart and was not yet."""
+    if not run.succeeded_counted and kind_of(turn.target).io_apart:
         turn.change_run(run.id, succeeded_counted=True)
         turn.emit(CountCutShort(run.due, reason))
 

@@ -8,7 +8,7 @@ from pie.core.maintenance.excuse import everywhere
 from pie.core.maintenance.heartbeat import Heartbeat
 from pie.core.maintenance.history import NodeHistory, Span
 from pie.core.maintenance.now import Suppression
-from pie.core.model import Kind, Probe, Target
+from pie.core.model import Probe, Target
 from pie.core.preflight import Pause
 from pie.core.run import RunFact
 from pie.core.timeline import Sightings, WarningEvent
@@ -67,7 +67,7 @@ class NodesFact:
         history = self.histories.get(target.node or node)
         if history is not None and (span := history.during(since, until)) is not None:
             return span
-        if target.kind is Kind.MOUNT:
+        if target.node:
             return None
         return everywhere([self.histories.get(each) for each in sorted(self.matching)], since, until)
 

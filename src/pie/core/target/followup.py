@@ -7,7 +7,7 @@ that the first run was bound to, and its verdict decides the due time.
 from dataclasses import replace
 from enum import Enum
 
-from pie.core.model import Kind, Verdict
+from pie.core.model import Verdict
 from pie.core.target.effects import ReportNode, StartRun
 from pie.core.target.state import FollowUp, RunState
 from pie.core.target.turn import SOON_SECONDS, Case, Turn
@@ -27,7 +27,7 @@ class VerdictFrom(Enum):
 
 def follow_up(turn: Turn) -> None:
     """Decide for each bad provision run of the schedule whose verdict counts; order follow-up runs."""
-    if turn.target.kind is not Kind.PROVISION:
+    if turn.target.node:
         return
     for case in turn.open_cases():
         run = turn.state.runs[case.id]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pie.core.model import Kind
+from pie.core.kinds import kind_of
 from pie.core.reasons import Reason
 from pie.core.run import RunFact
 from pie.core.target.counting import count_cut_short, count_suppressed
@@ -88,7 +88,7 @@ def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
         pod=pod,
         pod_gone=pod_gone,
         pod_known_until=known_until,
-        claim=turn.facts.claim if turn.target.kind is Kind.MOUNT else fact.claim,
+        claim=turn.facts.claim if kind_of(turn.target).pvc else fact.claim,
         over_at=fact.over_at,
         deleted_at=fact.deleted_at,
         seen=_joined(run.seen, fact.seen),

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from pie.core.integrity import judge_records, of_another, recall
 from pie.core.judge import Judgement
+from pie.core.kinds import kind_of
 from pie.core.latency import judge_latency, recall_latency, typical_seconds
-from pie.core.model import Kind, Stage, Verdict
+from pie.core.model import Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.target.effects import Remember
 from pie.core.target.state import Volume
@@ -15,7 +16,7 @@ from pie.core.wire import Claim
 
 def weigh_records(turn: Turn) -> None:
     """Make verdicts worse where the data or the latency is not as it should be; remember what is new."""
-    if turn.target.kind is not Kind.MOUNT:
+    if not kind_of(turn.target).pvc:
         return
     for case in turn.open_cases():
         _note_locks(turn, case)

@@ -1,0 +1,35 @@
+"""The table of the kinds of probe. A new kind is a module beside this one, and a row here.
+
+What the kinds have in common asks the row of a target's kind, never for a kind by name.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pie.core.kinds import mount, provision
+from pie.core.kinds.row import Row
+from pie.core.model import Probe, Target
+
+KINDS: Final[dict[str, Row]] = {row.name: row for row in (provision.ROW, mount.ROW)}
+"""By name, in the order in which they are shown."""
+
+
+def kind_of(target: Target) -> Row:
+    """Return the row of a target's kind."""
+    return KINDS[target.kind]
+
+
+def targets_of(probe: Probe, node: str = "") -> Iterator[Target]:
+    """Yield the targets that a PieProbe has on a node; without a node, those that any node can serve."""
+    for row in KINDS.values():
+        if row.per_node == bool(node) and row.enabled(probe):
+            yield probe.target(row.name, node)
+
+
+def read_target(text: str) -> Target | None:
+    """Return the target that `str` wrote so; None: there is none that is written like that."""
+    name, *parts = text.split("/")
+    row = KINDS.get(name)
+    if row is None or len(parts) != (3 if row.per_node else 2):
+        return None
+    return Target(parts[0], name, *parts[1:])

@@ -1,0 +1,39 @@
+"""What distinguishes one kind of probe from another."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pie.core.model import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A kind of probe.
+
+    `name` is in the names of objects and metrics, in labels and in the API. `command` is what the container
+    runs; the path of the volume is appended.
+    `per_node`: each matching node is a target, and its runs are pinned to it. Otherwise there is one target,
+    its runs go to any matching node, and a bad one is followed by a run on another node.
+    `pvc` is how the names of the PVCs begin that the targets keep. If it is empty, each run has a new volume,
+    which is deleted with its pod.
+    `io_apart`: a run is on time if its container started in time, and whether its I/O worked is counted by
+    itself. Otherwise a run is on time only if its I/O worked, too; so it is if any node can serve, since
+    another node may do better. `on_time` says in the help of its metric when a run is on time.
+    `enabled` tells whether a PieProbe asks for it, and `disabled` says why not. `condition` is the type of
+    its condition in the status.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    per_node: bool
+    pvc: str
+    io_apart: bool
+    on_time: str
+    enabled: Callable[[Probe], bool]
+    disabled: str
+    condition: str
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself: a run would be counted before its follow-up run ends."""
+        if self.io_apart and not self.per_node:
+            raise ValueError(f"{self.name}: where any node can serve, I/O cannot be counted apart")
