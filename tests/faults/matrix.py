@@ -196,14 +196,14 @@ ROWS = (
         lane=CREATION,
         title="DeleteVolume is refused",
         breaks=(Fault("delete-refused", ("node-1", "node-2")),),
-        expected=_creation("teardown", "VolumeLeaked", "volume pvc-", "ok"),
+        expected=_creation("teardown", "VolumeLeaked", "PersistentVolume pvc-", "ok"),
     ),
     Row(
         lane=CREATION,
         title="NodeUnpublishVolume is refused",
         breaks=(Fault("unpublish-refused", ("node-1", "node-2")),),
         # The pod has ended and goes at once; what is still mounted cannot be deleted.
-        expected=_creation("teardown", "VolumeLeaked", "volume pvc-", "ok"),
+        expected=_creation("teardown", "VolumeLeaked", "PersistentVolume pvc-", "ok"),
     ),
     # Storage that is attached first.
     Row(
@@ -244,7 +244,7 @@ ROWS = (
         lane=ATTACHED,
         title="node plugin gone on one node",
         breaks=(Fault("node-plugin-gone", ("node-2/attachable",)),),
-        expected=_volume("node-2", "late", "MountFailed", "mount", "code = Unavailable"),
+        expected=_volume("node-2", "late", "MountFailed", "mount", "connection refused"),
     ),
     Row(
         lane=ATTACHED,
@@ -289,7 +289,7 @@ ROWS = (
         moment=Moment.MID_RUN,
         running_on="node-5",
         breaks=(Fault("node-plugin-gone", ("node-5",)),),
-        expected=_volume("node-5", "late", "MountFailed", "mount", "code = Unavailable"),
+        expected=_volume("node-5", "late", "MountFailed", "mount", "connection refused"),
     ),
     Row(
         lane=PLUGINS,
@@ -319,7 +319,7 @@ ROWS = (
         lane=PLUGINS,
         title="node plugin gone on one node while another is cordoned",
         breaks=(cordoned("node-3"), Fault("node-plugin-gone", ("node-4",))),
-        expected=_volume("node-4", "late", "MountFailed", "mount", "code = Unavailable"),
+        expected=_volume("node-4", "late", "MountFailed", "mount", "connection refused"),
     ),
     # Maintenance that is announced.
     Row(
