@@ -17,7 +17,7 @@ from tests.controller.mounts import SECONDS_UNTIL_HUNG, result
 from tests.controller.reported import incidents
 from tests.controller.stage import HOURLY_MINUTES, Stage
 from tests.controller.stories import volume_of_a_run
-from tests.controller.world import World
+from tests.controller.world import NODE, World
 from tests.harness import Pie, apply_probe, gone, pieprobe, until
 
 LEAKED = "pie_leaked_volumes"
@@ -175,6 +175,39 @@ def test_the_volume_of_a_mount_target_whose_node_was_removed_makes_no_incident()
     before, after = lived((330, [(40, World.bind_claims), (80, World.delete_node)]), (240, []))
     assert before.left == after.left == {"NodeGone": 1}
     assert before.incidents == after.incidents == []
+
+
+OTHERS = ("n2", "n3")
+
+
+def bind_in_the_zone(world: World) -> None:
+    """Give each PVC a volume that every node of the zone reaches."""
+    world.bind_claims()
+    for volume in list(world.objects["persistentvolumes"].values()):
+        rule = {"key": "metadata.name", "operator": "In", "values": [NODE, *OTHERS]}
+        affinity = {"required": {"nodeSelectorTerms": [{"matchFields": [rule]}]}}
+        world.put("persistentvolumes", {**volume, "spec": {**volume["spec"], "nodeAffinity": affinity}})
+
+
+def test_a_zonal_volume_of_a_node_that_was_removed_has_time_to_be_detached() -> None:
+    gone = [(40, bind_in_the_zone), (80, World.delete_node)]
+    # Taint eviction, force-detach and deletion: eleven minutes and more.
+    (in_time,) = lived((1500, [*gone, (80 + 18 * 60, World.delete_volumes)]), nodes=OTHERS)
+    assert (in_time.left, in_time.incidents) == ({}, [])
+    (waiting,) = lived((80 + 19 * 60, gone), nodes=OTHERS)
+    assert (waiting.left, waiting.incidents) == ({}, [])
+    # Nor does a controller that comes meanwhile call it a leak.
+    _, successor = lived((300, gone), (15 * 60, []), nodes=OTHERS)
+    assert (successor.left, successor.incidents) == ({}, [])
+    (stays,) = lived((80 + 26 * 60, gone), nodes=OTHERS)
+    assert stays.left == {"VolumeLeaked": 1}
+    (opened,) = stays.incidents
+    assert (opened["reason"], opened["open"]) == ("VolumeLeaked", True)
+
+
+def test_a_zonal_volume_whose_node_is_there_is_a_leak_as_soon_as_any_other() -> None:
+    (outcome,) = lived((330, [(40, bind_in_the_zone), (80, World.unselect_node)]), nodes=OTHERS)
+    assert outcome.left == {"VolumeLeaked": 1}
 
 
 def test_a_volume_that_is_to_be_retained_is_no_leak() -> None:

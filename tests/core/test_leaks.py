@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.batch.naming import cronjob_names
-from pie.core.leaks import NodesByLabel, made_for, reachable_from, to_stay, why_left, words
+from pie.core.leaks import NodesByLabel, made_for, may_be_held, reachable_from, to_stay, why_left, words
 from pie.core.model import Kind, Requirement, Target, Term
 from pie.core.naming import claim_names
 from pie.core.reasons import Reason
@@ -76,6 +77,39 @@ def test_a_volume_leaked_unless_no_node_that_reaches_it_is_left(
 )
 def test_a_claim_is_stuck_unless_its_node_is_gone(node: str, reason: Reason) -> None:
     assert why_left(None, node, nodes("n1")) is reason
+
+
+STILL_ATTACHED = [
+    # external-provisioner; aws-ebs-csi-driver; azuredisk-csi-driver
+    "persistentvolume pvc-1 is still attached to node n9",
+    'rpc error: code = FailedPrecondition desc = volume "vol-1" is still attached to node n9.',
+    "error deleting volume: disk(d) still attached to node n9, retry later",
+]
+
+
+@pytest.mark.parametrize(
+    ("affinity", "node", "message", "held"),
+    [
+        (only_from("zone", "a"), "n9", "no such pool", True),
+        (None, "n9", "", True),
+        # The node is there, or there was none: nothing holds the volume.
+        (only_from("zone", "a"), "n1", "", False),
+        (only_from("zone", "a"), "", "", False),
+        # Nobody will ever detach or delete it.
+        (only_from("host", "n9"), "n9", "", False),
+        # What the driver says counts more than where the volume was made.
+        *((only_from("zone", "a"), "", text, True) for text in STILL_ATTACHED),
+        (only_from("zone", "a"), "n9", "still attached to node n1", False),
+    ],
+)
+def test_a_volume_may_be_attached_to_a_node_that_went_without_a_word(
+    affinity: dict[str, Any] | None, node: str, message: str, held: bool
+) -> None:
+    there = nodes("n1", "n2")
+    left = msgspec.structs.replace(volume(affinity), status=VolumeStatus(phase="Failed", message=message))
+    assert may_be_held(left, node, there, known=True) is held
+    assert may_be_held(left, node, there, known=False) is (held or (not node and not message))
+    assert not may_be_held(None, node, there, known=True)
 
 
 @given(

@@ -17,7 +17,7 @@ from pie.controller.nodes import Nodes
 from pie.controller.probes import Probes
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW, EVERY_NODE, Finding
-from pie.core.leaks import to_stay, why_left, words
+from pie.core.leaks import DETACH_SECONDS, may_be_held, to_stay, why_left, words
 from pie.core.maintenance.history import observe
 from pie.core.manifests import KIND
 from pie.core.model import Kind, Probe, Stage, Target
@@ -45,8 +45,9 @@ class _Remains:
     """A claim that ends, or that is a run's. `began`: since when it is to go, by the controller's clock.
 
     `whole`: it is a run's, whose teardown was seen from its beginning. `excused_at`: when something else was
-    last wrong that explains why it stays. `node` is where the volume was made. `left` is why it counts as
-    left behind, `evidence` what its volume says, `urgent`: for so long that it is an incident.
+    last wrong that explains why it stays. `node` is where the volume was made, `lost_since` since when it may
+    be attached to a node that is gone. `left` is why it counts as left behind, `evidence` what its volume
+    says, `urgent`: for so long that it is an incident.
     """
 
     target: Target
@@ -55,6 +56,7 @@ class _Remains:
     volume: str = ""
     began: float | None = None
     excused_at: float = 0.0
+    lost_since: float | None = None
     whole: bool = True
     claim_gone: bool = False
     left: Reason | None = None
@@ -199,6 +201,7 @@ class Teardown:
         if claim is None:
             self._time_pod(pod.metadata, going=going, gone=new is None)
         elif (remains := self._remains.get(claim.metadata.uid)) is not None:
+            remains.node = remains.node or pod.spec.node_name
             if going:
                 self._begin(claim.metadata.uid, remains)
             else:
@@ -263,9 +266,9 @@ class Teardown:
             self._gone(uid, remains, age_seconds)
             return
         wait_seconds = min(_LONGEST_WAIT_SECONDS, max(1.0, age_seconds / 2))
-        if self._in_maintenance(remains, now):
-            # Nobody there can unmount or delete: its time begins when the maintenance ends. What is known of
-            # it stays, and nothing is to be seen soon.
+        if self._in_maintenance(remains, now) or self._being_detached(remains, volume, now):
+            # Nobody can unmount or delete: its time begins when that ends. What is known of it stays, and
+            # nothing is to be seen soon.
             remains.excused_at, remains.whole = now, False
             remains.began = now if remains.left is None else remains.began
             wait_seconds = _LONGEST_WAIT_SECONDS
@@ -311,6 +314,16 @@ class Teardown:
             self._run_series.stages(remains.target, {Stage.TEARDOWN: age_seconds})
         else:
             self._show(remains.target)
+
+    def _being_detached(self, remains: _Remains, volume: PersistentVolume | None, now: float) -> bool:
+        """Tell whether Kubernetes has yet to detach a volume from a node that is gone."""
+        # Of what was found at the start nobody may know where it was used, nor since when it is to go.
+        nodes, known = self._caches.nodes_by_label, remains.whole
+        if not may_be_held(volume, remains.node, nodes, known=known):
+            remains.lost_since = None
+            return False
+        remains.lost_since = now if remains.lost_since is None else remains.lost_since
+        return now < remains.lost_since + DETACH_SECONDS
 
     def _in_maintenance(self, remains: _Remains, now: float) -> bool:
         probe, node = self._probe(remains.target), self._caches.nodes.store.get(("", remains.node))

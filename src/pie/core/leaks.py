@@ -1,7 +1,9 @@
 """What claims that end leave behind: why it stays, where it can be deleted, and whose it was."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
+from typing import Final
 
 from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target, Term
@@ -12,6 +14,17 @@ from pie.core.selector import FIELD_NAME, matches
 from pie.core.text import one_line
 from pie.core.volumeobjects import PersistentVolume
 from pie.core.wire import Metadata, Node, PieProbe
+
+DETACH_SECONDS: Final = 20 * 60.0
+"""How long a volume may be attached to a node that went without a word.
+
+Its pods are evicted after 5 minutes (tolerationSeconds), and only 6 minutes later kube-controller-manager
+detaches by force (maxWaitForUnmountDuration); then the driver takes its time. Nobody can delete it before.
+Reports say up to 25 minutes: kubernetes-sigs/aws-ebs-csi-driver#833, #1665, Azure/AKS#2936.
+"""
+
+_ATTACHED_TO = re.compile(r"still attached to node ([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)")
+"""What external-provisioner and drivers say of a volume that they cannot delete."""
 
 _EPHEMERAL_SUFFIX = "-volume"
 """Kubernetes names an ephemeral claim `<pod>-<volume>`, and pie's pods have one volume of this name."""
@@ -94,6 +107,21 @@ def why_left(volume: PersistentVolume | None, node: str, nodes: NodesByLabel) ->
     if made_elsewhere and (reachable := reachable_from(volume, nodes)) is not None:
         return Reason.NODE_GONE if next(reachable, None) is None else Reason.VOLUME_LEAKED
     return Reason.VOLUME_LEAKED
+
+
+def may_be_held(volume: PersistentVolume | None, node: str, nodes: NodesByLabel, *, known: bool) -> bool:
+    """Tell whether a volume may still be attached to a node that is gone.
+
+    `node` is where it was used; empty: nowhere, or (not `known`) nobody knows. What no node reaches any more
+    needs no patience: it stays.
+    """
+    if volume is None:
+        return False
+    said = _ATTACHED_TO.search(volume.status.message)
+    holder = said[1] if said is not None else node
+    if holder in nodes or (not holder and known):
+        return False
+    return why_left(volume, holder, nodes) is not Reason.NODE_GONE
 
 
 def words(claim: str, volume: PersistentVolume | None) -> str:
