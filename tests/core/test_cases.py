@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.judge import judge
+from pie.core.text import evidence, one_line
 from tests.core.build import MOUNT, T0, probe
 from tests.core.cases.page import KINDS, page
 from tests.core.cases.rows import Row, unscheduled
@@ -34,7 +35,7 @@ def test_the_page_shows_what_is_tested() -> None:
     assert PAGE.read_text() == page(), "`make verdicts` writes docs/verdicts.md"
 
 
-# What a node can say that is not the pod's own: each is refused at its affinity, or before.
+# What other nodes say: each is refused at its affinity, or before.
 _OF_OTHERS = st.sampled_from(
     [
         "node(s) didn't match Pod's node affinity/selector",
@@ -45,29 +46,62 @@ _OF_OTHERS = st.sampled_from(
         "node(s) were unschedulable",
     ]
 )
-_OWN = st.sampled_from(
-    [
-        "node(s) had volume node affinity conflict",
-        "node(s) didn't match PersistentVolume's node affinity",
-        "node(s) didn't find available persistent volumes to bind",
-        "node(s) did not have enough free storage",
-        "node(s) had no available volume zone",
-        "node(s) exceed max volume count",
-        "d.example CSI driver is not installed on the node",
-        "Insufficient cpu",
-        "Too many pods",
-    ]
-)
+_OWN = [
+    "node(s) had volume node affinity conflict",
+    "node(s) didn't match PersistentVolume's node affinity",
+    "node(s) didn't find available persistent volumes to bind",
+    "node(s) did not have enough free storage",
+    "node(s) had no available volume zone",
+    "node(s) exceed max volume count",
+    "d.example CSI driver is not installed on the node",
+    "Insufficient cpu",
+    "Too many pods",
+]
 
 
-@given(own=_OWN, others=st.dictionaries(_OF_OTHERS, st.integers(1, 5000)), preempts=st.booleans())
-def test_reasons_of_other_nodes_never_change_the_reason_of_a_pinned_target(
-    own: str, others: dict[str, int], *, preempts: bool
-) -> None:
-    counts = sorted([f"1 {own}", *(f"{count} {text}" for text, count in others.items())])
+def _reasons(own: str, others: dict[str, int], *, preempts: bool) -> set[tuple[object, object]]:
+    """Return what is said of a pinned pod for its own node's reason, alone and among those of other nodes."""
+    counts = sorted([f"1 {own}", *(f"{count} {text}" for text, count in others.items() if text != own)])
     total = 1 + sum(others.values())
     end = f" preemption: 0/{total} nodes are available: {total} Insufficient memory." if preempts else ""
     mixed = f"0/{total} nodes are available: {', '.join(counts)}.{end}"
     alone = f"0/1 nodes are available: 1 {own}."
     judged = [judge(unscheduled(text, MOUNT), probe(), T0 + 31) for text in (alone, mixed)]
-    assert len({(each.stage, each.reason) for each in judged}) == 1
+    return {(each.stage, each.reason) for each in judged}
+
+
+@given(
+    own=st.sampled_from(_OWN),
+    others=st.dictionaries(_OF_OTHERS, st.integers(1, 5000)),
+    preempts=st.booleans(),
+)
+def test_reasons_of_other_nodes_never_change_the_reason_of_a_pinned_target(
+    own: str, others: dict[str, int], *, preempts: bool
+) -> None:
+    assert len(_reasons(own, others, preempts=preempts)) == 1
+
+
+@given(
+    own=st.sampled_from([*_OWN, "node(s) were unschedulable", "node(s) had untolerated taint(s)"]),
+    others=st.dictionaries(_OF_OTHERS | st.sampled_from(_OWN), st.integers(2, 5000)),
+    preempts=st.booleans(),
+)
+def test_what_several_nodes_say_is_not_the_reason_of_the_one_node_of_a_pinned_target(
+    own: str, others: dict[str, int], *, preempts: bool
+) -> None:
+    assert len(_reasons(own, others, preempts=preempts)) == 1
+
+
+@given(
+    driver=st.sampled_from(["csi.example.com", "ebs.csi.aws.com"]),
+    cause=st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=100).map(one_line).filter(bool),
+)
+def test_a_cause_at_the_end_of_a_long_text_stays(driver: str, cause: str) -> None:
+    path = f"/var/lib/kubelet/plugins/kubernetes.io/csi/{driver}/{'0f' * 32}/globalmount"
+    text = (
+        f'MountVolume.MountDevice failed for volume "v" : format of disk "/dev/sdh" failed: target:("{path}")'
+    )
+    said = evidence(f'{text} options:("{path}") output:({cause})')
+    assert said.endswith(f"output:({cause})")
+    assert said.startswith('MountVolume.MountDevice failed for volume "v"')
+    assert len(said) <= 256

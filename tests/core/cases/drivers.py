@@ -70,9 +70,68 @@ CAPACITY = (
         "kubernetes-csi/csi-driver-nfs",
         "no space",
     ),
+    _full(
+        "Unknown desc = QUOTA_EXCEEDED - Quota 'SSD_TOTAL_GB' exceeded. Limit: 500.0 in region europe-west1.",
+        "kubernetes-sigs/gcp-compute-persistent-disk-csi-driver",
+        "SSD_TOTAL_GB",
+    ),
+    _full(
+        "Internal desc = OperationNotAllowed: Operation could not be completed as it results in exceeding approved"
+        " Total Regional Disk quota",
+        "kubernetes-sigs/azuredisk-csi-driver",
+        "Disk quota",
+    ),
+    _full(
+        "Internal desc = LimitExceeded. The following service limits were exceeded: volume-count.",
+        "oracle/oci-cloud-controller-manager",
+        "volume-count",
+    ),
+    _full(
+        "Internal desc = aggregate aggr1 does not have enough free space: 10 GiB available, 12 GiB needed",
+        "NetApp/trident",
+        "12 GiB needed",
+    ),
+    _full(
+        "Internal desc = unable to create volume pvc-1: insufficient storage; precheck new replica failed",
+        "longhorn/longhorn",
+        "precheck new replica failed",
+    ),
+    _full(
+        "Internal desc = insufficient suitable allocatable extents for logical volume pvc-1: 25600 more required",
+        "lvm2 lib/metadata/lv_manip.c",
+        "25600 more required",
+    ),
+    _full(
+        "Internal desc = rbd: ret=-28, No space left on device", "ceph/ceph-csi", "No space left on device"
+    ),
+    _full("Internal desc = rbd: ret=-122, Disk quota exceeded", "ceph/ceph-csi", "Disk quota exceeded"),
 )
 
 OTHER_LIMITS = (
+    _full(
+        "Internal desc = Throttling: Rate exceeded status code: 400",
+        "kubernetes-sigs/aws-ebs-csi-driver",
+        "Rate exceeded",
+        Reason.PROVISIONING_FAILED,
+    ),
+    _full(
+        "ResourceExhausted desc = too many concurrent requests to the array",
+        "container-storage-interface/spec",
+        "concurrent",
+        Reason.PROVISIONING_FAILED,
+    ),
+    _full(
+        "InvalidArgument desc = no storage pool matches the parameters",
+        "container-storage-interface/spec",
+        "no storage pool",
+        Reason.PROVISIONING_FAILED,
+    ),
+    _full(
+        "PermissionDenied desc = insufficient permissions to access storage account",
+        "kubernetes-sigs/azurefile-csi-driver",
+        "insufficient permissions",
+        Reason.PROVISIONING_FAILED,
+    ),
     _full(
         "ResourceExhausted desc = grpc: received message larger than max (4197803 vs. 4194304)",
         "envoyproxy/ratelimit#796",
@@ -138,6 +197,22 @@ ATTACHED = (
         " devices (16) to attach to a single instance has been exceeded.",
         "rackerlabs/spot#210",
         "(16)",
+    ),
+    _attach(
+        "ResourceExhausted desc = max number of volumes (8) already attached to instance",
+        "linode/linode-blockstorage-csi-driver#182",
+        "(8)",
+    ),
+    _attach(
+        "Unknown desc = googleapi: Error 400: Exceeded limit 'maximum_persistent_disks' on resource 'gke-1'. Limit: 16.0",
+        "kubernetes-sigs/gcp-compute-persistent-disk-csi-driver",
+        "Limit: 16.0",
+    ),
+    _attach(
+        'Aborted desc = volume "0e964035" couldn\'t be attached. droplet 106740863 is in process of another action',
+        "digitalocean/csi-digitalocean#32",
+        "another action",
+        Reason.ATTACH_SLOW,
     ),
     _attach(
         "Internal desc = InvalidVolume.ZoneMismatch: The volume is not in the same availability zone as the instance",

@@ -41,6 +41,24 @@ IMAGES = (
     ),
     _image(
         "ErrImagePull",
+        'rpc error: code = Unknown desc = failed to pull and unpack image "docker.io/x:1": 429 Too Many Requests',
+        "namespacelabs/foundation#846",
+        "429 Too Many Requests",
+    ),
+    _image(
+        "ImagePullBackOff",
+        'Back-off pulling image "x/y:20.7"',
+        "octarinesec/octarine-operator#15",
+        "authentication required",
+        (
+            "Failed",
+            'Failed to pull image "x/y:20.7": Error response from daemon: unauthorized: authentication required',
+        ),
+        ("Failed", "Error: ErrImagePull"),
+        ("Failed", "Error: ImagePullBackOff"),
+    ),
+    _image(
+        "ErrImagePull",
         "no matching manifest for windows/amd64 10.0.20348 in the manifest list entries",
         "kubernetes/kubernetes#69773",
         "no matching manifest",

@@ -128,6 +128,13 @@ ENDED = (
         Reason.EVICTED,
         Stage.START,
     ),
+    _refused(
+        "NodeLost",
+        "Node n1 which was running pod p is unresponsive",
+        f"{K8S}/controller/util/node/controller_utils.go",
+        Reason.EVICTED,
+        Stage.START,
+    ),
     _refused("Shutdown", "Node is shutting, evicting pods", "kubernetes v1.21", Reason.EVICTED, Stage.START),
     *(
         Row(

@@ -42,6 +42,18 @@ OTHER_VOLUMES = (
         "kubernetes v1.35.4 pkg/volume/util/operationexecutor",
         "pvc-of-another-class",
     ),
+    _other(
+        'Unable to mount volumes for pod "p_ns(uid)": timeout expired waiting for volumes to attach or mount for pod'
+        ' "ns"/"p". list of unmounted volumes=[istio-certs]. list of unattached volumes=[istio-certs volume]',
+        "kubernetes v1.16 pkg/kubelet/kubelet.go",
+        "istio-certs",
+    ),
+    _other(
+        'MountVolume.SetUp failed for volume "secrets-store-inline" : rpc error: code = Unknown desc = failed to mount'
+        " secrets store objects for pod ns/p, err: error connecting to provider",
+        "kubernetes-sigs/secrets-store-csi-driver",
+        "secrets-store-inline",
+    ),
     Row(
         'MountVolume.SetUp failed for volume "istiod-ca-cert" : configmap … not found, and of the probed volume: rpc'
         " error: code = Internal desc = no device",

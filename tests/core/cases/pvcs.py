@@ -25,6 +25,14 @@ PVCS = (
         "Two claims",
     ),
     Row(
+        'FailedBinding: volume "pv-1" already bound to a different claim.',
+        f"{K8S}/controller/volume/persistentvolume/pv_controller.go",
+        of_pvc("Pending", ("FailedBinding", 'volume "pv-1" already bound to a different claim.')),
+        Stage.PROVISION,
+        Reason.PROVISIONING_FAILED,
+        "a different claim",
+    ),
+    Row(
         '0/10 nodes are available: 1 persistentvolumeclaim "foo" bound to non-existent persistentvolume "bar"',
         "kubernetes/kubernetes#105245",
         unscheduled(

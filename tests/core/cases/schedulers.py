@@ -110,6 +110,16 @@ FREE = (
         Stage.PROVISION,
     ),
     _says(
+        "0/3 nodes are available: 3 out of VG free space.",
+        "topolvm/topolvm internal/scheduler/predicate.go",
+        Reason.NO_CAPACITY,
+    ),
+    _says(
+        'running PreBind plugin "VolumeBinding": binding volumes: pv "pvc-1" node affinity doesn\'t match node "n1"',
+        f"{PLUGINS}/volumebinding/binder.go",
+        Reason.VOLUME_AFFINITY,
+    ),
+    _says(
         'running PreBind plugin "VolumeBinding": binding volumes: provisioning failed for PVC "data"',
         f"{PLUGINS}/volumebinding/binder.go",
         Reason.PROVISION_SLOW,
@@ -145,6 +155,13 @@ PINNED = (
         " already in-use by another pod, 4 node(s) didn't match Pod's node affinity/selector.",
         f"{PLUGINS}/volumerestrictions/volume_restrictions.go",
         Reason.LOCKED,
+        target=MOUNT,
+    ),
+    _says(
+        "0/9 nodes are available: 1 node(s) were unschedulable, 3 node(s) had untolerated taint(s), 5 node(s) didn't"
+        " match Pod's node affinity/selector.",
+        f"{PLUGINS}/nodeunschedulable",
+        Reason.CORDONED,
         target=MOUNT,
     ),
     Row(

@@ -21,39 +21,50 @@ _PENDING = re.compile(
 
 # The same of a container runtime, and of the kubelet in its back-off.
 _BACK_OFF = re.compile(
-    r"failed to reserve (sandbox|container) name|^Error: (ImagePullBackOff|ErrImagePull)$"
-    r"|^Back-off pulling image \"[^\"]*\"$|^Unable to attach or mount volumes: unmounted[^:]*: timed out"
+    r"failed to reserve (sandbox|container) name|^Error: (\w*Image\w*|RegistryUnavailable)$"
+    r"|^Back-off pulling image \"[^\"]*\"$|^Unable to (attach or )?mount volumes\b.*\b(timed out|timeout) "
 )
 
 # ResourceExhausted, quotas and limits of something else than storage: calls, messages, a back end's queue.
 _OF_CALLS = re.compile(
     r"message larger than max"
-    r"|rate.{0,3}(limit|exceed)|too many requests|throttl|RequestLimitExceeded|quota metric"
-    r"|(requests|queries|calls|operations) per|concurren|too many (outstanding|in.?flight|pending|parallel)"
-    r"|pending (operations|requests)",
+    r"|\brate.{0,3}(limit|exceed)|too many requests|throttl|RequestLimitExceeded|quota metric"
+    r"|\b(requests?|queries|calls|operations) (limit|per)|concurren|pending (operations|requests)"
+    r"|too many (outstanding|in.?flight|pending|parallel|simultaneous)",
     re.IGNORECASE,
+)
+
+_ROOM = r"(space|capacity|storage|extents)\b"
+_SUCH = (
+    r"( (free|available|usable|remaining|suitable|allocatable|disk|physical|storage|thin|pool|lv|vg|local"
+    r"|volume))*"
 )
 
 _CAPACITY = re.compile(
     r"code = ResourceExhausted"
-    r"|\bno (space left|(free |usable |available )?(space|capacity|extents|storage)\b)"
-    r"|\b(insufficient|not enough|lack of|out of)\b( \w+){0,2} (space|capacity|storage|extents)\b"
-    r"|\b(not have|lacks?|without|no) (enough|sufficient)( \w+){0,2} (space|capacity|storage|extents)\b"
+    rf"|\b(insufficient|not enough|lack of|out of){_SUCH} {_ROOM}|insufficient\w*(space|capacity|storage)\b"
+    rf"|(\bnot|n't) have (enough|sufficient){_SUCH} {_ROOM}|\bno (enough|sufficient){_SUCH} {_ROOM}"
+    r"|\bno (space|capacity|((free|usable|available) (space|capacity|extents)))\b|ENOSPC|\bNo\w*Space\b"
     # LVM, of a thin pool.
     r"|free space in (thin )?pool\b.{0,120}(threshold|exceed|full)|pool\b.{0,80} is (full|exhausted)\b"
-    r"|quota.{0,80}(exceed|reached|exhausted)|(exceed|over|not enough).{0,80}quota|quota_?exceeded"
-    r"|VolumeLimitExceeded|\bmaximum number of (volumes|disks|shares)\b"
-    r"|(volume|storage|disk|resource|share|capacity)s?[ _]?limit[ _]?(is |was )?(exceeded|reached)"
-    r"|exceed\w*( \w+){0,4} (storage|volume|disk|capacity) limit|limits?_?exceeded",
+    r"|pool\b.{0,80}(exceeds|above|over|reached).{0,30}(threshold|limit)|pool_exhausted|out of stock"
+    # Quotas and limits, of clouds and of back ends.
+    r"|quota.{0,80}(exceed|reached|exhausted)|(exceed|\bover\b|not enough|insufficient).{0,80}quota"
+    r"|(volume|disk|storage|iops|capacity|share|resource|service|quota)\w*?_?limits?_?exceeded"
+    r"|quota_?exceeded|\bLimitExceeded"
+    r"|\bmaximum number of (volumes|disks|shares)\b"
+    r"|\bexceed\w*( \w+){0,4} (storage|volume|disk|capacity) limit"
+    r"|(volume|storage|disk|resource|share|capacity)s? limit\b.{0,20}\b(exceeded|reached)",
     re.IGNORECASE,
 )
 
 _ATTACHED = re.compile(
     r"code = ResourceExhausted"
-    r"|attach(ment)?s?.?limit|limits?_?exceeded|maximum_persistent_disks"
+    r"|attach(ment)?s?.?limit|resource_limit_exceeded|maximum_persistent_disks|max(imum)? volume count"
     r"|\bmax(imum)?\b( \w+){0,2} (number|count) of( \w+){0,3} (disk|volume|device|attachment)s?"
     r"|\bMaximum\w*DisksExceeded|too many( \w+){0,2} (disks|volumes|devices)\b"
-    r"|exceeds? max(imum)? volume count",
+    r"|(reached|exceed\w*|already has|more than)\b.{0,40}\b(max(imum)?|limit|\d+)\b.{0,40}"
+    r"\b(volumes?|disks?|devices?|attachments?)\b|\b(volumes?|disks?) limit\b",
     re.IGNORECASE,
 )
 

@@ -10,15 +10,16 @@ from pie.core.reasons import Reason
 
 _ABOUT_ATTACHING = r"WaitForAttach|AttachVolume|not yet attached|VolumeAttachment|Multi-Attach"
 # What the kubelet says in the end about any volume that is not there, after what it said about why.
-_GENERIC = r"^Unable to attach or mount volumes"
-# At first the API server may not know that the node may see the PVC; it then does.
-_PASSES = r"no relationship found"
+_GENERIC = r"^Unable to (attach or )?mount volumes"
+# At first the API server may not know that the node may see the PVC, and the kubelet not yet have read what
+# the pod uses; they then do.
+_PASSES = r"no relationship found|object \"[^\"]*\"/\"[^\"]*\" not registered"
 
-_OF_VOLUME = re.compile(r"\bvolume \"([^\"]+)\"")
+_OF_VOLUME = re.compile(r"\bfor volume \"([^\"]+)\"")
 _UNMOUNTED = re.compile(r"\bunmounted volumes=\[([^\]]*)\]")
 # Of a volume that no driver provides, whatever its name.
 _NO_DRIVERS = re.compile(
-    r"\b(configmap|secret)s? (\"|cache)|object \"[^\"]*\"/\"[^\"]*\" not registered|failed to fetch token"
+    r"\b(configmap|secret)s? (\"|cache)|not registered|failed to fetch token"
     r"|references non-existent (secret|config) key|ClusterTrustBundle"
 )
 
@@ -26,10 +27,10 @@ _NO_DRIVERS = re.compile(
 def about(standing: Standing, text: str) -> bool:
     """Tell whether a text is about the volume that is probed, not about one that admission added."""
     named, unmounted = _OF_VOLUME.search(text), _UNMOUNTED.search(text)
-    if named is not None and standing.volume:
-        return named[1] == standing.volume
     if unmounted is not None:
         return VOLUME in re.split(r"[\s,]+", unmounted[1])
+    if named is not None and standing.volume:
+        return named[1] == standing.volume
     return not _NO_DRIVERS.search(text)
 
 

@@ -9,9 +9,12 @@ from pie.core.reasons import Reason
 from pie.core.timeline import Run
 from pie.core.wire import PodStatus, StateTerminated, condition
 
+_LOST = "NodeLost"
+"""Of a pod whose kubelet is silent: kube-controller-manager says it, and leaves the phase."""
+
 # Reasons with which a pod that ran, or could have, is ended: by a kubelet that needs its resources
 # (pkg/kubelet/eviction, pkg/kubelet/preemption) or shuts down (nodeshutdown; "Shutdown" before 1.22).
-_ENDED = frozenset({"Evicted", "Preempting", "Terminated", "Shutdown", "NodeLost"})
+_ENDED = frozenset({"Evicted", "Preempting", "Preempted", "Terminated", "Shutdown", _LOST})
 
 # The pod's own end: its container says more.
 _BY_ITSELF = frozenset({"", "DeadlineExceeded"})
@@ -60,7 +63,7 @@ def ended_by_node(standing: Standing) -> Cause | None:
 
 
 def _by_kubelet(status: PodStatus) -> Cause | None:
-    if status.phase != "Failed" or status.reason in _BY_ITSELF:
+    if status.reason in _BY_ITSELF or (status.phase != "Failed" and status.reason != _LOST):
         return None
     message = f"{status.reason}: {status.message}" if status.message else status.reason
     # At its admission, not after it.
@@ -118,10 +121,12 @@ def container_lost(standing: Standing) -> Cause | None:
 
 def container_start_failed(standing: Standing) -> Cause | None:
     waiting = standing.waiting
-    if waiting.reason not in _CANNOT_CREATE:
-        return None
     # One that a runtime did not create in time has its name reserved: that was not the cause.
-    said = standing.warning("Failed", r"^Error: (?!ErrImage|ImagePull)")
+    said = standing.warning("Failed", r"^Error: (?!\w*Image\w*$|RegistryUnavailable$)")
+    # Of a pod that was ended, the container's state does not say it any more.
+    over = standing.status.phase == "Failed" and not waiting.reason
+    if waiting.reason not in _CANNOT_CREATE and not (over and said):
+        return None
     text = said or waiting.message
     reason = Reason.OUT_OF_MEMORY if _NO_MEMORY.search(text) else Reason.CONTAINER_START_FAILED
     return cause(Stage.START, reason, text or waiting.reason)

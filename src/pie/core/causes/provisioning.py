@@ -32,6 +32,7 @@ def pvc_deleted(standing: Standing) -> Cause | None:
 def provisioning_failed(standing: Standing) -> Cause | None:
     claim = standing.run.claim
     text = standing.warning("ProvisioningFailed") or standing.warning("VolumeMismatch")
+    text = text or standing.warning("FailedBinding", r"^(?!ephemeral volume )")
     if standing.scheduled or text is None or (claim is not None and claim.status.phase == "Bound"):
         return None
     if no_capacity(text):

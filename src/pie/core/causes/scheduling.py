@@ -25,24 +25,33 @@ class _Words:
     stage: Stage = Stage.SCHEDULE
 
 
-# k8s.io/kubernetes pkg/scheduler/framework/plugins, 1.20 to 1.35, the furthest plugin first. Where nodes have
-# different reasons, storage's come first: they are of nodes that could have taken the pod but for its volume.
-_WORDS: tuple[_Words, ...] = (
-    # Of the PVC itself, whatever the node (volumebinding, before any node is looked at).
-    _Words(r"non-existent (persistentvolume|pv\(s\))", Reason.VOLUME_MISSING),
+# k8s.io/kubernetes pkg/scheduler/framework/plugins, 1.20 to 1.35. Of the PVC, whatever the node.
+_OF_PVC: tuple[_Words, ...] = (
+    _Words(r"non-existent (persistentvolume|pv\(s\))|find v1.PersistentVolume \"", Reason.VOLUME_MISSING),
     _Words(
-        r"persistentvolumeclaim \"[^\"]*\" (not found|is being deleted)",
+        r"persistentvolumeclaim \"[^\"]*\" (not found|is being deleted)|find v1.PersistentVolumeClaim \"",
         Reason.CLAIM_DELETED,
         Stage.PROVISION,
     ),
-    _Words(r"unbound immediate PersistentVolumeClaims", Reason.PROVISIONER_SILENT, Stage.PROVISION),
     _Words(
-        r"binding volumes: .*(timed out|deadline exceeded|provisioning failed)",
-        Reason.PROVISION_SLOW,
+        r"storageclass\S* \"[^\"]*\" not found|failed to find storage class",
+        Reason.STORAGE_CLASS_NOT_FOUND,
         Stage.PROVISION,
     ),
-    # Of the volume on a node (volumebinding, volumezone).
-    _Words(r"enough free storage|find available persistent volumes to bind", Reason.NO_CAPACITY),
+    _Words(r"unbound immediate PersistentVolumeClaims", Reason.PROVISIONER_SILENT, Stage.PROVISION),
+    _Words(r"\bpv \"[^\"]*\" node affinity doesn't match", Reason.VOLUME_AFFINITY),
+    _Words(r"\bbinding volumes: ", Reason.PROVISION_SLOW, Stage.PROVISION),
+    _Words(r"scheduling gates", Reason.NO_MATCHING_NODE),
+)
+
+# Of a node, the furthest plugin first. Where nodes have different reasons, storage's come first: they are of
+# nodes that could have taken the pod but for its volume.
+_OF_NODE: tuple[_Words, ...] = (
+    # volumebinding, volumezone; and the scheduler extender of TopoLVM.
+    _Words(
+        r"enough free storage|find available persistent volumes to bind|out of VG free space",
+        Reason.NO_CAPACITY,
+    ),
     _Words(
         r"volume node affinity conflict|PersistentVolume's node affinity|no available volume zone",
         Reason.VOLUME_AFFINITY,
@@ -56,45 +65,55 @@ _WORDS: tuple[_Words, ...] = (
     _Words(r"Insufficient \S|Too many pods", Reason.INSUFFICIENT_RESOURCES),
     # What pie asks for in no pod: admission added it.
     _Words(
-        r"topology spread|anti-affinity|pod affinity rules|free ports|scheduling gates|ResourceClaim",
+        r"topology spread|anti-affinity|pod affinity rules|free ports|resource ?claim|allocate all claims",
         Reason.NO_MATCHING_NODE,
     ),
     _Words(r"untolerated taint|had taint", Reason.TAINTED),
     _Words(r"were unschedulable", Reason.CORDONED),
     _Words(
-        r"node affinity|\[NodeAffinity\]|match node selector|requested node name|no nodes available",
+        r"node affinity|\[NodeAffinity\]|affinity terms conflict|match node selector|requested node name"
+        r"|no nodes available",
         Reason.NO_MATCHING_NODE,
     ),
 )
 
 # What the scheduler says of preempting other pods comes last, and counts the same nodes again.
 _PREEMPTION = re.compile(r"\bpreemption: .*$", re.DOTALL)
+_NEXT = re.compile(r", (?=\d+ )")
 
 
 def unschedulable(standing: Standing) -> Cause | None:
     if standing.scheduled or standing.run.pod is None:
         return None
     text = standing.scheduler_says
-    said = what_it_means(text)
-    if said is None:
+    said = what_it_means(text, pinned=standing.pinned)
+    claim, selector = standing.run.claim, standing.run.pod.spec.node_selector
+    bound = claim is not None and claim.status.phase == "Bound"
+    if said is None or (said.reason is Reason.PROVISIONER_SILENT and bound):
         return None
-    if said.reason is Reason.NO_MATCHING_NODE:
-        text = _with_selector(standing, text)
+    # pie sets no nodeSelector on pods: admission did, and the pod's node may not have these labels.
+    if selector and standing.pinned and said.reason in {Reason.TAINTED, Reason.CORDONED}:
+        return cause(Stage.SCHEDULE, Reason.NO_MATCHING_NODE, _with_selector(selector, text))
+    if selector and said.reason is Reason.NO_MATCHING_NODE:
+        text = _with_selector(selector, text)
     return cause(said.stage, said.reason, text)
 
 
-def what_it_means(text: str) -> _Words | None:
+def what_it_means(text: str, *, pinned: bool) -> _Words | None:
     """Return the words of the scheduler that count in a message; None where there are none that pie knows."""
     asked = _PREEMPTION.sub("", text)
-    return next((words for words in _WORDS if re.search(words.pattern, asked)), None)
+    entries = _NEXT.split(asked.partition(" nodes are available: ")[2])
+    # A node of its own has one reason, once; others that count one node may have it, too.
+    own = [entry for entry in entries if entry.startswith("1 ")] if pinned else []
+    found = (_first(_OF_PVC, asked), _first(_OF_NODE[:-1], ", ".join(own)), _first(_OF_NODE, asked))
+    return next((words for words in found if words is not None), None)
 
 
-def _with_selector(standing: Standing, text: str) -> str:
-    """Say first what admission added to the pod: pie sets no nodeSelector on pods."""
-    pod = standing.run.pod
-    selector = pod.spec.node_selector if pod is not None else {}
-    if not selector:
-        return text
+def _first(table: tuple[_Words, ...], text: str) -> _Words | None:
+    return next((words for words in table if re.search(words.pattern, text, re.IGNORECASE)), None)
+
+
+def _with_selector(selector: dict[str, str], text: str) -> str:
     pairs = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
     return f"the pod got nodeSelector {pairs}, which pie does not set (a default of the namespace?): {text}"
 

@@ -27,7 +27,7 @@ def cause(stage: Stage, reason: Reason, message: str = "") -> Cause:
     return Cause(stage, reason, evidence(message) or MEANING[reason])
 
 
-ABOUT_PVC = frozenset({"ProvisioningFailed", "ClaimLost", "ClaimMisbound", "VolumeMismatch"})
+ABOUT_PVC = frozenset({"ProvisioningFailed", "FailedBinding", "ClaimLost", "ClaimMisbound", "VolumeMismatch"})
 """Reasons of Events about a PVC: that of a mount target outlives its runs, as what was said of it does."""
 
 # client-go puts it before the text of similar Events that it counts as one (tools/record/events_cache.go).
