@@ -65,7 +65,7 @@ _OF_NODE: tuple[_Words, ...] = (
     _Words(r"Insufficient \S|Too many pods", Reason.INSUFFICIENT_RESOURCES),
     # What pie asks for in no pod: admission added it.
     _Words(
-        r"topology spread|anti-affinity|pod affinity rules|free ports|resource ?claim|allocate all claims",
+        r"topology spread|anti-affinity|pod affinity rules|free ports|ResourceClaim",
         Reason.NO_MATCHING_NODE,
     ),
     _Words(r"untolerated taint|had taint", Reason.TAINTED),
