@@ -3,8 +3,8 @@
 import pytest
 
 from pie.core.model import Kind
-from pie.core.preflight import preflight, topology_segments
-from pie.core.reasons import Reason
+from pie.core.preflight import WITH_FS_TYPE, class_warning, preflight, topology_segments, warnings
+from pie.core.reasons import ADVICE, Reason
 from pie.core.wire import Metadata, StorageClass
 from tests.core.build import probe
 
@@ -41,6 +41,68 @@ def test_immediate_binding_rests_the_mount_probes_where_volumes_are_not_everywhe
 ) -> None:
     paused = preflight(probe(), storage_class(binding="Immediate"), 2, segments)
     assert (Kind.MOUNT in paused) is is_paused
+
+
+def named(provisioner: str, **parameters: str) -> StorageClass:
+    return StorageClass(metadata=Metadata(name="c"), provisioner=provisioner, parameters=parameters)
+
+
+def test_a_class_without_a_provisioner_rests_the_provision_probe_unless_opted_in() -> None:
+    static = named("kubernetes.io/no-provisioner")
+    paused = preflight(probe(), static, 2, frozenset())
+    assert {kind: pause.reason for kind, pause in paused.items()} == {Kind.PROVISION: Reason.NO_PROVISIONER}
+    assert preflight(probe(provision_on_retain=True), static, 2, frozenset()) == {}
+
+
+@pytest.mark.parametrize("key", ["csi.storage.k8s.io/fstype", "fsType", "fstype", "FSType"])
+@pytest.mark.parametrize(
+    ("filesystem", "capacity", "least"),
+    [
+        ("xfs", "100Mi", "300Mi"),
+        ("XFS", "299Mi", "300Mi"),
+        ("xfs", "300Mi", None),
+        ("xfs", "1Gi", None),
+        ("btrfs", "100Mi", "109Mi"),
+        ("btrfs", "110Mi", None),
+        ("ext4", "1Mi", None),
+        ("", "1Mi", None),
+    ],
+)
+def test_a_capacity_below_the_smallest_filesystem_is_warned_of(
+    key: str, filesystem: str, capacity: str, least: str | None
+) -> None:
+    found = warnings(probe(pvc_capacity=capacity), named("d.example", **{key: filesystem}))
+    assert [each.reason for each in found] == ([Reason.CAPACITY_TOO_SMALL] if least else [])
+    for each in found:
+        assert f"{capacity}, but StorageClass c has filesystems of type {filesystem}" in each.message
+        assert f"need {least}:" in each.message
+
+
+@pytest.mark.parametrize(
+    ("policy", "parameters", "is_warned_of"),
+    [
+        (WITH_FS_TYPE, {}, True),
+        (WITH_FS_TYPE, {"csi.storage.k8s.io/fstype": "ext4"}, False),
+        (WITH_FS_TYPE, {"csi.storage.k8s.io/fstype": ""}, True),
+        ("File", {}, False),
+        ("None", {}, False),
+        ("", {}, False),
+    ],
+)
+def test_a_class_without_fstype_is_warned_of_where_the_driver_then_ignores_fsgroup(
+    policy: str, parameters: dict[str, str], is_warned_of: bool
+) -> None:
+    found = warnings(probe(), named("kubernetes.io/aws-ebs", **parameters), policy)
+    assert [each.reason for each in found] == ([Reason.FS_GROUP_IGNORED] if is_warned_of else [])
+    assert all("ebs.csi.aws.com" in each.message for each in found)
+
+
+def test_warnings_are_a_condition_that_says_what_to_do() -> None:
+    assert class_warning(())["status"] == "False"
+    told = class_warning(warnings(probe(pvc_capacity="100Mi"), named("d.example", fsType="xfs")))
+    assert (told["type"], told["status"], told["reason"]) == ("ClassWarning", "True", "CapacityTooSmall")
+    assert told["message"].endswith(ADVICE[Reason.CAPACITY_TOO_SMALL])
+    assert warnings(probe(), None) == ()
 
 
 def test_no_node_no_probe() -> None:

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
 
+import structlog
+
 from pie.controller.caches import Caches
 from pie.controller.problems import problem
 from pie.core import selector
 from pie.core.kinds import KINDS
 from pie.core.model import Probe
-from pie.core.preflight import Pause, preflight, topology_segments
+from pie.core.preflight import ClassWarning, Pause, fs_type, preflight, topology_segments, warnings
+from pie.core.volumeobjects import CSIDriver
 from pie.core.wire import CSINode, StorageClass
 from pie.kube.client import Client
 from pie.kube.errors import KubeError
-from pie.kube.resources import CSI_NODES
+from pie.kube.resources import CSI_DRIVERS, CSI_NODES
+
+_log = structlog.get_logger()
 
 _MOST_NODES: Final = 10
 """So many CSINodes are read in one selection to find one that lists the driver."""
@@ -25,11 +30,15 @@ _MOST_NODES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class NodeSelection:
-    """The nodes that match, by name, and what is paused. `complete`: the driver's topology keys are known."""
+    """The nodes that match, by name, what is paused, and what of the class probably cannot work.
+
+    `complete`: the driver's topology keys are known.
+    """
 
     nodes: set[str]
     paused: dict[str, Pause]
     complete: bool = True
+    warnings: tuple[ClassWarning, ...] = ()
 
 
 class NodeFinder:
@@ -57,10 +66,12 @@ class NodeFinder:
                 keys = await self._topology_keys(storage_class.driver, sorted(self._matching(probe)))
             except KubeError as error:
                 keys, unread = None, error
+        policy = await self._fs_group_policy(storage_class)
         # Looked up again after the requests: classes and nodes come and go meanwhile.
         matching = self._matching(probe)
         segments = topology_segments(keys or (), matching.values())
-        paused = preflight(probe, self._class(probe), len(matching), segments)
+        storage_class = self._class(probe)
+        paused = preflight(probe, storage_class, len(matching), segments)
         if unread is not None:
             reason, words = problem(unread)
             message = (
@@ -69,7 +80,23 @@ class NodeFinder:
             for row in KINDS.values():
                 if row.per_node:
                     paused.setdefault(row.name, Pause(reason, message, keep=True))
-        return NodeSelection(set(matching), paused, complete=keys is not None or not matching)
+        return NodeSelection(
+            set(matching),
+            paused,
+            complete=keys is not None or not matching,
+            warnings=warnings(probe, storage_class, policy),
+        )
+
+    async def _fs_group_policy(self, storage_class: StorageClass | None) -> str:
+        """Return whose fsGroup a class's driver applies, where that decides anything; empty: not known."""
+        if storage_class is None or fs_type(storage_class) or not storage_class.driver:
+            return ""
+        try:
+            found = await self._client.get_or_none(CSI_DRIVERS, storage_class.driver, decode=CSIDriver)
+        except KubeError as error:
+            _log.debug("the CSIDriver is not known", driver=storage_class.driver, error=str(error))
+            return ""
+        return found.spec.fs_group_policy if found is not None else ""
 
     def _class(self, probe: Probe) -> StorageClass | None:
         return self._caches.storage_classes.store.get(("", probe.storage_class))

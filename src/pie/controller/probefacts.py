@@ -53,6 +53,7 @@ class FactsOfProbes:
             problem=entry.problem,
             refused=self._objects.refused(name),
             paused=entry.paused,
+            warnings=entry.warnings,
             targets=tuple(map(self.target, self._probes.live_targets(name))),
             left=left,
             settled=settled,

@@ -13,7 +13,7 @@ from pie.controller.screens import Screens
 from pie.core.kinds import targets_of
 from pie.core.model import Kind, Probe, Target
 from pie.core.parse import SpecError, parse_probe
-from pie.core.preflight import Pause
+from pie.core.preflight import ClassWarning, Pause
 from pie.core.reasons import Reason
 from pie.core.wire import PieProbe, StorageClass
 from pie.kube.client import Client
@@ -25,7 +25,7 @@ _LOOK_AGAIN_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """What is known of a PieProbe: its spec, and which probes are paused.
+    """What is known of a PieProbe: its spec, which probes are paused, and what probably cannot work.
 
     `problem` keeps it from being set up, or from being set up anew: then the rest is as it was before.
     """
@@ -34,6 +34,7 @@ class ProbeState:
     probe: Probe | None = None
     problem: tuple[Reason, str] | None = None
     paused: dict[str, Pause] = field(default_factory=dict)
+    warnings: tuple[ClassWarning, ...] = ()
 
 
 class Probes:
@@ -157,7 +158,8 @@ class Probes:
                 return  # Its event has put it on the queue again.
             self._nodes.follow(probe)
             self._screens.runs.add(probe.target(Kind.PROVISION))
-            state = ProbeState(stored.metadata.uid, probe, paused=selection.paused)
+            found = selection.paused, selection.warnings
+            state = ProbeState(stored.metadata.uid, probe, None, *found)
         except Exception as error:  # noqa: BLE001  whatever it is, the status has to say so
             # What runs goes on as it was: a typo is no reason to stop watching the storage.
             state = replace(before or ProbeState(stored.metadata.uid), problem=problem(error))

@@ -5,12 +5,31 @@ A paused kind of probe starts no runs. It heals by itself when what it waits for
 
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
+from typing import Any, Final
 
 from pie.core.kinds import KINDS
 from pie.core.kinds.row import Row
 from pie.core.model import Probe
-from pie.core.reasons import Reason
+from pie.core.quantity import quantity
+from pie.core.reasons import ADVICE, Reason
 from pie.core.wire import StorageClass
+
+CONDITION: Final = "ClassWarning"
+NO_PROVISIONER: Final = "kubernetes.io/no-provisioner"
+WITH_FS_TYPE: Final = "ReadWriteOnceWithFSType"
+"""The default of CSIDriver.spec.fsGroupPolicy."""
+
+_FS_TYPE: Final = ("csi.storage.k8s.io/fstype", "fstype")
+_LEAST_MEBIBYTES: Final = {"xfs": 300, "btrfs": 109}
+"""Of the smallest filesystem that mkfs.xfs ("must be larger than 300MB") and mkfs.btrfs make."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassWarning:
+    """What probably cannot work."""
+
+    reason: Reason
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +75,12 @@ def _pause(
             f"StorageClass {probe.storage_class} retains volumes, so each {kind.name} run would leave one"
             " behind; set spec.provisionOnRetain to probe anyway",
         )
+    if storage_class.provisioner == NO_PROVISIONER and not kind.pvc and not probe.provision_on_retain:
+        return Pause(
+            Reason.NO_PROVISIONER,
+            f"StorageClass {probe.storage_class} has no provisioner ({NO_PROVISIONER}), so each {kind.name}"
+            " run would use up a volume that somebody created; set spec.provisionOnRetain to probe anyway",
+        )
     if storage_class.volume_binding_mode == "Immediate" and kind.per_node and len(segments) > 1:
         return Pause(
             Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
@@ -63,6 +88,59 @@ def _pause(
             " topology segments; use volumeBindingMode WaitForFirstConsumer",
         )
     return None
+
+
+def warnings(
+    probe: Probe, storage_class: StorageClass | None, fs_group_policy: str = ""
+) -> tuple[ClassWarning, ...]:
+    """Return what probably cannot work, before the first run shows it.
+
+    `fs_group_policy` is that of the class's CSIDriver; empty: there is none, or it is not known.
+    """
+    if storage_class is None:
+        return ()
+    found = (_capacity(probe, storage_class), _fs_group(storage_class, fs_group_policy))
+    return tuple(warning for warning in found if warning is not None)
+
+
+def _capacity(probe: Probe, storage_class: StorageClass) -> ClassWarning | None:
+    filesystem, capacity = fs_type(storage_class), quantity(probe.pvc_capacity)
+    least_mebibytes = _LEAST_MEBIBYTES.get(filesystem.lower())
+    if capacity is None or least_mebibytes is None or capacity >= least_mebibytes * 2**20:
+        return None
+    return ClassWarning(
+        Reason.CAPACITY_TOO_SMALL,
+        f"spec.pvcCapacity is {probe.pvc_capacity}, but StorageClass {storage_class.metadata.name} has"
+        f" filesystems of type {filesystem}, which need {least_mebibytes}Mi: volumes of exactly this size"
+        " cannot be formatted",
+    )
+
+
+def _fs_group(storage_class: StorageClass, policy: str) -> ClassWarning | None:
+    if policy != WITH_FS_TYPE or fs_type(storage_class):
+        return None
+    return ClassWarning(
+        Reason.FS_GROUP_IGNORED,
+        f"StorageClass {storage_class.metadata.name} names no fsType, and driver {storage_class.driver}"
+        f" applies fsGroup only to volumes that have one (fsGroupPolicy {policy}): unless its provisioner has"
+        " a default fsType, pods that do not run as root may not write",
+    )
+
+
+def fs_type(storage_class: StorageClass) -> str:
+    """Return the filesystem that a class asks for; empty: it names none."""
+    named = {key.lower(): value for key, value in storage_class.parameters.items()}
+    return next((named[key] for key in _FS_TYPE if named.get(key)), "")
+
+
+def class_warning(found: Iterable[ClassWarning]) -> dict[str, Any]:
+    """Return the condition that tells of warnings."""
+    told = tuple(found)
+    if not told:
+        message = "nothing is known of the class that keeps probes from working"
+        return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
+    words = " ".join(f"{each.message}. {ADVICE[each.reason]}" for each in told)
+    return {"type": CONDITION, "status": "True", "reason": told[0].reason.value, "message": words}
 
 
 def topology_segments(keys: Iterable[str], nodes: Iterable[Mapping[str, str]]) -> frozenset[tuple[str, ...]]:

@@ -8,11 +8,12 @@ from pie.core.deletedruns import losing_until, runs_deleted
 from pie.core.incidents.close import conclude
 from pie.core.incidents.fold import Finding, Incident, View, fold, where_leaks_are_explained
 from pie.core.incidents.stored import MOST_IN_STATUS, to_status
+from pie.core.kinds import KINDS
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue, long_suppressed
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.permissions import MissingPermission, permission_missing
-from pie.core.preflight import Pause
+from pie.core.preflight import ClassWarning, Pause, class_warning
 from pie.core.reasons import Reason
 from pie.core.status import Condition, status
 from pie.core.target.state import TargetState
@@ -56,6 +57,7 @@ class ProbeFacts:
     problem: tuple[Reason, str] | None = None
     refused: tuple[Reason, str] | None = None
     paused: Mapping[str, Pause] = field(default_factory=dict)
+    warnings: tuple[ClassWarning, ...] = ()
     targets: tuple[TargetNow, ...] = ()
     left: tuple[Finding, ...] = ()
     settled: bool = True
@@ -144,7 +146,20 @@ def _more_conditions(facts: ProbeFacts, now: float) -> Iterator[Condition]:
     if facts.probe is not None:
         yield long_suppressed(facts.overdue, facts.probe.suppression.max_duration_seconds)
         yield runs_deleted(_losing(facts, now))
+        yield class_warning(() if _disproved(facts) else facts.warnings)
     yield permission_missing(facts.not_permitted)
+
+
+def _disproved(facts: ProbeFacts) -> bool:
+    """Tell whether a good run showed that warnings about the class are wrong, now or before a restart."""
+    if any(each.state.standing.last_ok for each in facts.targets):
+        return True
+    if any(each.state.bad is not None for each in facts.targets):
+        return False
+    listed = facts.stored.status.get("conditions")
+    told = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    healthy = {kind.condition for kind in KINDS.values()}
+    return any(each.get("type") in healthy and each.get("status") == "True" for each in told)
 
 
 def _losing(facts: ProbeFacts, now: float) -> dict[Target, float]:

@@ -104,7 +104,10 @@ class Reason(StrEnum):
     SETUP_FAILED = "SetupFailed"
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
     RECLAIM_POLICY_RETAIN = "ReclaimPolicyRetain"
+    NO_PROVISIONER = "NoProvisioner"
     IMMEDIATE_BINDING_WITH_TOPOLOGY = "ImmediateBindingWithTopology"
+    CAPACITY_TOO_SMALL = "CapacityTooSmall"
+    FS_GROUP_IGNORED = "FsGroupIgnored"
     NO_MATCHING_NODE = "NoMatchingNode"
     DISABLED = "Disabled"
 
@@ -333,6 +336,18 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Each provision run would leave a volume behind, so the provision probe is paused.",
         "To probe anyway, set spec.provisionOnRetain, and delete the volumes yourself.",
     ),
+    Reason.NO_PROVISIONER: (
+        "The class has no provisioner, so each provision run would use up a volume that somebody created.",
+        "To probe anyway, set spec.provisionOnRetain, and see that used volumes are cleaned.",
+    ),
+    Reason.CAPACITY_TOO_SMALL: (
+        "spec.pvcCapacity is less than the smallest filesystem of the class's type.",
+        "Create the PieProbe again with a larger pvcCapacity, unless its runs are good.",
+    ),
+    Reason.FS_GROUP_IGNORED: (
+        "The class names no fsType, so its driver may ignore fsGroup, and pods without root may not write.",
+        "Set the class's parameter csi.storage.k8s.io/fstype, unless the runs are good.",
+    ),
     Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY: (
         "PVCs are bound before a node is chosen, so their volumes can be on the wrong nodes.",
         "Use a class with volumeBindingMode WaitForFirstConsumer.",
@@ -415,7 +430,10 @@ _AREAS: dict[Area, tuple[Reason, ...]] = {
         Reason.SETUP_FAILED,
         Reason.STORAGE_CLASS_NOT_FOUND,
         Reason.RECLAIM_POLICY_RETAIN,
+        Reason.NO_PROVISIONER,
         Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
+        Reason.CAPACITY_TOO_SMALL,
+        Reason.FS_GROUP_IGNORED,
     ),
     Area.CONTROL_PLANE: (Reason.CONTROL_PLANE_LATE, Reason.NOT_SCHEDULED, Reason.SCHEDULE_SLOW),
 }

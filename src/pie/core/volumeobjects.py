@@ -15,6 +15,7 @@ class CSIDriverSpec(Object, frozen=True):
     """CSIDriver spec."""
 
     attach_required: bool = True
+    fs_group_policy: str = ""
 
 
 class CSIDriver(Object, frozen=True):

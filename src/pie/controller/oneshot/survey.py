@@ -9,7 +9,7 @@ import msgspec
 from pie.core.manifests import KIND
 from pie.core.naming import CONTAINER, LABEL_PROBE
 from pie.core.oneshot import Order, Skipped, choose, probe_of
-from pie.core.preflight import preflight, topology_segments
+from pie.core.preflight import preflight, topology_segments, warnings
 from pie.core.reasons import Reason
 from pie.core.wire import CSINode, Metadata, Node, StorageClass
 from pie.kube.client import Client
@@ -101,7 +101,8 @@ def _kinds(
     notes = tuple(f"no {kind} check: {why[kind].message}" for kind in sorted(order.kinds - kinds))
     if not kinds:
         raise CannotCheck("; ".join(notes))
-    return kinds, notes
+    doubts = tuple(each.message for each in warnings(probe_of(order, "", ()), storage_class))
+    return kinds, (*notes, *doubts)
 
 
 async def _nodes(client: Client, wanted: str, odd: list[str]) -> list[Node]:
