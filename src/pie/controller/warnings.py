@@ -15,7 +15,7 @@ from typing import Final, Never
 import structlog
 
 from pie.core.batch.naming import may_be_cronjob
-from pie.core.text import one_line
+from pie.core.text import evidence
 from pie.core.timeline import WarningEvent
 from pie.core.wire import Event, InvolvedObject
 from pie.kube.client import Client
@@ -160,7 +160,7 @@ class WarningEvents:
         return version
 
     def _note(self, event: Event, seen_seconds: float) -> None:
-        uid, message = event.involved_object.uid, one_line(event.message, _MOST_CHARACTERS)
+        uid, message = event.involved_object.uid, evidence(event.message, _MOST_CHARACTERS)
         seen = {(each.reason, each.message): each.seen_seconds for each in self._ring.get(uid, ())}
         same = event.reason, message
         seen[same] = max(seen_seconds, seen.pop(same, 0.0))  # Popped, so that it comes last of equal ones.

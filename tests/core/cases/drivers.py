@@ -303,6 +303,55 @@ ECHOES = (
     ),
 )
 
+PASSING = (
+    Row(
+        "error syncing claim: Operation cannot be fulfilled on persistentvolumeclaims: the object has been modified;"
+        " please apply your changes to the latest version (then nothing)",
+        "kubernetes-sigs/sig-storage-lib-external-provisioner",
+        unprovisioned(
+            'Operation cannot be fulfilled on persistentvolumeclaims "data": the object has been modified; please'
+            " apply your changes to the latest version and try again"
+        ),
+        Stage.PROVISION,
+        Reason.PROVISIONER_SILENT,
+    ),
+    Row(
+        "Unable to attach or mount volumes: … failed to fetch PVC from API server: persistentvolumeclaims is forbidden:"
+        " no relationship found between node and this object (then nothing)",
+        "kubernetes/kubernetes#83650",
+        on_node(
+            (
+                "FailedMount",
+                (
+                    "Unable to attach or mount volumes: unmounted volumes=[volume], failed to process volumes=[volume]:"
+                    ' failed to fetch PVC from API server: persistentvolumeclaims "data" is forbidden: no relationship'
+                    " found between node 'n1' and this object"
+                ),
+            )
+        ),
+        Stage.MOUNT,
+        Reason.MOUNT_SLOW,
+        "the volume is not mounted",
+    ),
+    Row(
+        'MountVolume.SetUp failed for volume "kube-api-access-xp98b" : object "pie"/"kube-root-ca.crt" not registered'
+        " (then nothing)",
+        "kubernetes/kubernetes#105204",
+        on_node(
+            (
+                "FailedMount",
+                (
+                    'MountVolume.SetUp failed for volume "kube-api-access-xp98b" : object "pie"/"kube-root-ca.crt" not'
+                    " registered"
+                ),
+            )
+        ),
+        Stage.MOUNT,
+        Reason.MOUNT_SLOW,
+        "the volume is not mounted",
+    ),
+)
+
 _PATH = f"/var/lib/kubelet/plugins/kubernetes.io/csi/csi.example.com/{'3f' * 32}/globalmount"
 
 

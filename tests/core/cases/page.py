@@ -15,6 +15,7 @@ KINDS: dict[str, tuple[Row, ...]] = {
     "No room and no quota in the back end": drivers.CAPACITY,
     "Limits that are not about room": drivers.OTHER_LIMITS,
     "The first cause, not the last echo": drivers.ECHOES,
+    "Warnings that resolve by themselves": drivers.PASSING,
     "Volumes that are not attached": drivers.ATTACHED,
     "Causes at the end of a long text": drivers.LONG,
     "Volumes that are not the probed one": othervolumes.OTHER_VOLUMES,

@@ -69,6 +69,18 @@ _ATTACHED = re.compile(
 )
 
 
+# What resolves by itself at the next try, and causes nothing that lasts: two wrote the same object; the API
+# server did not know yet that the node may see the PVC, or the kubelet had not read what the pod uses.
+_PASSES = re.compile(
+    r"object has been modified|no relationship found|object \"[^\"]*\"/\"[^\"]*\" not registered"
+)
+
+
+def passes(text: str) -> bool:
+    """Tell whether a text is about something that resolves by itself."""
+    return _PASSES.search(text) is not None
+
+
 def is_echo(text: str) -> bool:
     """Tell whether a text only says that something earlier is not done: that one explains more."""
     return _PENDING.search(text) is not None or _BACK_OFF.search(text) is not None

@@ -11,9 +11,6 @@ from pie.core.reasons import Reason
 _ABOUT_ATTACHING = r"WaitForAttach|AttachVolume|not yet attached|VolumeAttachment|Multi-Attach"
 # What the kubelet says in the end about any volume that is not there, after what it said about why.
 _GENERIC = r"^Unable to (attach or )?mount volumes"
-# At first the API server may not know that the node may see the PVC, and the kubelet not yet have read what
-# the pod uses; they then do.
-_PASSES = r"no relationship found|object \"[^\"]*\"/\"[^\"]*\" not registered"
 
 _OF_VOLUME = re.compile(r"\bfor volume \"([^\"]+)\"")
 _UNMOUNTED = re.compile(r"\bunmounted volumes=\[([^\]]*)\]")
@@ -37,16 +34,16 @@ def about(standing: Standing, text: str) -> bool:
 def mount_texts(standing: Standing, *, ours: bool = True) -> list[str]:
     """Return complaints of the kubelet about mounting the probed volume, or about others, newest first."""
     texts = standing.texts("FailedMount", "FailedAttachVolume")
-    return [text for text in texts if about(standing, text) is ours and not re.search(_PASSES, text)]
+    return [text for text in texts if about(standing, text) is ours]
 
 
-def _said(standing: Standing, reason: str, pattern: str) -> str | None:
+def _said(standing: Standing, reason: str, pattern: str = "") -> str | None:
     texts = (text for text in standing.texts(reason) if about(standing, text))
     return first_cause(text for text in texts if re.search(pattern, text))
 
 
 def mount_failed(standing: Standing) -> Cause | None:
-    text = _said(standing, "FailedMount", rf"^(?!.*({_ABOUT_ATTACHING}|{_PASSES}))(?!{_GENERIC})")
+    text = _said(standing, "FailedMount", rf"^(?!.*({_ABOUT_ATTACHING}))(?!{_GENERIC})")
     if text is None or standing.mounted:
         return None
     if "ReadWriteOncePod" in text:
@@ -79,7 +76,7 @@ def not_mounted(standing: Standing) -> Cause | None:
     """Of a volume that is not mounted, and nobody says why."""
     if standing.mounted or standing.times.acknowledged is None:
         return None
-    text = _said(standing, "FailedMount", rf"^(?!.*{_PASSES})")
+    text = _said(standing, "FailedMount")
     if text is None:
         return None
     deleted = re.search(r"PVC is being deleted|persistentvolumeclaims? \"[^\"]*\" not found", text)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pie.core.causes.drivererrors import is_echo
+from pie.core.causes.drivererrors import is_echo, passes
 from pie.core.model import Stage
 from pie.core.naming import CONTAINER
 from pie.core.reasons import MEANING, Reason
@@ -96,11 +96,14 @@ class Standing:
     def scheduler_says(self) -> str:
         """Why the scheduler binds the pod to no node; empty: it has not said so."""
         bound = condition(self.status.conditions, "PodScheduled")
-        return (bound.message if bound else "") or self.warning("FailedScheduling") or ""
+        text = (bound.message if bound else "") or self.warning("FailedScheduling") or ""
+        # The PVC is there by now, and the scheduler has not looked again.
+        return "" if self.run.claim is not None and "waiting for ephemeral volume" in text else text
 
     def texts(self, *reasons: str) -> list[str]:
-        """Return what the Warning Events of these reasons say, newest first."""
-        return [_COMBINED.sub("", each.message) for each in self._warnings() if each.reason in reasons]
+        """Return what the Warning Events of these reasons say, newest first; not what resolves by itself."""
+        texts = (_COMBINED.sub("", each.message) for each in self._warnings() if each.reason in reasons)
+        return [text for text in texts if not passes(text)]
 
     def warning(self, reason: str, pattern: str = "") -> str | None:
         """Return the text of the Warning Events of a reason that explains most, of those that match."""
