@@ -16,7 +16,7 @@ class Accounts:
         for entry in entries:
             if entry["event"] == "counted":
                 self._add(entry, "on time" if entry["on_time"] else "late")
-            elif entry["event"] == "counted as suppressed":
+            elif entry["event"] in {"counted as suppressed", "counted as inconclusive"}:
                 self._add(entry, entry["reason"])
 
     def _add(self, entry: Mapping[str, Any], answer: str) -> None:

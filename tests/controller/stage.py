@@ -166,10 +166,11 @@ class Stage:
         )
 
     async def bind(self, pod: str, node: str) -> None:
-        """Bind a pod to a node, as the scheduler does."""
+        """Bind a pod to a node, as the scheduler does; the node's kubelet accepts it."""
         target = {"apiVersion": "v1", "kind": "Node", "name": node}
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
         await self.api.create(f"{self.path('pods', pod)}/binding", body)
+        await self.api.patch(f"{self.path('pods', pod)}/status", {"status": {"startTime": stamp(0)}})
 
     async def report(self, pod: str, state: dict[str, Any], phase: str) -> None:
         """Write a pod's status, as the kubelet does."""

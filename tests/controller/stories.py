@@ -108,7 +108,8 @@ class Outcome:
         }
         self.cut_short = sum(
             each.value
-            for each in counted.all("pie_suppressed_runs_total")
+            for name in ("pie_suppressed_runs_total", "pie_inconclusive_runs_total")
+            for each in counted.all(name)
             if each.labels["probe"] == "performance"
         )
         schedules = {each: simulation.controller.runner.schedule(each) for each in TARGETS.values()}

@@ -134,7 +134,7 @@ def silent(world: World) -> None:
 @pytest.mark.parametrize(
     ("shown", "happens", "expected"),
     [
-        (STARTS_NEVER, nothing, (Verdict.LATE, Reason.NOT_STARTED)),
+        (STARTS_NEVER, nothing, (Verdict.INCONCLUSIVE, Reason.NOT_STARTED)),
         (STARTS_NEVER, cordoned, (Verdict.SUPPRESSED, Reason.NODE_CORDONED)),
         (STARTS_NEVER, not_ready, (Verdict.SUPPRESSED, Reason.NODE_NOT_READY)),
         (STARTS_NEVER, rebooted, (Verdict.SUPPRESSED, Reason.NODE_REBOOTED)),
@@ -143,7 +143,7 @@ def silent(world: World) -> None:
         (FAILS, nothing, (Verdict.FAILED, Reason.IO_ERROR)),
         (FAILS, cordoned, (Verdict.FAILED, Reason.IO_ERROR)),
         (CORRUPTS, not_ready, (Verdict.FAILED, Reason.DATA_CORRUPTED)),
-        (DELETED, nothing, (Verdict.SUPPRESSED, Reason.POD_DELETED)),
+        (DELETED, nothing, (Verdict.INCONCLUSIVE, Reason.POD_DELETED)),
         (DELETED, cordoned, (Verdict.SUPPRESSED, Reason.NODE_CORDONED)),
         (DELETED, deleted, (Verdict.SUPPRESSED, Reason.NODE_DELETED)),
     ],

@@ -64,14 +64,18 @@ ENDS: dict[str, tuple[Pod, Verdict, Reason]] = {
     ),
     "locked out": (
         pod(**TAKEN, started=3, ended=5, exit_code=1, message=message(Outcome.LOCKED)),
-        Verdict.SUPPRESSED,
+        Verdict.INCONCLUSIVE,
         Reason.LOCKED,
     ),
-    "without a result": (pod(**TAKEN, started=3, ended=5, exit_code=137), Verdict.FAILED, Reason.NO_RESULT),
-    "late": (pod(**TAKEN, started=40, ended=45, message=message()), Verdict.LATE, Reason.START_SLOW),
+    "without a result": (
+        pod(**TAKEN, started=3, ended=5, exit_code=137),
+        Verdict.INCONCLUSIVE,
+        Reason.NO_RESULT,
+    ),
+    "late": (pod(**TAKEN, started=40, ended=45, message=message()), Verdict.INCONCLUSIVE, Reason.START_SLOW),
     "never started": (
         pod(**TAKEN, ended=5, exit_code=128, message="exec: pie: not found"),
-        Verdict.LATE,
+        Verdict.INCONCLUSIVE,
         Reason.CONTAINER_START_FAILED,
     ),
 }
@@ -145,9 +149,9 @@ def test_a_run_whose_probe_has_not_started_is_not_on_time_whatever_runs_beside_i
     waiting = pod(**TAKEN, waiting=StateWaiting("ImagePullBackOff"), beside=(runs_on("istio-proxy"),))
     judgement = judged(waiting, MOUNT, 31)
     assert (judgement.verdict, judgement.reason, judgement.on_time) == (
-        Verdict.LATE,
+        Verdict.INCONCLUSIVE,
         Reason.IMAGE_PULL,
-        False,
+        None,
     )
 
 
@@ -207,7 +211,7 @@ def test_what_another_container_keeps_from_starting_is_named_and_not_the_storage
     warned = ("FailedMount", 'MountVolume.SetUp failed for volume "pv" : rpc error: code = Unavailable')
     judgement = judge(run(seen, MOUNT, warned, seen=ready), probe(), T0 + 31)
     assert (judgement.verdict, judgement.stage, judgement.reason) == (
-        Verdict.LATE,
+        Verdict.INCONCLUSIVE,
         Stage.START,
         Reason.START_SLOW,
     )
@@ -245,7 +249,7 @@ def test_a_late_start_names_the_init_container_that_took_the_time() -> None:
     )
     late = pod(**TAKEN, started=40, ended=45, message=message(), init=(ended("a"), slow))
     judgement = judged(late, MOUNT, 46)
-    assert (judgement.verdict, judgement.reason) == (Verdict.LATE, Reason.START_SLOW)
+    assert (judgement.verdict, judgement.reason) == (Verdict.INCONCLUSIVE, Reason.START_SLOW)
     assert judgement.message.endswith("init container istio-init took 36 s")
 
 

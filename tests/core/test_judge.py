@@ -50,7 +50,6 @@ def test_a_run_that_has_not_started_is_pending_until_its_threshold() -> None:
     [
         (None, Reason.CONTROL_PLANE_LATE),
         (pod(), Reason.NOT_SCHEDULED),
-        (pod(scheduled=1), Reason.NOT_STARTED),
         (pod(scheduled=1, acknowledged=1), Reason.MOUNT_SLOW),
     ],
 )
@@ -61,6 +60,12 @@ def test_a_run_that_has_not_started_by_its_threshold_is_late_and_says_where_it_s
     assert (judgement.verdict, judgement.reason, judgement.on_time) == (Verdict.LATE, reason, False)
     assert judgement.succeeded is None
     assert not judgement.ended
+
+
+def test_a_run_that_its_kubelet_has_not_accepted_by_its_threshold_could_not_test_the_storage() -> None:
+    judgement = judge(run(pod(scheduled=1)), probe(), T0 + 30)
+    assert (judgement.verdict, judgement.reason) == (Verdict.INCONCLUSIVE, Reason.NOT_STARTED)
+    assert (judgement.on_time, judgement.succeeded, judgement.ended) == (None, None, False)
 
 
 def test_a_started_mount_run_is_on_time_at_once_and_its_io_undecided() -> None:
@@ -108,7 +113,7 @@ def test_a_good_result_of_a_late_start_is_late_and_succeeded() -> None:
 
 @pytest.mark.parametrize(
     "outcome",
-    [each for each in Outcome if each not in {Outcome.OK, Outcome.LOCKED}],
+    [each for each in Outcome if each is not Outcome.OK and AREA[Reason(each)] is Area.STORAGE],
     ids=lambda each: each.value,
 )
 def test_a_bad_outcome_fails_the_run_with_the_same_reason(outcome: Outcome) -> None:
@@ -119,20 +124,33 @@ def test_a_bad_outcome_fails_the_run_with_the_same_reason(outcome: Outcome) -> N
     assert judge(run(ended, PROVISION), probe(), T0 + 6).on_time is False
 
 
+@pytest.mark.parametrize(
+    "outcome",
+    [each for each in Outcome if each is not Outcome.OK and AREA[Reason(each)] is Area.PIE],
+    ids=lambda each: each.value,
+)
+def test_a_run_that_the_probe_itself_ended_did_not_test_the_storage(outcome: Outcome) -> None:
+    ended = pod(scheduled=1, acknowledged=1, started=3, ended=5, exit_code=1, message=message(outcome))
+    for target, on_time in ((MOUNT, True), (PROVISION, None)):
+        judgement = judge(run(ended, target), probe(), T0 + 6)
+        assert (judgement.verdict, judgement.reason.value) == (Verdict.INCONCLUSIVE, outcome.value)
+        assert (judgement.on_time, judgement.succeeded) == (on_time, None)
+
+
 def test_a_run_that_stood_back_says_nothing_about_storage() -> None:
     ended = pod(scheduled=1, acknowledged=1, started=3, ended=5, exit_code=1, message=message(Outcome.LOCKED))
     judgement = judge(run(ended), probe(), T0 + 6)
-    assert (judgement.verdict, judgement.succeeded) == (Verdict.SUPPRESSED, None)
+    assert (judgement.verdict, judgement.succeeded) == (Verdict.INCONCLUSIVE, None)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "oops", '{"version":99,"probe":"mount","outcome":"ok"}'])
-def test_an_end_without_a_readable_result_fails_the_run(text: str) -> None:
+def test_an_end_without_a_readable_result_is_inconclusive(text: str) -> None:
     ended = pod(scheduled=1, acknowledged=1, started=3, ended=5, exit_code=137, message=text)
     judgement = judge(run(ended), probe(), T0 + 6)
     assert (judgement.verdict, judgement.reason, judgement.succeeded) == (
-        Verdict.FAILED,
+        Verdict.INCONCLUSIVE,
         Reason.NO_RESULT,
-        False,
+        None,
     )
 
 
@@ -162,10 +180,10 @@ def test_a_hung_pod_being_deleted_is_still_hung() -> None:
 
 def test_a_pod_that_somebody_deleted_says_nothing_about_storage() -> None:
     before_start = run(pod(scheduled=1), job_finished=True)
-    assert judge(before_start, probe(), T0 + 5).verdict is Verdict.SUPPRESSED
+    assert judge(before_start, probe(), T0 + 5).verdict is Verdict.INCONCLUSIVE
     in_mid_run = run(pod(scheduled=1, acknowledged=1, started=3), job_finished=True)
     assert (judge(in_mid_run, probe(), T0 + 5).verdict, judge(in_mid_run, probe(), T0 + 5).succeeded) == (
-        Verdict.SUPPRESSED,
+        Verdict.INCONCLUSIVE,
         None,
     )
 
@@ -173,11 +191,11 @@ def test_a_pod_that_somebody_deleted_says_nothing_about_storage() -> None:
 @pytest.mark.parametrize(
     ("seen", "ended", "verdict"),
     [
-        (pod(), 29, Verdict.SUPPRESSED),
+        (pod(), 29, Verdict.INCONCLUSIVE),
         (pod(), 34, Verdict.LATE),
-        (pod(scheduled=1), 34, Verdict.LATE),
-        (None, 34, Verdict.SUPPRESSED),  # it may have started
-        (None, 64, Verdict.LATE),
+        (pod(scheduled=1, acknowledged=1), 34, Verdict.LATE),
+        (None, 34, Verdict.INCONCLUSIVE),  # it may have started
+        (None, 64, Verdict.INCONCLUSIVE),  # nobody knows why it had not
     ],
 )
 def test_a_pod_that_is_deleted_when_it_is_late_was_late(
@@ -185,12 +203,12 @@ def test_a_pod_that_is_deleted_when_it_is_late_was_late(
 ) -> None:
     judgement = judge(run(seen, job_finished=True, job_ended_seconds=T0 + ended), probe(), T0 + 100)
     assert (judgement.verdict, judgement.ended) == (verdict, True)
-    assert judgement.on_time is (None if verdict is Verdict.SUPPRESSED else False)
+    assert judgement.on_time is (None if verdict is Verdict.INCONCLUSIVE else False)
 
 
 def test_a_pod_refused_by_its_node_never_started() -> None:
     judgement = judge(run(pod(scheduled=1, phase="Failed", reason="OutOfpods")), probe(), T0 + 2)
-    assert (judgement.verdict, judgement.on_time, judgement.ended) == (Verdict.LATE, False, True)
+    assert (judgement.verdict, judgement.on_time, judgement.ended) == (Verdict.INCONCLUSIVE, None, True)
     assert judgement.message == "OutOfpods"
 
 
@@ -227,7 +245,7 @@ def test_every_life_has_a_verdict_and_an_unended_one_a_next_look_or_a_word(
 ) -> None:
     judgement = judge(run(seen, target, job_finished=finished), probe(), T0 + age)  # type: ignore[arg-type]
     if not judgement.ended:
-        assert judgement.check_at is not None or judgement.bad
+        assert judgement.check_at is not None or judgement.needs_cause
         assert judgement.check_at is None or judgement.check_at > T0 + age
     else:
         assert judgement.verdict is not Verdict.PENDING
@@ -260,14 +278,15 @@ CUT_SHORT = pod(
         (GOOD, 6, (Verdict.OK, Reason.OK, True, True)),
         (BAD, 6, (Verdict.FAILED, Reason.IO_ERROR, True, False)),
         # A run that had started, and had no result, or one because its pod was deleted along.
-        (STARTED, 6, (Verdict.SUPPRESSED, Reason.JOB_DELETED, True, None)),
-        (CUT_SHORT, 6, (Verdict.SUPPRESSED, Reason.JOB_DELETED, True, None)),
+        (STARTED, 6, (Verdict.INCONCLUSIVE, Reason.JOB_DELETED, True, None)),
+        (CUT_SHORT, 6, (Verdict.INCONCLUSIVE, Reason.JOB_DELETED, True, None)),
         (STARTED, 1 + HUNG_AFTER, (Verdict.HUNG, Reason.HUNG, True, False)),
         # A run that had not: late only if it was seen without a start at its threshold.
-        (None, 0, (Verdict.SUPPRESSED, Reason.JOB_DELETED, None, None)),
+        (None, 0, (Verdict.INCONCLUSIVE, Reason.JOB_DELETED, None, None)),
         (None, 31, (Verdict.LATE, Reason.CONTROL_PLANE_LATE, False, None)),
-        (pod(scheduled=1), 29, (Verdict.SUPPRESSED, Reason.JOB_DELETED, None, None)),
-        (pod(scheduled=1), 30, (Verdict.LATE, Reason.NOT_STARTED, False, None)),
+        (pod(scheduled=1), 29, (Verdict.INCONCLUSIVE, Reason.JOB_DELETED, None, None)),
+        (pod(scheduled=1), 30, (Verdict.INCONCLUSIVE, Reason.NOT_STARTED, None, None)),
+        (pod(scheduled=1, acknowledged=1), 30, (Verdict.LATE, Reason.MOUNT_SLOW, False, None)),
     ],
 )
 def test_a_run_whose_job_was_deleted_is_judged_from_the_last_that_was_seen(
@@ -284,7 +303,7 @@ def test_a_pod_that_outlives_its_deleted_job_is_followed_but_not_late_for_that()
     waits = run(TERMINATING, job_deleted_seconds=T0 + 5)
     assert judge(waits, probe(), T0 + 29).verdict is Verdict.PENDING
     assert judge(waits, probe(), T0 + 30).reason is Reason.JOB_DELETED
-    was_late = run(pod(scheduled=1), job_deleted_seconds=T0 + 31)
+    was_late = run(pod(scheduled=1, acknowledged=1), job_deleted_seconds=T0 + 31)
     assert judge(was_late, probe(), T0 + 32).verdict is Verdict.LATE
     hangs = run(STARTED, job_deleted_seconds=T0 + 5)
     assert judge(hangs, probe(), T0 + 1 + HUNG_AFTER).verdict is Verdict.HUNG
@@ -295,8 +314,8 @@ def test_a_pod_that_outlives_its_deleted_job_is_followed_but_not_late_for_that()
     [
         (0.0, Verdict.LATE, Reason.CONTROL_PLANE_LATE),
         (T0 - 60, Verdict.LATE, Reason.CONTROL_PLANE_LATE),
-        (T0, Verdict.SUPPRESSED, Reason.JOB_DELETED),
-        (T0 + 60, Verdict.SUPPRESSED, Reason.JOB_DELETED),
+        (T0, Verdict.INCONCLUSIVE, Reason.JOB_DELETED),
+        (T0 + 60, Verdict.INCONCLUSIVE, Reason.JOB_DELETED),
     ],
 )
 def test_a_due_time_without_a_run_is_late_unless_its_cronjob_says_that_it_created_a_job(

@@ -42,7 +42,8 @@ def test_all_well() -> None:
         "MountHealthy": "True",
     }
     assert found["targets"] == {
-        "total": 2, "bad": 0, "ok": 2, "late": 0, "failed": 0, "hung": 0, "suppressed": 0, "pending": 0,
+        "total": 2, "bad": 0, "ok": 2, "late": 0, "failed": 0, "hung": 0,
+        "inconclusive": 0, "suppressed": 0, "pending": 0,
     }  # fmt: skip
 
 

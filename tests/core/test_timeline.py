@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.judge import judge
-from pie.core.model import Kind, Stage
+from pie.core.model import Kind, Stage, Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.result import Outcome, Result, encode
 from pie.core.timeline import Run, Sightings, sight, timeline
@@ -92,12 +92,11 @@ def test_whatever_watch_events_came_in_whatever_order_the_verdict_is_that_of_the
     full = run(ENDED, target, claim=claim(bound=True), seen=Sightings(ready=T0 + 2))  # type: ignore[arg-type]
     lossy = run(ENDED, target, claim=claim(bound=True), seen=seen)  # type: ignore[arg-type]
     expected, given_ = judge(full, probe(), T0 + 50), judge(lossy, probe(), T0 + 50)
-    assert (given_.verdict, given_.on_time, given_.succeeded, given_.ended) == (
-        expected.verdict,
-        expected.on_time,
-        expected.succeeded,
-        expected.ended,
-    )
+    assert (given_.succeeded, given_.ended) == (expected.succeeded, expected.ended)
+    # Whose problem a late start is, the edges tell: without them it is held against the storage.
+    assert expected.verdict is Verdict.INCONCLUSIVE
+    assert given_.verdict in {Verdict.LATE, Verdict.INCONCLUSIVE}
+    assert given_.on_time is (False if given_.verdict is Verdict.LATE else None)
     assert all(seconds >= 0 for seconds in timeline(lossy).seconds.values())
     assert (expected.succeeded is True) == (full.target.kind == Kind.MOUNT)
 

@@ -14,7 +14,7 @@ from pie.core.reasons import ADVICE, AREA, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
 from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
-from pie.serve.suppressed import SuppressedSeries
+from pie.serve.untested import UntestedSeries
 
 ROOT = Path(__file__).parents[2]
 METRICS = (ROOT / "docs/metrics.md").read_text()
@@ -33,7 +33,7 @@ def metric_types() -> set[tuple[str, str]]:
     series = TargetSeries()
     for name, kind in KINDS.items():
         series.add(Target("probe", name, "class", "node" if kind.per_node else ""))
-    registry.register(SuppressedSeries())
+    registry.register(UntestedSeries())
     types = set(re.findall(r"^# TYPE (\S+) (\S+)", series.render().decode(), re.MULTILINE))
     for metric in registry.collect():
         types.add((f"{metric.name}_total" if metric.type == "counter" else metric.name, metric.type))

@@ -80,7 +80,7 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
             return found if found.targets[0].verdict == "late" else None
 
         found: TargetList = await until(bad, "the late run shows", 20)
-        assert found.targets[0].reason == "NotStarted"
+        assert found.targets[0].reason == "MountSlow"
         assert found.targets[0].since is not None
 
         detail: TargetDetail = await ask(f"targets/p1/mount?node={target.node}", TargetDetail)

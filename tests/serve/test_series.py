@@ -18,7 +18,7 @@ from pie.core.result import IoStats, Latency
 from pie.kube.metrics import KubeMetrics, ReflectorMetrics
 from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
-from pie.serve.suppressed import SuppressedSeries
+from pie.serve.untested import UntestedSeries
 from tests.core.build import probe
 
 MOUNT = Target("p1", Kind.MOUNT, "fast", "node-1")
@@ -204,9 +204,9 @@ def everything_shown() -> bytes:
     metrics.defects.labels("watch", "pods").inc()
     ReflectorMetrics(metrics, "pods").failed("Unreachable")
     QueueMetrics(registry).of("run").added("a run")
-    series, runs, suppressed = TargetSeries(), RunSeries(registry), SuppressedSeries()
-    registry.register(suppressed)
-    suppressed.add(probe(name="p1", storage_class=MOUNT.storage_class))
+    series, runs, untested = TargetSeries(), RunSeries(registry), UntestedSeries()
+    registry.register(untested)
+    untested.add(probe(name="p1", storage_class=MOUNT.storage_class))
     side = Latency(iops=1, mean_seconds=0.25, p50_seconds=0.2, p99_seconds=0.9, max_seconds=1)
     for target in (MOUNT, PROVISION):
         series.add(target)
@@ -215,8 +215,8 @@ def everything_shown() -> bytes:
         runs.add(target)
         runs.stages(target, dict.fromkeys(Stage, 1.0))
         runs.left_behind(target, {Reason.VOLUME_LEAKED: 1})
-        suppressed.count(target, Reason.NODE_CORDONED)
-        suppressed.show(target, Reason.NODE_CORDONED)
+        untested.suppressed.count(target, Reason.NODE_CORDONED)
+        untested.show(target, Reason.NODE_CORDONED)
     runs.lost("p1", "Pruned")
     incident = Incident("1", Scope.NODE, Stage.IO, Reason.HUNG, "evidence", opened_at=1.0)
     IncidentGauge(registry).show("p1", MOUNT.storage_class, [incident])

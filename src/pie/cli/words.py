@@ -7,6 +7,7 @@ _COLOURS = {
     Verdict.LATE: "red",
     Verdict.FAILED: "red",
     Verdict.HUNG: "bold red",
+    Verdict.INCONCLUSIVE: "magenta",
     Verdict.SUPPRESSED: "yellow",
     Verdict.PENDING: "dim",
 }

@@ -31,7 +31,7 @@ from pie.core.history import History
 from pie.kube.client import Client
 from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
-from pie.serve.suppressed import SuppressedSeries
+from pie.serve.untested import UntestedSeries
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Series:
 
     targets: TargetSeries
     runs: RunSeries
-    suppressed: SuppressedSeries
+    untested: UntestedSeries
     incidents: IncidentGauge
 
 
@@ -49,9 +49,9 @@ def register_series(registry: CollectorRegistry, now: Callable[[], float]) -> Se
 
     Ages are by the clock `now`: that of the API server, as the times are that they are told from.
     """
-    suppressed = SuppressedSeries()
-    registry.register(suppressed)
-    return Series(TargetSeries(now), RunSeries(registry), suppressed, IncidentGauge(registry))
+    untested = UntestedSeries()
+    registry.register(untested)
+    return Series(TargetSeries(now), RunSeries(registry), untested, IncidentGauge(registry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def build(
     """Return a controller that keeps, judges and reports the PieProbes of a namespace."""
     queue = WorkQueue(metrics=client.metrics)
     history = History(settings.minute_seconds)
-    screens = Screens(series.targets, series.suppressed, series.runs, history)
-    nodes = Nodes(client, caches, queue, series.suppressed)
+    screens = Screens(series.targets, series.untested, series.runs, history)
+    nodes = Nodes(client, caches, queue, series.untested)
     probes = Probes(
         client, caches, queue, nodes=nodes, screens=screens, minute_seconds=settings.minute_seconds
     )

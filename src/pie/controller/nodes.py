@@ -19,7 +19,7 @@ from pie.core.reasons import Reason
 from pie.core.wire import Node
 from pie.kube.client import Client
 from pie.kube.resources import NODES
-from pie.serve.suppressed import SuppressedSeries
+from pie.serve.untested import UntestedSeries
 
 _log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Nodes:
     `revision` grows with what matches and what is suppressed; heartbeats of nodes change nothing.
     """
 
-    def __init__(self, client: Client, caches: Caches, queue: WorkQueue, series: SuppressedSeries) -> None:
+    def __init__(self, client: Client, caches: Caches, queue: WorkQueue, series: UntestedSeries) -> None:
         self._client = client
         self._caches = caches
         self._queue = queue

@@ -21,6 +21,7 @@ from pie.core.model import Probe, Target, Verdict
 from pie.core.target.effects import (
     Ask,
     CountCutShort,
+    CountInconclusive,
     CountLost,
     CountOnTime,
     CountSucceeded,
@@ -111,9 +112,13 @@ class Perform:
                 show.series.count_succeeded(target, succeeded=succeeded)
             case CountSuppressed(due, reason):
                 _log.debug("counted as suppressed", target=str(target), due=due, reason=reason.value)
-                show.suppressed.count(target, reason)
+                show.untested.suppressed.count(target, reason)
             case CountCutShort(_, reason):
-                show.suppressed.count_cut_short(target, reason)
+                show.untested.suppressed.count(target, reason, io_only=True)
+            case CountInconclusive(due, reason, io_only):
+                if not io_only:
+                    _log.debug("counted as inconclusive", target=str(target), due=due, reason=reason.value)
+                show.untested.inconclusive.count(target, reason, io_only=io_only)
             case CountLost():
                 _log.warning("a run's objects were deleted before it was read", target=str(target))
                 show.runs.lost(target.probe, "Pruned")
@@ -155,8 +160,9 @@ class Perform:
 
     def _set_verdict(self, target: Target, said: SetVerdict) -> None:
         ok = said.verdict is Verdict.OK
+        healthy = None if said.verdict is Verdict.INCONCLUSIVE else ok
         self._screens.series.set_health(
-            target, healthy=ok, at_seconds=said.last_ok, hung_since=said.hung_since
+            target, healthy=healthy, at_seconds=said.last_ok, hung_since=said.hung_since
         )
         if not said.changed:
             return

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pie.core.history import History
 from pie.serve.series import RunSeries, TargetSeries
-from pie.serve.suppressed import SuppressedSeries
+from pie.serve.untested import UntestedSeries
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,6 @@ class Screens:
     """The series and the history, which the page and the command line show."""
 
     series: TargetSeries
-    suppressed: SuppressedSeries
+    untested: UntestedSeries
     runs: RunSeries
     history: History

@@ -43,6 +43,7 @@ class Counts(Struct, frozen=True):
     late: int = 0
     failed: int = 0
     hung: int = 0
+    inconclusive: int = 0
     suppressed: int = 0
     pending: int = 0
 

@@ -20,16 +20,17 @@ from pie.core.trend import COLUMNS, Point, Trend
 
 GOOD_RUNS: Final = 10
 BAD_RUNS: Final = 20
-LETTERS: Final = ".oslfh"
-"""Nothing known, ok, suppressed, late, failed, hung: from good to bad."""
+LETTERS: Final = ".osilfh"
+"""Nothing known, ok, suppressed, inconclusive, late, failed, hung: from good to bad."""
 
 _RANK: Final = {
     Verdict.PENDING: 0,
     Verdict.OK: 1,
     Verdict.SUPPRESSED: 2,
-    Verdict.LATE: 3,
-    Verdict.FAILED: 4,
-    Verdict.HUNG: 5,
+    Verdict.INCONCLUSIVE: 3,
+    Verdict.LATE: 4,
+    Verdict.FAILED: 5,
+    Verdict.HUNG: 6,
 }
 _AS_LETTERS: Final = bytes.maketrans(bytes(range(len(LETTERS))), LETTERS.encode())
 _TIMED: Final = tuple(stage for stage in Stage if stage is not Stage.TEARDOWN)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from pie.core.causes import Cause, why_ended, why_late, why_no_job, why_not_started
 from pie.core.kinds import kind_of
-from pie.core.model import Probe, Stage, Verdict
-from pie.core.reasons import Reason
+from pie.core.model import BAD, Probe, Stage, Verdict
+from pie.core.reasons import INCONCLUSIVE, Reason
 from pie.core.result import Outcome, Result, ResultError, decode
 from pie.core.text import one_line
 from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned, pod_over, timeline
@@ -45,6 +45,11 @@ class Judgement:
     def bad(self) -> bool:
         """Whether the run is held against the storage."""
         return self.on_time is False or self.succeeded is False
+
+    @property
+    def needs_cause(self) -> bool:
+        """Whether it is held against the storage, or could not test it."""
+        return self.bad or self.verdict is Verdict.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +131,31 @@ def missed(
 
     `last_scheduled` is the newest due time that the CronJob controller says it has created a Job for.
     """
+    cause = why_no_job(warnings, due_seconds)
     if last_scheduled >= due_seconds:
         message = "the Job was created, and deleted before pie saw it"
-        return Judgement(Verdict.SUPPRESSED, Reason.JOB_DELETED, message, ended=True)
-    cause = why_no_job(warnings, due_seconds)
-    return Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
+        cause = Cause(Stage.QUEUE, Reason.JOB_DELETED, message)
+    return _by_area(
+        Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
+    )
 
 
 def judge(run: Run, probe: Probe, as_of: float) -> Judgement:
     """Judge a run from what is known up to `as_of`."""
     case = _Case(run, probe, timeline(run), as_of)
-    return next(judgement for check in CHECKS if (judgement := check(case)) is not None)
+    return _by_area(next(judgement for check in CHECKS if (judgement := check(case)) is not None))
+
+
+def _by_area(judgement: Judgement) -> Judgement:
+    """Hold a bad run against the storage only if its reason can be: the others could not test it."""
+    if judgement.verdict not in BAD or judgement.reason not in INCONCLUSIVE:
+        return judgement
+    return replace(
+        judgement,
+        verdict=Verdict.INCONCLUSIVE,
+        on_time=judgement.on_time or None,
+        succeeded=judgement.succeeded or None,
+    )
 
 
 def _in_time_to_start(case: _Case) -> Judgement | None:
@@ -150,9 +169,7 @@ def _job_deleted_in_time(case: _Case) -> Judgement | None:
     deleted = case.run.job_deleted_seconds
     if case.started or case.over or deleted is None or deleted >= case.late_at:
         return None
-    return Judgement(
-        Verdict.SUPPRESSED, Reason.JOB_DELETED, "the Job was deleted before the container started", ended=True
-    )
+    return _deleted(case, "the container started")
 
 
 def _not_started_in_time(case: _Case) -> Judgement | None:
@@ -191,17 +208,17 @@ def _deleted_before_start(case: _Case) -> Judgement | None:
     # The Job is over, or gone, while its pod was not: somebody deleted it.
     if case.started or case.pod_over:
         return None
-    reason, what = _who_went(case)
-    return Judgement(
-        Verdict.SUPPRESSED, reason, f"{what} was deleted before the container started", ended=True
-    )
+    return _deleted(case, "the container started")
 
 
-def _who_went(case: _Case) -> tuple[Reason, str]:
-    """Return what of the run somebody deleted: a deleted Job takes its pod along."""
-    if case.run.job_deleted_seconds is not None:
-        return Reason.JOB_DELETED, "the Job"
-    return Reason.POD_DELETED, "the pod"
+def _deleted(case: _Case, before: str) -> Judgement:
+    """Say what of the run somebody deleted: a deleted Job takes its pod along."""
+    by_job = case.run.job_deleted_seconds is not None
+    reason, what = (Reason.JOB_DELETED, "the Job") if by_job else (Reason.POD_DELETED, "the pod")
+    message = f"{what} was deleted before {before}"
+    if not case.started:
+        return Judgement(Verdict.LATE, reason, message, Stage.START, on_time=False, ended=True)
+    return _failed(case, reason, message, case.result if isinstance(case.result, Result) else None)
 
 
 def _ended_before_start(case: _Case) -> Judgement | None:
@@ -267,21 +284,7 @@ def _deleted_in_mid_run(case: _Case) -> Judgement | None:
     vanished = result is None and case.run.job_finished and not case.pod_over
     if not vanished and not (case.being_deleted and (result is None or killed)):
         return None
-    reason, what = _who_went(case)
-    return _says_nothing(case, reason, f"{what} was deleted before the run ended")
-
-
-def _stood_back(case: _Case) -> Judgement | None:
-    result = case.result
-    if not isinstance(result, Result) or result.outcome is not Outcome.LOCKED:
-        return None
-    return _says_nothing(case, Reason.LOCKED, result.message)
-
-
-def _says_nothing(case: _Case, reason: Reason, message: str) -> Judgement:
-    result = case.result if isinstance(case.result, Result) else None
-    on_time = not case.late if case.io_apart else None
-    return Judgement(Verdict.SUPPRESSED, reason, message, on_time=on_time, ended=True, result=result)
+    return _deleted(case, "the run ended")
 
 
 def _ended_at_deadline(case: _Case) -> Judgement | None:
@@ -370,10 +373,8 @@ CHECKS: tuple[Callable[[_Case], Judgement | None], ...] = (
     _hung,
     _running_late,
     _running,
-    # Ended, and says nothing about storage.
-    _deleted_in_mid_run,
-    _stood_back,
     # Ended badly.
+    _deleted_in_mid_run,
     _ended_by_others,
     _ended_at_deadline,
     _no_result,

@@ -22,6 +22,7 @@ class Verdict(StrEnum):
     LATE = "late"
     FAILED = "failed"
     HUNG = "hung"
+    INCONCLUSIVE = "inconclusive"
     SUPPRESSED = "suppressed"
     PENDING = "pending"
 
@@ -40,6 +41,8 @@ class Stage(StrEnum):
 
 
 BAD = frozenset({Verdict.LATE, Verdict.FAILED, Verdict.HUNG})
+NOT_GOOD = BAD | {Verdict.INCONCLUSIVE}
+"""Verdicts that have a cause which somebody has to look at: the storage is bad, or could not be tested."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

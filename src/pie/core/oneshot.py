@@ -15,7 +15,7 @@ from pie.core.judge import Judgement
 from pie.core.kinds import KINDS, kind_of
 from pie.core.maintenance.now import Facts, suppression
 from pie.core.manifests import Manifest, claim, pod_spec
-from pie.core.model import BAD, Probe, Stage, SuppressionRules, Target, Verdict
+from pie.core.model import BAD, NOT_GOOD, Probe, Stage, SuppressionRules, Target, Verdict
 from pie.core.naming import ANNOTATION_TARGET, label_value
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import IoStats
@@ -115,7 +115,7 @@ class Report(Struct, frozen=True):
 def passed(targets: Collection[Checked], left: Collection[Left]) -> bool:
     """Tell whether everything that was to be checked was, and was well; nothing checked proves nothing."""
     proved = any(each.verdict is Verdict.OK for each in targets)
-    return proved and not left and not any(each.bad for each in targets)
+    return proved and not left and not any(each.verdict in NOT_GOOD for each in targets)
 
 
 def checked(

@@ -387,7 +387,7 @@ ADVICE: dict[Reason, str] = {reason: advice for reason, (_, advice) in _CONTROLL
 CERTAIN = frozenset({Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED})
 """What a run read is a fact, and needs no second run to be believed; no maintenance explains it."""
 
-_AREAS: dict[Area, tuple[Reason, ...]] = {
+_OF_RUNS: dict[Area, tuple[Reason, ...]] = {
     Area.NODE: (
         Reason.INSUFFICIENT_RESOURCES,
         Reason.TAINTED,
@@ -401,7 +401,24 @@ _AREAS: dict[Area, tuple[Reason, ...]] = {
         Reason.EVICTED,
         Reason.OUT_OF_MEMORY,
         Reason.NO_RESULT,
-        # Maintenance.
+    ),
+    Area.PIE: (
+        Reason.POD_REFUSED,
+        Reason.CLAIM_REFUSED,
+        Reason.CLAIM_DELETED,
+        Reason.NO_MATCHING_NODE,
+        Reason.IMAGE_PULL,
+        Reason.POD_DELETED,
+        Reason.JOB_DELETED,
+        Reason.FIO_MISSING,
+        Reason.FIO_FAILED,
+        Reason.LOCKED,
+        Reason.INTERNAL,
+    ),
+    Area.CONTROL_PLANE: (Reason.CONTROL_PLANE_LATE, Reason.NOT_SCHEDULED, Reason.SCHEDULE_SLOW),
+}
+_OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
+    Area.NODE: (
         Reason.NODE_DELETED,
         Reason.NODE_MARKED,
         Reason.NODE_CORDONED,
@@ -412,19 +429,7 @@ _AREAS: dict[Area, tuple[Reason, ...]] = {
         Reason.NO_USABLE_NODE,
     ),
     Area.PIE: (
-        Reason.POD_REFUSED,
-        Reason.CLAIM_REFUSED,
-        Reason.CLAIM_DELETED,
         Reason.NAME_TAKEN,
-        Reason.NO_MATCHING_NODE,
-        Reason.IMAGE_PULL,
-        Reason.POD_DELETED,
-        Reason.JOB_DELETED,
-        Reason.FIO_MISSING,
-        Reason.FIO_FAILED,
-        Reason.LOCKED,
-        Reason.INTERNAL,
-        # Of a PieProbe.
         Reason.INVALID_SPEC,
         Reason.PERMISSION_MISSING,
         Reason.SETUP_FAILED,
@@ -435,12 +440,17 @@ _AREAS: dict[Area, tuple[Reason, ...]] = {
         Reason.CAPACITY_TOO_SMALL,
         Reason.FS_GROUP_IGNORED,
     ),
-    Area.CONTROL_PLANE: (Reason.CONTROL_PLANE_LATE, Reason.NOT_SCHEDULED, Reason.SCHEDULE_SLOW),
 }
 NOBODYS = frozenset({Reason.OK, Reason.PENDING, Reason.DISABLED})
 """Nothing is wrong, so they have no area."""
 
+INCONCLUSIVE = (*_OF_RUNS[Area.NODE], *_OF_RUNS[Area.PIE])
+"""A run that ends, or is late, for one of these reasons could not test the storage."""
+
 AREA: dict[Reason, Area] = dict.fromkeys((each for each in Reason if each not in NOBODYS), Area.STORAGE) | {
-    reason: area for area, reasons in _AREAS.items() for reason in reasons
+    reason: area
+    for table in (_OF_RUNS, _OF_MAINTENANCE_AND_SPECS)
+    for area, reasons in table.items()
+    for reason in reasons
 }
-"""Whose problem each reason is: storage's, unless the table above names another area."""
+"""Whose problem each reason is: storage's, unless a table above names another area."""

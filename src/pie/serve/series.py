@@ -161,11 +161,15 @@ class TargetSeries:
             values.io = IoStats(read=measured.read or values.io.read, write=measured.write or values.io.write)
 
     def set_health(
-        self, target: Target, *, healthy: bool, at_seconds: float, hung_since: float | None = None
+        self, target: Target, *, healthy: bool | None, at_seconds: float, hung_since: float | None = None
     ) -> None:
-        """Show a verdict: the time of the last good run, and since when a run hangs, if one does."""
+        """Show a verdict: the time of the last good run, and since when a run hangs, if one does.
+
+        `healthy` None: the run could not test the storage, so the last one that did still counts.
+        """
         if (values := self._values[target.kind].get(target)) is not None:
-            values.healthy, values.last_ok, values.hung_since = healthy, at_seconds, hung_since
+            values.healthy = values.healthy if healthy is None else healthy
+            values.last_ok, values.hung_since = at_seconds, hung_since
 
     def render(self) -> bytes:
         """Return the series in the Prometheus text format 0.0.4."""

@@ -43,10 +43,10 @@ CORRUPTED = pod(
 
 @pytest.mark.parametrize(("seen", "at"), [(WAITING, 31), (RUNNING, 64), (KILLED, 21), (FAILED, 21)], ids=str)
 def test_a_bad_run_under_maintenance_is_suppressed(seen: Pod, at: float) -> None:
-    assert judged(seen, at, None).bad
+    assert judged(seen, at, None).needs_cause
     excused = judged(seen, at, span(-100))
     assert (excused.verdict, excused.reason) == (Verdict.SUPPRESSED, Reason.NODE_CORDONED)
-    assert not excused.bad
+    assert not excused.needs_cause
     assert excused.stage is None
 
 
@@ -65,7 +65,7 @@ def test_a_waiting_run_has_its_threshold_anew_from_the_end_of_the_maintenance() 
     excused = judged(WAITING, 50, span(0, 20))
     assert excused.verdict is Verdict.SUPPRESSED
     assert excused.check_at == T0 + 53
-    assert judged(WAITING, 54, span(0, 20)).bad
+    assert judged(WAITING, 54, span(0, 20)).needs_cause
 
 
 def test_a_running_one_has_its_deadline_too() -> None:
@@ -92,7 +92,7 @@ def test_without_maintenance_nothing_is_excused_and_with_it_nothing_is_made_bad(
         plain = judged(seen, at, None)
         assert plain == judge(run(seen), PROBE, T0 + at)
         excused = judged(seen, at, span(since, None if lasted is None else since + lasted))
-        assert plain.bad or excused.verdict in {plain.verdict, Verdict.SUPPRESSED}
+        assert plain.needs_cause or excused.verdict in {plain.verdict, Verdict.SUPPRESSED}
         assert excused.ended is plain.ended
 
 

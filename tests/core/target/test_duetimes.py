@@ -7,7 +7,7 @@ import pytest
 from pie.core.batch.cron import Cron
 from pie.core.reasons import Reason
 from pie.core.schedule import phase_minutes
-from pie.core.target.effects import Ask, CountOnTime, CountSuppressed, Question
+from pie.core.target.effects import Ask, CountInconclusive, CountOnTime, Question
 from pie.core.target.facts import NodesFact, ScheduleFact, TargetFacts
 from pie.core.target.state import TargetState
 from pie.core.target.step import Step, step
@@ -46,13 +46,13 @@ def test_it_is_late_once_the_watches_show_that_there_is_no_run() -> None:
 def test_while_the_watches_are_behind_nothing_is_counted_and_they_are_asked(last_started: float) -> None:
     effects = settled(LATE_AT, LATE_AT - 1, last_started=last_started).effects
     assert Ask(Question.RUNS) in effects
-    assert not [each for each in effects if isinstance(each, CountOnTime | CountSuppressed)]
+    assert not [each for each in effects if isinstance(each, CountOnTime | CountInconclusive)]
 
 
 def test_a_run_that_the_schedule_says_it_started_is_deleted_only_if_the_watch_of_runs_reaches_as_far() -> (
     None
 ):
     first = settled(LATE_AT + 1, LATE_AT, last_started=DUE)
-    assert not [each for each in first.effects if isinstance(each, CountSuppressed)]
+    assert not [each for each in first.effects if isinstance(each, CountInconclusive)]
     then = settled(LATE_AT + 6, LATE_AT + 1, last_started=DUE, before=first)
-    assert CountSuppressed(DUE, Reason.JOB_DELETED) in then.effects
+    assert CountInconclusive(DUE, Reason.JOB_DELETED) in then.effects

@@ -17,6 +17,7 @@ from pie.core.judge import Judgement
 from pie.core.maintenance.excuse import excusable
 from pie.core.model import Probe, Stage, Target, Verdict
 from pie.core.oneshot import LABEL_CHECK, stage_of
+from pie.core.reasons import Reason
 from pie.core.run import RunFact
 from pie.core.target.effects import Ask, Effect, NoteSilence, Question
 from pie.core.target.facts import Answers, TargetFacts
@@ -126,9 +127,8 @@ class Follower:
             followed.changed.clear()
             found = look(state, self._facts(followed), self._client.now())
             state, (case,) = found.state, found.cases
-            questions = self._carry_out(found.effects)
+            questions = [*self._carry_out(found.effects), *_about_its_node(followed, case)]
             if _decided(case):
-                questions = questions or _about_its_node(followed, case)
                 if not questions:
                     return case.judgement, case.run
             elif (now_in := stage_of(case.run)) is not stage:
@@ -205,13 +205,16 @@ class Follower:
 def _decided(case: Case) -> bool:
     """Tell whether a run has its verdict."""
     judgement = case.judgement
-    return not case.held and (judgement.ended or judgement.bad or judgement.verdict is Verdict.SUPPRESSED)
+    return not case.held and (
+        judgement.ended or judgement.needs_cause or judgement.verdict is Verdict.SUPPRESSED
+    )
 
 
 def _about_its_node(followed: _Followed, case: Case) -> list[Ask]:
-    """Return what is still to be asked about the node of a run that ended as maintenance could have ended it.
+    """Return what is to be asked at once about the node of a run whose pod was deleted, as in maintenance.
 
-    A deleted pod is nothing that a step doubts: it has a watch of nodes, which a check has not.
+    A step asks only later: it has a watch of nodes, which a check has not.
     """
     node_is_known = not case.run.node or case.id in followed.answers.nodes
-    return [Ask(Question.NODE, case.id)] if excusable(case.judgement) and not node_is_known else []
+    deleted = case.judgement.reason is Reason.POD_DELETED and excusable(case.judgement)
+    return [Ask(Question.NODE, case.id)] if deleted and not node_is_known else []

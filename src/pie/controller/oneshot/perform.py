@@ -12,7 +12,7 @@ from pie.controller.oneshot.follow import Follower
 from pie.controller.oneshot.survey import CannotCheck, Survey, survey
 from pie.controller.oneshot.work import Worker
 from pie.core.kinds import KINDS
-from pie.core.model import Probe, Stage, Target
+from pie.core.model import NOT_GOOD, Probe, Stage, Target
 from pie.core.oneshot import Checked, Maker, Order, Report, lease, passed, probe_of
 from pie.kube.client import Client
 from pie.kube.errors import KubeError
@@ -181,7 +181,7 @@ class _Check:
 
     def _elsewhere(self, target: Target, result: Checked) -> list[str]:
         """Return where else to try what any node may take, as an application would; empty: nowhere."""
-        if target.node or not result.bad or not result.node:
+        if target.node or result.verdict not in NOT_GOOD or not result.node:
             return []
         return [node for node in self._found.nodes if node != result.node]
 

@@ -79,7 +79,7 @@ class Worker:
         judgement = await self._runs(item)
         if judgement.verdict is Verdict.OK:
             judgement = await self._tear_down(item, judgement)
-        elif judgement.bad and self._keep_on_failure:
+        elif judgement.needs_cause and self._keep_on_failure:
             self._cleanup.kept |= {*item.pods, *item.claims}
         else:
             await self._let_go(item)

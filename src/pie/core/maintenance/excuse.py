@@ -24,8 +24,7 @@ run may be seen a moment after its end."""
 
 def excusable(judgement: Judgement) -> bool:
     """Tell whether maintenance could have made a run end so."""
-    wanting = judgement.bad or judgement.reason in {Reason.POD_DELETED, Reason.JOB_DELETED}
-    return wanting and judgement.reason not in _NEVER
+    return judgement.needs_cause and judgement.reason not in _NEVER
 
 
 def lived_until(run: Run, judgement: Judgement, now: float) -> float:

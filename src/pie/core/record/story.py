@@ -31,6 +31,9 @@ def words(effect: do.Effect) -> str:  # noqa: C901, PLR0911, PLR0912  one line f
             return f"due time {rfc3339(effect.due)} counts as {said}"
         case do.CountSuppressed():
             return f"due time {rfc3339(effect.due)} counts as suppressed ({effect.reason})"
+        case do.CountInconclusive():
+            what = "I/O of due time" if effect.io_only else "due time"
+            return f"{what} {rfc3339(effect.due)} counts as inconclusive ({effect.reason})"
         case do.CountCutShort():
             return f"I/O of due time {rfc3339(effect.due)} counts as suppressed ({effect.reason})"
         case do.CountLost():

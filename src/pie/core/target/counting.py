@@ -10,6 +10,7 @@ from pie.core.model import BAD, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.target.effects import (
     CountCutShort,
+    CountInconclusive,
     CountLost,
     CountOnTime,
     CountSucceeded,
@@ -21,9 +22,12 @@ from pie.core.target.effects import (
     SetVerdict,
 )
 from pie.core.target.followup import PATIENCE_SECONDS, follow_up_ended
-from pie.core.target.state import BadStreak, RunState
+from pie.core.target.state import BadStreak, RunState, TargetState
 from pie.core.target.turn import Case, Turn
 from pie.core.timeline import timeline
+
+UNTESTED = frozenset({Verdict.SUPPRESSED, Verdict.INCONCLUSIVE})
+"""Verdicts of runs that did not test the storage."""
 
 
 def count_runs(turn: Turn) -> None:
@@ -50,26 +54,27 @@ def _count(turn: Turn, case: Case) -> RunState:
     if judgement.succeeded is not None and not run.succeeded_counted:
         run = turn.change_run(run.id, succeeded_counted=True)
         turn.emit(CountSucceeded(run.due, judgement.succeeded))
-    suppressed = judgement.verdict is Verdict.SUPPRESSED
-    if suppressed and not run.on_time_counted:
+    # What the run found on its volume may make it bad, but not late.
+    untested = judgement if case.decided_elsewhere else case.own
+    if untested.verdict in UNTESTED and not run.on_time_counted:
         # One that had been on time stays so: only its I/O says nothing.
-        count_suppressed(turn, run.due, judgement.reason)
-    elif suppressed and judgement.on_time and judgement.ended:
-        count_cut_short(turn, run, judgement.reason)
-    if (judgement.bad or suppressed) and not judgement.ended:
+        count_untested(turn, run.due, untested.verdict, untested.reason)
+    elif untested.verdict in UNTESTED and untested.on_time and untested.ended:
+        count_untested_io(turn, run, untested.verdict, untested.reason)
+    if (judgement.bad or judgement.verdict in UNTESTED) and not judgement.ended:
         _count_blocked(turn, case, run)
     return turn.state.runs[case.id]
 
 
 def _count_blocked(turn: Turn, case: Case, run: RunState) -> None:
-    bad = 0
+    verdict, counted = case.judgement.verdict, 0
     for due in turn.dues_blocked_by(run, case.as_of):
-        if case.judgement.verdict is Verdict.SUPPRESSED:
-            count_suppressed(turn, due, case.judgement.reason)
+        if verdict in UNTESTED:
+            counted += count_untested(turn, due, verdict, case.judgement.reason)
         elif count_on_time(turn, due, on_time=False):
-            bad += 1
-            turn.emit(Mark(due, case.judgement.verdict))
-    still_bad(turn, bad)
+            counted += 1
+            turn.emit(Mark(due, verdict))
+    still_so(turn, verdict, counted)
 
 
 def count_on_time(turn: Turn, due: float, *, on_time: bool) -> bool:
@@ -81,35 +86,50 @@ def count_on_time(turn: Turn, due: float, *, on_time: bool) -> bool:
     return True
 
 
-def count_suppressed(turn: Turn, due: float, reason: Reason) -> None:
-    """Count a due time as suppressed, unless it is counted."""
-    if due not in turn.state.ledger:
-        turn.change(ledger=turn.state.ledger.mark(due))
-        turn.emit(CountSuppressed(due, reason))
-        turn.emit(Mark(due, Verdict.SUPPRESSED))
+def count_untested(turn: Turn, due: float, verdict: Verdict, reason: Reason) -> bool:
+    """Count a due time as suppressed or inconclusive, and tell whether that was still to be done."""
+    if due in turn.state.ledger:
+        return False
+    turn.change(ledger=turn.state.ledger.mark(due))
+    suppressed = verdict is Verdict.SUPPRESSED
+    turn.emit(CountSuppressed(due, reason) if suppressed else CountInconclusive(due, reason))
+    turn.emit(Mark(due, verdict))
+    return True
 
 
-def count_cut_short(turn: Turn, run: RunState, reason: Reason) -> None:
-    """Count a run that was on time and cut short, where its I/O is counted apart and was not yet."""
-    if not run.succeeded_counted and kind_of(turn.target).io_apart:
-        turn.change_run(run.id, succeeded_counted=True)
-        turn.emit(CountCutShort(run.due, reason))
+def count_untested_io(turn: Turn, run: RunState, verdict: Verdict, reason: Reason) -> None:
+    """Count a run that was on time and did not test I/O, where its I/O is counted apart and was not yet."""
+    if run.succeeded_counted or not kind_of(turn.target).io_apart:
+        return
+    turn.change_run(run.id, succeeded_counted=True)
+    suppressed = verdict is Verdict.SUPPRESSED
+    turn.emit(
+        CountCutShort(run.due, reason) if suppressed else CountInconclusive(run.due, reason, io_only=True)
+    )
 
 
-def still_bad(turn: Turn, dues: int) -> None:
-    """Note due times that a bad run blocked."""
-    if dues and (bad := turn.state.bad) is not None:
+def still_so(turn: Turn, verdict: Verdict, dues: int) -> None:
+    """Note due times that a run of this verdict blocked."""
+    bad, blind = turn.state.bad, turn.state.blind
+    if dues and verdict in BAD and bad is not None:
         turn.change(bad=replace(bad, bad_runs=bad.bad_runs + dues))
+        turn.emit(ReportChange())
+    if dues and verdict is Verdict.INCONCLUSIVE and blind is not None:
+        turn.change(blind=replace(blind, bad_runs=blind.bad_runs + dues))
         turn.emit(ReportChange())
 
 
 def note(turn: Turn, judgement: Judgement, due: float, node: str, *, runs: int = 1) -> None:
-    """Note the target's verdict; a run in flight, or one that says nothing, leaves the last one standing.
+    """Note the target's verdict; a run in flight, or one that was suppressed, leaves the last one standing.
 
+    So does an inconclusive one where the storage was bad: it does not show that it is well again.
     `runs` is of how many runs it is the verdict: a follow-up run's is that of the first one, too.
     """
     before = turn.state.standing
     if judgement.verdict in {Verdict.PENDING, Verdict.SUPPRESSED} or due < before.due:
+        return
+    _note_streak(turn, judgement, due, node, runs)
+    if judgement.verdict is Verdict.INCONCLUSIVE and turn.state.bad is not None:
         return
     ok, hung = judgement.verdict is Verdict.OK, judgement.verdict is Verdict.HUNG
     now = replace(
@@ -128,39 +148,38 @@ def note(turn: Turn, judgement: Judgement, due: float, node: str, *, runs: int =
         changed = (before.verdict, before.reason) != (now.verdict, now.reason)
         hung_since = due if hung else None
         turn.emit(SetVerdict(now.verdict, now.reason, now.message, now.last_ok, hung_since, changed))
-    _note_streak(turn, judgement, due, node, runs)
 
 
 def _note_streak(turn: Turn, judgement: Judgement, due: float, node: str, runs: int) -> None:
-    """Note whether the target is bad, and for how many runs in a row."""
-    new, before = turn.state.heard is None, turn.state.bad
-    turn.change(heard=due)
-    if judgement.verdict is Verdict.OK:
-        turn.change(bad=None)
-        if before is not None or new:
-            turn.emit(ReportChange())
-        return
-    if judgement.verdict not in BAD:
-        return
-    more = runs if before is not None and due > before.last_due else 0
-    bad = BadStreak(
+    """Note for how many runs in a row the target is bad, or could not be tested."""
+    state = turn.state
+    this = BadStreak(
         stage=judgement.stage or Stage.IO,
         reason=judgement.reason,
         evidence=judgement.message,
         node=turn.target.node or node,
-        first_bad=before.first_bad if before else max(due, turn.state.judged_since),
-        bad_runs=(before.bad_runs if before else runs) + more,
+        first_bad=max(due, state.judged_since),
+        bad_runs=runs,
         last_due=due,
         noted_at=turn.now,
     )
-    turn.change(bad=bad)
-    if before is None or _reported(bad) != _reported(before):
+    if judgement.verdict is Verdict.INCONCLUSIVE:
+        # What was said of the same run before its cause was known does not count any more.
+        bad = state.bad if state.bad is not None and state.bad.first_bad < due else None
+        turn.change(bad=bad, blind=this.after(state.blind))
+    elif judgement.verdict in BAD:
+        turn.change(bad=this.after(state.bad), blind=None, heard=due)
+    else:
+        turn.change(bad=None, blind=None, heard=due)
+    new = state.heard is None and turn.state.heard is not None
+    if new or _told(state) != _told(turn.state):
         turn.emit(ReportChange())
 
 
-def _reported(bad: BadStreak) -> BadStreak:
+def _told(state: TargetState) -> list[BadStreak | None]:
     """Return what opens or changes an incident; its first evidence stands while stage and reason do."""
-    return replace(bad, last_due=0.0, noted_at=0.0, evidence="")
+    streaks = (state.bad, state.blind)
+    return [each and replace(each, last_due=0.0, noted_at=0.0, evidence="") for each in streaks]
 
 
 def _show(turn: Turn, case: Case) -> None:
@@ -197,7 +216,7 @@ def _record(turn: Turn, case: Case) -> None:
     turn.ended.append(run)
     if judgement.reason is Reason.JOB_DELETED and not run.succeeded_counted:
         lose_run(turn, run.due)
-    if judgement.verdict is not Verdict.SUPPRESSED:
+    if judgement.verdict not in UNTESTED or judgement.succeeded:
         io = judgement.result.io if judgement.result is not None else None
         turn.emit(Observe(run.due, timeline(case.run).seconds, io))
         if io is not None:
@@ -222,7 +241,7 @@ def end_hang(turn: Turn, run: RunState) -> None:
 def _look_again(turn: Turn, case: Case) -> None:
     """Have a run that goes on judged again when time alone could change something."""
     judgement = case.judgement
-    blocks = judgement.bad or case.decided_elsewhere or judgement.verdict is Verdict.SUPPRESSED
+    blocks = judgement.bad or case.decided_elsewhere or judgement.verdict in UNTESTED
     turn.wake(
         judgement.check_at,
         turn.calendar.next_due(case.as_of) if blocks else None,

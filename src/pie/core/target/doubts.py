@@ -32,7 +32,7 @@ def hold_doubts(turn: Turn) -> None:
     What no maintenance explains is not doubted.
     """
     for case in turn.open_cases():
-        if not case.judgement.bad or not excusable(case.judgement):
+        if not excusable(case.judgement):
             if turn.state.runs[case.id].doubt is not None:
                 turn.change_run(case.id, doubt=None)  # If it is bad again, its node may have died since.
             continue

@@ -10,7 +10,8 @@ from typing import Final
 from pie.core.history import PastRun
 from pie.core.judge import missed
 from pie.core.model import BAD, Verdict
-from pie.core.target.counting import count_on_time, count_suppressed, lose_run, note, still_bad
+from pie.core.reasons import Reason
+from pie.core.target.counting import count_on_time, count_untested, lose_run, note, still_so
 from pie.core.target.effects import Ask, Mark, Question, Record
 from pie.core.target.state import NextDue
 from pie.core.target.turn import SOON_SECONDS, Turn
@@ -93,7 +94,7 @@ def _decided(turn: Turn, awaited: NextDue) -> bool:
     if _is_behind(turn, needed, nodes=span is None and not may_start):
         return False
     if span is not None:
-        count_suppressed(turn, due, span.why.reason)
+        count_untested(turn, due, Verdict.SUPPRESSED, span.why.reason)
     elif may_start:
         return False
     elif awaited.blocked:
@@ -115,10 +116,19 @@ def _is_behind(turn: Turn, until: float, *, nodes: bool) -> bool:
 
 
 def _count_blocked(turn: Turn, due: float) -> None:
-    if count_on_time(turn, due, on_time=False):
-        verdict = turn.state.standing.verdict
-        turn.emit(Mark(due, verdict if verdict in BAD else Verdict.LATE))
-        still_bad(turn, 1)
+    """Count a due time at which an earlier run was still under way."""
+    verdict, blind = turn.state.standing.verdict, turn.state.blind
+    if blind is not None:
+        # No run has tested the storage since that one.
+        still_so(
+            turn,
+            Verdict.INCONCLUSIVE,
+            count_untested(turn, due, Verdict.INCONCLUSIVE, blind.reason),
+        )
+    elif count_on_time(turn, due, on_time=False):
+        verdict = verdict if verdict in BAD else Verdict.LATE
+        turn.emit(Mark(due, verdict))
+        still_so(turn, verdict, 1)
 
 
 def _count_missed(turn: Turn, due: float) -> None:
@@ -127,11 +137,12 @@ def _count_missed(turn: Turn, due: float) -> None:
     if schedule is None:
         return
     judgement = missed(due, schedule.warnings, last_scheduled=schedule.last_started)
-    if judgement.verdict is Verdict.SUPPRESSED:
-        count_suppressed(turn, due, judgement.reason)
+    verdict, reason = judgement.verdict, judgement.reason
+    if reason is Reason.JOB_DELETED:
         lose_run(turn, due)
+    if verdict is Verdict.INCONCLUSIVE:
+        count_untested(turn, due, verdict, reason)
     elif count_on_time(turn, due, on_time=False):
-        note(turn, judgement, due, turn.target.node)
-        turn.emit(Mark(due, judgement.verdict))
-        verdict, reason = judgement.verdict, judgement.reason
-        turn.emit(Record(PastRun(due, "schedule", verdict, reason, judgement.message, judgement.stage)))
+        turn.emit(Mark(due, verdict))
+    note(turn, judgement, due, turn.target.node)
+    turn.emit(Record(PastRun(due, "schedule", verdict, reason, judgement.message, judgement.stage)))

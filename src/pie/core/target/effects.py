@@ -47,15 +47,24 @@ class CountSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class CountSuppressed:
-    """Count a due time as suppressed."""
+    """Count a due time as suppressed by maintenance."""
 
     due: float
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
+class CountInconclusive:
+    """Count a due time at which the storage could not be tested; `io_only`: it was on time before that."""
+
+    due: float
+    reason: Reason
+    io_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CountCutShort:
-    """Count a mount run that was on time, and whose I/O says nothing."""
+    """Count a mount run that was on time, and that maintenance ended before its I/O was done."""
 
     due: float
     reason: Reason
@@ -218,6 +227,7 @@ Effect = (
     | CountOnTime
     | CountSucceeded
     | CountSuppressed
+    | CountInconclusive
     | CountCutShort
     | CountLost
     | SetVerdict

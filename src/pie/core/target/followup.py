@@ -31,7 +31,7 @@ def follow_up(turn: Turn) -> None:
         return
     for case in turn.open_cases():
         run = turn.state.runs[case.id]
-        if not case.judgement.bad or run.cause != "schedule":
+        if not case.judgement.needs_cause or run.cause != "schedule":
             continue
         decides = _verdict_from(turn, case, run)
         if decides is VerdictFrom.UNDECIDED and case.judgement.ended:
@@ -79,10 +79,11 @@ def open_due_of(turn: Turn, run: RunState, *, ended: bool) -> float | None:
 
 
 def follow_up_ended(turn: Turn, run: RunState, case: Case) -> None:
-    """Note how a follow-up run ended; if it was good, report the node of the run that it followed."""
+    """Note how a follow-up run ended; if it was good, report the node where the run before it was bad."""
     if case.judgement.bad:
         turn.change(failed_elsewhere_at=turn.now)
     asked = turn.state.follow_up
-    if case.judgement.verdict is Verdict.OK and asked is not None and asked.follows == run.follows:
+    followed = asked is not None and asked.follows == run.follows and asked.said.bad
+    if case.judgement.verdict is Verdict.OK and asked is not None and followed:
         turn.emit(ReportNode(asked.node, asked.said))
     turn.wake(turn.now + SOON_SECONDS)  # The runs that waited for it are decided now.

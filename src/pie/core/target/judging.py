@@ -72,13 +72,13 @@ def ask_what_is_missing(turn: Turn) -> None:
     """Ask the API server for what would explain a run, and wait for it where the run has ended."""
     for case in turn.open_cases():
         run, at = turn.state.runs[case.id], case.judgement.check_at
-        if case.unseen_end and case.judgement.bad:
+        if case.unseen_end and case.judgement.needs_cause:
             at = (run.over_at or run.deleted_at or turn.now) + POD_CATCHES_UP_SECONDS
         if at is not None and case.as_of < at <= turn.now:
             # It is time to judge the run, and its pod is not known as it is at that time.
             turn.emit(Ask(Question.POD, run.id, at))
             turn.hold(case, turn.now + _ASK_AGAIN_SECONDS)
-        elif case.unseen_end and case.judgement.bad:
+        elif case.unseen_end and case.judgement.needs_cause:
             turn.hold(case, at)
         elif _waits_for_attachment(turn, case, run):
             turn.hold(case, turn.now + _PATIENCE_SECONDS)
@@ -90,10 +90,10 @@ def _waits_for_attachment(turn: Turn, case: Case, run: RunState) -> bool:
     A short run may end before anybody saw it start, and its attachment is deleted soon after it.
     """
     judgement, now = case.judgement, turn.now
-    if judgement.bad and not judgement.ended and not run.warnings and not run.events_asked:
+    if judgement.needs_cause and not judgement.ended and not run.warnings and not run.events_asked:
         run = turn.change_run(run.id, events_asked=True)
         turn.emit(Ask(Question.EVENTS, run.id))
-    waits = judgement.bad and not judgement.ended and run.seen.ready is None
+    waits = judgement.needs_cause and not judgement.ended and run.seen.ready is None
     asked = run.attachment_known or run.attachment_asked_at > now - _ASK_AGAIN_SECONDS
     wanted = waits or judgement.ended or run.seen.ready is not None
     if wanted and not asked and turn.facts.may_attach and _has_volume_on_node(run):

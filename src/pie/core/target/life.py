@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from pie.core.kinds import kind_of
+from pie.core.model import Verdict
 from pie.core.reasons import Reason
 from pie.core.run import RunFact
-from pie.core.target.counting import count_cut_short, count_suppressed
+from pie.core.target.counting import count_untested, count_untested_io
 from pie.core.target.duetimes import await_due, open_due
 from pie.core.target.effects import Follow, Forget, ReportChange
 from pie.core.target.state import Life, RunState, TargetState
@@ -46,12 +47,12 @@ def _count_what_the_node_ended(turn: Turn) -> None:
     """Count the runs that ended with their node: no run of the target will be judged again."""
     for run in turn.state.unread():
         if run.on_time_counted:
-            count_cut_short(turn, run, Reason.NODE_DELETED)
+            count_untested_io(turn, run, Verdict.SUPPRESSED, Reason.NODE_DELETED)
         else:
-            count_suppressed(turn, run.due, Reason.NODE_DELETED)
+            count_untested(turn, run.due, Verdict.SUPPRESSED, Reason.NODE_DELETED)
         turn.change_run(run.id, recorded=True)
     if (due := open_due(turn)) is not None:
-        count_suppressed(turn, due, Reason.NODE_DELETED)
+        count_untested(turn, due, Verdict.SUPPRESSED, Reason.NODE_DELETED)
 
 
 def adopt_runs(turn: Turn) -> None:

@@ -20,10 +20,13 @@ def begin_anew_after_maintenance(turn: Turn) -> None:
     since = turn.facts.nodes.judged_since
     if since <= turn.state.judged_since:
         return
-    bad = turn.state.bad
+    bad, blind = turn.state.bad, turn.state.blind
     turn.change(judged_since=since)
     if bad is not None and bad.noted_at < since and not bad.certain:
         turn.change(bad=None, heard=None)
+        turn.emit(ReportChange())
+    if blind is not None and blind.noted_at < since:
+        turn.change(blind=None)
         turn.emit(ReportChange())
 
 

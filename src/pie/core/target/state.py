@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pie.core.apitypes import Cause
@@ -11,7 +11,7 @@ from pie.core.integrity import VolumeMemory
 from pie.core.judge import Judgement
 from pie.core.latency import LatencyHistory
 from pie.core.maintenance.heartbeat import Heartbeat, Pulse
-from pie.core.model import BAD, Probe, Stage, Target, Verdict
+from pie.core.model import NOT_GOOD, Probe, Stage, Target, Verdict
 from pie.core.reasons import CERTAIN, Reason
 from pie.core.result import IoStats
 from pie.core.target.effects import StartRun
@@ -111,19 +111,19 @@ class Standing:
     io: IoStats | None = None
 
     def after(self, maintenance: float) -> "Standing":
-        """Return the verdict after a maintenance that ended then: none, if it was bad before.
+        """Return the verdict after a maintenance that ended then: none, if it was not good before.
 
         The fault may be over, which only the next run can tell. What a run read stands until another run
         reads something else.
         """
-        if self.verdict not in BAD or self.noted_at >= maintenance or self.reason in CERTAIN:
+        if self.verdict not in NOT_GOOD or self.noted_at >= maintenance or self.reason in CERTAIN:
             return self
         return Standing(due=self.due, last_ok=self.last_ok, io=self.io)
 
 
 @dataclass(frozen=True, slots=True)
 class BadStreak:
-    """Bad runs of a target in a row: the newest one's stage, reason and evidence, and how many there are.
+    """Bad (or inconclusive) runs of a target in a row: the newest one's stage, reason and evidence, how many.
 
     `first_bad` and `last_due` are due times, epoch seconds. `bad_runs` counts due times that a stuck run
     blocked, too.
@@ -137,6 +137,13 @@ class BadStreak:
     bad_runs: int
     last_due: float
     noted_at: float
+
+    def after(self, before: "BadStreak | None") -> "BadStreak":
+        """Return the streak that this one, of one run, goes on with."""
+        if before is None:
+            return self
+        more = self.bad_runs if self.last_due > before.last_due else 0
+        return replace(self, first_bad=before.first_bad, bad_runs=before.bad_runs + more)
 
     @property
     def certain(self) -> bool:
@@ -198,11 +205,12 @@ class Kept:
 class TargetState:
     """All that is remembered of one target.
 
-    `heard` is the due time of the newest run that gave a verdict; None: none did since pie began, or since
-    its last maintenance. `followed` are the runs that have a follow-up run, `failed_elsewhere_at` is when the
-    last follow-up run was bad. `early_wait_seconds` is how long pie waited before the last early run, and
-    `early_at` when the next one starts. `lost` are the newest due times whose runs somebody deleted before
-    pie read them. `kept` is what was last ordered for the target's objects.
+    `bad` are its bad runs since the last good one, `blind` its inconclusive runs since the last one that
+    tested the storage. `heard` is the due time of the newest run that did; None: none did since pie began, or
+    since its last maintenance. `followed` are the runs that have a follow-up run, `failed_elsewhere_at` is
+    when the last follow-up run was bad. `early_wait_seconds` is how long pie waited before the last early
+    run, and `early_at` when the next one starts. `lost` are the newest due times whose runs somebody deleted
+    before pie read them. `kept` is what was last ordered for the target's objects.
     """
 
     target: Target
@@ -213,6 +221,7 @@ class TargetState:
     next_due: NextDue | None = None
     standing: Standing = field(default_factory=Standing)
     bad: BadStreak | None = None
+    blind: BadStreak | None = None
     heard: float | None = None
     volume: Volume | None = None
     remembered: Mapping[str, str] = field(default_factory=dict)

@@ -41,9 +41,12 @@ export function say(element, text) {
 }
 
 // Verdicts, from good to bad, by the letter that the API uses for them.
-export const VERDICTS = { o: "ok", s: "suppressed", l: "late", f: "failed", h: "hung" };
-export const RANK = { ".": 0, o: 1, s: 2, l: 3, f: 4, h: 5, pending: 0, ok: 1, suppressed: 2, late: 3, failed: 4, hung: 5 };
-export const MARKS = { ok: "✓", suppressed: "–", late: "◔", failed: "✕", hung: "‖", pending: "…" };
+export const VERDICTS = { o: "ok", s: "suppressed", i: "inconclusive", l: "late", f: "failed", h: "hung" };
+export const RANK = {
+  ".": 0, o: 1, s: 2, i: 3, l: 4, f: 5, h: 6,
+  pending: 0, unknown: 0, ok: 1, suppressed: 2, inconclusive: 3, late: 4, failed: 5, hung: 6,
+};
+export const MARKS = { ok: "✓", suppressed: "–", inconclusive: "?", late: "◔", failed: "✕", hung: "‖", pending: "…", unknown: "?" };
 
 export const badge = (verdict, words = verdict) =>
   h(`span.badge.${verdict}`, {}, h("span", { "aria-hidden": "true" }, MARKS[verdict] ?? "?"), h("span.word", {}, ` ${words}`));

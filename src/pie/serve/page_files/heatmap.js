@@ -8,11 +8,11 @@ const ROW = 24;
 const FEWEST = 30;
 const NARROWEST = 4;
 const LETTER_FROM = 11;
-const LETTERS = ".oslfh";
+const LETTERS = ".osilfh";
 const RANK_OF_CODE = new Uint8Array(128);
 [...LETTERS].forEach((letter) => (RANK_OF_CODE[letter.charCodeAt(0)] = RANK[letter]));
 // Letter, and where its mark begins and how high it is, in parts of a row.
-const SHAPES = [[".", 0.45, 0.1], ["o", 0, 1], ["s", 0.35, 0.3], ["l", 0.25, 0.75], ["f", 0, 1], ["h", 0, 1]];
+const SHAPES = [[".", 0.45, 0.1], ["o", 0, 1], ["s", 0.35, 0.3], ["i", 0.3, 0.45], ["l", 0.25, 0.75], ["f", 0, 1], ["h", 0, 1]];
 
 export class Heatmap {
   constructor() {

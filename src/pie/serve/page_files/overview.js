@@ -3,7 +3,7 @@
 import { MARKS, byId, duration, h, latency, plural, put, say, stamp, targetHref } from "./dom.js";
 
 const GLYPH = { fine: "✓", warning: "!", bad: "✕", unknown: "…" };
-const ORDER = ["ok", "late", "failed", "hung", "suppressed", "pending"];
+const ORDER = ["ok", "late", "failed", "hung", "inconclusive", "unknown", "suppressed", "pending"];
 
 /** Say how it is, and in the tab's title by a word. One that is no state says that what is below is old. */
 export function hero(state, sentence, detail, word = state) {
@@ -29,7 +29,7 @@ export function showOverview(overview, selected, select) {
 function detail(overview, open) {
   const counts = {};
   for (const probe of overview.probes) {
-    for (const word of ORDER) counts[word] = (counts[word] ?? 0) + probe.targets[word];
+    for (const word of ORDER) counts[word] = (counts[word] ?? 0) + (probe.targets[word] ?? 0);
   }
   const told = ORDER.filter((word) => counts[word]).map((word) => `${counts[word].toLocaleString()} ${word}`);
   const since = open.length ? `for ${duration(overview.now - Math.min(...open.map((each) => each.opened)))} · ` : "";

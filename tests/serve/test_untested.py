@@ -1,14 +1,14 @@
-"""The series about suppressed runs."""
+"""The series about runs that did not test the storage."""
 
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.core.model import Target
-from pie.core.reasons import Reason
-from pie.serve.suppressed import REASONS, SuppressedSeries
+from pie.core.reasons import INCONCLUSIVE, Reason
+from pie.serve.untested import SUPPRESSED, UntestedSeries
 from tests.core.build import MOUNT, PROVISION, probe
 
 
-def shown(series: SuppressedSeries) -> list[str]:
+def shown(series: UntestedSeries) -> list[str]:
     registry = CollectorRegistry()
     registry.register(series)
     lines = generate_latest(registry).decode().splitlines()
@@ -16,27 +16,30 @@ def shown(series: SuppressedSeries) -> list[str]:
 
 
 def test_every_reason_is_at_zero_from_the_start_for_the_probes_that_are_on() -> None:
-    series = SuppressedSeries()
+    series = UntestedSeries()
     assert shown(series) == []
     series.add(probe(mount_enabled=False))
-    assert len(shown(series)) == len(REASONS)
+    assert len(shown(series)) == len(SUPPRESSED) + len(INCONCLUSIVE)
     assert all(line.endswith(" 0.0") and 'probe="provision"' in line for line in shown(series))
 
 
 def test_runs_are_counted_and_nothing_is_left_of_a_probe_that_is_gone() -> None:
-    series = SuppressedSeries()
+    series = UntestedSeries()
     series.add(probe())
     for _ in range(2):
-        series.count(MOUNT, Reason.NODE_CORDONED)
-    series.count_cut_short(MOUNT, Reason.NODE_REBOOTED)
+        series.suppressed.count(MOUNT, Reason.NODE_CORDONED)
+    series.suppressed.count(MOUNT, Reason.NODE_REBOOTED, io_only=True)
     series.add(probe())
-    series.count(Target("other", MOUNT.kind, "c", "n1"), Reason.NODE_CORDONED)
+    series.suppressed.count(Target("other", MOUNT.kind, "c", "n1"), Reason.NODE_CORDONED)
     series.show(MOUNT, Reason.NODE_CORDONED)
     series.show(PROVISION, Reason.NO_USABLE_NODE)
     counted = 'pie_probe_name="p",probe="mount",reason="NodeCordoned",storage_class="c"'
     assert f"pie_suppressed_runs_total{{{counted}}} 2.0" in shown(series)
     cut_short = 'pie_probe_name="p",probe="performance",reason="NodeRebooted",storage_class="c"'
     assert f"pie_suppressed_runs_total{{{cut_short}}} 1.0" in shown(series)
+    series.inconclusive.count(PROVISION, Reason.IMAGE_PULL)
+    told = 'area="pie",pie_probe_name="p",probe="provision",reason="ImagePull",storage_class="c"'
+    assert f"pie_inconclusive_runs_total{{{told}}} 1.0" in shown(series)
     gauge = 'pie_target_suppressed{node="n1",pie_probe_name="p",reason="NodeCordoned",storage_class="c"} 1.0'
     assert gauge in shown(series)
     series.show(MOUNT, None)
@@ -46,10 +49,10 @@ def test_runs_are_counted_and_nothing_is_left_of_a_probe_that_is_gone() -> None:
 
 
 def test_nothing_that_is_shown_late_brings_back_a_pieprobe_that_is_gone() -> None:
-    series = SuppressedSeries()
+    series = UntestedSeries()
     series.add(probe())
     series.remove("p")
     series.show(MOUNT, Reason.NODE_CORDONED)
-    series.count(MOUNT, Reason.NODE_CORDONED)
-    series.count_cut_short(MOUNT, Reason.NODE_CORDONED)
+    series.suppressed.count(MOUNT, Reason.NODE_CORDONED)
+    series.suppressed.count(MOUNT, Reason.NODE_CORDONED, io_only=True)
     assert shown(series) == []

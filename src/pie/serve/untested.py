@@ -1,0 +1,121 @@
+"""The series about runs that did not test the storage, and about suppressed targets."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pie.core.kinds import KINDS
+from pie.core.model import Probe, Target
+from pie.core.reasons import AREA, INCONCLUSIVE, Reason
+
+# `probe` of mount runs that were on time but did not test I/O: they have no `succeed`.
+PERFORMANCE = "performance"
+
+# At zero from the start, so that the first run of each kind is an increase.
+SUPPRESSED = (
+    Reason.NODE_DELETED,
+    Reason.NODE_MARKED,
+    Reason.NODE_CORDONED,
+    Reason.NODE_NOT_READY,
+    Reason.NODE_TAINTED,
+    Reason.NODE_REBOOTED,
+    Reason.NODE_NEW,
+    Reason.NO_USABLE_NODE,
+)
+
+
+class RunsByReason:
+    """Counts runs of each PieProbe by probe and reason; `reasons` are at zero from the start."""
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        self._reasons = reasons
+        self._counts: dict[tuple[str, str, str], dict[Reason, int]] = {}
+
+    def add(self, probe: Probe) -> None:
+        """Show the counters of a PieProbe, at zero if they are new."""
+        for row in KINDS.values():
+            for counted in (row.name, PERFORMANCE)[: 1 + row.io_apart] if row.enabled(probe) else ():
+                key = (probe.name, probe.storage_class, counted)
+                self._counts.setdefault(key, dict.fromkeys(self._reasons, 0))
+
+    def remove(self, probe: str) -> None:
+        """Delete the counters of a PieProbe. Later counts for it are ignored."""
+        for key in [key for key in self._counts if key[0] == probe]:
+            del self._counts[key]
+
+    def count(self, target: Target, reason: Reason, *, io_only: bool = False) -> None:
+        """Count a due time that is not in the `on_time` series of its probe.
+
+        `io_only`: a mount run that is in it, but not in the `succeed` series.
+        """
+        counted = PERFORMANCE if io_only else target.kind
+        if (counts := self._counts.get((target.probe, target.storage_class, counted))) is not None:
+            counts[reason] = counts.get(reason, 0) + 1
+
+    def items(self) -> Iterator[tuple[tuple[str, str, str], Reason, int]]:
+        """Yield PieProbe, class and probe; the reason; how many runs."""
+        for key, counts in self._counts.items():
+            for reason, count in counts.items():
+                yield key, reason, count
+
+
+class UntestedSeries(Collector):
+    """Counts suppressed and inconclusive runs, and shows which targets are suppressed now."""
+
+    def __init__(self) -> None:
+        self.suppressed = RunsByReason(SUPPRESSED)
+        self.inconclusive = RunsByReason(INCONCLUSIVE)
+        self._targets: dict[Target, Reason] = {}
+        self._probes: set[str] = set()
+
+    def add(self, probe: Probe) -> None:
+        """Show the counters of a PieProbe, at zero if they are new."""
+        self._probes.add(probe.name)
+        self.suppressed.add(probe)
+        self.inconclusive.add(probe)
+
+    def remove(self, probe: str) -> None:
+        """Delete all series of a PieProbe. Later counts for it are ignored."""
+        self._probes.discard(probe)
+        self.suppressed.remove(probe)
+        self.inconclusive.remove(probe)
+        for target in [target for target in self._targets if target.probe == probe]:
+            del self._targets[target]
+
+    def show(self, target: Target, reason: Reason | None) -> None:
+        """Show that a target is suppressed, or that it is not."""
+        if reason is None:
+            self._targets.pop(target, None)
+        elif target.probe in self._probes:
+            self._targets[target] = reason
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the families, as prometheus-client asks for them."""
+        yield from self._families()
+
+    def _families(self) -> Iterator[Metric]:
+        suppressed = CounterMetricFamily(
+            "pie_suppressed_runs",
+            "Runs that did not test the storage because of maintenance.",
+            labels=("pie_probe_name", "storage_class", "probe", "reason"),
+        )
+        for key, reason, count in self.suppressed.items():
+            suppressed.add_metric((*key, reason.value), count)
+        yield suppressed
+        inconclusive = CounterMetricFamily(
+            "pie_inconclusive_runs",
+            "Runs that could not test the storage, by whose problem that is (area: node or pie) and reason.",
+            labels=("pie_probe_name", "storage_class", "probe", "area", "reason"),
+        )
+        for key, reason, count in self.inconclusive.items():
+            inconclusive.add_metric((*key, AREA[reason].value, reason.value), count)
+        yield inconclusive
+        now = GaugeMetricFamily(
+            "pie_target_suppressed",
+            "1 while runs of a target are suppressed; node is empty for the provision probe.",
+            labels=("pie_probe_name", "node", "storage_class", "reason"),
+        )
+        for target, reason in self._targets.items():
+            now.add_metric((target.probe, target.node, target.storage_class, reason.value), 1)
+        yield now
