@@ -31,9 +31,9 @@ async def test_the_pod_that_replaced_another_of_its_job_is_found_after_the_old_o
     show(found.pods, old)
     show(found.pods, old, new)
     show(found.pods, new)
-    assert found.pod_of_owner == {"job": new}
+    assert found.pods_of_owner == {"job": {"new": new}}
     show(found.pods)
-    assert found.pod_of_owner == {}
+    assert found.pods_of_owner == {}
 
 
 async def test_the_pvc_of_a_pod_is_found_after_another_pvc_of_the_pod_is_deleted() -> None:

@@ -4,6 +4,7 @@ from pie.controller.attachmentstate import AttachmentReader
 from pie.controller.nodelease import NodeLeases
 from pie.controller.warnings import WarningEvents
 from pie.core.model import Target
+from pie.core.naming import agrees
 from pie.core.target.effects import Question
 from pie.core.target.facts import Answers, AttachmentAnswer, LeaseAnswer, PodAnswer
 from pie.core.target.state import RunState
@@ -34,7 +35,7 @@ class Answering:
         """Return the answer to a question about a run, as things are at `since` or later."""
         match what:
             case Question.POD:
-                return Answers(pods={run.id: await self._pod(run, since)})
+                return Answers(pods={run.id: await self._pod(target, run, since)})
             case Question.ATTACHMENT:
                 found = await self._attachment(target, run, driver)
                 return Answers(attachments={run.id: found}) if found is not None else Answers()
@@ -44,11 +45,13 @@ class Answering:
                 await self._recall_events(run)
         return Answers()
 
-    async def _pod(self, run: RunState, since: float) -> PodAnswer:
+    async def _pod(self, target: Target, run: RunState, since: float) -> PodAnswer:
         """Read a run's pod: by name, or with all others that are wanted."""
         if run.pod is None:
             listed = await self._pods.all(since)
-            return PodAnswer(since, listed.of_owner(run.id), certain=not listed.skipped)
+            found = [pod for pod in listed.of_owner(run.id) if agrees(pod.metadata, target)]
+            first = min(found, key=lambda pod: pod.metadata.created_seconds, default=None)
+            return PodAnswer(since, first, certain=not listed.skipped)
         pod = await self._pods.one(run.pod.metadata.name, since)
         same = pod is not None and pod.metadata.uid == run.pod.metadata.uid
         return PodAnswer(since, pod if same else None)

@@ -22,6 +22,7 @@ from pie.kube.watchstream import HasMetadata
 
 _ZONE = "topology.kubernetes.io/zone"
 
+K = TypeVar("K")
 T = TypeVar("T", bound=HasMetadata)
 
 
@@ -42,10 +43,10 @@ class Caches:
         self.claims = self.watch_own(PVCS, Claim)
         self.claims_of: dict[Target, dict[str, Claim]] = {}
         self.claim_of_pod: dict[str, Claim] = {}
-        self.pod_of_owner: dict[str, Pod] = {}
+        self.pods_of_owner: dict[str, dict[str, Pod]] = {}
         self.listen(PVCS, lambda old, new: _index(self.claims_of, _target, old, new))
-        self.listen(PVCS, lambda old, new: _map(self.claim_of_pod, _owner_uid("Pod"), old, new))
-        self.listen(PODS, lambda old, new: _map(self.pod_of_owner, _owner_uid(""), old, new))
+        self.listen(PVCS, lambda old, new: _map(self.claim_of_pod, _pod_uid, old, new))
+        self.listen(PODS, lambda old, new: _index(self.pods_of_owner, _owner_uid, old, new))
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if old is None or new is None or old.metadata.labels != new.metadata.labels:
@@ -106,13 +107,16 @@ class Caches:
         return self.probes.store.get((self.namespace, name))
 
 
-def _owner_uid(kind: str) -> Callable[[Any], str | None]:
-    def owner_uid(thing: Any) -> str | None:
-        metadata: Metadata = thing.metadata
-        owner = metadata.controller_owner
-        return owner.uid if owner is not None and kind in {"", owner.kind} else None
+def _owner_uid(thing: Any) -> str | None:
+    metadata: Metadata = thing.metadata
+    owner = metadata.controller_owner
+    return owner.uid if owner is not None else None
 
-    return owner_uid
+
+def _pod_uid(thing: Any) -> str | None:
+    metadata: Metadata = thing.metadata
+    owner = metadata.controller_owner
+    return owner.uid if owner is not None and owner.kind == "Pod" else None
 
 
 def _target(thing: Any) -> Target | None:
@@ -123,9 +127,7 @@ def _target(thing: Any) -> Target | None:
     return target if owned else None
 
 
-def _index(
-    index: dict[Target, dict[str, Any]], key: Callable[[Any], Target | None], old: Any, new: Any
-) -> None:
+def _index(index: dict[K, dict[str, Any]], key: Callable[[Any], K | None], old: Any, new: Any) -> None:
     if old is not None and (target := key(old)) is not None:
         named = index.get(target, {})
         _remove(named, old.metadata.name, old)

@@ -56,7 +56,7 @@ class Facts:
             return TargetFacts(known=True, untouchable=True)
         live, pause = self._probes.live(target), entry.paused.get(target.kind)
         keep = pause is not None and not pause.keep and pause.resumes_by_itself and self._probes.has(target)
-        claim = self._claim(target)
+        claim = self._claim(target, probe)
         facts = TargetFacts(
             known=True,
             probe=probe if live else None,
@@ -88,8 +88,9 @@ class Facts:
             answers=self._questions.answers(target),
         )
 
-    def _claim(self, target: Target) -> Claim | None:
-        return next(iter(self._caches.claims_of.get(target, {}).values()), None)
+    def _claim(self, target: Target, probe: Probe) -> Claim | None:
+        found = self._caches.claims_of.get(target, {}).values()
+        return next((claim for claim in found if _owned(claim, probe)), None)
 
     def _claims(self, target: Target, probe: Probe) -> tuple[object, ...]:
         """Return what identifies a target's PVCs, and whatever else has the name that its PVC should have."""
@@ -131,3 +132,8 @@ class Facts:
         return any(
             each.closed_at is None and each.stage is Stage.IO and each.concerns(target) for each in incidents
         )
+
+
+def _owned(claim: Claim, probe: Probe) -> bool:
+    owner = claim.metadata.controller_owner
+    return owner is not None and owner.uid == probe.uid

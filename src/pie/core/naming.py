@@ -138,3 +138,9 @@ def target_of(metadata: Metadata) -> Target | None:
         return None
     node = metadata.labels.get(LABEL_NODE, "")
     return Target(probe, Kind.MOUNT if node else Kind.PROVISION, storage_class, node)
+
+
+def agrees(metadata: Metadata, target: Target) -> bool:
+    """Tell whether an object's labels, and its annotation if it has one, name this target."""
+    named = metadata.annotations.get(ANNOTATION_TARGET, str(target))
+    return named == str(target) and labels(target).items() <= metadata.labels.items()

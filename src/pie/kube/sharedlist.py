@@ -6,7 +6,7 @@ must not cost thousands of requests to an API server that may be in trouble itse
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Generic
@@ -44,14 +44,17 @@ class Snapshot(Generic[T]):
     asked_at: float
     answered_seconds: float
 
-    def of_owner(self, uid: str) -> T | None:
-        """Return an object whose controller has this uid."""
-        return self._by_owner.get(uid)
+    def of_owner(self, uid: str) -> Sequence[T]:
+        """Return the objects whose controller has this uid."""
+        return self._by_owner.get(uid, ())
 
     @cached_property
-    def _by_owner(self) -> Mapping[str, T]:
-        owners = ((item.metadata.controller_owner, item) for item in self.objects.values())
-        return {owner.uid: item for owner, item in owners if owner is not None}
+    def _by_owner(self) -> Mapping[str, Sequence[T]]:
+        found: dict[str, list[T]] = {}
+        for item in self.objects.values():
+            if (owner := item.metadata.controller_owner) is not None:
+                found.setdefault(owner.uid, []).append(item)
+        return found
 
 
 class SharedList(Generic[T]):

@@ -14,6 +14,7 @@ from pie.controller.caches import Caches
 from pie.controller.ownership import Ownership, seed
 from pie.controller.queue import WorkQueue
 from pie.core.apitypes import Cause
+from pie.core.batch.belonging import first_pod, is_pod_of, target_of_job
 from pie.core.batch.changes import cronjob_matters, no_longer_active
 from pie.core.batch.cron import Cron, due_seconds, manual
 from pie.core.batch.disposal import Delete, to_delete
@@ -138,8 +139,15 @@ class CronJobRunner:
         owned = new if new is not None and new.metadata.controller_owner is not None else None
         pod = owned or old
         owner = pod.metadata.controller_owner if pod is not None else None
-        if owner is None or (started := self._started.get(owner.uid)) is None:
+        if pod is None or owner is None or (started := self._started.get(owner.uid)) is None:
             return
+        known = started.pod
+        if (
+            known.metadata.uid != pod.metadata.uid
+            if known
+            else not is_pod_of(pod, started.job, started.target)
+        ):
+            return  # the first pod of a Job is its run, whatever comes later
         if owned is not None:
             self._change(started, pod=owned, pod_gone=False)
         elif not started.pod_gone:
@@ -160,20 +168,16 @@ class CronJobRunner:
         else:
             self._without_owner.pop(uid, None)
             self._runs_of.setdefault(chain[0], set()).add(uid)
-            due, pod = due_seconds(job, self._cronjob(job)), self._caches.pod_of_owner.get(uid)
+            due, pods = due_seconds(job, self._cronjob(job)), self._caches.pods_of_owner.get(uid, {})
+            pod = first_pod(pods.values(), job, chain[0])
             self._started[uid] = _Started(*chain, job, due, pod=pod)
             self._wake(chain[0])
 
     def _chain(self, job: Job) -> tuple[Target, str] | None:
-        owner, made_for = job.metadata.controller_owner, job.metadata
-        if owner is not None and owner.kind == "CronJob":
-            if (found := self._cronjob(job)) is None:
-                return None
-            made_for, owner = found.metadata, found.metadata.controller_owner
-        if owner is None or owner.kind != KIND:
+        cronjob, owner = self._cronjob(job), job.metadata.controller_owner
+        if cronjob is None and owner is not None and owner.kind == "CronJob":
             return None
-        target = target_of(made_for)
-        return (target, owner.uid) if target is not None and target.probe == owner.name else None
+        return target_of_job(job, cronjob)
 
     def _forget(self, started: _Started) -> None:
         uid = started.job.metadata.uid
