@@ -76,6 +76,8 @@ def test_every_pod_asks_meshes_to_leave_it_alone_and_keeps_its_own_labels() -> N
         marks = job["spec"]["template"]["metadata"]
         assert marks["labels"].items() >= {**labels(target), "sidecar.istio.io/inject": "false"}.items()
         assert marks["annotations"]["linkerd.io/inject"] == "disabled"
+        # A pod that probes a node does not keep cluster-autoscaler from removing it.
+        assert marks["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "true"
         # Selectors of Go pie's users find Jobs, CronJobs and PVCs by these and no more.
         assert made["metadata"]["labels"] == labels(MOUNT)
     assert made["spec"]["jobTemplate"]["metadata"]["labels"] == labels(MOUNT)

@@ -78,6 +78,26 @@ async def test_a_service_monitor_comes_only_when_asked_for() -> None:
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
 
 
+async def test_a_priority_class_that_autoscalers_ignore_comes_only_when_asked_for() -> None:
+    assert "PriorityClass" not in {manifest["kind"] for manifest in await rendered("storage")}
+    enabled = await rendered("storage", "--set", "probePriorityClass.enabled=true")
+    (found,) = (manifest for manifest in enabled if manifest["kind"] == "PriorityClass")
+    assert found["metadata"]["name"] == "storage-pie-probe"
+    assert found["value"] < -10
+    assert (found["preemptionPolicy"], found["globalDefault"]) == ("Never", False)
+    named = await rendered("storage", "--set", "probePriorityClass.enabled=true,probePriorityClass.name=mine")
+    assert "mine" in {manifest["metadata"]["name"] for manifest in named}
+
+
+async def test_cluster_autoscaler_may_evict_the_controller() -> None:
+    key = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+    for values in ((), ("--set-string", "podAnnotations.a=b")):
+        (deployment,) = (each for each in await rendered("pie", *values) if each["kind"] == "Deployment")
+        annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+        assert annotations[key] == "true"
+        assert annotations.get("a") == ("b" if values else None)
+
+
 async def test_the_flags_are_those_that_the_controller_has() -> None:
     (deployment,) = (
         manifest

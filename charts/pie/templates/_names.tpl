@@ -12,6 +12,11 @@
 {{- printf "%s-%s" .Release.Namespace (include "pie.name" .) -}}
 {{- end -}}
 
+{{/* Name of the PriorityClass for probe pods. */}}
+{{- define "pie.priorityClassName" -}}
+{{- .Values.probePriorityClass.name | default (printf "%s-probe" (include "pie.clusterName" .)) -}}
+{{- end -}}
+
 {{/* Labels by which the controller's pods are selected. They must never change between versions. */}}
 {{- define "pie.selectorLabels" -}}
 app.kubernetes.io/name: pie

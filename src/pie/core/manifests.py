@@ -5,7 +5,7 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 """
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from pie.core import meshes
 from pie.core.driver import STARTUP_TAINTS, with_tolerations
@@ -23,6 +23,12 @@ MOUNT_PATH = "/pie"
 # The user of the image; fsGroup makes a fresh volume's root writable for it.
 USER_ID = 1001
 TERMINATION_GRACE_SECONDS = 5
+POD_ANNOTATIONS: Final = {
+    **meshes.ANNOTATIONS,
+    # Who removes a node need not spare a pod that probes it. Only cluster-autoscaler asks:
+    # https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
+}
 
 
 def pod_template(probe: Probe, target: Target, *, claim: str, image: str, without: str = "") -> Manifest:
@@ -33,7 +39,7 @@ def pod_template(probe: Probe, target: Target, *, claim: str, image: str, withou
         spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = required
     # On the pod, since a Job's own deadline deletes the pod and with it the message that says what happened.
     spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
-    marks = {"labels": labels(target) | meshes.LABELS, "annotations": dict(meshes.ANNOTATIONS)}
+    marks = {"labels": labels(target) | meshes.LABELS, "annotations": dict(POD_ANNOTATIONS)}
     return {"metadata": marks, "spec": spec}
 
 

@@ -14,7 +14,7 @@ from pie.core import meshes
 from pie.core.judge import Judgement
 from pie.core.kinds import KINDS, kind_of
 from pie.core.maintenance.now import Facts, suppression
-from pie.core.manifests import Manifest, claim, pod_spec
+from pie.core.manifests import POD_ANNOTATIONS, Manifest, claim, pod_spec
 from pie.core.model import BAD, NOT_GOOD, Probe, Stage, SuppressionRules, Target, Verdict
 from pie.core.naming import ANNOTATION_TARGET, label_value
 from pie.core.reasons import ADVICE, MEANING, Reason
@@ -243,7 +243,7 @@ class Maker:
             template["metadata"] = {"labels": self._labels(target)}
         metadata = self._metadata(target, name)
         metadata["labels"] |= meshes.LABELS
-        metadata["annotations"] |= meshes.ANNOTATIONS
+        metadata["annotations"] |= POD_ANNOTATIONS
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
     def _labels(self, target: Target) -> dict[str, str]:
