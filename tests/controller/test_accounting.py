@@ -13,6 +13,7 @@ from pie.controller.runners.cronjob import CronJobRunner
 from pie.core.model import Verdict
 from pie.core.reasons import Reason
 from tests.controller.podrunner import PodRunner
+from tests.controller.sidecars import Sidecar
 from tests.controller.simulation import MakesRunner
 from tests.controller.stories import (
     BEGIN_SECONDS,
@@ -117,6 +118,28 @@ def test_a_late_run_that_is_evicted_from_a_dead_node_waits_for_kubernetes_to_not
 
 def test_a_kubelet_that_comes_back_while_a_late_run_is_doubted_has_the_time_to_tell_of_its_boot() -> None:
     assert "late" not in played([(112, World.power_off), (143, World.power_on)]).counted_as()
+
+
+@pytest.mark.parametrize("beside", [(), (Sidecar("vault-agent"),)])
+def test_a_pod_that_is_deleted_in_time_is_not_late_though_the_watch_of_jobs_does_not_show_its_end(
+    beside: tuple[Sidecar, ...],
+) -> None:
+    def inject(world: World) -> None:
+        world.sidecars = beside
+
+    evictions = [(0, inject), (242, World.evict), (258, World.evict)]
+    gaps = [("jobs", 207, 29), ("jobs", 240, 42), ("cronjobs", 39, 42)]
+    outcome = played(evictions, with_gaps(gaps))
+    assert outcome.counted_as() == {"on time", Reason.POD_DELETED}
+    assert outcome.errors(END) == []
+
+
+def test_a_pod_that_is_deleted_in_mid_run_did_not_hang_though_the_watch_of_jobs_does_not_show_its_end() -> (
+    None
+):
+    script = [(200, storage("hangs")), (250, World.evict), (251, storage("well"))]
+    outcome = played(script, with_gaps([("jobs", 241, 60)]))
+    assert Verdict.HUNG.value not in {verdict for verdict, _ in outcome.told}
 
 
 @on_each_runner

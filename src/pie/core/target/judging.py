@@ -28,7 +28,7 @@ def judge_runs(turn: Turn) -> None:
         if run.pod is None and caught_up:
             run = turn.change_run(run.id, pod_gone=True)  # The watch reaches beyond its end, and has no pod.
         pod_ended = run.pod is not None and pod_over(run.pod)
-        over = ended_at is not None and (pod_ended or run.pod_gone)
+        over = (ended_at is not None and (pod_ended or run.pod_gone)) or _pod_went(run)
         # The pod of a run that was deleted may outlive it: while its I/O hangs, or on a node that is dead.
         given_up = run.deleted_at is not None and caught_up
         seen = Run(
@@ -41,13 +41,18 @@ def judge_runs(turn: Turn) -> None:
             job_finished=over,
             job_ended_seconds=run.over_at,
             job_deleted_seconds=run.deleted_at,
-            pod_known_until=run.pod_known_until if run.deleted_at is not None else None,
+            pod_known_until=run.pod_known_until,
             seen=run.seen,
             warnings=run.warnings,
         )
         judgement = judge(seen, turn.probe, as_of)
         unseen_end = ended_at is not None and not over and not given_up
         turn.cases.append(Case(run.id, seen, judgement, judgement, as_of, unseen_end))
+
+
+def _pod_went(run: RunState) -> bool:
+    """Tell whether the run had a pod that is gone: it does not come back, whatever other objects say."""
+    return run.pod is not None and run.pod_gone
 
 
 def _asked_at(turn: Turn, run: RunState) -> float:
@@ -80,8 +85,18 @@ def ask_what_is_missing(turn: Turn) -> None:
             turn.hold(case, turn.now + _ASK_AGAIN_SECONDS)
         elif case.unseen_end and case.judgement.needs_cause:
             turn.hold(case, at)
+        elif _waits_for_who_deleted_it(turn, run):
+            turn.emit(Ask(Question.RUNS))
+            turn.hold(case, run.pod_gone_at + _PATIENCE_SECONDS)
         elif _waits_for_attachment(turn, case, run):
             turn.hold(case, turn.now + _PATIENCE_SECONDS)
+
+
+def _waits_for_who_deleted_it(turn: Turn, run: RunState) -> bool:
+    """Tell whether a run whose pod is gone waits for its own objects: they end with it, or went before it."""
+    ended = run.over_at is not None or run.deleted_at is not None
+    behind = turn.facts.runs_as_of < run.pod_gone_at + POD_CATCHES_UP_SECONDS
+    return _pod_went(run) and not ended and behind and turn.now < run.pod_gone_at + _PATIENCE_SECONDS
 
 
 def _waits_for_attachment(turn: Turn, case: Case, run: RunState) -> bool:

@@ -88,6 +88,7 @@ def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
         run,
         pod=pod,
         pod_gone=pod_gone,
+        pod_gone_at=(run.pod_gone_at or turn.now) if pod_gone else 0.0,
         pod_known_until=known_until,
         claim=turn.facts.claim if kind_of(turn.target).pvc else fact.claim,
         over_at=fact.over_at,

@@ -55,7 +55,8 @@ class Doubt:
 class RunState:
     """What is remembered of one run.
 
-    `pod` stays as it was last seen when it is deleted (`pod_gone`); until `pod_known_until` it was so.
+    `pod` stays as it was last seen when it is deleted (`pod_gone`, seen at `pod_gone_at`); until
+    `pod_known_until` it was so.
     `deleted_at`: when somebody was seen to have deleted the run's own objects. `recorded`: all of the run is
     counted, and its objects are not needed any more. `discard_ordered`: what of it was
     ordered to be deleted last. `shown`: what the history says of it.
@@ -68,6 +69,7 @@ class RunState:
     follows: str = ""
     pod: Pod | None = None
     pod_gone: bool = False
+    pod_gone_at: float = 0.0
     pod_known_until: float = 0.0
     deleted_at: float | None = None
     claim: Claim | None = None
