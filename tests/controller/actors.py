@@ -4,7 +4,9 @@ import math
 from datetime import datetime
 from typing import Any, Final
 
+from pie.core import selector
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
+from pie.core.parse import node_selector
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from pie.core.schedule import next_due
 from tests.controller.sidecars import Sidecar, probe_state, rfc3339, seconds_of
@@ -195,17 +197,10 @@ def _cronjob_controller(world: World, cronjob: dict[str, Any]) -> None:
 
 
 def _may_run_on(pod: dict[str, Any], name: str, labels: dict[str, str]) -> bool:
-    """Tell whether a pod's affinity allows a node; of the rules, those about names and about whole labels."""
+    """Tell whether a pod's affinity allows a node."""
     affinity = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {})
-    return any(
-        all((name in each["values"]) is (each["operator"] == "In") for each in term.get("matchFields") or [])
-        and all(
-            (each["key"] in labels) is (each["operator"] == "Exists")
-            for each in term.get("matchExpressions") or []
-        )
-        for term in required.get("nodeSelectorTerms", [{}])
-    )
+    return not required or selector.matches(node_selector(required, "required"), name, labels)
 
 
 def _deadline_seconds(pod: dict[str, Any]) -> float:

@@ -22,7 +22,7 @@ from pie.core.batch.wire import CronJob, Job
 from pie.core.decode import decode
 from pie.core.model import Target
 from pie.core.target.state import Standing
-from pie.core.wire import Claim, Node, PieProbe, Pod, StorageClass
+from pie.core.wire import Claim, CSINode, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
@@ -33,6 +33,7 @@ from tests.controller.world import NAMESPACE, T0, World
 
 _TYPES: Final[dict[str, Any]] = {
     "nodes": Node,
+    "csinodes": CSINode,
     "pods": Pod,
     "jobs": Job,
     "cronjobs": CronJob,

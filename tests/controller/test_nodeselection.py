@@ -33,7 +33,7 @@ def register(world: World, *nodes: str, driver: str = DRIVER) -> None:
     """Have the driver registered on nodes, whose kubelets write that down in their CSINodes."""
     for name in nodes:
         entry = {"name": driver, "nodeID": name, "topologyKeys": [KEY]}
-        world.objects["csinodes"][name] = {"metadata": {"name": name}, "spec": {"drivers": [entry]}}
+        world.put("csinodes", {"metadata": {"name": name}, "spec": {"drivers": [entry]}})
 
 
 def unregister(world: World) -> None:
@@ -62,7 +62,6 @@ class Story:
         world.put("nodes", {**first, "metadata": metadata})
         for node in (NODE, OTHER) if labelled else ():
             label(world, node)
-        world.objects["csinodes"] = {}
         self.wire = Listening(world)
         self.simulation.client._transport = self.wire  # type: ignore[assignment]  # as in Simulation
 
@@ -121,8 +120,7 @@ def test_nodes_whose_csinode_lists_nothing_do_not_keep_the_others_from_being_fou
         story = Story()
         first, second = sorted((NODE, OTHER))
         register(story.world, second)
-        nothing = {"metadata": {"name": first}, "spec": {"drivers": None}}
-        story.world.objects["csinodes"][first] = nothing
+        story.world.put("csinodes", {"metadata": {"name": first}, "spec": {"drivers": None}})
         await story.simulation.run(60, [])
         assert story.paused() is Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY
 

@@ -30,6 +30,7 @@ BASE_SPEC: Final[dict[str, Any]] = {
 """Of a PieProbe that selects the node."""
 CACHES: Final = {  # which cache holds what kind
     "nodes": "nodes",
+    "csinodes": "csi_nodes",
     "pods": "pods",
     "jobs": "jobs",
     "cronjobs": "cronjobs",

@@ -71,6 +71,16 @@ def _odd_node(name: str, field: str, actor: Callable[..., Any]) -> Dirt:
     return Dirt(name, comes, lambda world: getattr(world, field).pop(name, None), told=True)
 
 
+def _unsuitable_node(name: str, node: str, **labels: str) -> Dirt:
+    """Return the dirt that is a node that matches and on which no pod of pie can run."""
+
+    def comes(world: World) -> None:
+        world.add_node(node, a="", **labels)
+        world.waits[name] = kubelets.pulls_nothing(node)
+
+    return Dirt(name, comes, lambda world: world.waits.pop(name, None))
+
+
 def _by_chance(world: World, item: dict[str, Any], one_in: int) -> bool:
     """Tell by what is no pattern, and always the same, whether an object is hit in this second."""
     seed = f"{item['metadata']['name']} {world.now():.0f}"
@@ -125,8 +135,9 @@ ALL: Final = (
     # Odd nodes.
     Dirt("a node without labels", _bare_node, lambda _world: None),
     _odd_node("a node without the driver", "waits", kubelets.has_no_driver(OTHER)),
-    _odd_node("an arm64 node", "kubelets", kubelets.ends_at_once(255, OTHER)),
-    _odd_node("a Windows node", "waits", kubelets.pulls_nothing(OTHER)),
+    _unsuitable_node("an s390x node", "n3", **{"kubernetes.io/arch": "s390x"}),
+    _unsuitable_node("a Windows node", "n4", **{"kubernetes.io/os": "windows"}),
+    _unsuitable_node("a virtual node", "n5", **{"eks.amazonaws.com/compute-type": "fargate"}),
     # Kubelets that refuse pods, end them, or cannot start them.
     *(_kubelet(f"a kubelet that says {reason}", kubelets.refuses(reason)) for reason in kubelets.REFUSALS),
     _kubelet("evictions of old kubelets", kubelets.ends("Evicted", kubelets.NO_MEMORY)),

@@ -21,8 +21,6 @@ class Row(NamedTuple):
     mended_by: str
 
 
-NO_TARGET: Final = "no target, and a condition that names the node"
-
 EXPECTED: Final = (
     Row(
         "a node without the driver",
@@ -32,15 +30,6 @@ EXPECTED: Final = (
         "inconclusive, DriverAbsent, and a condition that names the node",
         "issue 10, section 2",
     ),
-    Row(
-        "an arm64 node",
-        "inconclusive",
-        "start",
-        "ContainerStartFailed",
-        NO_TARGET,
-        "case 8; issue 10, section 2",
-    ),
-    Row("a Windows node", "inconclusive", "start", "ImagePull", NO_TARGET, "case 8; issue 10, section 2"),
 )
 
 

@@ -40,6 +40,14 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     budget: Annotated[
         float, typer.Option(min=1, help="The most API writes per second that the controller may do.")
     ] = 200.0,
+    image_architectures: Annotated[
+        str,
+        typer.Option(
+            metavar="ARCH,…",
+            help="The architectures that the image of the probe pods has, as in the label kubernetes.io/arch."
+            " Nodes of other architectures are not probed.",
+        ),
+    ] = "amd64,arm64",
     record: Annotated[
         Path | None,
         typer.Option(
@@ -88,6 +96,13 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         except ValueError as error:
             complain("pie controller", f"{option}: {error}")
             raise typer.Exit(USAGE) from None
+    architectures = tuple(each.strip() for each in image_architectures.split(","))
+    if not all(each.isalnum() and each.isascii() and each.islower() for each in architectures):
+        complain(
+            "pie controller",
+            f"--image-architectures: {image_architectures!r} is no list like amd64,arm64",
+        )
+        raise typer.Exit(USAGE)
     settings = Settings(
         container_image=container_image,
         namespace=namespace,
@@ -96,6 +111,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         leader_elect=leader_elect,
         kubeconfig=kubeconfig,
         budget=budget,
+        image_architectures=architectures,
         record=record,
         record_bytes=record_size * 2**20,
         record_anonymous=record_anonymous,

@@ -102,7 +102,13 @@ def build(
     screens = Screens(series.targets, series.untested, series.runs, history)
     nodes = Nodes(client, caches, queue, series.untested)
     probes = Probes(
-        client, caches, queue, nodes=nodes, screens=screens, minute_seconds=settings.minute_seconds
+        client,
+        caches,
+        queue,
+        nodes=nodes,
+        screens=screens,
+        minute_seconds=settings.minute_seconds,
+        architectures=settings.image_architectures,
     )
     objects = Objects(client, caches, queue, probes=probes, runner=runner)
     warnings = WarningEvents(client, caches.namespace, partial(queue.add, "warning"))

@@ -1,8 +1,8 @@
 """The caches the controller decides from, and the indexes over them.
 
-Five watches: nodes, StorageClasses and PieProbes whole; pods and PVCs of one namespace that carry pie's
-label. The runner adds those of its own kinds. Listeners are called for each change after caches and indexes
-hold it.
+Six watches: nodes, CSINodes, StorageClasses and PieProbes whole; pods and PVCs of one namespace that carry
+pie's label. The runner adds those of its own kinds. Listeners are called for each change after caches and
+indexes hold it.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from pie.core.leaks import NodesByLabel
 from pie.core.manifests import KIND
 from pie.core.model import Target
 from pie.core.naming import LABEL_PROBE, target_of
-from pie.core.wire import Claim, Metadata, Node, PieProbe, Pod, StorageClass
+from pie.core.wire import Claim, CSINode, Metadata, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.listeners import Listener
 from pie.kube.reflector import Reflector
-from pie.kube.resources import NODES, PIE_PROBES, PODS, PVCS, STORAGE_CLASSES, Resource
+from pie.kube.resources import CSI_NODES, NODES, PIE_PROBES, PODS, PVCS, STORAGE_CLASSES, Resource
 from pie.kube.watchstream import HasMetadata
 
 _ZONE = "topology.kubernetes.io/zone"
@@ -35,6 +35,7 @@ class Caches:
         self._client = client
         self._reflectors: list[Reflector[Any]] = []
         self.nodes = self._watch(NODES, Node)
+        self.csi_nodes = self._watch(CSI_NODES, CSINode)
         self.storage_classes = self._watch(STORAGE_CLASSES, StorageClass)
         self.probes = self._watch(PIE_PROBES, PieProbe, namespace)
         self.nodes_by_label = NodesByLabel(self.nodes.store)

@@ -1,54 +1,28 @@
 """Follows nodes as each PieProbe sees them: which match, which are suppressed, what they went through."""
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 import structlog
 
 from pie.controller.caches import Caches
+from pie.controller.followed import Followed
 from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
-from pie.core import selector
 from pie.core.driver import Fact
 from pie.core.kinds import targets_of
-from pie.core.maintenance.excuse import nowhere
-from pie.core.maintenance.history import NodeHistory, fall_silent, observe, prove
+from pie.core.maintenance.history import NodeHistory, fall_silent, prove
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue
-from pie.core.model import Kind, Probe, Target
+from pie.core.model import Probe, Target
 from pie.core.reasons import Reason
-from pie.core.wire import Node
+from pie.core.wire import CSINode, Node
 from pie.kube.client import Client
-from pie.kube.resources import NODES
+from pie.kube.resources import CSI_NODES, NODES
 from pie.serve.untested import UntestedSeries
 
 _log = structlog.get_logger()
 
-# A run on a node that is gone ends within an hour (the longest period) and is judged.
-_REMEMBER_SECONDS = 7200.0
-
 _PASSES_SECONDS = 5.0
 """Maintenance that ends again so soon closes no incident."""
-
-
-@dataclass(slots=True)
-class _Followed:
-    """A PieProbe, the names of its matching nodes, and what they went through.
-
-    `driver` is the name of its StorageClass's driver, empty while there is no such class.
-    `suppressed` are the matching nodes that are suppressed now, and `blocked` those where no run can be
-    expected to work. `gone_at` are nodes that were deleted. `whole` is why the class is suppressed, if every
-    node is, and `usable_since` when it last was not so any more.
-    """
-
-    probe: Probe
-    driver: str = ""
-    nodes: set[str] = field(default_factory=set)
-    histories: dict[str, NodeHistory] = field(default_factory=dict)
-    suppressed: set[str] = field(default_factory=set)
-    blocked: set[str] = field(default_factory=set)
-    gone_at: dict[str, float] = field(default_factory=dict)
-    whole: Suppression | None = None
-    usable_since: float = 0.0
 
 
 class Nodes:
@@ -62,27 +36,30 @@ class Nodes:
         self._caches = caches
         self._queue = queue
         self._series = series
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, Followed] = {}
+        self._drivers: set[str] = set()
         self.revision = 0
         queue.handle("node", self._look_again, Lane.JUDGES)
 
     def start(self) -> None:
         """Begin to follow nodes."""
+        for found in self._caches.csi_nodes.store.values():
+            self._drivers |= _drivers(found)
         self._caches.listen(NODES, self._node_changed)
+        self._caches.listen(CSI_NODES, self._csi_node_changed)
 
     def follow(self, probe: Probe) -> None:
-        """Follow the nodes of a PieProbe, whose spec may be new."""
+        """Follow the nodes of a PieProbe, whose spec or StorageClass may be new."""
         followed = self._followed.get(probe.name)
         if followed is None or followed.probe.uid != probe.uid:
             self.forget(probe.name)
-            followed = self._followed[probe.name] = _Followed(probe)
+            followed = self._followed[probe.name] = Followed(probe)
         self._series.add(probe)
-        storage_class = self._caches.storage_classes.store.get(("", probe.storage_class))
         followed.probe = probe
-        followed.driver = storage_class.provisioner if storage_class is not None else ""
-        followed.nodes = {
-            node.metadata.name for node in self._caches.nodes.store.values() if _matches(probe, node)
-        }
+        followed.storage_class = self._caches.storage_classes.store.get(("", probe.storage_class))
+        followed.nodes, followed.left_out = set(), {}
+        for node in self._caches.nodes.store.values():
+            followed.sort(node.metadata.name, node)
         for name in followed.nodes | followed.histories.keys() - followed.gone_at.keys():
             self._observe(followed, name)
         self._settle(followed)
@@ -99,28 +76,33 @@ class Nodes:
         return probe in self._followed
 
     def matching(self, probe: str) -> Iterable[str]:
-        """Return the names of the nodes that match a PieProbe."""
+        """Return the names of the nodes that match a PieProbe and can run probes."""
         followed = self._followed.get(probe)
         return followed.nodes if followed is not None else ()
 
     def matches(self, probe: str, node: str) -> bool:
-        """Tell whether a node matches a PieProbe."""
+        """Tell whether a node matches a PieProbe and can run probes."""
+        return node in self.matching(probe)
+
+    def left_out(self, probe: str) -> Mapping[str, str]:
+        """Return the nodes that match a PieProbe and cannot run probes, and why."""
         followed = self._followed.get(probe)
-        return followed is not None and node in followed.nodes
+        return followed.left_out if followed is not None else {}
 
     def usable(self, probe: str) -> set[str]:
         """Return the matching nodes of a PieProbe that are not suppressed."""
         followed = self._followed.get(probe)
         return followed.nodes - followed.suppressed if followed is not None else set()
 
+    def driver(self, probe: str) -> str:
+        """Return the name of the driver of a PieProbe's StorageClass; empty: it is not known."""
+        followed = self._followed.get(probe)
+        return followed.driver if followed is not None else ""
+
     def suppression(self, target: Target) -> Suppression | None:
         """Return why runs of the target are suppressed now, if they are."""
-        if (followed := self._followed.get(target.probe)) is None:
-            return None
-        if not target.node:
-            return followed.whole
-        history = followed.histories.get(target.node) if target.node in followed.nodes else None
-        return history.current if history is not None else None
+        followed = self._followed.get(target.probe)
+        return followed.suppression(target) if followed is not None else None
 
     def suppressed_since(self, target: Target, noted: Iterable[float | None] = ()) -> float | None:
         """Return since when runs of the target are suppressed without a break, if they are now.
@@ -128,30 +110,18 @@ class Nodes:
         `noted` is what an earlier controller noted on the objects of the target, and of the provision target:
         where the class is suppressed, every node is.
         """
-        if (followed := self._followed.get(target.probe)) is None or self.suppression(target) is None:
-            return None
-        seen = followed.whole.since if followed.whole is not None else None
-        if target.node:
-            seen = followed.histories[target.node].suppressed_since
-        return min((since for since in (seen, *noted) if since is not None), default=None)
+        followed = self._followed.get(target.probe)
+        return followed.suppressed_since(target, noted) if followed is not None else None
 
     def judged_since(self, target: Target) -> float:
         """Return when a suppression of the target ended last, epoch seconds; 0.0: none that is remembered."""
-        if (followed := self._followed.get(target.probe)) is None:
-            return 0.0
-        if not target.node:
-            return followed.usable_since
-        history = followed.histories.get(target.node)
-        return max((span.until or 0.0 for span in history.spans), default=0.0) if history else 0.0
+        followed = self._followed.get(target.probe)
+        return followed.judged_since(target) if followed is not None else 0.0
 
     def histories(self, target: Target) -> Mapping[str, NodeHistory]:
         """Return the history of a target's node; of a provision target, those of all nodes."""
-        if (followed := self._followed.get(target.probe)) is None:
-            return {}
-        if not target.node:
-            return dict(followed.histories)
-        history = followed.histories.get(target.node)
-        return {target.node: history} if history is not None else {}
+        followed = self._followed.get(target.probe)
+        return followed.of(target) if followed is not None else {}
 
     def overdue(
         self, probe: str, noted: Mapping[str, Iterable[float | None]]
@@ -160,20 +130,8 @@ class Nodes:
 
         That is in so many seconds; None: no other node is suppressed. `noted`: see `suppressed_since`.
         """
-        if (followed := self._followed.get(probe)) is None:
-            return [], None
-        longest, now = followed.probe.suppression.max_duration_seconds, self._client.now()
-        found: list[Overdue] = []
-        waits: list[float] = []
-        for name in followed.suppressed:
-            why = followed.histories[name].current
-            target = followed.probe.target(Kind.MOUNT, name)
-            since = self.suppressed_since(target, noted.get(name, ()))
-            if why is not None and since is not None and now - since >= longest:
-                found.append(Overdue(name, why, since))
-            elif since is not None:
-                waits.append(since + longest - now)
-        return found, min(waits, default=None)
+        followed = self._followed.get(probe)
+        return followed.overdue(noted, self._client.now()) if followed is not None else ([], None)
 
     def suppressed_nodes(self, probe: str) -> list[str]:
         """Return the matching nodes of a PieProbe that are suppressed now."""
@@ -204,14 +162,36 @@ class Nodes:
         name = node.metadata.name if node is not None else ""
         relabelled = old is None or new is None or old.metadata.labels != new.metadata.labels
         for followed in self._followed.values():
-            wanted, known = new is not None and _matches(followed.probe, new), name in followed.nodes
-            if relabelled and (wanted or known):
+            known, left_out = name in followed.nodes, followed.left_out.get(name)
+            wanted = followed.sort(name, new)
+            if wanted != known or (wanted and relabelled) or followed.left_out.get(name) != left_out:
                 self._matched(followed, name, wanted=wanted, known=known)
             if wanted or known or name in followed.histories:
                 self._observe(followed, name)
                 self._settle(followed)
 
-    def _matched(self, followed: _Followed, name: str, *, wanted: bool, known: bool) -> None:
+    def _csi_node_changed(self, old: CSINode | None, new: CSINode | None) -> None:
+        """Look again at a node on which a driver is registered now, or is not any more."""
+        before, after = _drivers(old), _drivers(new)
+        first = after - self._drivers
+        self._drivers |= first
+        found = new or old
+        name = found.metadata.name if found is not None else ""
+        for followed in self._followed.values():
+            if followed.driver in first:
+                # Until now it was not known to be a CSI driver.
+                for node in followed.nodes:
+                    self._observe(followed, node)
+            elif followed.driver in before ^ after and name in followed.nodes:
+                self._observe(followed, name)
+
+    def _driver(self, followed: Followed, name: str) -> Fact:
+        driver = followed.driver
+        if driver not in self._drivers:
+            return Fact(driver)
+        return Fact(driver, driver in _drivers(self._caches.csi_nodes.store.get(("", name))))
+
+    def _matched(self, followed: Followed, name: str, *, wanted: bool, known: bool) -> None:
         """Note that a node begins or ceases to match, or has other labels."""
         probe = followed.probe
         self.revision += 1
@@ -219,7 +199,6 @@ class Nodes:
         self._queue.add("probe", probe.name, after_seconds=SETTLE_SECONDS)
         if wanted == known:
             return
-        (followed.nodes.add if wanted else followed.nodes.discard)(name)
         for target in targets_of(probe, name):
             self._queue.add("target", target)
         if len(followed.nodes) <= 1:
@@ -233,53 +212,26 @@ class Nodes:
             self._observe(followed, name)
             self._settle(followed)
 
-    def _observe(self, followed: _Followed, name: str) -> None:
-        now = self._client.now()
+    def _observe(self, followed: Followed, name: str) -> None:
         before = followed.histories.get(name)
-        node = self._caches.nodes.store.get(("", name))
-        if node is None:
-            self._remember_gone(followed, name, now)
-        elif name not in followed.nodes:
-            followed.histories.pop(name, None)
-        else:
-            followed.gone_at.pop(name, None)
-            known_until = self._caches.nodes.heard_at
-            driver = Fact(followed.driver)
-            followed.histories[name] = observe(
-                before, node, followed.probe, now, known_until=known_until, driver=driver
-            )
+        node, known_until = self._caches.nodes.store.get(("", name)), self._caches.nodes.heard_at
+        driver = self._driver(followed, name)
+        followed.observe(name, node, driver, self._client.now(), known_until=known_until)
         self._note(followed, name, before.current if before is not None else None)
 
-    def _remember_gone(self, followed: _Followed, name: str, now: float) -> None:
-        """Keep the history of a node that is gone: runs that were bound to it are still to be judged."""
-        followed.gone_at.setdefault(name, now)
-        followed.histories[name] = observe(followed.histories.get(name), None, followed.probe, now)
-        for old in [old for old, at in followed.gone_at.items() if at < now - _REMEMBER_SECONDS]:
-            del followed.gone_at[old]
-            followed.histories.pop(old, None)
-
-    def _note(self, followed: _Followed, name: str, before: Suppression | None) -> None:
+    def _note(self, followed: Followed, name: str, before: Suppression | None) -> None:
         """Do what follows from a node's new history."""
-        history = followed.histories.get(name)
-        now = history.current if history is not None and name in followed.nodes else None
-        _put(followed.suppressed, name, now is not None)
-        _put(followed.blocked, name, now is not None and now.blocks)
+        now = followed.note(name)
         if now is not None and now.ends_at is not None:
             wait_seconds = max(0.05, now.ends_at - self._client.now())
             self._queue.add("node", (followed.probe.name, name), after_seconds=wait_seconds)
         for target in targets_of(followed.probe, name):
             self._show(target, before, now)
 
-    def _settle(self, followed: _Followed) -> None:
+    def _settle(self, followed: Followed) -> None:
         """Bring up to date whether the whole class is suppressed."""
         before = followed.whole
-        if not followed.nodes or len(followed.suppressed) < len(followed.nodes):
-            followed.whole = None
-        elif before is None or before.blocks != (len(followed.blocked) == len(followed.nodes)):
-            found = [why for name in followed.nodes if (why := followed.histories[name].current)]
-            followed.whole = nowhere(found)
-        if before is not None and followed.whole is None:
-            followed.usable_since = self._client.now()
+        followed.settle(self._client.now())
         for target in targets_of(followed.probe):
             self._show(target, before, followed.whole)
 
@@ -297,13 +249,9 @@ class Nodes:
         self._queue.add("probe", target.probe, after_seconds=_PASSES_SECONDS)
 
 
-def _matches(probe: Probe, node: Node) -> bool:
-    return selector.matches(probe.node_selector, node.metadata.name, node.metadata.labels)
-
-
 def _kind(why: Suppression | None) -> tuple[Reason, bool] | None:
     return (why.reason, why.blocks) if why is not None else None
 
 
-def _put(names: set[str], name: str, wanted: bool) -> None:
-    (names.add if wanted else names.discard)(name)
+def _drivers(found: CSINode | None) -> set[str]:
+    return {driver.name for driver in found.spec.drivers} if found is not None else set()

@@ -16,6 +16,7 @@ from pie.core import selector
 from pie.core.kinds import KINDS
 from pie.core.model import Probe
 from pie.core.preflight import ClassWarning, Pause, fs_type, preflight, topology_segments, warnings
+from pie.core.suitable import unsuitable
 from pie.core.volumeobjects import CSIDriver
 from pie.core.wire import CSINode, StorageClass
 from pie.kube.client import Client
@@ -102,10 +103,12 @@ class NodeFinder:
         return self._caches.storage_classes.store.get(("", probe.storage_class))
 
     def _matching(self, probe: Probe) -> dict[str, Mapping[str, str]]:
+        storage_class = self._class(probe)
         return {
             node.metadata.name: node.metadata.labels
             for node in self._caches.nodes.store.values()
             if selector.matches(probe.node_selector, node.metadata.name, node.metadata.labels)
+            and not unsuitable(node, probe, storage_class)
         }
 
     async def _topology_keys(self, driver: str, nodes: list[str]) -> tuple[str, ...] | None:

@@ -57,6 +57,8 @@ class FactsOfProbes:
             targets=tuple(map(self.target, self._probes.live_targets(name))),
             left=left,
             settled=settled,
+            matching=len(set(self._nodes.matching(name))),
+            left_out=dict(self._nodes.left_out(name)),
             overdue=tuple(overdue),
             next_overdue_at=self._client.now() + next_in if next_in is not None else None,
             not_permitted=self._client.refusals.current(),

@@ -11,7 +11,7 @@ from pie.controller.problems import problem
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.screens import Screens
 from pie.core.kinds import targets_of
-from pie.core.model import Kind, Probe, Target
+from pie.core.model import IMAGE_ARCHITECTURES, Kind, Probe, Target
 from pie.core.parse import SpecError, parse_probe
 from pie.core.preflight import ClassWarning, Pause
 from pie.core.reasons import Reason
@@ -52,12 +52,14 @@ class Probes:
         nodes: Nodes,
         screens: Screens,
         minute_seconds: float,
+        architectures: tuple[str, ...] = IMAGE_ARCHITECTURES,
     ) -> None:
         self._caches = caches
         self._queue = queue
         self._nodes = nodes
         self._screens = screens
         self._minute_seconds = minute_seconds
+        self._architectures = architectures
         self._finder = NodeFinder(client, caches)
         self._states: dict[str, ProbeState] = {}
         self.revision = 0
@@ -152,7 +154,7 @@ class Probes:
             return
         failed = None
         try:
-            probe = parse_probe(stored, self._minute_seconds)
+            probe = parse_probe(stored, self._minute_seconds, self._architectures)
             selection = await self._select(probe)
             if self._is_another(name, stored):
                 return  # Its event has put it on the queue again.

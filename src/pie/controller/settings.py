@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pie.core.model import IMAGE_ARCHITECTURES
+
 LEASE_NAME = "pie.topolvm.io"
 """Of the lease that the leader holds."""
 
@@ -32,6 +34,7 @@ class Settings:
     leader_elect: bool = False
     kubeconfig: str | None = None
     budget: float = 200.0
+    image_architectures: tuple[str, ...] = IMAGE_ARCHITECTURES
     record: Path | None = None
     record_bytes: int = RECORD_MEBIBYTES * 2**20
     record_anonymous: bool = False

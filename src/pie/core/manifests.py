@@ -14,6 +14,7 @@ from pie.core.model import Probe, Target
 from pie.core.naming import ANNOTATION_TARGET, CONTAINER, VOLUME, labels
 from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME
+from pie.core.suitable import avoided
 
 Manifest = dict[str, Any]
 
@@ -35,22 +36,28 @@ def pod_template(probe: Probe, target: Target, *, claim: str, image: str, withou
     """Return the pod of a run; it runs on any matching node but `without`."""
     spec = pod_spec(probe, target, claim=claim, image=image)
     if without:
-        required = {"nodeSelectorTerms": _terms_without(probe.node_selector_json, without)}
-        spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = required
+        required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        rule = {"key": FIELD_NAME, "operator": "NotIn", "values": [without]}
+        required["nodeSelectorTerms"] = _with_rules(required, "matchFields", [rule])
     # On the pod, since a Job's own deadline deletes the pod and with it the message that says what happened.
     spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
     marks = {"labels": labels(target) | meshes.LABELS, "annotations": dict(POD_ANNOTATIONS)}
     return {"metadata": marks, "spec": spec}
 
 
-def _terms_without(selector: Manifest, node: str) -> list[Manifest]:
-    """Return the terms of a NodeSelector, less one node; an empty term matches nothing, and is left out."""
-    but_for = {"key": FIELD_NAME, "operator": "NotIn", "values": [node]}
+def _with_rules(selector: Manifest, where: str, rules: list[Manifest]) -> list[Manifest]:
+    """Return the terms of a NodeSelector with more rules, without empty terms, which match nothing."""
     return [
-        {**term, "matchFields": [*(term.get("matchFields") or []), but_for]}
+        {**term, where: [*(term.get(where) or []), *rules]}
         for term in selector["nodeSelectorTerms"]
         if term.get("matchExpressions") or term.get("matchFields")
     ]
+
+
+def _any_node(probe: Probe) -> Manifest:
+    """Return the NodeSelector of a provision pod: the matching nodes that can run it."""
+    rules = avoided(probe.architectures)
+    return {"nodeSelectorTerms": _with_rules(probe.node_selector_json, "matchExpressions", rules)}
 
 
 def claim(probe: Probe, target: Target, *, name: str) -> Manifest:
@@ -81,7 +88,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifes
         "affinity": {
             "nodeAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": (
-                    _this_node(target.node) if target.node else probe.node_selector_json
+                    _this_node(target.node) if target.node else _any_node(probe)
                 )
             }
         },

@@ -40,6 +40,9 @@ class Stage(StrEnum):
     TEARDOWN = "teardown"
 
 
+IMAGE_ARCHITECTURES = ("amd64", "arm64")
+"""What the published image is built for, as Kubernetes names it in the label `kubernetes.io/arch`."""
+
 BAD = frozenset({Verdict.LATE, Verdict.FAILED, Verdict.HUNG})
 NOT_GOOD = BAD | {Verdict.INCONCLUSIVE}
 """Verdicts that have a cause which somebody has to look at: the storage is bad, or could not be tested."""
@@ -131,6 +134,7 @@ class Probe:
     `period_seconds` counts sixty for each minute, and `minute_seconds` is how long a minute of the cluster's
     schedules really lasts: sixty, but in a demo. `node_selector` is a disjunction of terms.
     `node_selector_json`, `resources` and `tolerations` are kept as the user wrote them, for the pods.
+    `architectures` are those that the image of the pods has.
     """
 
     namespace: str
@@ -152,6 +156,7 @@ class Probe:
     tolerations: tuple[dict[str, Any], ...] = ()
     priority_class_name: str = ""
     suppression: SuppressionRules = field(default_factory=SuppressionRules)
+    architectures: tuple[str, ...] = IMAGE_ARCHITECTURES
 
     def target(self, kind: str, node: str = "") -> Target:
         """Return this probe's target of a kind; `node` is empty where any node can serve."""

@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from pie.core.model import HARD_EFFECTS, Mark, MarkKind, Probe, Requirement, SuppressionRules, Term
+from pie.core.model import (
+    HARD_EFFECTS,
+    IMAGE_ARCHITECTURES,
+    Mark,
+    MarkKind,
+    Probe,
+    Requirement,
+    SuppressionRules,
+    Term,
+)
 from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME, FIELD_OPERATORS, OPERATORS, integer
 from pie.core.text import MOST_CHARACTERS, one_line
@@ -47,10 +56,15 @@ def duration_seconds(text: str, path: str) -> float:
     return seconds
 
 
-def parse_probe(stored: PieProbe, minute_seconds: float = 60.0) -> Probe:
+def parse_probe(
+    stored: PieProbe,
+    minute_seconds: float = 60.0,
+    architectures: tuple[str, ...] = IMAGE_ARCHITECTURES,
+) -> Probe:
     """Return the PieProbe as the model; raises SpecError naming the first field that cannot be used.
 
-    `minute_seconds` is how long a minute of the cluster's cron schedules lasts.
+    `minute_seconds` is how long a minute of the cluster's cron schedules lasts, `architectures` are those of
+    the image.
     """
     spec = stored.spec
     period_minutes = _field(spec, "probePeriod", int, 1)
@@ -90,6 +104,7 @@ def parse_probe(stored: PieProbe, minute_seconds: float = 60.0) -> Probe:
         tolerations=_tolerations(_field(spec, "tolerations", list, [])),
         priority_class_name=_field(spec, "priorityClassName", str, ""),
         suppression=suppression_rules(_field(spec, "suppression", dict, {}), "spec.suppression"),
+        architectures=architectures,
     )
 
 

@@ -16,6 +16,7 @@ from pie.core.permissions import MissingPermission, permission_missing
 from pie.core.preflight import ClassWarning, Pause, class_warning
 from pie.core.reasons import Reason
 from pie.core.status import Condition, status
+from pie.core.suitable import without_probes
 from pie.core.target.state import TargetState
 from pie.core.wire import PieProbe, rfc3339
 
@@ -48,6 +49,7 @@ class ProbeFacts:
 
     `known`: its nodes were read, so these are its targets. `problem` is what keeps its spec from being used,
     `refused` why targets lack objects. `left` is what runs left behind, `settled`: all of it is known.
+    `matching` counts its nodes; `left_out` are those that match and cannot run probes, and why.
     `overdue` are the nodes that are suppressed for too long, the next one from `next_overdue_at` on.
     """
 
@@ -61,6 +63,8 @@ class ProbeFacts:
     targets: tuple[TargetNow, ...] = ()
     left: tuple[Finding, ...] = ()
     settled: bool = True
+    matching: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
     overdue: tuple[Overdue, ...] = ()
     next_overdue_at: float | None = None
     not_permitted: tuple[MissingPermission, ...] = ()
@@ -145,6 +149,7 @@ def _findings(facts: ProbeFacts) -> Iterator[Finding]:
 def _more_conditions(facts: ProbeFacts, now: float) -> Iterator[Condition]:
     if facts.probe is not None:
         yield long_suppressed(facts.overdue, facts.probe.suppression.max_duration_seconds)
+        yield without_probes(facts.left_out, facts.matching)
         yield runs_deleted(_losing(facts, now))
         yield class_warning(() if _disproved(facts) else facts.warnings)
     yield permission_missing(facts.not_permitted)

@@ -109,6 +109,7 @@ class Reason(StrEnum):
     CAPACITY_TOO_SMALL = "CapacityTooSmall"
     FS_GROUP_IGNORED = "FsGroupIgnored"
     NO_MATCHING_NODE = "NoMatchingNode"
+    NODE_UNSUITABLE = "NodeUnsuitable"
     DISABLED = "Disabled"
 
 
@@ -356,6 +357,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The nodeSelector matches no node.",
         "Compare spec.nodeSelector with the labels of the nodes.",
     ),
+    Reason.NODE_UNSUITABLE: (
+        "The node is virtual, of another system or architecture than the image or outside allowedTopologies.",
+        "Narrow spec.nodeSelector. For another architecture build the image and set --image-architectures.",
+    ),
     Reason.DISABLED: ("The spec switches this kind of probe off.", "Nothing to do."),
 }
 
@@ -434,6 +439,7 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.PERMISSION_MISSING,
         Reason.SETUP_FAILED,
         Reason.STORAGE_CLASS_NOT_FOUND,
+        Reason.NODE_UNSUITABLE,
         Reason.RECLAIM_POLICY_RETAIN,
         Reason.NO_PROVISIONER,
         Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,

@@ -110,6 +110,8 @@ class NodeInfo(Object, frozen=True):
     """Node status.nodeInfo."""
 
     boot_id: str = msgspec.field(default="", name="bootID")
+    operating_system: PlainText = ""
+    architecture: PlainText = ""
 
 
 class NodeStatus(Object, frozen=True):
@@ -127,6 +129,19 @@ class Node(Object, frozen=True):
     status: NodeStatus = NodeStatus()
 
 
+class TopologyExpression(Object, frozen=True):
+    """StorageClass allowedTopologies[].matchLabelExpressions[]."""
+
+    key: str = ""
+    values: tuple[str, ...] = ()
+
+
+class TopologyTerm(Object, frozen=True):
+    """StorageClass allowedTopologies[]: all of its expressions must match."""
+
+    match_label_expressions: tuple[TopologyExpression, ...] = ()
+
+
 class StorageClass(Object, frozen=True):
     """A storage.k8s.io/v1 StorageClass."""
 
@@ -135,6 +150,7 @@ class StorageClass(Object, frozen=True):
     parameters: dict[str, PlainText] = {}
     reclaim_policy: str = "Delete"
     volume_binding_mode: str = "Immediate"
+    allowed_topologies: tuple[TopologyTerm, ...] = ()
 
     @property
     def driver(self) -> str:

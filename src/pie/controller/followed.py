@@ -1,0 +1,149 @@
+"""The nodes of one PieProbe, and what they went through."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pie.core import selector
+from pie.core.driver import Fact
+from pie.core.maintenance.excuse import nowhere
+from pie.core.maintenance.history import NodeHistory, observe
+from pie.core.maintenance.now import Suppression
+from pie.core.maintenance.overdue import Overdue
+from pie.core.model import Kind, Probe, Target
+from pie.core.suitable import unsuitable
+from pie.core.wire import Node, StorageClass
+
+# A run on a node that is gone ends within an hour (the longest period) and is judged.
+_REMEMBER_SECONDS = 7200.0
+
+
+@dataclass(slots=True)
+class Followed:
+    """A PieProbe, its nodes by name, and what they went through.
+
+    `nodes` match and can run probes; `left_out` match, too, and say why they cannot. `suppressed` are the
+    nodes that are suppressed now, and `blocked` those where no run can be expected to work. `gone_at` are
+    nodes that were deleted. `whole` is why the class is suppressed, if every node is, and `usable_since` when
+    it last was not so any more.
+    """
+
+    probe: Probe
+    storage_class: StorageClass | None = None
+    nodes: set[str] = field(default_factory=set)
+    left_out: dict[str, str] = field(default_factory=dict)
+    histories: dict[str, NodeHistory] = field(default_factory=dict)
+    suppressed: set[str] = field(default_factory=set)
+    blocked: set[str] = field(default_factory=set)
+    gone_at: dict[str, float] = field(default_factory=dict)
+    whole: Suppression | None = None
+    usable_since: float = 0.0
+
+    @property
+    def driver(self) -> str:
+        """The name of the driver of the StorageClass; empty while there is no such class."""
+        return self.storage_class.driver if self.storage_class is not None else ""
+
+    # What the watches bring.
+
+    def sort(self, name: str, node: Node | None) -> bool:
+        """Note whether a node matches and can run probes; return whether it is one of the nodes now."""
+        matches = node is not None and selector.matches(self.probe.node_selector, name, node.metadata.labels)
+        why = unsuitable(node, self.probe, self.storage_class) if matches and node is not None else ""
+        self.left_out.pop(name, None)
+        if why:
+            self.left_out[name] = why
+        wanted = matches and not why
+        (self.nodes.add if wanted else self.nodes.discard)(name)
+        return wanted
+
+    def observe(self, name: str, node: Node | None, driver: Fact, now: float, *, known_until: float) -> None:
+        """Note how a node is now; None: it is gone."""
+        before = self.histories.get(name)
+        if node is None:
+            self._remember_gone(name, now)
+        elif name not in self.nodes:
+            self.histories.pop(name, None)
+        else:
+            self.gone_at.pop(name, None)
+            self.histories[name] = observe(
+                before, node, self.probe, now, known_until=known_until, driver=driver
+            )
+
+    def _remember_gone(self, name: str, now: float) -> None:
+        """Keep the history of a node that is gone: runs that were bound to it are still to be judged."""
+        self.gone_at.setdefault(name, now)
+        self.histories[name] = observe(self.histories.get(name), None, self.probe, now)
+        for old in [old for old, at in self.gone_at.items() if at < now - _REMEMBER_SECONDS]:
+            del self.gone_at[old]
+            self.histories.pop(old, None)
+
+    def note(self, name: str) -> Suppression | None:
+        """Bring up to date whether a node is suppressed, and return why it is."""
+        history = self.histories.get(name)
+        why = history.current if history is not None and name in self.nodes else None
+        _put(self.suppressed, name, why is not None)
+        _put(self.blocked, name, why is not None and why.blocks)
+        return why
+
+    def settle(self, now: float) -> None:
+        """Bring up to date whether the whole class is suppressed."""
+        before = self.whole
+        if not self.nodes or len(self.suppressed) < len(self.nodes):
+            self.whole = None
+        elif before is None or before.blocks != (len(self.blocked) == len(self.nodes)):
+            self.whole = nowhere([why for name in self.nodes if (why := self.histories[name].current)])
+        if before is not None and self.whole is None:
+            self.usable_since = now
+
+    # What is asked.
+
+    def suppression(self, target: Target) -> Suppression | None:
+        """Return why runs of the target are suppressed now, if they are."""
+        if not target.node:
+            return self.whole
+        history = self.histories.get(target.node) if target.node in self.nodes else None
+        return history.current if history is not None else None
+
+    def suppressed_since(self, target: Target, noted: Iterable[float | None] = ()) -> float | None:
+        """Return since when runs of the target are suppressed without a break, if they are now."""
+        if self.suppression(target) is None:
+            return None
+        seen = self.whole.since if self.whole is not None else None
+        if target.node:
+            seen = self.histories[target.node].suppressed_since
+        return min((since for since in (seen, *noted) if since is not None), default=None)
+
+    def judged_since(self, target: Target) -> float:
+        """Return when a suppression of the target ended last; 0.0: none that is remembered."""
+        if not target.node:
+            return self.usable_since
+        history = self.histories.get(target.node)
+        return max((span.until or 0.0 for span in history.spans), default=0.0) if history else 0.0
+
+    def of(self, target: Target) -> Mapping[str, NodeHistory]:
+        """Return the history of a target's node; of a provision target, those of all nodes."""
+        if not target.node:
+            return dict(self.histories)
+        history = self.histories.get(target.node)
+        return {target.node: history} if history is not None else {}
+
+    def overdue(
+        self, noted: Mapping[str, Iterable[float | None]], now: float
+    ) -> tuple[list[Overdue], float | None]:
+        """Return the nodes suppressed for longer than maxDuration, and in how many seconds the next is."""
+        longest = self.probe.suppression.max_duration_seconds
+        found: list[Overdue] = []
+        waits: list[float] = []
+        for name in self.suppressed:
+            why = self.histories[name].current
+            target = self.probe.target(Kind.MOUNT, name)
+            since = self.suppressed_since(target, noted.get(name, ()))
+            if why is not None and since is not None and now - since >= longest:
+                found.append(Overdue(name, why, since))
+            elif since is not None:
+                waits.append(since + longest - now)
+        return found, min(waits, default=None)
+
+
+def _put(names: set[str], name: str, wanted: bool) -> None:
+    (names.add if wanted else names.discard)(name)
