@@ -5,74 +5,83 @@ The codes are gRPC's; CSI says what it means by them: github.com/container-stora
 
 import re
 
-_NO_ANSWER = re.compile(
-    r"DeadlineExceeded|context deadline exceeded"
-    r"|timed out waiting for external-attacher|volume attachment is being deleted"
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+_NO_ANSWER = _any_of(
+    r"DeadlineExceeded|context deadline exceeded",
+    r"timed out waiting for external-attacher|volume attachment is being deleted",
 )
 
 # What comes while an earlier call is not done yet, or was given up: it says nothing about why. CSI's code
 # for it is ABORTED ("operation pending for volume"); not all drivers use it.
-_PENDING = re.compile(
-    r"code = Aborted"
-    r"|\boperations?\b[^.]{0,80}\b(already exists|pending)\b"
-    r"|\b(operation|request|creation|provisioning|clone|expansion)s?\b[^.]{0,80}\bin progress\b",
-    re.IGNORECASE,
+_PENDING = _any_of(
+    r"code = Aborted",
+    r"\boperations?\b[^.]{0,80}\b(already exists|pending)\b",
+    r"\b(operation|request|creation|provisioning|clone|expansion)s?\b[^.]{0,80}\b(in progress|in.flight)\b",
+    r"\b(still|is) being (processed|created|provisioned|attached|cloned)\b|\blocked by another\b",
 )
 
 # The same of a container runtime, and of the kubelet in its back-off.
-_BACK_OFF = re.compile(
-    r"failed to reserve (sandbox|container) name|^Error: (\w*Image\w*|RegistryUnavailable)$"
-    r"|^Back-off pulling image \"[^\"]*\"$|^Unable to (attach or )?mount volumes\b.*\b(timed out|timeout) "
+_BACK_OFF = _any_of(
+    r"failed to reserve (sandbox|container) name",
+    r"^Error: (\w*Image\w*|RegistryUnavailable)$|^Back-off pulling image \"[^\"]*\"$",
+    r"^Unable to (attach or )?mount volumes\b.*\b(timed out|timeout) ",
 )
 
-# ResourceExhausted, quotas and limits of something else than storage: calls, messages, a back end's queue.
-_OF_CALLS = re.compile(
-    r"message larger than max"
-    r"|\brate.{0,3}(limit|exceed)|too many requests|throttl|RequestLimitExceeded|quota metric"
-    r"|\b(requests?|queries|calls|operations) (limit|per)|concurren|pending (operations|requests)"
-    r"|too many (outstanding|in.?flight|pending|parallel|simultaneous)",
-    re.IGNORECASE,
+# What resolves by itself at the next try, and causes nothing that lasts: two wrote the same object; the API
+# server did not know yet that the node may see the PVC, or the kubelet had not read what the pod uses.
+_PASSES = _any_of(
+    r"object has been modified",
+    r"no relationship found",
+    r"object \"[^\"]*\"/\"[^\"]*\" not registered",
 )
 
-_ROOM = r"(space|capacity|storage|extents)\b"
+# ResourceExhausted, quotas and limits of something else than storage: messages, calls, a back end's sessions.
+_OF_CALLS = _any_of(
+    r"message larger than max|\bgrpc: |out of memory",
+    r"\brate.{0,3}(limit|exceed)|quota metric|too many requests|throttl|slow down|\b429\b",
+    r"\b(requests?|queries|calls|operations|sessions?|retr(y|ies)) ?(limit|per)|RequestLimitExceeded",
+    r"concurren|pending (operations|requests)|\b(maximum|max) (number of )?(sessions|connections|retries)",
+    r"too many (outstanding|in.?flight|pending|parallel|simultaneous)|\b(connection|thread|worker) pool\b",
+)
+
+_ROOM = r"[- ](space|capacity|storage|extents)\b"
 _SUCH = (
     r"( (free|available|usable|remaining|suitable|allocatable|disk|physical|storage|thin|pool|lv|vg|local"
     r"|volume))*"
 )
+_STORE = r"\b(pool|aggregate|array|back ?end|data ?store|volume group|file ?system|device)\b"
 
-_CAPACITY = re.compile(
-    r"code = ResourceExhausted"
-    rf"|\b(insufficient|not enough|lack of|out of){_SUCH} {_ROOM}|insufficient\w*(space|capacity|storage)\b"
-    rf"|(\bnot|n't) have (enough|sufficient){_SUCH} {_ROOM}|\bno (enough|sufficient){_SUCH} {_ROOM}"
-    r"|\bno (space|capacity|((free|usable|available) (space|capacity|extents)))\b|ENOSPC|\bNo\w*Space\b"
-    # LVM, of a thin pool.
-    r"|free space in (thin )?pool\b.{0,120}(threshold|exceed|full)|pool\b.{0,80} is (full|exhausted)\b"
-    r"|pool\b.{0,80}(exceeds|above|over|reached).{0,30}(threshold|limit)|pool_exhausted|out of stock"
+_CAPACITY = _any_of(
+    r"code = ResourceExhausted|ENOSPC|\bNo\w{0,20}Space\b|pool_exhausted|out of stock",
+    # There is not enough of it.
+    rf"\b(insufficient|not enough|lack of|out of){_SUCH}{_ROOM}|insufficient\w{0,20}(space|capacity|storage)\b",
+    rf"(\b(no|not|cannot)\b|n't).{{0,60}}\b(enough|sufficient){_SUCH}{_ROOM}",
+    r"\bno (space|capacity|inodes|((free|usable|available) (space|capacity|extents)))\b",
+    r"\bexceed\w*( \w+){0,2} (free|available|remaining)( \w+){0,2} (capacity|space)\b",
+    # It is full; of a thin pool LVM says so before it is.
+    rf"{_STORE}.{{0,80}} is (\d+% ?)?(full|exhausted)\b|{_STORE} exhausted",
+    r"free space in (thin )?pool\b.{0,120}(threshold|exceed|full)|\bthin pool\b.{0,80}\bfull\b",
+    r"\bpool\b.{0,80}(exceeds|above|over|reached).{0,30}(threshold|limit)",
     # Quotas and limits, of clouds and of back ends.
-    r"|quota.{0,80}(exceed|reached|exhausted)|(exceed|\bover\b|not enough|insufficient).{0,80}quota"
-    r"|(volume|disk|storage|iops|capacity|share|resource|service|quota)\w*?_?limits?_?exceeded"
-    r"|quota_?exceeded|\bLimitExceeded"
-    r"|\bmaximum number of (volumes|disks|shares)\b"
-    r"|\bexceed\w*( \w+){0,4} (storage|volume|disk|capacity) limit"
-    r"|(volume|storage|disk|resource|share|capacity)s? limit\b.{0,20}\b(exceeded|reached)",
-    re.IGNORECASE,
+    r"quota.{0,80}(exceed|reached|exhausted)|(exceed|\bover\b|not enough|insufficient).{0,80}quota",
+    r"(volume|disk|storage|iops|capacity|share|resource|service|quota)\w{0,20}limits?_?exceeded",
+    r"quota_?exceeded|\bLimitExceeded|\bmaximum number of (volumes|disks|shares)\b",
+    r"\bexceed\w*( \w+){0,4} (storage|volume|disk|capacity) limit",
+    r"(volume|storage|disk|resource|share|capacity)s? limit\b.{0,20}\b(exceeded|reached)",
 )
 
-_ATTACHED = re.compile(
-    r"code = ResourceExhausted"
-    r"|attach(ment)?s?.?limit|resource_limit_exceeded|maximum_persistent_disks|max(imum)? volume count"
-    r"|\bmax(imum)?\b( \w+){0,2} (number|count) of( \w+){0,3} (disk|volume|device|attachment)s?"
-    r"|\bMaximum\w*DisksExceeded|too many( \w+){0,2} (disks|volumes|devices)\b"
-    r"|(reached|exceed\w*|already has|more than)\b.{0,40}\b(max(imum)?|limit|\d+)\b.{0,40}"
-    r"\b(volumes?|disks?|devices?|attachments?)\b|\b(volumes?|disks?) limit\b",
-    re.IGNORECASE,
-)
-
-
-# What resolves by itself at the next try, and causes nothing that lasts: two wrote the same object; the API
-# server did not know yet that the node may see the PVC, or the kubelet had not read what the pod uses.
-_PASSES = re.compile(
-    r"object has been modified|no relationship found|object \"[^\"]*\"/\"[^\"]*\" not registered"
+_ATTACHED = _any_of(
+    r"code = ResourceExhausted|resource_limit_exceeded|maximum_persistent_disks|max(imum)? volume count",
+    r"attach(ment)?s?.?limit|\bMaximum\w{0,20}DisksExceeded|disk\w{0,20}LimitExceeded|\b(volumes?|disks?) limit\b",
+    r"\bmax(imum)?\b( \w+){0,2} (number|count) of( \w+){0,3} (disk|volume|device|attachment)s?",
+    r"too many( \w+){0,2} (disks|volumes|devices)\b|\bno (free|available) (scsi|lun|slot|device)",
+    r"\blimit of (attached )?(volumes|disks|devices|attachments)\b",
+    r"(reached|exceed\w*|already has|more than)\b.{0,40}\b(max(imum)?|limit|\d+)\b.{0,40}"
+    r"\b(volumes?|disks?|devices?|attachments?)\b",
 )
 
 
