@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pie.core.judge import judge
+from pie.core.model import Verdict
+from pie.core.reasons import Reason
 from pie.core.text import evidence, one_line
-from tests.core.build import MOUNT, T0, probe
+from pie.core.wire import Condition
+from tests.core.build import MOUNT, T0, pod, probe, run
 from tests.core.cases.page import KINDS, page
 from tests.core.cases.rows import Row, unscheduled
 
@@ -23,6 +27,22 @@ def test_what_a_cluster_says_has_its_stage_and_reason_and_keeps_the_cause(row: R
     assert (judgement.stage, judgement.reason) == (row.stage, row.reason)
     assert row.keeps in judgement.message
     assert 0 < len(judgement.message) <= 256
+
+
+@pytest.mark.parametrize("started", [3, None])
+@pytest.mark.parametrize("by_job", [False, True])
+def test_a_pod_that_others_delete_with_a_word_says_whose_word_it_was(
+    *, started: float | None, by_job: bool
+) -> None:
+    shown = pod(scheduled=1, acknowledged=1, started=started, deleted=9)
+    said = Condition("DisruptionTarget", "True", "PreemptionByScheduler", "default-scheduler: preempting")
+    status = replace(shown.status, conditions=(*shown.status.conditions, said))
+    deleted = {"job_deleted_seconds": T0 + 9, "pod_known_until": T0 + 9} if by_job else {}
+    seen = run(replace(shown, status=status), MOUNT, job_finished=True, **deleted)
+    judgement = judge(seen, probe(), T0 + 12)
+    assert (judgement.verdict, judgement.reason) == (Verdict.INCONCLUSIVE, Reason.EVICTED)
+    assert judgement.message.startswith("PreemptionByScheduler")
+    assert judgement.ended
 
 
 def test_each_kind_has_three_texts_and_more_than_one_source() -> None:

@@ -54,7 +54,7 @@ RIGHT: Final = (
     Right("a ResourceQuota that is used up", "queue", "PodRefused"),
     Right("a janitor that deletes Jobs", "start", "JobDeleted"),
     Right("a janitor that deletes pods", "start", "PodDeleted"),
-    Right("a scheduler that preempts", "start", "PodDeleted"),
+    Right("a scheduler that preempts", "start", "Evicted"),
 )
 
 TRUE: Final = frozenset({("late", "StartedLate"), ("start", "StartedLate")})

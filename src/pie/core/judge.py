@@ -212,13 +212,20 @@ def _deleted_before_start(case: _Case) -> Judgement | None:
 
 
 def _deleted(case: _Case, before: str) -> Judgement:
-    """Say what of the run somebody deleted: a deleted Job takes its pod along."""
+    """Say what of the run somebody deleted, and why if the pod says so: a deleted Job takes its pod along."""
+    if (cause := why_ended(case.run)) is not None:
+        return _cut_off(case, cause)
     by_job = case.run.job_deleted_seconds is not None
     reason, what = (Reason.JOB_DELETED, "the Job") if by_job else (Reason.POD_DELETED, "the pod")
     message = f"{what} was deleted before {before}"
+    return _cut_off(case, Cause(Stage.IO if case.started else Stage.START, reason, message))
+
+
+def _cut_off(case: _Case, cause: Cause) -> Judgement:
     if not case.started:
-        return Judgement(Verdict.LATE, reason, message, Stage.START, on_time=False, ended=True)
-    return _failed(case, reason, message, case.result if isinstance(case.result, Result) else None)
+        return Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
+    result = case.result if isinstance(case.result, Result) else None
+    return replace(_failed(case, cause.reason, cause.message, result), stage=cause.stage)
 
 
 def _ended_before_start(case: _Case) -> Judgement | None:
@@ -271,10 +278,7 @@ def _ended_by_others(case: _Case) -> Judgement | None:
     if isinstance(result, Result) and result.outcome not in _CUT_SHORT:
         return None
     cause = why_ended(case.run)
-    if cause is None:
-        return None
-    judgement = _failed(case, cause.reason, cause.message)
-    return replace(judgement, stage=cause.stage)
+    return _cut_off(case, cause) if cause is not None else None
 
 
 def _deleted_in_mid_run(case: _Case) -> Judgement | None:

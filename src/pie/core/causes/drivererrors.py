@@ -58,7 +58,8 @@ _STORE = r"\b(pool|aggregate|array|back ?end|data ?store|volume group|file ?syst
 _CAPACITY = _any_of(
     r"code = ResourceExhausted|ENOSPC|\bNo\w{0,20}Space\b|pool_exhausted|out of stock",
     # There is not enough of it.
-    rf"\b(insufficient|not enough|lack of|out of){_SUCH}{_ROOM}|insufficient\w{0,20}(space|capacity|storage)\b",
+    rf"\b(insufficient|not enough|lack of|out of){_SUCH}{_ROOM}",
+    r"insufficient\w{0,20}(space|capacity|storage)\b",
     rf"(\b(no|not|cannot)\b|n't).{{0,60}}\b(enough|sufficient){_SUCH}{_ROOM}",
     r"\bno (space|capacity|inodes|((free|usable|available) (space|capacity|extents)))\b",
     r"\bexceed\w*( \w+){0,2} (free|available|remaining)( \w+){0,2} (capacity|space)\b",
@@ -76,7 +77,8 @@ _CAPACITY = _any_of(
 
 _ATTACHED = _any_of(
     r"code = ResourceExhausted|resource_limit_exceeded|maximum_persistent_disks|max(imum)? volume count",
-    r"attach(ment)?s?.?limit|\bMaximum\w{0,20}DisksExceeded|disk\w{0,20}LimitExceeded|\b(volumes?|disks?) limit\b",
+    r"attach(ment)?s?.?limit|disk\w{0,20}LimitExceeded|\b(volumes?|disks?) limit\b",
+    r"\bMaximum\w{0,20}DisksExceeded",
     r"\bmax(imum)?\b( \w+){0,2} (number|count) of( \w+){0,3} (disk|volume|device|attachment)s?",
     r"too many( \w+){0,2} (disks|volumes|devices)\b|\bno (free|available) (scsi|lun|slot|device)",
     r"\blimit of (attached )?(volumes|disks|devices|attachments)\b",

@@ -1,8 +1,10 @@
 """What each run says by now, whether maintenance explains it, and what has to be asked first."""
 
 from pie.core.judge import judge
+from pie.core.kinds import kind_of
 from pie.core.maintenance.excuse import excusable, excuse, lived_until
 from pie.core.model import Verdict
+from pie.core.reasons import Reason
 from pie.core.target.effects import Ask, ProveNode, Question
 from pie.core.target.state import RunState
 from pie.core.target.turn import Case, Turn
@@ -105,7 +107,10 @@ def _waits_for_attachment(turn: Turn, case: Case, run: RunState) -> bool:
     A short run may end before anybody saw it start, and its attachment is deleted soon after it.
     """
     judgement, now = case.judgement, turn.now
-    if judgement.needs_cause and not judgement.ended and not run.warnings and not run.events_asked:
+    # Of a PVC that outlives its runs, a provisioner in its back-off may have said why before pie listened.
+    silent = judgement.reason is Reason.PROVISIONER_SILENT and kind_of(turn.target).pvc
+    unexplained = silent or not run.warnings
+    if judgement.needs_cause and not judgement.ended and unexplained and not run.events_asked:
         run = turn.change_run(run.id, events_asked=True)
         turn.emit(Ask(Question.EVENTS, run.id))
     waits = judgement.needs_cause and not judgement.ended and run.seen.ready is None
