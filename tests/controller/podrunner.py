@@ -7,7 +7,7 @@ from pie.controller.caches import Caches
 from pie.controller.runners import Runner
 from pie.core.batch.cron import Cron
 from pie.core.manifests import metadata_of, pod_template
-from pie.core.model import Target
+from pie.core.model import Image, Target
 from pie.core.naming import target_of
 from pie.core.plan import Apply, Plan
 from pie.core.run import RunFact
@@ -23,7 +23,7 @@ from pie.kube.resources import PODS
 class PodRunner(Runner):
     as_of = property(lambda self: self.pods.heard_at)
 
-    def __init__(self, client: Client, caches: Caches, image: str) -> None:
+    def __init__(self, client: Client, caches: Caches, image: Image) -> None:
         self.client, self.pods, self.image = client, caches.pods, image
         self.schedules, self.known = {}, {}
         self.calendar = lambda probe, target: Cron(

@@ -20,7 +20,7 @@ from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import Settings
 from pie.core.batch.wire import CronJob, Job
 from pie.core.decode import decode
-from pie.core.model import Target
+from pie.core.model import Image, Target
 from pie.core.target.state import Standing
 from pie.core.wire import Claim, CSINode, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
@@ -42,7 +42,7 @@ _TYPES: Final[dict[str, Any]] = {
     "storageclasses": StorageClass,
 }
 
-MakesRunner = Callable[[Client, Caches, str], Runner]
+MakesRunner = Callable[[Client, Caches, Image], Runner]
 
 
 class Simulation:
@@ -82,7 +82,7 @@ class Simulation:
             client,
             caches,
             settings,
-            runner=runner(client, caches, "i"),
+            runner=runner(client, caches, Image("i")),
             series=self._series,
             recorder=recorder,
         )

@@ -8,7 +8,7 @@ from pie.core.driver import STARTUP_TAINTS, Fact, Fault, tainted_by, unregistere
 from pie.core.kinds import KINDS
 from pie.core.maintenance.history import NodeHistory, observe
 from pie.core.manifests import pod_spec
-from pie.core.model import Mark, MarkKind, SuppressionRules
+from pie.core.model import Image, Mark, MarkKind, SuppressionRules
 from pie.core.wire import Node, Taint
 from tests.core.build import T0, probe
 from tests.core.nodes import node
@@ -114,7 +114,7 @@ def test_start_up_taints_that_are_not_known_are_remembered_and_not_without_limit
 def test_mount_pods_tolerate_start_up_taints_and_provision_pods_do_not(kind: str) -> None:
     spec = probe(tolerations=({"key": "gpu", "operator": "Exists"},))
     node_name = "n1" if KINDS[kind].per_node else ""
-    pod = pod_spec(spec, spec.target(kind, node_name), claim="v", image="i")
+    pod = pod_spec(spec, spec.target(kind, node_name), claim="v", image=Image("i"))
     keys = [each["key"] for each in pod["tolerations"]]
     assert keys == ["gpu", *(STARTUP_TAINTS if KINDS[kind].per_node else ())]
 

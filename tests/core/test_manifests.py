@@ -6,6 +6,7 @@ from typing import Any
 from pie.core import meshes
 from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
+from pie.core.model import Image
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH, labels, target_of
 from pie.core.wire import Metadata
 from pie.probe.main import parse
@@ -24,7 +25,7 @@ def follow_up(*terms: dict[str, Any]) -> dict[str, Any]:
         due_seconds=T0,
         without="n1",
         follows="job-uid",
-        image="image",
+        image=Image("image"),
     )
 
 
@@ -48,7 +49,7 @@ def test_a_follow_up_run_is_of_the_same_target_and_due_time_under_a_name_of_its_
 
 def test_a_suspended_cronjob_differs_from_one_that_runs_and_from_no_other() -> None:
     def spec_hash(**options: Any) -> str:
-        made = cronjob(probe(), MOUNT, name="n", claim="c", image="i", **options)
+        made = cronjob(probe(), MOUNT, name="n", claim="c", image=Image("i"), **options)
         return str(made["metadata"]["annotations"][ANNOTATION_SPEC_HASH])
 
     assert spec_hash() == spec_hash(suppressed_since=None)
@@ -57,16 +58,32 @@ def test_a_suspended_cronjob_differs_from_one_that_runs_and_from_no_other() -> N
 
 
 def test_a_pod_tells_its_probe_how_large_the_volume_should_be() -> None:
-    made = cronjob(probe(pvc_capacity="1.5Gi"), MOUNT, name="n", claim="c", image="i")
+    made = cronjob(probe(pvc_capacity="1.5Gi"), MOUNT, name="n", claim="c", image=Image("i"))
     (container,) = made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     command = container["command"]
     assert command[:3] == ["pie", "probe", "mount"]
     assert parse(command[2:]).capacity_bytes == 3 * 2**29
 
 
+def test_probe_pods_pull_their_image_as_they_are_told() -> None:
+    private = Image("registry.example.com/pie:1", ("one", "two"), "Always")
+    for image, secrets, policy in (
+        (private, [{"name": "one"}, {"name": "two"}], "Always"),
+        (Image("i"), None, None),
+    ):
+        made = cronjob(probe(), MOUNT, name="n", claim="c", image=image)
+        retry = retry_job(probe(), PROVISION, cronjob="n", claim="", at_seconds=T0, image=image)
+        for job in (made["spec"]["jobTemplate"], retry):
+            spec = job["spec"]["template"]["spec"]
+            (container,) = spec["containers"]
+            assert container["image"] == image.reference
+            assert spec.get("imagePullSecrets") == secrets
+            assert container.get("imagePullPolicy") == policy
+
+
 def test_every_pod_asks_meshes_to_leave_it_alone_and_keeps_its_own_labels() -> None:
-    made = cronjob(probe(), MOUNT, name="n", claim="c", image="i")
-    retry = retry_job(probe(), PROVISION, cronjob="n", claim="", at_seconds=T0, image="i")
+    made = cronjob(probe(), MOUNT, name="n", claim="c", image=Image("i"))
+    retry = retry_job(probe(), PROVISION, cronjob="n", claim="", at_seconds=T0, image=Image("i"))
     for target, job in (
         (MOUNT, made["spec"]["jobTemplate"]),
         (PROVISION, follow_up(ROLE)),

@@ -11,12 +11,13 @@ from pie.core.batch import manifests as batch_manifests
 from pie.core.batch.plan import plan_cronjobs
 from pie.core.batch.wire import CronJob, CronJobSpec
 from pie.core.manifests import Manifest
+from pie.core.model import Image
 from pie.core.naming import ANNOTATION_SPEC_HASH, ANNOTATION_TARGET
 from pie.core.plan import Action, Adopt, Apply, Create, Delete, Plan, plan_claims, together
 from pie.core.wire import Claim, Metadata, OwnerReference
 from tests.core.build import MOUNT, at, probe
 
-CRONJOB = batch_manifests.cronjob(probe(), MOUNT, name="mount-x", claim="pvc-x", image="pie:1")
+CRONJOB = batch_manifests.cronjob(probe(), MOUNT, name="mount-x", claim="pvc-x", image=Image("pie:1"))
 CLAIM = manifests.claim(probe(), MOUNT, name="pvc-x")
 OWNER = OwnerReference(kind="PieProbe", name="p", uid="probe-uid", controller=True)
 LABELS = {"storage-class": "c", "pie-probe": "p", "node": "n1"}
@@ -214,6 +215,6 @@ def test_probe_pods_satisfy_the_restricted_level_and_land_on_their_node_by_name(
 
 def test_the_hash_follows_the_spec() -> None:
     other = batch_manifests.cronjob(
-        probe(deadline_seconds=20.0), MOUNT, name="mount-x", claim="pvc-x", image="pie:1"
+        probe(deadline_seconds=20.0), MOUNT, name="mount-x", claim="pvc-x", image=Image("pie:1")
     )
     assert other["metadata"]["annotations"][ANNOTATION_SPEC_HASH] != HASH

@@ -116,6 +116,15 @@ async def test_the_flags_are_those_that_the_controller_has() -> None:
     assert "--container-image=registry.example.com/pie:0.1.0" in arguments
 
 
+async def test_probe_pods_pull_their_image_as_the_controller_does() -> None:
+    values = ("--set", "imagePullSecrets[0].name=one,imagePullSecrets[1].name=two,image.pullPolicy=Always")
+    (deployment,) = (each for each in await rendered("pie", *values) if each["kind"] == "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
+    wanted = {"--image-pull-secret=one", "--image-pull-secret=two", "--image-pull-policy=Always"}
+    assert wanted <= set(spec["containers"][0]["args"])
+
+
 async def test_both_replicas_are_let_into_a_namespace_of_the_restricted_level(
     control_plane: Cluster, restricted_namespace: str
 ) -> None:

@@ -18,6 +18,14 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     container_image: Annotated[
         str, typer.Option(envvar="PIE_CONTAINER_IMAGE", help="Image of the probe pods.")
     ],
+    image_pull_secret: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Secret with which nodes pull that image; may be repeated."),
+    ] = None,
+    image_pull_policy: Annotated[
+        Literal["Always", "IfNotPresent", "Never"] | None,
+        typer.Option(help="When nodes pull that image. Default: as Kubernetes chooses by its tag."),
+    ] = None,
     namespace: Annotated[
         str | None,
         typer.Option(
@@ -105,6 +113,8 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         raise typer.Exit(USAGE)
     settings = Settings(
         container_image=container_image,
+        image_pull_secrets=tuple(image_pull_secret or ()),
+        image_pull_policy=image_pull_policy or "",
         namespace=namespace,
         metrics_bind_address=metrics_bind_address,
         health_probe_bind_address=health_probe_bind_address,

@@ -15,6 +15,7 @@ from pie.controller.recorder import Recorder
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import LEASE_NAME, READ_BUDGET, READ_BURST, Settings
 from pie.controller.startup import Startup
+from pie.core.model import Image
 from pie.kube.client import Client
 from pie.kube.config import load
 from pie.kube.leader import Elector
@@ -85,7 +86,8 @@ async def _control(settings: Settings) -> None:
             anonymous = settings.record_anonymous
             recorder = Recorder(settings.record, settings.record_bytes, metrics, anonymous=anonymous)
         caches = Caches(client, namespace)
-        runner = CronJobRunner(client, caches, settings.container_image)
+        image = Image(settings.container_image, settings.image_pull_secrets, settings.image_pull_policy)
+        runner = CronJobRunner(client, caches, image)
         api = Api(leader=lambda: elector.holder if elector is not None else "")
         metrics_port = await stack.enter_async_context(
             serving(metrics_app(registry, series.targets, api), settings.metrics_bind_address)

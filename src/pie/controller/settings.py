@@ -28,6 +28,8 @@ class Settings:
     """
 
     container_image: str
+    image_pull_secrets: tuple[str, ...] = ()
+    image_pull_policy: str = ""
     namespace: str | None = None
     metrics_bind_address: str = ":8080"
     health_probe_bind_address: str = ":8081"

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pie.core import meshes
 from pie.core.driver import STARTUP_TAINTS, with_tolerations
 from pie.core.kinds import kind_of
-from pie.core.model import Probe, Target
+from pie.core.model import Image, Probe, Target
 from pie.core.naming import ANNOTATION_TARGET, CONTAINER, VOLUME, labels
 from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME
@@ -32,7 +32,7 @@ POD_ANNOTATIONS: Final = {
 }
 
 
-def pod_template(probe: Probe, target: Target, *, claim: str, image: str, without: str = "") -> Manifest:
+def pod_template(probe: Probe, target: Target, *, claim: str, image: Image, without: str = "") -> Manifest:
     """Return the pod of a run; it runs on any matching node but `without`."""
     spec = pod_spec(probe, target, claim=claim, image=image)
     if without:
@@ -70,7 +70,7 @@ def claim(probe: Probe, target: Target, *, name: str) -> Manifest:
     }
 
 
-def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifest:
+def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manifest:
     """Return the pod spec of a run, without its deadline."""
     spec: Manifest = {
         "restartPolicy": "Never",
@@ -95,7 +95,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifes
         "containers": [
             {
                 "name": CONTAINER,
-                "image": image,
+                "image": image.reference,
                 "command": [*kind_of(target).command, "--path", MOUNT_PATH, *_capacity(probe)],
                 "resources": probe.resources,
                 "securityContext": {
@@ -111,6 +111,14 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: str) -> Manifes
     if kind_of(target).per_node:
         # pie has to see a driver that never gets ready. Others stay away as applications do.
         probe = with_tolerations(probe, STARTUP_TAINTS)
+    if image.pull_policy:
+        spec["containers"][0]["imagePullPolicy"] = image.pull_policy
+    if image.pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in image.pull_secrets]
+    if image.pull_policy:
+        spec["containers"][0]["imagePullPolicy"] = image.pull_policy
+    if image.pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in image.pull_secrets]
     if probe.tolerations:
         spec["tolerations"] = list(probe.tolerations)
     if probe.priority_class_name:

@@ -128,6 +128,18 @@ class SuppressionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """The image of probe pods, and how nodes pull it: with which Secrets (by name), and when.
+
+    An empty `pull_policy` leaves that to Kubernetes.
+    """
+
+    reference: str
+    pull_secrets: tuple[str, ...] = ()
+    pull_policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """A PieProbe, parsed: what to check, how often, and when a run counts as late.
 

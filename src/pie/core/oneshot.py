@@ -15,7 +15,7 @@ from pie.core.judge import Judgement
 from pie.core.kinds import KINDS, kind_of
 from pie.core.maintenance.now import Facts, suppression
 from pie.core.manifests import POD_ANNOTATIONS, Manifest, claim, pod_spec
-from pie.core.model import BAD, NOT_GOOD, Probe, Stage, SuppressionRules, Target, Verdict
+from pie.core.model import BAD, NOT_GOOD, Image, Probe, Stage, SuppressionRules, Target, Verdict
 from pie.core.naming import ANNOTATION_TARGET, label_value
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import IoStats
@@ -236,7 +236,7 @@ class Maker:
 
     def pod(self, probe: Probe, target: Target, name: str, claim_name: str) -> Manifest:
         """Return the pod of a run; `claim_name` is the name of a mount check's claim."""
-        spec = pod_spec(probe, target, claim=claim_name, image=self.image)
+        spec = pod_spec(probe, target, claim=claim_name, image=Image(self.image))
         spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
         if not kind_of(target).pvc:
             template = spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]

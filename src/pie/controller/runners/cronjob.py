@@ -23,7 +23,7 @@ from pie.core.batch.naming import cronjob_names
 from pie.core.batch.plan import plan_cronjobs
 from pie.core.batch.wire import CronJob, Job
 from pie.core.manifests import KIND
-from pie.core.model import Probe, Target
+from pie.core.model import Image, Probe, Target
 from pie.core.naming import (
     ANNOTATION_FOLLOWS,
     ANNOTATION_RETRY,
@@ -68,7 +68,7 @@ class _Started:
 class CronJobRunner:
     """The runner of `runner: CronJob`."""
 
-    def __init__(self, client: Client, caches: Caches, image: str) -> None:
+    def __init__(self, client: Client, caches: Caches, image: Image) -> None:
         self._client = client
         self._caches = caches
         self._image = image

@@ -8,7 +8,7 @@ from pie.core.batch.cron import cron_schedule
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
 from pie.core.kinds import kind_of
 from pie.core.manifests import Manifest, metadata_of, pod_template
-from pie.core.model import Probe, Target
+from pie.core.model import Image, Probe, Target
 from pie.core.naming import (
     ANNOTATION_FOLLOWS,
     ANNOTATION_RETRY,
@@ -30,7 +30,7 @@ def cronjob(
     *,
     name: str,
     claim: str,
-    image: str,
+    image: Image,
     suppressed_since: float | None = None,
 ) -> Manifest:
     """Return the CronJob of a target; `claim` is the name of the PVC that it keeps.
@@ -72,7 +72,7 @@ def follow_up_job(
     due_seconds: float,
     without: str,
     follows: str,
-    image: str,
+    image: Image,
 ) -> Manifest:
     """Return the Job of a run for a due time on any node but `without`.
 
@@ -90,7 +90,7 @@ def follow_up_job(
 
 
 def retry_job(
-    probe: Probe, target: Target, *, cronjob: str, claim: str, at_seconds: float, image: str
+    probe: Probe, target: Target, *, cronjob: str, claim: str, at_seconds: float, image: Image
 ) -> Manifest:
     """Return the Job of a run between two due times; `cronjob` is the name of the target's CronJob.
 
