@@ -241,7 +241,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Look at the node's kernel log and the path to the back end; the pod ends when its I/O returns.",
     ),
     Reason.EVICTED: (
-        "The node ended the pod before it was done, to free resources or to shut down.",
+        "The node or Kubernetes ended the pod before it was done: pressure, preemption, drain or shutdown.",
         "Not a storage problem: look at the node's disk, memory and process pressure.",
     ),
     Reason.OUT_OF_MEMORY: (
@@ -354,8 +354,8 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Use a class with volumeBindingMode WaitForFirstConsumer.",
     ),
     Reason.NO_MATCHING_NODE: (
-        "The nodeSelector matches no node.",
-        "Compare spec.nodeSelector with the labels of the nodes.",
+        "The nodeSelector matches no node, or what admission added to the pod keeps it off all nodes.",
+        "Compare spec.nodeSelector with the labels of the nodes; look for a default of the namespace.",
     ),
     Reason.NODE_UNSUITABLE: (
         "The node is virtual, of another system or architecture than the image or outside allowedTopologies.",

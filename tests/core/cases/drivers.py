@@ -63,73 +63,29 @@ CAPACITY = (
         "reached threshold",
     ),
     _full(
-        "Internal desc = cannot create 'tank/pvc-1': out of space", "openebs/zfs-localpv#400", "out of space"
-    ),
-    _full(
-        "Internal desc = mkdir /exports/pvc-1: no space left on device",
-        "kubernetes-csi/csi-driver-nfs",
-        "no space",
-    ),
-    _full(
-        "Unknown desc = QUOTA_EXCEEDED - Quota 'SSD_TOTAL_GB' exceeded. Limit: 500.0 in region europe-west1.",
-        "kubernetes-sigs/gcp-compute-persistent-disk-csi-driver",
+        "Unknown desc = googleapi: Error 403: Quota 'SSD_TOTAL_GB' exceeded. Limit: 100.0 in region us-west1., quotaExceeded",
+        "googlecodelabs/feedback#440",
         "SSD_TOTAL_GB",
     ),
     _full(
-        "Internal desc = OperationNotAllowed: Operation could not be completed as it results in exceeding approved"
-        " Total Regional Disk quota",
-        "kubernetes-sigs/azuredisk-csi-driver",
-        "Disk quota",
-    ),
-    _full(
-        "Internal desc = LimitExceeded. The following service limits were exceeded: volume-count.",
-        "oracle/oci-cloud-controller-manager",
-        "volume-count",
-    ),
-    _full(
-        "Internal desc = aggregate aggr1 does not have enough free space: 10 GiB available, 12 GiB needed",
-        "NetApp/trident",
-        "12 GiB needed",
-    ),
-    _full(
-        "Internal desc = unable to create volume pvc-1: insufficient storage; precheck new replica failed",
-        "longhorn/longhorn",
-        "precheck new replica failed",
+        "Internal desc = unable to create volume pvc-1: precheck new replica failed: insufficient storage: disk disk-3 on"
+        " node ip-10-0-1-26 does not have enough storage available",
+        "longhorn/longhorn#11460",
+        "enough storage available",
     ),
     _full(
         "Internal desc = insufficient suitable allocatable extents for logical volume pvc-1: 25600 more required",
-        "lvm2 lib/metadata/lv_manip.c",
+        "kubernetes/kubernetes#19127",
         "25600 more required",
     ),
-    _full(
-        "Internal desc = rbd: ret=-28, No space left on device", "ceph/ceph-csi", "No space left on device"
-    ),
-    _full("Internal desc = rbd: ret=-122, Disk quota exceeded", "ceph/ceph-csi", "Disk quota exceeded"),
 )
 
 OTHER_LIMITS = (
     _full(
-        "Internal desc = Throttling: Rate exceeded status code: 400",
-        "kubernetes-sigs/aws-ebs-csi-driver",
-        "Rate exceeded",
-        Reason.PROVISIONING_FAILED,
-    ),
-    _full(
-        "ResourceExhausted desc = too many concurrent requests to the array",
-        "container-storage-interface/spec",
-        "concurrent",
-        Reason.PROVISIONING_FAILED,
-    ),
-    _full(
-        "InvalidArgument desc = no storage pool matches the parameters",
-        "container-storage-interface/spec",
-        "no storage pool",
-        Reason.PROVISIONING_FAILED,
-    ),
-    _full(
-        "PermissionDenied desc = insufficient permissions to access storage account",
-        "kubernetes-sigs/azurefile-csi-driver",
-        "insufficient permissions",
+        "Unknown desc = Retriable: true, RetryAfter: 297s, HTTPStatusCode: 0, RawError: azure cloud provider throttled for"
+        " operation DiskCreateOrUpdate with reason 'client throttled'",
+        "kubernetes-sigs/azuredisk-csi-driver#773",
+        "client throttled",
         Reason.PROVISIONING_FAILED,
     ),
     _full(
@@ -146,15 +102,8 @@ OTHER_LIMITS = (
     ),
     _full(
         "Internal desc = RequestLimitExceeded: Request limit exceeded.",
-        "kubernetes-sigs/aws-ebs-csi-driver CreateVolume",
+        "kubernetes-sigs/aws-ebs-csi-driver#1148",
         "RequestLimitExceeded",
-        Reason.PROVISIONING_FAILED,
-    ),
-    _full(
-        "ResourceExhausted desc = googleapi: Error 403: Quota exceeded for quota metric 'Queries' and limit 'Queries"
-        " per minute', rateLimitExceeded",
-        "kubernetes-sigs/gcp-compute-persistent-disk-csi-driver",
-        "rateLimitExceeded",
         Reason.PROVISIONING_FAILED,
     ),
     _full(
@@ -204,9 +153,10 @@ ATTACHED = (
         "(8)",
     ),
     _attach(
-        "Unknown desc = googleapi: Error 400: Exceeded limit 'maximum_persistent_disks' on resource 'gke-1'. Limit: 16.0",
-        "kubernetes-sigs/gcp-compute-persistent-disk-csi-driver",
-        "Limit: 16.0",
+        "InvalidArgument desc = Failed to Attach: failed when waiting for zonal op: (UNSUPPORTED_OPERATION): Maximum"
+        " hyperdisk-balanced disks count should be less than or equal to [16], Requested : [17]",
+        "kubernetes-sigs/gcp-compute-persistent-disk-csi-driver#1819",
+        "Requested : [17]",
     ),
     _attach(
         'Aborted desc = volume "0e964035" couldn\'t be attached. droplet 106740863 is in process of another action',
@@ -274,6 +224,29 @@ ECHOES = (
         "exit status 32",
     ),
     Row(
+        "Internal desc = unknown Attach error: googleapi: Error 403: Too many pending operations on a resource.,"
+        " rateLimitExceeded → Unavailable desc = ControllerPublish not permitted on node due to backoff condition",
+        "kubernetes-sigs/gcp-compute-persistent-disk-csi-driver#1129",
+        on_node(
+            *(
+                (
+                    "FailedAttachVolume",
+                    f'AttachVolume.Attach failed for volume "{VOLUME}" : rpc error: code = {text}',
+                )
+                for text in (
+                    (
+                        "Internal desc = unknown Attach error: googleapi: Error 403: Too many pending operations on a"
+                        " resource., rateLimitExceeded"
+                    ),
+                    'Unavailable desc = ControllerPublish not permitted on node "n1" due to backoff condition',
+                )
+            )
+        ),
+        Stage.ATTACH,
+        Reason.ATTACH_FAILED,
+        "rateLimitExceeded",
+    ),
+    Row(
         "attachment timeout for volume → Aborted desc = The volume k8s-pod-data is attaching",
         "rancher/rancher#20485",
         on_node(
@@ -307,7 +280,7 @@ PASSING = (
     Row(
         "error syncing claim: Operation cannot be fulfilled on persistentvolumeclaims: the object has been modified;"
         " please apply your changes to the latest version (then nothing)",
-        "kubernetes-sigs/sig-storage-lib-external-provisioner",
+        "kubernetes-sigs/sig-storage-lib-external-provisioner controller/controller.go",
         unprovisioned(
             'Operation cannot be fulfilled on persistentvolumeclaims "data": the object has been modified; please'
             " apply your changes to the latest version and try again"
@@ -318,7 +291,7 @@ PASSING = (
     Row(
         "Unable to attach or mount volumes: … failed to fetch PVC from API server: persistentvolumeclaims is forbidden:"
         " no relationship found between node and this object (then nothing)",
-        "kubernetes/kubernetes#83650",
+        "kubernetes-sigs/aws-ebs-csi-driver#1992",
         on_node(
             (
                 "FailedMount",

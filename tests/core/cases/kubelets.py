@@ -2,10 +2,10 @@
 
 from pie.core.model import Stage
 from pie.core.reasons import Reason
-from pie.core.timeline import Sightings
+from pie.core.timeline import Run, Sightings
 from pie.core.wire import StateWaiting
-from tests.core.build import T0
-from tests.core.cases.rows import K8S, Row, disrupted, ended, on_node, refused
+from tests.core.build import MOUNT, T0
+from tests.core.cases.rows import K8S, VOLUME, Row, bound_claim, disrupted, ended, on_node, refused
 
 READY = Sightings(ready=T0 + 2)
 
@@ -196,6 +196,60 @@ ENDED = (
         Stage.START,
         Reason.OUT_OF_MEMORY,
         "memory limit too low",
+    ),
+)
+
+_MOUNT = (
+    f"/var/lib/kubelet/pods/2219aa68-92ca-4535-bc87-84a39bb9cb83/volumes/kubernetes.io~csi/{VOLUME}/mount"
+)
+_SPEC = f'failed to generate container "{"16" * 32}" spec: failed to generate spec'
+
+
+def _dead(reason: str, message: str, source: str, keeps: str) -> Row:
+    found = on_node(("Failed", f"Error: {message}"), waiting=StateWaiting(reason, message), seen=READY)
+    return Row(f"{reason}: {message}", source, found, Stage.MOUNT, Reason.MOUNT_FAILED, keeps)
+
+
+DEAD_MOUNTS = (
+    _dead(
+        "CreateContainerError",
+        f'{_SPEC}: failed to stat "{_MOUNT}": stat {_MOUNT}: transport endpoint is not connected',
+        "yandex-cloud/k8s-csi-s3#133",
+        "transport endpoint is not connected",
+    ),
+    _dead(
+        "CreateContainerError",
+        f'{_SPEC}: failed to mkdir "{_MOUNT}": mkdir {_MOUNT}: file exists',
+        "kubernetes-csi/csi-driver-smb#493",
+        "file exists",
+    ),
+    _dead(
+        "CreateContainerConfigError",
+        f"stat {_MOUNT}: no such file or directory",
+        "seaweedfs/seaweedfs-csi-driver#23",
+        "no such file or directory",
+    ),
+    Row(
+        f'StartError: failed to create containerd task: runc create failed: error mounting "{_MOUNT}" to rootfs at'
+        ' "/pie": input/output error',
+        "opencontainers/runc libcontainer/rootfs_linux.go",
+        Run(
+            MOUNT,
+            "job",
+            T0,
+            T0,
+            ended(
+                128,
+                "StartError",
+                f'failed to create containerd task: runc create failed: error mounting "{_MOUNT}" to rootfs at "/pie":'
+                " input/output error",
+                started=None,
+            ).pod,
+            claim=bound_claim(),
+        ),
+        Stage.MOUNT,
+        Reason.MOUNT_FAILED,
+        "input/output error",
     ),
 )
 

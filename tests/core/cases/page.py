@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[Row, ...]] = {
     "Images": images.IMAGES,
     "Pods that a kubelet refuses": kubelets.REFUSED,
     "Pods that a node ends": kubelets.ENDED,
+    "Volumes that are mounted and dead": kubelets.DEAD_MOUNTS,
     "Containers that do not start": kubelets.NOT_STARTED,
 }
 

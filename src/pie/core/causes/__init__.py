@@ -39,6 +39,8 @@ def _not_started(standing: Standing) -> Cause:
 CHECKS: tuple[Callable[[Standing], Cause | None], ...] = (
     # The control plane has created nothing to look at.
     creating.no_pod,
+    # A container that cannot start, since its volume is mounted and dead.
+    mounting.mount_broken,
     # Somebody ended the pod: whatever it waited for, it cannot start any more.
     node.ended_by_node,
     node.container_lost,

@@ -22,6 +22,7 @@ _PENDING = _any_of(
     r"\boperations?\b[^.]{0,80}\b(already exists|pending)\b",
     r"\b(operation|request|creation|provisioning|clone|expansion)s?\b[^.]{0,80}\b(in progress|in.flight)\b",
     r"\b(still|is) being (processed|created|provisioned|attached|cloned)\b|\blocked by another\b",
+    r"\bdue to back-?off\b",
 )
 
 # The same of a container runtime, and of the kubelet in its back-off.
@@ -81,6 +82,7 @@ _ATTACHED = _any_of(
     r"\bMaximum\w{0,20}DisksExceeded",
     r"\bmax(imum)?\b( \w+){0,2} (number|count) of( \w+){0,3} (disk|volume|device|attachment)s?",
     r"too many( \w+){0,2} (disks|volumes|devices)\b|\bno (free|available) (scsi|lun|slot|device)",
+    r"\bmax(imum)?\b( [\w-]+){0,2} (disk|volume)s? count\b",
     r"\blimit of (attached )?(volumes|disks|devices|attachments)\b",
     r"(reached|exceed\w*|already has|more than)\b.{0,40}\b(max(imum)?|limit|\d+)\b.{0,40}"
     r"\b(volumes?|disks?|devices?|attachments?)\b",

@@ -14,6 +14,9 @@ _GENERIC = r"^Unable to (attach or )?mount volumes"
 
 _OF_VOLUME = re.compile(r"\bfor volume \"([^\"]+)\"")
 _UNMOUNTED = re.compile(r"\bunmounted volumes=\[([^\]]*)\]")
+_MOUNT = re.compile(
+    r"/volumes/kubernetes\.io~(?!projected|secret|configmap|empty-dir|downward)[\w-]+/([^/\s\"']+)"
+)
 # Of a volume that no driver provides, whatever its name.
 _NO_DRIVERS = re.compile(
     r"\b(configmap|secret)s? (\"|cache)|not registered|failed to fetch token"
@@ -40,6 +43,23 @@ def mount_texts(standing: Standing, *, ours: bool = True) -> list[str]:
 def _said(standing: Standing, reason: str, pattern: str = "") -> str | None:
     texts = (text for text in standing.texts(reason) if about(standing, text))
     return first_cause(text for text in texts if re.search(pattern, text))
+
+
+def mount_broken(standing: Standing) -> Cause | None:
+    """Of a volume that is mounted, and that the container runtime cannot use: its mount is dead."""
+    over = standing.container.terminated
+    said = [standing.waiting.message, over.message if over is not None else ""]
+    if standing.times.started is not None:
+        return None
+    texts = [*filter(None, said), *standing.texts("Failed")]
+    found = first_cause(text for text in texts if _names_mount(standing, text))
+    return cause(Stage.MOUNT, Reason.MOUNT_FAILED, found) if found is not None else None
+
+
+def _names_mount(standing: Standing, text: str) -> bool:
+    # Where the kubelet mounts the volume of a driver for a pod: …/volumes/kubernetes.io~csi/<volume>/mount.
+    named = _MOUNT.search(text)
+    return named is not None and standing.volume in {"", named[1]}
 
 
 def mount_failed(standing: Standing) -> Cause | None:

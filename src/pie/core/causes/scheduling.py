@@ -25,7 +25,7 @@ class _Words:
     stage: Stage = Stage.SCHEDULE
 
 
-# k8s.io/kubernetes pkg/scheduler/framework/plugins, 1.20 to 1.35. Of the PVC, whatever the node.
+# k8s.io/kubernetes pkg/scheduler/framework/plugins, 1.26 to 1.35. Of the PVC, whatever the node.
 _OF_PVC: tuple[_Words, ...] = (
     _Words(r"non-existent (persistentvolume|pv\(s\))|find v1.PersistentVolume \"", Reason.VOLUME_MISSING),
     _Words(

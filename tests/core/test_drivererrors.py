@@ -1,0 +1,157 @@
+"""What the error texts of drivers mean: words that drivers use, and words that are near to them."""
+
+import pytest
+
+from pie.core.causes.drivererrors import is_echo, no_capacity, too_many_attached
+
+FULL = """\
+code = Internal desc = Failed to create volume: Error creating volume: {"error":"insufficient-space"}
+code = Unknown desc = failed to create LV: exit status 5: Insufficient free space: 256 extents needed, but only 0 available
+code = Internal desc = Volume group "vg" has insufficient free space (0 extents): 25 required
+code = Internal desc = thin pool vg/thin is full
+code = Internal desc = Thin pool vg-thin data is 100% full
+code = Internal desc = thin pool usage 97.5% is above the threshold 95%
+code = Internal desc = Free space in pool vg/thinpool is above threshold, new volumes are not allowed
+code = OutOfRange desc = no enough space left on VG myvg1
+code = OutOfRange desc = not enough space left on VG
+code = OutOfRange desc = requested size 1GiB exceeds free capacity of pool 100MiB
+code = OutOfRange desc = Requested volume size exceeds the available capacity
+code = Unavailable desc = zpool create failed: cannot create 'tank/pvc': out of space
+code = Internal desc = ZONE_RESOURCE_POOL_EXHAUSTED: The zone does not have enough resources available
+code = Internal desc = VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. Requested 10G, quota is 1000G and 995G has been consumed.
+code = Internal desc = failed to create cns volume. Error: "failed to create volume. fault: "(*types.LocalizedMethodFault) NoDiskSpace Insufficient disk space on datastore 'ds1'"
+code = ResourceExhausted desc = failed to provision volume: Could not find any datastore with enough free space
+code = Internal desc = Disk capacity quota reached for project
+code = Internal desc = volume limit reached: account may have at most 100 volumes
+code = Internal desc = You have reached the maximum number of volumes for your account
+code = Internal desc = [400] [Limit exceeded: Block Storage Volumes limit reached for this account]
+code = Internal desc = MaxIOPSLimitExceeded: You have exceeded your maximum provisioned IOPS
+code = Internal desc = googleapi: Error 403: QUOTA_EXCEEDED
+code = Internal desc = InsufficientVolumeCapacity: There is not enough capacity to fulfil the request
+code = Internal desc = The storage pool has no free space
+code = Internal desc = pool 'rbd' is full
+code = Internal desc = cannot allocate: ENOSPC
+code = Internal desc = write error: disk quota exceeded
+code = FailedPrecondition desc = aggregate is full
+code = Internal desc = storage pool exhausted
+code = Internal desc = Can't find any available storage node with enough capacity
+code = Internal desc = no node with sufficient capacity found
+code = Internal desc = The specified size 20G exceeds the remaining space of the array
+code = ResourceExhausted desc = not enough disk space on node
+code = Internal desc = file system has no inodes left
+code = Internal desc = over quota
+"""
+
+OF_SOMETHING_ELSE = """\
+code = ResourceExhausted desc = grpc: received message larger than max (5 vs. 4)
+code = ResourceExhausted desc = grpc: trying to send message larger than max (5 vs. 4)
+code = ResourceExhausted desc = API rate limit exceeded, retry in 30 s
+code = ResourceExhausted desc = Too Many Requests
+code = ResourceExhausted desc = request throttled
+code = ResourceExhausted desc = client rate limiter Wait returned an error
+code = ResourceExhausted desc = number of concurrent operations exceeded
+code = ResourceExhausted desc = too many in-flight CreateVolume calls
+code = ResourceExhausted desc = session limit reached on storage controller
+code = ResourceExhausted desc = connection pool exhausted
+code = ResourceExhausted desc = out of memory
+code = ResourceExhausted desc = grpc: stream window exhausted
+code = ResourceExhausted desc = maximum number of sessions reached
+code = ResourceExhausted desc = 429: slow down
+code = Internal desc = connection pool is exhausted
+code = InvalidArgument desc = capacity must be a multiple of 1Gi
+code = OutOfRange desc = volume size limit is 16TiB
+code = OutOfRange desc = minimum volume size is 1GiB
+code = OutOfRange desc = requested size 100Mi is below the minimum
+code = InvalidArgument desc = no storage pool named x
+code = NotFound desc = volume group vg not found
+code = Internal desc = no available topology found
+code = Unauthenticated desc = storage account key expired
+code = Unavailable desc = no storage nodes available
+code = Internal desc = RequestLimitExceeded
+code = DeadlineExceeded desc = context deadline exceeded
+code = Internal desc = cannot read free space of pool: timeout
+error generating accessibility requirements: no topology key found on CSINode n1
+code = Internal desc = snapshot quota is unlimited, but pool is offline
+"""
+
+TOO_MANY = """\
+code = Internal desc = Failed to attach disk: Maximum number of disks attached
+code = Internal desc = volume cannot be attached: droplet already has 7 volumes attached
+code = ResourceExhausted desc = Max volumes attached
+code = Internal desc = the limit of volumes attached per server was reached
+code = Internal desc = too many disks attached to instance
+code = Internal desc = Unable to attach more than 26 volumes
+code = Internal desc = AttachmentLimitExceeded
+code = Internal desc = Could not attach volume "vol-1" to node "i-1": could not attach volume: AttachVolume: all devices are in use: no available device names
+code = Internal desc = CNS: Failed to attach disk when calling AttachDisk: The maximum number of devices has been exceeded
+code = Internal desc = failed to attach: No free SCSI slot
+code = Internal desc = InstanceDiskLimitExceeded: The amount of the disk on instance in question reach its limits.
+code = FailedPrecondition desc = volume limit exceeded on node
+code = Internal desc = Node has reached its attach limit
+"""
+
+NOT_TOO_MANY = """\
+code = Internal desc = volume is already attached to another node
+Multi-Attach error for volume "pvc-1" Volume is already exclusively attached to one node and can't be attached to another
+code = NotFound desc = Volume vol-1 not found
+code = ResourceExhausted desc = API rate limit exceeded
+code = FailedPrecondition desc = disk is attached to 1 instances, cannot attach to more than 1 instance
+code = Internal desc = timed out after 120 seconds waiting for volume
+code = Internal desc = server has reached its rate limit for volume actions
+code = Internal desc = maximum retries exceeded attaching volume
+code = Internal desc = exceeded retry limit for volume attach
+"""
+
+ECHOES = """\
+code = Aborted desc = an operation with the given Volume ID pvc-1 already exists
+code = Aborted desc = An operation with the given volume="vol-1" is already in progress
+code = Aborted desc = operation pending for volume pvc-1
+code = Internal desc = another operation is in progress for the volume
+code = Aborted desc = volume is being created
+code = Unavailable desc = Operation in progress, please retry
+code = Aborted desc = The volume pvc-1 is attaching
+code = FailedPrecondition desc = volume pvc-1 is locked by another request
+code = Internal desc = request for volume pvc-1 is still being processed
+code = Aborted desc = pending
+code = Internal desc = create operation already in progress for pvc-1
+code = AlreadyExists desc = operation with the given id already exists
+code = Internal desc = A CreateVolume request for pvc-1 is in flight
+code = Internal desc = volume with the same name is being created
+"""
+
+CAUSES = """\
+code = AlreadyExists desc = volume pvc-1 already exists with different size
+code = Internal desc = operation not permitted
+code = Internal desc = mount failed: exit status 32
+code = Internal desc = volume already exists and is not compatible
+"""
+
+
+@pytest.mark.parametrize("text", FULL.splitlines())
+def test_a_back_end_without_room_or_quota_is_known_by_its_words(text: str) -> None:
+    assert no_capacity(text)
+
+
+@pytest.mark.parametrize("text", OF_SOMETHING_ELSE.splitlines())
+def test_other_limits_are_no_lack_of_room(text: str) -> None:
+    assert not no_capacity(text)
+
+
+@pytest.mark.parametrize("text", TOO_MANY.splitlines())
+def test_a_node_with_too_many_volumes_is_known_by_its_words(text: str) -> None:
+    assert too_many_attached(text)
+
+
+@pytest.mark.parametrize("text", NOT_TOO_MANY.splitlines())
+def test_other_errors_of_attaching_are_no_limit_of_the_node(text: str) -> None:
+    assert not too_many_attached(text)
+
+
+@pytest.mark.parametrize("text", ECHOES.splitlines())
+def test_what_only_says_that_an_earlier_call_is_not_done_is_an_echo(text: str) -> None:
+    assert is_echo(text)
+
+
+@pytest.mark.parametrize("text", CAUSES.splitlines())
+def test_what_says_why_is_no_echo(text: str) -> None:
+    assert not is_echo(text)
