@@ -195,13 +195,15 @@ class Perform:
     async def _remember(self, thing: Hashable) -> None:
         """Write annotations on a target's PVC."""
         target = _target(thing)
-        order = self._annotations.pop(target, None)
-        for claim in self._caches.claims_of.get(target, {}).values() if order is not None else ():
-            if order is not None and claim.metadata.uid == order.claim_uid:
-                body = {"metadata": {"uid": order.claim_uid, "annotations": dict(order.annotations)}}
-                await self._client.merge_patch(
-                    PVCS, claim.metadata.name, body, claim.metadata.namespace, decode=Claim
-                )
+        if (order := self._annotations.pop(target, None)) is None:
+            return
+        claims = self._caches.claims_of.get(target, {}).values()
+        claim = next((each for each in claims if each.metadata.uid == order.claim_uid), None)
+        if claim is not None:
+            body = {"metadata": {"uid": order.claim_uid, "annotations": dict(order.annotations)}}
+            await self._client.merge_patch(
+                PVCS, claim.metadata.name, body, claim.metadata.namespace, decode=Claim
+            )
 
     def _end(self, state: TargetState, run: str) -> None:
         pod = state.runs[run].pod
