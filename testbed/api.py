@@ -92,10 +92,14 @@ class Api:
         """Merge patch (or `patch="strategic"`)."""
         return await self._request("PATCH", path, body=body, patch=patch)
 
-    async def delete(self, path: str) -> None:
-        """Delete an object or a collection; one that is not there is no error."""
+    async def delete(self, path: str, *, propagation: str = "") -> None:
+        """Delete an object or a collection; one that is not there is no error.
+
+        `propagation`, if not the server's own (which leaves the pods of a Job): `Background`, for example.
+        """
+        parameters = {"propagationPolicy": propagation} if propagation else None
         try:
-            await self._request("DELETE", path)
+            await self._request("DELETE", path, parameters=parameters)
         except ApiError as error:
             if error.status != NOT_FOUND:
                 raise

@@ -148,6 +148,10 @@ class Cluster:
         """End a process with SIGKILL."""
         await self.call("stop", name=name, signal=int(signals.SIGKILL))
 
+    async def run(self, name: str, argv: Sequence[str]) -> None:
+        """Run one more process in the testbed, under a name; it ends with the testbed."""
+        await self.call("run", name=name, argv=list(argv))
+
     async def start(self, name: str) -> None:
         """Start a process that has ended; a component of the control plane until it is healthy."""
         await self.call("start", name=name)

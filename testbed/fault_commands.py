@@ -18,6 +18,7 @@ DEFAULT_NAME = "dev"
 T = TypeVar("T")
 Name = Annotated[str, typer.Option("--name", "-n", help="Which testbed.")]
 Node = Annotated[str, typer.Option("--node", help="Which node.")]
+NodeOrNone = Annotated[str, typer.Option("--node", help="Which node; a fault of pods has none.")]
 Fault = Annotated[str, typer.Argument(help="A name that `fault list` shows.")]
 Claims = Annotated[
     str, typer.Option(help="Whose volumes: a shell pattern for claims, <namespace>/<name> or <name>.")
@@ -60,23 +61,31 @@ def list_() -> None:
 @app.command()
 def inflict(  # noqa: PLR0917  Typer passes them by name
     fault: Fault,
-    node: Node,
+    node: NodeOrNone = "",
     name: Name = DEFAULT_NAME,
     claims: Claims = "*",
     after_seconds: Annotated[float, typer.Option(help="Bite so long after a publish.")] = 0,
     delay_seconds: Annotated[float, typer.Option(help="How long slow calls take.")] = 60,
     other: Annotated[str, typer.Option(help="Claim whose volume is swapped in.")] = "",
     taint: Annotated[str, typer.Option(help="Of a tainted node: key=value:Effect.")] = faults.TAINT,
+    pods: Annotated[str, typer.Option(help="Whose pods: <namespace>/<key>=<value>,…")] = "",
+    one_in: Annotated[int, typer.Option(help="Of what is deleted at random: hit one in so many.")] = 1,
 ) -> None:
-    """Bring a fault upon a node: at once on volumes in use, on idle ones at their next publish."""
+    """Bring a fault upon a node or pods: on volumes in use at once, on idle ones at their next publish."""
     options = faults.Options(
-        claims=claims, after_seconds=after_seconds, delay_seconds=delay_seconds, other=other, taint=taint
+        claims=claims,
+        after_seconds=after_seconds,
+        delay_seconds=delay_seconds,
+        other=other,
+        taint=taint,
+        pods=pods,
+        one_in=one_in,
     )
     run(_within(name, lambda cluster: faults.inflict(cluster, fault, node=node, options=options)))
 
 
 @app.command()
-def undo(fault: Fault, node: Node, name: Name = DEFAULT_NAME) -> None:
+def undo(fault: Fault, node: NodeOrNone = "", name: Name = DEFAULT_NAME) -> None:
     """Take a fault back, with what it did."""
     run(_within(name, lambda cluster: faults.undo(cluster, fault, node=node)))
 

@@ -1,4 +1,4 @@
-"""Faults of storage and of nodes, each with its undo: what can break between a claim and its bytes.
+"""All faults, each with its undo: what can break between a claim and its bytes, on nodes, and around pods.
 
 `await inflict(cluster, "hang", node="node-1", options=Options(claims="pie-pvc-*"))`, and `undo` with the same
 name. Most faults are armed in the node's CSI driver, see `testbed.csi.armed`: a volume that is mounted is hit
@@ -21,7 +21,9 @@ from testbed.csi.armed import BackingFault, Fault, MountFault, MountsNothing, Po
 from testbed.csi.control import State, VolumeState
 from testbed.csi.server import control_socket
 from testbed.errors import TestbedError
+from testbed.machine_faults import MACHINE_FAULTS
 from testbed.node_faults import NODE_FAULTS, NodeFault, NodesCluster
+from testbed.pod_faults import POD_FAULTS, PodFault, Pods, PodsCluster
 
 POLL_SECONDS = 0.02
 START_TIMEOUT_SECONDS = 20
@@ -29,21 +31,8 @@ DRIVER = "csi"
 TAINT = "example.com/broken:NoSchedule"
 
 
-class FaultyCluster(NodesCluster, Protocol):
+class FaultyCluster(NodesCluster, PodsCluster, Protocol):
     """What faults need of a testbed."""
-
-    @property
-    def directory(self) -> Path:
-        """Where the nodes' directories lie."""
-
-    async def kill(self, name: str) -> None:
-        """End a process at once."""
-
-    async def start(self, name: str) -> None:
-        """Start a process that has ended."""
-
-    async def processes(self) -> dict[str, bool]:
-        """Tell which processes run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +42,8 @@ class Options:
     `claims`: whose volumes, a shell pattern for `<namespace>/<name>` of claims, or for names alone. `when`,
     if not the fault's own, and `after_seconds`: the moment after a publish, see MountFault. `delay_seconds`:
     of slow calls. `code`, `message`: of refused ones, a gRPC status. `other`: claim of the volume to swap in.
-    `taint`: of a node, as `kubectl taint` takes it.
+    `taint`: of a node, as `kubectl taint` takes it. `pods`: to whom a fault of pods is done,
+    `<namespace>/<labels>`. `one_in`: how seldom what is deleted at random is hit, see `testbed.sweeper`.
     """
 
     claims: str = "*"
@@ -64,6 +54,8 @@ class Options:
     message: str = "refused by a fault of the testbed"
     other: str = ""
     taint: str = TAINT
+    pods: str = ""
+    one_in: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +101,11 @@ def _refused(rpc: str) -> Callable[[Options], Fault]:
     )
 
 
-FAULTS: Mapping[str, ArmedFault | EndedProcess | NodeFault] = {
+AnyFault = ArmedFault | EndedProcess | NodeFault | PodFault
+FAULTS: Mapping[str, AnyFault] = {
     **NODE_FAULTS,
+    **MACHINE_FAULTS,
+    **POD_FAULTS,
     "kubelet-gone": EndedProcess("the kubelet has ended; containers go on", "kubelet"),
     "hang": ArmedFault("writes sleep, uninterruptible, until the undo (fsfreeze)", _mount("hang", "publish")),
     "slow": ArmedFault("five direct reads and writes a second (I/O cgroups)", _mount("slow", "use")),
@@ -147,10 +142,18 @@ FAULTS: Mapping[str, ArmedFault | EndedProcess | NodeFault] = {
 """Every fault by name."""
 
 
-async def inflict(cluster: FaultyCluster, name: str, *, node: str, options: Options | None = None) -> None:
-    """Bring a fault upon a node. One that is there already is replaced, with other options."""
+async def inflict(
+    cluster: FaultyCluster, name: str, *, node: str = "", options: Options | None = None
+) -> None:
+    """Bring a fault upon a node, or upon pods. One that is there already is replaced, with other options."""
     options = options or Options()
     fault = _find(name)
+    if isinstance(fault, PodFault):
+        pods = Pods.parse(options.pods)
+        await undo(cluster, name)
+        _pods_mark(cluster, name).write_text(options.pods)
+        await fault.inflict(cluster, name, pods, options.one_in)
+        return
     if isinstance(fault, NodeFault):
         await undo(cluster, name, node=node)
         mark = _mark(cluster, name, node)
@@ -173,9 +176,14 @@ async def inflict(cluster: FaultyCluster, name: str, *, node: str, options: Opti
     await _call(cluster, node, "arm", name=name, fault=msgspec.to_builtins(armed))
 
 
-async def undo(cluster: FaultyCluster, name: str, *, node: str) -> None:
+async def undo(cluster: FaultyCluster, name: str, *, node: str = "") -> None:
     """Take a fault back, with what it did; no error when it is not there."""
     fault = _find(name)
+    if isinstance(fault, PodFault):
+        if (mark := _pods_mark(cluster, name)).exists():
+            await fault.undo(cluster, name, Pods.parse(mark.read_text()))
+            mark.unlink()
+        return
     if isinstance(fault, ArmedFault):
         await _call(cluster, node, "disarm", name=name)
         return
@@ -204,7 +212,7 @@ async def undo(cluster: FaultyCluster, name: str, *, node: str) -> None:
 async def undo_all(cluster: FaultyCluster, *, node: str) -> None:
     """Take back all faults of a node."""
     for name, fault in FAULTS.items():  # a node without power has no driver that could be asked
-        if not isinstance(fault, ArmedFault):
+        if not isinstance(fault, (ArmedFault, PodFault)):
             await undo(cluster, name, node=node)
     for name in (await state(cluster, node=node)).armed:
         await undo(cluster, name, node=node)
@@ -247,7 +255,7 @@ async def wait_until_bitten(
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _find(name: str) -> ArmedFault | EndedProcess | NodeFault:
+def _find(name: str) -> AnyFault:
     if fault := FAULTS.get(name):
         return fault
     raise TestbedError(f"no fault {name!r} (there are: {', '.join(FAULTS)})")
@@ -292,6 +300,11 @@ async def _running(cluster: FaultyCluster, fault: EndedProcess, node: str) -> li
 def _process(kind: str, node: str) -> str:
     """Name a node's process: `csi-node-1`, or `csi-attachable-node-1` for `node-1/attachable`."""
     return "-".join((kind, *reversed(node.split("/"))))
+
+
+def _pods_mark(cluster: FaultyCluster, name: str) -> Path:
+    """Return the file that says to whom a fault of pods is done, and is there while it lasts."""
+    return cluster.directory / f"fault-{name}"
 
 
 def _mark(cluster: FaultyCluster, name: str, node: str) -> Path:

@@ -63,6 +63,11 @@ async def load(directory: Path, socket: Path) -> None:
         await _run("ctr", "--address", str(socket), "--namespace", "k8s.io", "images", "import", file)
 
 
+async def remove(socket: Path, image: str) -> None:
+    """Remove an image from the containerd that listens on `socket`."""
+    await _run("ctr", "--address", str(socket), "--namespace", "k8s.io", "images", "remove", image)
+
+
 async def _containerd_root() -> Path:
     """Take containerd's directory with the base layer from the cache, or make it."""
     layer = await asyncio.to_thread(recipe.base)

@@ -6,35 +6,28 @@ Pods that run to an end finish after a second, with a result of pie's probe as t
 import asyncio
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from string import Template
-from typing import Any
 
 import yaml
 
-from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from testbed.api import Api, Json
 from testbed.build import binary
 from testbed.janitor import ROOT
+from testbed.kwok_stages import PROVISIONER, stages
 from testbed.processes import Processes
 
 KWOK = "kwok"
 BINDER = "testbed-binder"
-PROVISIONER = "kwok.pie.test"
-"""Of the StorageClass that is called like the simulated nodes: `kwok`."""
 STORAGE_CLASS = "kwok"
 ZONES = 3
 # Renewed at a quarter of this: seldom enough for hundreds of nodes on a small machine, and often enough for
 # the node controller, which calls a node unreachable after 50 s.
 LEASE_SECONDS = 120
 _ANNOTATION = "kwok.x-k8s.io/node"
+_CSI_NODES = "/apis/storage.k8s.io/v1/csinodes"
 _PARALLEL_REQUESTS = 16
-_IDENTITY = "0" * 32
-_LATENCY = Latency(
-    iops=5000.0, mean_seconds=0.0002, p50_seconds=0.00018, p99_seconds=0.0009, max_seconds=0.002
-)
 
 
 class Kwok:
@@ -48,10 +41,10 @@ class Kwok:
 
     async def start(self, names: Iterable[str]) -> None:
         """Start KWOK and the binder, create the nodes, and return when all of them take pods."""
-        stages = self._directory / "kwok.yaml"
-        stages.write_text(yaml.safe_dump_all(_stages()))
+        file = self._directory / "kwok.yaml"
+        file.write_text(yaml.safe_dump_all(stages()))
         kwok = [
-            *(str(await binary("kwok")), f"--kubeconfig={self._kubeconfig}", f"--config={stages}"),
+            *(str(await binary("kwok")), f"--kubeconfig={self._kubeconfig}", f"--config={file}"),
             f"--manage-nodes-with-annotation-selector={_ANNOTATION}=fake",
             f"--node-lease-duration-seconds={LEASE_SECONDS}",
         ]
@@ -63,13 +56,21 @@ class Kwok:
             await add_nodes(api, names)
 
 
-async def add_nodes(api: Api, names: Iterable[str]) -> None:
-    """Create simulated nodes and return when pods can be scheduled onto all of them."""
+async def add_nodes(
+    api: Api, names: Iterable[str], *, oddities: Mapping[str, str] | None = None, driver: bool = True
+) -> None:
+    """Create simulated nodes and return when pods can be scheduled onto all of them.
+
+    `oddities`: other values of labels; an empty one: the label is missing. `driver`: CSINode lists the driver
+    of the StorageClass. What becomes of pods depends on the node's name, see `testbed.kwok_stages`.
+    """
     free = asyncio.Semaphore(_PARALLEL_REQUESTS)
 
     async def add(number: int, name: str) -> None:
         async with free:
-            await api.create("/api/v1/nodes", _node(name, zone=f"zone-{number % ZONES + 1}"))
+            node = _node(name, zone=f"zone-{number % ZONES + 1}", oddities=oddities or {})
+            created = await api.create("/api/v1/nodes", node)
+            await api.create(_CSI_NODES, _csi_node(name, created["metadata"]["uid"], driver=driver))
             # Every new node is born with the not-ready taint. The node controller would remove it, but that
             # takes a minute for hundreds of nodes: it writes no more than 20 times a second.
             await api.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
@@ -79,7 +80,14 @@ async def add_nodes(api: Api, names: Iterable[str]) -> None:
             group.create_task(add(number, name))
 
 
-def _node(name: str, *, zone: str) -> Json:
+def _csi_node(name: str, uid: str, *, driver: bool) -> Json:
+    """Return what a kubelet writes about the drivers that registered with it."""
+    owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
+    drivers = [{"name": PROVISIONER, "nodeID": name, "topologyKeys": None}] if driver else []
+    return {"metadata": {"name": name, "ownerReferences": [owner]}, "spec": {"drivers": drivers}}
+
+
+def _node(name: str, *, zone: str, oddities: Mapping[str, str]) -> Json:
     """Return a node as its kubelet would register it when everything is well."""
     labels = {
         "kubernetes.io/hostname": name,
@@ -90,7 +98,9 @@ def _node(name: str, *, zone: str) -> Json:
         "beta.kubernetes.io/arch": "amd64",
         "topology.kubernetes.io/zone": zone,
         "type": "kwok",
+        **oddities,
     }
+    labels = {key: value for key, value in labels.items() if value}
     annotations = {_ANNOTATION: "fake", "node.alpha.kubernetes.io/ttl": "0"}
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     good = {"Ready": "True", "MemoryPressure": "False", "DiskPressure": "False", "PIDPressure": "False"}
@@ -113,14 +123,14 @@ def _node(name: str, *, zone: str) -> Json:
                 for kind, status in good.items()
             ],
             "nodeInfo": {
-                "architecture": "amd64",
+                "architecture": labels.get("kubernetes.io/arch", "amd64"),
                 "bootID": str(uuid.uuid4()),
                 "containerRuntimeVersion": "kwok",
                 "kernelVersion": "kwok",
                 "kubeProxyVersion": "",
                 "kubeletVersion": "kwok",
                 "machineID": name,
-                "operatingSystem": "linux",
+                "operatingSystem": labels.get("kubernetes.io/os", "linux"),
                 "osImage": "kwok",
                 "systemUUID": name,
             },
@@ -137,122 +147,3 @@ def _storage_class() -> Json:
         "volumeBindingMode": "WaitForFirstConsumer",
         "reclaimPolicy": "Delete",
     }
-
-
-def _stages() -> list[dict[str, Any]]:
-    """KWOK's state machine: what becomes of a node or a pod that looks so and so, and after how long."""
-    alive = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
-    ends = {"key": ".spec.restartPolicy", "operator": "In", "values": ["Never"]}
-    return [
-        # Nodes stay as they are: a test that makes one NotReady does not want it healed.
-        _stage("Node", "node-stays", [{"key": ".metadata.name", "operator": "DoesNotExist"}]),
-        _stage("Pod", "pod-runs", [alive, _phase("Pending")], status=_POD_RUNS, delay_milliseconds=500),
-        _stage(
-            "Pod", "pod-ends", [alive, ends, _phase("Running")], status=_pod_ends(), delay_milliseconds=1000
-        ),
-        _stage("Pod", "pod-goes", [{"key": ".metadata.deletionTimestamp", "operator": "Exists"}]),
-    ]
-
-
-def _stage(
-    kind: str, name: str, matches: list[dict[str, Any]], *, status: str = "", delay_milliseconds: int = 0
-) -> dict[str, Any]:
-    after = {"statusTemplate": status} if status else {"delete": True}
-    return {
-        "apiVersion": "kwok.x-k8s.io/v1alpha1",
-        "kind": "Stage",
-        "metadata": {"name": name},
-        "spec": {
-            "resourceRef": {"apiGroup": "v1", "kind": kind},
-            "selector": {"matchExpressions": matches},
-            "delay": {
-                "durationMilliseconds": delay_milliseconds,
-                "jitterDurationMilliseconds": delay_milliseconds * 3 // 2,
-            },
-            "next": after,
-        },
-    }
-
-
-def _phase(phase: str) -> dict[str, Any]:
-    return {"key": ".status.phase", "operator": "In", "values": [phase]}
-
-
-def _result(probe: Any) -> str:
-    """Return what a healthy probe reports, with an identity that the stage puts in its place later."""
-    # The sequence stands still, since a template remembers nothing: that reads as "nothing was lost".
-    records = RecordStats(
-        identity_found=_IDENTITY, sequence_found=1, identity_written=_IDENTITY, sequence_written=1
-    )
-    result = Result(
-        probe=probe,
-        outcome=Outcome.OK,
-        direct=True,
-        elapsed_seconds={"fio": 1.0, "sync": 0.002, "records": 0.01},
-        io=IoStats(read=_LATENCY, write=_LATENCY),
-        sync_seconds=0.002,
-        records=records,
-    )
-    return encode(result).decode()
-
-
-_POD_RUNS = """
-{{ $now := Now }}
-conditions:
-{{ range (list "PodReadyToStartContainers" "Initialized" "Ready" "ContainersReady") }}
-- lastTransitionTime: {{ $now | Quote }}
-  status: "True"
-  type: {{ . }}
-{{ end }}
-containerStatuses:
-{{ range .spec.containers }}
-- image: {{ .image | Quote }}
-  imageID: ""
-  name: {{ .name | Quote }}
-  ready: true
-  restartCount: 0
-  started: true
-  state:
-    running:
-      startedAt: {{ $now | Quote }}
-{{ end }}
-phase: Running
-startTime: {{ $now | Quote }}
-"""
-
-_POD_ENDS = Template("""
-{{ $$now := Now }}
-{{ $$root := . }}
-{{ $$labels := or .metadata.labels dict }}
-{{ $$target := printf "%s/%s" (index $$labels "storage-class") (index $$labels "node") }}
-{{ $$identity := sha256sum $$target | trunc 32 }}
-{{ $$result := `$provision` }}
-{{ if index $$labels "node" }}{{ $$result = `$mount` }}{{ end }}
-conditions:
-{{ range (list "PodReadyToStartContainers" "Ready" "ContainersReady") }}
-- lastTransitionTime: {{ $$now | Quote }}
-  status: "False"
-  type: {{ . }}
-{{ end }}
-containerStatuses:
-{{ range $$index, $$container := .spec.containers }}
-- image: {{ $$container.image | Quote }}
-  imageID: ""
-  name: {{ $$container.name | Quote }}
-  ready: false
-  restartCount: 0
-  started: false
-  state:
-    terminated:
-      exitCode: 0
-      finishedAt: {{ $$now | Quote }}
-      message: {{ replace "$identity" $$identity $$result | Quote }}
-      reason: Completed
-      startedAt: {{ (index $$root.status.containerStatuses $$index).state.running.startedAt | Quote }}
-{{ end }}
-phase: Succeeded
-""")
-
-
-def _pod_ends() -> str:
-    return _POD_ENDS.substitute(provision=_result("provision"), mount=_result("mount"), identity=_IDENTITY)

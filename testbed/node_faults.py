@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from testbed.api import CONFLICT, Api, ApiError
@@ -27,6 +28,22 @@ class NodesCluster(Protocol):
 
     async def power_on(self, node: str) -> None:
         """Boot a node again."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the nodes' directories lie."""
+
+    async def kill(self, name: str) -> None:
+        """End a process at once."""
+
+    async def stop(self, name: str) -> None:
+        """End a process in good order."""
+
+    async def start(self, name: str) -> None:
+        """Start a process that has ended."""
+
+    async def processes(self) -> dict[str, bool]:
+        """Tell which processes run."""
 
 
 @dataclass(frozen=True, slots=True)

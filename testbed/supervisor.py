@@ -103,6 +103,7 @@ class Supervisor:
     def commands(self) -> dict[str, control.Handler]:
         """Return the commands, by name."""
         return {
+            "run": self.run_process,
             "start": self.start_process,
             "stop": self.stop_process,
             "signal": self.send_signal,
@@ -110,6 +111,10 @@ class Supervisor:
             "power-off": self.power_off,
             "power-on": self.power_on,
         }
+
+    async def run_process(self, name: str, argv: list[str]) -> None:
+        """Start one more process."""
+        await self._processes.start(name, argv)
 
     async def start_process(self, name: str) -> None:
         """Start a process again, as it was started first; return when it is healthy, where that is known."""
