@@ -8,11 +8,13 @@ from testbed import faults
 from testbed.cluster import Cluster
 from testbed.faults import Options
 from testbed.node_faults import BOOT_SECONDS, until_ready
+from testbed.storage import DRIVER
 from tests.harness import until
 
 CILIUM = {"key": "node.cilium.io/agent-not-ready", "effect": "NoExecute"}
 DEDICATED = "example.com/dedicated=others:NoSchedule"
 AUTOSCALER = "ToBeDeletedByClusterAutoscaler=1700000000:NoSchedule"
+STARTUP = f"{DRIVER}/agent-not-ready:NoExecute"
 KURED = {"weave.works/kured-reboot-in-progress": "2026-01-01T00:00:00Z"}
 
 
@@ -30,6 +32,10 @@ class Place(Protocol):
     @property
     def claims(self) -> str:
         """A pattern for `<namespace>/<name>` of its claims."""
+
+    @property
+    def pods(self) -> str:
+        """Its Jobs and pods, as `Options.pods`."""
 
     def path(self, plural: str, name: str = "") -> str:
         """Return the path of objects in its namespace."""
@@ -50,15 +56,15 @@ class Break(Protocol):
 
 @dataclass(frozen=True)
 class Fault(Break):
-    """A fault of `testbed.faults` on some nodes (`attachable`: the controller of that storage)."""
+    """A fault of `testbed.faults` on some nodes (`attachable`: that storage's controller), or of pods."""
 
     name: str
-    nodes: tuple[str, ...]
+    nodes: tuple[str, ...] = ("",)
     options: Options = field(default_factory=Options)
 
     async def begin(self, at: Place) -> None:
         """Inflict it on the PieProbe's volumes."""
-        options = replace(self.options, claims=at.claims)
+        options = replace(self.options, claims=at.claims, pods=at.pods)
         for node in self.nodes:
             await faults.inflict(at.cluster, self.name, node=node, options=options)
 

@@ -57,6 +57,11 @@ class Suffering:
         """A pattern for the claims of its volumes, those of a class and of its nodes."""
         return f"{self._probed.namespace}/*-{self.probe}-*"
 
+    @property
+    def pods(self) -> str:
+        """Its Jobs and pods, by namespace and label."""
+        return f"{self._probed.namespace}/pie-probe={self.probe}"
+
     def path(self, plural: str, name: str = "") -> str:
         """Return the path of objects in its namespace."""
         return self._probed.path(plural, name)
@@ -76,6 +81,7 @@ class Suffering:
             list(lane.nodes),
             lane.storage_class,
             **SPEC,
+            **({"resources": {"requests": {"cpu": lane.cpu}}} if lane.cpu else {}),
             disableMountProbes=not lane.mounts,
             disableProvisionProbe=not lane.provision,
         )
@@ -180,7 +186,7 @@ class Suffering:
         return given.at(seen, None)
 
     async def _hold(self, row: Row, before: Said) -> None:
-        """Let it last: for suppressed runs until one is counted, for others as long as the row says."""
+        """Let it last: until runs that the row waits for are counted, or as long as it says."""
         if row.counts_suppressed:
 
             async def counted() -> bool:
@@ -190,6 +196,8 @@ class Suffering:
                 await until(counted, "a suppressed run", 3 * PERIOD_SECONDS, _EVERY_SECONDS)
             except AssertionError as error:
                 self._note(f"{row.title}: {error}")  # the row is found wrong for it, see _wrong
+        for _ in range(row.counts_good):
+            await self.next_good_run()
         if row.hold_seconds:
             await asyncio.sleep(row.hold_seconds)
 
@@ -208,6 +216,8 @@ def _wrong(row: Row, before: Said, after: Said, told: Given) -> list[str]:
         wrong.append(f"the hang counted more than once for {', '.join(again)}")
     if row.counts_suppressed and not after.suppressed_runs - before.suppressed_runs:
         wrong.append("no suppressed run was counted")
+    if row.expected.inconclusive and not (after.inconclusive_runs - before.inconclusive_runs)[told.reason]:
+        wrong.append("no inconclusive run was counted")
     limit, seen = row.expected.seen_within_seconds, told.seen_seconds
     if limit is not None and (seen is None or seen > limit):
         wrong.append(f"first bad run counted after {seen or 0:.0f} s, not within {limit:.0f} s")

@@ -21,11 +21,16 @@ Storage is probed every {PERIOD_SECONDS} s, with a threshold of {THRESHOLD_SECON
 - *Counted*: after how many seconds the first bad run was counted in the metrics.
 - *Reported*: after how many seconds the incident was open (it opens after two consecutive bad runs of a
   target, or at once if all targets fail together), or the suppression was visible.
+- *inconclusive*: the run can say nothing of the storage; another area (a node, pie itself) has a problem, and
+  its incident says so. No bad run is counted.
 - *Clear*: how many seconds after the end of the fault all targets were healthy again and the incident closed.
 
 Maintenance must not count as a fault of the storage: no bad run, no incident.
 
 """
+_BETWEEN = " | "
+_GIVEN = 5
+"""So many cells of a line say what is expected; what was given follows."""
 _TABLE = """
 | # | Class | Fault | Moment | Expected | Result | Counted | Reported | Clear | Also reported |
 |--:|---|---|---|---|---|--:|--:|--:|---|
@@ -35,8 +40,32 @@ _TABLE = """
 def write(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> None:
     """Write the page. `given` is by the row's place in the matrix, `setting` where and how long it ran."""
     right = sum(row.right(given[number]) for number, row in enumerate(rows))
-    lines = "".join(line(number, row, given[number]) for number, row in enumerate(rows))
-    PAGE.write_text(f"{_HEAD}{right} of {len(rows)} rows are as expected. {setting}\n{_TABLE}{lines}")
+    _write([line(number, row, given[number]) for number, row in enumerate(rows)], right, setting)
+
+
+def update(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> None:
+    """Write the page with what some rows gave; the others stay on it as they are.
+
+    Raises KeyError for a row that was not run, and is not on the page or is expected to be different there.
+    """
+    known = {}
+    for each in PAGE.read_text().splitlines(keepends=True):
+        cells = each.split(_BETWEEN)
+        known[tuple(cells[1:_GIVEN])] = cells[_GIVEN:]
+    lines = []
+    for number, row in enumerate(rows):
+        cells = (line(number, row, given[number]) if number in given else beginning(number, row)).split(
+            _BETWEEN
+        )
+        lines.append(cells[:_GIVEN] + (cells[_GIVEN:] or known[tuple(cells[1:_GIVEN])]))
+    right = sum(each[_GIVEN] == "the same" and each[-1] == "nothing |\n" for each in lines)
+    _write([_BETWEEN.join(each) for each in lines], right, setting)
+
+
+def _write(lines: Sequence[str], right: int, setting: str) -> None:
+    PAGE.write_text(
+        f"{_HEAD}{right} of {len(lines)} rows are as expected. {setting}\n{_TABLE}{''.join(lines)}"
+    )
 
 
 def line(number: int, row: Row, given: Given) -> str:
@@ -48,17 +77,17 @@ def line(number: int, row: Row, given: Given) -> str:
         seconds(given.clear_seconds),
         "; ".join(given.problems) or "nothing",
     )
-    return f"{beginning(number, row)} {_joined(cells)} |\n"
+    return f"{beginning(number, row)}{_BETWEEN}{_joined(cells)} |\n"
 
 
 def beginning(number: int, row: Row) -> str:
     """Return what stands in a row before it is run."""
     cells = (str(number + 1), row.lane.storage_class, row.title, row.moment.value, said(row.expected))
-    return f"| {_joined(cells)} |"
+    return f"| {_joined(cells)}"
 
 
 def _joined(cells: Iterable[str]) -> str:
-    return " | ".join(cell.replace("|", "/") for cell in cells)
+    return _BETWEEN.join(cell.replace("|", "/") for cell in cells)
 
 
 def said(it: Expected | Given) -> str:

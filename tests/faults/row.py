@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from pie.core.reasons import Reason
+from pie.core.reasons import AREA, Reason
 from tests.faults.breaks import Break
 
 PERIOD_SECONDS = 60
@@ -12,6 +12,7 @@ THRESHOLD_SECONDS = 45
 DEADLINE_SECONDS = 50
 SLACK_SECONDS = 10
 REBOOT_GRACE_SECONDS = 90
+NAMESPACE = "pie"
 
 
 class Moment(StrEnum):
@@ -34,6 +35,7 @@ class Given:
     reason: str = ""
     scope: str = ""
     nodes: tuple[str, ...] = ()
+    area: str = ""
     evidence: str = ""
     seen_seconds: float | None = None
     detect_seconds: float | None = None
@@ -68,22 +70,32 @@ class Expected:
         """Whether there must be one incident; else there must be none."""
         return bool(self.scope)
 
+    @property
+    def area(self) -> str:
+        """Whose problem the incident must be called."""
+        return AREA[Reason(self.reason)] if self.incident else ""
+
+    @property
+    def inconclusive(self) -> bool:
+        """Whether the runs can say nothing of the storage."""
+        return self.verdict == "inconclusive"
+
     def matches(self, given: Given) -> bool:
         """Tell whether this was said."""
-        said = (given.verdict, given.stage, given.reason, given.scope, given.nodes)
-        wanted = (self.verdict, self.stage, self.reason, self.scope, self.nodes)
+        said = (given.verdict, given.stage, given.reason, given.scope, given.nodes, given.area)
+        wanted = (self.verdict, self.stage, self.reason, self.scope, self.nodes, self.area)
         return said == wanted and self.evidence in given.evidence
 
     def may_hold_against(self, node: str) -> bool:
         """Tell whether bad runs may be counted for a node; "" is the class."""
-        if not self.incident:
+        if not self.incident or self.inconclusive:
             return False
         return node in self.nodes if node else self.creation
 
     @property
     def seen_within_seconds(self) -> float | None:
         """Until when the first bad run must be counted; None where no run is bad."""
-        if not self.incident or self.verdict == "ok" or self.reason == Reason.IO_SLOW:
+        if not self.incident or self.inconclusive or self.verdict == "ok" or self.reason == Reason.IO_SLOW:
             return None
         if not self.nodes:  # the run is followed by one elsewhere before the class is called bad
             return PERIOD_SECONDS + 2 * (THRESHOLD_SECONDS + SLACK_SECONDS)
@@ -93,7 +105,11 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """A PieProbe of this name, on some real nodes. `last`: it suffers alone, when all others are done."""
+    """A PieProbe of this name, on some real nodes.
+
+    `last`: it suffers alone, when all others are done. `namespace`: whose limits and quotas it has; each has
+    a controller of its own. `cpu`: what its pods ask for.
+    """
 
     name: str
     nodes: tuple[str, ...]
@@ -101,6 +117,8 @@ class Lane:
     mounts: bool = True
     provision: bool = True
     last: bool = False
+    namespace: str = NAMESPACE
+    cpu: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +127,8 @@ class Row:
 
     `running_on`: for MID_RUN, the node whose run is waited for. `good_runs`: how many of them each mount
     target must have had before, to be held against its own history. `hold_seconds`: how long it lasts after
-    the verdict. `counts_suppressed`: it lasts until a suppressed run is counted. `application_on`: a node
+    the verdict. `counts_suppressed`: it lasts until a suppressed run is counted. `counts_good`: it lasts
+    until so many more runs of each mount target have gone well, which they must. `application_on`: a node
     where an application must go on writing to its volume. `quick`: it is among those that CI runs.
     """
 
@@ -122,6 +141,7 @@ class Row:
     good_runs: int = 0
     hold_seconds: float = 0.0
     counts_suppressed: bool = False
+    counts_good: int = 0
     application_on: str = ""
     quick: bool = False
 

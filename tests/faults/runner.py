@@ -4,17 +4,17 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from testbed.cluster import Cluster
 from tests.faults import page
 from tests.faults.lanes import Suffering
-from tests.faults.row import Given, Lane, Row
+from tests.faults.row import NAMESPACE, Given, Lane, Row
 from tests.harness import Pie
 from tests.real.conftest import Probed, install_crd
-
-NAMESPACE = "pie"
 
 
 def nodes_for(rows: Sequence[Row]) -> int:
@@ -22,35 +22,56 @@ def nodes_for(rows: Sequence[Row]) -> int:
     return max(int(node.removeprefix("node-")) for row in rows for node in row.lane.nodes)
 
 
-async def prepare(cluster: Cluster) -> None:
-    """Install the CRD, and make the namespace, which holds pods to the restricted level."""
+@asynccontextmanager
+async def places(
+    cluster: Cluster, rows: Sequence[Row], record: Path | None = None
+) -> AsyncIterator[Mapping[str, Probed]]:
+    """Give each namespace of the rows, with a controller for it; pods are held to the restricted level.
+
+    `record`: where the controllers record their steps.
+    """
     await install_crd(cluster.api)
-    await cluster.create_namespace(NAMESPACE, labels={"pod-security.kubernetes.io/enforce": "restricted"})
+    found: dict[str, Probed] = {}
+    async with AsyncExitStack() as stack:
+        for namespace in dict.fromkeys(row.lane.namespace for row in rows):
+            restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+            await cluster.create_namespace(namespace, labels=restricted)
+            arguments = ("--record", str(record / namespace)) if record else ()
+            pie = await stack.enter_async_context(Pie(cluster.kubeconfig, namespace, *arguments))
+            found[namespace] = Probed(cluster, namespace, pie)
+        yield found
 
 
-async def run(cluster: Cluster, rows: Sequence[Row]) -> list[Given]:
+async def run(cluster: Cluster, rows: Sequence[Row], record: Path | None = None) -> list[Given]:
     """Return what was given, in the order of the rows."""
-    await prepare(cluster)
-    async with Pie(cluster.kubeconfig, NAMESPACE) as pie:
-        matrix = Matrix(Probed(cluster, NAMESPACE, pie), rows)
+    async with places(cluster, rows, record) as found:
+        matrix = Matrix(found, rows)
         try:
             matrix.begin()
             await matrix.done()
             return [future.result() for future in matrix.given]
         finally:
-            (cluster.log_directory / "pie-controller.log").write_text("\n".join(pie.lines))
+            for namespace, probed in found.items():
+                log = cluster.log_directory / f"pie-controller-{namespace}.log"
+                log.write_text("\n".join(probed.pie.lines))
+                await probed.pie.stop()
 
 
 @dataclass
 class Matrix:
     """Some rows under way. `started` are the lanes whose targets are well, `given` what each row gave."""
 
-    probed: Probed
+    places: Mapping[str, Probed]
     rows: Sequence[Row]
     started: dict[Lane, asyncio.Future[None]] = field(default_factory=dict)
     given: list[asyncio.Future[Given]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def probed(self) -> Probed:
+        """The namespace that most lanes are in."""
+        return self.places[NAMESPACE]
 
     def begin(self) -> None:
         """Begin with all lanes."""
@@ -74,7 +95,7 @@ class Matrix:
 
     async def _run(self, lane: Lane, before: Sequence[asyncio.Task[None]]) -> None:
         await asyncio.gather(*before)
-        suffering = Suffering(self.probed, lane, self._note)
+        suffering = Suffering(self.places[lane.namespace], lane, self._note)
         mine = [each for each in zip(self.rows, self.given, strict=True) if each[0].lane == lane]
         try:
             await suffering.start()

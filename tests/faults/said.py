@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pie.core.reasons import AREA, Reason
 from tests.faults.row import Given
 from tests.harness import ON_TIME, PERFORMANCE, Samples
 
 _SUPPRESSED_RUNS = "pie_suppressed_runs_total"
 _SUPPRESSED = "pie_target_suppressed"
+_INCONCLUSIVE_RUNS = "pie_inconclusive_runs_total"
+_BAD = ("hung", "failed", "late", "inconclusive")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Said:
         """The suppressed runs by reason."""
         return self._count(_SUPPRESSED_RUNS, lambda labels: labels["reason"])
 
+    @cached_property
+    def inconclusive_runs(self) -> Counter[str]:
+        """The inconclusive runs by reason."""
+        return self._count(_INCONCLUSIVE_RUNS, lambda labels: labels["reason"])
+
     def incident(self, known: Collection[str]) -> Given:
         """Return what the newest open incident says that is not among those known before."""
         new = [each for each in self.incidents if each["id"] not in known and "closedAt" not in each]
@@ -68,11 +76,12 @@ class Said:
             return Given()
         counts = self.status.get("targets") or {}
         return Given(
-            verdict=next((each for each in ("hung", "failed", "late") if counts.get(each)), "ok"),
+            verdict=next((each for each in _BAD if counts.get(each)), "ok"),
             stage=new[0]["stage"],
             reason=new[0]["reason"],
             scope=new[0]["scope"],
             nodes=tuple(new[0].get("nodes") or ()),
+            area=new[0].get("area") or AREA[Reason(new[0]["reason"])],
             evidence=new[0].get("evidence", ""),
         )
 

@@ -4,6 +4,7 @@ The rows of the fault matrix that are `quick`; `make faults` runs them all.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -18,9 +19,9 @@ from testbed.cluster import Cluster
 from tests.conftest import demand_machine
 from tests.faults import page
 from tests.faults.matrix import PLUGINS, ROWS
-from tests.faults.row import PERIOD_SECONDS
-from tests.faults.runner import NAMESPACE, Matrix, nodes_for, prepare
-from tests.harness import ON_TIME, PERFORMANCE, Pie, gone, until
+from tests.faults.row import NAMESPACE, PERIOD_SECONDS
+from tests.faults.runner import Matrix, nodes_for, places
+from tests.harness import ON_TIME, PERFORMANCE, gone, until
 from tests.real.conftest import Probed
 from tests.specs import SMALLEST
 
@@ -65,23 +66,26 @@ def finalizers() -> Finalizers:
     return Finalizers()
 
 
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the controller records its steps."""
+    return tmp_path_factory.mktemp("record")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def matrix(many_nodes: str, finalizers: Finalizers) -> AsyncIterator[Matrix]:
+async def matrix(many_nodes: str, finalizers: Finalizers, record: Path) -> AsyncIterator[Matrix]:
     """All quick rows under way; each test waits for what it is about."""
-    async with Cluster.attach(many_nodes) as cluster:
-        await prepare(cluster)
-        async with Pie(cluster.kubeconfig, NAMESPACE) as pie:
-            probed = Probed(cluster, NAMESPACE, pie)
-            watches = [
-                asyncio.create_task(cluster.api.watch(probed.path(plural), finalizers.note))
-                for plural in KINDS
-            ]
-            matrix = Matrix(probed, QUICK)
-            matrix.begin()
-            yield matrix
-            matrix.cancel()
-            for watch in watches:
-                watch.cancel()
+    async with Cluster.attach(many_nodes) as cluster, places(cluster, QUICK, record) as found:
+        matrix = Matrix(found, QUICK)
+        watches = [
+            asyncio.create_task(cluster.api.watch(matrix.probed.path(plural), finalizers.note))
+            for plural in KINDS
+        ]
+        matrix.begin()
+        yield matrix
+        matrix.cancel()
+        for watch in watches:
+            watch.cancel()
 
 
 async def test_within_two_periods_all_metrics_are_good_and_real_files_lie_on_real_volumes(
@@ -172,6 +176,25 @@ async def test_deleting_the_pieprobes_leaves_nothing_in_the_cluster_or_on_the_no
         assert samples.names(storage_class=storage_class) == set()
     assert "kubernetes.io/pvc-protection" in finalizers.seen  # the watches saw what there was
     assert finalizers.seen <= OF_KUBERNETES
+
+
+def recorded(directory: Path) -> list[Path]:
+    files = sorted(directory.glob("*/*.record"))
+    assert files
+    return files
+
+
+async def test_what_was_recorded_replays_without_a_difference(matrix: Matrix, record: Path) -> None:
+    await matrix.done()
+    assert await matrix.probed.pie.stop() == 0
+    for file in recorded(record):
+        command = (sys.executable, "-m", "pie", "replay", str(file))
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await process.communicate()
+        print(said.decode())  # noqa: T201  figures for the reader
+        assert process.returncode == 0
 
 
 async def no_volumes(probed: Probed) -> bool:
