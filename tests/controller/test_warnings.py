@@ -39,8 +39,8 @@ async def test_an_event_that_comes_after_the_verdict_still_explains_it(stage: St
         pod = await target.start()
         await creating(stage, pod)
         await healthy(stage, "MountSlow")
-        await warn(stage, pod, "FailedCreatePodSandBox", "no network")
-        await healthy(stage, "SandboxFailed")
+        await warn(stage, pod, "FailedMount", GONE)
+        await healthy(stage, "MountFailed")
 
 
 async def test_what_was_said_while_the_controller_was_dead_is_asked_for(stage: Stage) -> None:
