@@ -2,7 +2,8 @@
 
 from pie.core.model import Stage
 from pie.core.reasons import Reason
-from tests.core.cases.rows import VOLUME, Row, on_node, unprovisioned
+from tests.core.build import MOUNT
+from tests.core.cases.rows import VOLUME, Row, on_node, unprovisioned, unscheduled
 
 FAILED = 'failed to provision volume with StorageClass "c": rpc error: code = '
 
@@ -277,6 +278,20 @@ ECHOES = (
 )
 
 PASSING = (
+    Row(
+        '0/3 nodes are available: persistentvolumeclaim "data" not found. (and the PVC is there)',
+        "kubernetes/kubernetes#95541",
+        unscheduled('0/3 nodes are available: persistentvolumeclaim "data" not found.', MOUNT),
+        Stage.SCHEDULE,
+        Reason.NOT_SCHEDULED,
+    ),
+    Row(
+        "0/2 nodes are available: 2 pod has unbound immediate PersistentVolumeClaims. (and the PVC is bound)",
+        "kubernetes-sigs/azuredisk-csi-driver#1097",
+        unscheduled("0/2 nodes are available: 2 pod has unbound immediate PersistentVolumeClaims.", MOUNT),
+        Stage.SCHEDULE,
+        Reason.NOT_SCHEDULED,
+    ),
     Row(
         "error syncing claim: Operation cannot be fulfilled on persistentvolumeclaims: the object has been modified;"
         " please apply your changes to the latest version (then nothing)",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pie.core.causes.standing import Cause, Standing, cause
 from pie.core.model import Stage
 from pie.core.reasons import Reason
+from pie.core.wire import Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +88,26 @@ def unschedulable(standing: Standing) -> Cause | None:
         return None
     text = standing.scheduler_says
     said = what_it_means(text, pinned=standing.pinned)
-    claim, selector = standing.run.claim, standing.run.pod.spec.node_selector
-    bound = claim is not None and claim.status.phase == "Bound"
-    if said is None or (said.reason is Reason.PROVISIONER_SILENT and bound):
+    if said is None or _is_over(said, standing.run.claim):
         return None
+    selector = standing.run.pod.spec.node_selector
     # pie sets no nodeSelector on pods: admission did, and the pod's node may not have these labels.
     if selector and standing.pinned and said.reason in {Reason.TAINTED, Reason.CORDONED}:
         return cause(Stage.SCHEDULE, Reason.NO_MATCHING_NODE, _with_selector(selector, text))
     if selector and said.reason is Reason.NO_MATCHING_NODE:
         text = _with_selector(selector, text)
     return cause(said.stage, said.reason, text)
+
+
+def _is_over(said: _Words, claim: Claim | None) -> bool:
+    """Tell whether the PVC shows that what the scheduler said is over: it has not looked again."""
+    if claim is None:
+        return False
+    there = claim.metadata.deletion_timestamp is None
+    bound = claim.status.phase == "Bound"
+    return (said.reason is Reason.CLAIM_DELETED and there) or (
+        said.reason is Reason.PROVISIONER_SILENT and bound
+    )
 
 
 def what_it_means(text: str, *, pinned: bool) -> _Words | None:
