@@ -17,6 +17,7 @@ from pie.core.run import RunFact
 from pie.core.schedule import spread_seconds
 from pie.core.target.facts import NodesFact, TargetFacts
 from pie.core.target.state import TargetState
+from pie.core.volumehealth import backend_of
 from pie.core.wire import Claim
 
 
@@ -110,7 +111,15 @@ class Facts:
         claim = claim or self._caches.claim_of_pod.get(uid)
         uids = (uid, claim.metadata.uid) if claim is not None else (uid,)
         seen, warnings = self._sightings.of(run.pod, claim), self._warnings.about(*uids)
-        return replace(run, claim=claim, seen=seen, warnings=warnings)
+        backend = self._backend(run.pod.spec.node_name, claim)
+        return replace(run, claim=claim, seen=seen, warnings=warnings, backend=backend)
+
+    def _backend(self, node: str, claim: Claim | None) -> str:
+        """Return what the driver of a PVC's class says is wrong with its storage on a node."""
+        name = claim.spec.storage_class_name if claim is not None else ""
+        storage_class = self._caches.storage_classes.store.get(("", name))
+        csi_node = self._caches.csi_nodes.store.get(("", node))
+        return backend_of(csi_node, storage_class.driver) if storage_class is not None else ""
 
     def _nodes_of(self, target: Target, probe: Probe) -> NodesFact:
         nodes, anywhere = self._nodes, not target.node

@@ -14,6 +14,7 @@ from pie.core.reasons import INCONCLUSIVE, Reason
 from pie.core.result import Outcome, Result, ResultError, decode
 from pie.core.text import one_line
 from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned, pod_over, timeline
+from pie.core.volumehealth import with_health
 from pie.core.wire import epoch_seconds
 
 # Stamps have whole seconds, and the kubelet writes a pod's end a moment after it ended it.
@@ -143,7 +144,11 @@ def missed(
 def judge(run: Run, probe: Probe, as_of: float) -> Judgement:
     """Judge a run from what is known up to `as_of`."""
     case = _Case(run, probe, timeline(run), as_of)
-    return _by_area(next(judgement for check in CHECKS if (judgement := check(case)) is not None))
+    found = _by_area(next(judgement for check in CHECKS if (judgement := check(case)) is not None))
+    good = found.verdict is Verdict.OK
+    if not good and found.verdict not in BAD:
+        return found
+    return replace(found, message=with_health(found.message, run, good=good, io=found.stage is Stage.IO))
 
 
 def _by_area(judgement: Judgement) -> Judgement:

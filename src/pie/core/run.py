@@ -19,7 +19,7 @@ class RunFact:
     when somebody was seen to have deleted that object. `pod` is as it was last seen; once it is gone
     (`pod_gone`) it is known to have been so until `pod_known_until`. `discardable` is what of it
     may be deleted once it is counted. `claim` is the PVC of a provision run's pod. `warnings` are about pod
-    and PVC, oldest first.
+    and PVC, oldest first. `backend` is what the driver says is wrong with its storage on the run's node.
     """
 
     id: str
@@ -36,3 +36,4 @@ class RunFact:
     discardable: str = ""
     seen: Sightings = field(default_factory=Sightings)
     warnings: tuple[WarningEvent, ...] = ()
+    backend: str = ""

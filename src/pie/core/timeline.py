@@ -81,7 +81,8 @@ class Run:
     deleted; `job_finished` is the Job's own word that it is over, `job_ended_seconds` its stamp of that.
     `job_deleted_seconds` is when somebody was seen to have deleted the Job; once its pod is gone, too, the
     run is over, and until `pod_known_until` it is known to have been as last seen.
-    `warnings` are about pod and claim, oldest first.
+    `warnings` are about pod and claim, oldest first. `backend` is what the driver says is wrong with its
+    storage on the run's node.
     """
 
     target: Target
@@ -96,6 +97,7 @@ class Run:
     pod_known_until: float | None = None
     seen: Sightings = Sightings()
     warnings: tuple[WarningEvent, ...] = ()
+    backend: str = ""
 
     @property
     def node(self) -> str:

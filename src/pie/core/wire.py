@@ -171,11 +171,36 @@ class CSINodeSpec(Object, frozen=True):
     drivers: tuple[CSINodeDriver, ...] = ()
 
 
+class HealthCondition(Object, frozen=True):
+    """What a CSI driver says is wrong with a volume, or with its storage."""
+
+    status: PlainText = ""
+    reason: PlainText = ""
+    message: PlainText = ""
+
+
+class Health(Object, frozen=True):
+    """PVC status.healthStatus, Pod status.volumeHealth[], CSINode status.storageHealth[].
+
+    `name` is that of the pod's volume, or of the driver. Without conditions nothing is wrong.
+    """
+
+    name: str = ""
+    health_conditions: tuple[HealthCondition, ...] = ()
+
+
+class CSINodeStatus(Object, frozen=True):
+    """CSINode status."""
+
+    storage_health: tuple[Health, ...] = ()
+
+
 class CSINode(Object, frozen=True):
     """A storage.k8s.io/v1 CSINode."""
 
     metadata: Metadata
     spec: CSINodeSpec = CSINodeSpec()
+    status: CSINodeStatus = CSINodeStatus()
 
 
 class StateRunning(Object, frozen=True):
@@ -234,6 +259,7 @@ class PodStatus(Object, frozen=True):
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
+    volume_health: tuple[Health, ...] = ()
 
     def container(self, name: str) -> ContainerState:
         """Return the state of a container; one of which the kubelet has not said anything yet has none.
@@ -271,6 +297,7 @@ class ClaimStatus(Object, frozen=True):
     """PersistentVolumeClaim status."""
 
     phase: str = ""
+    health_status: Health | None = None
 
 
 class Claim(Object, frozen=True):

@@ -45,7 +45,7 @@ _NAMED: Final = frozenset(
     }
 )
 """What is a name in texts, too."""
-_TEXTS: Final = frozenset({"message", "evidence", "attach_error"})
+_TEXTS: Final = frozenset({"message", "evidence", "attach_error", "backend"})
 _ANNOTATIONS: Final = frozenset({"annotations", "remembered"})
 _NUMBERS: Final = frozenset({ANNOTATION_IDENTITY, ANNOTATION_REPLACED_BY, ANNOTATION_USUAL_LATENCY})
 _NAMING: Final = frozenset({ANNOTATION_SELECTED_NODE, ANNOTATION_PROVISIONER, ANNOTATION_IDENTITY_OF})

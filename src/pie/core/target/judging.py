@@ -46,6 +46,7 @@ def judge_runs(turn: Turn) -> None:
             pod_known_until=run.pod_known_until,
             seen=run.seen,
             warnings=run.warnings,
+            backend=run.backend,
         )
         judgement = judge(seen, turn.probe, as_of)
         unseen_end = ended_at is not None and not over and not given_up

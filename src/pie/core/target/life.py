@@ -95,6 +95,7 @@ def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
         deleted_at=fact.deleted_at,
         seen=_joined(run.seen, fact.seen),
         warnings=fact.warnings or run.warnings,
+        backend=fact.backend,
     )
 
 

@@ -76,6 +76,7 @@ class RunState:
     over_at: float | None = None
     seen: Sightings = field(default_factory=Sightings)
     warnings: tuple[WarningEvent, ...] = ()
+    backend: str = ""
     on_time_counted: bool = False
     succeeded_counted: bool = False
     recorded: bool = False
