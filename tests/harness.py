@@ -177,8 +177,13 @@ class Pie:
     @property
     def address(self) -> str:
         """Where the page, its API and /metrics are."""
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The ports of /metrics and of /healthz."""
         assert self._ports is not None
-        return f"http://127.0.0.1:{self._ports.result()[0]}"
+        return self._ports.result()
 
     @property
     def entries(self) -> list[dict[str, Any]]:

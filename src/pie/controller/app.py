@@ -22,6 +22,7 @@ from pie.kube.leader import Elector
 from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
 from pie.serve.api import Api
+from pie.serve.bounds import HEALTH
 from pie.serve.http import health_app, metrics_app, parse_address, serving
 
 _log = structlog.get_logger()
@@ -93,7 +94,7 @@ async def _control(settings: Settings) -> None:
             serving(metrics_app(registry, series.targets, api), settings.metrics_bind_address)
         )
         health_port = await stack.enter_async_context(
-            serving(health_app(caches.missing), settings.health_probe_bind_address)
+            serving(health_app(caches.unread), settings.health_probe_bind_address, HEALTH)
         )
         page = f"http://{_reachable_at(settings.metrics_bind_address)}:{metrics_port}/"
         _log.info("serving", metrics_port=metrics_port, health_port=health_port, page=page)

@@ -91,12 +91,19 @@ class Caches:
             await reflector.synced.wait()
 
     def missing(self) -> str:
-        """Return in words which caches have not seen their whole list yet; empty when all have."""
+        """Return in words which caches have not seen their whole list yet, and why; empty when all have."""
         return "; ".join(
             f"waiting for the first list of {each.resource.plural}: {each.last_error or 'no answer yet'}"
-            for each in self._reflectors
-            if not each.synced.is_set()
+            for each in self._unsynced()
         )
+
+    def unread(self) -> str:
+        """Return the same without the words of the API server, which are not for everybody."""
+        kinds = ", ".join(each.resource.plural for each in self._unsynced())
+        return f"waiting for the first list of {kinds}" if kinds else ""
+
+    def _unsynced(self) -> list[Reflector[Any]]:
+        return [each for each in self._reflectors if not each.synced.is_set()]
 
     def zone(self, node: str) -> str:
         """Return the zone of a node; empty for one that is gone, or says none."""

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ _MOST_KEPT: Final = 16
 
 _MOST_WAITING: Final = 64
 _MOST_LISTENERS: Final = 64
+_MOST_LISTENERS_OF_PEER: Final = 16
+"""Of one address: a proxy in front of pie is one, so several people share this."""
+_WRITE_SECONDS: Final = 30.0
+"""A listener that reads nothing for so long is closed."""
 _LOOK_EVERY_SECONDS: Final = 1.0
 _KEEP_ALIVE_SECONDS: Final = 15.0
 
@@ -82,18 +87,20 @@ class Api:
         leader: Callable[[], str] = lambda: "",
         *,
         most_listeners: int = _MOST_LISTENERS,
+        most_listeners_of_peer: int = _MOST_LISTENERS_OF_PEER,
         most_waiting: int = _MOST_WAITING,
     ) -> None:
         self.source: Source | None = None
         self.records: Records | None = None
         self._leader = leader
         self._most_listeners = most_listeners
+        self._most_listeners_of_peer = most_listeners_of_peer
         self._kept: dict[_Asked, _Kept] = {}
         self._most_waiting = most_waiting
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._reading = asyncio.Lock()
-        self._listeners = 0
+        self._listeners: Counter[str] = Counter()
         self._ending = asyncio.Event()
 
     def add_to(self, app: web.Application) -> None:
@@ -186,29 +193,36 @@ class Api:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if self.source is None:
             return self._standby()
-        if self._listeners >= self._most_listeners:
-            return _failure(503, f"{self._listeners} clients listen already; try again later")
+        peer = request.remote or ""
+        if (listeners := self._listeners.total()) >= self._most_listeners:
+            return _failure(503, f"{listeners} clients listen already; try again later")
+        if (listeners := self._listeners[peer]) >= self._most_listeners_of_peer:
+            return _failure(429, f"{listeners} clients of this address listen already; try again later")
         stream = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
-        self._listeners += 1
+        self._listeners[peer] += 1
         try:
-            with suppress(ConnectionResetError):
+            with suppress(ConnectionResetError, TimeoutError):
                 await stream.prepare(request)
                 await self._tell(request, stream, self.source)
         finally:
-            self._listeners -= 1
+            self._listeners -= Counter([peer])
         return stream
 
     async def _tell(self, request: web.Request, stream: web.StreamResponse, source: Source) -> None:
+        async def write(text: bytes) -> None:
+            async with asyncio.timeout(_WRITE_SECONDS):
+                await stream.write(text)
+
         told, told_at = -1, time.monotonic()
-        await stream.write(b"retry: 2000\n\n")
+        await write(b"retry: 2000\n\n")
         while not (self._ending.is_set() or request.transport is None or request.transport.is_closing()):
             if (revision := source.revision) != told:
-                await stream.write(b'event: changed\ndata: {"revision": %d}\n\n' % revision)
+                await write(b'event: changed\ndata: {"revision": %d}\n\n' % revision)
                 told, told_at = revision, time.monotonic()
             elif time.monotonic() - told_at >= _KEEP_ALIVE_SECONDS:
-                await stream.write(b": still here\n\n")
+                await write(b": still here\n\n")
                 told_at = time.monotonic()
             try:
                 await asyncio.wait_for(self._ending.wait(), _LOOK_EVERY_SECONDS)

@@ -7,6 +7,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.serve.api import Api
+from pie.serve.bounds import Bounds, Connections, listen
 from pie.serve.page import add_page
 from pie.serve.series import TargetSeries
 
@@ -56,14 +57,19 @@ def health_app(ready: Callable[[], str]) -> web.Application:
 
 
 @asynccontextmanager
-async def serving(app: web.Application, address: str) -> AsyncIterator[int]:
-    """Serve an application on an address while the context lasts; yields the port that was bound."""
+async def serving(app: web.Application, address: str, bounds: Bounds | None = None) -> AsyncIterator[int]:
+    """Serve an application on an address while the context lasts; yields the port that was bound.
+
+    It holds no more than `bounds` say, whatever clients do.
+    """
     host, port = parse_address(address)
+    connections = Connections((bounds or Bounds()).here())
+    app.middlewares.insert(0, connections.middleware)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        yield runner.addresses[0][1]
+        connections.make = runner.server or connections.make
+        yield await listen(connections, host, port)
     finally:
+        connections.close()
         await runner.cleanup()
