@@ -93,8 +93,9 @@ class Outcome:
     """What the controller made of a story."""
 
     def __init__(self, simulation: Simulation, lines: list[Any]) -> None:
+        # A target that could not be tested for long is unknown, for the reason that is told already.
         self.told = {
-            (each["verdict"], each["reason"])
+            ("inconclusive" if each["verdict"] == "unknown" else each["verdict"], each["reason"])
             for each in lines
             if each["event"] == "verdict" and each["log_level"] == "warning"
         }

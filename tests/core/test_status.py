@@ -43,7 +43,7 @@ def test_all_well() -> None:
     }
     assert found["targets"] == {
         "total": 2, "bad": 0, "ok": 2, "late": 0, "failed": 0, "hung": 0,
-        "inconclusive": 0, "suppressed": 0, "pending": 0,
+        "inconclusive": 0, "suppressed": 0, "pending": 0, "unknown": 0,
     }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ RIGHT: Final = (
     Right("a LimitRange with too little memory", "io", "OutOfMemory"),
     Right("a container that cannot start", "start", "ContainerStartFailed"),
     Right("a ResourceQuota that is used up", "queue", "PodRefused"),
-    Right("a janitor that deletes Jobs", "start", "JobDeleted"),
+    Right("a janitor that deletes Jobs", "io", "JobDeleted"),
     Right("a janitor that deletes pods", "start", "PodDeleted"),
     Right("a scheduler that preempts", "start", "Evicted"),
 )

@@ -34,7 +34,7 @@ def verdicts(rows: Iterable[Row | Right]) -> set[tuple[str, str]]:
 
 
 def incidents(rows: Iterable[Row | Right]) -> set[tuple[str, str]]:
-    return {(row.stage, row.reason) for row in rows if row.verdict != "inconclusive"}
+    return {(row.stage, row.reason) for row in rows}
 
 
 def rows_of(found: Iterable[Dirt]) -> list[Row | Right]:

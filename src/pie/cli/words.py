@@ -10,6 +10,7 @@ _COLOURS = {
     Verdict.INCONCLUSIVE: "magenta",
     Verdict.SUPPRESSED: "yellow",
     Verdict.PENDING: "dim",
+    Verdict.UNKNOWN: "magenta",
 }
 STAGE_COLOURS = {
     Stage.QUEUE: "bright_black",

@@ -160,10 +160,11 @@ class Perform:
 
     def _set_verdict(self, target: Target, said: SetVerdict) -> None:
         ok = said.verdict is Verdict.OK
-        healthy = None if said.verdict is Verdict.INCONCLUSIVE else ok
-        self._screens.series.set_health(
-            target, healthy=healthy, at_seconds=said.last_ok, hung_since=said.hung_since
-        )
+        if said.verdict is not Verdict.INCONCLUSIVE:  # It leaves the last verdict on the storage standing.
+            healthy = None if said.verdict is Verdict.UNKNOWN else ok
+            self._screens.series.set_health(
+                target, healthy=healthy, at_seconds=said.last_ok, hung_since=said.hung_since
+            )
         if not said.changed:
             return
         log = _log.info if ok else _log.warning

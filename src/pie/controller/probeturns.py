@@ -12,6 +12,7 @@ from pie.controller.probefacts import FactsOfProbes
 from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.controller.statuswriter import StatusWriter
 from pie.controller.teardown import Teardown
+from pie.core.incidents.cluster import is_open_in
 from pie.core.incidents.fold import Incident
 from pie.core.incidents.stored import from_status
 from pie.core.probestep import ProbeStep, status_of, step
@@ -62,6 +63,11 @@ class ProbeTurns:
         uid, known = self._incidents.get(probe.metadata.name, ("", ()))
         return known if uid == probe.metadata.uid else tuple(from_status(probe.status))
 
+    def _of_others(self, probe: PieProbe) -> list[Incident]:
+        """Return the incidents of all other PieProbes."""
+        others = (each for each in self._caches.probes.store.values() if each is not probe)
+        return [incident for each in others for incident in self.incidents(each)]
+
     def status(self, probe: PieProbe) -> dict[str, Any] | None:
         """Return the status as it is now; None: the PieProbe was not looked at yet."""
         facts = self._facts.gather(probe)
@@ -78,12 +84,15 @@ class ProbeTurns:
             self._status.forget(name)
             return
         before, facts, now = self.incidents(stored), self._facts.gather(stored), self._client.now()
-        done = step(before, facts, now) if facts is not None else ProbeStep(before)
+        others = self._of_others(stored)
+        done = step(before, facts, now, others) if facts is not None else ProbeStep(before)
         self._incidents[name] = stored.metadata.uid, done.incidents
         self.revision += done.incidents != before
+        new = [each for each in done.opened if not is_open_in(each, others)]
         self._series.show(name, stored.storage_class, done.incidents)
+        self._series.count(name, stored.storage_class, new)
         self._teardown.explain(name, done.leaks_explained_on)
-        for incident in (*done.opened, *done.closed):
+        for incident in (*new, *(each for each in done.closed if not is_open_in(each, others))):
             self._events.report(stored, incident)
         if facts is not None:
             self._status.order(stored, status_of(facts, done.incidents, now), urgent=bool(done.opened))

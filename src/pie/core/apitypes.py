@@ -46,6 +46,7 @@ class Counts(Struct, frozen=True):
     inconclusive: int = 0
     suppressed: int = 0
     pending: int = 0
+    unknown: int = 0
 
 
 class ProbeView(Struct, frozen=True):
@@ -64,6 +65,7 @@ class ProbeView(Struct, frozen=True):
 class IncidentView(Struct, frozen=True):
     """An incident. `words` is what a person woken by it reads first, `next` what to look at.
 
+    `area` is whose problem it is; one of the control plane has the same `id` in each PieProbe.
     `ending` says of a closed one how it ended: `recovered`, or that nobody knows, and why.
     """
 
@@ -84,6 +86,7 @@ class IncidentView(Struct, frozen=True):
     opened: float
     closed: float | None
     provision: bool = False
+    area: PlainText = ""
     ending: PlainText = ""
 
 

@@ -16,7 +16,10 @@ class Kind:
 
 
 class Verdict(StrEnum):
-    """What became of a run, or of a target's last run."""
+    """What became of a run, or of a target's last run.
+
+    Only a target is `unknown`: it has had no good run for three periods, and nothing says that it is bad.
+    """
 
     OK = "ok"
     LATE = "late"
@@ -25,6 +28,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     SUPPRESSED = "suppressed"
     PENDING = "pending"
+    UNKNOWN = "unknown"
 
 
 class Stage(StrEnum):

@@ -13,9 +13,10 @@ _LIST_MOST = 3
 
 def state_of(targets: Counts, incidents: Sequence[Incident], *, probed: bool) -> State:
     """Return how a PieProbe is; `incidents` are the open ones, `probed`: nothing keeps it from its work."""
-    if incidents:
+    if any(not each.blind for each in incidents):
         return "bad"
-    if targets.late or targets.failed or targets.hung or not probed:
+    bad = targets.late or targets.failed or targets.hung
+    if incidents or bad or targets.inconclusive or targets.unknown or not probed:
         return "warning"
     return "fine" if targets.ok else "unknown"
 
@@ -71,6 +72,7 @@ def incident_view(incident: Incident, probe: str, storage_class: str) -> Inciden
         targets=incident.targets,
         stage=incident.stage,
         reason=incident.reason.value,
+        area=incident.area.value,
         words=f"StorageClass {storage_class}: {broken(incident)} {where(incident)}.",
         meaning=MEANING[incident.reason],
         evidence=incident.evidence,

@@ -1,11 +1,13 @@
 """The step of a PieProbe: a pure function from how its targets are to what is reported of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pie.core.blind import blind
 from pie.core.deletedruns import losing_until, runs_deleted
 from pie.core.incidents.close import conclude
+from pie.core.incidents.cluster import joined
 from pie.core.incidents.fold import Finding, Incident, View, fold, where_leaks_are_explained
 from pie.core.incidents.stored import MOST_IN_STATUS, to_status
 from pie.core.kinds import KINDS
@@ -17,7 +19,7 @@ from pie.core.preflight import ClassWarning, Pause, class_warning
 from pie.core.reasons import Reason
 from pie.core.status import Condition, status
 from pie.core.suitable import without_probes
-from pie.core.target.state import TargetState
+from pie.core.target.state import BadStreak, TargetState
 from pie.core.wire import PieProbe, rfc3339
 
 _PERMISSIONS_SECONDS: Final = 600.0
@@ -84,22 +86,32 @@ class ProbeStep:
     wake_at: float | None = None
 
 
-def step(before: tuple[Incident, ...], facts: ProbeFacts, now: float) -> ProbeStep:
-    """Return the incidents as they are now; while its targets are not known, nothing opens or closes."""
+def step(
+    before: tuple[Incident, ...], facts: ProbeFacts, now: float, others: Sequence[Incident] = ()
+) -> ProbeStep:
+    """Return the incidents as they are now; while its targets are not known, nothing opens or closes.
+
+    `others` are the incidents of other PieProbes: one of the control plane has the same id in all.
+    """
     if not facts.known:
         return ProbeStep(before, wake_at=_wake_at(facts, now))
     view = _view(facts)
     found = fold((each for each in before if each.closed_at is None), view, now)
+    opened = tuple(joined(each, others) for each in found.opened)
+    open_now = (*found.open[: len(found.open) - len(opened)], *opened)
     closed = tuple(conclude(each, view) for each in found.closed)
-    closed_before = (each for each in before if each.closed_at is not None)
-    kept = (*found.open, *(*closed, *closed_before)[:MOST_IN_STATUS])
-    return ProbeStep(kept, found.opened, closed, where_leaks_are_explained(view), _wake_at(facts, now))
+    ids = {each.id for each in open_now}
+    closed_before = (each for each in before if each.closed_at is not None and each.id not in ids)
+    kept = (*open_now, *(*closed, *closed_before)[:MOST_IN_STATUS])
+    return ProbeStep(kept, opened, closed, where_leaks_are_explained(view), _wake_at(facts, now))
 
 
 def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) -> dict[str, Any]:
     """Return the status of a PieProbe."""
     # A PieProbe that was set up before goes on, unless its spec is wrong.
     whole = facts.probe is None or (facts.problem is not None and facts.problem[0] is Reason.INVALID_SPEC)
+    # What is the storage's comes first.
+    open_now = sorted((each for each in incidents if each.closed_at is None), key=lambda each: each.blind)
     found = status(
         generation=facts.stored.metadata.generation,
         problem=facts.problem if whole else None,
@@ -108,8 +120,8 @@ def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) ->
         targets=((each.target.kind, each.target.node, *each.verdict) for each in facts.targets),
         stored=facts.stored.status,
         now=rfc3339(now),
-        more=_more_conditions(facts, now),
-        incidents=[each for each in incidents if each.closed_at is None],
+        more=_more_conditions(facts, open_now, now),
+        incidents=open_now,
     )
     provisions = [each.state.standing for each in facts.targets if each.target.kind == Kind.PROVISION]
     last = max((each.last_ok for each in provisions), default=0.0)
@@ -119,7 +131,7 @@ def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) ->
 
 
 def _view(facts: ProbeFacts) -> View:
-    """Return what is bad now, among the targets that are not suppressed, and how the others are.
+    """Return what is bad or cannot be tested now, among the targets that count, and how the others are.
 
     A target that had no turn yet is one that was not heard.
     """
@@ -141,13 +153,18 @@ def _findings(facts: ProbeFacts) -> Iterator[Finding]:
     for each in facts.targets:
         # A volume that lost what was written to it has lost it, whatever is done to its node.
         if (bad := each.state.bad) is not None and (each.suppression is None or bad.certain):
-            yield Finding(
-                each.target, bad.stage, bad.reason, bad.evidence, bad.node, bad.first_bad, bad.bad_runs
-            )
+            yield _finding(each.target, bad)
+        if (untested := each.state.blind) is not None and each.suppression is None:
+            yield _finding(each.target, untested)
 
 
-def _more_conditions(facts: ProbeFacts, now: float) -> Iterator[Condition]:
+def _finding(target: Target, bad: BadStreak) -> Finding:
+    return Finding(target, bad.stage, bad.reason, bad.evidence, bad.node, bad.first_bad, bad.bad_runs)
+
+
+def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: float) -> Iterator[Condition]:
     if facts.probe is not None:
+        yield blind(incidents)
         yield long_suppressed(facts.overdue, facts.probe.suppression.max_duration_seconds)
         yield without_probes(facts.left_out, facts.matching)
         yield runs_deleted(_losing(facts, now))

@@ -98,6 +98,9 @@ class Reason(StrEnum):
     NODE_NEW = "NodeNew"
     NO_USABLE_NODE = "NoUsableNode"
 
+    # Of a target that nobody knows about.
+    NO_RECENT_RUN = "NoRecentRun"
+
     # Of a PieProbe.
     INVALID_SPEC = "InvalidSpec"
     PERMISSION_MISSING = "PermissionMissing"
@@ -320,6 +323,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Every matching node is suppressed, so a new volume could not be used on any node.",
         "Finish the maintenance of one of the nodes.",
     ),
+    Reason.NO_RECENT_RUN: (
+        "The target has had no good run for three periods, and no bad one either.",
+        "Look at the target's runs (pie explain): does its CronJob start any, and how do they end?",
+    ),
     Reason.INVALID_SPEC: ("The spec cannot be used; the message names the field.", "Correct the field."),
     Reason.PERMISSION_MISSING: (
         "The API server does not allow pie something that it needs.",
@@ -434,6 +441,7 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.NO_USABLE_NODE,
     ),
     Area.PIE: (
+        Reason.NO_RECENT_RUN,
         Reason.NAME_TAKEN,
         Reason.INVALID_SPEC,
         Reason.PERMISSION_MISSING,
@@ -449,6 +457,9 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
 }
 NOBODYS = frozenset({Reason.OK, Reason.PENDING, Reason.DISABLED})
 """Nothing is wrong, so they have no area."""
+
+CANNOT_TEST = frozenset({Area.NODE, Area.PIE})
+"""Where the problem is of these areas, the storage cannot be tested."""
 
 INCONCLUSIVE = (*_OF_RUNS[Area.NODE], *_OF_RUNS[Area.PIE])
 """A run that ends, or is late, for one of these reasons could not test the storage."""

@@ -19,6 +19,7 @@ _NAMED_NODES = 5
 # Runs go on, and the first good one ends it.
 _GRACES = frozenset({Reason.NODE_NEW, Reason.NODE_REBOOTED})
 _OF_SOME_TARGETS = frozenset({Reason.CLAIM_REFUSED, Reason.POD_REFUSED, Reason.NAME_TAKEN})
+_UNTESTED = frozenset({Verdict.INCONCLUSIVE, Verdict.UNKNOWN})
 _LONGEST_SUMMARY = 512
 _LONGEST_MESSAGE = 4096
 
@@ -125,12 +126,23 @@ def summary(
         return _line(f"{'some targets are ' if reason in _OF_SOME_TARGETS else ''}not probed: {reason}")
     if suppressed:
         return suppressed
+    if untested := _untested(counts):
+        return untested
     asked = [by_type[name] for name in _healths() if by_type[name]["reason"] != Reason.DISABLED]
     if all(condition["status"] == "True" for condition in asked):
         return "fine"
     if before and any(condition["status"] == "False" for condition in asked):
         return before  # A condition that stands, and with it the words.
     return "no result yet"
+
+
+def _untested(counts: Mapping[Verdict, int]) -> str:
+    """Say of how many targets nobody knows how they are; empty: of none."""
+    if unknown := counts[Verdict.UNKNOWN]:
+        return f"{unknown} {'target has' if unknown == 1 else 'targets have'} had no good run for 3 periods"
+    if untested := counts[Verdict.INCONCLUSIVE]:
+        return f"{untested} {'target' if untested == 1 else 'targets'} could not be tested in the last run"
+    return ""
 
 
 def _healths() -> list[str]:
@@ -172,19 +184,25 @@ def _healthy(
         return _condition(name, "Unknown", *problem)
     if pause is not None:
         return _condition(name, "Unknown", pause.reason, pause.message)
+    untested = [reason for _, _, verdict, reason in targets if verdict in _UNTESTED]
+    if untested and not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
+        reason = _commonest(untested)
+        message = f"{len(untested)} of {len(targets)} targets could not be tested"
+        return _condition(name, "Unknown", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
     if suppressed := _all_suppressed(targets):
         reason = _commonest(reason for _, _, _, reason in targets)
         return _condition(name, "Unknown", reason, f"{suppressed}. {MEANING[reason]} {ADVICE[reason]}")
     if not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
         return _condition(name, "Unknown", Reason.PENDING, "no run has ended yet")
-    return _condition(name, "True", Reason.OK, f"0 of {len(targets)} targets are bad")
+    aside = f", {len(untested)} could not be tested" if untested else ""
+    return _condition(name, "True", Reason.OK, f"0 of {len(targets)} targets are bad{aside}")
 
 
 def _open(kind: Row, incidents: Sequence[Incident]) -> Incident | None:
     """Return an open incident that targets of a kind are in, if there is one."""
     for each in incidents:
         in_it = each.targets > each.provision if kind.per_node else each.provision
-        if in_it and each.stage is not Stage.TEARDOWN:
+        if in_it and each.stage is not Stage.TEARDOWN and not each.blind:
             return each
     return None
 

@@ -1,40 +1,85 @@
-"""The gauge of open incidents."""
+"""The series of incidents."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Counter as CounterMetric
 
+from pie.core.incidents.cluster import is_shared, merged
 from pie.core.incidents.fold import Incident
+from pie.core.reasons import Area
 
-_Labels = tuple[str, str, str, str, str]
+_Labels = tuple[str, str, str, str, str, str]
+_CLUSTER = ""
+"""In place of a PieProbe and its class: what is in the way of all of them is shown once."""
 
 
 class IncidentGauge:
-    """`pie_incident_open`: open incidents by their labels; 0 for incidents that closed recently."""
+    """`pie_incident_open`: open incidents by their labels; 0 for incidents that closed recently.
+
+    And `pie_incidents_total`: how many opened. An incident of the control plane has empty names.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._open = Gauge(
             "pie_incident_open",
-            "Open incidents, by scope, stage and reason; 0 for incidents that closed recently.",
-            ("pie_probe_name", "storage_class", "scope", "stage", "reason"),
+            "Open incidents, by area (whose problem it is), scope, stage and reason;"
+            " 0 for incidents that closed recently.",
+            ("pie_probe_name", "storage_class", "area", "scope", "stage", "reason"),
             registry=registry,
         )
-        self._shown: dict[str, set[_Labels]] = {}
+        self._opened = CounterMetric(
+            "pie_incidents",
+            "Incidents that opened, by area (whose problem it is).",
+            ("pie_probe_name", "storage_class", "area"),
+            registry=registry,
+        )
+        self._incidents: dict[str, tuple[str, tuple[Incident, ...]]] = {}
+        self._shown: set[_Labels] = set()
 
     def show(self, probe: str, storage_class: str, incidents: Iterable[Incident]) -> None:
         """Show the incidents of a PieProbe, open and closed ones, and no others."""
-        counts: Counter[_Labels] = Counter()
-        for each in incidents:
-            labels = (probe, storage_class, each.scope.value, each.stage.value, each.reason.value)
-            counts[labels] += each.closed_at is None
-        for labels in self._shown.get(probe, set()) - counts.keys():
-            self._open.remove(*labels)
-        for labels, count in counts.items():
-            self._open.labels(*labels).set(count)
-        self._shown[probe] = set(counts)
+        if probe not in self._incidents:
+            for area in Area:
+                self._opened.labels(*_names(probe, storage_class, area), area.value)
+        self._incidents[probe] = storage_class, tuple(incidents)
+        self._set()
+
+    def count(self, probe: str, storage_class: str, opened: Iterable[Incident]) -> None:
+        """Count incidents that opened."""
+        for each in opened:
+            self._opened.labels(*_names(probe, storage_class, each.area), each.area.value).inc()
 
     def remove(self, probe: str) -> None:
         """Delete the series of a deleted PieProbe."""
-        for labels in self._shown.pop(probe, set()):
+        if self._incidents.pop(probe, None) is not None:
+            self._opened.remove_by_labels({"pie_probe_name": probe})
+            self._set()
+
+    def _set(self) -> None:
+        counts: Counter[_Labels] = Counter()
+        shared: defaultdict[str, list[Incident]] = defaultdict(list)
+        for probe, (storage_class, incidents) in self._incidents.items():
+            for each in incidents:
+                if is_shared(each):
+                    shared[each.id].append(each)
+                else:
+                    counts[_labels(probe, storage_class, each)] += each.closed_at is None
+        for parts in shared.values():
+            one = merged(parts)
+            counts[_labels(_CLUSTER, _CLUSTER, one)] += one.closed_at is None
+        for labels in self._shown - counts.keys():
             self._open.remove(*labels)
+        for labels, count in counts.items():
+            self._open.labels(*labels).set(count)
+        self._shown = set(counts)
+
+
+def _names(probe: str, storage_class: str, area: Area) -> tuple[str, str]:
+    return (_CLUSTER, _CLUSTER) if area is Area.CONTROL_PLANE else (probe, storage_class)
+
+
+def _labels(probe: str, storage_class: str, incident: Incident) -> _Labels:
+    scope, stage, reason = incident.scope.value, incident.stage.value, incident.reason.value
+    return probe, storage_class, incident.area.value, scope, stage, reason

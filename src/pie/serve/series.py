@@ -102,7 +102,7 @@ def _metrics() -> Iterator[_Metric]:
     yield _Metric(
         "pie_target_healthy",
         "gauge",
-        "1 if the last verdict on the target was good, 0 if it was bad; absent before the first verdict.",
+        "1 if the last verdict on the target was good, 0 if it was bad; absent while that is unknown.",
         tuple(KINDS),
         lambda v, _: ((v.probe, int(v.healthy)),) if v.healthy is not None else (),
     )
@@ -165,11 +165,10 @@ class TargetSeries:
     ) -> None:
         """Show a verdict: the time of the last good run, and since when a run hangs, if one does.
 
-        `healthy` None: the run could not test the storage, so the last one that did still counts.
+        `healthy` None: nobody knows how the target is.
         """
         if (values := self._values[target.kind].get(target)) is not None:
-            values.healthy = values.healthy if healthy is None else healthy
-            values.last_ok, values.hung_since = at_seconds, hung_since
+            values.healthy, values.last_ok, values.hung_since = healthy, at_seconds, hung_since
 
     def render(self) -> bytes:
         """Return the series in the Prometheus text format 0.0.4."""

@@ -21,7 +21,7 @@ from pie.core.incidents.fold import (
 from pie.core.incidents.stored import MOST_IN_STATUS, from_status, to_status
 from pie.core.incidents.text import ending, headline, how_it_ended, story
 from pie.core.model import Kind, Stage, Target
-from pie.core.reasons import ADVICE, Reason
+from pie.core.reasons import ADVICE, Area, Reason
 from tests.core.build import T0
 
 NODES = [f"n{i}" for i in range(6)]
@@ -207,7 +207,7 @@ def test_a_provisioner_that_fails_is_not_the_fault_of_a_node_that_fails_too() ->
 
 
 def test_a_better_word_for_the_same_trouble_is_no_new_incident() -> None:
-    first = look(mount("n0", Stage.START, Reason.NOT_STARTED))
+    first = look(mount("n0", Stage.ATTACH, Reason.ATTACH_SLOW))
     second = look(mount("n0"), known=first.open)
     assert (second.opened, second.closed) == ((), ())
     assert (only(second).id, only(second).reason) == (only(first).id, Reason.MOUNT_FAILED)
@@ -260,12 +260,72 @@ def test_a_restored_incident_of_one_node_does_not_wait_for_the_others() -> None:
     assert len(look(known=restored(opened), unheard="n1 n2").closed) == 1
 
 
-def test_a_leak_is_an_incident_of_its_own() -> None:
-    leak = provision(Stage.TEARDOWN, Reason.VOLUME_LEAKED)
-    found = look(leak, provision(), mount("n0"))
-    assert len(found.open) == 3
-    later = look(provision(), known=found.open)
-    assert {each.reason for each in later.closed} == {Reason.VOLUME_LEAKED, Reason.MOUNT_FAILED}
+LEAK = provision(Stage.TEARDOWN, Reason.VOLUME_LEAKED, node="n1")
+
+
+def test_a_leak_that_nothing_explains_is_an_incident_of_its_own() -> None:
+    found = look(LEAK, mount("n0"), mount("n1", Stage.IO, Reason.IO_ERROR))
+    assert {each.reason for each in found.open} == {
+        Reason.VOLUME_LEAKED,
+        Reason.MOUNT_FAILED,
+        Reason.IO_ERROR,
+    }
+    later = look(mount("n0"), known=found.open)
+    assert {each.reason for each in later.closed} == {Reason.VOLUME_LEAKED, Reason.IO_ERROR}
+
+
+@pytest.mark.parametrize("cause", [provision(), mount("n1")], ids=["a provisioner", "its node"])
+def test_a_leak_that_an_incident_explains_is_part_of_it(cause: Finding) -> None:
+    found = only(look(LEAK, cause))
+    assert (found.stage, found.reason) == (cause.stage, cause.reason)
+    leak_first = look(LEAK)
+    then = look(LEAK, cause, known=leak_first.open)
+    assert (then.opened, then.closed) == ((), ())
+    assert (only(then).id, only(then).reason) == (only(leak_first).id, cause.reason)
+    # The cause is gone, the volume is not.
+    assert only(look(LEAK, known=then.open)).reason is Reason.VOLUME_LEAKED
+
+
+def test_runs_that_could_not_test_the_storage_open_one_incident_of_their_area_by_the_same_rules() -> None:
+    pulls = [mount(node, Stage.START, Reason.IMAGE_PULL, runs=1) for node in NODES[:3]]
+    assert look(*pulls[:2]).open == ()
+    found = only(look(*pulls, mount("n3", Stage.IO, Reason.FIO_MISSING, runs=1)))
+    assert (found.area, found.reason, found.targets) == (Area.PIE, Reason.IMAGE_PULL, 4)
+    assert headline(found).startswith("pie cannot test the storage in the whole class")
+
+
+def test_what_keeps_pie_from_testing_is_never_part_of_an_incident_of_the_storage() -> None:
+    storage, blind = mount("n0"), mount("n0", Stage.MOUNT, Reason.EVICTED)
+    found = look(storage, blind, provision(Stage.MOUNT, Reason.IMAGE_PULL, node="n0"))
+    assert sorted(each.area for each in found.open) == [Area.NODE, Area.PIE, Area.STORAGE]
+    later = look(blind, known=found.open)
+    assert {each.area for each in later.closed} == {Area.PIE, Area.STORAGE}
+
+
+def test_an_incident_of_an_area_is_over_when_its_targets_are_tested_again_well_or_not() -> None:
+    opened = look(mount("n0", Stage.START, Reason.IMAGE_PULL))
+    assert look(known=opened.open, unheard="n0").closed == ()
+    for view in (View((), ONE_ZONE, well={N0: T0}), View((mount("n0"),), ONE_ZONE)):
+        (closed,) = fold(opened.open, view, T0 + 300).closed
+        assert conclude(closed, view).closed_because is Closing.RECOVERED
+
+
+def test_a_storage_incident_is_not_over_because_its_target_cannot_be_tested_after_a_restart() -> None:
+    opened = look(mount("n0"))
+    found = look(mount("n0", Stage.START, Reason.IMAGE_PULL), known=restored(opened), unheard="n0")
+    assert (found.closed, {each.area for each in found.open}) == ((), {Area.STORAGE, Area.PIE})
+
+
+def test_a_restored_incident_of_an_area_does_not_wait_for_a_test_of_the_storage() -> None:
+    opened = look(mount("n0", Stage.START, Reason.IMAGE_PULL))
+    again = look(mount("n0", Stage.IO, Reason.FIO_MISSING), known=restored(opened), unheard="n0")
+    assert (only(again).id, only(again).reason) == (only(opened).id, Reason.FIO_MISSING)
+
+
+def test_a_control_plane_that_is_late_is_one_incident_whatever_its_runs_wait_for() -> None:
+    unbound = mount("n0", Stage.SCHEDULE, Reason.NOT_SCHEDULED)
+    found = only(look(provision(Stage.QUEUE, Reason.CONTROL_PLANE_LATE), unbound))
+    assert (found.area, found.targets) == (Area.CONTROL_PLANE, 2)
 
 
 def test_what_many_mount_targets_leave_behind_is_given_its_time() -> None:
@@ -409,7 +469,7 @@ def test_recovered_is_only_what_was_judged_well_and_a_restart_changes_no_word_of
         after_restart = restored(same) if data.draw(st.booleans()) else same.open
 
 
-reasons = st.sampled_from([Reason.MOUNT_FAILED, Reason.MOUNT_SLOW, Reason.NOT_STARTED])
+reasons = st.sampled_from([Reason.MOUNT_FAILED, Reason.MOUNT_SLOW, Reason.ATTACH_SLOW])
 
 
 @given(
@@ -468,7 +528,9 @@ def test_a_look_does_not_depend_on_the_order_of_what_it_finds_and_loses_no_targe
         found = look(*seen, known=known, now=now)
         assert look(*shuffled, known=tuple(reversed(known)), now=now) == found
         covered = frozenset[str]().union(*(each.nodes for each in found.open))
-        assert {each.target.node for each in seen if each.bad_runs > 1} <= covered
+        explained = where_leaks_are_explained(View(tuple(seen), ONE_ZONE))
+        told = (each for each in seen if each.stage is not Stage.TEARDOWN or each.node not in explained)
+        assert EVERY_NODE in explained or {each.target.node for each in told if each.bad_runs > 1} <= covered
         assert len({each.id for each in found.open}) == len(found.open)
         again = look(*seen, known=found.open)
         assert (again.opened, again.closed) == ((), ())

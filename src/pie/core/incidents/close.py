@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 
 from pie.core.incidents.fold import Closing, Incident, View
-from pie.core.model import Stage
+from pie.core.model import Stage, Target
 from pie.core.reasons import Reason
 
 _NAMED_NODES = 3
@@ -20,11 +20,19 @@ def conclude(incident: Incident, view: View) -> Incident:
         # Not the verdict of a run: nothing is left that somebody could take down.
         return replace(incident, closed_because=Closing.RECOVERED)
     suppressed = {target.node: why for target, why in view.suppressed.items() if incident.concerns(target)}
-    if any(incident.concerns(target) for target in view.well):
+    if any(incident.concerns(target) for target in _answering(incident, view)):
         because = Closing.RECOVERED
     else:
         because = Closing.SUPPRESSED if suppressed else Closing.GONE
     return replace(incident, closed_because=because, closed_message=_in_maintenance(suppressed))
+
+
+def _answering(incident: Incident, view: View) -> set[Target]:
+    """Return the targets that show that an incident is over: well, or tested at all if none could be."""
+    if not incident.blind:
+        return set(view.well)
+    tested = {each.target for each in view.findings if not each.blind and each.stage is not Stage.TEARDOWN}
+    return (view.well.keys() | tested) - {each.target for each in view.findings if each.blind}
 
 
 def _in_maintenance(suppressed: dict[str, Reason]) -> str:

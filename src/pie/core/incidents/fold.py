@@ -1,5 +1,8 @@
 """Bad targets to incidents: one fault, one incident, from its first bad run until no target is bad of it.
 
+Runs that could not test the storage open incidents by the same rules: one for each area. So does a control
+plane that is late.
+
 A pure fold of what is bad now over the incidents that are open: it does not matter in which order targets
 went bad or recovered, or how many looks were missed in between.
 """
@@ -12,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pie.core.model import Stage, Target
-from pie.core.reasons import CERTAIN, Reason
+from pie.core.reasons import AREA, CANNOT_TEST, CERTAIN, Area, Reason
 
 # So many targets that fail together are no coincidence; fewer must fail twice in a row. Together: as this
 # part of all that were judged meanwhile, however far apart they are due. Of thousands, some fail at any time.
@@ -56,7 +59,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A target that is bad: where, why, on what evidence, on which node it was seen.
+    """A target that is bad, or cannot be tested: where, why, on what evidence, on which node it was seen.
 
     `first_bad` is the due time of the first bad run in a row, epoch seconds; `bad_runs` how many there were,
     due times at which a stuck run stood in the way included.
@@ -74,6 +77,16 @@ class Finding:
     def certain(self) -> bool:
         """Whether it is a fact that a run read, which no maintenance explains or takes back."""
         return self.reason in CERTAIN
+
+    @property
+    def area(self) -> Area:
+        """Whose problem it is."""
+        return AREA[self.reason]
+
+    @property
+    def blind(self) -> bool:
+        """Whether the storage could not be tested."""
+        return self.area in CANNOT_TEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,16 @@ class Incident:
     closed_message: str = ""
     restored: bool = False
 
+    @property
+    def area(self) -> Area:
+        """Whose problem it is."""
+        return AREA[self.reason]
+
+    @property
+    def blind(self) -> bool:
+        """Whether the storage cannot be tested."""
+        return self.area in CANNOT_TEST
+
     def concerns(self, target: Target) -> bool:
         """Tell whether it was seen on a target; of many nodes a status keeps some, so it may be on any."""
         if not target.node:
@@ -126,9 +149,13 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Findings of one fault. Mount findings name stage, reason and evidence where there are any."""
+    """Findings of one fault. Mount findings name stage, reason and evidence where there are any.
+
+    `explained` are volumes that were left behind because of it.
+    """
 
     findings: tuple[Finding, ...]
+    explained: tuple[Finding, ...] = ()
 
     @property
     def mounts(self) -> list[Finding]:
@@ -229,19 +256,41 @@ def where_leaks_are_explained(view: View) -> frozenset[str]:
     With EVERY_NODE among them, any node is one. A driver that cannot create, attach or mount volumes often
     cannot unmount, detach or delete them either: that is one fault.
     """
-    found = (each for each in view.findings if each.stage not in {Stage.IO, Stage.TEARDOWN})
-    nodes = frozenset(each.target.node for each in found)
+    nodes = frozenset(each.target.node for each in view.findings if _may_leave_volumes(each))
     return nodes | {EVERY_NODE} if _wide(len(nodes), view) else nodes
 
 
+def _may_leave_volumes(finding: Finding) -> bool:
+    return finding.stage not in {Stage.IO, Stage.TEARDOWN} and finding.area is not Area.PIE
+
+
 def _groups(view: View) -> list[_Group]:
-    """Return the bad targets by fault, the widest first."""
+    """Return the bad targets by fault, the widest first; volumes left behind are with what explains them."""
+    groups = _by_fault(view)
+    where = where_leaks_are_explained(view)
+    causes = [group for group in groups if _may_leave_volumes(group.leading)]
+    if not where or not causes:
+        return groups
+    found: list[_Group] = []
+    explained: list[Finding] = []
+    for group in groups:
+        here = [] if group.leading.stage is not Stage.TEARDOWN else [*group.findings]
+        explained += [each for each in here if not where.isdisjoint({EVERY_NODE, each.node})]
+        left = tuple(each for each in group.findings if each not in explained)
+        found += [replace(group, findings=left)] if left else []
+    place = found.index(causes[0])
+    return [*found[:place], replace(causes[0], explained=tuple(explained)), *found[place + 1 :]]
+
+
+def _by_fault(view: View) -> list[_Group]:
     by_fault: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
     alone: list[Finding] = []
     in_io = sum(each.stage is Stage.IO and bool(each.target.node) for each in view.findings)
     wide_io = _wide(in_io, view)
-    for finding in sorted(view.findings, key=lambda each: (each.target, each.stage)):
-        if not finding.target.node and finding.stage is not Stage.TEARDOWN:
+    for finding in sorted(view.findings, key=lambda each: (each.target, each.stage, each.area)):
+        if finding.area is not Area.STORAGE:
+            by_fault[finding.area,].append(finding)
+        elif not finding.target.node and finding.stage is not Stage.TEARDOWN:
             alone.append(finding)
         elif finding.stage is Stage.TEARDOWN or (finding.stage is Stage.IO and not wide_io):
             # Up to the start one thing is broken; what a volume's I/O suffers from may differ by node.
@@ -259,7 +308,7 @@ def _join(groups: list[_Group], finding: Finding, view: View) -> None:
     """Put a provision probe's finding to the mount probes' that explain it, or by itself."""
     for number, group in enumerate(groups):
         leading = group.leading
-        if leading.stage is Stage.TEARDOWN:
+        if leading.stage is Stage.TEARDOWN or leading.area is not Area.STORAGE:
             continue
         same = leading.stage is finding.stage
         if same or finding.node in group.nodes or _wide(len(group.nodes), view):
@@ -275,8 +324,13 @@ def _wide(nodes: int, view: View) -> bool:
 def _kinship(incident: Incident, group: _Group) -> tuple[bool, bool, int, bool]:
     """Return how much an incident and a group are the same fault; nothing true: not at all."""
     stage = group.leading.stage
-    if (incident.stage is Stage.TEARDOWN) != (stage is Stage.TEARDOWN):
+    if incident.stage is Stage.TEARDOWN and group.explained:
+        return (False, False, len(group.explained), False)
+    left = incident.stage is Stage.TEARDOWN, stage is Stage.TEARDOWN
+    if left[0] != left[1] or incident.area is not group.leading.area:
         return (False, False, 0, False)
+    if incident.area is not Area.STORAGE:
+        return (True, True, 0, True)  # One for each area.
     shared = len(incident.nodes & group.nodes) + (incident.provision and group.provision)
     same_stage = incident.stage is stage
     same_fault = same_stage and (incident.reason is group.leading.reason or stage is not Stage.IO)
@@ -291,7 +345,9 @@ def _unheard(incident: Incident, view: View) -> bool:
     if incident.stage is Stage.TEARDOWN:
         return incident.restored and not view.settled
     anybody = incident.restored and incident.scope is not Scope.NODE
-    return any(anybody or incident.concerns(target) for target in view.unheard)
+    # A run that could not test the storage says nothing about it, but much about why.
+    said = {each.target for each in view.findings if each.blind} if incident.blind else set()
+    return any(anybody or incident.concerns(target) for target in view.unheard - said)
 
 
 def _opened(group: _Group, view: View, now: float) -> Incident:

@@ -29,6 +29,7 @@ class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     opened_at: str
     nodes: list[PlainText] = []
     zone: PlainText = ""
+    area: PlainText = ""
     evidence: PlainText = ""
     targets: int = 0
     provision: bool = False
@@ -51,6 +52,7 @@ def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
             opened_at=rfc3339(each.opened_at),
             nodes=sorted(each.nodes)[:_MOST_NODES],
             zone=each.zone,
+            area=each.area.value,
             evidence=one_line(each.evidence, _LONGEST_EVIDENCE),
             targets=each.targets,
             provision=each.provision,

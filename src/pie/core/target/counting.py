@@ -132,14 +132,17 @@ def note(turn: Turn, judgement: Judgement, due: float, node: str, *, runs: int =
     if judgement.verdict is Verdict.INCONCLUSIVE and turn.state.bad is not None:
         return
     ok, hung = judgement.verdict is Verdict.OK, judgement.verdict is Verdict.HUNG
+    verdict = judgement.verdict
+    if verdict is Verdict.INCONCLUSIVE and before.verdict is Verdict.UNKNOWN:
+        verdict = Verdict.UNKNOWN
     now = replace(
         before,
-        verdict=judgement.verdict,
+        verdict=verdict,
         reason=judgement.reason,
         message=judgement.message,
         due=due,
         stage=judgement.stage,
-        since=before.since if before.verdict is judgement.verdict else due,
+        since=before.since if before.verdict is verdict else due,
         noted_at=turn.now,
         last_ok=turn.now if ok else before.last_ok,
     )

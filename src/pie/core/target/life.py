@@ -22,7 +22,7 @@ def begin_or_retire(turn: Turn) -> None:
     if probe is None:
         turn.change(life=Life.ENDED)
     elif not turn.state.live:
-        turn.change(life=Life.LIVE, probe=probe)
+        turn.change(life=Life.LIVE, probe=probe, live_since=turn.now)
         turn.emit(Follow(probe.period_seconds))
         turn.emit(ReportChange())
         await_due(turn, turn.now)

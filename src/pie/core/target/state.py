@@ -119,7 +119,11 @@ class Standing:
         The fault may be over, which only the next run can tell. What a run read stands until another run
         reads something else.
         """
-        if self.verdict not in NOT_GOOD or self.noted_at >= maintenance or self.reason in CERTAIN:
+        if (
+            self.verdict not in NOT_GOOD | {Verdict.UNKNOWN}
+            or self.noted_at >= maintenance
+            or self.reason in CERTAIN
+        ):
             return self
         return Standing(due=self.due, last_ok=self.last_ok, io=self.io)
 
@@ -237,6 +241,7 @@ class TargetState:
     resume_at: float | None = None
     resumed_at: float = 0.0
     judged_since: float = 0.0
+    live_since: float = 0.0
     lost: tuple[float, ...] = ()
     kept: Kept | None = None
 

@@ -22,6 +22,7 @@ from pie.core.target.objects import (
 from pie.core.target.records import weigh_records
 from pie.core.target.state import TargetState
 from pie.core.target.turn import Case, Turn
+from pie.core.target.unknown import forget_old_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ WHILE_LIVE: tuple[Phase, ...] = (
     weigh_records,
     count_runs,
     settle_due_times,
+    forget_old_verdict,
     # What pie does next.
     probe_again,
     start_runs,

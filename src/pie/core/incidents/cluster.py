@@ -1,0 +1,45 @@
+"""Incidents of the control plane: one for the cluster, in the status of each PieProbe that it concerns."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pie.core.incidents.fold import Incident, Scope
+from pie.core.reasons import Area
+
+_WIDTH = (Scope.NODE, Scope.ZONE, Scope.CLASS)
+
+
+def is_shared(incident: Incident) -> bool:
+    """Tell whether an incident is one for the cluster, not one of a PieProbe."""
+    return incident.area is Area.CONTROL_PLANE
+
+
+def joined(opened: Incident, others: Iterable[Incident]) -> Incident:
+    """Return an incident that just opened; if another PieProbe has the same one open, under its id."""
+    open_now = [each for each in others if is_shared(each) and each.closed_at is None]
+    if not is_shared(opened) or not open_now:
+        return opened
+    first = min(open_now, key=lambda each: (each.opened_at, each.id))
+    return replace(opened, id=first.id, opened_at=min(first.opened_at, opened.opened_at))
+
+
+def is_open_in(incident: Incident, others: Iterable[Incident]) -> bool:
+    """Tell whether the same incident is open in another PieProbe."""
+    return any(each.id == incident.id and each.closed_at is None for each in others)
+
+
+def merged(parts: Iterable[Incident]) -> Incident:
+    """Return one incident from those of all PieProbes: as wide as the widest, open while one is open."""
+    known = sorted(parts, key=lambda each: (each.closed_at is not None, each.opened_at, each.id))
+    first, open_now = known[0], [each for each in known if each.closed_at is None]
+    widest = max(known, key=lambda each: _WIDTH.index(each.scope))
+    return replace(
+        first,
+        scope=widest.scope,
+        zone=widest.zone,
+        opened_at=min(each.opened_at for each in known),
+        nodes=frozenset().union(*(each.nodes for each in known)),
+        provision=any(each.provision for each in known),
+        targets=sum(each.targets for each in open_now or known),
+        closed_at=None if open_now else max(each.closed_at or 0.0 for each in known),
+    )

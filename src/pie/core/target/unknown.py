@@ -1,0 +1,37 @@
+"""No target counts as well without a recent good run."""
+
+from dataclasses import replace
+from typing import Final
+
+from pie.core.model import Verdict
+from pie.core.reasons import Reason
+from pie.core.target.effects import SetVerdict
+from pie.core.target.turn import Turn
+from pie.core.wire import rfc3339
+
+_PERIODS: Final = 3
+"""A target that had no good run for so many periods is unknown."""
+
+
+def forget_old_verdict(turn: Turn) -> None:
+    """Call a target unknown that has had no good run for a while, unless it is bad, suppressed or paused."""
+    state, facts = turn.state, turn.facts
+    if state.bad is not None or facts.nodes.suppression is not None or facts.paused_by is not None:
+        return
+    before = state.standing
+    since = max(before.last_ok, state.live_since, state.judged_since, state.resumed_at)
+    unknown_at = since + _PERIODS * turn.probe.period_seconds / 60 * turn.probe.minute_seconds
+    if turn.now < unknown_at:
+        turn.wake(unknown_at)
+    elif before.verdict is not Verdict.UNKNOWN or before.noted_at < state.judged_since:
+        known = before.verdict is Verdict.INCONCLUSIVE
+        now = replace(
+            before,
+            verdict=Verdict.UNKNOWN,
+            reason=before.reason if known else Reason.NO_RECENT_RUN,
+            message=before.message if known else f"no good run since {rfc3339(since)}",
+            since=since,
+            noted_at=turn.now,
+        )
+        turn.change(standing=now)
+        turn.emit(SetVerdict(now.verdict, now.reason, now.message, now.last_ok, None, changed=True))
