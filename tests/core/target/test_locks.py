@@ -7,6 +7,7 @@ import pytest
 
 from pie.core.batch.cron import Cron
 from pie.core.model import Verdict
+from pie.core.reasons import Reason
 from pie.core.result import Note, Outcome, RecordStats, Result, encode
 from pie.core.run import RunFact
 from pie.core.schedule import phase_minutes
@@ -95,6 +96,29 @@ def test_when_that_pod_is_gone_runs_are_started_again() -> None:
     resumed_at = paused.state.resume_at
     resumed = step(paused.state, replace(facts(resumed_at - T0), schedule=suspended), resumed_at)
     assert [each.paused_since for each in resumed.effects if isinstance(each, KeepObjects)] == [None]
+
+
+@pytest.mark.parametrize(
+    ("notes", "began", "verdict", "reason"),
+    [
+        (NO_LOCKS, 4.0, Verdict.INCONCLUSIVE, Reason.LOCKED),
+        (NO_LOCKS, 6.0, Verdict.FAILED, Reason.DATA_CORRUPTED),
+        (LOCKS, 4.0, Verdict.FAILED, Reason.DATA_CORRUPTED),
+    ],
+)
+def test_what_a_run_says_of_the_data_is_not_believed_if_it_met_another_on_a_volume_without_locks(
+    notes: tuple[Note, ...], began: float, verdict: Verdict, reason: Reason
+) -> None:
+    message = said(Outcome.DATA_CORRUPTED, notes)
+    shown = pod(scheduled=1, acknowledged=1, started=2, ended=5, message=message, exit_code=1)
+    ended = RunFact("first", T0, T0, pod=shown, over_at=T0 + 5, seen=Sightings(ready=T0 + 2))
+    other = RunFact("second", T0 + 60, T0, pod=pod(scheduled=1, acknowledged=1, started=began))
+    now = step(TargetState(MOUNT), facts(-1), T0 - 1)
+    for second in (6, 30, 40):
+        now = step(now.state, facts(second, ended, other), T0 + second)
+    past = now.state.runs["first"].shown
+    assert past is not None
+    assert (past.verdict, past.reason) == (verdict, reason)
 
 
 def test_a_run_that_failed_before_it_asked_for_a_lock_says_nothing_about_locks() -> None:

@@ -1,5 +1,6 @@
 """What a run found on its volume, and how long its I/O took, weighed against what is known of the target."""
 
+import math
 from dataclasses import replace
 
 from pie.core.integrity import judge_records, of_another, recall
@@ -7,11 +8,13 @@ from pie.core.judge import Judgement
 from pie.core.kinds import kind_of
 from pie.core.latency import judge_latency, recall_latency, typical_seconds
 from pie.core.model import Stage, Verdict
-from pie.core.reasons import Reason
+from pie.core.naming import CONTAINER
+from pie.core.reasons import CERTAIN, Reason
 from pie.core.target.effects import Remember
 from pie.core.target.state import Volume
 from pie.core.target.turn import Case, Turn
-from pie.core.wire import Claim
+from pie.core.text import evidence
+from pie.core.wire import Claim, ContainerState, Pod, epoch_seconds
 
 
 def weigh_records(turn: Turn) -> None:
@@ -20,7 +23,8 @@ def weigh_records(turn: Turn) -> None:
         return
     for case in turn.open_cases():
         _note_locks(turn, case)
-        case.judgement = _with_latency(turn, case, _with_integrity(turn, case, case.judgement))
+        judged = _believed(case.judgement) if _met_another(turn, case) else _with_integrity(turn, case)
+        case.judgement = _with_latency(turn, case, judged)
     _remember(turn)
 
 
@@ -31,8 +35,45 @@ def _note_locks(turn: Turn, case: Case) -> None:
         turn.change(volume=replace(_volume(turn, claim), locked=result.locked))
 
 
-def _with_integrity(turn: Turn, case: Case, judgement: Judgement) -> Judgement:
+def _met_another(turn: Turn, case: Case) -> bool:
+    """Tell whether another run was at work on a volume without file locks at the same time."""
+    mine, result = _at_work(case.run.pod), case.judgement.result
+    if mine is None or result is None or result.locked:
+        return False
+    others = (
+        _at_work(run.pod, run.pod_known_until if run.pod_gone else math.inf)
+        for run in turn.state.runs.values()
+        if run.id != case.id
+    )
+    return any(other is not None and other[0] <= mine[1] and mine[0] <= other[1] for other in others)
+
+
+def _at_work(pod: Pod | None, known_until: float = math.inf) -> tuple[float, float] | None:
+    """Return from when until when the probe in a pod was at work, as far as that is known."""
+    state = pod.status.container(CONTAINER) if pod is not None else ContainerState()
+    if state.terminated is not None:
+        ended_at = epoch_seconds(state.terminated.finished_at)
+        return epoch_seconds(state.terminated.started_at), ended_at or known_until
+    return (epoch_seconds(state.running.started_at), known_until) if state.running is not None else None
+
+
+def _believed(judgement: Judgement) -> Judgement:
+    """Return what can be believed of a run that met another on its volume: not what it says of the data."""
+    if judgement.reason not in CERTAIN:
+        return judgement
+    message = f"another run was at work on the volume, which has no file locks: {judgement.message}"
+    return replace(
+        judgement,
+        verdict=Verdict.INCONCLUSIVE,
+        reason=Reason.LOCKED,
+        message=evidence(message),
+        succeeded=None,
+    )
+
+
+def _with_integrity(turn: Turn, case: Case) -> Judgement:
     """Judge the records, where the probe itself found nothing wrong."""
+    judgement = case.judgement
     result, claim = judgement.result, _claim_of(turn, case)
     if result is None or result.records is None or claim is None:
         return judgement
