@@ -4,11 +4,16 @@ import math
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from pie.core import selector
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
+from pie.core.maintenance.now import tolerated
+from pie.core.model import HARD_EFFECTS
 from pie.core.parse import node_selector
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from pie.core.schedule import next_due
+from pie.core.wire import Taint
 from tests.controller.sidecars import Sidecar, probe_state, rfc3339, seconds_of
 from tests.controller.world import NODE, PROVISION, TARGET, World, owner_of
 
@@ -130,6 +135,7 @@ def _schedulable(world: World, pod: dict[str, Any]) -> str | None:
             name
             for name, node in world.objects["nodes"].items()
             if not node["spec"].get("unschedulable")
+            and all(_tolerates(pod, taint) for taint in node["spec"].get("taints") or [])
             and node["status"]["conditions"][0]["status"] == "True"
             and _may_run_on(pod, name, node["metadata"].get("labels") or {})
         ),
@@ -194,6 +200,11 @@ def _cronjob_controller(world: World, cronjob: dict[str, Any]) -> None:
     stamp = {ANNOTATION_SCHEDULED: rfc3339(due)} if world.jobs_are_stamped else {}
     owner = {"kind": "CronJob", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
     world.make_job(name, metadata["labels"], stamp, owner, job)
+
+
+def _tolerates(pod: dict[str, Any], taint: dict[str, Any]) -> bool:
+    tolerations = tuple(pod["spec"].get("tolerations") or [])
+    return taint["effect"] not in HARD_EFFECTS or tolerated(msgspec.convert(taint, Taint), tolerations)
 
 
 def _may_run_on(pod: dict[str, Any], name: str, labels: dict[str, str]) -> bool:

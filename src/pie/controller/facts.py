@@ -9,6 +9,7 @@ from pie.controller.questions import Questions
 from pie.controller.runners import Runner
 from pie.controller.sightings import SightingsOfPods
 from pie.controller.warnings import WarningEvents
+from pie.core.driver import with_tolerations
 from pie.core.incidents.stored import from_status
 from pie.core.kinds import kind_of
 from pie.core.model import Kind, Probe, Stage, Target
@@ -60,7 +61,7 @@ class Facts:
         claim = self._claim(target, probe)
         facts = TargetFacts(
             known=True,
-            probe=probe if live else None,
+            probe=with_tolerations(probe, self._nodes.startup_taints(target)) if live else None,
             paused_by=pause,
             node_gone=bool(target.node) and ("", target.node) not in self._caches.nodes.store,
             keep_claim=keep,
@@ -132,6 +133,7 @@ class Facts:
             matching=frozenset(nodes.matching(target.probe)) if anywhere else frozenset(),
             usable=frozenset(nodes.usable(target.probe)) if anywhere else frozenset(),
             as_of=self._caches.nodes.heard_at,
+            driver=nodes.driver(target.probe),
         )
 
     def _was_io_bad(self, target: Target) -> bool:

@@ -99,6 +99,11 @@ class Nodes:
         followed = self._followed.get(probe)
         return followed.driver if followed is not None else ""
 
+    def startup_taints(self, target: Target) -> tuple[str, ...]:
+        """Return the keys of the driver's start-up taints that were seen on a mount target's node."""
+        history = self.histories(target).get(target.node)
+        return history.driver.keys if history is not None else ()
+
     def suppression(self, target: Target) -> Suppression | None:
         """Return why runs of the target are suppressed now, if they are."""
         followed = self._followed.get(target.probe)
@@ -217,6 +222,10 @@ class Nodes:
         node, known_until = self._caches.nodes.store.get(("", name)), self._caches.nodes.heard_at
         driver = self._driver(followed, name)
         followed.observe(name, node, driver, self._client.now(), known_until=known_until)
+        after = followed.histories.get(name)
+        if before is not None and after is not None and before.driver.keys != after.driver.keys:
+            for target in targets_of(followed.probe, name):
+                self._queue.add("target", target)  # Its pods are to tolerate one more start-up taint.
         self._note(followed, name, before.current if before is not None else None)
 
     def _note(self, followed: Followed, name: str, before: Suppression | None) -> None:

@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from pie.core.model import HARD_EFFECTS, MarkKind, Probe
+from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.wire import Node, Taint
 
 STARTUP_TAINTS: Final = tuple(
@@ -187,3 +188,23 @@ _TAINT: Final = re.compile(r"taint(?:\(s\))? \{([^:} ]+)")
 def tainted_by(words: str, driver: str) -> str:
     """Return the key of the driver's own start-up taint that the scheduler names; empty: it names none."""
     return next((key for key in _TAINT.findall(words) if _is_own(key, driver)), "")
+
+
+CONDITION: Final = "DriverAbsent"
+_NAMED: Final = 5
+
+
+def driver_absent(nodes: Iterable[str]) -> dict[str, Any]:
+    """Return the condition: on which nodes runs found no driver that ever was there."""
+    named = sorted(nodes)
+    if not named:
+        message = "no node is known on which the driver was never registered"
+        return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return {
+        "type": CONDITION,
+        "status": "True",
+        "reason": Reason.DRIVER_ABSENT.value,
+        "message": f"{len(named)} node{'s' if len(named) > 1 else ''}: {', '.join(named[:_NAMED])}{more}."
+        f" {MEANING[Reason.DRIVER_ABSENT]} {ADVICE[Reason.DRIVER_ABSENT]}",
+    }

@@ -136,7 +136,7 @@ def missed(
     if last_scheduled >= due_seconds:
         message = "the Job was created, and deleted before pie saw it"
         cause = Cause(Stage.QUEUE, Reason.JOB_DELETED, message)
-    return _by_area(
+    return by_area(
         Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
     )
 
@@ -144,14 +144,14 @@ def missed(
 def judge(run: Run, probe: Probe, as_of: float) -> Judgement:
     """Judge a run from what is known up to `as_of`."""
     case = _Case(run, probe, timeline(run), as_of)
-    found = _by_area(next(judgement for check in CHECKS if (judgement := check(case)) is not None))
+    found = by_area(next(judgement for check in CHECKS if (judgement := check(case)) is not None))
     good = found.verdict is Verdict.OK
     if not good and found.verdict not in BAD:
         return found
     return replace(found, message=with_health(found.message, run, good=good, io=found.stage is Stage.IO))
 
 
-def _by_area(judgement: Judgement) -> Judgement:
+def by_area(judgement: Judgement) -> Judgement:
     """Hold a bad run against the storage only if its reason can be: the others could not test it."""
     if judgement.verdict not in BAD or judgement.reason not in INCONCLUSIVE:
         return judgement

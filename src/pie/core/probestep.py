@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pie.core.blind import blind
 from pie.core.deletedruns import losing_until, runs_deleted
+from pie.core.driver import driver_absent
 from pie.core.incidents.close import conclude
 from pie.core.incidents.cluster import joined
 from pie.core.incidents.fold import Finding, Incident, View, fold, where_leaks_are_explained
@@ -35,6 +36,12 @@ class TargetNow:
     suppression: Suppression | None = None
     judged_since: float = 0.0
     zone: str = ""
+
+    @property
+    def lacks_driver(self) -> bool:
+        """Whether runs on its node find no driver that ever was there."""
+        blind = self.state.blind if self.target.node and self.suppression is None else None
+        return blind is not None and blind.reason is Reason.DRIVER_ABSENT
 
     @property
     def verdict(self) -> tuple[Verdict, Reason]:
@@ -166,6 +173,7 @@ def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: floa
     if facts.probe is not None:
         yield blind(incidents)
         yield long_suppressed(facts.overdue, facts.probe.suppression.max_duration_seconds)
+        yield driver_absent(each.target.node for each in facts.targets if each.lacks_driver)
         yield without_probes(facts.left_out, facts.matching)
         yield runs_deleted(_losing(facts, now))
         yield class_warning(() if _disproved(facts) else facts.warnings)

@@ -48,7 +48,7 @@ class NodesFact:
     `suppression` is why the target's runs are suppressed now, `suppressed_since` since when without a break,
     `judged_since` when a suppression ended last. `histories` are those of the target's node; of a provision
     target, of all nodes that match or matched. `usable` are the matching nodes that are not suppressed.
-    `as_of`: the watch of nodes is complete up to then.
+    `as_of`: the watch of nodes is complete up to then. `driver` is the name of the StorageClass's driver.
     """
 
     suppression: Suppression | None = None
@@ -58,6 +58,7 @@ class NodesFact:
     matching: frozenset[str] = frozenset()
     usable: frozenset[str] = frozenset()
     as_of: float = 0.0
+    driver: str = ""
 
     def span(self, target: Target, since: float, until: float, node: str = "") -> Span | None:
         """Return the maintenance that explains what a run did in [since, until].

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pie.core.target.counting import count_runs
 from pie.core.target.doubts import hold_doubts
+from pie.core.target.driver import blame_driver
 from pie.core.target.duetimes import settle_due_times
 from pie.core.target.early import probe_again
 from pie.core.target.effects import Effect
@@ -39,10 +40,11 @@ Phase = Callable[[Turn], None]
 ALWAYS: tuple[Phase, ...] = (begin_or_retire, adopt_runs)
 
 TO_JUDGE: tuple[Phase, ...] = (
-    # What is known: of each run, of what was asked, of maintenance.
+    # What is known: of each run, of what was asked, of maintenance, of the storage driver on the node.
     take_answers,
     judge_runs,
     excuse_runs,
+    blame_driver,
     # What is not known yet holds a run back: nothing is concluded from it in this turn.
     ask_what_is_missing,
     hold_doubts,

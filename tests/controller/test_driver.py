@@ -1,0 +1,236 @@
+"""A storage driver that is missing on a node is a fault, not maintenance: stories in virtual time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pie.core.model import Kind, Target, Verdict
+from pie.core.reasons import Reason
+from tests.controller.simulation import Simulation
+from tests.controller.stories import SPEC, at_once
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import NODE, PROVISION, TARGET, World, rfc3339
+from tests.dirty.kubelets import has_no_driver
+
+DRIVER = "d.example"
+KEY = f"{DRIVER}/agent-not-ready"
+OTHER = "n2"
+AT_OTHER = Target("p", Kind.MOUNT, "c", OTHER)
+ONE_GRACE = {**SPEC, "suppression": {"newNodeGrace": "2m", "rebootGrace": "0s"}}
+
+Action = Callable[[World], None]
+
+
+def begin(world: World, spec: dict[str, Any], *, listed: bool = True) -> None:
+    """Make a cluster of two nodes whose class has a CSI driver, which is registered on them."""
+    world.begin(spec, OTHER)
+    by = {"metadata": {"name": "c"}, "provisioner": DRIVER, "volumeBindingMode": "WaitForFirstConsumer"}
+    world.put("storageclasses", by)
+    register(NODE)(world)
+    if listed:
+        register(OTHER)(world)
+
+
+def register(node: str, *, there: bool = True) -> Action:
+    """Return the action that has the driver registered on a node, or not any more."""
+
+    def act(world: World) -> None:
+        drivers = [{"name": DRIVER, "nodeID": node}] if there else None
+        world.put("csinodes", {"metadata": {"name": node}, "spec": {"drivers": drivers}})
+
+    return act
+
+
+def taint(key: str = KEY, *, there: bool = True, node: str = OTHER) -> Action:
+    """Return the action that puts a start-up taint on a node, or removes it."""
+
+    def act(world: World) -> None:
+        found = world.objects["nodes"][node]
+        taints = [{"key": key, "effect": "NoSchedule"}] if there else []
+        world.put("nodes", {**found, "spec": {**found["spec"], "taints": taints}})
+
+    return act
+
+
+def no_driver(world: World) -> None:
+    """Have the kubelet of a node say that it knows no such driver."""
+    world.waits["driver"] = has_no_driver(OTHER)
+
+
+def crashed(world: World) -> None:
+    """Have the driver on a node not answer; its kubelet still has it registered."""
+    world.storage, world.storage_fails_on = "does not mount", frozenset({OTHER})
+
+
+def play(
+    *script: tuple[int, Action], seconds: int = 330, spec: Any = SPEC, listed: bool = True
+) -> Simulation:
+    async def played() -> Simulation:
+        simulation = Simulation(at_once)
+        begin(simulation.world, spec, listed=listed)
+        await simulation.run(seconds, script)
+        return simulation
+
+    return in_virtual_time(played())
+
+
+def verdict(simulation: Simulation, target: Target = AT_OTHER) -> tuple[Verdict, Reason]:
+    state = simulation.states()[target]
+    return state.verdict, state.reason
+
+
+def status(simulation: Simulation) -> dict[str, Any]:
+    return dict(simulation.world.objects["pieprobes"]["p"]["status"])
+
+
+def incidents(simulation: Simulation) -> list[tuple[str, str, list[str]]]:
+    """Return the open incidents of the storage: stage, reason and nodes."""
+    found = status(simulation).get("incidents") or []
+    return [(each["stage"], each["reason"], each["nodes"]) for each in found if "closedAt" not in each]
+
+
+def condition(simulation: Simulation, kind: str) -> dict[str, Any]:
+    return next(each for each in status(simulation)["conditions"] if each["type"] == kind)
+
+
+LATE = (Verdict.LATE, Reason.DRIVER_NOT_READY)
+OK = (Verdict.OK, Reason.OK)
+
+
+def test_a_start_up_taint_that_stays_is_an_incident_of_its_node_and_suppresses_nothing() -> None:
+    simulation = play((0, taint()))
+    assert verdict(simulation) == LATE
+    assert verdict(simulation, TARGET) == OK
+    assert verdict(simulation, PROVISION) == OK
+    assert incidents(simulation) == [("mount", "DriverNotReady", [OTHER])]
+    assert KEY in simulation.states()[AT_OTHER].message
+    assert "suppressed" not in simulation.states()[AT_OTHER].message
+
+
+def test_also_where_the_driver_does_not_come_up_at_all_and_the_evidence_is_what_the_run_says() -> None:
+    simulation = play((0, taint()), (0, no_driver), listed=False)
+    assert incidents(simulation) == [("mount", "DriverNotReady", [OTHER])]
+    message = simulation.states()[AT_OTHER].message
+    assert KEY in message
+    assert "registered CSI drivers" in message
+
+
+@pytest.mark.parametrize("removed_at", [80, 110])
+def test_a_start_up_taint_that_is_removed_in_the_grace_of_a_new_node_is_no_fault(removed_at: int) -> None:
+    def new(world: World) -> None:
+        world.add_node(OTHER)
+        node = world.objects["nodes"][OTHER]
+        world.put(
+            "nodes",
+            {**node, "metadata": {**node["metadata"], "creationTimestamp": rfc3339(world.now())}},
+        )
+        taint()(world)
+        no_driver(world)
+
+    def comes_up(world: World) -> None:
+        taint(there=False)(world)
+        register(OTHER)(world)
+        world.waits.clear()
+
+    simulation = play((0, new), (removed_at, comes_up), spec=ONE_GRACE, listed=False)
+    assert verdict(simulation) == OK
+    assert status(simulation).get("incidents") in (None, [])
+    assert 'on_time="false"' not in [
+        line for line in status(simulation) if line.startswith("pie_mount_probe_total")
+    ]
+
+
+def test_a_taint_of_the_driver_that_nobody_knows_is_tolerated_on_first_sight() -> None:
+    key = f"{DRIVER}/starting"
+    simulation = play((100, taint(key)), (200, taint(key, there=False)))
+    cronjobs = simulation.world.objects["cronjobs"].values()
+    tolerated = {
+        each["metadata"]["labels"].get("node", ""): [
+            toleration["key"]
+            for toleration in each["spec"]["jobTemplate"]["spec"]["template"]["spec"].get("tolerations", [])
+        ]
+        for each in cronjobs
+    }
+    assert key in tolerated[OTHER]
+    assert key not in tolerated[NODE]
+    assert tolerated[""] == []
+    assert verdict(simulation) == OK
+
+
+def test_a_driver_that_is_gone_from_a_node_on_which_it_was_registered_is_not_ready() -> None:
+    simulation = play((100, register(OTHER, there=False)), (100, no_driver))
+    assert verdict(simulation) == LATE
+    assert incidents(simulation) == [("mount", "DriverNotReady", [OTHER])]
+
+
+def test_a_csinode_alone_proves_nothing() -> None:
+    simulation = play((100, register(OTHER, there=False)))
+    assert verdict(simulation) == OK
+    assert status(simulation).get("incidents") in (None, [])
+
+
+def test_after_a_crash_the_csinode_lists_the_driver_and_the_run_speaks_for_itself() -> None:
+    simulation = play((100, crashed))
+    assert incidents(simulation) == [("mount", "MountSlow", [OTHER])]
+
+
+def test_a_driver_that_was_never_registered_on_a_node_cannot_be_tested_there() -> None:
+    simulation = play((0, no_driver), listed=False)
+    assert verdict(simulation) == (Verdict.INCONCLUSIVE, Reason.DRIVER_ABSENT)
+    assert verdict(simulation, TARGET) == OK
+    said = condition(simulation, "DriverAbsent")
+    assert said["status"] == "True"
+    assert OTHER in said["message"]
+    assert NODE not in said["message"].replace(OTHER, "")
+    assert "nodeSelector" in said["message"]
+
+
+def test_once_it_is_registered_there_the_condition_ends() -> None:
+    def comes_up(world: World) -> None:
+        register(OTHER)(world)
+        world.waits.clear()
+
+    simulation = play((0, no_driver), (150, comes_up), listed=False)
+    assert verdict(simulation) == OK
+    assert condition(simulation, "DriverAbsent")["status"] == "False"
+
+
+def test_a_target_that_was_once_well_has_lost_its_driver_whatever_this_controller_saw() -> None:
+    async def played() -> Simulation:
+        first = Simulation(at_once)
+        begin(first.world, SPEC)
+        await first.run(150, [])
+        register(OTHER, there=False)(first.world)
+        no_driver(first.world)
+        second = Simulation(at_once, first)
+        await second.run(200, [])
+        return second
+
+    simulation = in_virtual_time(played())
+    assert verdict(simulation) == LATE
+    assert incidents(simulation) == [("mount", "DriverNotReady", [OTHER])]
+
+
+def test_a_class_whose_driver_keeps_pods_off_all_nodes_is_not_suppressed() -> None:
+    def unschedulable(world: World) -> None:
+        for name, pod in list(world.objects["pods"].items()):
+            if not pod["spec"].get("nodeName") and not pod["status"].get("conditions"):
+                text = f"0/2 nodes are available: 2 node(s) had untolerated taint {{{KEY}: }}."
+                said = {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "message": text,
+                }
+                world.put("pods", {**pod, "status": {**pod["status"], "conditions": [said]}})
+                assert name
+
+    def everywhere(world: World) -> None:
+        taint()(world)
+        taint(node=NODE)(world)
+        world.each_second["scheduler"] = unschedulable
+
+    simulation = play((60, everywhere))
+    assert verdict(simulation, PROVISION) == LATE
+    assert ("mount", "DriverNotReady") in {each[:2] for each in incidents(simulation)}
