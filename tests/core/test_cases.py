@@ -60,6 +60,7 @@ _OF_OTHERS = st.sampled_from(
     [
         "node(s) didn't match Pod's node affinity/selector",
         "node(s) didn't satisfy plugin(s) [NodeAffinity]",
+        "node(s) didn't satisfy plugin(s) [NodeAffinity VolumeBinding]",
         "node(s) had untolerated taint {maintenance: }",
         "node(s) had untolerated taint(s)",
         "node(s) had taint {node-role.kubernetes.io/control-plane: }, that the pod didn't tolerate",

@@ -274,17 +274,25 @@ NOT_STARTED = (
     Row(
         "ContainerCannotRun, exit code 127, startedAt is the pod's creation",
         "containerd/containerd#9080",
-        ended(127, "ContainerCannotRun", "OCI runtime create failed: executable not found"),
+        ended(127, "ContainerCannotRun", "OCI runtime create failed: executable not found", started=0),
         Stage.START,
         Reason.CONTAINER_START_FAILED,
         "executable not found",
     ),
     Row(
-        "Error, exit code 255, no message: exec format error",
+        "Error, exit code 255, no message, at once: exec format error",
         "xelalexv/dregsy#115",
-        ended(255, "Error"),
+        ended(255, "Error", started=8),
         Stage.START,
         Reason.CONTAINER_START_FAILED,
+        "exit code 255",
+    ),
+    Row(
+        "Unknown, exit code 255: the node rebooted while the container ran",
+        "containerd pkg/cri/server/helpers.go",
+        ended(255, "Unknown"),
+        Stage.IO,
+        Reason.NO_RESULT,
         "exit code 255",
     ),
     Row(
@@ -309,12 +317,24 @@ NOT_STARTED = (
         "deadline exceeded",
     ),
     Row(
-        "FailedCreatePodSandBox: plugin type=calico failed (add)",
-        "projectcalico/calico#4857",
-        on_node(("FailedCreatePodSandBox", "Failed to create pod sandbox: plugin type=calico failed (add)")),
+        "FailedCreatePodSandBox: … context deadline exceeded → failed to reserve sandbox name",
+        "kubernetes/kubernetes#107561",
+        on_node(
+            (
+                "FailedCreatePodSandBox",
+                "Failed to create pod sandbox: rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+            ),
+            (
+                "FailedCreatePodSandBox",
+                (
+                    "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to reserve sandbox name"
+                    ' "p_ns_0": name "p_ns_0" is reserved for "4ab"'
+                ),
+            ),
+        ),
         Stage.START,
         Reason.SANDBOX_FAILED,
-        "calico",
+        "context deadline exceeded",
     ),
     Row(
         "NetworkNotReady: network is not ready: container runtime network not ready: cni plugin not initialized",

@@ -17,8 +17,8 @@ def _says(
     return Row(text, source, unscheduled(text, target), stage, reason)
 
 
-def _selected() -> Run:
-    shown = pod(unschedulable="0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.")
+def _selected(said: str) -> Run:
+    shown = pod(unschedulable=f"0/5 nodes are available: {said}.")
     spec = replace(shown.spec, node_selector={"node-role.kubernetes.io/compute": "true"})
     return run(replace(shown, spec=spec), MOUNT, claim=bound_claim())
 
@@ -95,7 +95,7 @@ FREE = (
         "kubernetes v1.35.4 pkg/registry/core/pod/strategy.go",
         Reason.NO_MATCHING_NODE,
     ),
-    _says("no nodes available to schedule pods", "kubernetes/kubernetes#72263", Reason.NO_MATCHING_NODE),
+    _says("no nodes available to schedule pods", f"{K8S}/scheduler/schedule_one.go", Reason.NO_MATCHING_NODE),
     _says(
         "0/3 nodes are available: 3 pod has unbound immediate PersistentVolumeClaims. preemption: 0/3 nodes are"
         " available: 3 Preemption is not helpful for scheduling.",
@@ -131,8 +131,20 @@ PINNED = (
     _says(
         "0/5 nodes are available: 1 node(s) had volume node affinity conflict, 4 node(s) didn't satisfy plugin(s)"
         " [NodeAffinity]. preemption: 0/5 nodes are available: 5 Preemption is not helpful for scheduling.",
-        "kubernetes-sigs/alibaba-cloud-csi-driver#415",
+        f"{K8S}/scheduler/schedule_one.go",
         Reason.VOLUME_AFFINITY,
+        target=MOUNT,
+    ),
+    _says(
+        "0/5 nodes are available: node(s) didn't satisfy plugin(s) [NodeAffinity VolumeBinding] simultaneously.",
+        "kubernetes v1.28 pkg/scheduler/framework/runtime/framework.go",
+        Reason.VOLUME_AFFINITY,
+        target=MOUNT,
+    ),
+    _says(
+        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't satisfy plugin(s) [NodeAffinity VolumeBinding].",
+        "kubernetes v1.28 pkg/scheduler/schedule_one.go",
+        Reason.INSUFFICIENT_RESOURCES,
         target=MOUNT,
     ),
     _says(
@@ -164,13 +176,40 @@ PINNED = (
         Reason.CORDONED,
         target=MOUNT,
     ),
-    Row(
-        "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. (the pod has a nodeSelector of"
-        " its namespace)",
-        "openshift/origin#19678",
-        _selected(),
-        Stage.SCHEDULE,
-        Reason.NO_MATCHING_NODE,
-        "node-role.kubernetes.io/compute=true",
+    *(
+        Row(
+            f"0/5 nodes are available: {said}. (the pod has a nodeSelector of its namespace)",
+            source,
+            _selected(said),
+            Stage.SCHEDULE,
+            reason,
+            keeps,
+        )
+        for said, source, reason, keeps in (
+            (
+                "5 node(s) didn't match Pod's node affinity/selector",
+                "openshift/origin#19678",
+                Reason.NO_MATCHING_NODE,
+                "node-role.kubernetes.io/compute=true",
+            ),
+            (
+                "1 node(s) didn't match Pod's node affinity/selector, 4 node(s) had untolerated taint {x: }",
+                "openshift/openshift-ansible#6635",
+                Reason.NO_MATCHING_NODE,
+                "node-role.kubernetes.io/compute=true",
+            ),
+            (
+                "1 node(s) didn't match Pod's node affinity/selector, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]",
+                f"{K8S}/scheduler/schedule_one.go",
+                Reason.NO_MATCHING_NODE,
+                "node-role.kubernetes.io/compute=true",
+            ),
+            (
+                "1 Insufficient cpu, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]",
+                f"{K8S}/scheduler/schedule_one.go",
+                Reason.INSUFFICIENT_RESOURCES,
+                "1 Insufficient cpu",
+            ),
+        )
     ),
 )

@@ -36,7 +36,7 @@ def _said(standing: Standing, slowest: Stage) -> tuple[Stage, Reason, str | None
     match slowest:
         case Stage.SCHEDULE:
             text = standing.warning("FailedScheduling") or ""
-            words = what_it_means(text, pinned=standing.pinned)
+            words = what_it_means(text, standing)
             known = words is not None and words.stage is Stage.SCHEDULE
             return slowest, words.reason if words is not None and known else reason, text if known else None
         case Stage.PROVISION:

@@ -7,7 +7,7 @@ from pie.core.model import Stage
 from pie.core.naming import CONTAINER
 from pie.core.reasons import Reason
 from pie.core.timeline import Run
-from pie.core.wire import PodStatus, StateTerminated, condition
+from pie.core.wire import PodStatus, StateTerminated, condition, epoch_seconds
 
 _LOST = "NodeLost"
 """Of a pod whose kubelet is silent: kube-controller-manager says it, and leaves the phase."""
@@ -25,6 +25,9 @@ _NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 # Of a shell or a runtime that cannot execute a program, not of the probe, which ends with 0 or 1: not
 # executable, not found, not started, a binary of another architecture.
 _CANNOT_EXECUTE = frozenset({126, 127, 128, 255})
+
+_AT_ONCE_SECONDS = 2.0
+"""So long may a program take that cannot be executed: stamps have whole seconds."""
 
 _NO_MEMORY = re.compile(r"OOM-?killed|memory limit too low|\bout of memory\b", re.IGNORECASE)
 
@@ -104,7 +107,10 @@ def _not_executed(ended: StateTerminated | None) -> Cause | None:
         return None
     if ended.reason in _NOT_STARTED:
         return cause(Stage.START, Reason.CONTAINER_START_FAILED, f"{ended.reason}: {ended.message}")
-    if ended.exit_code in _CANNOT_EXECUTE:
+    began = epoch_seconds(ended.started_at)
+    took = epoch_seconds(ended.finished_at) - began if began > 0 else 0.0
+    # After a reboot a runtime reports 255, too, of a container that ran: for the reason Unknown.
+    if ended.exit_code in _CANNOT_EXECUTE and ended.reason != "Unknown" and took <= _AT_ONCE_SECONDS:
         what = f"the program could not be executed: {ended.reason}, exit code {ended.exit_code}"
         return cause(Stage.START, Reason.CONTAINER_START_FAILED, f"{what} {ended.message}")
     return None

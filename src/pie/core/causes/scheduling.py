@@ -41,6 +41,8 @@ _OF_PVC: tuple[_Words, ...] = (
     ),
     _Words(r"unbound immediate PersistentVolumeClaims", Reason.PROVISIONER_SILENT, Stage.PROVISION),
     _Words(r"\bpv \"[^\"]*\" node affinity doesn't match", Reason.VOLUME_AFFINITY),
+    # Of 1.26 to 1.29, where a volume is local: its node is none of those that the pod may use.
+    _Words(r"VolumeBinding\] simultaneously|satisfy plugin VolumeBinding", Reason.VOLUME_AFFINITY),
     _Words(r"\bbinding volumes: ", Reason.PROVISION_SLOW, Stage.PROVISION),
     _Words(r"scheduling gates", Reason.NO_MATCHING_NODE),
 )
@@ -71,8 +73,13 @@ _OF_NODE: tuple[_Words, ...] = (
     ),
     _Words(r"untolerated taint|had taint", Reason.TAINTED),
     _Words(r"were unschedulable", Reason.CORDONED),
+)
+
+# Of nodes that were not looked at: they are none of those that the pod, or its volume, may use.
+_OF_OTHERS: tuple[_Words, ...] = (
+    _Words(r"satisfy plugin\(s\) \[[^\]]*VolumeBinding", Reason.VOLUME_AFFINITY),
     _Words(
-        r"node affinity|\[NodeAffinity\]|affinity terms conflict|match node selector|requested node name"
+        r"node affinity|\bNodeAffinity\b|affinity terms conflict|match node selector|requested node name"
         r"|no nodes available",
         Reason.NO_MATCHING_NODE,
     ),
@@ -87,13 +94,10 @@ def unschedulable(standing: Standing) -> Cause | None:
     if standing.scheduled or standing.run.pod is None:
         return None
     text = standing.scheduler_says
-    said = what_it_means(text, pinned=standing.pinned)
+    said = what_it_means(text, standing)
     if said is None or _is_over(said, standing.run.claim):
         return None
     selector = standing.run.pod.spec.node_selector
-    # pie sets no nodeSelector on pods: admission did, and the pod's node may not have these labels.
-    if selector and standing.pinned and said.reason in {Reason.TAINTED, Reason.CORDONED}:
-        return cause(Stage.SCHEDULE, Reason.NO_MATCHING_NODE, _with_selector(selector, text))
     if selector and said.reason is Reason.NO_MATCHING_NODE:
         text = _with_selector(selector, text)
     return cause(said.stage, said.reason, text)
@@ -110,13 +114,22 @@ def _is_over(said: _Words, claim: Claim | None) -> bool:
     )
 
 
-def what_it_means(text: str, *, pinned: bool) -> _Words | None:
+def what_it_means(text: str, standing: Standing) -> _Words | None:
     """Return the words of the scheduler that count in a message; None where there are none that pie knows."""
     asked = _PREEMPTION.sub("", text)
     entries = _NEXT.split(asked.partition(" nodes are available: ")[2])
     # A node of its own has one reason, once; others that count one node may have it, too.
-    own = [entry for entry in entries if entry.startswith("1 ")] if pinned else []
-    found = (_first(_OF_PVC, asked), _first(_OF_NODE[:-1], ", ".join(own)), _first(_OF_NODE, asked))
+    own = ", ".join(entry for entry in entries if entry.startswith("1 ") and standing.pinned)
+    # pie sets no nodeSelector on pods: if admission did, the pod's own node may not have these labels.
+    pod = standing.run.pod
+    selected = pod is not None and bool(pod.spec.node_selector)
+    found = (
+        _first(_OF_PVC, asked),
+        _first(_OF_NODE, own),
+        _first(_OF_OTHERS, own if selected else ""),
+        _first(_OF_NODE, asked),
+        _first(_OF_OTHERS, asked),
+    )
     return next((words for words in found if words is not None), None)
 
 
