@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pie.core.apitypes import Counts, IncidentView, ProbeView, State
-from pie.core.incidents.fold import Closing, Incident, Scope
+from pie.core.incidents.incident import Closing, Incident, Scope
 from pie.core.model import Stage
 from pie.core.overview import incident_view, state_of, summary, worst
 from pie.core.reasons import ADVICE, MEANING, Reason

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pie.core.decode import decode
-from pie.core.incidents.fold import Closing, Incident, Scope
+from pie.core.incidents.incident import Closing, Incident, Scope
 from pie.core.incidents.stored import from_status, to_status
 from pie.core.model import Kind, Stage, Verdict
 from pie.core.preflight import Pause

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pie.controller.queuemetrics import QueueMetrics
-from pie.core.incidents.fold import Incident, Scope
+from pie.core.incidents.incident import Incident, Scope
 from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency

@@ -13,7 +13,7 @@ import structlog
 
 from pie.controller.caches import Caches
 from pie.controller.queue import WorkQueue
-from pie.core.incidents.fold import Incident
+from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import ending, story
 from pie.core.judge import Judgement
 from pie.core.text import one_line

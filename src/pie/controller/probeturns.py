@@ -13,7 +13,7 @@ from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.controller.statuswriter import StatusWriter
 from pie.controller.teardown import Teardown
 from pie.core.incidents.cluster import is_open_in
-from pie.core.incidents.fold import Incident
+from pie.core.incidents.incident import Incident
 from pie.core.incidents.stored import from_status
 from pie.core.probestep import ProbeStep, status_of, step
 from pie.core.wire import PieProbe

@@ -16,7 +16,8 @@ from pie.controller.leakscan import find_leaks
 from pie.controller.nodes import Nodes
 from pie.controller.probes import Probes
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
-from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW, EVERY_NODE, Finding
+from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW
+from pie.core.incidents.incident import EVERY_NODE, Finding
 from pie.core.leaks import DETACH_SECONDS, may_be_held, to_stay, why_left, words
 from pie.core.maintenance.history import observe
 from pie.core.manifests import KIND

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pie.core.incidents.fold import Incident
+from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import headline
 from pie.core.reasons import ADVICE, MEANING, Reason
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pie.core.apitypes import Counts, IncidentView, ProbeView, State
-from pie.core.incidents.fold import Incident
+from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import broken, how_it_ended, where
 from pie.core.reasons import ADVICE, MEANING
 

@@ -9,7 +9,8 @@ from pie.core.deletedruns import losing_until, runs_deleted
 from pie.core.driver import driver_absent
 from pie.core.incidents.close import conclude
 from pie.core.incidents.cluster import joined
-from pie.core.incidents.fold import Finding, Incident, View, fold, where_leaks_are_explained
+from pie.core.incidents.fold import fold, where_leaks_are_explained
+from pie.core.incidents.incident import Finding, Incident, View
 from pie.core.incidents.stored import MOST_IN_STATUS, to_status
 from pie.core.kinds import KINDS
 from pie.core.maintenance.now import Suppression

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pie.core.incidents.fold import Incident
+from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import headline
 from pie.core.kinds import KINDS
 from pie.core.kinds.row import Row

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
 from pie.core.incidents.cluster import is_shared, merged
-from pie.core.incidents.fold import Incident
+from pie.core.incidents.incident import Incident
 from pie.core.reasons import Area
 
 _Labels = tuple[str, str, str, str, str, str]

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.core.incidents.cluster import is_open_in, joined, merged
-from pie.core.incidents.fold import Incident, Scope
+from pie.core.incidents.incident import Incident, Scope
 from pie.core.model import Stage
 from pie.core.reasons import Reason
 from pie.serve.incidentgauge import IncidentGauge

@@ -7,17 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.incidents.close import conclude
-from pie.core.incidents.fold import (
-    EVERY_NODE,
-    Closing,
-    Finding,
-    Fold,
-    Incident,
-    Scope,
-    View,
-    fold,
-    where_leaks_are_explained,
-)
+from pie.core.incidents.fold import Fold, fold, where_leaks_are_explained
+from pie.core.incidents.incident import EVERY_NODE, Closing, Finding, Incident, Scope, View
 from pie.core.incidents.stored import MOST_IN_STATUS, from_status, to_status
 from pie.core.incidents.text import ending, headline, how_it_ended, story
 from pie.core.model import Kind, Stage, Target

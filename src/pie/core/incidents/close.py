@@ -7,7 +7,7 @@ meanwhile are named. Where none was, nobody knows: its targets are suppressed, o
 from collections import Counter
 from dataclasses import replace
 
-from pie.core.incidents.fold import Closing, Incident, View
+from pie.core.incidents.incident import Closing, Incident, View
 from pie.core.model import Stage, Target
 from pie.core.reasons import Reason
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pie.core.incidents.fold import Incident, Scope
+from pie.core.incidents.incident import Incident, Scope
 from pie.core.reasons import Area
 
 _WIDTH = (Scope.NODE, Scope.ZONE, Scope.CLASS)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pie.core.decode import Unreadable, convert
-from pie.core.incidents.fold import Closing, Incident, Scope
+from pie.core.incidents.incident import Closing, Incident, Scope
 from pie.core.model import Stage
 from pie.core.reasons import Reason
 from pie.core.text import PlainText, one_line

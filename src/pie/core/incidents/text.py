@@ -1,6 +1,6 @@
 """Incidents in words, for whoever is woken by one."""
 
-from pie.core.incidents.fold import Closing, Incident, Scope
+from pie.core.incidents.incident import Closing, Incident, Scope
 from pie.core.model import Stage
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.wire import rfc3339
