@@ -18,6 +18,7 @@ from pie.controller.recorder import Recorder
 from pie.controller.runners import Runner
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import Settings
+from pie.core.authorbounds import AuthorBounds
 from pie.core.batch.wire import CronJob, Job
 from pie.core.decode import decode
 from pie.core.model import Image, Target
@@ -60,6 +61,7 @@ class Simulation:
         record: Path | None = None,
         record_size: int = 2**28,
         record_anonymous: bool = False,
+        author_bounds: AuthorBounds | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._lag = lag
@@ -74,7 +76,7 @@ class Simulation:
         self._given: dict[str, bytes] = {}
         registry = self._registry = CollectorRegistry()
         self._series = register_series(registry, self.now)
-        settings = Settings(container_image="i")
+        settings = Settings(container_image="i", author_bounds=author_bounds or AuthorBounds())
         recorder = self._recorder = (
             Recorder(record, record_size, client.metrics, anonymous=record_anonymous) if record else None
         )

@@ -116,6 +116,28 @@ async def test_the_flags_are_those_that_the_controller_has() -> None:
     assert "--container-image=registry.example.com/pie:0.1.0" in arguments
 
 
+async def test_what_authors_may_ask_for_is_bounded_by_values() -> None:
+    values = (
+        "authorBounds.priorityClasses={low,lower}",
+        "authorBounds.tolerations={gpu:NoSchedule}",
+        "authorBounds.maxPvcCapacity=1Gi",
+        "authorBounds.maxResources.cpu=500m",
+        "authorBounds.maxTargets=100",
+    )
+    wanted = {
+        "--allowed-priority-classes=low,lower",
+        "--allowed-tolerations=gpu:NoSchedule",
+        "--max-pvc-capacity=1Gi",
+        "--max-resources=cpu=500m",
+        "--max-targets=100",
+    }
+    for settings, expected in (((), set()), (values, wanted)):
+        found = await rendered("pie", *(each for value in settings for each in ("--set", value)))
+        (deployment,) = (each for each in found if each["kind"] == "Deployment")
+        arguments = set(deployment["spec"]["template"]["spec"]["containers"][0]["args"])
+        assert {each for each in arguments if each.startswith(("--allowed-", "--max-"))} == expected
+
+
 async def test_probe_pods_pull_their_image_as_the_controller_does() -> None:
     values = ("--set", "imagePullSecrets[0].name=one,imagePullSecrets[1].name=two,image.pullPolicy=Always")
     (deployment,) = (each for each in await rendered("pie", *values) if each["kind"] == "Deployment")

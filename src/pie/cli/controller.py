@@ -56,6 +56,30 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
             " Nodes of other architectures are not probed.",
         ),
     ] = "amd64,arm64",
+    allowed_priority_classes: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,…", help="The only PriorityClasses that a PieProbe may name."),
+    ] = None,
+    allowed_tolerations: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY[=VALUE][:EFFECT],…",
+            help="The only taints that a PieProbe may tolerate; a key may end in *.",
+        ),
+    ] = None,
+    max_pvc_capacity: Annotated[
+        str, typer.Option(metavar="QUANTITY", help="The greatest pvcCapacity that a PieProbe may have.")
+    ] = "",
+    max_resources: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=QUANTITY,…",
+            help="The most of each resource that a PieProbe may request, or set as a limit.",
+        ),
+    ] = "",
+    max_targets: Annotated[
+        int | None, typer.Option(min=1, help="The most targets that a PieProbe may have.")
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -90,6 +114,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     from pie.cli.logs import log_lines  # noqa: PLC0415
     from pie.controller.app import run  # noqa: PLC0415  `pie --help` need not load it
     from pie.controller.settings import Settings  # noqa: PLC0415
+    from pie.core.authorbounds import AuthorBounds, names, size, sizes, taint_rules  # noqa: PLC0415
     from pie.kube.errors import ConfigError  # noqa: PLC0415
     from pie.kube.leader import Deposed  # noqa: PLC0415
     from pie.serve.http import parse_address  # noqa: PLC0415
@@ -111,6 +136,19 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
             f"--image-architectures: {image_architectures!r} is no list like amd64,arm64",
         )
         raise typer.Exit(USAGE)
+    try:
+        author_bounds = AuthorBounds(
+            priority_classes=names(allowed_priority_classes)
+            if allowed_priority_classes is not None
+            else None,
+            tolerations=taint_rules(allowed_tolerations) if allowed_tolerations is not None else None,
+            pvc_capacity=size(max_pvc_capacity),
+            resources=sizes(max_resources),
+            targets=max_targets,
+        )
+    except ValueError as error:
+        complain("pie controller", f"--allowed-tolerations, --max-pvc-capacity or --max-resources: {error}")
+        raise typer.Exit(USAGE) from None
     settings = Settings(
         container_image=container_image,
         image_pull_secrets=tuple(image_pull_secret or ()),
@@ -122,6 +160,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         kubeconfig=kubeconfig,
         budget=budget,
         image_architectures=architectures,
+        author_bounds=author_bounds,
         record=record,
         record_bytes=record_size * 2**20,
         record_anonymous=record_anonymous,

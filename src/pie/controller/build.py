@@ -108,6 +108,7 @@ def build(
         nodes=nodes,
         screens=screens,
         minute_seconds=settings.minute_seconds,
+        bounds=settings.author_bounds,
         architectures=settings.image_architectures,
     )
     objects = Objects(client, caches, queue, probes=probes, runner=runner)

@@ -10,6 +10,7 @@ from pie.controller.nodeselection import NodeFinder, NodeSelection
 from pie.controller.problems import problem
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.screens import Screens
+from pie.core.authorbounds import AuthorBounds, check_spec, check_targets
 from pie.core.kinds import targets_of
 from pie.core.model import IMAGE_ARCHITECTURES, Kind, Probe, Target
 from pie.core.parse import SpecError, parse_probe
@@ -52,6 +53,7 @@ class Probes:
         nodes: Nodes,
         screens: Screens,
         minute_seconds: float,
+        bounds: AuthorBounds,
         architectures: tuple[str, ...] = IMAGE_ARCHITECTURES,
     ) -> None:
         self._caches = caches
@@ -60,6 +62,7 @@ class Probes:
         self._screens = screens
         self._minute_seconds = minute_seconds
         self._architectures = architectures
+        self._bounds = bounds
         self._finder = NodeFinder(client, caches)
         self._states: dict[str, ProbeState] = {}
         self.revision = 0
@@ -155,7 +158,9 @@ class Probes:
         failed = None
         try:
             probe = parse_probe(stored, self._minute_seconds, self._architectures)
+            check_spec(probe, self._bounds)
             selection = await self._select(probe)
+            check_targets(probe, len(selection.nodes), self._bounds)
             if self._is_another(name, stored):
                 return  # Its event has put it on the queue again.
             self._nodes.follow(probe)
@@ -165,6 +170,8 @@ class Probes:
         except Exception as error:  # noqa: BLE001  whatever it is, the status has to say so
             # What runs goes on as it was: a typo is no reason to stop watching the storage.
             state = replace(before or ProbeState(stored.metadata.uid), problem=problem(error))
+            if self._bounds.targets is not None:  # fewer nodes may match later
+                self._queue.add("spec", name, after_seconds=_LOOK_AGAIN_SECONDS)
             failed = error
         self._states[name] = state
         self.revision += 1
@@ -197,6 +204,8 @@ class Probes:
         state = self._states.get(str(thing))
         if state is None or state.probe is None:
             return
+        if self._bounds.targets is not None:
+            self._queue.add("spec", state.probe.name)
         if not self._finder.by_topology(state.probe) and not state.paused:
             return
         selection = await self._select(state.probe)

@@ -1,9 +1,10 @@
 """What the controller is told at start-up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pie.core.authorbounds import AuthorBounds
 from pie.core.model import IMAGE_ARCHITECTURES
 
 LEASE_NAME = "pie.topolvm.io"
@@ -37,6 +38,7 @@ class Settings:
     kubeconfig: str | None = None
     budget: float = 200.0
     image_architectures: tuple[str, ...] = IMAGE_ARCHITECTURES
+    author_bounds: AuthorBounds = field(default_factory=AuthorBounds)
     record: Path | None = None
     record_bytes: int = RECORD_MEBIBYTES * 2**20
     record_anonymous: bool = False

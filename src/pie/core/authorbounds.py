@@ -1,0 +1,129 @@
+"""What the author of a PieProbe may ask for, where the flags of the controller bound it.
+
+A bound that is not set allows everything. What is not allowed is refused like any other bad spec.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
+
+from pie.core.kinds import targets_of
+from pie.core.model import HARD_EFFECTS, Probe
+from pie.core.parse import SpecError
+from pie.core.quantity import quantity
+
+_EFFECTS: Final = frozenset({*HARD_EFFECTS, "PreferNoSchedule"})
+
+
+@dataclass(frozen=True, slots=True)
+class TaintRule:
+    """Taints that may be tolerated. `key` may end in `*`; an empty value or effect stands for any."""
+
+    key: str
+    value: str = ""
+    effect: str = ""
+
+    def covers(self, toleration: Mapping[str, Any]) -> bool:
+        """Tell whether all that a toleration tolerates is allowed by this rule."""
+        key = str(toleration.get("key") or "")
+        named = key.startswith(self.key[:-1]) if self.key.endswith("*") else key == self.key
+        valued = toleration.get("operator") != "Exists" and (toleration.get("value") or "") == self.value
+        return (
+            named
+            and (not self.value or valued)
+            and (not self.effect or toleration.get("effect") == self.effect)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorBounds:
+    """The bounds; None, or empty, is not set. `resources`: the most of each, for requests and for limits."""
+
+    priority_classes: tuple[str, ...] | None = None
+    tolerations: tuple[TaintRule, ...] | None = None
+    pvc_capacity: str = ""
+    resources: Mapping[str, str] = field(default_factory=dict)
+    targets: int | None = None
+
+
+def check_spec(probe: Probe, bounds: AuthorBounds) -> None:
+    """Raise SpecError for the first thing that a PieProbe asks for and may not have."""
+    name, allowed = probe.priority_class_name, bounds.priority_classes
+    if name and allowed is not None and name not in allowed:
+        raise SpecError(
+            "spec.priorityClassName",
+            f"{name} is not allowed; the controller allows {', '.join(allowed) or 'none'}",
+        )
+    for number, each in enumerate(probe.tolerations if bounds.tolerations is not None else ()):
+        if not any(rule.covers(each) for rule in bounds.tolerations or ()):
+            raise SpecError(
+                f"spec.tolerations[{number}]",
+                "is not allowed; the controller allows to tolerate"
+                f" {', '.join(map(_written, bounds.tolerations or ())) or 'no taint'}",
+            )
+    _at_most(probe.pvc_capacity, bounds.pvc_capacity, "spec.pvcCapacity")
+    for part, sizes in probe.resources.items():
+        for resource, size in (sizes or {}).items():
+            _at_most(str(size), bounds.resources.get(resource, ""), f"spec.resources.{part}.{resource}")
+
+
+def check_targets(probe: Probe, nodes: int, bounds: AuthorBounds) -> None:
+    """Raise SpecError if a PieProbe that matches so many nodes has more targets than it may have."""
+    each = sum(1 for _ in targets_of(probe, "a node"))
+    targets = sum(1 for _ in targets_of(probe)) + nodes * each
+    if bounds.targets is not None and targets > bounds.targets:
+        raise SpecError(
+            "spec.nodeSelector",
+            f"matches {nodes} node{'s' * (nodes != 1)}, which makes {targets} targets;"
+            f" the controller allows {bounds.targets}",
+        )
+
+
+def _at_most(size: str, most: str, path: str) -> None:
+    if most and (quantity(size) or Fraction()) > (quantity(most) or Fraction()):
+        raise SpecError(path, f"{size} is more than {most}, which the controller allows")
+
+
+def _written(rule: TaintRule) -> str:
+    value = f"={rule.value}" if rule.value else ""
+    return f"{rule.key}{value}" + (f":{rule.effect}" if rule.effect else "")
+
+
+# Flags.
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the names in a list like `a,b`; an empty text is an empty list."""
+    return tuple(name for each in text.split(",") if (name := each.strip()))
+
+
+def taint_rules(text: str) -> tuple[TaintRule, ...]:
+    """Return the rules in a list like `a,b=c:NoSchedule,example.com/*`. Raises ValueError."""
+    return tuple(map(_taint_rule, names(text)))
+
+
+def _taint_rule(text: str) -> TaintRule:
+    taint, _, effect = text.partition(":")
+    key, _, value = taint.partition("=")
+    if not key or (effect or ":") not in {*_EFFECTS, ":"} or (":" in text and not effect):
+        raise ValueError(f"{text!r} is not a taint; write KEY, KEY=VALUE, KEY:EFFECT or KEY=VALUE:EFFECT")
+    return TaintRule(key, value, effect)
+
+
+def size(text: str) -> str:
+    """Return a quantity as it is written. Raises ValueError for what is none."""
+    if text and ((found := quantity(text)) is None or found < 0):
+        raise ValueError(f"{text!r} is not a quantity; write for example 10Gi")
+    return text
+
+
+def sizes(text: str) -> dict[str, str]:
+    """Return the quantities in a list like `cpu=500m,memory=256Mi`. Raises ValueError."""
+    found = {}
+    for each in names(text):
+        name, equals, written = each.partition("=")
+        if not name or not equals or not written:
+            raise ValueError(f"{each!r} is not a resource; write for example cpu=500m,memory=256Mi")
+        found[name] = size(written)
+    return found
