@@ -126,3 +126,28 @@ def test_a_cause_at_the_end_of_a_long_text_stays(driver: str, cause: str) -> Non
     assert said.endswith(f"output:({cause})")
     assert said.startswith('MountVolume.MountDevice failed for volume "v"')
     assert len(said) <= 256
+
+
+_TEXTS = st.sampled_from([each.message for row in ROWS for each in row.run.warnings]) | st.text(max_size=60)
+_REASONS = st.sampled_from(
+    ["FailedMount", "FailedAttachVolume", "Failed", "FailedScheduling", "ProvisioningFailed", "FailedCreate"]
+)
+
+
+@given(
+    row=st.sampled_from(ROWS),
+    warnings=st.lists(st.tuples(_REASONS, _TEXTS), max_size=5),
+    phase=st.sampled_from(["Pending", "Running", "Failed", "Unknown"]),
+    reason=st.sampled_from(["", "Evicted", "OutOfcpu", "SomethingNew", "DeadlineExceeded"]),
+)
+def test_whatever_is_said_of_a_run_there_is_one_plain_bounded_cause(
+    row: Row, warnings: list[tuple[str, str]], phase: str, reason: str
+) -> None:
+    shown = row.run.pod
+    if shown is not None:
+        shown = replace(shown, status=replace(shown.status, phase=phase, reason=reason))
+    seen = run(shown, row.run.target, *warnings, claim=row.run.claim, seen=row.run.seen)
+    judgement = judge(seen, probe(), T0 + 400)
+    assert judgement.stage is not None
+    assert 0 < len(judgement.message) <= 256
+    assert one_line(judgement.message) == judgement.message

@@ -326,6 +326,62 @@ def test_a_late_start_is_blamed_on_the_stage_that_took_the_time(
     assert (cause.stage, cause.reason) == (stage, reason)
 
 
+LATE_FOR: dict[str, tuple[Run, Stage, Reason]] = {
+    "a node that was full": (
+        run(
+            pod(scheduled=30, acknowledged=30, started=40),
+            MOUNT,
+            ("FailedScheduling", "0/1 nodes are available: 1 Insufficient cpu."),
+        ),
+        Stage.SCHEDULE,
+        Reason.INSUFFICIENT_RESOURCES,
+    ),
+    "a volume for which the scheduler waited": (
+        run(
+            pod(scheduled=30, acknowledged=30, started=40),
+            MOUNT,
+            (
+                "FailedScheduling",
+                "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+            ),
+        ),
+        Stage.PROVISION,
+        Reason.PROVISION_SLOW,
+    ),
+    "a volume that a webhook added": (
+        run(
+            pod(scheduled=1, acknowledged=1, started=40),
+            MOUNT,
+            ("FailedMount", 'MountVolume.SetUp failed for volume "ca" : configmap "ca" not found'),
+            seen=Sightings(ready=T0 + 38),
+        ),
+        Stage.START,
+        Reason.START_SLOW,
+    ),
+    "an image that came in the end": (
+        run(
+            pod(scheduled=1, acknowledged=1, started=40),
+            MOUNT,
+            ("Failed", 'Failed to pull image "x": 429 Too Many Requests'),
+            ("Failed", "Error: ImagePullBackOff"),
+            seen=Sightings(ready=T0 + 3),
+        ),
+        Stage.START,
+        Reason.IMAGE_PULL,
+    ),
+}
+
+
+@pytest.mark.parametrize(("seen", "stage", "reason"), LATE_FOR.values(), ids=LATE_FOR.keys())
+def test_a_late_start_is_blamed_on_what_was_said_of_the_stage_that_took_the_time(
+    seen: Run, stage: Stage, reason: Reason
+) -> None:
+    cause = why_late(seen, timeline(seen), 30)
+    assert (cause.stage, cause.reason) == (stage, reason)
+    assert cause.message.startswith("the container started after ")
+    assert "; " in cause.message, "it shows what was said"
+
+
 def test_a_late_mount_shows_what_the_kubelet_complained_about() -> None:
     seen = run(
         pod(scheduled=1, acknowledged=1, started=40, ended=41, message=message()),

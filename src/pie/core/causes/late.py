@@ -37,8 +37,11 @@ def _said(standing: Standing, slowest: Stage) -> tuple[Stage, Reason, str | None
         case Stage.SCHEDULE:
             text = standing.warning("FailedScheduling") or ""
             words = what_it_means(text, standing)
-            known = words is not None and words.stage is Stage.SCHEDULE
-            return slowest, words.reason if words is not None and known else reason, text if known else None
+            if words is None:
+                return slowest, reason, None
+            # The volume did come, and late.
+            slow = words.stage is Stage.PROVISION
+            return words.stage, Reason.PROVISION_SLOW if slow else words.reason, text
         case Stage.PROVISION:
             return slowest, reason, standing.warning("ProvisioningFailed")
         case Stage.ATTACH:

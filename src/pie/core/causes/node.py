@@ -54,7 +54,7 @@ def why_ended(run: Run) -> Cause | None:
     ended = run.pod.status.container(CONTAINER).terminated
     found = (
         _out_of_memory(ended),
-        _by_kubelet(run.pod.status),
+        _by_kubelet(run.pod.status, started=_started(ended)),
         _disrupted(run.pod.status),
         _not_executed(ended),
     )
@@ -65,9 +65,15 @@ def ended_by_node(standing: Standing) -> Cause | None:
     return why_ended(standing.run)
 
 
-def _by_kubelet(status: PodStatus) -> Cause | None:
+def _started(ended: StateTerminated | None) -> bool:
+    return ended is not None and epoch_seconds(ended.started_at) > 0
+
+
+def _by_kubelet(status: PodStatus, *, started: bool) -> Cause | None:
     if status.reason in _BY_ITSELF or (status.phase != "Failed" and status.reason != _LOST):
         return None
+    if started and status.reason not in _ENDED:
+        return None  # A pod that ran was not refused, whatever a kubelet of another make says.
     message = f"{status.reason}: {status.message}" if status.message else status.reason
     # At its admission, not after it.
     refused = status.reason not in _ENDED or re.search(
@@ -92,11 +98,10 @@ def _disrupted(status: PodStatus) -> Cause | None:
 def _out_of_memory(ended: StateTerminated | None) -> Cause | None:
     if ended is None:
         return None
-    started = ended.started_at is not None and ended.started_at.timestamp() > 0
     if ended.reason == "OOMKilled":
         what = "needed more memory than its limit, or than the node had"
         message = f"container {CONTAINER} {what}: OOMKilled, exit code {ended.exit_code}"
-        return cause(Stage.IO if started else Stage.START, Reason.OUT_OF_MEMORY, message)
+        return cause(Stage.IO if _started(ended) else Stage.START, Reason.OUT_OF_MEMORY, message)
     if ended.reason in _NOT_STARTED and _NO_MEMORY.search(ended.message):
         return cause(Stage.START, Reason.OUT_OF_MEMORY, ended.message)
     return None
@@ -107,8 +112,7 @@ def _not_executed(ended: StateTerminated | None) -> Cause | None:
         return None
     if ended.reason in _NOT_STARTED:
         return cause(Stage.START, Reason.CONTAINER_START_FAILED, f"{ended.reason}: {ended.message}")
-    began = epoch_seconds(ended.started_at)
-    took = epoch_seconds(ended.finished_at) - began if began > 0 else 0.0
+    took = epoch_seconds(ended.finished_at) - epoch_seconds(ended.started_at) if _started(ended) else 0.0
     # After a reboot a runtime reports 255, too, of a container that ran: for the reason Unknown.
     if ended.exit_code in _CANNOT_EXECUTE and ended.reason != "Unknown" and took <= _AT_ONCE_SECONDS:
         what = f"the program could not be executed: {ended.reason}, exit code {ended.exit_code}"
