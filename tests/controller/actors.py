@@ -34,8 +34,12 @@ def tick(world: World) -> None:
     for pod in list(world.objects["pods"].values()):
         _kubelet(world, pod)
     if not world.cronjobs_stand_still:
-        for cronjob in list(world.objects["cronjobs"].values()):
-            _cronjob_controller(world, cronjob)
+        _cronjob_controller(world)
+    if world.job_ttl_seconds is not None or world.deletes_jobs is not None:
+        _delete_jobs(world)
+
+
+def _delete_jobs(world: World) -> None:
     for name, job in list(world.objects["jobs"].items()):
         over = job["status"].get("conditions")
         expired = over and world.job_ttl_seconds is not None and _age(world, over[0]) >= world.job_ttl_seconds
@@ -177,7 +181,21 @@ def report(world: World, pod: dict[str, Any], phase: str, state: dict[str, Any],
         world.finish(job, "Complete" if phase == "Succeeded" else "Failed")
 
 
-def _cronjob_controller(world: World, cronjob: dict[str, Any]) -> None:
+def _cronjob_controller(world: World) -> None:
+    """Start what is due. It looks again when a Job or CronJob changed, or something is due."""
+    seen, until = world.cronjobs_idle or ((), 0.0)
+    if seen == _jobs_and_cronjobs(world) and world.now() < until:
+        return
+    next_due_at = [_start_due(world, cronjob) for cronjob in list(world.objects["cronjobs"].values())]
+    world.cronjobs_idle = _jobs_and_cronjobs(world), min(next_due_at, default=math.inf)
+
+
+def _jobs_and_cronjobs(world: World) -> tuple[Any, ...]:
+    return world.objects["jobs"].revision, world.objects["cronjobs"].revision, world.period_seconds
+
+
+def _start_due(world: World, cronjob: dict[str, Any]) -> float:
+    """Start the run of a CronJob if it is due; return when the next is, epoch seconds."""
     jobs = world.objects["jobs"].values()
     active = [
         {"name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
@@ -192,14 +210,17 @@ def _cronjob_controller(world: World, cronjob: dict[str, Any]) -> None:
     due = next_due(target, period_seconds, now - period_seconds)
     last = cronjob["status"].get("lastScheduleTime")
     began = max(created.timestamp(), datetime.fromisoformat(last).timestamp() if last else 0.0)
-    if due > now or due <= began or cronjob["spec"]["suspend"] or active:
-        return
+    if due > now:
+        return due
+    if due <= began or cronjob["spec"]["suspend"] or active:
+        return due + period_seconds
     world.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "lastScheduleTime": rfc3339(due)}})
     name = f"{cronjob['metadata']['name']}-{int(due) // 60}"
     metadata, job = cronjob["metadata"], cronjob["spec"]["jobTemplate"]["spec"]
     stamp = {ANNOTATION_SCHEDULED: rfc3339(due)} if world.jobs_are_stamped else {}
     owner = {"kind": "CronJob", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
     world.make_job(name, metadata["labels"], stamp, owner, job)
+    return now  # The list of its active Jobs is written next.
 
 
 def _tolerates(pod: dict[str, Any], taint: dict[str, Any]) -> bool:

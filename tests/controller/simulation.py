@@ -43,6 +43,21 @@ _TYPES: Final[dict[str, Any]] = {
     "storageclasses": StorageClass,
 }
 
+
+class ExactClock(ServerClock):
+    """The API server's clock, known without a question."""
+
+    def __init__(self, monotonic: Callable[[], float], ahead_seconds: float) -> None:
+        super().__init__(monotonic)
+        self._ahead_seconds = ahead_seconds
+
+    def now(self) -> float:
+        return self._monotonic() + self._ahead_seconds
+
+    def at(self, moment: float) -> float:
+        return moment + self._ahead_seconds
+
+
 MakesRunner = Callable[[Client, Caches, Image], Runner]
 
 
@@ -67,7 +82,7 @@ class Simulation:
         self._lag = lag
         self._begin = before._begin if before is not None else loop.time()
         self.world = before.world if before is not None else World(self.now)
-        clock = ServerClock(loop.time, self.now)
+        clock = ExactClock(loop.time, T0 - self._begin)
         client = self.client = Client(ClusterConfig(server="https://simulation"), clock=clock)
         self.wire = Wire(self.world)
         client._transport = self.wire  # type: ignore[assignment]  # it has the one method that is used
@@ -89,7 +104,7 @@ class Simulation:
             recorder=recorder,
         )
         self._reflectors: dict[str, Reflector[Any]] = {
-            each.resource.plural: each for each in caches.reflectors()
+            each.resource.plural: each for each in caches.reflectors() if each.resource.plural in _TYPES
         }
 
     def now(self) -> float:
@@ -129,17 +144,17 @@ class Simulation:
 
     def _deliver(self, second: int) -> None:
         """Give each cache the list of some seconds ago, never an older one than it has."""
-        for kind, of_type in _TYPES.items():
-            if (reflector := self._reflectors.get(kind)) is None:
-                continue  # The runner knows no such objects.
-            self._old[kind].append(self.world.snapshot(kind))
-            age = min(self._lag(kind, second), len(self._old[kind]) - 1)
-            del self._old[kind][: -1 - age]
-            asked_at = asyncio.get_running_loop().time() - age
-            if self._old[kind][0] is self._given.get(kind):
+        now = asyncio.get_running_loop().time()
+        for kind, reflector in self._reflectors.items():
+            old, age = self._old[kind], self._lag(kind, second)
+            old.append(self.world.snapshot(kind))
+            age = min(age, len(old) - 1)
+            del old[: -1 - age]
+            asked_at = now - age
+            if old[0] is self._given.get(kind):
                 reflector._heard(asked_at)
                 continue
-            self._given[kind] = self._old[kind][0]
-            fresh = decode(self._given[kind], list[of_type])  # type: ignore[valid-type]
+            self._given[kind] = old[0]
+            fresh = decode(old[0], list[_TYPES[kind]])  # type: ignore[misc]
             items = {(each.metadata.namespace, each.metadata.name): each for each in fresh}
             reflector._replace(items, str(second), asked_at, how="list")

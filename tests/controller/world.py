@@ -40,6 +40,28 @@ CACHES: Final = {  # which cache holds what kind
 }
 
 
+class Objects(dict[str, dict[str, Any]]):
+    """The objects of a kind, by name. `revision` grows with each change."""
+
+    revision = 0
+
+    def __setitem__(self, name: str, item: dict[str, Any]) -> None:
+        super().__setitem__(name, item)
+        self.revision += 1
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        self.revision += 1
+
+    def pop(self, name: str, default: Any = None) -> Any:
+        self.revision += 1
+        return super().pop(name, default)
+
+    def clear(self) -> None:
+        super().clear()
+        self.revision += 1
+
+
 def as_it_is(item: dict[str, Any]) -> dict[str, Any]:
     """Return an object as it is stored."""
     return item
@@ -63,8 +85,8 @@ class World:
     """
 
     now: Callable[[], float]
-    objects: dict[str, dict[str, dict[str, Any]]] = field(
-        default_factory=lambda: {kind: {} for kind in (*CACHES, "persistentvolumes")}
+    objects: dict[str, Objects] = field(
+        default_factory=lambda: {kind: Objects() for kind in (*CACHES, "persistentvolumes")}
     )
     powered: bool = True
     one_power_supply: bool = False
@@ -98,6 +120,8 @@ class World:
     _ownerless: dict[str, float] = field(default_factory=dict)
     _unmade: dict[str, dict[str, Any]] = field(default_factory=dict)
     _snapshots: dict[str, tuple[tuple[Any, ...], bytes]] = field(default_factory=dict)
+    cronjobs_idle: tuple[Any, ...] = ()
+    """The Jobs and CronJobs as the CronJob controller left them; until it has something to do again."""
 
     def put(self, kind: str, item: dict[str, Any]) -> dict[str, Any]:
         """Store an object, new or changed."""
@@ -119,14 +143,11 @@ class World:
 
     def snapshot(self, kind: str) -> bytes:
         """Return all objects of a kind, as they are now: the same bytes object while nothing changes."""
-        items = list(self.objects[kind].values())
-        versions = (self.written, *(item["metadata"]["resourceVersion"] for item in items))
-        known = self._snapshots.get(kind)
-        if known is None or known[0] != versions:
-            known = self._snapshots[kind] = (
-                versions,
-                msgspec.json.encode([self.written(each) for each in items]),
-            )
+        objects, known = self.objects[kind], self._snapshots.get(kind)
+        state = self.written, objects.revision
+        if known is None or known[0] != state:
+            encoded = msgspec.json.encode([self.written(each) for each in objects.values()])
+            known = self._snapshots[kind] = state, encoded
         return known[1]
 
     @property

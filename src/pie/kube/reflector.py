@@ -115,6 +115,8 @@ class Reflector(Generic[T]):
         self._clock = client.clock
         self._made_at = self._clock.monotonic()
         self._metrics.age.set_function(self._age_seconds)
+        self._metrics.heard.set_function(lambda: self.heard_at)
+        self._metrics.objects.set_function(lambda: len(self.store))
         self._log = log.bind(resource=resource.plural)
         self._repeated = Repeated(_LINES)
         self._version = ""  # where to watch from; empty where a new list is needed
@@ -309,8 +311,6 @@ class Reflector(Generic[T]):
     def _heard(self, at: float) -> None:
         self._heard_at = max(self._heard_at, at)
         self.last_error = ""
-        self._metrics.heard.set(self.heard_at)
-        self._metrics.objects.set(len(self.store))
 
     def _keep(self, fresh: dict[Key, T], odd: Skipped) -> None:
         """Put into a fresh copy what was last read of an object that cannot be read any more."""
