@@ -1,6 +1,7 @@
 """Stories in virtual time: what happens to the cluster and when, and what the controller makes of it."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -103,18 +104,31 @@ class Outcome:
         self.incidents = {(each["stage"], each["reason"]) for each in incidents}
         self.states = {target: (state.verdict, state.reason) for target, state in simulation.states().items()}
         self.accounts = Accounts(lines)
-        counted = Samples(simulation.metrics())
-        self.io = {
-            yes: counted.value(PERFORMANCE, node=NODE, succeed=yes) or 0.0 for yes in ("true", "false")
-        }
-        self.cut_short = sum(
-            each.value
-            for name in ("pie_suppressed_runs_total", "pie_inconclusive_runs_total")
-            for each in counted.all(name)
-            if each.labels["probe"] == "performance"
-        )
+        self._metrics = simulation.metrics()
         schedules = {each: simulation.controller.runner.schedule(each) for each in TARGETS.values()}
         self.since = {target: found.since for target, found in schedules.items() if found is not None}
+
+    @cached_property
+    def counted(self) -> Samples:
+        """What the controller's metrics said."""
+        return Samples(self._metrics)
+
+    @property
+    def io(self) -> dict[str, float]:
+        """How many runs on the node succeeded, and how many did not."""
+        return {
+            yes: self.counted.value(PERFORMANCE, node=NODE, succeed=yes) or 0.0 for yes in ("true", "false")
+        }
+
+    @property
+    def cut_short(self) -> float:
+        """How many runs were on time and then interrupted."""
+        return sum(
+            each.value
+            for name in ("pie_suppressed_runs_total", "pie_inconclusive_runs_total")
+            for each in self.counted.all(name)
+            if each.labels["probe"] == "performance"
+        )
 
     def errors(self, until: float) -> list[str]:
         """Return in words which due times up to a moment were not counted exactly once."""

@@ -6,6 +6,7 @@ CronJobs are in `pie.core.batch.naming`.
 
 import hashlib
 import re
+from functools import lru_cache
 
 from pie.core.kinds import KINDS, kind_of, read_target
 from pie.core.model import Kind, Target
@@ -66,6 +67,7 @@ def compatible_names(prefix: str, parts: list[tuple[str, int]], target: Target) 
     return (compatible if _SUBDOMAIN.fullmatch(compatible) else unambiguous), unambiguous
 
 
+@lru_cache(maxsize=16_384)
 def claim_names(target: Target) -> tuple[str, str]:
     """Return the claim name Go pie gives (where it is legal), and the one to use where that is taken."""
     return compatible_names(

@@ -70,8 +70,9 @@ class Turn:
         return self.facts.calendar
 
     def change(self, **fields: Any) -> None:
-        """Change the state."""
-        self.state = replace(self.state, **fields)
+        """Change the state, if it is not so already."""
+        if any(getattr(self.state, name) != value for name, value in fields.items()):
+            self.state = replace(self.state, **fields)
 
     def change_run(self, run: str, **fields: Any) -> RunState:
         """Change what is remembered of a run."""
