@@ -6,7 +6,7 @@ import pytest
 
 from pie.core import selector
 from pie.core.manifests import pod_spec
-from pie.core.model import Kind
+from pie.core.model import Image, Kind
 from pie.core.parse import node_selector
 from pie.core.suitable import unsuitable, without_probes
 from pie.core.wire import (
@@ -105,7 +105,7 @@ def test_a_term_allows_a_node_that_matches_all_of_it(terms: int) -> None:
 
 def test_provision_pods_stay_away_from_nodes_that_cannot_run_them() -> None:
     spec = probe(node_selector_json={"nodeSelectorTerms": [{"matchExpressions": [_exists("a")]}, {}]})
-    pod = pod_spec(spec, spec.target(Kind.PROVISION), claim="", image="i")
+    pod = pod_spec(spec, spec.target(Kind.PROVISION), claim="", image=Image("i"))
     required = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     terms = node_selector(required, "x")
 
