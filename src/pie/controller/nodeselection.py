@@ -3,6 +3,7 @@
 CSINodes are not watched: what is asked of them hardly ever changes. A few are read instead.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -24,6 +25,9 @@ from pie.kube.errors import KubeError
 from pie.kube.resources import CSI_DRIVERS, CSI_NODES
 
 _log = structlog.get_logger()
+
+_POLICY_SECONDS: Final = 600.0
+"""A driver's CSIDriver hardly ever changes."""
 
 _MOST_NODES: Final = 10
 """So many CSINodes are read in one selection to find one that lists the driver."""
@@ -50,6 +54,7 @@ class NodeFinder:
         self._caches = caches
         self._keys: dict[str, tuple[str, ...]] = {}
         self._next: dict[str, int] = {}
+        self._policies: dict[str, tuple[str, float]] = {}
 
     def by_topology(self, probe: Probe) -> bool:
         """Tell whether the driver's topology decides what is paused: claims are bound before pods are."""
@@ -92,12 +97,18 @@ class NodeFinder:
         """Return whose fsGroup a class's driver applies, where that decides anything; empty: not known."""
         if storage_class is None or fs_type(storage_class) or not storage_class.driver:
             return ""
+        driver, now = storage_class.driver, self._client.now()
+        policy, asked_at = self._policies.get(driver, ("", -math.inf))
+        if now < asked_at + _POLICY_SECONDS:
+            return policy
         try:
-            found = await self._client.get_or_none(CSI_DRIVERS, storage_class.driver, decode=CSIDriver)
+            found = await self._client.get_or_none(CSI_DRIVERS, driver, decode=CSIDriver)
         except KubeError as error:
-            _log.debug("the CSIDriver is not known", driver=storage_class.driver, error=str(error))
-            return ""
-        return found.spec.fs_group_policy if found is not None else ""
+            _log.debug("the CSIDriver is not known", driver=driver, error=str(error))
+            return policy
+        policy = found.spec.fs_group_policy if found is not None else ""
+        self._policies[driver] = policy, now
+        return policy
 
     def _class(self, probe: Probe) -> StorageClass | None:
         return self._caches.storage_classes.store.get(("", probe.storage_class))
