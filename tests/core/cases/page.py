@@ -43,13 +43,18 @@ def normalised(text: str) -> str:
     return "`" + text.replace("|", "\\|").replace("`", "'") + "`"
 
 
+def linked(source: str) -> str:
+    """Return a source, with links to the issues and pull requests of GitHub that it names."""
+    return re.sub(r"\b([\w.-]+/[\w.-]+)#(\d+)", r"[\1#\2](https://github.com/\1/issues/\2)", source)
+
+
 def page() -> str:
     """Return docs/verdicts.md."""
     parts = [_INTRODUCTION]
     for kind, rows in KINDS.items():
         parts.append(f"\n## {kind}\n\n| Text | Area | Stage | Reason | Source |\n|---|---|---|---|---|\n")
         parts.extend(
-            f"| {normalised(row.text)} | {AREA[row.reason]} | {row.stage} | `{row.reason}` | {row.source} |\n"
+            f"| {normalised(row.text)} | {AREA[row.reason]} | {row.stage} | `{row.reason}` | {linked(row.source)} |\n"
             for row in rows
         )
     return "".join(parts)
