@@ -186,6 +186,11 @@ def test_a_mount_volume_that_no_node_or_many_reach_counts_as_the_classs() -> Non
         assert made_for(volume(affinity, claim=claim), [probe("p")], nodes("n1", "n2")) == (PROVISION, "")
 
 
+def test_a_mount_volume_of_a_node_that_is_gone_is_not_that_of_the_last_node_of_the_zone() -> None:
+    claim = claim_names(Target("p", Kind.MOUNT, "c", "n9"))[0]
+    assert made_for(volume(only_from("zone", "a"), claim=claim), [probe("p")], nodes("n1")) == (PROVISION, "")
+
+
 def test_only_what_is_not_retained_is_to_go() -> None:
     assert [to_stay(volume(policy=policy)) for policy in ("Retain", "Delete", "Recycle")] == [
         True,

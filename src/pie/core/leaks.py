@@ -7,7 +7,7 @@ from typing import Final
 
 from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target, Term
-from pie.core.naming import claim_prefixes
+from pie.core.naming import claim_names, claim_prefixes
 from pie.core.parse import SpecError, node_selector
 from pie.core.reasons import Reason
 from pie.core.selector import FIELD_NAME, matches
@@ -149,7 +149,9 @@ def made_for(
             return provision, _only_node(volume, nodes)
         if claim.startswith(claim_prefixes(probe)):
             node = _only_node(volume, nodes)
-            return (Target(probe, Kind.MOUNT, storage_class, node) if node else provision), node
+            mount = Target(probe, Kind.MOUNT, storage_class, node)
+            # Of the nodes of a zone one may be left, and another one had the volume.
+            return (mount, node) if node and claim in claim_names(mount) else (provision, "")
     return None
 
 
