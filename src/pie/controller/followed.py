@@ -1,17 +1,21 @@
 """The nodes of one PieProbe, and what they went through."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pie.core import selector
 from pie.core.driver import Fact
+from pie.core.kinds import targets_of
+from pie.core.maintenance.admitted import admitted
 from pie.core.maintenance.excuse import nowhere
 from pie.core.maintenance.history import NodeHistory, observe
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue
 from pie.core.model import Kind, Probe, Target
+from pie.core.reasons import Reason
 from pie.core.suitable import unsuitable
-from pie.core.wire import Node, StorageClass
+from pie.core.wire import Node, Pod, StorageClass
 
 # A run on a node that is gone ends within an hour (the longest period) and is judged.
 _REMEMBER_SECONDS = 7200.0
@@ -24,7 +28,8 @@ class Followed:
     `nodes` match and can run probes; `left_out` match, too, and say why they cannot. `suppressed` are the
     nodes that are suppressed now, and `blocked` those where no run can be expected to work. `gone_at` are
     nodes that were deleted. `whole` is why the class is suppressed, if every node is, and `usable_since` when
-    it last was not so any more.
+    it last was not so any more. `added` are the tolerations that admission added to its newest pod; None: no
+    pod was seen.
     """
 
     probe: Probe
@@ -37,6 +42,27 @@ class Followed:
     gone_at: dict[str, float] = field(default_factory=dict)
     whole: Suppression | None = None
     usable_since: float = 0.0
+    added: tuple[dict[str, Any], ...] | None = None
+
+    @property
+    def asked(self) -> Probe:
+        """The spec, with the tolerations that admission added to its pods."""
+        if not self.added:
+            return self.probe
+        return replace(self.probe, tolerations=(*self.probe.tolerations, *self.added))
+
+    @property
+    def scout(self) -> Target | None:
+        """A target that runs although each node is tainted: its pod shows what admission adds to pods.
+
+        None while a pod was seen, or there is a node without such a taint.
+        """
+        if self.added is not None or not self.nodes or len(self.blocked) < len(self.nodes):
+            return None
+        tainted = (name for name in self.nodes if _is_tainted(self.histories[name].current))
+        first = min(tainted, default=None)
+        targets = (*targets_of(self.probe), *targets_of(self.probe, first)) if first is not None else ()
+        return next(iter(targets), None)
 
     @property
     def driver(self) -> str:
@@ -66,8 +92,13 @@ class Followed:
         else:
             self.gone_at.pop(name, None)
             self.histories[name] = observe(
-                before, node, self.probe, now, known_until=known_until, driver=driver
+                before, node, self.asked, now, known_until=known_until, driver=driver
             )
+
+    def note_pod(self, pod: Pod) -> bool:
+        """Note what admission added to a new pod; return whether that changes what is known."""
+        before, self.added = self.added, admitted(pod.spec.tolerations, self.probe, self.driver)
+        return self.added != before
 
     def _remember_gone(self, name: str, now: float) -> None:
         """Keep the history of a node that is gone: runs that were bound to it are still to be judged."""
@@ -99,10 +130,11 @@ class Followed:
 
     def suppression(self, target: Target) -> Suppression | None:
         """Return why runs of the target are suppressed now, if they are."""
-        if not target.node:
-            return self.whole
         history = self.histories.get(target.node) if target.node in self.nodes else None
-        return history.current if history is not None else None
+        why = history.current if history is not None else None
+        if not target.node:
+            why = self.whole
+        return replace(why, blocks=False) if why is not None and target == self.scout else why
 
     def suppressed_since(self, target: Target, noted: Iterable[float | None] = ()) -> float | None:
         """Return since when runs of the target are suppressed without a break, if they are now."""
@@ -143,6 +175,10 @@ class Followed:
             elif since is not None:
                 waits.append(since + longest - now)
         return found, min(waits, default=None)
+
+
+def _is_tainted(why: Suppression | None) -> bool:
+    return why is not None and why.reason is Reason.NODE_TAINTED
 
 
 def _put(names: set[str], name: str, wanted: bool) -> None:

@@ -13,10 +13,11 @@ from pie.core.maintenance.history import NodeHistory, fall_silent, prove
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue
 from pie.core.model import Probe, Target
+from pie.core.naming import LABEL_PROBE
 from pie.core.reasons import Reason
-from pie.core.wire import CSINode, Node
+from pie.core.wire import CSINode, Node, Pod
 from pie.kube.client import Client
-from pie.kube.resources import CSI_NODES, NODES
+from pie.kube.resources import CSI_NODES, NODES, PODS
 from pie.serve.untested import UntestedSeries
 
 _log = structlog.get_logger()
@@ -47,6 +48,7 @@ class Nodes:
             self._drivers |= _drivers(found)
         self._caches.listen(NODES, self._node_changed)
         self._caches.listen(CSI_NODES, self._csi_node_changed)
+        self._caches.listen(PODS, self._pod_changed)
 
     def follow(self, probe: Probe) -> None:
         """Follow the nodes of a PieProbe, whose spec or StorageClass may be new."""
@@ -54,6 +56,10 @@ class Nodes:
         if followed is None or followed.probe.uid != probe.uid:
             self.forget(probe.name)
             followed = self._followed[probe.name] = Followed(probe)
+            pods = (each for each in self._caches.pods.store.values() if _is_of(each, probe.name))
+            newest = max(pods, key=lambda pod: pod.metadata.created_seconds, default=None)
+            if newest is not None:
+                followed.note_pod(newest)
         self._series.add(probe)
         followed.probe = probe
         followed.storage_class = self._caches.storage_classes.store.get(("", probe.storage_class))
@@ -190,6 +196,19 @@ class Nodes:
             elif followed.driver in before ^ after and name in followed.nodes:
                 self._observe(followed, name)
 
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        """Look at all nodes again if admission adds other tolerations to pods than before."""
+        if old is not None or new is None:
+            return
+        for name, followed in self._followed.items():
+            scout = followed.scout if _is_of(new, name) else None
+            if _is_of(new, name) and followed.note_pod(new):
+                for node in followed.nodes:
+                    self._observe(followed, node)
+                self._settle(followed)
+                if scout is not None:
+                    self._queue.add("target", scout)
+
     def _driver(self, followed: Followed, name: str) -> Fact:
         driver = followed.driver
         if driver not in self._drivers:
@@ -243,6 +262,8 @@ class Nodes:
         followed.settle(self._client.now())
         for target in targets_of(followed.probe):
             self._show(target, before, followed.whole)
+        if before is None and (scout := followed.scout) is not None:
+            self._queue.add("target", scout)
 
     def _show(self, target: Target, before: Suppression | None, now: Suppression | None) -> None:
         """Show what suppresses a target, and have it looked at, where that changed."""
@@ -260,6 +281,10 @@ class Nodes:
 
 def _kind(why: Suppression | None) -> tuple[Reason, bool] | None:
     return (why.reason, why.blocks) if why is not None else None
+
+
+def _is_of(pod: Pod, probe: str) -> bool:
+    return pod.metadata.labels.get(LABEL_PROBE) == probe
 
 
 def _drivers(found: CSINode | None) -> set[str]:

@@ -107,7 +107,12 @@ class DriverHistory:
 
 def is_startup_taint(taint: Taint, driver: str) -> bool:
     """Tell whether a taint is a storage driver's: then it says nothing about maintenance."""
-    return taint.effect in HARD_EFFECTS and (taint.key in STARTUP_TAINTS or _is_own(taint.key, driver))
+    return taint.effect in HARD_EFFECTS and is_startup_key(taint.key, driver)
+
+
+def is_startup_key(key: str, driver: str) -> bool:
+    """Tell whether a taint's key is that of a storage driver: a known one, or this driver's."""
+    return key in STARTUP_TAINTS or _is_own(key, driver)
 
 
 def own_taint(taints: Iterable[Taint], driver: str, probe: Probe) -> Taint | None:

@@ -5,7 +5,8 @@ something decides by it. Unknown fields are skipped by the decoder without being
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +21,15 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
     Every field has a default, which is also what null means; only an object's `metadata` is required. What
     the API server checks (names, labels) is `str`; what anybody may write is `PlainText`.
     """
+
+
+_T = TypeVar("_T")
+
+
+@lru_cache(maxsize=1024)
+def _shared(parts: tuple[_T, ...]) -> tuple[_T, ...]:
+    """Return the same object for equal parts: thousands of objects have the same."""
+    return parts
 
 
 class OwnerReference(Object, frozen=True):
@@ -170,6 +180,10 @@ class CSINodeSpec(Object, frozen=True):
 
     drivers: tuple[CSINodeDriver, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Share the drivers with other nodes."""
+        msgspec.structs.force_setattr(self, "drivers", _shared(self.drivers))
+
 
 class HealthCondition(Object, frozen=True):
     """What a CSI driver says is wrong with a volume, or with its storage."""
@@ -200,6 +214,13 @@ class CSINode(Object, frozen=True):
 
     metadata: Metadata
     spec: CSINodeSpec = CSINodeSpec()
+
+    def __post_init__(self) -> None:
+        """Leave out owner and annotations, of which nothing is asked."""
+        found = self.metadata
+        slim = Metadata(name=found.name, uid=found.uid, resource_version=found.resource_version)
+        msgspec.structs.force_setattr(self, "metadata", slim)
+
     status: CSINodeStatus = CSINodeStatus()
 
 
@@ -241,12 +262,26 @@ class ContainerStatus(Object, frozen=True):
     state: ContainerState = ContainerState()
 
 
+class Toleration(Object, frozen=True):
+    """Pod spec.tolerations[]."""
+
+    key: str = ""
+    operator: str = ""
+    value: str = ""
+    effect: str = ""
+
+
 class PodSpec(Object, frozen=True):
     """Pod spec."""
 
     node_name: str = ""
     node_selector: dict[str, str] = {}
     active_deadline_seconds: float | None = None
+    tolerations: tuple[Toleration, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Share the tolerations with other pods."""
+        msgspec.structs.force_setattr(self, "tolerations", _shared(self.tolerations))
 
 
 class PodStatus(Object, frozen=True):
