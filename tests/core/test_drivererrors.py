@@ -2,7 +2,9 @@
 
 import pytest
 
-from pie.core.causes.drivererrors import is_echo, no_capacity, too_many_attached
+from pie.core.causes import drivererrors
+from pie.core.causes.drivererrors import Words, is_echo, no_capacity, too_many_attached
+from tests.core.cases.page import KINDS
 
 FULL = """\
 code = Internal desc = Failed to create volume: Error creating volume: {"error":"insufficient-space"}
@@ -155,3 +157,14 @@ def test_what_only_says_that_an_earlier_call_is_not_done_is_an_echo(text: str) -
 @pytest.mark.parametrize("text", CAUSES.splitlines())
 def test_what_says_why_is_no_echo(text: str) -> None:
     assert not is_echo(text)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, each in vars(drivererrors).items() if isinstance(each, Words)]
+)
+def test_each_text_that_matches_has_one_of_the_words_that_are_looked_for_first(name: str) -> None:
+    words: Words = getattr(drivererrors, name)
+    here = f"{FULL}{OF_SOMETHING_ELSE}{TOO_MANY}{NOT_TOO_MANY}{ECHOES}{CAUSES}".splitlines()
+    rows = [each.message for rows in KINDS.values() for row in rows for each in row.run.warnings]
+    for text in here + rows:
+        assert words.found_in(text) == bool(words.pattern.search(text.lower())), text

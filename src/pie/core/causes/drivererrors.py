@@ -4,21 +4,37 @@ The codes are gRPC's; CSI says what it means by them: github.com/container-stora
 """
 
 import re
+from dataclasses import dataclass
 
 
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Patterns, and words of which a text that matches has one: looking for them first is quick."""
+
+    keys: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+    def found_in(self, text: str) -> bool:
+        """Tell whether a text matches, in whatever case."""
+        text = text.lower()
+        return any(key in text for key in self.keys) and self.pattern.search(text) is not None
 
 
-_NO_ANSWER = _any_of(
-    r"DeadlineExceeded|context deadline exceeded",
+def _words(keys: str, *patterns: str) -> Words:
+    return Words(tuple(keys.split("|")), re.compile("|".join(patterns)))
+
+
+_NO_ANSWER = _words(
+    "deadline|timed out|being deleted",
+    r"deadlineexceeded|context deadline exceeded",
     r"timed out waiting for external-attacher|volume attachment is being deleted",
 )
 
 # What comes while an earlier call is not done yet, or was given up: it says nothing about why. CSI's code
 # for it is ABORTED ("operation pending for volume"); not all drivers use it.
-_PENDING = _any_of(
-    r"code = Aborted",
+_PENDING = _words(
+    "aborted|operation|progress|flight|being|locked|back-off|backoff",
+    r"code = aborted",
     r"\boperations?\b[^.]{0,80}\b(already exists|pending)\b",
     r"\b(operation|request|creation|provisioning|clone|expansion)s?\b[^.]{0,80}\b(in progress|in.flight)\b",
     r"\b(still|is) being (processed|created|provisioned|attached|cloned)\b|\blocked by another\b",
@@ -26,25 +42,28 @@ _PENDING = _any_of(
 )
 
 # The same of a container runtime, and of the kubelet in its back-off.
-_BACK_OFF = _any_of(
+_BACK_OFF = _words(
+    "reserve|error: |back-off|unable",
     r"failed to reserve (sandbox|container) name",
-    r"^Error: (\w*Image\w*|RegistryUnavailable)$|^Back-off pulling image \"[^\"]*\"$",
-    r"^Unable to (attach or )?mount volumes\b.*\b(timed out|timeout) ",
+    r"^error: (\w*image\w*|registryunavailable)$|^back-off pulling image \"[^\"]*\"$",
+    r"^unable to (attach or )?mount volumes\b.*\b(timed out|timeout) ",
 )
 
 # What resolves by itself at the next try, and causes nothing that lasts: two wrote the same object; the API
 # server did not know yet that the node may see the PVC, or the kubelet had not read what the pod uses.
-_PASSES = _any_of(
+_PASSES = _words(
+    "modified|relationship|registered",
     r"object has been modified",
     r"no relationship found",
     r"object \"[^\"]*\"/\"[^\"]*\" not registered",
 )
 
 # ResourceExhausted, quotas and limits of something else than storage: messages, calls, a back end's sessions.
-_OF_CALLS = _any_of(
+_OF_CALLS = _words(
+    "message|grpc|memory|rate|quota metric|many|throttl|slow|429|limit|per|concurren|pending|max|pool",
     r"message larger than max|\bgrpc: |out of memory",
     r"\brate.{0,3}(limit|exceed)|quota metric|too many requests|throttl|slow down|\b429\b",
-    r"\b(requests?|queries|calls|operations|sessions?|retr(y|ies)) ?(limit|per)|RequestLimitExceeded",
+    r"\b(requests?|queries|calls|operations|sessions?|retr(y|ies)) ?(limit|per)|requestlimitexceeded",
     r"concurren|pending (operations|requests)|\b(maximum|max) (number of )?(sessions|connections|retries)",
     r"too many (outstanding|in.?flight|pending|parallel|simultaneous)|\b(connection|thread|worker) pool\b",
 )
@@ -56,8 +75,9 @@ _SUCH = (
 )
 _STORE = r"\b(pool|aggregate|array|back ?end|data ?store|volume group|file ?system|device)\b"
 
-_CAPACITY = _any_of(
-    r"code = ResourceExhausted|ENOSPC|\bNo\w{0,20}Space\b|pool_exhausted|out of stock",
+_CAPACITY = _words(
+    "exhausted|enospc|space|capacity|storage|extents|stock|full|inodes|quota|limit|threshold|maximum number",
+    r"code = resourceexhausted|enospc|\bno\w{0,20}space\b|pool_exhausted|out of stock",
     # There is not enough of it.
     rf"\b(insufficient|not enough|lack of|out of){_SUCH}{_ROOM}",
     r"insufficient\w{0,20}(space|capacity|storage)\b",
@@ -71,15 +91,16 @@ _CAPACITY = _any_of(
     # Quotas and limits, of clouds and of back ends.
     r"quota.{0,80}(exceed|reached|exhausted)|(exceed|\bover\b|not enough|insufficient).{0,80}quota",
     r"(volume|disk|storage|iops|capacity|share|resource|service|quota)\w{0,20}limits?_?exceeded",
-    r"quota_?exceeded|\bLimitExceeded|\bmaximum number of (volumes|disks|shares)\b",
+    r"quota_?exceeded|\blimitexceeded|\bmaximum number of (volumes|disks|shares)\b",
     r"\bexceed\w*( \w+){0,4} (storage|volume|disk|capacity) limit",
     r"(volume|storage|disk|resource|share|capacity)s? limit\b.{0,20}\b(exceeded|reached)",
 )
 
-_ATTACHED = _any_of(
-    r"code = ResourceExhausted|resource_limit_exceeded|maximum_persistent_disks|max(imum)? volume count",
-    r"attach(ment)?s?.?limit|disk\w{0,20}LimitExceeded|\b(volumes?|disks?) limit\b",
-    r"\bMaximum\w{0,20}DisksExceeded",
+_ATTACHED = _words(
+    "exhausted|limit|maximum|max|too many|no free|no available|reached|exceed|already has|more than",
+    r"code = resourceexhausted|resource_limit_exceeded|maximum_persistent_disks|max(imum)? volume count",
+    r"attach(ment)?s?.?limit|disk\w{0,20}limitexceeded|\b(volumes?|disks?) limit\b",
+    r"\bmaximum\w{0,20}disksexceeded",
     r"\bmax(imum)?\b( \w+){0,2} (number|count) of( \w+){0,3} (disk|volume|device|attachment)s?",
     r"too many( \w+){0,2} (disks|volumes|devices)\b|\bno (free|available) (scsi|lun|slot|device)",
     r"\bmax(imum)?\b( [\w-]+){0,2} (disk|volume)s? count\b",
@@ -91,12 +112,12 @@ _ATTACHED = _any_of(
 
 def passes(text: str) -> bool:
     """Tell whether a text is about something that resolves by itself."""
-    return _PASSES.search(text) is not None
+    return _PASSES.found_in(text)
 
 
 def is_echo(text: str) -> bool:
     """Tell whether a text only says that something earlier is not done: that one explains more."""
-    return _PENDING.search(text) is not None or _BACK_OFF.search(text) is not None
+    return _PENDING.found_in(text) or _BACK_OFF.found_in(text)
 
 
 def no_answer(text: str) -> bool:
@@ -105,14 +126,14 @@ def no_answer(text: str) -> bool:
     gRPC's own code, Go's words for it, and those of kube-controller-manager and the kubelet
     (k8s.io/kubernetes pkg/volume/csi/csi_attacher.go).
     """
-    return _NO_ANSWER.search(text) is not None or _PENDING.search(text) is not None
+    return _NO_ANSWER.found_in(text) or _PENDING.found_in(text)
 
 
 def no_capacity(text: str) -> bool:
     """Tell whether the back end has no room, or no quota, for a new volume."""
-    return _CAPACITY.search(text) is not None and not _OF_CALLS.search(text)
+    return _CAPACITY.found_in(text) and not _OF_CALLS.found_in(text)
 
 
 def too_many_attached(text: str) -> bool:
     """Tell whether a node has as many volumes as it can have."""
-    return _ATTACHED.search(text) is not None and not _OF_CALLS.search(text)
+    return _ATTACHED.found_in(text) and not _OF_CALLS.found_in(text)
