@@ -214,14 +214,13 @@ class CSINode(Object, frozen=True):
 
     metadata: Metadata
     spec: CSINodeSpec = CSINodeSpec()
+    status: CSINodeStatus = CSINodeStatus()
 
     def __post_init__(self) -> None:
         """Leave out owner and annotations, of which nothing is asked."""
         found = self.metadata
         slim = Metadata(name=found.name, uid=found.uid, resource_version=found.resource_version)
         msgspec.structs.force_setattr(self, "metadata", slim)
-
-    status: CSINodeStatus = CSINodeStatus()
 
 
 class StateRunning(Object, frozen=True):
