@@ -50,7 +50,6 @@ def forbid(verb: str, kind: str) -> Callable[[Wire], None]:
 
 def allow_all(wire: Wire) -> None:
     wire.forbidden.clear()
-    wire.broken.clear()
 
 
 def test_a_permission_that_is_missing_is_a_condition_and_one_log_line_until_it_is_there() -> None:
@@ -64,36 +63,6 @@ def test_a_permission_that_is_missing_is_a_condition_and_one_log_line_until_it_i
     assert [line["what"] for line in lines if line["event"] == "permission missing"] == [
         "list persistentvolumes"
     ]
-
-
-def break_(verb: str, kind: str) -> Callable[[Wire], None]:
-    return lambda wire: wire.broken.add((verb, kind))
-
-
-def immediate(world: World) -> None:
-    """Have claims of the class bound before pods are: then pie reads CSINodes."""
-    world.put(
-        "storageclasses", {"metadata": {"name": "c"}, "provisioner": "d", "volumeBindingMode": "Immediate"}
-    )
-
-
-@pytest.mark.parametrize(
-    ("trouble", "reason", "words"),
-    [
-        (forbid("get", "csinodes"), "PermissionMissing", 'User "pie" cannot get resource "csinodes"'),
-        (break_("get", "csinodes"), "SetupFailed", "etcd is down"),
-    ],
-)
-def test_what_keeps_a_probe_from_being_set_up_is_in_its_status_until_it_heals(
-    trouble: Callable[[Wire], None], reason: str, words: str
-) -> None:
-    bad, healed = conditions_after((110, trouble), (180, allow_all), given=immediate)
-    assert (bad["Ready"]["status"], bad["Ready"]["reason"]) == ("False", reason)
-    assert words in bad["Ready"]["message"]
-    assert (bad["MountHealthy"]["status"], bad["MountHealthy"]["reason"]) == ("Unknown", reason)
-    assert bad["ProvisionHealthy"]["status"] == "True", "the provision probe needs no topology"
-    assert healed["Ready"]["status"] == "True"
-    assert healed["MountHealthy"]["status"] == "True"
 
 
 def test_a_pvc_that_pie_may_not_create_is_a_missing_permission_not_a_refused_pvc() -> None:

@@ -17,13 +17,12 @@ from tests.controller.world import World, owner_of
 class Wire:
     """Answers requests from the simulation's objects.
 
-    `forbidden` are the verbs and kinds that pie has no permission for, `broken` those that fail with 500.
+    `forbidden` are the verbs and kinds that pie has no permission for.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.forbidden: set[tuple[str, str]] = set()
-        self.broken: set[tuple[str, str]] = set()
         self.asked: Counter[tuple[str, str]] = Counter()
         self.answers_after: Callable[[Request], float] = lambda _request: 0.0
 
@@ -43,8 +42,6 @@ class Wire:
         if what in self.forbidden:
             words = f'{what[1]} is forbidden: User "pie" cannot {what[0]} resource "{what[1]}"'
             raise Forbidden(403, "Forbidden", f"cannot {request}: 403 Forbidden: {words}")
-        if what in self.broken:
-            raise ServerError(500, "InternalError", f"cannot {request}: 500 InternalError: etcd is down")
 
     def _check(self, request: Request, wanted: dict[str, str], found: dict[str, Any]) -> None:
         """Refuse a change of another object than the one that is there."""

@@ -189,6 +189,8 @@ class Nodes:
         found = new or old
         name = found.metadata.name if found is not None else ""
         for followed in self._followed.values():
+            if followed.driver in after and name in followed.nodes:
+                self._queue.add("topology", followed.probe.name, after_seconds=SETTLE_SECONDS)
             if followed.driver in first:
                 # Until now it was not known to be a CSI driver.
                 for node in followed.nodes:

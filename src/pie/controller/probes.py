@@ -6,7 +6,7 @@ from typing import Final
 
 from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
-from pie.controller.nodeselection import NodeFinder, NodeSelection
+from pie.controller.nodeselection import NodeFinder
 from pie.controller.problems import problem
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.screens import Screens
@@ -21,7 +21,7 @@ from pie.kube.client import Client
 from pie.kube.resources import PIE_PROBES, STORAGE_CLASSES
 
 _LOOK_AGAIN_SECONDS: Final = 60.0
-"""While none of a PieProbe's nodes that were asked lists the driver."""
+"""While a PieProbe has more targets than it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Probes:
         try:
             probe = parse_probe(stored, self._minute_seconds, self._architectures)
             check_spec(probe, self._bounds)
-            selection = await self._select(probe)
+            selection = await self._finder.find(probe)
             check_targets(probe, len(selection.nodes), self._bounds)
             if self._is_another(name, stored):
                 return  # Its event has put it on the queue again.
@@ -192,13 +192,6 @@ class Probes:
         self.revision += 1
         self._queue.add("targets", name)
 
-    async def _select(self, probe: Probe) -> NodeSelection:
-        """Find the nodes of a PieProbe; where its driver is not on its nodes yet, again in a minute."""
-        selection = await self._finder.find(probe)
-        if not selection.complete:
-            self._queue.add("topology", probe.name, after_seconds=_LOOK_AGAIN_SECONDS)
-        return selection
-
     async def _look_at_topology(self, thing: Hashable) -> None:
         """Read a PieProbe again if nodes and driver, as they are now, change what is paused."""
         state = self._states.get(str(thing))
@@ -208,7 +201,7 @@ class Probes:
             self._queue.add("spec", state.probe.name)
         if not self._finder.by_topology(state.probe) and not state.paused:
             return
-        selection = await self._select(state.probe)
+        selection = await self._finder.find(state.probe)
         if selection.paused != state.paused:
             self._queue.add("spec", state.probe.name)
 
