@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.decode import decode
-from pie.core.text import EVIDENCE_CHARACTERS, PLAIN, PlainText, one_line, plain_texts
+from pie.core.text import EVIDENCE_CHARACTERS, PLAIN, PlainText, evidence, one_line, plain_texts
 
 ANY = st.characters(exclude_categories=[])
 SPICE = st.sampled_from(
@@ -113,3 +113,39 @@ def test_what_was_cleaned_once_is_as_it_is_read_back(text: str) -> None:
 def test_all_texts_of_free_json_are_cleaned() -> None:
     found = {"a": ["x\n", {"b": "\x1b[1m", "c": 3}], "d": None}
     assert plain_texts(found) == {"a": ["x", {"b": "", "c": 3}], "d": None}
+
+
+NOISE = st.sampled_from(
+    [
+        "/var/lib/kubelet/plugins/kubernetes.io/csi/csi.example.com/globalmount",
+        "RequestID: c56fd5ce-f4d5-4857-b1dc-908c935a705a",
+        "16aa862fb1ba30683d5e321bae3ccf177dc55c1ae81a41b824ca2395f0a4b1eb",
+        "pvc-034c0523-3ec7-4b06-b6a7-44ba55c722a9",
+        "https://example.com/v3/volumes",
+    ]
+)
+
+
+@given(st.lists(NOISE | TEXTS, max_size=20).map(" ".join), st.integers(64, 400))
+def test_evidence_is_a_plain_bounded_line_and_stays_as_it_is(text: str, limit: int) -> None:
+    said = evidence(text, limit)
+    assert len(said) <= limit
+    assert one_line(said, limit) == said
+    assert evidence(said, limit) == said
+    assert len(one_line(text, 4096)) > limit or said == one_line(text, 4096), "what fits is not touched"
+
+
+@pytest.mark.parametrize(
+    ("noise", "left"),
+    [
+        ("/var/lib/kubelet/plugins/csi/globalmount", "…/globalmount"),
+        ("c56fd5ce-f4d5-4857-b1dc-908c935a705a", "…"),
+        ("16aa862fb1ba30683d5e321bae3ccf177dc55c1ae81a41b824ca2395f0a4b1eb", "…"),
+        ("pvc-034c0523-3ec7-4b06-b6a7-44ba55c722a9", "pvc-034c0523-3ec7-4b06-b6a7-44ba55c722a9"),
+        ("https://example.com/v3/volumes", "https://example.com/v3/volumes"),
+        ("/dev/sdh", "/dev/sdh"),
+        ("csi.sock", "csi.sock"),
+    ],
+)
+def test_paths_and_identifiers_make_room_for_the_cause_in_a_long_text(noise: str, left: str) -> None:
+    assert evidence(f"head {noise} {'x ' * 500}").startswith(f"head {left} x")
