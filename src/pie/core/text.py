@@ -67,7 +67,15 @@ _NOISE = re.compile(
     r"(?<![\w/:.])/(?:[^\s\"'(),;/]+/){2,}(?P<last>[^\s\"'(),;/]*)"
     # Identifiers, but not the name of a volume that was made of one: it identifies the volume.
     r"|(?<!pvc-)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b[0-9a-f]{32,}\b"
+    # OpenShift lists each security context constraint that a pod may not use, and among them those it may.
+    r"|(?P<none>\bprovider \"?[\w-]+\"?: Forbidden: not usable by user or serviceaccount(?:, )?)"
 )
+
+
+def _less(noise: re.Match[str]) -> str:
+    if noise["none"]:
+        return ""
+    return f"…/{noise['last']}" if noise["last"] else "…"
 
 
 def evidence(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:
@@ -78,7 +86,7 @@ def evidence(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:
     plain = one_line(text, MOST_CHARACTERS)
     if len(plain) <= limit:
         return plain
-    return one_line(_NOISE.sub(lambda found: f"…/{found['last']}" if found["last"] else "…", plain), limit)
+    return one_line(_NOISE.sub(_less, plain), limit)
 
 
 def plain_texts(found: Any) -> Any:

@@ -30,11 +30,22 @@ REFUSED = (
         "k8s.io/pod-security-admission",
         Reason.POD_REFUSED,
     ),
-    _says(
-        'pods "x" is forbidden: unable to validate against any security context constraint: [fsGroup: Invalid value:'
-        " []int64{1001}: 1001 is not an allowed group]",
+    Row(
+        'pods "x" is forbidden: unable to validate against any security context constraint: [provider "anyuid": Forbidden:'
+        " not usable by user or serviceaccount, provider restricted-v2: .spec.securityContext.fsGroup: Invalid value:"
+        " []int64{1001}: 1001 is not an allowed group, …]",
         "goharbor/harbor-helm#874",
+        no_pod(
+            'pods "mount-p-n-c-1-x" is forbidden: unable to validate against any security context constraint: [provider'
+            ' "anyuid": Forbidden: not usable by user or serviceaccount, provider restricted-v2:'
+            " .spec.securityContext.fsGroup: Invalid value: []int64{1001}: 1001 is not an allowed group, provider"
+            ' "restricted": Forbidden: not usable by user or serviceaccount, provider "nonroot-v2": Forbidden: not usable'
+            ' by user or serviceaccount, provider "hostaccess": Forbidden: not usable by user or serviceaccount, provider'
+            ' "privileged": Forbidden: not usable by user or serviceaccount]'
+        ),
+        Stage.QUEUE,
         Reason.POD_REFUSED,
+        "1001 is not an allowed group",
     ),
     _says(
         'admission webhook "validation.gatekeeper.sh" denied the request: [userpodlimits] container has no cpu limit',
