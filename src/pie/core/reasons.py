@@ -122,7 +122,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     Reason.PENDING: ("No run has ended yet.", "Wait for a period."),
     Reason.CONTROL_PLANE_LATE: (
         "Kubernetes did not create the probe pod (or its PVC) within probeThreshold.",
-        "Look at kube-controller-manager: its log, its rate limit (--kube-api-qps), the API server's load.",
+        "Look at kube-controller-manager (log, --kube-api-qps), the API server, webhooks that do not answer.",
     ),
     Reason.POD_REFUSED: (
         "The cluster refuses to create the probe's pod, or the Job or CronJob that creates it.",
