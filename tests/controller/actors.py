@@ -8,11 +8,11 @@ import msgspec
 
 from pie.core import selector
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
-from pie.core.maintenance.now import tolerated
 from pie.core.model import HARD_EFFECTS
 from pie.core.parse import node_selector
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from pie.core.schedule import next_due
+from pie.core.tolerations import tolerated
 from pie.core.wire import Taint
 from tests.controller.sidecars import Sidecar, probe_state, rfc3339, seconds_of
 from tests.controller.world import NODE, PROVISION, TARGET, World, owner_of

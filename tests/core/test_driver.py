@@ -76,6 +76,34 @@ def test_a_taint_is_a_fault_after_the_grace_of_a_new_node() -> None:
     assert history.driver.throughout(T0 + 200, T0 + 301) is not None
 
 
+def test_a_node_that_has_just_booted_has_its_grace_too() -> None:
+    again = node(boot_id="boot-2", taints=(OWN,))
+    history = seen((0, TAINTED, LISTED), (10, again, LISTED))
+    assert history.driver.throughout(T0, T0 + 300) is None
+    assert history.driver.throughout(T0, T0 + 311) is not None
+
+
+def test_another_driver_has_a_history_of_its_own_and_none_is_forgotten_without_a_class() -> None:
+    gone = ((0, node(), LISTED), (10, node(), Fact()), (20, node(), UNLISTED))
+    assert fault(seen(*gone), 0, 30) is Fault.GONE
+    other = Fact("other.example", listed=False)
+    assert fault(seen((0, node(), LISTED), (10, node(), other)), 0, 30) is Fault.NEVER
+
+
+@pytest.mark.parametrize(
+    ("taint", "spec", "keeps_off"),
+    [
+        (OWN, {}, True),
+        (Taint(STARTUP_TAINTS[0], "NoExecute"), {}, True),
+        (OWN, {"tolerations": ({"operator": "Exists"},)}, False),
+        (Taint("gpu", "NoSchedule"), {}, False),
+        (Taint(OWN.key, "PreferNoSchedule"), {}, False),
+    ],
+)
+def test_start_up_taints_keep_provision_pods_off(taint: Taint, spec: Any, keeps_off: bool) -> None:
+    assert seen((0, node(taints=(taint,)), LISTED), **spec).driver.keeps_off is keeps_off
+
+
 def test_a_taint_that_was_removed_in_the_middle_of_a_run_was_not_there_throughout() -> None:
     history = seen((0, TAINTED, LISTED), (10, node(), LISTED))
     assert history.driver.throughout(T0, T0 + 10) is not None

@@ -65,6 +65,11 @@ class Followed:
         return next(iter(targets), None)
 
     @property
+    def usable(self) -> set[str]:
+        """The nodes where provision pods can run: no maintenance, and no start-up taint of a driver."""
+        return {name for name in self.nodes - self.suppressed if not self.histories[name].driver.keeps_off}
+
+    @property
     def driver(self) -> str:
         """The name of the driver of the StorageClass; empty while there is no such class."""
         return self.storage_class.driver if self.storage_class is not None else ""

@@ -96,9 +96,9 @@ class Nodes:
         return followed.left_out if followed is not None else {}
 
     def usable(self, probe: str) -> set[str]:
-        """Return the matching nodes of a PieProbe that are not suppressed."""
+        """Return the matching nodes of a PieProbe on which provision pods can run."""
         followed = self._followed.get(probe)
-        return followed.nodes - followed.suppressed if followed is not None else set()
+        return followed.usable if followed is not None else set()
 
     def driver(self, probe: str) -> str:
         """Return the name of the driver of a PieProbe's StorageClass; empty: it is not known."""

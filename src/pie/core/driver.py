@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pie.core.model import HARD_EFFECTS, MarkKind, Probe
 from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.tolerations import tolerated
 from pie.core.wire import Node, Taint
 
 STARTUP_TAINTS: Final = tuple(
@@ -80,13 +81,16 @@ class Span:
 class DriverHistory:
     """The driver on a node: spans in order of time, the newest last.
 
-    `registered`: it was seen to be registered there. `keys` are those of its start-up taints that were seen
-    there. `grown_up_at` is when the grace of the new node ended.
+    `driver` is its name. `registered`: it was seen to be registered there. `keys` are those of its start-up
+    taints that were seen there. `keeps_off`: a start-up taint, of any driver, keeps provision pods off now.
+    `grown_up_at` is when the grace of the new node, or of its last boot, ends.
     """
 
+    driver: str = ""
     spans: tuple[Span, ...] = ()
     registered: bool = False
     keys: tuple[str, ...] = ()
+    keeps_off: bool = False
     grown_up_at: float = 0.0
 
     def during(self, since: float, until: float) -> Span | None:
@@ -132,17 +136,27 @@ def _is_own(key: str, driver: str) -> bool:
     return bool(driver) and key.startswith(f"{driver}/")
 
 
-def follow(history: DriverHistory, fact: Fact, node: Node, probe: Probe, now: float) -> DriverHistory:
-    """Return the history after the node was seen so at `now`."""
+def follow(
+    history: DriverHistory, fact: Fact, node: Node, probe: Probe, now: float, *, rebooted_at: float = 0.0
+) -> DriverHistory:
+    """Return the history after the node was seen so at `now`; while there is no class, it stands."""
+    if not fact.name:
+        return history
+    if history.driver != fact.name:
+        history = DriverHistory(fact.name)
     registered = history.registered or fact.listed is True
     taints = node.spec.taints
     own = own_taint(taints, fact.name, probe)
-    seen = (taint.key for taint in taints if is_startup_taint(taint, fact.name))
-    more = (key for key in seen if key not in STARTUP_TAINTS)
+    seen = [taint for taint in taints if is_startup_taint(taint, fact.name)]
+    more = (taint.key for taint in seen if taint.key not in STARTUP_TAINTS)
+    keeps_off = any(not tolerated(taint, probe.tolerations) for taint in seen)
     keys = tuple(dict.fromkeys((*history.keys, *more)))[-_MOST_KEYS:]
     spans = _followed(history.spans, _fault(fact, own, registered=registered), now)
-    grown_up_at = node.metadata.created_seconds + probe.suppression.new_node_grace_seconds
-    return DriverHistory(spans, registered, keys, grown_up_at)
+    rules = probe.suppression
+    grown_up_at = node.metadata.created_seconds + rules.new_node_grace_seconds
+    if rebooted_at:
+        grown_up_at = max(grown_up_at, rebooted_at + rules.reboot_grace_seconds)
+    return DriverHistory(fact.name, spans, registered, keys, keeps_off, grown_up_at)
 
 
 def _fault(fact: Fact, own: Taint | None, *, registered: bool) -> tuple[Fault, str] | None:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from pie.core.driver import STARTUP_TAINTS
 from pie.core.maintenance.marks import OPENSHIFT_CONFIGS, WELL_KNOWN
-from pie.core.maintenance.now import Facts, Suppression, suppression, tolerated
+from pie.core.maintenance.now import Facts, Suppression, suppression
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, SuppressionRules
 from pie.core.reasons import Reason
+from pie.core.tolerations import tolerated
 from pie.core.wire import Condition, Node, Taint
 from tests.core.build import T0, at, probe
 from tests.core.nodes import node

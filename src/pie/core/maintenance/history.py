@@ -112,7 +112,7 @@ def observe(
         history = _follow(_follow(history, booted, now), None, now + _CLOCK_SECONDS)
         history = replace(history, rebooted_at=now)
     history = replace(history, boot_id=boot_id or history.boot_id, seen_at=now)
-    history = replace(history, driver=drivers.follow(history.driver, driver, node, probe, now))
+    history = replace(history, driver=_driver(history, driver, node, probe, now))
     why = suppression(_facts(history, node, now, driver), probe)
     if why is not None and why.reason is Reason.NODE_NOT_READY and first is not None:
         why = replace(why, since=min(max(why.since, known_until), now))
@@ -146,6 +146,12 @@ def prove(history: NodeHistory, began: float, now: float) -> NodeHistory:
 
 def _facts(history: NodeHistory, node: Node, now: float, driver: drivers.Fact) -> Facts:
     return Facts(node, now, history.rebooted_at, history.proven_at, driver.name)
+
+
+def _driver(
+    history: NodeHistory, driver: drivers.Fact, node: Node, probe: Probe, now: float
+) -> drivers.DriverHistory:
+    return drivers.follow(history.driver, driver, node, probe, now, rebooted_at=history.rebooted_at)
 
 
 def _ready_since(node: Node) -> float:

@@ -8,13 +8,13 @@ and for a limited time that it has just booted or just been created.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from pie.core.driver import is_startup_taint
 from pie.core.maintenance.marks import OPENSHIFT_CONFIGS, WELL_KNOWN
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, Probe
 from pie.core.reasons import Reason
 from pie.core.text import one_line
+from pie.core.tolerations import tolerated
 from pie.core.wire import Condition, Node, Taint, condition, epoch_seconds
 
 
@@ -191,29 +191,6 @@ def _in_map(values: Mapping[str, str], mark: Mark) -> _Found | None:
 def taint_text(taint: Taint) -> str:
     """Return a taint as kubectl writes it: `key=value:effect`."""
     return f"{taint.key}{'=' if taint.value else ''}{taint.value}:{taint.effect}"
-
-
-def tolerated(taint: Taint, tolerations: tuple[dict[str, Any], ...]) -> bool:
-    """Tell whether one of a pod's tolerations matches the taint.
-
-    The rule is that of Kubernetes (`Toleration.ToleratesTaint`); `tolerationSeconds` limits how long a pod
-    stays, not whether it is let in. https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
-    """
-    return any(_tolerates(toleration, taint) for toleration in tolerations)
-
-
-def _tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
-    if toleration.get("effect") not in {None, "", taint.effect}:
-        return False
-    if toleration.get("key") not in {None, "", taint.key}:
-        return False
-    match toleration.get("operator"):
-        case None | "" | "Equal":
-            return bool((toleration.get("value") or "") == taint.value)
-        case "Exists":
-            return True
-        case _:
-            return False
 
 
 def _since(stamp: datetime | None, now: float) -> float:

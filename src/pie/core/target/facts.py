@@ -47,7 +47,7 @@ class NodesFact:
 
     `suppression` is why the target's runs are suppressed now, `suppressed_since` since when without a break,
     `judged_since` when a suppression ended last. `histories` are those of the target's node; of a provision
-    target, of all nodes that match or matched. `usable` are the matching nodes that are not suppressed.
+    target, of all nodes that match or matched. `usable` are the nodes on which provision pods can run.
     `as_of`: the watch of nodes is complete up to then. `driver` is the name of the StorageClass's driver.
     """
 

@@ -7,10 +7,10 @@ least loaded node wins. Resources and preemption are left out.
 from collections import Counter
 from typing import Any, Final
 
-from pie.core.maintenance.now import tolerated
 from pie.core.model import HARD_EFFECTS
 from pie.core.parse import SpecError, node_selector
 from pie.core.selector import matches
+from pie.core.tolerations import tolerated
 from pie.core.wire import Taint
 from pie.embedded.actors.volumes import claims_of, select_node, selected_node
 from pie.embedded.kinds import NODES, PODS, PVCS, PVS, Json, find, is_leaving, is_over
