@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.core.batch.naming import cronjob_names
+from pie.core.kinds import KINDS
 from pie.core.model import Kind, Target
 from tests.accounting import Accounts
 from tests.controller.simulation import MakesRunner, Simulation
@@ -138,6 +139,29 @@ class Outcome:
             for target, since in self.since.items()
             for error in self.accounts.errors(target, PERIOD_SECONDS, since, until)
         ]
+
+    def in_series(self) -> dict[str, float]:
+        """Return how many due times the series say were counted, by the kind of their target."""
+        names = ("pie_suppressed_runs_total", "pie_inconclusive_runs_total")
+        return {
+            kind: sum(
+                each.value
+                for name in (f"pie_{kind}_probe_total", *names)
+                for each in self.counted.all(name)
+                if each.labels.get("probe", kind) == kind
+            )
+            for kind in KINDS
+        }
+
+    def in_log(self) -> dict[str, float]:
+        """Return how many due times were counted, by the kind of their target."""
+        counts = {
+            kind: sum(
+                self.accounts.as_what(target).total() for target in TARGETS.values() if target.kind == kind
+            )
+            for kind in KINDS
+        }
+        return {kind: float(count) for kind, count in counts.items()}
 
     def counted_as(self) -> set[str]:
         """Return what due times were counted as."""

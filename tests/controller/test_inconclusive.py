@@ -8,11 +8,12 @@ from pie.core.model import Verdict
 from pie.core.reasons import AREA, Area, Reason
 from tests.controller.lives import incidents_of
 from tests.controller.simulation import Simulation
-from tests.controller.stories import BEGIN_SECONDS, at_once, played
+from tests.controller.stories import BEGIN_SECONDS, OTHER, SPEC, TARGETS, at_once, played
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import BASE_SPEC, PERIOD_SECONDS, T0, TARGET, World
+from tests.controller.world import BASE_SPEC, NODE, PERIOD_SECONDS, T0, TARGET, World
 from tests.dirty.dirt import BY_NAME
 from tests.dirty.expected import RIGHT
+from tests.dirty.kubelets import pulls_nothing
 from tests.harness import Samples
 
 QUOTA = BY_NAME["a ResourceQuota that is used up"]
@@ -59,6 +60,18 @@ def test_a_quota_on_pies_own_namespace_is_no_fault_of_the_storage_but_pie_says_t
         assert shown.value("pie_mount_probe_total", on_time="false") == 0
 
     in_virtual_time(play())
+
+
+def test_where_a_pod_cannot_run_on_one_node_a_run_on_another_one_tests_the_class() -> None:
+    def stuck(world: World) -> None:
+        world.waits["image"] = pulls_nothing(NODE)
+
+    spec = {**SPEC, "probeThreshold": "1m", "deadline": "1m"}
+    outcome = played([(BEGIN_SECONDS, stuck)], quiet=400, spec=spec, nodes=(OTHER,))
+    assert set(outcome.accounts.as_what(TARGETS[""])) == {"on time"}
+    assert set(outcome.accounts.as_what(TARGET)) == {"on time", Reason.IMAGE_PULL}
+    # A node where pie's own image is missing is nothing that the provision probe reports.
+    assert outcome.states[TARGETS[""]] == (Verdict.OK, Reason.OK)
 
 
 @pytest.mark.parametrize("row", RIGHT, ids=lambda row: row.dirt)
