@@ -1,5 +1,6 @@
 """What real clusters say leads to the right stage, reason and evidence; docs/verdicts.md shows it."""
 
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from pie.core.judge import judge
 from pie.core.model import Verdict
 from pie.core.reasons import Reason
 from pie.core.text import evidence, one_line
-from pie.core.wire import Condition
-from tests.core.build import MOUNT, T0, pod, probe, run
+from pie.core.wire import Condition, ContainerState, ContainerStatus, StateTerminated
+from tests.core.build import MOUNT, T0, at, pod, probe, run
 from tests.core.cases.page import KINDS, page
 from tests.core.cases.rows import Row, unscheduled
 
@@ -43,6 +44,17 @@ def test_a_pod_that_others_delete_with_a_word_says_whose_word_it_was(
     assert (judgement.verdict, judgement.reason) == (Verdict.INCONCLUSIVE, Reason.EVICTED)
     assert judgement.message.startswith("PreemptionByScheduler")
     assert judgement.ended
+
+
+@pytest.mark.parametrize("never", [datetime(1970, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC), None])
+def test_a_container_that_never_started_is_no_run_that_started(never: datetime | None) -> None:
+    over = StateTerminated(128, "StartError", "exec: no such file", never, at(9))
+    statuses = (ContainerStatus("probe", ContainerState(terminated=over)),)
+    shown = pod(scheduled=1, acknowledged=1, phase="Failed")
+    seen = run(replace(shown, status=replace(shown.status, container_statuses=statuses)), MOUNT)
+    judgement = judge(seen, probe(), T0 + 12)
+    assert (judgement.verdict, judgement.reason) == (Verdict.INCONCLUSIVE, Reason.CONTAINER_START_FAILED)
+    assert judgement.on_time is None
 
 
 def test_each_kind_has_three_texts_and_more_than_one_source() -> None:
