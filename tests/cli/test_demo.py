@@ -173,13 +173,14 @@ async def test_a_fault_is_made_in_the_one_demo_that_runs_also_without_a_panel(tm
     status, said = await printed("demo fault hang", **environment)
     assert status == 2
     assert "no demo runs here" in said
-    async with running("--headless", "--scenario", "none", "--duration", "60", **environment) as process:
+    idle = ("--headless", "--scenario", "none", "--duration", "60", "--nodes", "2", "--minute-seconds", "60")
+    async with running(*idle, **environment) as process:
         await until_said(process, "kubectl:")
         assert await printed("demo fault cordoned --node node-2", **environment) == (
             0,
             "cordoned, node-2: injected\n",
         )
-        async with running("--headless", "--scenario", "none", "--duration", "60", **environment) as other:
+        async with running(*idle, **environment) as other:
             await until_said(other, "kubectl:")
             status, said = await printed("demo fault", **environment)
         assert (status, said) == (

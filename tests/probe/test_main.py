@@ -306,6 +306,7 @@ def test_the_default_job_is_go_pies() -> None:
         "--name=pie",
         "--filename=/pie/job",
         "--thread",
+        "--clocksource=clock_gettime",
         "--output-format=json",
         "--eta=never",
     }
