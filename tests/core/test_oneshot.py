@@ -20,7 +20,7 @@ from pie.core.oneshot import (
     probe_of,
 )
 from pie.core.reasons import Reason
-from pie.core.wire import Node
+from pie.core.wire import Node, Taint
 from tests.core.build import T0
 from tests.core.nodes import node
 
@@ -68,6 +68,16 @@ def test_nodes_in_maintenance_and_without_the_driver_are_skipped_and_new_ones_ar
     ]
     everywhere, _ = choose(nodes, probe(), T0, driver="d")
     assert [each.metadata.name for each in everywhere] == ["b", "c"]
+
+
+def test_nodes_that_cannot_run_a_probe_are_skipped_and_a_start_up_taint_skips_none() -> None:
+    tainted = node(taints=(Taint("d/agent-not-ready", "NoSchedule"),))
+    windows = node(labels={"kubernetes.io/os": "windows"})
+    power = node(labels={"kubernetes.io/arch": "ppc64le"})
+    nodes = [named("a", tainted), named("b", windows), named("c", power)]
+    chosen, skipped = choose(nodes, probe_of(ORDER, "x", ()), T0, driver="d")
+    assert [each.metadata.name for each in chosen] == ["a", "c"], "what the image is built for is not known"
+    assert [(each.node, each.reason) for each in skipped] == [("b", Reason.NODE_UNSUITABLE)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -150,7 +150,7 @@ class Probe:
     `period_seconds` counts sixty for each minute, and `minute_seconds` is how long a minute of the cluster's
     schedules really lasts: sixty, but in a demo. `node_selector` is a disjunction of terms.
     `node_selector_json`, `resources` and `tolerations` are kept as the user wrote them, for the pods.
-    `architectures` are those that the image of the pods has.
+    `architectures` are those that the image of the pods has; none: not known.
     """
 
     namespace: str

@@ -19,9 +19,10 @@ from pie.core.model import BAD, NOT_GOOD, Image, Probe, Stage, SuppressionRules,
 from pie.core.naming import ANNOTATION_TARGET, label_value
 from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.result import IoStats
+from pie.core.suitable import unsuitable
 from pie.core.timeline import Run, timeline
 from pie.core.volumeobjects import PersistentVolume
-from pie.core.wire import Claim, Metadata, Node
+from pie.core.wire import Claim, Metadata, Node, StorageClass
 
 LABEL_CHECK = "pie.topolvm.io/check"
 DRIVER_NOT_REGISTERED = "DriverNotRegistered"
@@ -52,7 +53,7 @@ class Order:
 
 
 class Skipped(Struct, frozen=True):
-    """A node that was not checked; `reason` is that of a suppression, or DRIVER_NOT_REGISTERED."""
+    """A node that was not checked; `reason`: of a suppression, NodeUnsuitable, DRIVER_NOT_REGISTERED."""
 
     node: str
     reason: str
@@ -138,7 +139,10 @@ def checked(
 
 
 def probe_of(order: Order, check: str, nodes: Iterable[str]) -> Probe:
-    """Return the probe of a check: its nodes by name, and no grace for new ones, which are to be checked."""
+    """Return the probe of a check: its nodes by name, and no grace for new ones, which are to be checked.
+
+    What the image is built for is not known.
+    """
     rules = [{"key": "metadata.name", "operator": "In", "values": [name]} for name in nodes]
     return Probe(
         namespace=order.namespace,
@@ -152,6 +156,7 @@ def probe_of(order: Order, check: str, nodes: Iterable[str]) -> Probe:
         deadline_seconds=order.timeout_seconds,
         pvc_capacity=order.pvc_capacity,
         suppression=SuppressionRules(reboot_grace_seconds=0.0, new_node_grace_seconds=0.0),
+        architectures=(),
     )
 
 
@@ -162,6 +167,7 @@ def choose(
     *,
     driver: str = "",
     with_driver: frozenset[str] = frozenset(),
+    storage_class: StorageClass | None = None,
 ) -> tuple[list[Node], list[Skipped]]:
     """Return which nodes to check, and which not and why.
 
@@ -172,7 +178,9 @@ def choose(
     skipped: list[Skipped] = []
     for node in sorted(nodes, key=lambda each: each.metadata.name):
         name = node.metadata.name
-        if (why := suppression(Facts(node, now), probe)) is not None:
+        if unfit := unsuitable(node, probe, storage_class):
+            skipped.append(Skipped(name, Reason.NODE_UNSUITABLE, unfit))
+        elif (why := suppression(Facts(node, now, driver=driver), probe)) is not None:
             skipped.append(Skipped(name, why.reason, why.message))
         elif with_driver and name not in with_driver:
             message = (

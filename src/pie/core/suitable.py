@@ -49,7 +49,7 @@ def _virtual(node: Node, _probe: Probe, _class: StorageClass | None) -> str:
 
 def _other_architecture(node: Node, probe: Probe, _class: StorageClass | None) -> str:
     found = node.metadata.labels.get(_ARCHITECTURE) or node.status.node_info.architecture
-    foreign = found in _GO_ARCHITECTURES and found not in probe.architectures
+    foreign = probe.architectures and found in _GO_ARCHITECTURES and found not in probe.architectures
     return f"architecture {found}" if foreign else ""
 
 
@@ -74,11 +74,13 @@ _CHECKS: Final[tuple[Callable[[Node, Probe, StorageClass | None], str], ...]] = 
 )
 
 
-def avoided(architectures: Iterable[str]) -> list[dict[str, Any]]:
+def avoided(architectures: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the rules of a node selector that keep a pod off nodes whose labels say that it cannot run.
 
-    A node without such a label passes.
+    A node without such a label passes. Without `architectures` the nodes were chosen before.
     """
+    if not architectures:
+        return []
     others = sorted(_GO_ARCHITECTURES - set(architectures))
     unwanted = {_OS: [_WINDOWS], _ARCHITECTURE: others}
     unwanted |= {key: [value] for key, value in _VIRTUAL_LABELS.items()}

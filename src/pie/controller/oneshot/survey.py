@@ -73,6 +73,7 @@ async def survey(client: Client, order: Order) -> Survey:
         client.now(),
         driver=driver,
         with_driver=frozenset() if order.nodes else frozenset(registered),
+        storage_class=storage_class,
     )
     keys = sorted({key for each in chosen for key in registered.get(each.metadata.name, ())})
     segments = topology_segments(keys, [each.metadata.labels for each in chosen])
