@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -294,3 +295,22 @@ def with_refusal(act: Any) -> None:
         act()
     except Refused as refused:
         assert refused.code < 500
+
+
+async def test_without_the_token_of_the_kubeconfig_nothing_is_answered(embedded: EmbeddedCluster) -> None:
+    config = yaml.safe_load(embedded.kubeconfig.read_text())
+    token = config["users"][0]["user"]["token"]
+    bare = f"http://127.0.0.1:{embedded.front.address.rpartition(':')[2]}"
+    assert embedded.kubeconfig.stat().st_mode & 0o077 == 0
+    async with aiohttp.ClientSession() as session:
+        for path in ("/api", "/version", "/api/v1/namespaces", "/api/v1/namespaces?watch=true", "/nowhere"):
+            for given in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Basic {token}"}):
+                async with session.get(f"{bare}{path}", headers=given) as answer:
+                    assert (answer.status, (await answer.json())["reason"]) == (401, "Unauthorized")
+        body = {"metadata": {"name": "taken"}}
+        async with session.post(f"{bare}/api/v1/namespaces", json=body) as answer:
+            assert answer.status == 401
+        assert embedded.registry.find(NAMESPACES, "", "taken") is None
+        given = {"Authorization": f"Bearer {token}"}
+        async with session.get(f"{bare}/api/v1/namespaces", headers=given) as answer:
+            assert answer.status == 200

@@ -1,13 +1,15 @@
 """The API server: HTTP in front of the registry. It can be slow, and it can be down.
 
-Plain HTTP on loopback, without authentication: whoever can reach the port may do everything.
+Plain HTTP on loopback, for those who have the token. Without TLS kubectl sends none but that of the address.
 """
 
 import asyncio
 import json
 import re
+import secrets
 import socket
 import uuid
+from base64 import b64encode
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -63,10 +65,11 @@ class ApiServer:
     """Answers requests from a registry, on loopback. `faults`: the names of its active faults."""
 
     def __init__(self, registry: Registry, bookmark_seconds: float) -> None:
-        self._registry = registry
-        self._store = registry.store
+        self._registry, self._store = registry, registry.store
         self._bookmark_seconds = bookmark_seconds
-        self._port = 0
+        self._port, self.token = 0, secrets.token_urlsafe()
+        basic = b64encode(f"pie:{self.token}".encode()).decode()
+        self._keys = frozenset({f"Bearer {self.token}", f"Basic {basic}"})
         self._runner: web.AppRunner | None = None
         self._pages: dict[str, tuple[int, list[Json]]] = {}
         """The remaining pages of lists, by continue token, with the version of the list."""
@@ -74,8 +77,8 @@ class ApiServer:
 
     @property
     def address(self) -> str:
-        """The server's URL."""
-        return f"http://127.0.0.1:{self._port}"
+        """The server's URL, with the token."""
+        return f"http://pie:{self.token}@127.0.0.1:{self._port}"
 
     @property
     def reachable(self) -> bool:
@@ -103,7 +106,7 @@ class ApiServer:
         if "api-slow" in self.faults:
             await asyncio.sleep(_SLOW_SECONDS)
         try:
-            only_from_here(request)
+            only_from_here(request, keys=self._keys)
             return await self._answer(request)
         except Refused as refused:
             return web.json_response(refused.status, status=refused.code)

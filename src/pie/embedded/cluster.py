@@ -33,16 +33,15 @@ from pie.embedded.store import Store
 
 _log = structlog.get_logger()
 
-_PAUSE_SECONDS: Final = 0.02
-"""Changes within this time are handled together."""
+_PAUSE_SECONDS: Final = 0.02  # changes within this time are handled together
 _RETRY_SECONDS: Final = 1.0
 _QUIET_SECONDS: Final = 60.0
 _KUBECONFIG: Final = """\
 apiVersion: v1
 kind: Config
 clusters: [{{name: embedded, cluster: {{server: "{server}"}}}}]
-users: [{{name: anybody, user: {{}}}}]
-contexts: [{{name: embedded, context: {{cluster: embedded, user: anybody, namespace: pie}}}}]
+users: [{{name: admin, user: {{token: "{token}"}}}}]
+contexts: [{{name: embedded, context: {{cluster: embedded, user: admin, namespace: pie}}}}]
 current-context: embedded
 """
 
@@ -104,7 +103,8 @@ class EmbeddedCluster:
             self.add_node(f"node-{number}")
         await self.front.start()
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.kubeconfig.write_text(_KUBECONFIG.format(server=self.front.address))
+        self.kubeconfig.touch(mode=0o600)
+        self.kubeconfig.write_text(_KUBECONFIG.format(server=self.front.address, token=self.front.token))
         self.running = asyncio.create_task(self._control())
         return self
 

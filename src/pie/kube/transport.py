@@ -85,6 +85,7 @@ class Transport:
     ) -> None:
         self._config = config
         self._host = urlsplit(config.server).netloc.rpartition("@")[2]
+        self._shown = urlsplit(config.server)._replace(netloc=self._host).geturl()  # no password
         self._credentials = Credentials(config)
         self._clock = clock
         self._metrics = metrics
@@ -158,7 +159,7 @@ class Transport:
             words = str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
             silent = request.verb == "watch" and isinstance(error, aiohttp.SocketTimeoutError)
             kind = Silent if silent else Unreachable
-            raise kind(f"cannot {request}: {self._config.server}: {words}") from error
+            raise kind(f"cannot {request}: {self._shown}: {words}") from error
         finally:
             series.count(code)
 
