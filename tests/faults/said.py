@@ -75,8 +75,10 @@ class Said:
         if not new:
             return Given()
         counts = self.status.get("targets") or {}
+        # A target that could not be tested for three periods is unknown.
+        untested = "inconclusive" if counts.get("unknown") else "ok"
         return Given(
-            verdict=next((each for each in _BAD if counts.get(each)), "ok"),
+            verdict=next((each for each in _BAD if counts.get(each)), untested),
             stage=new[0]["stage"],
             reason=new[0]["reason"],
             scope=new[0]["scope"],

@@ -30,7 +30,7 @@ from pie.core.apitypes import (
 from pie.core.history import History, PastRun
 from pie.core.model import Probe, Target, Verdict
 from pie.core.overview import incident_view, state_of, summary, worst
-from pie.core.reasons import ADVICE, MEANING
+from pie.core.reasons import ADVICE, AREA, MEANING
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
 
@@ -214,6 +214,7 @@ class ApiSource:
             due=state.due or None,
             last_ok=state.last_ok or None,
             io=state.io,
+            area=AREA.get(why.reason if why is not None else state.reason, ""),
         )
 
 
@@ -240,4 +241,5 @@ def _run_view(past: PastRun) -> RunView:
         io=past.io,
         meaning="" if good else MEANING[past.reason],
         next="" if good else ADVICE[past.reason],
+        area=AREA.get(past.reason, ""),
     )

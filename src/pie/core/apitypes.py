@@ -117,7 +117,8 @@ class Overview(Struct, frozen=True):
 class TargetView(Struct, frozen=True):
     """A target. While it is suppressed, verdict, reason and message say so; `since`: for how long it is so.
 
-    `due` is the due time of the run that said so; `io` what its last measured run measured.
+    `due` is the due time of the run that said so; `io` what its last measured run measured; `area` whose
+    problem the reason is, empty if nothing is wrong.
     """
 
     probe: PlainText
@@ -133,6 +134,7 @@ class TargetView(Struct, frozen=True):
     due: float | None
     last_ok: float | None
     io: IoStats | None
+    area: PlainText = ""
 
 
 class TargetList(Struct, frozen=True):
@@ -157,6 +159,7 @@ class RunView(Struct, frozen=True):
     io: IoStats | None
     meaning: PlainText
     next: PlainText
+    area: PlainText = ""
 
 
 class TargetDetail(Struct, frozen=True):

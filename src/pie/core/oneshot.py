@@ -17,7 +17,7 @@ from pie.core.maintenance.now import Facts, suppression
 from pie.core.manifests import POD_ANNOTATIONS, Manifest, claim, pod_spec
 from pie.core.model import BAD, NOT_GOOD, Image, Probe, Stage, SuppressionRules, Target, Verdict
 from pie.core.naming import ANNOTATION_TARGET, label_value
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.reasons import ADVICE, AREA, MEANING, Reason
 from pie.core.result import IoStats
 from pie.core.suitable import unsuitable
 from pie.core.timeline import Run, timeline
@@ -71,7 +71,8 @@ class Left(Struct, frozen=True):
 class Checked(Struct, frozen=True):
     """What became of one target. `stages`: of a mount check's two runs, the last word on each.
 
-    `node` is where a provision run went, empty if it got nowhere; `next` is what to look at, empty when ok.
+    `node` is where a provision run went, empty if it got nowhere; `next` is what to look at, and `area` whose
+    problem it is, both empty when ok.
     """
 
     kind: str
@@ -84,6 +85,7 @@ class Checked(Struct, frozen=True):
     seconds: float = 0.0
     stages: dict[Stage, float] = {}
     io: IoStats | None = None
+    area: str = ""
 
     @property
     def bad(self) -> bool:
@@ -132,6 +134,7 @@ def checked(
         stage=judgement.stage,
         message=judgement.message or ("" if good else MEANING[judgement.reason]),
         next="" if good else ADVICE[judgement.reason],
+        area=AREA.get(judgement.reason, ""),
         seconds=round(seconds, 3),
         stages={stage: round(took, 3) for stage, took in stages.items()},
         io=judgement.result.io if judgement.result is not None else None,

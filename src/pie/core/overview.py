@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pie.core.apitypes import Counts, IncidentView, ProbeView, State
 from pie.core.incidents.incident import Incident
-from pie.core.incidents.text import broken, how_it_ended, where
+from pie.core.incidents.text import about, broken, how_it_ended, where
 from pie.core.reasons import ADVICE, MEANING
 
 _MOST_NODES = 10
@@ -73,7 +73,7 @@ def incident_view(incident: Incident, probe: str, storage_class: str) -> Inciden
         stage=incident.stage,
         reason=incident.reason.value,
         area=incident.area.value,
-        words=f"StorageClass {storage_class}: {broken(incident)} {where(incident)}.",
+        words=f"{about(incident, storage_class)}: {broken(incident)} {where(incident)}.",
         meaning=MEANING[incident.reason],
         evidence=incident.evidence,
         next=ADVICE[incident.reason],

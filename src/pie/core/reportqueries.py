@@ -49,7 +49,7 @@ INSTANT: Final = {
 
 RANGE: Final = {
     "incidents": "sum by (pie_probe_name, storage_class, scope, stage, reason)"
-    " (max_over_time(pie_incident_open[{fine}]))",
+    ' (max_over_time(pie_incident_open{{area=~"storage|"}}[{fine}]))',
     "mount_trend": "sum by (storage_class, on_time) (increase(pie_mount_probe_total[{column}]))",
     "mount_io_trend": "sum by (storage_class)"
     ' (increase(pie_performance_on_mount_probe_total{{succeed="false"}}[{column}]))',

@@ -2,7 +2,7 @@
 
 from pie.core.incidents.incident import Closing, Incident, Scope
 from pie.core.model import Stage
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.reasons import ADVICE, MEANING, Area, Reason
 from pie.core.wire import rfc3339
 
 _NAMED_NODES = 3
@@ -47,12 +47,17 @@ def where(incident: Incident) -> str:
             return f"on node {listed}" if len(names) == 1 else f"on nodes {listed}"
 
 
+def about(incident: Incident, storage_class: str) -> str:
+    """Return what an incident is about: a StorageClass, or the cluster."""
+    return "The cluster" if incident.area is Area.CONTROL_PLANE else f"StorageClass {storage_class}"
+
+
 def story(incident: Incident, storage_class: str) -> str:
     """Return all there is to say: what, where, since when, what it means, the evidence, what to look at."""
     evidence = f' Evidence: "{incident.evidence}".' if incident.evidence else ""
     return (
-        f"StorageClass {storage_class}: {headline(incident)}, since {rfc3339(incident.opened_at)}."
-        f" {MEANING[incident.reason]}{evidence} Next: {ADVICE[incident.reason]}"
+        f"{about(incident, storage_class)}: {headline(incident)}, since {rfc3339(incident.opened_at)}"
+        f" (area {incident.area}). {MEANING[incident.reason]}{evidence} Next: {ADVICE[incident.reason]}"
     )
 
 
@@ -62,7 +67,7 @@ def ending(incident: Incident, storage_class: str) -> str:
     minutes = lasted_seconds / 60
     lasted = f"{minutes:.0f} min" if minutes >= _FEW_MINUTES else f"{lasted_seconds:.0f} s"
     how, more = _how(incident)
-    return f"StorageClass {storage_class}: {how} after {lasted}{more}: {headline(incident)}."
+    return f"{about(incident, storage_class)}: {how} after {lasted}{more}: {headline(incident)}."
 
 
 def how_it_ended(incident: Incident) -> str:
