@@ -56,6 +56,8 @@ FOREIGN_TAINT = late(Reason.TAINTED, Stage.SCHEDULE, "1 node(s) had untolerated 
         (late(Reason.DRIVER_NOT_READY, Stage.MOUNT), Met(DRIVER, there=True), Reason.DRIVER_NOT_READY),
         # The scheduler names a taint: the driver's own, or another.
         (TAINTED, Met(DRIVER), Reason.DRIVER_NOT_READY),
+        (TAINTED, Met(DRIVER, pinned=True), Reason.TAINTED),
+        (TAINTED, Met(DRIVER, TAINT, pinned=True), Reason.DRIVER_NOT_READY),
         (FOREIGN_TAINT, Met(DRIVER), Reason.TAINTED),
         (FOREIGN_TAINT, Met(DRIVER, GONE, there=True), Reason.TAINTED),
         # What the driver does not explain.

@@ -24,6 +24,7 @@ class Met:
 
     `during` explains a bad run, `throughout` is a start-up taint that was on the node for all of it. `there`:
     the driver was registered on the node once, or the target was well once. `anywhere`: some node has it.
+    `pinned`: the run can use this node only.
     """
 
     driver: str = ""
@@ -31,6 +32,12 @@ class Met:
     throughout: Span | None = None
     there: bool = False
     anywhere: bool = True
+    pinned: bool = False
+
+    @property
+    def tainted(self) -> bool:
+        """Whether the driver's start-up taint was on the node at some time."""
+        return self.during is not None and self.during.fault is Fault.TAINTED
 
 
 def blame_driver(turn: Turn) -> None:
@@ -52,6 +59,7 @@ def _met(turn: Turn, case: Case) -> Met:
         history.registered or _once_well(turn),
         # Of a mount target, one node is known.
         anywhere or bool(turn.target.node),
+        bool(turn.target.node),
     )
 
 
@@ -68,8 +76,9 @@ def blame(judgement: Judgement, met: Met) -> Judgement:
         return _in_spite_of_taint(judgement, met.throughout)
     if not judgement.needs_cause or judgement.stage not in _EXPLAINED_STAGES:
         return judgement
-    key, words = tainted_by(judgement.message, met.driver), unregistered(judgement.message)
-    by_words = words or judgement.reason is Reason.DRIVER_NOT_READY
+    # The scheduler names the taints of all nodes, also to a pod that is pinned to another one.
+    key = tainted_by(judgement.message, met.driver) if met.tainted or not met.pinned else ""
+    by_words = unregistered(judgement.message) or judgement.reason is Reason.DRIVER_NOT_READY
     of_storage = AREA[judgement.reason] is Area.STORAGE or judgement.reason is Reason.NOT_SCHEDULED
     if not (key or by_words or of_storage):
         return judgement
