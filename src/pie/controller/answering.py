@@ -60,7 +60,7 @@ class Answering:
         if driver is None or run.pod is None:
             return None
         looked_at = self._client.now()
-        found = await self._attachments.look(_seen(target, run), driver)
+        found = await self._attachments.look(_seen(target, run), driver, run.attachment_asked_at or None)
         return AttachmentAnswer(looked_at, found.added_to(run.seen) if found is not None else None)
 
     async def _lease(self, target: Target, run: RunState, after: float) -> LeaseAnswer:

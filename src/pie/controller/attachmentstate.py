@@ -7,6 +7,7 @@ from pie.core.timeline import Run, Sightings
 from pie.core.volumeobjects import CSIDriver, PersistentVolume, VolumeAttachment, attachment_name
 from pie.kube.client import Client
 from pie.kube.resources import CSI_DRIVERS, PVS, VOLUME_ATTACHMENTS
+from pie.kube.sharedlist import SharedList
 
 _LOOK_AGAIN_SECONDS: Final = 600.0
 """A driver's object can be made anew with another word about attaching."""
@@ -40,10 +41,12 @@ class _Driver:
 
 
 class AttachmentReader:
-    """Asks the API server, by name; remembers for a while which drivers attach."""
+    """Asks the API server: a few by name, many as one list. It remembers for a while which drivers attach."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._volumes = SharedList(client, PVS, None, decode=PersistentVolume)
+        self._attachments = SharedList(client, VOLUME_ATTACHMENTS, None, decode=VolumeAttachment)
         self._drivers: dict[str, _Driver] = {}
 
     def may_attach(self, driver: str) -> bool:
@@ -57,11 +60,12 @@ class AttachmentReader:
             return False
         return bool(run.claim.spec.volume_name) and self.may_attach(driver)
 
-    async def look(self, run: Run, driver: str) -> AttachmentState | None:
-        """Return what the attachment of a run's volume says now; None where there can be none."""
+    async def look(self, run: Run, driver: str, since: float | None = None) -> AttachmentState | None:
+        """Return what the attachment of a run's volume said at `since` (now) or later; None: it has none."""
+        since = self._client.now() if since is None else since
         if run.pod is None or run.claim is None or not await self._attaches(driver):
             return None
-        volume = await self._client.get_or_none(PVS, run.claim.spec.volume_name, decode=PersistentVolume)
+        volume = await self._volumes.one(run.claim.spec.volume_name, since)
         if volume is None:
             return None
         if (source := volume.source) is None:
@@ -69,7 +73,7 @@ class AttachmentReader:
                 self._note(driver, attaches=False)  # It has no CSIDriver because it is no CSI driver.
             return None
         name = attachment_name(source, run.pod.spec.node_name)
-        attachment = await self._client.get_or_none(VOLUME_ATTACHMENTS, name, decode=VolumeAttachment)
+        attachment = await self._attachments.one(name, since)
         if attachment is None or (attachment.leaving and run.pod.status.phase == "Pending"):
             # It is the one of the run before.
             return AttachmentState(error=attachment.error if attachment is not None else "")

@@ -81,11 +81,9 @@ class ManagedFields(Object, frozen=True):
     time: datetime | None = None
 
 
-class AttachmentMetadata(Object, frozen=True):
+class AttachmentMetadata(Metadata, frozen=True):
     """metadata of a VolumeAttachment."""
 
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
     managed_fields: tuple[ManagedFields, ...] = ()
 
 
