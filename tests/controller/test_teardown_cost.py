@@ -38,3 +38,9 @@ def test_ten_times_the_volumes_left_behind_cost_at_most_twelve_times_the_work(
     assert outcome.left == left
     assert outcome.asked["get", "persistentvolumes"] >= 300
     assert many - nothing <= 12 * (few - nothing)
+
+
+def test_thousands_of_volumes_left_behind_cost_a_bounded_number_of_reads() -> None:
+    seconds = 150
+    (outcome,) = lived((seconds, []), given=[volumes(1000)])
+    assert outcome.asked["get", "persistentvolumes"] <= 10 * seconds

@@ -15,7 +15,7 @@ from pie.controller.caches import Caches
 from pie.controller.leakscan import find_leaks
 from pie.controller.nodes import Nodes
 from pie.controller.probes import Probes
-from pie.controller.queue import SETTLE_SECONDS, WorkQueue
+from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW
 from pie.core.incidents.incident import EVERY_NODE, Finding
 from pie.core.leaks import DETACH_SECONDS, may_be_held, to_stay, why_left, words
@@ -36,6 +36,9 @@ _FIRST_LOOK_SECONDS: Final = 2.0
 _LONGEST_WAIT_SECONDS: Final = 60.0
 _NODE_GONE_WAIT_SECONDS: Final = 600.0
 """Somebody deletes it by hand some day; clusters whose nodes come and go have many."""
+
+_LOOKS_PER_SECOND: Final = 8.0
+"""At most, at all volumes together: each is read by name, and the API server has other work in an outage."""
 
 _USUAL_DEADLINE_SECONDS: Final = 60.0
 _LONGEST_PATIENCE: Final = 120.0
@@ -90,8 +93,8 @@ class Teardown:
         self._left: defaultdict[str, Counter[Reason]] = defaultdict(Counter)
         self._pods_going: dict[str, float] = {}
         self._stock_taken = False
-        queue.handle("teardown", self._look)
-        queue.handle("leftovers", self._take_stock)
+        queue.handle("teardown", self._look, Lane.READS)
+        queue.handle("leftovers", self._take_stock, Lane.READS)
 
     def start(self) -> None:
         """Begin to lead: take up the claims there are, and look once for volumes whose claim is gone."""
@@ -150,7 +153,7 @@ class Teardown:
         if new is None:
             remains.claim_gone = True
             self._begin(claim.metadata.uid, remains)
-            self._queue.add("teardown", claim.metadata.uid, after_seconds=_FIRST_LOOK_SECONDS)
+            self._look_in(claim.metadata.uid, _FIRST_LOOK_SECONDS)
 
     def _follow(self, claim: Claim, *, gone: bool) -> _Remains | None:
         """Return what is known of a claim that is to be followed: a run's always, any other when it ends."""
@@ -225,7 +228,12 @@ class Teardown:
             remains.began = self._client.now()
             probe = self._probe(remains.target)
             wait_seconds = probe.deadline_seconds if probe is not None else _FIRST_LOOK_SECONDS
-            self._queue.add("teardown", uid, after_seconds=wait_seconds)
+            self._look_in(uid, wait_seconds)
+
+    def _look_in(self, uid: str, wait_seconds: float) -> None:
+        """Have a PVC and its volume looked at; the more there are, the later."""
+        spaced_seconds = len(self._remains) / _LOOKS_PER_SECOND
+        self._queue.add("teardown", uid, after_seconds=max(wait_seconds, spaced_seconds))
 
     def _target(self, marks: dict[str, str]) -> Target | None:
         """Return the target whose labels an object has."""
@@ -277,7 +285,7 @@ class Teardown:
             self._judge(remains, volume, now, age_seconds)
             if remains.left is Reason.NODE_GONE:
                 wait_seconds = _NODE_GONE_WAIT_SECONDS
-        self._queue.add("teardown", uid, after_seconds=wait_seconds)
+        self._look_in(uid, wait_seconds)
 
     def _judge(
         self, remains: _Remains, volume: PersistentVolume | None, now: float, age_seconds: float
