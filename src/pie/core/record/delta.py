@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -22,39 +22,69 @@ ITEMS: Final = 3
 """[ITEMS, {index: delta}]: other items of a tuple as long as before."""
 
 Delta = list[Any]
+Shared = dict[tuple[int, int], Any]
+"""Encoded deltas of Structs, by the identities of both values."""
+_How = Callable[[Any, Any, Shared | None], Any]
+
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def delta(before: Any, after: Any) -> Delta | None:
-    """Return what turns one value into the other; None: they are equal."""
-    return None if after is before or after == before else _of(before, after)
+def delta(before: Any, after: Any, shared: Shared | None = None) -> Delta | None:
+    """Return what turns one value into the other; None: they are equal.
+
+    With `shared`, each pair of Structs is compared and encoded once: a state and its facts share their
+    pods. It is of use while the values live.
+    """
+    return None if after is before or after == before else _of(before, after, shared)
 
 
-def _of(before: Any, after: Any) -> Delta:
+def _of(before: Any, after: Any, shared: Shared | None) -> Any:
     """Return what turns a value into another one. Most fields of most values are the same objects."""
     kind: Any = type(after)
-    if type(before) is not kind:
+    how = _how(kind)
+    return [WHOLE, after] if how is None or type(before) is not kind else how(before, after, shared)
+
+
+def _changed(
+    names: Iterable[Any], before: Iterable[Any], after: Iterable[Any], shared: Shared | None
+) -> dict[Any, Delta]:
+    changed = {}
+    for name, was, now in zip(names, before, after, strict=True):
+        if now is not was and now != was:
+            changed[name] = _of(was, now, shared)
+    return changed
+
+
+@cache
+def _how(kind: Any) -> _How | None:
+    """Return how values of a type are compared; None: as a whole."""
+    if (fields := _fields(kind)) is None:
+        return {dict: _of_keys, tuple: _of_items}.get(kind)
+    names, values = fields
+
+    def of_fields(before: Any, after: Any, shared: Shared | None) -> Delta:
+        return [FIELDS, _changed(names, values(before), values(after), shared)]
+
+    def of_struct(before: Any, after: Any, shared: Shared | None) -> Any:
+        if shared is None:
+            return of_fields(before, after, None)
+        pair = id(before), id(after)
+        if pair not in shared:
+            shared[pair] = msgspec.Raw(_encode(of_fields(before, after, None)))
+        return shared[pair]
+
+    return of_struct if issubclass(kind, msgspec.Struct) else of_fields
+
+
+def _of_items(before: Any, after: Any, shared: Shared | None) -> Delta:
+    if len(before) != len(after):
         return [WHOLE, after]
-    if (fields := _fields(cast(Any, kind))) is not None:
-        names, values = fields
-        return [FIELDS, _changed(names, values(before), values(after))]
-    if kind is dict:
-        return _of_keys(before, after)
-    if kind is tuple and len(before) == len(after):
-        return [ITEMS, _changed(range(len(after)), before, after)]
-    return [WHOLE, after]
+    return [ITEMS, _changed(range(len(after)), before, after, shared)]
 
 
-def _changed(names: Iterable[Any], before: Iterable[Any], after: Iterable[Any]) -> dict[Any, Delta]:
-    return {
-        name: _of(was, now)
-        for name, was, now in zip(names, before, after, strict=True)
-        if now is not was and now != was
-    }
-
-
-def _of_keys(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> Delta:
+def _of_keys(before: Mapping[Any, Any], after: Mapping[Any, Any], shared: Shared | None) -> Delta:
     changed = {
-        key: _of(before[key], value) if key in before else [WHOLE, value]
+        key: _of(before[key], value, shared) if key in before else [WHOLE, value]
         for key, value in after.items()
         if key not in before or (value is not before[key] and value != before[key])
     }
@@ -133,7 +163,8 @@ def _changes(change: Delta | None, before: Any, after: Any, path: str) -> Iterat
 
 
 def _both(before: Any, after: Any) -> Iterable[tuple[str, Any, Any]]:
-    fields = _fields(cast(Any, type(after)))
+    kind: Any = type(after)
+    fields = _fields(kind)
     if fields is None:
         return ()
     names, values = fields

@@ -14,7 +14,7 @@ import msgspec
 from pie.core.batch.cron import Cron
 from pie.core.decode import Unreadable, convert
 from pie.core.model import Target
-from pie.core.record.delta import Delta, delta, patched
+from pie.core.record.delta import Delta, Shared, delta, patched
 from pie.core.target.effects import Effect
 from pie.core.target.facts import TargetFacts
 from pie.core.target.state import TargetState
@@ -86,11 +86,12 @@ class Writing:
         target, after = taken.before.target, taken.done.state
         known, facts = self.states.get(target), self._facts.get(target)
         follows = known is not None and known == taken.before
+        shared: Shared = {}
         record = StepRecord(
             taken.at,
             target,
-            delta(facts, taken.facts),
-            delta(taken.before, after),
+            delta(facts, taken.facts, shared),
+            delta(taken.before, after, shared),
             [(type(each).__name__, each) for each in taken.done.effects],
             taken.done.wake_at,
             None if follows else taken.before,
