@@ -58,6 +58,9 @@ faults: prepare-real ## Break real storage in every way, and write docs/faults.m
 maintenance: prepare-real ## Reboot, cordon and taint 300 simulated nodes wave by wave: no failure, no incident (root, Go)
 	$(BIN)/python bench/maintenance.py
 
+outage: setup ## Let a CSI driver crash on 5,000 simulated nodes: one incident, few reads (Python only, minutes)
+	$(BIN)/python bench/outage.py
+
 run: setup ## Show pie at work on a small cluster in one process: real I/O, faults, a page (Python only)
 	@$(BIN)/pie demo $(DEMO)
 
@@ -75,4 +78,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test prepare-real verdicts faults maintenance run run-real lock clean
+.PHONY: help setup lint test prepare-real verdicts faults maintenance outage run run-real lock clean

@@ -1,7 +1,7 @@
 """What nodes, kubelets and controllers do to a simulated cluster each second."""
 
 import math
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -134,17 +134,29 @@ def _works(world: World, name: str) -> bool:
 
 def _schedulable(world: World, pod: dict[str, Any]) -> str | None:
     """Return the first node that may take a pod."""
+    nodes, pinned = world.objects["nodes"], _pinned_to(pod)
     return min(
         (
             name
-            for name, node in world.objects["nodes"].items()
-            if not node["spec"].get("unschedulable")
-            and all(_tolerates(pod, taint) for taint in node["spec"].get("taints") or [])
-            and node["status"]["conditions"][0]["status"] == "True"
-            and _may_run_on(pod, name, node["metadata"].get("labels") or {})
+            for name in (nodes if pinned is None else nodes.keys() & pinned)
+            if not nodes[name]["spec"].get("unschedulable")
+            and all(_tolerates(pod, taint) for taint in nodes[name]["spec"].get("taints") or [])
+            and nodes[name]["status"]["conditions"][0]["status"] == "True"
+            and _may_run_on(pod, name, nodes[name]["metadata"].get("labels") or {})
         ),
         default=None,
     )
+
+
+def _pinned_to(pod: dict[str, Any]) -> set[str] | None:
+    """Return the names of the only nodes that a pod's affinity allows; None: it names none."""
+    found: set[str] = set()
+    for term in _required(pod).get("nodeSelectorTerms", [{}]):
+        named = [each["values"] for each in term.get("matchFields") or [] if each["operator"] == "In"]
+        if not named:
+            return None
+        found.update(*named)
+    return found
 
 
 def _beside(world: World, pod: dict[str, Any]) -> tuple[Sidecar, ...]:
@@ -186,7 +198,11 @@ def _cronjob_controller(world: World) -> None:
     seen, until = world.cronjobs_idle or ((), 0.0)
     if seen == _jobs_and_cronjobs(world) and world.now() < until:
         return
-    next_due_at = [_start_due(world, cronjob) for cronjob in list(world.objects["cronjobs"].values())]
+    active = _active_jobs(world)
+    next_due_at = [
+        _start_due(world, cronjob, active.get(cronjob["metadata"]["name"], []))
+        for cronjob in list(world.objects["cronjobs"].values())
+    ]
     world.cronjobs_idle = _jobs_and_cronjobs(world), min(next_due_at, default=math.inf)
 
 
@@ -194,22 +210,25 @@ def _jobs_and_cronjobs(world: World) -> tuple[Any, ...]:
     return world.objects["jobs"].revision, world.objects["cronjobs"].revision, world.period_seconds
 
 
-def _start_due(world: World, cronjob: dict[str, Any]) -> float:
+def _active_jobs(world: World) -> dict[str, list[dict[str, Any]]]:
+    """Return what CronJobs list as active, by their names."""
+    active: dict[str, list[dict[str, Any]]] = {}
+    for job in world.objects["jobs"].values():
+        if not job["status"].get("conditions"):
+            listed = {"name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+            active.setdefault(owner_of(job)["name"], []).append(listed)
+    return active
+
+
+def _start_due(world: World, cronjob: dict[str, Any], active: list[dict[str, Any]]) -> float:
     """Start the run of a CronJob if it is due; return when the next is, epoch seconds."""
-    jobs = world.objects["jobs"].values()
-    active = [
-        {"name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
-        for job in jobs
-        if not job["status"].get("conditions") and owner_of(job)["name"] == cronjob["metadata"]["name"]
-    ]
     if active != cronjob["status"].get("active", []):
         cronjob = world.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "active": active}})
-    now, created = world.now(), datetime.fromisoformat(cronjob["metadata"]["creationTimestamp"])
-    labels, period_seconds = cronjob["metadata"]["labels"], world.period_seconds
-    target = TARGET if "node" in labels else PROVISION
+    now, period_seconds = world.now(), world.period_seconds
+    node, last = cronjob["metadata"]["labels"].get("node", ""), cronjob["status"].get("lastScheduleTime")
+    target = replace(TARGET, node=node) if node else PROVISION
     due = next_due(target, period_seconds, now - period_seconds)
-    last = cronjob["status"].get("lastScheduleTime")
-    began = max(created.timestamp(), datetime.fromisoformat(last).timestamp() if last else 0.0)
+    began = max(seconds_of(cronjob["metadata"]["creationTimestamp"]), seconds_of(last) if last else 0.0)
     if due > now:
         return due
     if due <= began or cronjob["spec"]["suspend"] or active:
@@ -228,10 +247,15 @@ def _tolerates(pod: dict[str, Any], taint: dict[str, Any]) -> bool:
     return taint["effect"] not in HARD_EFFECTS or tolerated(msgspec.convert(taint, Taint), tolerations)
 
 
+def _required(pod: dict[str, Any]) -> dict[str, Any]:
+    affinity: dict[str, Any] = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
+    required: dict[str, Any] = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    return required
+
+
 def _may_run_on(pod: dict[str, Any], name: str, labels: dict[str, str]) -> bool:
     """Tell whether a pod's affinity allows a node."""
-    affinity = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    required = _required(pod)
     return not required or selector.matches(node_selector(required, "required"), name, labels)
 
 

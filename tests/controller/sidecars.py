@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 
@@ -35,6 +36,7 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(maxsize=100_000)
 def seconds_of(stamp: str) -> float:
     """Return a Kubernetes time in epoch seconds."""
     return datetime.fromisoformat(stamp).timestamp()
