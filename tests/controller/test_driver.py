@@ -4,11 +4,25 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from pie.core.model import Kind, Target, Verdict
 from pie.core.reasons import Reason
 from tests.controller.simulation import Simulation
-from tests.controller.stories import SPEC, at_once
+from tests.controller.stories import (
+    BEGIN_SECONDS,
+    BUSY_SECONDS,
+    END,
+    GAPS,
+    SPEC,
+    Script,
+    at_once,
+    played,
+    quick,
+    scripts,
+    storage,
+    with_gaps,
+)
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import NODE, PROVISION, TARGET, World, rfc3339
 from tests.dirty.kubelets import has_no_driver
@@ -232,3 +246,36 @@ def test_a_class_whose_driver_keeps_pods_off_all_nodes_is_not_suppressed() -> No
     simulation = play((60, everywhere))
     assert verdict(simulation, PROVISION) == LATE
     assert ("mount", "DriverNotReady") in {each[:2] for each in incidents(simulation)}
+
+
+def has_a_driver(world: World) -> None:
+    """Give the class a driver, which is registered on the node."""
+    by = {"metadata": {"name": "c"}, "provisioner": DRIVER, "volumeBindingMode": "WaitForFirstConsumer"}
+    world.put("storageclasses", by)
+    register(NODE)(world)
+
+
+def on_node(act: Action) -> Action:
+    """Return the action, done while the node is there."""
+    return lambda world: act(world) if NODE in world.objects["nodes"] else None
+
+
+UPS_AND_DOWNS = [
+    *(register(NODE, there=there) for there in (True, False)),
+    *(on_node(taint(key, there=there, node=NODE)) for key in (KEY, f"{DRIVER}/x") for there in (True, False)),
+    *(storage(state) for state in ("does not mount", "well")),
+    World.cordon,
+    World.uncordon,
+]
+BACK = [register(NODE), on_node(taint(there=False, node=NODE)), storage("well"), World.uncordon]
+
+
+@quick
+@given(scripts(UPS_AND_DOWNS), GAPS)
+def test_whatever_becomes_of_driver_and_taints_each_due_time_is_counted_once_and_all_is_well_in_the_end(
+    script: Script, gaps: list[tuple[str, int, int]]
+) -> None:
+    ends = [(BEGIN_SECONDS + BUSY_SECONDS, act) for act in BACK]
+    outcome = played([(0, has_a_driver), *script, *ends], with_gaps(gaps))
+    assert outcome.errors(END) == []
+    assert {each for each, _ in outcome.states.values()} == {Verdict.OK}
