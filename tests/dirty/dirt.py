@@ -146,7 +146,6 @@ ALL: Final = (
     _kubelet("a LimitRange with too little memory", kubelets.kills_for_memory),
     _kubelet("a container that cannot start", kubelets.cannot_start),
     # Admission.
-    _actor("a volume that a webhook adds", "waits", kubelets.lacks(kubelets.NO_CONFIGMAP), told=True),
     _actor("an image that no node can pull", "waits", kubelets.pulls_nothing(), told=True),
     _field("a ResourceQuota that is used up", "pods_are_refused", QUOTA, "", told=True),
 )

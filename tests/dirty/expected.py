@@ -43,7 +43,6 @@ RIGHT: Final = (
     Right("a kubelet that preempts", "start", "Evicted"),
     Right("a LimitRange with too little memory", "io", "OutOfMemory"),
     Right("a container that cannot start", "start", "ContainerStartFailed"),
-    Right("a volume that a webhook adds", "start", "StartSlow"),
     Right("an image that no node can pull", "start", "ImagePull"),
     Right("a ResourceQuota that is used up", "queue", "PodRefused"),
     Right("a janitor that deletes Jobs", "io", "JobDeleted"),

@@ -29,9 +29,6 @@ FOR_CRITICAL: Final = "Preempted in order to admit critical pod"
 _WRONG_PLATFORM: Final = (
     'Failed to pull image "i": no matching manifest for windows/amd64 10.0.20348 in the manifest list entries'
 )
-NO_CONFIGMAP: Final = (
-    'MountVolume.SetUp failed for volume "istiod-ca-cert" : configmap "istio-ca-root-cert" not found'
-)
 _NO_DRIVER: Final = (
     'MountVolume.MountDevice failed for volume "pv-1" : kubernetes.io/csi: attacher.MountDevice failed to'
     " create newCsiDriverClient: driver name csi.example.com not found in the list of registered CSI drivers"
@@ -146,17 +143,6 @@ def pulls_nothing(*nodes: str) -> Waits:
     def waits(_world: World, pod: Json) -> Json | None:
         state = {"waiting": {"reason": "ErrImagePull", "message": _WRONG_PLATFORM}}
         return state if _here(pod, *nodes) else None
-
-    return waits
-
-
-def lacks(volume_words: str) -> Waits:
-    """Wait for a volume that a webhook added to the pod, and say so."""
-
-    def waits(world: World, pod: Json) -> Json | None:
-        if all(each["involvedObject"]["uid"] != pod["metadata"]["uid"] for each in world.warnings):
-            world.warn("Pod", pod, "FailedMount", volume_words)
-        return {"waiting": {"reason": "PodInitializing"}}
 
     return waits
 

@@ -44,9 +44,16 @@ def rows_of(found: Iterable[Dirt]) -> list[Row | Right]:
 
 def unexpected(outcome: Outcome, found: Iterable[Dirt]) -> set[tuple[str, str]]:
     """Return the bad verdicts and incidents that no row of these kinds has, nor one of several kinds."""
-    # Which of its objects says first that a run was deleted depends on what deletes them.
-    deletions = [row for row in RIGHT if row.reason in {"JobDeleted", "PodDeleted"}]
+    # Which of its objects says first that a run was deleted, and where it stood, depends on who deletes them.
+    deletions = [
+        Right("", stage, reason)
+        for stage in ("queue", "start", "io")
+        for reason in ("JobDeleted", "PodDeleted")
+    ]
     rows = [*rows_of(found), *TOGETHER, *(deletions if any(each.deletes for each in found) else ())]
+    # Where other dirt lets no run be good, no node is known to have the driver: it may be missing everywhere.
+    if BY_NAME["a node without the driver"] in found and len(found) > 1:
+        rows.append(Right("a node without the driver", "mount", "DriverNotReady", "late"))
     return ((outcome.told - verdicts(rows)) | (outcome.incidents - incidents(rows))) - TRUE
 
 

@@ -255,6 +255,14 @@ DEAD_MOUNTS = (
 
 NOT_STARTED = (
     Row(
+        "phase Failed, without reason, conditions and containers: Pod was ended by a node agent",
+        f"{K8S}/apis/core/types.go (PodFailed)",
+        refused("", "Pod was ended by a node agent"),
+        Stage.START,
+        Reason.NOT_STARTED,
+        "a node agent",
+    ),
+    Row(
         'StartError, exit code 128, startedAt 1970: failed to create containerd task: exec: "pie": executable file'
         " not found in $PATH",
         "kubernetes/kubernetes#120331",

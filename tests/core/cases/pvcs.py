@@ -25,6 +25,16 @@ PVCS = (
         "Two claims",
     ),
     Row(
+        "0/3 nodes are available: PVC pie/pod-volume was not created for pod pie/pod (pod is not owner).",
+        "k8s.io/component-helpers storage/ephemeral/ephemeral.go",
+        unscheduled(
+            "0/3 nodes are available: PVC pie/pod-volume was not created for pod pie/pod (pod is not owner).",
+            claim=None,
+        ),
+        Stage.PROVISION,
+        Reason.NAME_TAKEN,
+    ),
+    Row(
         'FailedBinding: volume "pv-1" already bound to a different claim.',
         f"{K8S}/controller/volume/persistentvolume/pv_controller.go",
         of_pvc("Pending", ("FailedBinding", 'volume "pv-1" already bound to a different claim.')),

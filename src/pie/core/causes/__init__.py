@@ -62,6 +62,7 @@ CHECKS: tuple[Callable[[Standing], Cause | None], ...] = (
     node.node_not_able,
     mounting.not_mounted,
     mounting.other_volume,
+    node.ended_without_a_word,
     mounting.mount_slow,
     _start_slow,
     _not_started,

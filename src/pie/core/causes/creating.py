@@ -63,5 +63,7 @@ def no_pvc(standing: Standing) -> Cause | None:
     text = standing.warning("FailedBinding", r"^ephemeral volume ")
     if text is not None and refused(text):
         return cause(Stage.PROVISION, Reason.CLAIM_REFUSED, text)
+    if text is not None and "was not created for" in text:
+        return cause(Stage.PROVISION, Reason.NAME_TAKEN, text)
     message = text or "the PVC of the pod's ephemeral volume was not created"
     return cause(Stage.QUEUE, Reason.CONTROL_PLANE_LATE, message)

@@ -129,6 +129,15 @@ def container_lost(standing: Standing) -> Cause | None:
     return cause(Stage.START, Reason.NO_RESULT, message)
 
 
+def ended_without_a_word(standing: Standing) -> Cause | None:
+    """Of a pod that was ended before its deadline, before its container started: nobody says why."""
+    status = standing.status
+    if standing.mounted or status.phase != "Failed" or status.reason == "DeadlineExceeded":
+        return None
+    message = status.message or standing.on_node("the pod was ended before its container started")
+    return cause(Stage.START, Reason.NOT_STARTED, message)
+
+
 def container_start_failed(standing: Standing) -> Cause | None:
     waiting = standing.waiting
     # One that a runtime did not create in time has its name reserved: that was not the cause.

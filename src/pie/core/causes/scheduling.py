@@ -34,6 +34,7 @@ _OF_PVC: tuple[_Words, ...] = (
         Reason.CLAIM_DELETED,
         Stage.PROVISION,
     ),
+    _Words(r"was not created for (the )?pod", Reason.NAME_TAKEN, Stage.PROVISION),
     _Words(
         r"storageclass\S* \"[^\"]*\" not found|failed to find storage class",
         Reason.STORAGE_CLASS_NOT_FOUND,
