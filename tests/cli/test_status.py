@@ -175,7 +175,7 @@ async def test_without_a_cluster_it_is_one_line_and_no_traceback(nowhere: Path) 
 
 
 async def test_nonsense_for_an_address_is_one_line_and_never_taken_for_an_incident(nowhere: Path) -> None:
-    for address in ("http://host:99999", "https://[::1", "http://a..b", "host:8080"):
+    for address in ("http://host:99999", "https://[::1", "http://a..b", "host:8080/path"):
         point(nowhere, address)
         for command in (("status",), ("explain", "p"), ("check", "c", "--image", "i")):
             wheres = [("--kubeconfig", str(nowhere))]
