@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.console import Console
 
 from pie.cli.checkreport import junit, table
@@ -43,6 +44,29 @@ def test_on_80_columns_the_evidence_stands_below_the_table() -> None:
     assert lines[2].split() == ["mount", NODE, "late", "mount", "MountFailed", "1", "min", "0", "s"]
     assert " ".join(lines[3:]).startswith(f"mount on {NODE}: MountVolume.MountDevice failed")
     assert "→ Look there." in lines
+
+
+def test_it_says_whose_problem_it_is() -> None:
+    storage, node = TARGETS[1], Reason.INSUFFICIENT_RESOURCES
+    blind = Checked(
+        Kind.MOUNT, "n", Verdict.INCONCLUSIVE, node, Stage.SCHEDULE, "no CPU", "Look.", area="node"
+    )
+    targets = (replace(storage, area="storage"), blind)
+    report = Report(
+        "c", "local", "d", "ns", "i", 0.0, 1.0, ok=False, error="", targets=targets, skipped=(), left=()
+    )
+    suite = ET.fromstring(junit(report))  # noqa: S314  our own
+    failure, skipped = suite.find("testcase/failure"), suite.find("testcase/skipped")
+    assert failure is not None
+    assert skipped is not None
+    assert (failure.text or "").endswith("\narea: storage")
+    assert str(skipped.get("message")).endswith(
+        "InsufficientResources: no CPU (area: node, not a storage problem)"
+    )
+    console = Console(width=180, highlight=False)
+    with console.capture() as captured:
+        table(report, console)
+    assert "no CPU (area: node, not a storage problem)" in captured.get()
 
 
 ANY = st.text(st.characters(exclude_categories=[])) | st.just(HOSTILE)

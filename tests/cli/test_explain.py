@@ -1,5 +1,6 @@
 """What `pie explain` looks like; what it says is in test_status.py."""
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from pie.cli.explaintable import Explanation, table
@@ -41,6 +42,15 @@ def test_what_there_is_to_say_of_a_run_stands_beside_its_bar_or_below_it_where_t
     bar = next(number for number, line in enumerate(narrow) if "iiii" in line)
     assert narrow[bar + 1] == f"    {said}"
     assert len(narrow) < 14
+
+
+def test_it_says_whose_problem_it_is() -> None:
+    what = explanation()
+    (detail,) = what.targets
+    for area, line in (("pie", ["  area: pie, not a storage problem"]), ("", [])):
+        target = replace(detail.target, area=area)
+        lines = shown(140, replace(what, targets=(replace(detail, target=target),)))
+        assert [each for each in lines if "area:" in each] == line
 
 
 def test_of_many_targets_that_are_bad_as_well_ten_are_named() -> None:

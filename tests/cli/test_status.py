@@ -279,6 +279,20 @@ def test_what_to_type_next_works_when_it_is_pasted() -> None:
         assert f"  more: {said}" in lines
 
 
+@pytest.mark.parametrize(
+    ("area", "line"),
+    [("storage", "  area: storage"), ("node", "  area: node, not a storage problem"), ("", None)],
+)
+def test_an_incident_says_whose_problem_it_is(area: str, line: str | None) -> None:
+    incident = IncidentView(
+        *("i", "local", "c", "node", "on node node-2", "", ("node-2",), 1, Stage.MOUNT, "MountFailed"),
+        *("words", "", "", "next", 1.0, None),
+        area=area,
+    )
+    found = [each for each in shown(incidents=(incident,)) if "area:" in each]
+    assert found == ([line] if line else [])
+
+
 def test_a_closed_incident_says_how_it_ended() -> None:
     status = {
         "id": "i",

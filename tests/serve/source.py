@@ -59,6 +59,7 @@ class MadeUp:
             next=f"next {self.text}",
             opened=self.began,
             closed=None,
+            area="node",
         )
         return Overview(
             time.time(),

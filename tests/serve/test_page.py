@@ -147,7 +147,7 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
         await tab.until(f"document.querySelector('.incident')?.innerText.includes('{zone}')", WITHIN_SECONDS)
         assert await tab.see("document.querySelectorAll('#incidents .incident').length") == 1
         incident = await tab.text(".incident")
-        for words in ("stage: mount", "MountFailed", "connection refused", "Next:"):
+        for words in ("stage: mount", "MountFailed", "area: storage", "connection refused", "Next:"):
             assert words in incident
         assert (await tab.text("h1")).startswith("Not everything is fine: 1 incident")
         await tab.until(painted("node-2", "late"))

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pie.cli.words import WIDE_COLUMNS, colour, many, seconds_text
+from pie.cli.words import WIDE_COLUMNS, colour, many, seconds_text, whose_problem
 from pie.core.model import Verdict
 from pie.core.oneshot import Checked, Report
+from pie.core.reasons import Area
 from pie.core.text import MOST_CHARACTERS, one_line
 
 _MOST_ROWS = 40
@@ -95,9 +96,10 @@ def junit(report: Report) -> str:
         words = f"{each.verdict} in {each.stage}: {each.reason}" if each.stage else str(each.reason)
         if each.bad:
             failure = ET.SubElement(case, "failure", message=words, type=str(each.reason))
-            failure.text = f"{each.message}\n{each.next}"
+            failure.text = "\n".join(filter(None, (each.message, each.next, whose_problem(each.area))))
         elif _says_nothing(each):
-            ET.SubElement(case, "skipped", message=f"{words}: {each.message}")
+            area = f" ({whose_problem(each.area)})" if each.area else ""
+            ET.SubElement(case, "skipped", message=f"{words}: {each.message}{area}")
     for node in report.skipped:
         case = _case(suite, "node", node.node)
         ET.SubElement(case, "skipped", message=f"{node.reason}: {node.message}")
@@ -132,7 +134,8 @@ def _says_nothing(each: Checked) -> bool:
 
 def _detail(each: Checked) -> str:
     if each.verdict is not Verdict.OK:
-        return f"{each.message}\n→ {each.next}" if each.next else each.message
+        area = f" ({whose_problem(each.area)})" if each.area not in {"", Area.STORAGE} else ""
+        return f"{each.message}{area}\n→ {each.next}" if each.next else f"{each.message}{area}"
     return ", ".join(
         f"{stage} {seconds_text(took)}"
         for stage, took in each.stages.items()

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pie.cli.words import STAGE_COLOURS, WIDE_COLUMNS, colour, latency_text, seconds_text
+from pie.cli.words import STAGE_COLOURS, WIDE_COLUMNS, colour, latency_text, seconds_text, whose_problem
 from pie.core.apitypes import RunView, TargetDetail, TargetView
 from pie.core.model import BAD, Stage, Verdict
 
@@ -62,6 +62,7 @@ def _target(detail: TargetDetail, now: float) -> list[RenderableType]:
     if target.verdict is not Verdict.OK:
         stage = f" in {target.stage}" if target.stage is not None else ""
         lines.append(Text(f"  {target.reason}{stage}: {target.message}".rstrip(": ")))
+        lines += [Text(f"  {whose}")] if (whose := whose_problem(target.area)) else []
         if (bad := next((run for run in detail.runs if run.reason == target.reason), None)) is not None:
             lines += [Text(f"  {bad.meaning}"), Text(f"  next: {bad.next}", "bold")]
     lines += [Text(f"  {line}", "dim") for line in _facts(target, detail.threshold_seconds, now)]

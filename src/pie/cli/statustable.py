@@ -8,7 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from pie.cli.words import colour, latency_text, many, seconds_text
+from pie.cli.words import colour, latency_text, many, seconds_text, whose_problem
 from pie.core.apitypes import IncidentView, Overview, ProbeView
 from pie.core.model import Verdict
 
@@ -90,6 +90,7 @@ def _incident(incident: IncidentView, now: float, options: str) -> list[Text]:
     node = f" --node {incident.nodes[0]}" if incident.nodes and not incident.provision else ""
     return [
         Text(f"incident since {since}: {incident.words} ({incident.reason})", "bold red"),
+        *([Text(f"  {whose}")] if (whose := whose_problem(incident.area)) else []),
         *([Text(f"  evidence: {incident.evidence}")] if incident.evidence else []),
         Text(f"  next: {incident.next}"),
         # For pasting: the terminal may wrap it, but a line end from pie would cut the command in two.

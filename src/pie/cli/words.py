@@ -1,6 +1,7 @@
 """Format of verdicts and durations on a terminal."""
 
 from pie.core.model import Stage, Verdict
+from pie.core.reasons import Area
 
 _COLOURS = {
     Verdict.OK: "green",
@@ -57,3 +58,9 @@ def many(count: int, thing: str) -> str:
 def latency_text(seconds: float | None) -> str:
     """Return a latency for people: `0.21 ms`; empty where it is not known."""
     return "" if seconds is None else f"{seconds * 1000:.2f} ms"
+
+
+def whose_problem(area: str) -> str:
+    """Return in words whose problem it is: `area: node, not a storage problem`; empty without an area."""
+    other = "" if area == Area.STORAGE else ", not a storage problem"
+    return f"area: {area}{other}" if area else ""

@@ -48,6 +48,9 @@ export const RANK = {
 };
 export const MARKS = { ok: "✓", suppressed: "–", inconclusive: "?", late: "◔", failed: "✕", hung: "‖", pending: "…", unknown: "?" };
 
+/** Whose problem a reason is; storage's stands out by the absence of a doubt. */
+export const area = (name) => (name ? h("span.tag", {}, name === "storage" ? "area: storage" : `area: ${name}, not a storage problem`) : null);
+
 export const badge = (verdict, words = verdict) =>
   h(`span.badge.${verdict}`, {}, h("span", { "aria-hidden": "true" }, MARKS[verdict] ?? "?"), h("span.word", {}, ` ${words}`));
 

@@ -1,6 +1,6 @@
 // The first view: is everything fine, what is not, and which classes there are.
 
-import { MARKS, byId, duration, h, latency, plural, put, say, stamp, targetHref } from "./dom.js";
+import { MARKS, area, byId, duration, h, latency, plural, put, say, stamp, targetHref } from "./dom.js";
 
 const GLYPH = { fine: "✓", warning: "!", bad: "✕", unknown: "…" };
 const ORDER = ["ok", "late", "failed", "hung", "inconclusive", "unknown", "suppressed", "pending"];
@@ -42,7 +42,7 @@ function incident(each, now) {
   return h(`article.incident${over ? ".over" : ""}`, { "data-incident": each.id },
     h("h3", {}, each.words),
     h("p.facts", {},
-      h("span.tag", {}, `stage: ${each.stage}`), h("span.tag", {}, each.reason), h("span.tag", {}, each.probe),
+      h("span.tag", {}, `stage: ${each.stage}`), h("span.tag", {}, each.reason), area(each.area), h("span.tag", {}, each.probe),
       over ? h("span", {}, "closed after ", lasted, ", at ", stamp(each.closed), each.ending ? ` (${each.ending})` : "") : h("span", {}, "for ", lasted, ", since ", stamp(each.opened))),
     h("p", {}, each.meaning),
     each.evidence ? h("blockquote", {}, each.evidence) : null,

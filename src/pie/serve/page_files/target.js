@@ -1,6 +1,6 @@
 // One target: how it is, what to look at, and its last runs as timelines of their stages.
 
-import { badge, byId, duration, h, latency, put, stamp } from "./dom.js";
+import { area, badge, byId, duration, h, latency, put, stamp } from "./dom.js";
 
 const CAUSE = { schedule: "", retry: "early run", followup: "follow-up on another node" };
 
@@ -13,6 +13,7 @@ export function showTarget({ target, runs, threshold_seconds: threshold, now }) 
     h("h2.target", { id: "target-title", tabindex: "-1" }, `${name} `, h("small", {}, `${target.kind} probe ${target.probe}, StorageClass ${target.storage_class}${target.zone ? `, zone ${target.zone}` : ""}`)),
     h("p.facts", {}, badge(target.verdict), target.verdict === "ok" ? null : h("span.tag", {}, target.reason),
       target.stage ? h("span.tag", {}, `stage: ${target.stage}`) : null,
+      target.verdict === "suppressed" ? null : area(target.area),
       target.since ? h("span", {}, `for ${duration(now - target.since)}, since `, stamp(target.since)) : null,
       target.last_ok && target.verdict !== "ok" ? h("span", {}, "last ok ", stamp(target.last_ok, true)) : null),
     newest ? h("p", {}, newest.meaning) : null,
