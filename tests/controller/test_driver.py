@@ -224,19 +224,14 @@ def test_a_target_that_was_once_well_has_lost_its_driver_whatever_this_controlle
     assert incidents(simulation) == [("mount", "DriverNotReady", [OTHER])]
 
 
-def test_a_class_whose_driver_keeps_pods_off_all_nodes_is_not_suppressed() -> None:
+@pytest.mark.parametrize("words", [f"untolerated taint {{{KEY}: }}", "untolerated taint(s)"])
+def test_a_class_whose_driver_keeps_pods_off_all_nodes_is_not_suppressed(words: str) -> None:
     def unschedulable(world: World) -> None:
-        for name, pod in list(world.objects["pods"].items()):
-            if not pod["spec"].get("nodeName") and not pod["status"].get("conditions"):
-                text = f"0/2 nodes are available: 2 node(s) had untolerated taint {{{KEY}: }}."
-                said = {
-                    "type": "PodScheduled",
-                    "status": "False",
-                    "reason": "Unschedulable",
-                    "message": text,
-                }
-                world.put("pods", {**pod, "status": {**pod["status"], "conditions": [said]}})
-                assert name
+        waiting = [pod for pod in world.objects["pods"].values() if not pod["spec"].get("nodeName")]
+        message = f"0/2 nodes are available: 2 node(s) had {words}."
+        said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        for pod in waiting:
+            world.put("pods", {**pod, "status": {**pod["status"], "conditions": [said]}})
 
     def everywhere(world: World) -> None:
         taint()(world)

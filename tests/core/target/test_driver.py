@@ -30,6 +30,7 @@ MOUNT_FAILED = late(Reason.MOUNT_FAILED, Stage.MOUNT)
 NOT_FOUND = late(Reason.MOUNT_FAILED, Stage.MOUNT, UNREGISTERED)
 PROVISIONER_SILENT = late(Reason.PROVISIONER_SILENT, Stage.PROVISION)
 TAINTED = late(Reason.TAINTED, Stage.SCHEDULE, "1 node(s) had untolerated taint {d.example/x: }.")
+UNNAMED_TAINT = late(Reason.TAINTED, Stage.SCHEDULE, "3 node(s) had untolerated taint(s).")
 FOREIGN_TAINT = late(Reason.TAINTED, Stage.SCHEDULE, "1 node(s) had untolerated taint {gpu: }.")
 
 
@@ -58,6 +59,9 @@ FOREIGN_TAINT = late(Reason.TAINTED, Stage.SCHEDULE, "1 node(s) had untolerated 
         (TAINTED, Met(DRIVER), Reason.DRIVER_NOT_READY),
         (TAINTED, Met(DRIVER, pinned=True), Reason.TAINTED),
         (TAINTED, Met(DRIVER, TAINT, pinned=True), Reason.DRIVER_NOT_READY),
+        (UNNAMED_TAINT, Met(DRIVER), Reason.TAINTED),
+        (UNNAMED_TAINT, Met(DRIVER, TAINT), Reason.DRIVER_NOT_READY),
+        (UNNAMED_TAINT, Met(DRIVER, GONE, there=True), Reason.TAINTED),
         (FOREIGN_TAINT, Met(DRIVER), Reason.TAINTED),
         (FOREIGN_TAINT, Met(DRIVER, GONE, there=True), Reason.TAINTED),
         # What the driver does not explain.

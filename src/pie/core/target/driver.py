@@ -12,6 +12,7 @@ from pie.core.maintenance.excuse import lived_until
 from pie.core.model import Stage, Verdict
 from pie.core.naming import ANNOTATION_IDENTITY
 from pie.core.reasons import AREA, Area, Reason
+from pie.core.target.facts import NodesFact
 from pie.core.target.turn import Case, Turn
 from pie.core.text import one_line
 
@@ -54,13 +55,20 @@ def _met(turn: Turn, case: Case) -> Met:
     anywhere = history.registered or any(each.driver.registered for each in nodes.histories.values())
     return Met(
         nodes.driver,
-        history.during(since, until),
+        history.during(since, until) if case.run.node else _taint_of_any(nodes, since, until),
         history.throughout(since, until) if turn.target.node else None,
         history.registered or _once_well(turn),
         # Of a mount target, one node is known.
         anywhere or bool(turn.target.node),
         bool(turn.target.node),
     )
+
+
+def _taint_of_any(nodes: NodesFact, since: float, until: float) -> Span | None:
+    """Return the start-up taint on a node that a provision run could have used without it."""
+    histories = (nodes.histories.get(name) for name in sorted(nodes.matching))
+    spans = (each.driver.during(since, until) for each in histories if each is not None)
+    return next((span for span in spans if span is not None and span.fault is Fault.TAINTED), None)
 
 
 def _once_well(turn: Turn) -> bool:
@@ -76,14 +84,16 @@ def blame(judgement: Judgement, met: Met) -> Judgement:
         return _in_spite_of_taint(judgement, met.throughout)
     if not judgement.needs_cause or judgement.stage not in _EXPLAINED_STAGES:
         return judgement
-    # The scheduler names the taints of all nodes, also to a pod that is pinned to another one.
-    key = tainted_by(judgement.message, met.driver) if met.tainted or not met.pinned else ""
+    # The scheduler names the taints of all nodes, also to a pod that is pinned to another one; since
+    # Kubernetes 1.35 without their keys.
+    named = not met.pinned and bool(tainted_by(judgement.message, met.driver))
+    tainted = named or (met.tainted and judgement.reason is Reason.TAINTED)
     by_words = unregistered(judgement.message) or judgement.reason is Reason.DRIVER_NOT_READY
     of_storage = AREA[judgement.reason] is Area.STORAGE or judgement.reason is Reason.NOT_SCHEDULED
-    if not (key or by_words or of_storage):
+    if not (tainted or by_words or of_storage):
         return judgement
     span = met.during
-    if key or (span is not None and span.fault is not Fault.NEVER):
+    if tainted or (span is not None and span.fault is not Fault.NEVER):
         return _not_ready(judgement, span)
     if span is None and not by_words:
         return judgement
