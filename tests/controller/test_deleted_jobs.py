@@ -113,7 +113,7 @@ def test_a_run_that_is_deleted_before_anything_is_known_of_it_is_jobdeleted_and_
     outcome = played([(BEGIN_SECONDS, at_age(age_seconds))], quiet=60)
     assert outcome.errors(END - 200) == []
     assert "late" not in outcome.counted_as()
-    assert outcome.states[TARGET] == (Verdict.INCONCLUSIVE, Reason.JOB_DELETED)
+    assert outcome.states[TARGET] == (Verdict.UNKNOWN, Reason.JOB_DELETED)
     # A mount run that had started was on time; what its I/O would have said is lost.
     lost = outcome.accounts.as_what(TARGET)[Reason.JOB_DELETED]
     assert lost + outcome.cut_short >= 3

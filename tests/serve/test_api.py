@@ -85,7 +85,7 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
 
         detail: TargetDetail = await ask(f"targets/p1/mount?node={target.node}", TargetDetail)
         newest, oldest = detail.runs
-        assert (newest.verdict, newest.stage, newest.ended) == ("late", "start", False)
+        assert (newest.verdict, newest.stage, newest.ended) == ("late", "mount", False)
         assert "kubelet" in newest.next
         assert (oldest.verdict, oldest.next, oldest.cause) == ("ok", "", "schedule")
         assert oldest.io is not None
