@@ -153,6 +153,6 @@ def _map(index: dict[str, Any], key: Callable[[Any], str | None], old: Any, new:
 
 
 def _remove(index: dict[str, Any], key: str, old: Any) -> None:
-    """Remove an entry with the object that it is of: another one may stand there by now."""
+    """Remove the entry of an object; the entry of another object stays."""
     if (found := index.get(key)) is not None and found.metadata.uid == old.metadata.uid:
         del index[key]

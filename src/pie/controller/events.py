@@ -1,7 +1,7 @@
-"""Leaves Kubernetes Events on the PieProbe: when an incident opens, when it closes, and about a bad node.
+"""Writes Kubernetes Events about a PieProbe: an incident opened, an incident closed, a node is bad.
 
-A node on which no new volume works makes no incident while another one does; it is told of once an hour at
-most, for each reason, as long as it is so, and of ten nodes at most.
+If no new volume works on one node, but on another node, there is no incident. pie reports such a node once an
+hour at most for each reason, and ten nodes at most.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ _MOST_TOLD: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """What an Event says, and the end of its name: what is said again makes the same Event."""
+    """What an Event says, and the end of its name: the same text has the same Event."""
 
     name: str
     type: str
@@ -46,7 +46,7 @@ class _News:
 
 
 class EventWriter:
-    """What is to be said: in the log at once, as an Event as soon as the API server takes it."""
+    """Reports: in the log at once, as an Event as soon as the API server accepts it."""
 
     def __init__(self, client: Client, caches: Caches, queue: WorkQueue) -> None:
         self._client = client
@@ -89,7 +89,7 @@ class EventWriter:
         self._queue.add("announce", (probe.metadata.name, probe.metadata.uid, identity))
 
     async def _announce(self, thing: Hashable) -> None:
-        """Leave an Event on a PieProbe (its name, its uid, and what it is about)."""
+        """Write an Event about a PieProbe (its name, its uid, and the subject)."""
         name, uid, identity = thing if isinstance(thing, tuple) else ("", "", "")
         news, probe = self._unsaid.pop((uid, identity), None), self._caches.probe(name)
         if news is None or probe is None or probe.metadata.uid != uid:

@@ -62,12 +62,12 @@ class Objects:
         queue.handle("objects", self._keep)
 
     def start(self) -> None:
-        """Begin to lead: take stock of the names that are taken."""
+        """Begin to lead: note which names exist."""
         for claim in self._caches.claims.store.values():
             seed(self._names, claim.metadata, naming.claim_names)
 
     def order(self, state: TargetState, wanted: KeepObjects) -> None:
-        """Have a target's objects kept so; the newest order stands."""
+        """Order how a target's objects are kept; a newer order replaces an older one."""
         self._orders[state.target] = (state.probe if wanted.live else None, wanted)
         self._queue.add("objects", state.target)
 

@@ -85,7 +85,7 @@ class Ownership(Generic[T]):
         )
 
     async def delete(self, metadata: Metadata, *, versioned: bool = True) -> None:
-        """Delete the very object that was looked at; `versioned`: only if nobody changed it since."""
+        """Delete exactly this object (by uid); `versioned`: only if nobody changed it since."""
         version = metadata.resource_version if versioned else None
         try:
             await self._client.delete(

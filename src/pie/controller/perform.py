@@ -1,7 +1,7 @@
 """Carries out effects: the last of the three steps gather, decide, act.
 
-What is counted and shown is applied at once. What needs the API server waits for its turn on the queue, where
-the newest order of a kind for a thing stands and is tried until it is done.
+Counts and series are updated at once. An effect that needs the API server waits on the queue. The queue keeps
+the newest order for each thing, and repeats it until it is done.
 """
 
 from collections.abc import Hashable, Iterable

@@ -101,7 +101,7 @@ class Questions:
         if self._asked.get(thing) == asked:
             del self._asked[thing]
         if answers != _NOTHING and answers_matter(asked.run, answers):
-            # A target that got no answer asks again in its own time, not at once.
+            # A target without an answer asks again at its next turn, not at once.
             self._queue.add("target", thing.target)
 
     async def _answered(self, about: _About, asked: _Asked) -> Answers:

@@ -1,7 +1,8 @@
 """A level-based work queue: it holds keys, never events.
 
-A key is handled once however often it was added meanwhile, never by two workers at once, again if it was
-added while being handled, and again later, with growing delays, if handling failed.
+A key that was added several times is handled once. Two workers never handle the same key at the same time. A
+key that is added while it is handled is handled again; after an error it is handled again later, with growing
+delays.
 """
 
 import asyncio
@@ -52,9 +53,9 @@ _WORKERS: Final[Mapping[Lane, int]] = {Lane.WRITES: 16, Lane.READS: 8, Lane.JUDG
 class WorkQueue:
     """Keys to handle, and the workers that do; `handle` maps a kind of work to its handler.
 
-    Each lane has workers of its own: writes wait for their turn in the budget, and reads for a slow API
-    server, and no verdict is to wait behind either. A handler that raises is called again after a
-    while; unless the API server is the reason, that is a defect of pie, logged and counted.
+    Each lane has its own workers. Writes wait for the budget and reads for the API server, and verdicts must
+    not wait for either. A handler that raises is called again later. An error that is not one of the API
+    server is a defect of pie: it is logged and counted.
     """
 
     def __init__(self, workers: Mapping[Lane, int] = _WORKERS, *, metrics: KubeMetrics | None = None) -> None:
@@ -147,11 +148,11 @@ class WorkQueue:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # What it waited for was cancelled, not the worker: that one must not end without a word.
+            # Something that the handler waited for was cancelled, not the worker: it logs this and goes on.
             _log.warning("interrupted, trying again", work=key.work, thing=str(key.thing))
             self._retry(key)
         except Conflict as error:
-            # The cache was behind; the event that brings it up to date comes by itself, this is the net.
+            # The cache was behind. Its next event adds the key again; the retry is for the case without one.
             _log.debug("object changed meanwhile", work=key.work, thing=str(key.thing), error=str(error))
             self._retry(key)
         except KubeError as error:
@@ -159,7 +160,7 @@ class WorkQueue:
             asked = error.retry_after_seconds if isinstance(error, ApiError) else None
             self._retry(key, asked or 0.0)
         except Exception as error:  # noqa: BLE001  the boundary of the controller's own work
-            # A defect met by one thing must not stop the watch over all the others.
+            # A defect that one key meets must not stop the work on all others.
             self._defects[key.work].note(error, thing=str(key.thing))
             self._retry(key)
         else:

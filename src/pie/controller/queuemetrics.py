@@ -1,6 +1,6 @@
-"""How the work queue shows on /metrics: under the names and labels of client-go and controller-runtime.
+"""The metrics of the work queue, with the names and labels of client-go and controller-runtime.
 
-Dashboards and alerts that people have for controllers work for pie as they are. `name` is the kind of work;
+Existing dashboards and alerts for controllers work for pie without changes. `name` is the kind of work;
 `controller`, which some dashboards select by, is the same.
 """
 

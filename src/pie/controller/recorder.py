@@ -1,7 +1,7 @@
 """Writes the steps of targets into a bounded ring of files, in a thread of its own.
 
-The loop of a target only puts a step on a queue. Nothing that goes wrong here ends or slows the controller: a
-step that cannot be written is left out and counted.
+The loop of a target only puts a step on a queue. An error here never ends or slows the controller: a step
+that cannot be written is left out and counted.
 """
 
 import os
@@ -146,7 +146,7 @@ class Recorder:
         self._thread.start()
 
     def close(self) -> None:
-        """Write what waits, and end; a disk that hangs delays that by a few seconds only."""
+        """Write what waits, and end; if the disk hangs, end without it after a few seconds."""
         self._closing = True
         self._wake.set()
         self._thread.join(_CLOSE_WITHIN_SECONDS)

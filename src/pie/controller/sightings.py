@@ -1,6 +1,6 @@
-"""What has to be noted of a run when it is seen, since objects show their present state only.
+"""Remembers what pods and PVCs showed, because objects show only their present state.
 
-It is folded from the watch event itself, by the uid of the pod: a later look at the cache may be too late.
+Each watch event is taken in at once, by the uid of the pod: a later look at the cache may be too late.
 """
 
 from collections import deque

@@ -22,7 +22,7 @@ from pie.kube.resources import PODS, PVCS
 
 
 class Targets:
-    """One memory per target; what else shows or reports targets reads it from here."""
+    """The table of target states. Whatever shows or reports targets reads this table."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Targets:
         queue.handle("finalizer", self._remove_finalizer)
 
     def start(self) -> None:
-        """Begin to lead. Targets are taken up as their PieProbes are read."""
+        """Begin to lead. A target begins when its PieProbe is read."""
         self._facts.led_since = self._client.now()
         for pod in self._caches.pods.store.values():
             self._pod_changed(None, pod)
@@ -161,7 +161,7 @@ class Targets:
             del self._states[target.probe]
 
     async def _remove_finalizer(self, thing: Hashable) -> None:
-        """Free a pod (by name) of Go pie's: its finalizer would keep it for ever."""
+        """Remove the finalizer of Go pie from a pod (by name): otherwise the pod would stay for ever."""
         pod = self._caches.pods.store.get((self._caches.namespace, str(thing)))
         if pod is None or GO_PIE_FINALIZER not in pod.metadata.finalizers:
             return

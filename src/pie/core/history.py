@@ -1,7 +1,7 @@
-"""What became of past runs, in little memory: each target's last runs, and a strip of verdicts over time.
+"""The last runs of each target, and a strip of its verdicts over time, in little memory.
 
-Bounded: good runs evict good ones, bad runs bad ones, so that the last failures are there however long ago
-they were. It is forgotten when the controller ends; what has to last is in metrics and in the status.
+The number of runs is bounded. A good run replaces the oldest good run, a bad run the oldest bad run, so the
+last failures stay. The history ends with the controller; metrics and status have what must stay longer.
 """
 
 import math
@@ -42,7 +42,7 @@ _WITH_IO: Final = Packing(f"<{len(_TIMED) + 2 * len(_MEASURES)}f")
 class PastRun(Struct, frozen=True, gc=False):
     """A run as it is remembered; `measured` are its numbers, packed by `measured`.
 
-    `due` is epoch seconds; `ended` False: it was still under way when it was last judged.
+    `due` is epoch seconds. `ended` is False if the run was still going on when it was judged last.
     """
 
     due: float
@@ -79,7 +79,7 @@ class PastRun(Struct, frozen=True, gc=False):
 
 
 def measured(stages: Mapping[Stage, float], io: IoStats | None) -> bytes:
-    """Pack a run's numbers: what is not known as NaN, single precision."""
+    """Pack a run's numbers in single precision; an unknown number is NaN."""
     seconds = [stages.get(stage, math.nan) for stage in _TIMED]
     if io is None:
         return _STAGES_ONLY.pack(*seconds) if stages else b""
@@ -101,7 +101,7 @@ def _side(numbers: Iterable[float]) -> Latency | None:
 
 
 class Strip:
-    """Verdicts over time, a byte per column; the oldest make way."""
+    """Verdicts over time, one byte for each column; new columns replace the oldest."""
 
     __slots__ = ("_cells", "_newest")
 
@@ -110,7 +110,7 @@ class Strip:
         self._newest = 0
 
     def mark(self, column: int, verdict: Verdict) -> None:
-        """Note a verdict: the worst of a column stands, unless the run turns out to say nothing."""
+        """Note a verdict: the worst of a column stays, unless the run turns out to say nothing."""
         if column <= self._newest - COLUMNS:
             return
         if column > self._newest:
@@ -161,7 +161,7 @@ class History:
         return period_seconds / 60 * self._minute_seconds
 
     def follow(self, target: Target, period_seconds: int) -> None:
-        """Remember a target from now on; with another period than before, its strip starts anew."""
+        """Remember a target from now on; if its period changed, its strip begins again."""
         self.revision += 1
         step_seconds = self.step_seconds(period_seconds)
         past = self._past.setdefault(target, _Past(step_seconds))

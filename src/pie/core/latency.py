@@ -1,9 +1,9 @@
-"""Whether I/O is slow for this target: held against its own history, and robust against noise.
+"""Whether the I/O of a target is slow, compared with its own earlier runs.
 
-Storage differs too much for a limit that fits all. What a target's earlier runs took is what it can do; a
-run is slow when it took many times that, and is called so only when several consecutive runs were. A slow run
-is not remembered, so that slowness never becomes the measure of itself: not by a restart of the controller
-either, so what is usual is written on the claim.
+Storage differs too much for one limit. So the earlier runs of a target show what is usual for it. A run is
+slow if it took many times as long; pie reports that only after several consecutive slow runs. A slow run does
+not change what is usual. The usual latency is written on the PVC, so a restart of the controller does not
+change it either.
 """
 
 import math
@@ -26,7 +26,7 @@ _LEAST_TOLD_SECONDS = 1e-6
 class LatencyHistory:
     """The typical latencies of a target's last runs that were not slow, and how many were slow since.
 
-    `told` is the median that an earlier controller knew.
+    `told` is the median that an earlier controller wrote on the PVC.
     """
 
     seconds: tuple[float, ...] = ()
@@ -39,7 +39,7 @@ class LatencyHistory:
         return median(self.seconds) if len(self.seconds) >= RUNS_NEEDED else self.told
 
     def annotations(self, present: Mapping[str, str]) -> dict[str, str]:
-        """Return what to write on a claim with these annotations: nothing, but for another magnitude."""
+        """Return what to write on a PVC with these annotations: nothing unless the magnitude changed."""
         if self.usual is None:
             return {}
         usual, told = max(self.usual, _LEAST_TOLD_SECONDS), _told(present)
@@ -49,7 +49,7 @@ class LatencyHistory:
 
 
 def recall_latency(annotations: Mapping[str, str], *, slow: bool) -> LatencyHistory:
-    """Return what a claim tells of its target's history; `slow`: it was slow when it was last heard of."""
+    """Return the history that a PVC has in its annotations; `slow`: the target was slow before."""
     return LatencyHistory(slow_runs=SLOW_RUNS_IN_A_ROW - 1 if slow else 0, told=_told(annotations))
 
 
@@ -64,7 +64,7 @@ def _told(annotations: Mapping[str, str]) -> float | None:
 def typical_seconds(measured: IoStats) -> float | None:
     """Return the typical latency of a run: the medians of its reads and its writes, added.
 
-    A median of thousands of operations is not moved by the few that waited for a busy machine.
+    A few operations that waited for a busy machine do not change a median of thousands.
     """
     sides = [side.p50_seconds for side in (measured.read, measured.write) if side is not None]
     return sum(sides) if sides else None

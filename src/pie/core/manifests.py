@@ -1,4 +1,4 @@
-"""The model to Kubernetes manifests: the pod of a run and the PersistentVolumeClaim of a target.
+"""Builds the manifests of the pod of a run and of the PVC of a target.
 
 Probe pods satisfy the `restricted` Pod Security level, carry no service-account token and have a deadline.
 https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted

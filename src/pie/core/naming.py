@@ -99,10 +99,10 @@ def labels(target: Target) -> dict[str, str]:
 
 
 class Names:
-    """Who has which name: the 6 digits of a compatible name clash in a large fleet.
+    """Which target has which name. With thousands of targets, some have the same compatible name (6 digits).
 
-    Seeded with what exists, so that a target keeps its name through restarts; the first to ask for a
-    compatible name gets it, and later ones get the unambiguous one.
+    The first target that asks for a compatible name gets it; later ones get the unambiguous name. Names of
+    existing objects are noted first, so a target keeps its name after a restart.
     """
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ _LIST_MOST = 3
 
 
 def state_of(targets: Counts, incidents: Sequence[Incident], *, probed: bool) -> State:
-    """Return how a PieProbe is; `incidents` are the open ones, `probed`: nothing keeps it from its work."""
+    """Return the state of a PieProbe; `incidents` are the open ones, `probed`: nothing prevents its runs."""
     if any(not each.blind for each in incidents):
         return "bad"
     bad = targets.late or targets.failed or targets.hung
@@ -22,7 +22,7 @@ def state_of(targets: Counts, incidents: Sequence[Incident], *, probed: bool) ->
 
 
 def worst(states: Sequence[State]) -> State:
-    """Return the state of all: the worst of each; one that is unknown does not hide what is fine."""
+    """Return the worst of several states; an unknown one counts only if no other is known."""
     order: tuple[State, ...] = ("bad", "warning", "fine", "unknown")
     return next((state for state in order if state in states), "unknown")
 

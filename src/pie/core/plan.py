@@ -1,4 +1,4 @@
-"""What to do so that a target has the objects it should have: pure functions of wanted and observed.
+"""What to do so that a target has the objects that it should have: compares wanted and observed objects.
 
 pie deletes and changes only what its PieProbe owns, by uid. An object that has a target's name and labels and
 no owner, as after a restore from a backup, is adopted. Whatever else has the name is left alone. This module
@@ -92,7 +92,7 @@ def plan_claims(
     deletes: tuple[Action, ...] = tuple(Delete(found) for found in strays(there, name, owner))
     if wanted is None:
         return Plan(deletes)
-    # A PVC on its way out keeps its name until its last pod is gone; its deletion has us look again.
+    # A PVC that is being deleted keeps its name until its last pod is gone; then pie looks again.
     current = named(there, name)
     if current is None:
         return Plan((*deletes, Create(wanted)) if create else deletes)
@@ -114,7 +114,7 @@ def together(claims: Plan, runs: Plan, stopped: Plan) -> tuple[Plan, Plan]:
 
 
 def stop(wanted: Manifest | None, there: Sequence[Metadata], owner: OwnerReference) -> Plan | None:
-    """Return a plan that does nothing, where nothing may be done: who is in the way; None: something may."""
+    """Return a plan without actions if pie may not act, with who prevents it; None: pie may act."""
     if any(owner_of(found, owner) is Owner.PREDECESSOR for found in there):
         return Plan(waits=True)
     taken = _taken(wanted, there, owner)
@@ -155,7 +155,7 @@ def _made_for_the_target(found: Metadata, wanted: Manifest) -> bool:
 
 
 def strays(there: Sequence[Metadata], name: str, owner: OwnerReference) -> list[Metadata]:
-    """Return the PieProbe's own objects that stand under other names than the wanted one."""
+    """Return the objects of the PieProbe that have another name than the wanted one."""
     return [
         found
         for found in there

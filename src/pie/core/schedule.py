@@ -29,7 +29,7 @@ def phase_minutes(target: Target, period_seconds: int) -> int:
 
 
 def spread_seconds(target: Target, width_seconds: float) -> float:
-    """Return the target's own fixed place in [0, width), so that what many targets do at once is spread."""
+    """Return a fixed number in [0, width) for a target, so that many targets do not act at the same time."""
     return zlib.crc32(f"{target}/spread".encode()) / 2**32 * width_seconds
 
 
@@ -38,7 +38,7 @@ def next_due(
 ) -> float:
     """Return the first due time later than `after`, by a clock whose minutes last `minute_seconds`.
 
-    Cron counts minutes of the hour, so with a period that does not divide 60 the step over the hour is
+    Cron counts the minutes of an hour. If the period does not divide 60, the last interval of an hour is
     shorter than the period.
     """
     return due_after(phase_minutes(target, period_seconds), period_seconds, after, minute_seconds)
@@ -81,7 +81,7 @@ def dues_of(
 
 
 def early_wait_seconds(period_seconds: int, until_due_seconds: float, waited_seconds: float) -> float | None:
-    """Return how long to wait before a bad target is probed early; None: its due time is near enough.
+    """Return how long to wait before a bad target is probed early; None: it is due soon.
 
     Each wait is at least twice the one before it, `waited_seconds` (0 after a run that was due).
     """

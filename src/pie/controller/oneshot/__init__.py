@@ -1,5 +1,5 @@
 """`pie check`: what the controller does all the time, done once, with the user's own rights.
 
-`survey` looks at the cluster and says what can be checked. `work` takes each target through its runs,
-which `follow` follows and judges. `cleanup` takes everything away again. `perform` puts them together.
+`survey` reads the cluster and says what can be checked. `work` starts the runs of each target; `follow`
+follows and judges them. `cleanup` deletes everything again. `perform` puts them together.
 """

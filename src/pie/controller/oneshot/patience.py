@@ -1,4 +1,4 @@
-"""An API server that is gone for a moment must not spoil a check that takes an hour."""
+"""Repeats requests, so that a short outage of the API server does not end a check of an hour."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -25,7 +25,7 @@ _SYNC_SECONDS: Final = 30.0
 
 
 class Progress(Protocol):
-    """Is told how a check goes."""
+    """Shows the progress of a check."""
 
     def begins(self, check: str, found: Survey, targets: int) -> None:
         """Note that a check of so many targets begins."""
@@ -34,17 +34,17 @@ class Progress(Protocol):
         """Store the stage of a target."""
 
     def again(self, target: Target, result: Checked) -> None:
-        """Note what became of a target that is now follow-up on another node."""
+        """Note the result of a target that is now checked again on another node."""
 
     def ended(self, target: Target, result: Checked) -> None:
         """Store the result of a target."""
 
     def cleaning(self) -> None:
-        """Note that the work is over, or was ended, and everything is being taken away."""
+        """Note that the work is over, or was ended, and everything is being deleted."""
 
 
 class Interrupted(Exception):  # noqa: N818  an order, not an error
-    """The check was ended before anything was made."""
+    """The check was ended before it created anything."""
 
 
 async def perform(client: Client, order: Order, progress: Progress, stop: asyncio.Event) -> Report:
@@ -110,7 +110,7 @@ class _Check:
         )
 
     def _targets(self) -> list[Target]:
-        """Return what to check, the provision run first: it tells most, and soonest."""
+        """Return what to check: the provision run first, because it shows most and soonest."""
         nodes = self._found.nodes
         anywhere = nodes if self._order.each_node else ("",) if nodes else ()
         return [

@@ -1,4 +1,4 @@
-"""Takes one target through its runs: claim, pod, verdict, and everything gone again."""
+"""Checks one target: creates PVC and pod, waits for the verdict, and deletes both."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -136,7 +136,7 @@ class Worker:
     # The end of it.
 
     async def _let_go(self, item: _Item) -> None:
-        """Delete what the target has."""
+        """Delete the objects of a target."""
         for name in item.claims:
             await patiently(partial(self._cleanup.delete_claim, name))
         for name in item.pods:
@@ -145,7 +145,7 @@ class Worker:
                 await patiently(partial(self._cleanup.delete_pod, pod.metadata))
 
     async def _tear_down(self, item: _Item, judgement: Judgement) -> Judgement:
-        """Delete what a good target has, and judge whether it goes in time."""
+        """Delete the objects of a good target, and judge whether they are gone in time."""
         self._on_stage(item.target, Stage.TEARDOWN)
         began = self._client.clock.monotonic()
         await self._let_go(item)
@@ -189,7 +189,7 @@ class Worker:
 
 
 def _with_integrity(item: _Item, run: Run, judgement: Judgement) -> Judgement:
-    """Hold what a mount run found on its volume against what the run before wrote there."""
+    """Compare what a run found on its volume with what the run before wrote there."""
     result = judgement.result
     if not kind_of(run.target).pvc or result is None or result.records is None:
         return judgement

@@ -52,7 +52,7 @@ _FORGET: Final = "forget"
 class _Started:
     """A Job whose owner chain leads to a PieProbe (by uid), and its pod, both as last seen.
 
-    Whoever deletes it, it is kept until its run is counted.
+    It is kept here until its run is counted, also after somebody deleted the Job.
     """
 
     target: Target
@@ -363,10 +363,10 @@ class CronJobRunner:
             case "forget":
                 self._forget(started)
             case "pod" if started.pod is not None:
-                # A container that runs on keeps its Job, and so the next run, from ending.
+                # While another container runs, the Job does not end, and the next run does not start.
                 await self._pods.delete(started.pod.metadata)
             case "job":
-                # Of a Job that is over nobody writes any more; of one that is not, its controller does.
+                # Nobody writes to a Job that is over; the Job controller still writes to one that is not.
                 over = started.job.finished_at is not None
                 await self._jobs_written.delete(started.job.metadata, versioned=over)
 

@@ -1,7 +1,7 @@
 """Which Jobs and pods are runs of a target: their owner, their name and their target have to agree.
 
-Anybody can put the labels of pie on a pod, or name a CronJob of pie as its owner. What such
-an object says is nothing that pie asked for. Images are not compared: admission may rewrite them.
+Anybody can put the labels of pie on a pod, or name a CronJob of pie as its owner. pie ignores such
+an object. Images are not compared: admission may rewrite them.
 """
 
 import re

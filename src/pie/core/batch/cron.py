@@ -49,10 +49,11 @@ def cron_schedule(target: Target, period_seconds: int) -> str:
 
 
 def due_seconds(job: Job, cronjob: CronJob | None) -> float:
-    """Return the due time that a Job is for: the CronJob controller says it in an annotation.
+    """Return the due time that a Job is for. The CronJob controller writes it in an annotation.
 
-    Where that was lost (a policy, a webhook, an old Kubernetes), the name of the Job ends in it, as a number
-    of minutes. Else it is the newest due time of its CronJob. A Job of no CronJob is due when it is created.
+    If the annotation is missing (a policy, a webhook, an old Kubernetes), the name of the Job ends with the
+    due time as a number of minutes. If it does not, the newest due time of its CronJob counts. A Job without
+    a CronJob is due when it is created.
     """
     stamp = parse_seconds(job.metadata.annotations.get(ANNOTATION_SCHEDULED, ""))
     created = job.metadata.created_seconds
@@ -77,7 +78,7 @@ def _named_seconds(job: str, cronjob: str) -> float | None:
 
 
 def _newest_due(schedule: str, until: float) -> float | None:
-    """Return the newest due time of a schedule of ours up to a moment; None: it is not one of ours."""
+    """Return the newest due time of a schedule up to a moment; None: pie did not write the schedule."""
     found = _SCHEDULE.fullmatch(schedule.strip())
     if found is None:
         return None

@@ -20,8 +20,8 @@ class Delete(Enum):
 def to_delete(job: Job, pod: Pod | None, cronjob: CronJob | None) -> Delete:
     """Return what to delete of a counted run; `cronjob` is the Job's, None if it is gone or never was.
 
-    A Job that is deleted while its CronJob lists it makes the CronJob controller complain (MissingJob). So a
-    Job that does not finish, since a container beside `probe` runs on, is ended by the deletion of its pod.
+    If a Job is deleted while its CronJob lists it, the CronJob controller reports MissingJob. A Job may not
+    finish because a container beside `probe` continues to run: then its pod is deleted, which ends the Job.
     A one-off Job is deleted at once.
     """
     if job.metadata.deletion_timestamp is not None:

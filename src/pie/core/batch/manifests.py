@@ -1,4 +1,4 @@
-"""The model to manifests of CronJobs and Jobs."""
+"""Builds the manifests of CronJobs and Jobs."""
 
 import hashlib
 
@@ -35,8 +35,8 @@ def cronjob(
 ) -> Manifest:
     """Return the CronJob of a target; `claim` is the name of the PVC that it keeps.
 
-    It is suspended if it is suppressed since some time (epoch seconds). The time is no part of the hash: it
-    alone is worth no write.
+    With `suppressed_since` (epoch seconds) it is suspended. This time is not part of the hash: if only the
+    time changes, nothing is written.
     """
     template = pod_template(probe, target, claim=claim, image=image)
     limit = _HISTORY_LIMIT if kind_of(target).pvc else _HISTORY_LIMIT_WITH_VOLUMES
@@ -45,8 +45,8 @@ def cronjob(
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
         "suspend": suppressed_since is not None,
-        # A schedule missed by more than a period is superseded; without this, every CronJob of the fleet
-        # would run one at once when the CronJob controller comes back.
+        # A run that is late by more than a period is not started. Without this, all CronJobs would start a
+        # run at once when the CronJob controller is back.
         "startingDeadlineSeconds": probe.period_seconds,
         "successfulJobsHistoryLimit": limit,
         "failedJobsHistoryLimit": limit,
@@ -76,7 +76,7 @@ def follow_up_job(
 ) -> Manifest:
     """Return the Job of a run for a due time on any node but `without`.
 
-    `follows` is the uid of the Job that did not work there, and `cronjob` the name of the target's CronJob.
+    `follows` is the uid of the Job of the bad run there, and `cronjob` the name of the target's CronJob.
     """
     template = pod_template(probe, target, claim=claim, image=image, without=without)
     # The CronJob controller appends the minutes in decimal; the letter distinguishes these names.

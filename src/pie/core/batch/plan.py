@@ -48,11 +48,11 @@ def plan_cronjobs(
     if not stands(current.metadata):
         return Plan(deletes)
     if owner_of(current.metadata, owner) is Owner.NOBODY:
-        # The event of that has us look again.
+        # The event of the adoption puts the target on the queue again.
         return Plan((*deletes, Adopt(current.metadata, wanted)))
     stored = current.metadata.annotations.get(ANNOTATION_SPEC_HASH)
     if stored is None:
-        # Go pie's: its pod template would shine through an apply, so it is replaced.
+        # Go pie created it: after an apply, fields of its pod template would remain. So it is replaced.
         return Plan((*deletes, Delete(current.metadata)))
     other = stored != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
     if other or drifted or _altered(current.spec, wanted["spec"]):
@@ -63,7 +63,7 @@ def plan_cronjobs(
 def _altered(found: CronJobSpec, wanted: Manifest) -> bool:
     """Tell whether somebody changed when the CronJob runs, perhaps while no controller was looking.
 
-    The hash would not show it: it says what pie wrote, and who changes the spec leaves it as it is. What
-    runs is left out, since admission may rewrite images at every write.
+    The hash does not show it: it is the hash of what pie wrote, and others do not change it. The pod template
+    is not compared, because admission may rewrite images at every write.
     """
     return (found.schedule, found.suspend) != (wanted["schedule"], wanted["suspend"])

@@ -19,13 +19,13 @@ class Job(Object, frozen=True):
 
     @property
     def scheduled(self) -> bool:
-        """Whether a CronJob made the Job, which then lists it while it is active; else it is a one-off."""
+        """Whether a CronJob created the Job (and lists it while it is active), or it is a one-off Job."""
         owner = self.metadata.controller_owner
         return owner is not None and owner.kind == "CronJob"
 
     @property
     def finished_at(self) -> float | None:
-        """When the Job was over, complete or failed; None while it is not."""
+        """When the Job completed or failed; None while it runs."""
         for kind in ("Complete", "Failed"):
             over = condition(self.status.conditions, kind)
             if over is not None and over.status == "True":

@@ -1,8 +1,8 @@
 """Names as hashes, in a recording that others may read.
 
-A string that is not known to be a word of Kubernetes or of pie is hashed: a field that is added is hashed
-until it is listed here. In texts, what is a name elsewhere is hashed, and what looks like a uid, an IP
-address or a name that pie gave. The same name has the same hash in all files of a recorder.
+Each string is hashed unless it is listed here as a word of Kubernetes or of pie. So a new field is hashed
+until it is listed. In longer texts, known names are hashed, and whatever looks like a uid, an IP address or a
+name that pie created. The same name has the same hash in all files of a recorder.
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ _LOOKS_LIKE_A_NAME: Final = re.compile(r"(?:mount|provision|pie-pvc|pie-check)-.
 
 
 class Anonymous:
-    """Hashes names with a secret key. Without the key nobody can try out which name has a hash."""
+    """Hashes names with a secret key. Without the key nobody can find a name by trying."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key

@@ -1,7 +1,7 @@
-"""What changed between two values: small, and of plain parts that msgspec encodes.
+"""What changed between two values, in a small form that msgspec can encode.
 
-A delta is a list whose first item says how the rest is read. A delta is applied to decoded, untyped values
-(dicts and lists), so no types are needed to read one.
+A delta is a list. Its first item says how to read the other items. A delta is applied to decoded, untyped
+values (dicts and lists), so no types are needed to read one.
 """
 
 import dataclasses
@@ -113,7 +113,7 @@ def _reading(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 def patched(tree: Any, change: Delta) -> Any:
     """Return an untyped value with a decoded delta applied; the value itself stays as it is.
 
-    What is missing in `tree` has the default of its type, as Structs leave it out. Raises ValueError.
+    A field that is missing in `tree` has its default: Structs omit defaults. Raises ValueError.
     """
     match change:
         case [0, value]:

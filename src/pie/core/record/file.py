@@ -1,7 +1,7 @@
 """The bytes of a file of records: a line that says what it is, then blocks of compressed records.
 
-A block is complete or it is not there: a file can be read while it is written, and after its writer was
-killed, up to its last complete block.
+Only complete blocks are read. So a file can be read while it is written, and after its writer was killed, up
+to its last complete block.
 """
 
 import zlib

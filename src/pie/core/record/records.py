@@ -42,8 +42,8 @@ class StateRecord(msgspec.Struct, array_like=True, frozen=True, tag="state"):
 class StepRecord(msgspec.Struct, array_like=True, frozen=True, tag="step"):
     """A step: its time, and deltas to the target's last record in the file.
 
-    `before` is set where the state before the step is not the one after the last record (the target is new,
-    or steps were left out): the whole state.
+    `before` is the whole state before the step. It is set only if that is not the state after the last record
+    (the target is new, or steps were left out).
     """
 
     at: float

@@ -17,7 +17,7 @@ Decide = Callable[[TargetState, TargetFacts, float], Step]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that a step returns now, and did not when it was recorded; `where` is in what it returned."""
+    """A difference between what a step returns now and what it returned; `where` is the path to it."""
 
     where: str
     recorded: object
@@ -49,7 +49,7 @@ def steps(body: bytes) -> Iterator[TakenStep]:
 def replay(taken: TakenStep, decide: Decide = step, *, anonymous: bool = False) -> Replayed:
     """Run a recorded step again. It begins with the recorded state, whatever the step before it did.
 
-    Where names are hashed, long texts are not compared: they were cut with other words in them.
+    If names are hashed, long texts are not compared: they were cut before their names were hashed.
     """
     try:
         now = decide(taken.before, taken.facts, taken.at)
