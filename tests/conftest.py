@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -40,6 +41,16 @@ def demand_machine(*, nodes: bool) -> None:
     """Skip the test, saying what to install, when the machine cannot run a testbed; in CI, fail."""
     if lines := missing(nodes=nodes):
         reason = "this machine lacks what the testbed needs: " + "; ".join(lines)
+        if os.environ.get("CI"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> None:
+    """Skip the test when there is no promtool; in CI, fail."""
+    if shutil.which("promtool") is None:
+        reason = "promtool is missing: apt-get install prometheus"
         if os.environ.get("CI"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)

@@ -28,6 +28,7 @@ from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
 from pie.kube.reflector import Reflector
+from tests.alerts import SERIES, Scrapes
 from tests.controller.actors import tick
 from tests.controller.wire import Wire
 from tests.controller.world import NAMESPACE, T0, World
@@ -91,6 +92,7 @@ class Simulation:
         self._given: dict[str, bytes] = {}
         registry = self._registry = CollectorRegistry()
         self._series = register_series(registry, self.now)
+        self.scrapes = Scrapes()
         settings = Settings(container_image="i", author_bounds=author_bounds or AuthorBounds())
         recorder = self._recorder = (
             Recorder(record, record_size, client.metrics, anonymous=record_anonymous) if record else None
@@ -120,6 +122,11 @@ class Simulation:
         """Return what /metrics would say."""
         return (self._series.targets.render() + generate_latest(self._registry)).decode()
 
+    def _scrape(self) -> None:
+        """Scrape the series that alerts are made of."""
+        found = self._registry.restricted_registry([SERIES]).collect()
+        self.scrapes.add(self.now(), (sample for metric in found for sample in metric.samples))
+
     async def run(self, seconds: int, script: Iterable[tuple[int, Callable[[World], None]]]) -> None:
         """Live for so long; each action of the script is done at its second."""
         actions = sorted(script, key=lambda each: each[0])
@@ -134,6 +141,7 @@ class Simulation:
             tick(self.world)
             self._deliver(second)
             await asyncio.sleep(1)
+            self._scrape()
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         if self._recorder is not None:

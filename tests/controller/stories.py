@@ -106,6 +106,7 @@ class Outcome:
         self.states = {target: (state.verdict, state.reason) for target, state in simulation.states().items()}
         self.accounts = Accounts(lines)
         self._metrics = simulation.metrics()
+        self.scrapes = simulation.scrapes
         schedules = {each: simulation.controller.runner.schedule(each) for each in TARGETS.values()}
         self.since = {target: found.since for target, found in schedules.items() if found is not None}
 

@@ -2,23 +2,26 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.model import Verdict
+from tests.alerts import Story, wrong
 from tests.controller.stories import (
     BEGIN_SECONDS,
     BUSY_SECONDS,
     END,
+    QUIET_SECONDS,
     Outcome,
     played,
     quick,
     storage,
     with_gaps,
 )
-from tests.controller.world import World
+from tests.controller.world import PERIOD_SECONDS, T0, World
 from tests.dirty.dirt import ALL, BY_NAME, UNTOLD, Dirt, dirts, soiled
 from tests.dirty.expected import EXPECTED, RIGHT, TRUE, Right, Row
 
@@ -26,6 +29,8 @@ COMES, GOES = 10, BEGIN_SECONDS + BUSY_SECONDS + 20
 """It goes when each run that it stopped has ended, and before the next is due."""
 
 
+FAILS, MENDED = BEGIN_SECONDS, GOES + 2 * PERIOD_SECONDS
+"""When the storage fails: it outlasts dirt that hides it."""
 TOGETHER = [row for row in EXPECTED if " + " in row.dirt]
 
 
@@ -57,9 +62,22 @@ def unexpected(outcome: Outcome, found: Iterable[Dirt]) -> set[tuple[str, str]]:
     return ((outcome.told - verdicts(rows)) | (outcome.incidents - incidents(rows))) - TRUE
 
 
+@cache
+def alone(dirt: Dirt) -> Outcome:
+    """Return what the controller makes of this dirt, while all else is well."""
+    return played(soiled([dirt], COMES, GOES))
+
+
+@cache
+def with_fault(dirt: Dirt) -> Outcome:
+    """Return what the controller makes of a fault of the storage in this dirt."""
+    script = [*soiled([dirt], COMES, GOES), (FAILS, storage("fails")), (MENDED, storage("well"))]
+    return played(script, quiet=QUIET_SECONDS + 2 * PERIOD_SECONDS)
+
+
 @pytest.mark.parametrize("dirt", ALL, ids=repr)
 def test_each_kind_of_dirt_causes_what_the_table_says_and_nothing_else(dirt: Dirt) -> None:
-    outcome, rows = played(soiled([dirt], COMES, GOES)), rows_of([dirt])
+    outcome, rows = alone(dirt), rows_of([dirt])
     assert outcome.errors(END) == []
     assert outcome.told == verdicts(rows)
     assert outcome.incidents == incidents(rows)
@@ -93,9 +111,17 @@ def test_several_kinds_at_once_cause_nothing_that_the_table_does_not_list(
 
 @pytest.mark.parametrize("dirt", UNTOLD, ids=repr)
 def test_a_fault_of_the_storage_is_found_in_dirt(dirt: Dirt) -> None:
-    outcome = played([*soiled([dirt], COMES, GOES), (BEGIN_SECONDS, storage("fails"))])
+    outcome = with_fault(dirt)
     assert outcome.errors(END) == []
     assert ("io", "IOError") in outcome.incidents
+
+
+@pytest.mark.usefixtures("promtool")
+def test_the_alert_fires_once_for_a_fault_of_the_storage_and_never_for_dirt() -> None:
+    lasted = (T0 + FAILS, T0 + MENDED)
+    no_fault = [Story(dirt.name, alone(dirt).scrapes) for dirt in ALL]
+    faults = [Story(f"fault, {dirt.name}", with_fault(dirt).scrapes, lasted) for dirt in UNTOLD]
+    assert wrong([*no_fault, *faults]) == []
 
 
 def test_a_node_that_the_watch_does_not_show_as_it_is_is_not_read_without_end() -> None:

@@ -1,7 +1,5 @@
 """The per-target series: names, labels, zeros, and that Prometheus reads them."""
 
-import os
-import shutil
 import subprocess
 
 import pytest
@@ -185,12 +183,8 @@ def test_the_stages_of_a_class_go_with_its_last_pieprobe() -> None:
     assert count() is None
 
 
+@pytest.mark.usefixtures("promtool")
 def test_promtool_finds_nothing_to_complain_about() -> None:
-    if shutil.which("promtool") is None:
-        reason = "promtool is missing: apt-get install prometheus"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
     text = everything_shown()
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")

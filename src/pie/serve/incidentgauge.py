@@ -11,6 +11,7 @@ from pie.core.incidents.incident import Incident
 from pie.core.reasons import Area
 
 _Labels = tuple[str, str, str, str, str, str]
+_Key = tuple[str, str, Area]
 _CLUSTER = ""
 """In place of a PieProbe and its class: what is in the way of all of them is shown once."""
 
@@ -18,7 +19,9 @@ _CLUSTER = ""
 class IncidentGauge:
     """`pie_incident_open`: open incidents by their labels; 0 for incidents that closed recently.
 
-    And `pie_incidents_total`: how many opened. An incident of the control plane has empty names.
+    The labels of an incident stay those it was first shown with, or an alert would fire again whenever more
+    is known; only another area changes them. And `pie_incidents_total`: how many opened. An incident of the
+    control plane has empty names.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -36,7 +39,7 @@ class IncidentGauge:
             registry=registry,
         )
         self._incidents: dict[str, tuple[str, tuple[Incident, ...]]] = {}
-        self._shown: set[_Labels] = set()
+        self._labels: dict[_Key, _Labels] = {}
 
     def show(self, probe: str, storage_class: str, incidents: Iterable[Incident]) -> None:
         """Show the incidents of a PieProbe, open and closed ones, and no others."""
@@ -58,28 +61,31 @@ class IncidentGauge:
             self._set()
 
     def _set(self) -> None:
-        counts: Counter[_Labels] = Counter()
+        found: list[tuple[_Key, _Labels, Incident]] = []
         shared: defaultdict[str, list[Incident]] = defaultdict(list)
         for probe, (storage_class, incidents) in self._incidents.items():
             for each in incidents:
                 if is_shared(each):
                     shared[each.id].append(each)
                 else:
-                    counts[_labels(probe, storage_class, each)] += each.closed_at is None
-        for parts in shared.values():
-            one = merged(parts)
-            counts[_labels(_CLUSTER, _CLUSTER, one)] += one.closed_at is None
-        for labels in self._shown - counts.keys():
+                    found.append(_entry(probe, storage_class, each))
+        found += [_entry(_CLUSTER, _CLUSTER, merged(parts)) for parts in shared.values()]
+        before = self._labels
+        self._labels = {key: before.get(key, labels) for key, labels, _ in found}
+        for labels in set(before.values()) - set(self._labels.values()):
             self._open.remove(*labels)
+        counts: Counter[_Labels] = Counter()
+        for key, _, each in found:
+            counts[self._labels[key]] += each.closed_at is None
         for labels, count in counts.items():
             self._open.labels(*labels).set(count)
-        self._shown = set(counts)
 
 
 def _names(probe: str, storage_class: str, area: Area) -> tuple[str, str]:
     return (_CLUSTER, _CLUSTER) if area is Area.CONTROL_PLANE else (probe, storage_class)
 
 
-def _labels(probe: str, storage_class: str, incident: Incident) -> _Labels:
+def _entry(probe: str, storage_class: str, incident: Incident) -> tuple[_Key, _Labels, Incident]:
     scope, stage, reason = incident.scope.value, incident.stage.value, incident.reason.value
-    return probe, storage_class, incident.area.value, scope, stage, reason
+    labels = probe, storage_class, incident.area.value, scope, stage, reason
+    return (probe, incident.id, incident.area), labels, incident

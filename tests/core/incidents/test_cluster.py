@@ -56,18 +56,18 @@ def test_it_is_shown_once_without_the_name_of_a_pieprobe(registry: CollectorRegi
     gauge.count("p1", "fast", [LATE])
     gauge.count("p2", "slow", [MOUNT])
     shown = [line for line in lines(registry) if not line.endswith(" 0.0")]
-    queue = 'area="control-plane",pie_probe_name="",reason="ControlPlaneLate",scope="class",stage="queue"'
+    queue = 'area="control-plane",pie_probe_name="",reason="ControlPlaneLate",scope="node",stage="queue"'
     mount = 'area="storage",pie_probe_name="p2",reason="MountFailed",scope="node",stage="mount"'
     assert shown == [
-        f'pie_incident_open{{{mount},storage_class="slow"}} 1.0',
         f'pie_incident_open{{{queue},storage_class=""}} 1.0',
+        f'pie_incident_open{{{mount},storage_class="slow"}} 1.0',
         'pie_incidents_total{area="control-plane",pie_probe_name="",storage_class=""} 1.0',
         'pie_incidents_total{area="storage",pie_probe_name="p2",storage_class="slow"} 1.0',
     ]
     gauge.remove("p2")
     gauge.show("p1", "fast", [replace(LATE, closed_at=200.0)])
     assert [line for line in lines(registry) if "open" in line] == [
-        f'pie_incident_open{{{queue.replace("class", "node")},storage_class=""}} 0.0'
+        f'pie_incident_open{{{queue},storage_class=""}} 0.0'
     ]
 
 
