@@ -104,6 +104,18 @@ def test_maintenance_alone_is_never_held_against_the_storage(
     assert outcome.errors(END) == []
 
 
+@on_each_runner
+@quick
+@given(scripts([each for each in MAINTENANCE if each is not World.evict]), dirts(HARMLESS))
+def test_maintenance_alone_is_no_incident_of_any_area(
+    runner: MakesRunner, script: Script, dirt: list[Dirt]
+) -> None:
+    script = [*soiled(dirt, 0, GOES), *script, *((GOES, action) for action in WELL)]
+    outcome = played(script, runner=runner)
+    assert outcome.incidents == set()
+    assert not [each for each in outcome.counted_as() if each in set(INCONCLUSIVE)]
+
+
 def test_a_late_start_right_after_a_reboot_waits_for_the_node_to_tell_of_it() -> None:
     reboot = [(183, World.power_off), (212, World.power_on)]
     assert "late" not in played(reboot, with_gaps([("nodes", 215, 8)])).counted_as()

@@ -161,7 +161,9 @@ async def test_it_passes_where_all_is_well_and_names_stage_and_reason_of_each_fa
     async with asyncio.TaskGroup() as group:
         group.create_task(well(real_cluster))
         group.create_task(refused(real_cluster, ("late", "provision", "NoCapacity"), "--size", "100Gi"))
-        group.create_task(refused(real_cluster, ("late", "start", "ImagePull"), "--image", "pie.test/no:1"))
+        group.create_task(
+            refused(real_cluster, ("inconclusive", "start", "ImagePull"), "--image", "pie.test/no:1")
+        )
         for case in CASES:
             group.create_task(one(real_cluster, case))
     async with asyncio.TaskGroup() as group:
