@@ -69,9 +69,22 @@ def test_where_a_pod_cannot_run_on_one_node_a_run_on_another_one_tests_the_class
     spec = {**SPEC, "probeThreshold": "1m", "deadline": "1m"}
     outcome = played([(BEGIN_SECONDS, stuck)], quiet=400, spec=spec, nodes=(OTHER,))
     assert set(outcome.accounts.as_what(TARGETS[""])) == {"on time"}
-    assert set(outcome.accounts.as_what(TARGET)) == {"on time", Reason.IMAGE_PULL}
+    counted = outcome.accounts.as_what(TARGET)
+    assert set(counted) == {"on time", Reason.IMAGE_PULL}
+    assert counted[Reason.IMAGE_PULL] >= 8, "a run that goes on counts each due time that it blocks"
     # A node where pie's own image is missing is nothing that the provision probe reports.
     assert outcome.states[TARGETS[""]] == (Verdict.OK, Reason.OK)
+
+
+def test_a_run_that_was_on_time_and_then_could_not_test_io_has_no_result_of_it() -> None:
+    memory = BY_NAME["a LimitRange with too little memory"]
+    outcome = played([(10, memory.comes), (GOES, memory.goes)])
+    assert set(outcome.accounts.as_what(TARGET)) == {"on time"}
+    labels = {"probe": "performance", "area": "node", "reason": "OutOfMemory"}
+    without_io = outcome.counted.value("pie_inconclusive_runs_total", **labels)
+    assert without_io is not None
+    assert without_io >= 4
+    assert outcome.io["false"] == 0
 
 
 @pytest.mark.parametrize("row", RIGHT, ids=lambda row: row.dirt)
