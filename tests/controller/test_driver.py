@@ -1,6 +1,7 @@
 """A storage driver that is missing on a node is a fault, not maintenance: stories in virtual time."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given
 
 from pie.core.model import Kind, Target, Verdict
 from pie.core.reasons import Reason
+from pie.core.record.file import read_head, read_records
+from pie.core.record.replay import replay, steps
 from tests.controller.simulation import Simulation
 from tests.controller.stories import (
     BEGIN_SECONDS,
@@ -241,6 +244,24 @@ def test_a_class_whose_driver_keeps_pods_off_all_nodes_is_not_suppressed(words: 
     simulation = play((60, everywhere))
     assert verdict(simulation, PROVISION) == LATE
     assert ("mount", "DriverNotReady") in {each[:2] for each in incidents(simulation)}
+
+
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_what_is_decided_about_drivers_is_recorded_and_replays(tmp_path: Path, *, anonymous: bool) -> None:
+    script = [(100, taint()), (100, taint(node=NODE)), (200, register(OTHER, there=False)), (200, no_driver)]
+
+    async def played() -> None:
+        simulation = Simulation(at_once, record=tmp_path, record_anonymous=anonymous)
+        begin(simulation.world, SPEC)
+        await simulation.run(330, script)
+
+    in_virtual_time(played())
+    (file,) = tmp_path.glob("*.record")
+    body = file.read_bytes()
+    taken = list(steps(body))
+    assert [each for each in taken if replay(each, anonymous=anonymous).differences] == []
+    plain = b"".join(read_records(body, read_head(body)[1]))
+    assert (DRIVER.encode() in plain) is not anonymous
 
 
 def has_a_driver(world: World) -> None:

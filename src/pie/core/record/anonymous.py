@@ -41,7 +41,16 @@ _WORDS: Final = frozenset(
 _NAMED: Final = frozenset(
     {
         *("probe", "storage_class", "node", "namespace", "name", "uid", "id", "follows", "without"),
-        *("node_name", "volume_name", "storage_class_name", "claim_uid", "run", "histories", "matching"),
+        *(
+            "node_name",
+            "volume_name",
+            "storage_class_name",
+            "claim_uid",
+            "run",
+            "histories",
+            "matching",
+            "driver",
+        ),
     }
 )
 """What is a name in texts, too."""

@@ -120,9 +120,7 @@ def _in_spite_of_taint(judgement: Judgement, taint: Span | None) -> Judgement:
         verdict=Verdict.LATE,
         reason=Reason.DRIVER_NOT_READY,
         stage=Stage.MOUNT,
-        message=one_line(
-            f"{taint.message}, which keeps pods off the node; pie tolerated it, and could mount"
-        ),
+        message=one_line(f"{taint.message}, which keeps pods off the node; this run tolerates it"),
         on_time=False,
     )
 
