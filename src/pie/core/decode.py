@@ -1,9 +1,9 @@
 """JSON from outside to typed Structs, as Go reads it: null is the same as nothing.
 
-The one place where pie decodes what others wrote. Clean input is decoded by msgspec at once. Only what it
-refuses is looked at again, without types first: a field that is null counts as missing, a null item of a list
-or of a map becomes the zero of its type, bytes that are not UTF-8 become U+FFFD, and a field of type
-`PlainText` becomes one clean line. What still does not fit is `Unreadable`.
+Only this module decodes what others wrote. msgspec decodes clean input at once. If it refuses the input, it
+is decoded again without types and corrected: a null field counts as missing, a null item of a list or of a
+map becomes the zero of its type, bytes that are not UTF-8 become U+FFFD, and a field of type `PlainText`
+becomes one clean line. If that does not fit either, it is `Unreadable`.
 """
 
 # ruff: noqa: TID251  all others come here

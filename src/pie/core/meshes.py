@@ -1,7 +1,7 @@
-"""What common meshes and agents read on a pod, to add no container to it.
+"""Labels and annotations by which common meshes and agents do not add containers to a pod.
 
-A probe pod uses no network. A sidecar only delays it, and may keep it from ending. A container that is added
-all the same changes no verdict (see `pie.core.timeline.pod_over`). Each line names the page that says so.
+A probe pod uses no network. A sidecar only delays it, and may prevent its end. If a container is added
+anyway, it changes no verdict (see `pie.core.timeline.pod_over`). Each line names the page that says so.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
-"""A one-shot check of a StorageClass: of which nodes, with which objects, and what is reported.
+"""A one-shot check of a StorageClass: its nodes, its objects, and its report.
 
-Everything that a check makes carries its label and belongs to its Lease, so that whatever becomes of the
-program that made it, `kubectl delete lease pie-check-…` takes all of it away.
+Everything that a check creates has its label and belongs to its Lease. So `kubectl delete lease pie-check-…`
+deletes all of it, whatever happened to the program that created it.
 """
 
 import math
@@ -89,7 +89,7 @@ class Checked(Struct, frozen=True):
 
     @property
     def bad(self) -> bool:
-        """Whether it is held against the storage."""
+        """Whether it counts as a failure of the storage."""
         return self.verdict in BAD
 
 
@@ -242,7 +242,7 @@ class Maker:
     lease_uid: str
 
     def claim(self, probe: Probe, target: Target, name: str) -> Manifest:
-        """Return the claim of a mount check."""
+        """Return the PVC that a target keeps."""
         return {**claim(probe, target, name=name), "metadata": self._metadata(target, name)}
 
     def pod(self, probe: Probe, target: Target, name: str, claim_name: str) -> Manifest:
@@ -258,7 +258,7 @@ class Maker:
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
     def _labels(self, target: Target) -> dict[str, str]:
-        # Not those of a PieProbe's: a controller in this namespace would take the pods for its own.
+        # Not the labels of a PieProbe: a controller in this namespace would take these pods for its own.
         node = {"node": label_value(target.node)} if target.node else {}
         return {LABEL_CHECK: self.check, "storage-class": label_value(target.storage_class), **node}
 

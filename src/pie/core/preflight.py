@@ -1,6 +1,6 @@
-"""Whether a PieProbe can say anything about its class at all: what is paused, why, and until when.
+"""Which kinds of probe of a PieProbe are paused, and why.
 
-A paused kind of probe starts no runs. It heals by itself when what it waits for changes.
+A paused kind of probe starts no runs. It resumes by itself when what it waits for changes.
 """
 
 from collections.abc import Iterable, Mapping, Sized
@@ -34,7 +34,7 @@ class ClassWarning:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why a kind of probe is paused. `keep`: what runs already goes on, only nothing new is made."""
+    """Why a kind of probe is paused. `keep`: existing objects and runs stay, only nothing is created."""
 
     reason: Reason
     message: str

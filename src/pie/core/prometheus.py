@@ -15,7 +15,7 @@ Labels = dict[str, PlainText]
 
 
 class PrometheusError(ValueError):
-    """An answer that is an error, or is none of Prometheus at all; the text says which."""
+    """The answer is an error, or not an answer of Prometheus; the text says which."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def vector(body: bytes) -> list[Sample]:
-    """Decode the answer to an instant query; what is not a number (0/0) is left out."""
+    """Decode the answer to an instant query; values that are not numbers (0/0) are left out."""
     found = (
         (element.metric, _number(element.value[1]))
         for element in _elements(body, "vector")

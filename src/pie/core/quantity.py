@@ -17,7 +17,7 @@ _UNITS: Final[dict[str, Fraction]] = {
 
 
 def quantity(text: str) -> Fraction | None:
-    """Return the value of a quantity, in bytes where it is one of storage; None if it is none."""
+    """Return the value of a quantity, in bytes for storage; None: the text is not a quantity."""
     match = _QUANTITY.fullmatch(text)
     if match is None:
         return None

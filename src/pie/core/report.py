@@ -1,4 +1,4 @@
-"""What Prometheus answered, as a report: availability, suppressed time, incidents and latencies.
+"""Makes a report of answers of Prometheus: availability, suppressed time, incidents and latencies.
 
 Pure: answers in, report out. docs/report.md defines every number.
 """
@@ -65,7 +65,7 @@ def _badness(node: NodeReport) -> tuple[Any, ...]:
 def runs(on_time: float, late: float, bad: float = 0.0) -> Runs:
     """Return counts as Prometheus estimates them, in whole runs, with the availability.
 
-    A bad run was on time as a rule, for its volume was mounted; one that was late as well counts twice.
+    A run with bad I/O was usually on time: its volume was mounted. If it was late too, it counts twice.
     """
     total = on_time + late
     known = total > 0
@@ -131,7 +131,7 @@ def _class(
 
 
 def _over_nodes(latencies: list[Latency]) -> Latency:
-    """Return what is typical of the nodes, and the worst of their 99th percentiles."""
+    """Return the typical latency of the nodes, and the worst of their 99th percentiles."""
 
     def known(field: str) -> list[float]:
         return [value for each in latencies if (value := getattr(each, field)) is not None]
@@ -209,7 +209,7 @@ def _incidents(window: Window, series: list[Series]) -> list[IncidentReport]:
 def spans(points: Iterable[tuple[float, float]], step: float, end: float) -> list[tuple[float, float | None]]:
     """Return from when to when a gauge was above zero; None: it still is at the end.
 
-    A short time without samples, as when the controller restarts, is bridged.
+    A short time without samples, for example while the controller restarts, does not end a span.
     """
     found: list[tuple[float, float | None]] = []
     opened: float | None = None

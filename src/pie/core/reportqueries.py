@@ -1,8 +1,8 @@
-"""What `pie report` asks Prometheus. docs/report.md lists the same queries, and what is made of them.
+"""The queries of `pie report`. docs/report.md lists them, and what the report calculates from them.
 
-All sum over `pod` and `instance`, for the leader changes. Nothing loads more than some 500 moments of
-every node's series at once, and no range of more than a week, so that a month of thousands of nodes stays
-within Prometheus' limits: 50 million samples at once (--query.max-samples), 2 minutes (--query.timeout).
+All queries sum over `pod` and `instance`, because the leader changes. No query loads more than about 500
+moments of each node's series at once, nor more than a week. So a month of thousands of nodes stays within the
+limits of Prometheus: 50 million samples at once (--query.max-samples), 2 minutes (--query.timeout).
 """
 
 import math
@@ -75,12 +75,12 @@ class Window:
 
     @property
     def fine(self) -> int:
-        """The step, in seconds, at which what is on or off is looked at."""
+        """The step, in seconds, for gauges that are on or off."""
         return max(1, math.ceil(self.seconds / _FINE_MOMENTS), math.ceil(self.interval_seconds))
 
     @property
     def coarse(self) -> int:
-        """The step at which every node's latency is looked at."""
+        """The step, in seconds, for the latency of each node."""
         return max(1, math.ceil(self.seconds / _COARSE_MOMENTS), math.ceil(self.interval_seconds))
 
     @property

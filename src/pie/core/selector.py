@@ -14,7 +14,7 @@ def _in(value: str | None, wanted: tuple[str, ...]) -> bool:
 
 
 def _not_in(value: str | None, wanted: tuple[str, ...]) -> bool:
-    # A node without the label passes NotIn: there is no value that could be among the unwanted.
+    # A node without the label passes NotIn: it has no value that NotIn could exclude.
     return value is None or value not in wanted
 
 

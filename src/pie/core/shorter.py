@@ -1,7 +1,7 @@
 """What a status leaves out when the API server refuses it.
 
 An object with its spec and annotations may have at most 1.5 MB, and a CRD of an older release may not know a
-value. The status is then written again with less in it. Conditions stay to the last, without their words.
+value. The status is then written again with less in it. Conditions stay longest, at the end without messages.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _SUMMARY: Final = 64
 
 
 class _Room(NamedTuple):
-    """What there is room for: how many characters in a text, and how many nodes; whether incidents."""
+    """What fits: the number of characters of a text, the number of nodes, and whether incidents fit."""
 
     text: int
     evidence: int

@@ -1,4 +1,4 @@
-"""What the statuses of PieProbes tell by themselves: the overview, where the controller cannot be asked."""
+"""The overview from the statuses of PieProbes alone, for when the controller cannot be asked."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -42,7 +42,7 @@ def stored_overview(probes: Iterable[PieProbe], namespace: str, now: float) -> O
 def last_change(probes: Iterable[PieProbe]) -> float | None:
     """Return the newest time that stands in the statuses, epoch seconds; None: there is none.
 
-    A status may be right for longer: it is written only when something else than a time changes.
+    A status may still be true later: it is not written again if only a time changes.
     """
     stamps: list[float | None] = []
     for each in probes:
@@ -62,7 +62,7 @@ def last_change(probes: Iterable[PieProbe]) -> float | None:
 def outdated(overview: Overview, age: str) -> Overview:
     """Return an overview that nobody keeps up to date: how the storage is now is unknown.
 
-    `age` is how old the last word is; empty: there never was one. An incident that was open then stays open.
+    `age` is the age of the newest status; empty: there is none. An incident that was open then stays open.
     """
     old = f" (as of {age} ago)" if age else ""
     probes = tuple(

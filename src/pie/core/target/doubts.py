@@ -1,8 +1,9 @@
-"""A bad run on a node that has just died is no fault of the storage, but the node does not say so yet.
+"""If a node has just died, a bad run on it is not a fault of the storage. But the node does not show it yet.
 
-So a bad run is doubted for a moment, in which the watch of nodes catches up with that of pods. A kubelet that
-missed a renewal of its Lease has until the Lease runs out to come back, and then some time to report its new
-boot. Once the Lease has run out, the node is silent, and that excuses the run.
+So a bad run is doubted for a moment, until the watch of nodes has caught up with the watch of pods. If a
+kubelet did not renew its Lease in time, pie waits until the Lease expires. If the kubelet comes back before,
+it gets some time to report its new boot. When the Lease has expired, the node is silent, and this excuses the
+run.
 """
 
 from dataclasses import replace
@@ -29,7 +30,7 @@ _ASK_AGAIN_SECONDS: Final = 3.0
 def hold_doubts(turn: Turn) -> None:
     """Conclude nothing from a bad run until it is known that its node lives.
 
-    What no maintenance explains is not doubted.
+    A run that no maintenance can explain is not doubted.
     """
     for case in turn.open_cases():
         if not excusable(case.judgement):

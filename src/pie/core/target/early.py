@@ -1,8 +1,8 @@
 """A bad target is probed again before its next due time, so that an incident opens and closes sooner.
 
-Early runs are few (each wait is twice the one before, and none comes close to the next due time), never
-started on a target that hangs, has a run under way or a volume without file locks, and not counted in the
-series that count due times.
+There are few early runs: each wait is twice the one before, and none is close to the next due time. There is
+none while the target hangs, while another run goes on, or on a volume without file locks. The series that
+count due times do not count them.
 """
 
 from pie.core.model import BAD, Verdict

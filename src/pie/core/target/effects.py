@@ -1,7 +1,7 @@
 """What is to be done for a target: data, carried out by one `match` in `pie.controller.perform`.
 
-Counts and what is shown are applied at once and cannot fail. What needs the API server is ordered: the shell
-tries until it is done, and the next step sees the outcome in the facts.
+Counts and series are updated at once and cannot fail. An effect that needs the API server is an order: the
+shell repeats it until it is done, and the next step sees the result in the facts.
 """
 
 from collections.abc import Mapping
@@ -111,7 +111,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Observe:
-    """Take in how long the stages of an ended run took, and what its I/O took."""
+    """Add the durations of the stages of an ended run, and of its I/O."""
 
     due: float
     seconds: Mapping[Stage, float]
@@ -163,7 +163,7 @@ class KeepObjects:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Write annotations on the target's PVC (of this uid), where they outlive the controller."""
+    """Write annotations on the target's PVC (of this uid), so that the next controller can read them."""
 
     claim_uid: str
     annotations: Mapping[str, str] = field(default_factory=dict)

@@ -127,7 +127,7 @@ class TargetFacts:
     `known`: its PieProbe was read, or is known to be gone. "Not read yet" is never an absence.
     `probe` is the PieProbe's spec if the target is one of its; None: the target ended (`node_gone`: its node
     was deleted; `keep_claim`: its PVC stays). `paused_by` is why pie itself starts no runs.
-    `spread`, in [0, 1), is the target's own, so that what many targets do at once is spread.
+    `spread`, in [0, 1), differs between targets, so that many targets do not act at the same time.
     Runs are known up to `runs_as_of`, pods up to `pods_as_of`. `objects` identify the target's own objects
     as they are now: they change whenever somebody changed them.
     """

@@ -75,7 +75,7 @@ def keep_objects(turn: Turn) -> None:
 
 
 def _keep(turn: Turn, wanted: KeepObjects) -> None:
-    """Order it, unless the same was ordered for the same objects and spec."""
+    """Order this, unless the same was ordered before for the same objects and spec."""
     spec = turn.state.probe if wanted.live else None
     paused = wanted.paused_since is not None
     kept = Kept(wanted.live, wanted.create, wanted.keep_claim, paused, spec, turn.facts.objects)

@@ -1,4 +1,4 @@
-"""What a run found on its volume, and how long its I/O took, weighed against what is known of the target."""
+"""Compares what a run found on its volume, and how long its I/O took, with what is known of the target."""
 
 import math
 from dataclasses import replace
@@ -18,7 +18,7 @@ from pie.core.wire import Claim, ContainerState, Pod, epoch_seconds
 
 
 def weigh_records(turn: Turn) -> None:
-    """Make verdicts worse where the data or the latency is not as it should be; remember what is new."""
+    """Make the verdict worse if the data is wrong or the I/O is slow; remember what is new."""
     if not kind_of(turn.target).pvc:
         return
     for case in turn.open_cases():

@@ -32,7 +32,7 @@ class Life(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A bad run that is not believed yet, since its node may have died a moment ago.
+    """A bad run that does not count yet, because its node may have died a moment ago.
 
     `said` is what the run is doubted to be (on time, succeeded). It is doubted from `since` until `until` at
     least, epoch seconds. `before` is the first of those looks at its node's Lease that all showed the same

@@ -1,4 +1,4 @@
-"""One turn of a target: the state as it becomes, and what the phases add to it.
+"""One turn of a target: the new state, and the effects that the phases add.
 
 Only the phases of one step see a turn; from outside a step is a function.
 """
