@@ -6,7 +6,7 @@ Runs on the real control plane with simulated (KWOK) nodes, and says what became
 
 Each node is in one wave: cordoned (every third one tainted by a cluster manager instead), its probes killed
 without a word, NotReady, then Ready with another bootID and free again. Ends with an error if a single run
-counted as a failure, or if a due time was not counted exactly once.
+counted as a failure, if an alert on the storage fired, or if a due time was not counted exactly once.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from testbed.audit import Write
 from testbed.cluster import Cluster
 from testbed.kwok import add_nodes
 from tests.accounting import Accounts
+from tests.alerts import Scraper
 from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, until
 from tests.real.conftest import install_crd
 
@@ -64,9 +65,11 @@ class Replay:
         self._names = [f"kwok-{number}" for number in range(1, nodes + 1)]
         self._since: dict[Target, float] = {}
         self._until: dict[Target, float] = {}
+        self._scraper = Scraper(pie)
 
     async def run(self, waves: int) -> bool:
         """Do it all; tell whether all went well."""
+        began, scraping = time.monotonic(), asyncio.create_task(self._scraper.run())
         await apply_probe(self._api, NAMESPACE, probe(self._minutes))
         await until(self._all_cronjobs, "a CronJob for every node and the class", 300, 1)
         size = -(-len(self._names) // waves)
@@ -79,7 +82,9 @@ class Replay:
         await until(
             lambda: self._all_good_since(since), "a good run on every node", 300 + 120 * self._minutes, 5
         )
-        return await self._report()
+        alerts = await self._scraper.wrong("alert", began, None)
+        scraping.cancel()
+        return await self._report(alerts)
 
     async def _note_targets(self) -> None:
         """Note from when on each target has due times: those after its CronJob was made."""
@@ -168,7 +173,7 @@ class Replay:
         status = (await self._api.get(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{PROBE}"))["status"]
         return bool(status["targets"]["ok"] == status["targets"]["total"])
 
-    async def _report(self) -> bool:
+    async def _report(self, alerts: list[str]) -> bool:
         samples = await self._pie.samples()
         now = time.time() - DECIDED_SECONDS
         late = sum(
@@ -181,6 +186,7 @@ class Replay:
         status = (await self._api.get(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{PROBE}"))["status"]
         print(f"counted as failures: {late:.0f} late, {failed:.0f} failed")
         print(f"incidents: {status.get('incidents', [])}")
+        print(f"alerts: {alerts}")
         accounts = Accounts(self._pie.entries)
         errors = [
             error
@@ -197,7 +203,7 @@ class Replay:
             if each.value and each.labels["probe"] == "performance":
                 print(f"on time, and their I/O cut short: {each.value:.0f} {each.labels['reason']}")
         print(f"not counted exactly once: {len(errors)}", *errors[:20], sep="\n  ")
-        return late == failed == 0 and not status.get("incidents") and not errors
+        return late == failed == 0 and not status.get("incidents") and not alerts and not errors
 
 
 async def every(works: Iterable[Awaitable[None]]) -> None:

@@ -1,6 +1,7 @@
 """One story on every kind of cluster, embedded, simulated (KWOK) and real nodes: pie has to say the same."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from testbed import kwok
 from testbed.api import Api
 from testbed.cluster import Cluster
 from testbed.csi.server import TOPOLOGY_KEY
+from tests.alerts import Scraper
 from tests.embedded.conftest import PlainApi, Start
 from tests.faults.row import Given
 from tests.faults.said import Said
@@ -19,7 +21,7 @@ from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, pieprob
 from tests.real.conftest import install_crd
 
 # The embedded one, too: for its length only.
-pytestmark = [pytest.mark.real, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(420), pytest.mark.usefixtures("promtool")]
 
 NAMESPACE = "pie"
 WAIT_SECONDS = 150
@@ -69,6 +71,8 @@ async def story(at: Setting) -> None:
     """Good runs everywhere; a node is cordoned and uncordoned; the PieProbe is deleted."""
     nodes = await at.nodes()
     assert len(nodes) > 1
+    began, scraper = time.monotonic(), Scraper(at.pie)
+    scraping = asyncio.create_task(scraper.run())
     await apply_probe(at.api, NAMESPACE, pieprobe(at.name, at.storage_class, at.label, **SPEC))
 
     async def well() -> bool:
@@ -99,6 +103,8 @@ async def story(at: Setting) -> None:
     await until(probed_again, f"{nodes[0]} is probed again", WAIT_SECONDS, every_seconds=0.5)
     after = await at.said()
     assert (after.bad.total(), after.incidents) == (0, [])
+    assert await scraper.wrong("alert", began, None, pie_probe_name=at.name) == []
+    scraping.cancel()
 
     await at.api.delete(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{at.name}")
 

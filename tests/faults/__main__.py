@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from testbed.cluster import Cluster
-from tests.faults import page
+from tests.faults import page, rates
 from tests.faults.matrix import ROWS
 from tests.faults.row import Given, Row
 from tests.faults.runner import nodes_for, run
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     elif len(rows) == len(ROWS):
         page.write(by_number, ROWS, setting=f"{run_on}, {minutes:.0f} minutes.")
         print(f"written: {page.PAGE}")  # noqa: T201  as above
+    rates.write()
     return 1 if wrong else 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from testbed.cluster import Cluster
+from tests.alerts import Scraper
 from tests.faults.application import Application
 from tests.faults.row import (
     DEADLINE_SECONDS,
@@ -36,9 +37,10 @@ _EVERY_SECONDS = 1.0
 class Suffering:
     """One lane at work. It is the `Place` of its breaks."""
 
-    def __init__(self, probed: Probed, lane: Lane, note: Callable[[str], None]) -> None:
+    def __init__(self, probed: Probed, lane: Lane, scraper: Scraper, note: Callable[[str], None]) -> None:
         self._probed = probed
         self._lane = lane
+        self._scraper = scraper
         self._note = note
         self._known: frozenset[str] = frozenset()
 
@@ -93,6 +95,7 @@ class Suffering:
 
     async def suffer(self, row: Row) -> Given:
         """Break what the row breaks, wait for the verdict, mend it, wait for recovery."""
+        since = time.monotonic()
         await self._until_well()
         if row.good_runs:
             await self._until_known(row.good_runs)
@@ -104,7 +107,7 @@ class Suffering:
         self._note(f"{self.probe}: {row.title} ({row.moment})")
         before, began = await self._said(), 0.0
         problems = [f"before it began: {words(each)}" for each in self._new(before)]
-        told = Given()
+        told, breaks = Given(), time.monotonic()
         try:
             for each in row.breaks:
                 began = time.monotonic()  # of the last one: what comes before it prepares it
@@ -127,7 +130,10 @@ class Suffering:
         after = await self._said()
         problems += _wrong(row, before, after, told)
         self._known = after.ids
-        return replace(told, problems=tuple(problems))
+        fault = (breaks, mended) if row.expected.alert == "once" else None
+        alert = await self._scraper.wrong("alert", since, fault, pie_probe_name=self.probe)
+        expected = "" if alert else row.expected.alert
+        return replace(told, alert=expected, problems=(*problems, *alert))
 
     async def _said(self) -> Said:
         found = await self.cluster.api.get(self.path("pieprobes", self.probe))

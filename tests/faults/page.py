@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tests.alerts import RULE
 from tests.faults.row import DEADLINE_SECONDS, PERIOD_SECONDS, THRESHOLD_SECONDS, Expected, Given, Row
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
@@ -25,15 +26,19 @@ Storage is probed every {PERIOD_SECONDS} s, with a threshold of {THRESHOLD_SECON
   its incident says so. No bad run is counted.
 - *Clear*: how many seconds after the end of the fault all targets were healthy again and the incident closed.
 
+- *Alert*: how often `{RULE}` fired, as promtool evaluates it over scrapes of every second:
+  once while a fault of the storage lasts (and it ends with the incident), and never otherwise.
+
 Maintenance must not count as a fault of the storage: no bad run, no incident.
 
 """
 _BETWEEN = " | "
 _GIVEN = 5
 """So many cells of a line say what is expected; what was given follows."""
+_CELLS = 11
 _TABLE = """
-| # | Class | Fault | Moment | Expected | Result | Counted | Reported | Clear | Also reported |
-|--:|---|---|---|---|---|--:|--:|--:|---|
+| # | Class | Fault | Moment | Expected | Result | Counted | Reported | Clear | Alert | Also reported |
+|--:|---|---|---|---|---|--:|--:|--:|---|---|
 """
 
 
@@ -59,7 +64,12 @@ def update(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> 
         )
         lines.append(cells[:_GIVEN] + (cells[_GIVEN:] or known[tuple(cells[1:_GIVEN])]))
     right = sum(each[_GIVEN] == "the same" and each[-1] == "nothing |\n" for each in lines)
-    _write([_BETWEEN.join(each) for each in lines], right, setting)
+    _write([_BETWEEN.join(_whole(each)) for each in lines], right, setting)
+
+
+def _whole(cells: list[str]) -> list[str]:
+    """Return the cells of a row with one for the alert, which a row that was run long ago does not have."""
+    return [*cells[:-1], *[""] * (_CELLS - len(cells)), cells[-1]]
 
 
 def _write(lines: Sequence[str], right: int, setting: str) -> None:
@@ -75,6 +85,7 @@ def line(number: int, row: Row, given: Given) -> str:
         seconds(given.seen_seconds),
         seconds(given.detect_seconds),
         seconds(given.clear_seconds),
+        given.alert,
         "; ".join(given.problems) or "nothing",
     )
     return f"{beginning(number, row)}{_BETWEEN}{_joined(cells)} |\n"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from pie.core.reasons import AREA, Reason
+from pie.core.reasons import AREA, Area, Reason
 from tests.faults.breaks import Break
 
 PERIOD_SECONDS = 60
@@ -27,7 +27,8 @@ class Given:
     """What pie said. Seconds are from the fault's beginning, or from its end: `clear_seconds`.
 
     `seen_seconds`: until the first bad run was counted; `detect_seconds`: until the verdict was told, in an
-    incident or as a suppression. None: it did not come. `problems` is what it should not have said.
+    incident or as a suppression. None: it did not come. `alert`: how often the alert fired, where that was
+    right. `problems` is what it should not have said.
     """
 
     verdict: str = ""
@@ -40,6 +41,7 @@ class Given:
     seen_seconds: float | None = None
     detect_seconds: float | None = None
     clear_seconds: float | None = None
+    alert: str = ""
     problems: tuple[str, ...] = ()
 
     def at(self, seen_seconds: float | None, detect_seconds: float | None) -> Self:
@@ -74,6 +76,11 @@ class Expected:
     def area(self) -> str:
         """Whose problem the incident must be called."""
         return AREA[Reason(self.reason)] if self.incident else ""
+
+    @property
+    def alert(self) -> str:
+        """How often the alert on incidents of the storage must fire."""
+        return "once" if self.area == Area.STORAGE else "never"
 
     @property
     def inconclusive(self) -> bool:

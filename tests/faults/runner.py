@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from testbed.cluster import Cluster
+from tests.alerts import Scraper
 from tests.faults import page
 from tests.faults.lanes import Suffering
 from tests.faults.row import NAMESPACE, Given, Lane, Row
@@ -66,6 +67,8 @@ class Matrix:
     started: dict[Lane, asyncio.Future[None]] = field(default_factory=dict)
     given: list[asyncio.Future[Given]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _scrapers: dict[str, Scraper] = field(default_factory=dict)
+    _scraping: list[asyncio.Task[None]] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -79,6 +82,8 @@ class Matrix:
         self.given = [loop.create_future() for _ in self.rows]
         for lane in dict.fromkeys(row.lane for row in self.rows):
             self.started[lane] = loop.create_future()
+        self._scrapers = {namespace: Scraper(place.pie) for namespace, place in self.places.items()}
+        self._scraping = [asyncio.create_task(each.run()) for each in self._scrapers.values()]
         lanes = sorted(self.started, key=lambda lane: lane.last)
         for lane in lanes:
             before = tuple(self._tasks) if lane.last else ()
@@ -87,15 +92,17 @@ class Matrix:
     async def done(self) -> None:
         """Return when all rows are."""
         await asyncio.gather(*self._tasks)
+        self.cancel()
 
     def cancel(self) -> None:
-        """Give up."""
-        for task in self._tasks:
+        """End what goes on."""
+        for task in (*self._tasks, *self._scraping):
             task.cancel()
 
     async def _run(self, lane: Lane, before: Sequence[asyncio.Task[None]]) -> None:
         await asyncio.gather(*before)
-        suffering = Suffering(self.places[lane.namespace], lane, self._note)
+        place, scraper = self.places[lane.namespace], self._scrapers[lane.namespace]
+        suffering = Suffering(place, lane, scraper, self._note)
         mine = [each for each in zip(self.rows, self.given, strict=True) if each[0].lane == lane]
         try:
             await suffering.start()
