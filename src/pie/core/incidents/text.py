@@ -56,8 +56,8 @@ def story(incident: Incident, storage_class: str) -> str:
     """Return all there is to say: what, where, since when, what it means, the evidence, what to look at."""
     evidence = f' Evidence: "{incident.evidence}".' if incident.evidence else ""
     return (
-        f"{about(incident, storage_class)}: {headline(incident)}, since {rfc3339(incident.opened_at)}"
-        f" (area {incident.area}). {MEANING[incident.reason]}{evidence} Next: {ADVICE[incident.reason]}"
+        f"{about(incident, storage_class)}: {headline(incident)}, since {rfc3339(incident.opened_at)}."
+        f" Area: {incident.area}. {MEANING[incident.reason]}{evidence} Next: {ADVICE[incident.reason]}"
     )
 
 
