@@ -69,10 +69,10 @@ def alone(dirt: Dirt) -> Outcome:
 
 
 @cache
-def with_fault(dirt: Dirt) -> Outcome:
+def with_fault(*found: Dirt, state: str = "fails", nodes: tuple[str, ...] = ()) -> Outcome:
     """Return what the controller makes of a fault of the storage in this dirt."""
-    script = [*soiled([dirt], COMES, GOES), (FAILS, storage("fails")), (MENDED, storage("well"))]
-    return played(script, quiet=QUIET_SECONDS + 2 * PERIOD_SECONDS)
+    script = [*soiled(found, COMES, GOES), (FAILS, storage(state)), (MENDED, storage("well"))]
+    return played(script, quiet=QUIET_SECONDS + 2 * PERIOD_SECONDS, nodes=nodes)
 
 
 @pytest.mark.parametrize("dirt", ALL, ids=repr)
@@ -117,11 +117,15 @@ def test_a_fault_of_the_storage_is_found_in_dirt(dirt: Dirt) -> None:
 
 
 @pytest.mark.usefixtures("promtool")
-def test_the_alert_fires_once_for_a_fault_of_the_storage_and_never_for_dirt() -> None:
+def test_the_alert_fires_once_for_each_fault_of_the_storage_and_never_for_dirt() -> None:
     lasted = (T0 + FAILS, T0 + MENDED)
     no_fault = [Story(dirt.name, alone(dirt).scrapes) for dirt in ALL]
     faults = [Story(f"fault, {dirt.name}", with_fault(dirt).scrapes, lasted) for dirt in UNTOLD]
-    assert wrong([*no_fault, *faults]) == []
+    clean = [
+        Story(f"storage {state}", with_fault(state=state, nodes=("n2",)).scrapes, lasted)
+        for state in ("does not mount", "hangs", "fails")
+    ]
+    assert wrong([*no_fault, *faults, *clean]) == []
 
 
 def test_a_node_that_the_watch_does_not_show_as_it_is_is_not_read_without_end() -> None:
