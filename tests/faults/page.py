@@ -35,7 +35,6 @@ Maintenance must not count as a fault of the storage: no bad run, no incident.
 _BETWEEN = " | "
 _GIVEN = 5
 """So many cells of a line say what is expected; what was given follows."""
-_CELLS = 11
 _TABLE = """
 | # | Class | Fault | Moment | Expected | Result | Counted | Reported | Clear | Alert | Also reported |
 |--:|---|---|---|---|---|--:|--:|--:|---|---|
@@ -69,7 +68,8 @@ def update(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> 
 
 def _whole(cells: list[str]) -> list[str]:
     """Return the cells of a row with one for the alert, which a row that was run long ago does not have."""
-    return [*cells[:-1], *[""] * (_CELLS - len(cells)), cells[-1]]
+    columns = len(_TABLE.splitlines()[1].split(_BETWEEN))
+    return [*cells[:-1], *[""] * (columns - len(cells)), cells[-1]]
 
 
 def _write(lines: Sequence[str], right: int, setting: str) -> None:
