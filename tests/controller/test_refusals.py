@@ -7,7 +7,7 @@ from pie.core.model import Kind, Stage, Target
 from pie.core.reasons import Reason
 from pie.core.wire import Event, InvolvedObject, Metadata
 from tests.controller.mounts import mounts
-from tests.controller.reported import healthy, warn_about
+from tests.controller.reported import warn_about
 from tests.controller.simulation import Simulation
 from tests.controller.stage import Stage as Set
 from tests.controller.stories import SPEC, at_once, cronjobs_stand_still
@@ -28,6 +28,11 @@ async def set_quota(stage: Set, **hard: str) -> str:
 
     await until(counted, "the quota is counted")
     return quota
+
+
+async def untested(stage: Set, condition: str, reason: str) -> None:
+    """Wait until nobody knows how the storage is, for this reason."""
+    await until_condition(stage.api, stage.namespace, "p1", condition, "Unknown", reason)
 
 
 async def test_a_target_whose_claim_is_refused_is_told_of_until_it_is_not(stage: Set) -> None:
@@ -57,16 +62,16 @@ async def test_quotas_on_pods_and_claims_are_named_as_such(stage: Set) -> None:
         # Takes the one pod that there may be; its own claim would be the second.
         await stage.start_job(provision, time.time())
         await stage.make_job(target.cronjob, time.time())
-        await healthy(stage, "PodRefused")
+        await untested(stage, "MountHealthy", "PodRefused")
         assert "exceeded quota" in target.pie.said("verdict")
-        await until_condition(stage.api, stage.namespace, "p1", "ProvisionHealthy", "False", "ClaimRefused")
+        await untested(stage, "ProvisionHealthy", "ClaimRefused")
 
 
 async def test_a_refused_pod_is_told_in_the_words_of_who_refuses(stage: Set) -> None:
     async with mounts(stage) as target:
         job = await stage.make_job(target.cronjob, time.time(), suspend=True)
         await warn_about(stage, "Job", job, "FailedCreate", OVER_QUOTA)
-        await healthy(stage, "PodRefused")
+        await untested(stage, "MountHealthy", "PodRefused")
         assert "exceeded quota" in target.pie.said("verdict")
 
 
@@ -76,7 +81,7 @@ async def test_a_pod_that_was_refused_while_the_controller_was_dead_is_asked_abo
         job = await stage.make_job(target.cronjob, time.time(), suspend=True)
         await warn_about(stage, "Job", job, "FailedCreate", OVER_QUOTA)
         await target.pie.start()
-        await healthy(stage, "PodRefused")
+        await untested(stage, "MountHealthy", "PodRefused")
 
 
 def test_a_refused_job_is_the_reason_for_the_due_time_without_one() -> None:

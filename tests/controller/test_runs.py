@@ -40,7 +40,7 @@ async def test_a_pod_that_does_not_start_is_late_at_its_threshold_and_replaced_a
     async with mounts(stage) as target:
         pod = await target.start()
         await target.until_on_time("false", 1)
-        found = await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", "NotStarted")
+        found = await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", "MountSlow")
         assert target.node in found["message"]
         await until(lambda: _deleted(stage, pod), "the pod is deleted")
         assert await target.on_time("false") == 1
