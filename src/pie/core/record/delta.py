@@ -26,6 +26,9 @@ Shared = dict[tuple[int, int], Any]
 """Encoded deltas of Structs, by the identities of both values."""
 _How = Callable[[Any, Any, Shared | None], Any]
 
+_PLAIN: Final = frozenset({bool, int, float, str, type(None)})
+"""Types of which most changed values are; they have no parts."""
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -51,7 +54,7 @@ def _changed(
     changed = {}
     for name, was, now in zip(names, before, after, strict=True):
         if now is not was and now != was:
-            changed[name] = _of(was, now, shared)
+            changed[name] = [WHOLE, now] if type(now) in _PLAIN else _of(was, now, shared)
     return changed
 
 

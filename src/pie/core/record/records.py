@@ -85,7 +85,7 @@ class Writing:
         """Return the record of a step."""
         target, after = taken.before.target, taken.done.state
         known, facts = self.states.get(target), self._facts.get(target)
-        follows = known is not None and known == taken.before
+        follows = known is taken.before or known == taken.before
         shared: Shared = {}
         record = StepRecord(
             taken.at,
