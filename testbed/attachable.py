@@ -13,7 +13,12 @@ from testbed.build import binary
 from testbed.janitor import ROOT
 from testbed.node import Node
 from testbed.processes import Processes
-from testbed.storage import RETRY_INTERVAL_MAX, plugin_sockets, wait_until_registered
+from testbed.storage import (
+    RETRY_INTERVAL_MAX,
+    plugin_sockets,
+    wait_until_listening,
+    wait_until_registered,
+)
 
 DRIVER = "attachable.pie.test"
 NAME = "attachable"
@@ -41,6 +46,7 @@ class Attachable:
             *self._pool,
         ]
         await self._processes.start(f"csi-{NAME}", driver, env={"PYTHONPATH": str(ROOT)})
+        await wait_until_listening(socket, self._processes, f"csi-{NAME}")
         common = [
             f"--csi-address={socket}",
             f"--kubeconfig={self._kubeconfig}",

@@ -42,7 +42,7 @@ class Storage:
         return self._node.directory / "pool"
 
     async def start(self) -> None:
-        """Start both processes on the node's machine."""
+        """Start both processes on the node's machine; csi-provisioner wants a driver that answers."""
         socket, registration = plugin_sockets(self._node, DRIVER)
         driver = [
             *(sys.executable, "-m", "testbed.csi", "serve"),
@@ -51,6 +51,7 @@ class Storage:
             *(f"--pool={self.pool}", f"--pool-bytes={self._pool_bytes}"),
         ]
         await self._start(self.driver, driver, {"PYTHONPATH": str(ROOT)})
+        await wait_until_listening(socket, self._processes, self.driver)
         provisioner = [
             *(str(await binary("csi-provisioner")), f"--kubeconfig={self._kubeconfig}"),
             f"--csi-address={socket}",
@@ -104,6 +105,29 @@ def plugin_sockets(node: Node, driver: str) -> tuple[Path, Path]:
     """Return where a driver listens on a node, and where kubelet looks for its registration."""
     root = node.kubelet_root
     return root / "plugins" / driver / "csi.sock", root / "plugins_registry" / f"{driver}-reg.sock"
+
+
+async def wait_until_listening(socket: Path, processes: Processes, process: str) -> None:
+    """Wait until a driver listens; raise with the driver's log when it does not."""
+    try:
+        async with asyncio.timeout(REGISTRATION_TIMEOUT_SECONDS):
+            while not await _listens(socket):
+                processes.pid(process)  # raises, with the end of its log, when it has ended
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise TestbedError(
+            f"{process} does not listen on {socket} after {REGISTRATION_TIMEOUT_SECONDS} s; its log ends:\n"
+            f"{processes.log_tail(process)}"
+        ) from None
+
+
+async def _listens(socket: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(socket)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def wait_until_registered(api: Api, node: str, driver: str, processes: Processes, process: str) -> None:

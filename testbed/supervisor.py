@@ -80,13 +80,17 @@ class Supervisor:
             if self._attachable:
                 await self._attachable.start(api)
             async with asyncio.TaskGroup() as group:
-                for name, node in self._nodes.items():
+                for node in self._nodes.values():
                     await node.start_kubelet()
-                    await self._start_storage(node)
-                    group.create_task(node.wait_until_ready(api))
-                    if self._attachable:
-                        group.create_task(self._attachable.wait_until_registered(node, api))
-                    group.create_task(self._storage[name].wait_until_registered(api))
+                    group.create_task(self._complete(node, api))
+
+    async def _complete(self, node: Node, api: Api) -> None:
+        """Start a node's storage, and wait until all of it is ready."""
+        await self._start_storage(node)
+        await node.wait_until_ready(api)
+        if self._attachable:
+            await self._attachable.wait_until_registered(node, api)
+        await self._storage[node.name].wait_until_registered(api)
 
     async def _start_storage(self, node: Node) -> None:
         await self._storage[node.name].start()
