@@ -1,4 +1,4 @@
-"""Faults of what else a node has, each with its undo: images, network, disk, CPU, registration of drivers.
+"""Faults of what else a node has, each with its undo: images, network, CPU, registration of drivers.
 
 None of it is a fault of the storage, but for a CSI driver that kubelet does not know any more.
 """
@@ -38,21 +38,6 @@ async def _register(cluster: NodesCluster, node: str, _: str) -> None:
     for process in (f"csi-{node}", f"csi-provisioner-{node}"):
         if not running[process]:
             await cluster.start(process)
-
-
-async def _fill_disk(cluster: NodesCluster, node: str, _: str) -> None:
-    await _configure_kubelet(cluster, node, evictionHard={"nodefs.available": "99.9%"})
-
-
-async def _free_disk(cluster: NodesCluster, node: str, _: str) -> None:
-    await _configure_kubelet(cluster, node, evictionHard={})
-
-
-async def _configure_kubelet(cluster: NodesCluster, node: str, **changed: Any) -> None:
-    """Change a kubelet's configuration, which it reads when it starts."""
-    _rewrite(cluster.directory / node / "kubelet.json", changed)
-    await cluster.stop(f"kubelet-{node}")
-    await cluster.start(f"kubelet-{node}")
 
 
 async def _break_network(cluster: NodesCluster, node: str, _: str) -> None:
@@ -117,7 +102,6 @@ MACHINE_FAULTS: Mapping[str, NodeFault] = {
         _register,
         boots=True,
     ),
-    "disk-pressure": NodeFault("the kubelet finds its disk full, and evicts", _fill_disk, _free_disk),
     "network-broken": NodeFault("the node's CNI plugin is missing", _break_network, _mend_network),
     "cpu-taken": NodeFault("another pod asks for all the CPU that is left", _take_cpu, _free_cpu),
 }

@@ -36,9 +36,6 @@ class NodesCluster(Protocol):
     async def kill(self, name: str) -> None:
         """End a process at once."""
 
-    async def stop(self, name: str) -> None:
-        """End a process in good order."""
-
     async def start(self, name: str) -> None:
         """Start a process that has ended."""
 

@@ -216,8 +216,8 @@ POD_FAULTS: Mapping[str, PodFault] = {
         _limits("limit-defaults", default=_ROOMY, defaultRequest=_LITTLE),
     ),
     "limit-minimum": PodFault(
-        "a LimitRange refuses containers that want less than 1Gi of memory",
-        _limits("limit-minimum", min={"memory": "1Gi"}),
+        "a LimitRange refuses containers that ask for less CPU than a tenth of a core",
+        _limits("limit-minimum", min={"cpu": "100m"}),
     ),
     "little-memory": PodFault(
         "a LimitRange gives containers far too little memory",
@@ -225,6 +225,6 @@ POD_FAULTS: Mapping[str, PodFault] = {
     ),
     "jobs-deleted": PodFault("Jobs are deleted while their pods run", sweeps="jobs"),
     "pods-deleted": PodFault("pods are deleted while they run", sweeps="pods"),
-    "pods-evicted": PodFault("pods are evicted while they run (Eviction API)", sweeps="evictions"),
+    "pods-evicted": PodFault("pods are evicted as soon as they have a node", sweeps="evictions"),
 }
 """Every fault of pods by name."""

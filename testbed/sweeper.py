@@ -1,63 +1,78 @@
-"""`python -m testbed.sweeper KUBECONFIG NAMESPACE SELECTOR WHAT ONE_IN`: deletes Jobs or pods of others.
+"""`python -m testbed.sweeper KUBECONFIG NAMESPACE LABELS WHAT ONE_IN`: deletes Jobs or pods of others.
 
 It does what janitors, deschedulers and impatient people do. WHAT is `jobs`, `pods` or `evictions` (by the
-Eviction API); a pod is hit while it runs, a Job while it has a pod that runs. Twice a second, each is hit
-with a chance of 1 in ONE_IN.
+Eviction API). A pod or its Job is deleted as soon as the pod runs, and evicted as soon as it has a node, with
+a chance of 1 in ONE_IN. A probe that runs may yet end well in its grace period.
 """
 
 import asyncio
 import random
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from testbed.api import Api, Json
 from testbed.errors import TestbedError
-
-EVERY_SECONDS = 0.5
+from testbed.pod_faults import Pods
 
 
 class Sweeper:
-    """Deletes what belongs to the pods with certain labels. `hits` says whether one is hit now."""
+    """Deletes what belongs to some pods."""
 
-    def __init__(self, api: Api, namespace: str, selector: str, hits: Callable[[], bool]) -> None:
+    def __init__(self, api: Api, pods: Pods, what: str, one_in: int) -> None:
         self._api = api
-        self._selector = selector
-        self._hits = hits
-        self._pods = f"/api/v1/namespaces/{namespace}/pods"
-        self._jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+        self._labels = pods.labels.items()
+        self._what = what
+        self._one_in = one_in
+        self._chance = random.Random(0)  # noqa: S311  any order will do, and the same each time is best
+        self._met: set[str] = set()
+        self._pods = f"/api/v1/namespaces/{pods.namespace}/pods"
+        self._jobs = f"/apis/batch/v1/namespaces/{pods.namespace}/jobs"
 
-    async def sweep(self, what: str) -> None:
-        """Hit what is there."""
-        for pod in await self._api.items(self._pods, selector=self._selector):
-            alive = not pod["metadata"].get("deletionTimestamp")
-            if alive and pod["status"]["phase"] == "Running" and self._hits():
-                await self._hit(pod, what)
+    async def run(self) -> None:
+        """Sweep, for ever."""
+        await self._api.watch(self._pods, self.on_pod)
 
-    async def _hit(self, pod: Json, what: str) -> None:
+    async def on_pod(self, event: Json) -> None:
+        """Hit a pod, or not, when it is first seen in its moment."""
+        pod = event["object"]
+        metadata = pod["metadata"]
+        if (
+            event["type"] in ("ADDED", "MODIFIED")
+            and self._labels <= metadata.get("labels", {}).items()
+            and self._in_its_moment(pod)
+            and metadata["uid"] not in self._met
+        ):
+            self._met.add(metadata["uid"])
+            if self._chance.randrange(self._one_in) == 0:
+                try:
+                    await self._hit(pod)
+                except TestbedError as error:  # it went away meanwhile, or the API server did
+                    print(error, flush=True)
+
+    def _in_its_moment(self, pod: Json) -> bool:
+        if self._what == "evictions":
+            return "nodeName" in pod["spec"]
+        return bool(pod["status"]["phase"] == "Running")
+
+    async def _hit(self, pod: Json) -> None:
         name = pod["metadata"]["name"]
-        if what == "jobs":
+        if self._what == "jobs":
             for owner in pod["metadata"].get("ownerReferences") or ():
                 await self._api.delete(f"{self._jobs}/{owner['name']}", propagation="Background")
-        elif what == "evictions":
+        elif self._what == "evictions":
             body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
             await self._api.create(f"{self._pods}/{name}/eviction", body)
         else:
             await self._api.delete(f"{self._pods}/{name}")
 
 
-async def run(kubeconfig: Path, namespace: str, selector: str, what: str, one_in: int) -> None:
+async def run(kubeconfig: Path, pods: Pods, what: str, one_in: int) -> None:
     """Sweep until ended."""
-    chance = random.Random(0)  # noqa: S311  any order will do, and the same each time is best
     async with Api(kubeconfig, user_agent="testbed-sweeper") as api:
-        sweeper = Sweeper(api, namespace, selector, lambda: chance.randrange(one_in) == 0)
-        while True:
-            try:
-                await sweeper.sweep(what)
-            except TestbedError as error:  # the pod went away meanwhile, or the API server did
-                print(error, flush=True)
-            await asyncio.sleep(EVERY_SECONDS)
+        await Sweeper(api, pods, what, one_in).run()
 
 
 if __name__ == "__main__":
-    asyncio.run(run(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])))
+    asyncio.run(
+        run(Path(sys.argv[1]), Pods.parse(f"{sys.argv[2]}/{sys.argv[3]}"), sys.argv[4], int(sys.argv[5]))
+    )

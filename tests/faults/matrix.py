@@ -10,6 +10,7 @@ from tests.faults.breaks import (
     AUTOSCALER,
     DEDICATED,
     KURED,
+    STARTUP,
     Annotated,
     Fault,
     New,
@@ -31,6 +32,12 @@ ATTACHED = Lane(name="attached", nodes=("node-1", "node-2"), storage_class="atta
 PLUGINS = Lane(name="plugins", nodes=("node-3", "node-4", "node-5"))
 UPKEEP = Lane(name="upkeep", nodes=("node-1", "node-6"))
 POWER = Lane(name="power", nodes=("node-2", "node-7"))
+SIDECARS = Lane(name="sidecars", nodes=("node-1",))
+ADMISSION = Lane(name="admission", nodes=("node-2",))
+DELETIONS = Lane(name="deletions", nodes=("node-1",), provision=False)
+KUBELET = Lane(name="kubelet", nodes=("node-2",), provision=False)
+LIMITS = Lane(name="limits", nodes=("node-1",), namespace="pie-limits", cpu="10m")
+MACHINE = Lane(name="machine", nodes=("node-2", "node-8"), cpu="10m")
 CONTROL = Lane(name="control", nodes=("node-1", "node-2"), last=True)
 
 SUSPENDS = 75.0
@@ -51,16 +58,42 @@ def _creation(stage: str, reason: str, evidence: str = "", verdict: str = "late"
     )
 
 
-def _everything(stage: str, reason: str, evidence: str = "") -> Expected:
-    """Return what must come of a fault that a class's new and old volumes have, on both of its nodes."""
+def _everything(
+    stage: str, reason: str, evidence: str = "", nodes: tuple[str, ...] = ("node-1", "node-2")
+) -> Expected:
+    """Return what must come of a fault that a class's new and old volumes have, on all of its nodes."""
     return Expected(
         verdict="late",
         stage=stage,
         reason=reason,
         scope="class",
-        nodes=("node-1", "node-2"),
+        nodes=nodes,
         creation=True,
         evidence=evidence,
+    )
+
+
+def _unknown(stage: str, reason: str, node: str, evidence: str = "", scope: str = "node") -> Expected:
+    """Return what must come of what is no problem of the storage: runs that can say nothing of it."""
+    return Expected(
+        verdict="inconclusive",
+        stage=stage,
+        reason=reason,
+        scope=scope,
+        nodes=(node,) if node else (),
+        evidence=evidence,
+    )
+
+
+def _harmless(lane: Lane, title: str, fault: str, *, quick: bool = False) -> Row:
+    """Return the row of something that is done to pods and changes no verdict."""
+    return Row(
+        lane=lane,
+        title=title,
+        breaks=(Fault(fault),),
+        expected=Expected(verdict="ok"),
+        counts_good=2,
+        quick=quick,
     )
 
 
@@ -71,6 +104,9 @@ def _suppressed(node: str, reason: str) -> Expected:
 
 _HALFWAY = Options(when="use", after_seconds=0.5)
 _SLOW = Options(delay_seconds=600)
+
+_LONG_RUNS = Fault("slow", ("node-1",))
+"""So that no run ends well in the grace period of its pod."""
 
 ROWS = (
     # A volume of one node, without attachments.
@@ -441,6 +477,129 @@ ROWS = (
             evidence="MountVolume.MountDevice failed",
             grace_seconds=REBOOT_GRACE_SECONDS,
         ),
+    ),
+    # Containers that a webhook adds to pods.
+    _harmless(SIDECARS, "a webhook adds a container that runs on", "sidecar-lingers", quick=True),
+    _harmless(SIDECARS, "a webhook adds a container that runs on, listed first", "sidecar-first"),
+    _harmless(SIDECARS, "a webhook adds containers that end, one of them badly", "sidecar-ends"),
+    _harmless(SIDECARS, "a webhook adds a sidecar of Kubernetes (init container)", "sidecar-native"),
+    _harmless(SIDECARS, "a webhook gives Jobs a TTL of two seconds", "short-lived-jobs"),
+    # Who may create what.
+    Row(
+        lane=ADMISSION,
+        title="pods are refused by a policy",
+        breaks=(Fault("pods-refused"),),
+        expected=_unknown("queue", "PodRefused", "node-2", "need a cost centre", "class"),
+        quick=True,
+    ),
+    Row(
+        lane=ADMISSION,
+        title="a webhook that must be asked does not answer",
+        breaks=(Fault("webhook-gone"),),
+        # An application's pod would not be created either.
+        expected=_everything("queue", "ControlPlaneLate", "failed calling webhook", ADMISSION.nodes),
+    ),
+    Row(
+        lane=ADMISSION,
+        title="PVCs are refused by a policy",
+        breaks=(Fault("pvcs-refused"),),
+        expected=_unknown("provision", "ClaimRefused", "", "need a cost centre", "class"),
+    ),
+    _harmless(LIMITS, "a LimitRange gives pods limits", "limit-defaults"),
+    Row(
+        lane=LIMITS,
+        title="a LimitRange refuses small pods",
+        breaks=(Fault("limit-minimum"),),
+        expected=_unknown("queue", "PodRefused", "node-1", "minimum cpu usage per Container", "class"),
+    ),
+    Row(
+        lane=LIMITS,
+        title="a LimitRange gives pods far too little memory",
+        breaks=(Fault("little-memory"),),
+        expected=_unknown("io", "OutOfMemory", "node-1", "OOMKilled"),
+    ),
+    Row(
+        lane=LIMITS,
+        title="the namespace's quota has no pod left",
+        breaks=(Fault("pod-quota"),),
+        expected=_unknown("queue", "PodRefused", "node-1", "exceeded quota", "class"),
+    ),
+    Row(
+        lane=LIMITS,
+        title="the namespace's quota has no PVC left",
+        breaks=(Fault("pvc-quota"),),
+        expected=_unknown("provision", "ClaimRefused", "", "testbed-pvc-quota", "class"),
+    ),
+    # Who deletes what runs.
+    Row(
+        lane=DELETIONS,
+        title="Jobs are deleted while they run",
+        breaks=(_LONG_RUNS, Fault("jobs-deleted")),
+        expected=_unknown("io", "JobDeleted", "node-1"),
+    ),
+    Row(
+        lane=DELETIONS,
+        title="pods are deleted while they run",
+        breaks=(_LONG_RUNS, Fault("pods-deleted")),
+        expected=_unknown("io", "PodDeleted", "node-1"),
+    ),
+    Row(
+        lane=DELETIONS,
+        title="pods are evicted before they start (Eviction API)",
+        breaks=(Fault("pods-evicted"),),
+        expected=_unknown("start", "Evicted", "node-1", "EvictionByEvictionAPI"),
+    ),
+    # What a kubelet refuses.
+    Row(
+        lane=KUBELET,
+        title="another scheduler gives the node more than it has (OutOfcpu)",
+        breaks=(Fault("overcommitted"),),
+        expected=_unknown("schedule", "InsufficientResources", "node-2", "OutOfcpu"),
+    ),
+    Row(
+        lane=KUBELET,
+        title="another scheduler gives the node what does not match it (NodeAffinity)",
+        breaks=(Fault("misplaced"),),
+        expected=_unknown("schedule", "RefusedByNode", "node-2", "NodeAffinity"),
+    ),
+    # What else a node has, and a driver that is not there.
+    Row(
+        lane=MACHINE,
+        title="the image is missing on one node",
+        breaks=(Fault("image-missing", ("node-8",)),),
+        expected=_unknown("start", "ImagePull", "node-8", "pie.test/pie:dev"),
+    ),
+    Row(
+        lane=MACHINE,
+        title="the node's CNI plugin is missing",
+        breaks=(Fault("network-broken", ("node-8",)),),
+        expected=_unknown("start", "SandboxFailed", "node-8", "testbed-absent"),
+    ),
+    Row(
+        lane=MACHINE,
+        title="another pod has all the CPU of the node",
+        breaks=(Fault("cpu-taken", ("node-8",)),),
+        expected=_unknown("schedule", "InsufficientResources", "node-8", "Insufficient cpu"),
+    ),
+    Row(
+        lane=MACHINE,
+        title="driver gone from the node (CSINode does not list it)",
+        breaks=(Fault("driver-unregistered", ("node-8",)),),
+        expected=_volume("node-8", "late", "DriverNotReady", "mount"),
+    ),
+    Row(
+        lane=MACHINE,
+        title="driver gone from the node (CSINode does not list it)",
+        moment=Moment.MID_RUN,
+        running_on="node-8",
+        breaks=(Fault("driver-unregistered", ("node-8",)),),
+        expected=_volume("node-8", "late", "DriverNotReady", "mount"),
+    ),
+    Row(
+        lane=MACHINE,
+        title="the driver's start-up taint stays, and the driver is gone",
+        breaks=(tainted("node-8", STARTUP), Fault("driver-unregistered", ("node-8",))),
+        expected=_volume("node-8", "late", "DriverNotReady", "mount"),
     ),
     # Kubernetes itself: nothing is said of the storage.
     Row(

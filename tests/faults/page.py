@@ -35,6 +35,7 @@ Maintenance must not count as a fault of the storage: no bad run, no incident.
 _BETWEEN = " | "
 _GIVEN = 5
 """So many cells of a line say what is expected; what was given follows."""
+_NOT_RUN = ["not run yet", "", "", "", " |\n"]
 _TABLE = """
 | # | Class | Fault | Moment | Expected | Result | Counted | Reported | Clear | Alert | Also reported |
 |--:|---|---|---|---|---|--:|--:|--:|---|---|
@@ -48,20 +49,16 @@ def write(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> N
 
 
 def update(given: Mapping[int, Given], rows: Sequence[Row], *, setting: str) -> None:
-    """Write the page with what some rows gave; the others stay on it as they are.
-
-    Raises KeyError for a row that was not run, and is not on the page or is expected to be different there.
-    """
+    """Write the page with what some rows gave; the others stay on it as they are."""
     known = {}
     for each in PAGE.read_text().splitlines(keepends=True):
         cells = each.split(_BETWEEN)
         known[tuple(cells[1:_GIVEN])] = cells[_GIVEN:]
     lines = []
     for number, row in enumerate(rows):
-        cells = (line(number, row, given[number]) if number in given else beginning(number, row)).split(
-            _BETWEEN
-        )
-        lines.append(cells[:_GIVEN] + (cells[_GIVEN:] or known[tuple(cells[1:_GIVEN])]))
+        new = line(number, row, given[number]) if number in given else beginning(number, row)
+        cells = new.split(_BETWEEN)
+        lines.append(cells[:_GIVEN] + (cells[_GIVEN:] or known.get(tuple(cells[1:_GIVEN]), _NOT_RUN)))
     right = sum(each[_GIVEN] == "the same" and each[-1] == "nothing |\n" for each in lines)
     _write([_BETWEEN.join(_whole(each)) for each in lines], right, setting)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pie.core.reasons import AREA, Reason
 from tests.faults.row import Given
 from tests.harness import ON_TIME, PERFORMANCE, Samples
 
@@ -83,7 +82,7 @@ class Said:
             reason=new[0]["reason"],
             scope=new[0]["scope"],
             nodes=tuple(new[0].get("nodes") or ()),
-            area=new[0].get("area") or AREA[Reason(new[0]["reason"])],
+            area=new[0].get("area", ""),
             evidence=new[0].get("evidence", ""),
         )
 

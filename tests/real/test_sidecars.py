@@ -27,7 +27,7 @@ async def test_a_container_that_runs_on_changes_no_verdict_and_its_job_ends(
             (PERFORMANCE, {"succeed": "true"}),
             (ON_TIME["provision"], {"on_time": "true"}),
         ):
-            await probed.pie.until_value(metric, lambda count: count >= 2, 240, **labels, **value)
+            await probed.pie.until_value(metric, lambda count: count >= 1, 180, **labels, **value)
         samples = await probed.pie.samples()
         assert samples.value(PERFORMANCE, **labels, succeed="false") == 0
         for metric in ON_TIME.values():
