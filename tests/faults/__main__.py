@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         print(page.line(number, ROWS[number], by_number[number]), end="")  # noqa: T201  as above
     run_on = f"Run on {datetime.now(UTC).date().isoformat()}, {os.cpu_count()} cores"
     if chosen.update:
-        page.update(by_number, ROWS, setting=f"{run_on}, not all at once.")
+        page.update(by_number, ROWS, setting=f"{run_on}, some rows earlier.")
     elif len(rows) == len(ROWS):
         page.write(by_number, ROWS, setting=f"{run_on}, {minutes:.0f} minutes.")
         print(f"written: {page.PAGE}")  # noqa: T201  as above
