@@ -1,4 +1,4 @@
-"""What was said about an object long ago does not explain today's run."""
+"""What was said about a PVC explains today's run while the PVC is the same one, however long ago that was."""
 
 from typing import Any
 
@@ -13,23 +13,28 @@ from tests.controller.world import BASE_SPEC, NAMESPACE, T0, TARGET, rfc3339
 PVC = claim_names(TARGET)[0]
 
 
-def said(seconds_ago: float) -> dict[str, Any]:
-    """Return an Event of the provisioner about the PVC of the target."""
+def said(seconds_ago: float, uid: str) -> dict[str, Any]:
+    """Return an Event of the provisioner about the PVC with this uid."""
     at = rfc3339(T0 - seconds_ago)
-    about = {"kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": PVC, "uid": "uid-of-the-pvc"}
+    about = {"kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": PVC, "uid": uid}
     return {
         "metadata": {"name": "e", "namespace": NAMESPACE, "creationTimestamp": at},
         "involvedObject": about,
         "type": "Warning",
         "reason": "ProvisioningFailed",
-        "message": "the pool is full",
+        "message": "unknown pool",
         "firstTimestamp": at,
         "lastTimestamp": at,
     }
 
 
-@pytest.mark.parametrize(("seconds_ago", "explained"), [(3600, False), (-62, True)])
-def test_only_what_was_said_since_the_run_began_explains_it(seconds_ago: float, explained: bool) -> None:
+@pytest.mark.parametrize(
+    ("seconds_ago", "uid", "explained"),
+    [(-62, "uid-of-the-pvc", True), (3600, "uid-of-the-pvc", True), (3600, "uid-of-an-earlier-pvc", False)],
+)
+def test_what_was_said_of_a_pvc_explains_its_runs_while_it_is_the_same(
+    seconds_ago: float, uid: str, explained: bool
+) -> None:
     async def live() -> dict[str, Any]:
         simulation = Simulation(at_once)
         world = simulation.world
@@ -37,7 +42,7 @@ def test_only_what_was_said_since_the_run_began_explains_it(seconds_ago: float, 
         world.storage = "does not bind"
         metadata = {"name": PVC, "namespace": NAMESPACE, "labels": labels(TARGET), "uid": "uid-of-the-pvc"}
         world.put("persistentvolumeclaims", {"metadata": metadata, "spec": {}, "status": {}})
-        world.warnings.append(said(seconds_ago))
+        world.warnings.append(said(seconds_ago, uid))
         await simulation.run(100, [])
         assert simulation.wire.asked["list", "events"], "the controller asked for what was said before"
         conditions = world.objects["pieprobes"]["p"]["status"]["conditions"]
