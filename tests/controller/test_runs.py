@@ -140,6 +140,7 @@ async def test_a_job_that_nobody_of_ours_owns_counts_nothing(stage: Stage) -> No
 async def test_a_job_deleted_unread_is_a_lost_run(stage: Stage) -> None:
     async with mounts(stage) as target:
         await target.start()
+        await target.pie.until_value("pie_reflector_objects", lambda value: value == 1, resource="jobs")
         (job,) = await stage.names("jobs")
         await stage.api.delete(stage.path("jobs", job))
         await target.pie.until_value("pie_lost_runs_total", lambda value: value == 1, reason="Pruned")

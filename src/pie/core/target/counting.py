@@ -217,7 +217,7 @@ def _record(turn: Turn, case: Case) -> None:
     run, judgement = turn.change_run(case.id, recorded=True), case.judgement
     end_hang(turn, run)
     turn.ended.append(run)
-    if judgement.reason is Reason.JOB_DELETED and not run.succeeded_counted:
+    if judgement.reason is Reason.JOB_DELETED:
         lose_run(turn, run.due)
     if judgement.verdict not in UNTESTED or judgement.succeeded:
         io = judgement.result.io if judgement.result is not None else None
