@@ -7,7 +7,7 @@ import pytest
 from pie.core.apitypes import Counts, IncidentView, ProbeView, State
 from pie.core.incidents.incident import Closing, Incident, Scope
 from pie.core.model import Stage
-from pie.core.overview import incident_view, state_of, summary, worst
+from pie.core.overview import incident_views, state_of, summary, worst
 from pie.core.reasons import ADVICE, MEANING, Reason
 
 FINE = "Everything is fine:"
@@ -32,7 +32,8 @@ def probe(state: State = "fine", **counts: int) -> ProbeView:
 
 
 def view(incident: Incident = OPEN) -> IncidentView:
-    return incident_view(incident, "p", "fast")
+    (found,) = incident_views([(incident, "p", "fast")])
+    return found
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,12 @@ def test_an_incident_says_what_it_means_and_what_to_look_at() -> None:
 def test_a_closed_incident_says_how_it_ended(because: Closing | None, message: str, words: str) -> None:
     closed = replace(OPEN, closed_at=2000.0, closed_because=because, closed_message=message)
     assert view(closed).ending == words
+
+
+def test_an_incident_of_the_control_plane_stands_once_however_many_pieprobes_have_it() -> None:
+    late = replace(OPEN, stage=Stage.QUEUE, reason=Reason.CONTROL_PLANE_LATE, scope=Scope.CLASS)
+    found = [(late, "p", "fast"), (OPEN, "p", "fast"), (late, "q", "slow"), (replace(OPEN), "q", "slow")]
+    views = incident_views(found)
+    assert [each.reason for each in views] == ["ControlPlaneLate", "MountFailed", "MountFailed"]
+    assert views[0].words == "The cluster: Kubernetes does not start pods in time in the whole cluster."
+    assert views[0].targets == 4

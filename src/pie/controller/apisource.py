@@ -1,6 +1,6 @@
 """Answers what the page and the command line ask, from the tables of the leading controller."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from heapq import nlargest
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ from pie.core.apitypes import (
     Counts,
     Heatmap,
     HeatRow,
-    IncidentView,
     LatencyTrend,
     Overview,
     ProbeView,
@@ -29,7 +28,7 @@ from pie.core.apitypes import (
 )
 from pie.core.history import History, PastRun
 from pie.core.model import Probe, Target, Verdict
-from pie.core.overview import incident_view, state_of, summary, worst
+from pie.core.overview import incident_views, state_of, summary, worst
 from pie.core.reasons import ADVICE, AREA, MEANING
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
@@ -75,9 +74,10 @@ class ApiSource:
         """Return whether everything is fine."""
         stored = sorted(self._caches.probes.store.values(), key=lambda each: each.metadata.name)
         probes = tuple(view for each in stored if (view := self._probe_view(each)) is not None)
-        incidents = sorted(
-            (view for each in stored for view in self._incident_views(each)),
-            key=lambda each: (each.closed is not None, -(each.closed or each.opened), each.id),
+        incidents = incident_views(
+            (incident, each.metadata.name, each.storage_class)
+            for each in stored
+            for incident in self._probe_turns.incidents(each)
         )
         open_now = [each for each in incidents if each.closed is None]
         return Overview(
@@ -88,7 +88,7 @@ class ApiSource:
             state=worst([each.state for each in probes]),
             summary=summary(probes, open_now, self._caches.namespace),
             probes=probes,
-            incidents=tuple(incidents),
+            incidents=incidents,
             slowest=self._slowest(),
             panel_url=self._settings.panel_url,
         )
@@ -177,11 +177,6 @@ class ApiSource:
             targets=targets,
             conditions=conditions,
         )
-
-    def _incident_views(self, stored: PieProbe) -> Iterable[IncidentView]:
-        storage_class = stored.storage_class
-        for each in self._probe_turns.incidents(stored):
-            yield incident_view(each, stored.metadata.name, storage_class)
 
     def _slowest(self) -> tuple[SlowTarget, ...]:
         measured = (

@@ -1,8 +1,10 @@
 """Is everything fine? The answer in one word and one sentence, and incidents as a person reads them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from pie.core.apitypes import Counts, IncidentView, ProbeView, State
+from pie.core.incidents.cluster import is_shared, merged
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import about, broken, how_it_ended, where
 from pie.core.reasons import ADVICE, MEANING
@@ -59,8 +61,25 @@ def summary(probes: Sequence[ProbeView], open_incidents: Sequence[IncidentView],
     return f"Everything is fine: {works} of {of} work{'s' if well == 1 else ''}.{aside}"
 
 
-def incident_view(incident: Incident, probe: str, storage_class: str) -> IncidentView:
-    """Return an incident in words."""
+def incident_views(found: Iterable[tuple[Incident, str, str]]) -> tuple[IncidentView, ...]:
+    """Return incidents in words, each once: open ones first, then the newest.
+
+    `found` has each incident of each PieProbe with the names of the PieProbe and of its StorageClass. One of
+    the control plane is the same in several PieProbes.
+    """
+    alike: defaultdict[tuple[str, str], list[tuple[Incident, str, str]]] = defaultdict(list)
+    for incident, probe, storage_class in found:
+        alike[incident.id, "" if is_shared(incident) else probe].append((incident, probe, storage_class))
+    views = (
+        _view(merged(each for each, _, _ in parts), *parts[0][1:]) if len(parts) > 1 else _view(*parts[0])
+        for parts in alike.values()
+    )
+    return tuple(
+        sorted(views, key=lambda each: (each.closed is not None, -(each.closed or each.opened), each.id))
+    )
+
+
+def _view(incident: Incident, probe: str, storage_class: str) -> IncidentView:
     return IncidentView(
         id=incident.id,
         probe=probe,

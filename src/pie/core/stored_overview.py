@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pie.core.apitypes import Condition, Counts, Overview, ProbeView
 from pie.core.decode import Unreadable, convert
 from pie.core.incidents.stored import from_status
-from pie.core.overview import incident_view, state_of, summary, worst
+from pie.core.overview import incident_views, state_of, summary, worst
 from pie.core.wire import PieProbe, parse_seconds
 
 T = TypeVar("T")
@@ -18,13 +18,10 @@ def stored_overview(probes: Iterable[PieProbe], namespace: str, now: float) -> O
     """Return the overview; it has no slow targets, and is as old as the statuses are."""
     stored = sorted(probes, key=lambda each: each.metadata.name)
     views = tuple(_view(each) for each in stored)
-    incidents = sorted(
-        (
-            incident_view(incident, each.metadata.name, each.storage_class)
-            for each in stored
-            for incident in from_status(each.status)
-        ),
-        key=lambda each: (each.closed is not None, -(each.closed or each.opened), each.id),
+    incidents = incident_views(
+        (incident, each.metadata.name, each.storage_class)
+        for each in stored
+        for incident in from_status(each.status)
     )
     return Overview(
         now=now,
@@ -34,7 +31,7 @@ def stored_overview(probes: Iterable[PieProbe], namespace: str, now: float) -> O
         state=worst([each.state for each in views]),
         summary=summary(views, [each for each in incidents if each.closed is None], namespace),
         probes=views,
-        incidents=tuple(incidents),
+        incidents=incidents,
         slowest=(),
     )
 

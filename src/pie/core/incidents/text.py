@@ -41,6 +41,8 @@ def where(incident: Incident) -> str:
     match incident.scope:
         case Scope.ZONE:
             return f"in zone {incident.zone} (nodes {listed})"
+        case Scope.CLASS if incident.area is Area.CONTROL_PLANE:
+            return "in the whole cluster"
         case Scope.CLASS:
             return f"in the whole class (nodes {listed})" if names else "in the whole class"
         case Scope.NODE:
