@@ -4,4 +4,4 @@ Imports point one way: ``cli -> controller -> {kube, serve} -> core`` and
 ``cli -> probe -> core``; ``pyproject.toml`` holds the contracts that enforce it.
 """
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -94,6 +94,19 @@ def test_lateness_is_a_sum_of_differences_by_one_writer_each() -> None:
     )
 
 
+@pytest.mark.parametrize(("seconds", "on_time"), [(29, True), (30, False), (31, False)])
+def test_a_container_that_takes_exactly_the_threshold_is_late_as_in_go_pie(
+    seconds: int, on_time: bool
+) -> None:
+    # Stamps have whole seconds, so a start at exactly the threshold is not rare.
+    running = pod(scheduled=4, acknowledged=4, started=seconds)
+    ended = pod(scheduled=4, acknowledged=4, started=seconds, ended=seconds + 2, message=message())
+    for seen in (running, ended):
+        assert judge(run(seen), probe(), T0 + seconds + 3).on_time is on_time
+    verdict = judge(run(ended), probe(), T0 + seconds + 3).verdict
+    assert verdict is (Verdict.OK if on_time else Verdict.LATE)
+
+
 def test_a_good_result_is_ok() -> None:
     ended = pod(scheduled=1, acknowledged=1, started=3, ended=5, message=message())
     judgement = judge(run(ended), probe(), T0 + 6)

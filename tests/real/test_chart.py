@@ -113,7 +113,7 @@ async def test_the_flags_are_those_that_the_controller_has() -> None:
         timeout=60,
     )
     assert result.returncode == 0, result.stderr
-    assert "--container-image=registry.example.com/pie:0.1.0" in arguments
+    assert "--container-image=registry.example.com/pie:1.0.0" in arguments
 
 
 async def test_what_authors_may_ask_for_is_bounded_by_values() -> None:

@@ -23,7 +23,7 @@ def line(**changes: Any) -> str:
         "requestURI": "/api/v1/namespaces/ns/pods",
         "verb": "create",
         "user": {"username": "system:serviceaccount:pie:pie", "groups": ["a"]},
-        "userAgent": "pie/0.1.0 (linux)",
+        "userAgent": "pie/1.0.0 (linux)",
         "objectRef": {"resource": "pods", "namespace": "ns", "apiVersion": "v1"},
         "responseStatus": {"metadata": {}, "code": 201},
         "requestReceivedTimestamp": START.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),

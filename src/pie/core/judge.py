@@ -80,8 +80,9 @@ class _Case:
 
     @property
     def late(self) -> bool:
-        """Whether the container started later than the threshold."""
-        return (self.times.start_seconds or 0.0) > self.probe.threshold_seconds
+        """Whether the container took the threshold or longer to start: exactly the threshold is late."""
+        took = self.times.start_seconds
+        return took is not None and took >= self.probe.threshold_seconds
 
     @property
     def being_deleted(self) -> bool:
