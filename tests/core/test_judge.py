@@ -3,13 +3,22 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pie.core.judge import DEADLINE_SLACK_SECONDS, judge, missed
 from pie.core.model import Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.reasons import ADVICE, AREA, MEANING, NOBODYS, Area, Reason
 from pie.core.result import Outcome
-from pie.core.wire import Claim, ClaimStatus, Metadata, Pod
+from pie.core.wire import (
+    Claim,
+    ClaimStatus,
+    ContainerState,
+    ContainerStatus,
+    Metadata,
+    Pod,
+    StateTerminated,
+)
 from tests.core.build import MOUNT, PROVISION, T0, message, pod, probe, run
 
 HUNG_AFTER = 60 + DEADLINE_SLACK_SECONDS
@@ -217,6 +226,41 @@ def test_a_pod_that_is_deleted_when_it_is_late_was_late(
     judgement = judge(run(seen, job_finished=True, job_ended_seconds=T0 + ended), probe(), T0 + 100)
     assert (judgement.verdict, judgement.ended) == (verdict, True)
     assert judgement.on_time is (None if verdict is Verdict.INCONCLUSIVE else False)
+
+
+LOST = ContainerState(
+    terminated=StateTerminated(
+        137, "ContainerStatusUnknown", "The container could not be located", None, None
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("deleted_at", "said", "expected"),
+    [
+        (5, (), (Verdict.INCONCLUSIVE, Reason.POD_DELETED)),
+        # Deleted when it was late, as pie itself does: why it had not started is what counts.
+        (31, (), (Verdict.LATE, Reason.MOUNT_SLOW)),
+        (
+            31,
+            (("FailedMount", "MountVolume.SetUp failed for volume: no"),),
+            (Verdict.LATE, Reason.MOUNT_FAILED),
+        ),
+        (31, (("Failed", "Failed to pull image x: no"),), (Verdict.INCONCLUSIVE, Reason.IMAGE_PULL)),
+    ],
+)
+@pytest.mark.parametrize("over", [False, True])
+def test_a_pod_that_is_deleted_before_its_container_starts(
+    deleted_at: float, said: tuple[tuple[str, str], ...], expected: tuple[Verdict, Reason], over: bool
+) -> None:
+    # The kubelet reports each container as lost that it never started; the grace period is over 5 s later.
+    seen = pod(scheduled=1, acknowledged=1, deleted=deleted_at + 5)
+    seen = replace(seen, metadata=replace(seen.metadata, deletion_grace_period_seconds=5))
+    if over:
+        statuses = (ContainerStatus("probe", LOST),)
+        seen = replace(seen, status=replace(seen.status, phase="Failed", container_statuses=statuses))
+    judgement = judge(run(seen, MOUNT, *said), probe(), T0 + 40)
+    assert (judgement.verdict, judgement.reason) == expected
 
 
 def test_a_pod_refused_by_its_node_never_started() -> None:

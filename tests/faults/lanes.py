@@ -113,6 +113,7 @@ class Suffering:
                 began = time.monotonic()  # of the last one: what comes before it prepares it
                 await each.begin(self)
             told = await self._told(row, before, began)
+            await self._scraper.scrape()  # What the status says now, the alert sees while the fault lasts.
             await self._hold(row, before)
             if application is not None and not await application.writes():
                 problems.append(f"the application on {row.application_on} no longer writes to its volume")

@@ -71,13 +71,13 @@ class Facts:
             claim=claim,
             objects=(*self._runner.objects(target), *self._claims(target, probe)),
         )
-        runs = self._runner.runs(probe, target)
-        if not live:
-            return replace(facts, runs=runs)
         schedule = self._runner.schedule(target)
         if schedule is not None:
             warnings = self._warnings.about(*self._runner.schedule_uids(target))
             schedule = replace(schedule, warnings=warnings)
+        runs = self._runner.runs(probe, target)
+        if not live:
+            return replace(facts, schedule=schedule, runs=runs)
         return replace(
             facts,
             schedule=schedule,

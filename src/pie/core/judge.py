@@ -170,10 +170,11 @@ def _in_time_to_start(case: _Case) -> Judgement | None:
     return Judgement(Verdict.PENDING, Reason.PENDING, check_at=case.late_at)
 
 
-def _job_deleted_in_time(case: _Case) -> Judgement | None:
-    # Its pod is still there, but it is being deleted, too: that it does not start says nothing.
-    deleted = case.run.job_deleted_seconds
-    if case.started or case.over or deleted is None or deleted >= case.late_at:
+def _deleted_in_time(case: _Case) -> Judgement | None:
+    # Its pod may still be there: that it does not start says nothing.
+    pod = case.run.pod.metadata.deleted_seconds if case.run.pod is not None else None
+    deleted = [each for each in (case.run.job_deleted_seconds, pod) if each is not None]
+    if case.started or not deleted or min(deleted) >= case.late_at:
         return None
     return _deleted(case, "the container started")
 
@@ -374,7 +375,7 @@ def _good(
 CHECKS: tuple[Callable[[_Case], Judgement | None], ...] = (
     # Not started. Each check may assume that the ones before it found nothing.
     _in_time_to_start,
-    _job_deleted_in_time,
+    _deleted_in_time,
     _not_started_in_time,
     _deleted_when_late,
     _deleted_before_start,

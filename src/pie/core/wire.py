@@ -55,6 +55,18 @@ class Metadata(Object, frozen=True):
     finalizers: tuple[str, ...] = ()
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
+    deletion_grace_period_seconds: int = 0
+
+    @property
+    def deleted_seconds(self) -> float | None:
+        """When somebody asked for the object's deletion, epoch seconds; None: nobody did.
+
+        The deletion timestamp is the end of the grace period
+        (k8s.io/apiserver pkg/registry/rest/delete.go, BeforeDelete).
+        """
+        if self.deletion_timestamp is None:
+            return None
+        return epoch_seconds(self.deletion_timestamp) - self.deletion_grace_period_seconds
 
     @property
     def created_seconds(self) -> float:

@@ -17,7 +17,7 @@ _EVENTS = ("Failed", "InspectFailed", "ErrImageNeverPull", "BackOff")
 def image_pull(standing: Standing) -> Cause | None:
     waiting, said = standing.waiting, image_texts(standing)
     # Of a pod that was ended, the container's state does not say it any more.
-    over = not waiting.reason and standing.container.terminated is None
+    over = not waiting.reason
     if not _WAITS.search(waiting.reason) and not (over and said):
         return None
     # The newest kubelets repeat the registry's error in the container's state; older ones say it once.

@@ -123,7 +123,7 @@ def _not_executed(ended: StateTerminated | None) -> Cause | None:
 def container_lost(standing: Standing) -> Cause | None:
     """Of a container that the kubelet does not find any more, as after a restart of the node."""
     ended = standing.container.terminated
-    if ended is None or standing.times.started is not None:
+    if ended is None or standing.times.started is not None or standing.given_up:
         return None
     message = f"{ended.reason}, exit code {ended.exit_code}: {ended.message}"
     return cause(Stage.START, Reason.NO_RESULT, message)
@@ -132,7 +132,7 @@ def container_lost(standing: Standing) -> Cause | None:
 def ended_without_a_word(standing: Standing) -> Cause | None:
     """Of a pod that was ended before its deadline, before its container started: nobody says why."""
     status = standing.status
-    if standing.mounted or status.phase != "Failed" or status.reason == "DeadlineExceeded":
+    if standing.mounted or status.phase != "Failed" or standing.given_up:
         return None
     message = status.message or standing.on_node("the pod was ended before its container started")
     return cause(Stage.START, Reason.NOT_STARTED, message)

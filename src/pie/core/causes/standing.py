@@ -60,6 +60,16 @@ class Standing:
         return self.run.pod.status if self.run.pod is not None else PodStatus()
 
     @property
+    def given_up(self) -> bool:
+        """Whether the pod was ended because it had not started: at its deadline, or by a deletion.
+
+        Whoever deletes a pod before it is late is named by `pie.core.judge`.
+        """
+        pod = self.run.pod
+        deleted = pod is not None and pod.metadata.deletion_timestamp is not None
+        return deleted or self.status.reason == "DeadlineExceeded"
+
+    @property
     def container(self) -> ContainerState:
         """The state of the container that probes."""
         return self.status.container(CONTAINER)

@@ -84,13 +84,16 @@ def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
     if answer is not None and answer.as_of > turn.facts.pods_as_of and (answer.pod or answer.certain):
         pod, pod_gone = answer.pod or run.pod, answer.pod is None
         known_until = known_until or turn.facts.pods_as_of
+    # The PVC of an ephemeral volume goes with its pod: what it was like then stays, as the pod does.
+    ending = pod_gone or (pod is not None and pod.metadata.deletion_timestamp is not None)
+    claim = fact.claim or (run.claim if ending else None)
     return replace(
         run,
         pod=pod,
         pod_gone=pod_gone,
         pod_gone_at=(run.pod_gone_at or turn.now) if pod_gone else 0.0,
         pod_known_until=known_until,
-        claim=turn.facts.claim if kind_of(turn.target).pvc else fact.claim,
+        claim=turn.facts.claim if kind_of(turn.target).pvc else claim,
         over_at=fact.over_at,
         deleted_at=fact.deleted_at,
         seen=_joined(run.seen, fact.seen),
