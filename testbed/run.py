@@ -22,7 +22,7 @@ NODES = 2
 NAMESPACE = "pie"
 CONTROLLER_LOG = "pie-controller.log"
 IMAGE = "pie.test/pie:dev"
-CRD = ROOT / "charts/pie/crds/pieprobe.yaml"
+CRD = ROOT / "charts/pie/files/pieprobe.yaml"
 PIEPROBE = ROOT / "testbed/pieprobe.yaml"
 _SAMPLE = re.compile(r"^(pie_\w+\{pie_probe_name=[^}]*\}) (\S+)$", re.MULTILINE)
 _START_TIMEOUT_SECONDS = 30

@@ -17,7 +17,7 @@ from prometheus_client.samples import Sample
 from testbed.api import Api, ApiError
 
 ROOT = Path(__file__).parent.parent
-CRD = ROOT / "charts" / "pie" / "crds" / "pieprobe.yaml"
+CRD = ROOT / "charts" / "pie" / "files" / "pieprobe.yaml"
 GROUP = "/apis/pie.topolvm.io/v1alpha1"
 ON_TIME = {
     "mount": "pie_mount_probe_total",

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-VERSION = yaml.safe_load((ROOT / "charts/pie/crds/pieprobe.yaml").read_text())["spec"]["versions"][0]
+VERSION = yaml.safe_load((ROOT / "charts/pie/files/pieprobe.yaml").read_text())["spec"]["versions"][0]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
 PAGE = (ROOT / "docs/spec.md").read_text()
 

@@ -142,7 +142,7 @@ def test_whole_words_are_found_and_no_names(text: str, found: list[str]) -> None
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
 MODULES = [*SOURCES.rglob("*.py")]
 WEB = [*SOURCES.rglob("*.html"), *SOURCES.rglob("*.js"), *SOURCES.rglob("*.md")]
-CHART = [each for each in (ROOT / "charts").rglob("*") if each.is_file() and "crds" not in each.parts]
+CHART = [each for each in (ROOT / "charts").rglob("*") if each.is_file() and "files" not in each.parts]
 
 
 def path(source: Path) -> str:
@@ -178,7 +178,7 @@ def test_the_chart(source: Path) -> None:
 
 
 def test_the_crd() -> None:
-    crd = yaml.safe_load((ROOT / "charts/pie/crds/pieprobe.yaml").read_text())
+    crd = yaml.safe_load((ROOT / "charts/pie/files/pieprobe.yaml").read_text())
     assert {text: avoided(text) for text in descriptions(crd) if avoided(text)} == {}
 
 

@@ -1,7 +1,6 @@
-"""The Helm chart: what it renders, and that a controller with only the rights it gives can do its work."""
+"""The Helm chart on a real Kubernetes: a controller with only the rights that it gives can do its work."""
 
-import subprocess
-import sys
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,16 @@ import pytest
 import yaml
 
 from testbed.api import Api, ApiError
-from testbed.build import binary
 from testbed.cluster import Cluster
+from tests.chart.helm import CHART, IMAGE, RELEASE, helm, rendered
 from tests.harness import CRD, GROUP, ON_TIME, Pie, apply_probe, gone, pieprobe, until
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
 
 Json = dict[str, Any]
-CHART = CRD.parents[1]
-IMAGE = ("--set", "image.repository=registry.example.com/pie")
-RELEASE = "pie"
 KINDS = {
+    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/{name}",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts/{name}",
     "Service": "/api/v1/namespaces/{namespace}/services/{name}",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments/{name}",
@@ -31,127 +29,18 @@ KINDS = {
 }
 
 
-async def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run helm."""
-    program = await binary("helm")
-    return subprocess.run(  # noqa: ASYNC221  a second at most
-        [program, *arguments], capture_output=True, text=True, check=False, timeout=60
-    )
-
-
-async def rendered(namespace: str, *values: str) -> list[Json]:
-    """Return the chart's manifests."""
-    result = await helm(
-        *("template", RELEASE, str(CHART), "--namespace", namespace, "--kube-version", "1.35.0"),
-        *IMAGE,
-        *values,
-    )
-    assert result.returncode == 0, result.stderr
-    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
-
-
 async def install(api: Api, namespace: str, *values: str) -> None:
     """Apply the chart's manifests as the API server's strict validation takes them."""
-    for manifest in await rendered(namespace, *values):
+    for manifest in await asyncio.to_thread(rendered, *values, namespace=namespace):
         path = KINDS[manifest["kind"]].format(namespace=namespace, name=manifest["metadata"]["name"])
         await api.apply(path, manifest)
-
-
-async def test_helm_finds_nothing_wrong_with_the_chart() -> None:
-    result = await helm("lint", "--strict", str(CHART), "--kube-version", "1.35.0", *IMAGE)
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-async def test_without_an_image_it_says_what_to_set() -> None:
-    result = await helm("template", RELEASE, str(CHART), "--kube-version", "1.35.0")
-    assert result.returncode != 0
-    assert "image.repository is empty: say where your cluster pulls pie's image from" in result.stderr
-
-
-async def test_a_service_monitor_comes_only_when_asked_for() -> None:
-    assert "ServiceMonitor" not in {manifest["kind"] for manifest in await rendered("pie")}
-    with_monitor = await rendered("pie", "--set", "serviceMonitor.enabled=true")
-    (monitor,) = (manifest for manifest in with_monitor if manifest["kind"] == "ServiceMonitor")
-    (service,) = (manifest for manifest in with_monitor if manifest["kind"] == "Service")
-    wanted = monitor["spec"]["selector"]["matchLabels"]
-    assert wanted.items() <= service["metadata"]["labels"].items()
-    assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
-
-
-async def test_a_priority_class_that_autoscalers_ignore_comes_only_when_asked_for() -> None:
-    assert "PriorityClass" not in {manifest["kind"] for manifest in await rendered("storage")}
-    enabled = await rendered("storage", "--set", "probePriorityClass.enabled=true")
-    (found,) = (manifest for manifest in enabled if manifest["kind"] == "PriorityClass")
-    assert found["metadata"]["name"] == "storage-pie-probe"
-    assert found["value"] < -10
-    assert (found["preemptionPolicy"], found["globalDefault"]) == ("Never", False)
-    named = await rendered("storage", "--set", "probePriorityClass.enabled=true,probePriorityClass.name=mine")
-    assert "mine" in {manifest["metadata"]["name"] for manifest in named}
-
-
-async def test_cluster_autoscaler_may_evict_the_controller() -> None:
-    key = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-    for values in ((), ("--set-string", "podAnnotations.a=b")):
-        (deployment,) = (each for each in await rendered("pie", *values) if each["kind"] == "Deployment")
-        annotations = deployment["spec"]["template"]["metadata"]["annotations"]
-        assert annotations[key] == "true"
-        assert annotations.get("a") == ("b" if values else None)
-
-
-async def test_the_flags_are_those_that_the_controller_has() -> None:
-    (deployment,) = (
-        manifest
-        for manifest in await rendered("pie", "--set", "controller.extraArgs={--help}")
-        if manifest["kind"] == "Deployment"
-    )
-    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
-    result = subprocess.run(  # noqa: ASYNC221  a second at most
-        [Path(sys.executable).with_name("pie"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert result.returncode == 0, result.stderr
-    assert "--container-image=registry.example.com/pie:1.0.0" in arguments
-
-
-async def test_what_authors_may_ask_for_is_bounded_by_values() -> None:
-    values = (
-        "authorBounds.priorityClasses={low,lower}",
-        "authorBounds.tolerations={gpu:NoSchedule}",
-        "authorBounds.maxPvcCapacity=1Gi",
-        "authorBounds.maxResources.cpu=500m",
-        "authorBounds.maxTargets=100",
-    )
-    wanted = {
-        "--allowed-priority-classes=low,lower",
-        "--allowed-tolerations=gpu:NoSchedule",
-        "--max-pvc-capacity=1Gi",
-        "--max-resources=cpu=500m",
-        "--max-targets=100",
-    }
-    for settings, expected in (((), set()), (values, wanted)):
-        found = await rendered("pie", *(each for value in settings for each in ("--set", value)))
-        (deployment,) = (each for each in found if each["kind"] == "Deployment")
-        arguments = set(deployment["spec"]["template"]["spec"]["containers"][0]["args"])
-        assert {each for each in arguments if each.startswith(("--allowed-", "--max-"))} == expected
-
-
-async def test_probe_pods_pull_their_image_as_the_controller_does() -> None:
-    values = ("--set", "imagePullSecrets[0].name=one,imagePullSecrets[1].name=two,image.pullPolicy=Always")
-    (deployment,) = (each for each in await rendered("pie", *values) if each["kind"] == "Deployment")
-    spec = deployment["spec"]["template"]["spec"]
-    assert spec["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
-    wanted = {"--image-pull-secret=one", "--image-pull-secret=two", "--image-pull-policy=Always"}
-    assert wanted <= set(spec["containers"][0]["args"])
 
 
 async def test_both_replicas_are_let_into_a_namespace_of_the_restricted_level(
     control_plane: Cluster, restricted_namespace: str
 ) -> None:
     api = control_plane.api
-    await install(api, restricted_namespace)
+    await install(api, restricted_namespace, "--set", "crd.install=false")
 
     async def admitted() -> bool:
         return len(await api.items(f"/api/v1/namespaces/{restricted_namespace}/pods")) == 2
@@ -165,9 +54,7 @@ async def test_the_rights_that_the_chart_gives_are_enough(
     cluster = await start_cluster(kwok_nodes=2)
     api, namespace = cluster.api, "storage"
     await cluster.create_namespace(namespace)
-    crd = yaml.safe_load(CRD.read_text())
-    await api.apply(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}", crd)
-    await install(api, namespace, "--set", "replicas=0")
+    await install(api, namespace, "--set", "replicaCount=0")
     kubeconfig = await cluster.service_account_kubeconfig(namespace, RELEASE)
     left_behind = await leave_a_pod_as_go_pie_did(api, namespace)
 
@@ -242,7 +129,7 @@ GO_TEMPLATES = {
 }
 
 
-async def test_an_upgrade_from_the_go_chart_keeps_the_probes_when_done_as_documented(
+async def test_an_upgrade_from_the_go_chart_keeps_the_probes(
     start_cluster: Callable[..., Awaitable[Cluster]], tmp_path: Path
 ) -> None:
     # One of its own: in the shared control plane other tests install the CRD without helm.
@@ -254,8 +141,6 @@ async def test_an_upgrade_from_the_go_chart_keeps_the_probes_when_done_as_docume
     api = control_plane.api
     crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pieprobes.pie.topolvm.io"
     await until(lambda: has_been_applied(api, namespace), "PieProbes are served")
-    await api.patch(crd, {"metadata": {"annotations": {"helm.sh/resource-policy": "keep"}}})
-    await api.apply(crd, yaml.safe_load(CRD.read_text()))
     await succeeds("upgrade", RELEASE, str(CHART), *where, "--reset-values", *IMAGE)
 
     (probe,) = await until(lambda: served(api, namespace), "PieProbes are served again")
@@ -267,7 +152,7 @@ async def test_an_upgrade_from_the_go_chart_keeps_the_probes_when_done_as_docume
 
 async def succeeds(*arguments: str) -> None:
     """Run helm, which must not fail."""
-    result = await helm(*arguments)
+    result = await asyncio.to_thread(helm, *arguments)
     assert result.returncode == 0, result.stderr
 
 

@@ -15,7 +15,7 @@ from tests.specs import ACCEPTED, IMMUTABLE, REFUSED, SMALLEST, Json, pieprobe, 
 
 pytestmark = pytest.mark.real
 
-CRD = Path(__file__).parents[2] / "charts/pie/crds/pieprobe.yaml"
+CRD = Path(__file__).parents[2] / "charts/pie/files/pieprobe.yaml"
 KUBECTL = Path(sys.executable).with_name("kubectl")
 RESOURCE = "pieprobes.pie.topolvm.io"
 

@@ -1,9 +1,12 @@
-{{/* Name of every object of the chart: the name of the release, followed by "pie" if it does not contain it. */}}
+{{/* Name of every object of the chart, as in the chart of the Go implementation, so that an upgrade keeps the objects. */}}
 {{- define "pie.name" -}}
-{{- if contains "pie" .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-pie" .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -17,9 +20,16 @@
 {{- .Values.probePriorityClass.name | default (printf "%s-probe" (include "pie.clusterName" .)) -}}
 {{- end -}}
 
-{{/* Labels by which the controller's pods are selected. They must never change between versions. */}}
+{{- define "pie.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (include "pie.name" .) -}}
+{{- end -}}
+
+{{/*
+Labels by which the controller's pods are selected: those of the chart of the Go implementation. They must never change
+between versions, because the selector of a Deployment cannot change.
+*/}}
 {{- define "pie.selectorLabels" -}}
-app.kubernetes.io/name: pie
+app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
@@ -32,6 +42,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 
 {{/* The image of the controller and of the probe pods. */}}
 {{- define "pie.image" -}}
+{{- if .Values.image.reference -}}
+{{- .Values.image.reference -}}
+{{- else -}}
 {{- $repository := required "image.repository is empty: say where your cluster pulls pie's image from, for example --set image.repository=registry.example.com/pie" .Values.image.repository -}}
 {{- printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
 {{- end -}}

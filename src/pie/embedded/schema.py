@@ -26,7 +26,7 @@ _RULES: Final = "x-kubernetes-validations"
 def pieprobe_crd() -> Json:
     """Return the CustomResourceDefinition: from the installed package, else from the checkout."""
     packaged = files("pie.embedded") / "pieprobe.yaml"
-    checkout = Path(__file__).parents[3] / "charts" / "pie" / "crds" / "pieprobe.yaml"
+    checkout = Path(__file__).parents[3] / "charts" / "pie" / "files" / "pieprobe.yaml"
     crd: Json = yaml.safe_load((packaged if packaged.is_file() else checkout).read_text())
     return crd
 

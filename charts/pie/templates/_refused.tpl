@@ -1,0 +1,24 @@
+{{/*
+Values that an older chart had, and that this one cannot obey: the installation fails and names what to use instead.
+The rows are: the value, and what to use. Values that are not set, or empty, are not refused.
+*/}}
+{{- define "pie.refuseOldValues" -}}
+{{- $old := dict
+  "replicas" "replicaCount"
+  "controller.monitoringStorageClasses" "spec.monitoringStorageClass of one PieProbe per StorageClass (docs/migrating.md)"
+  "controller.createProbeThreshold" "spec.probeThreshold of the PieProbes (docs/migrating.md)"
+  "controller.nodeSelector" "spec.nodeSelector of the PieProbes; for the pods of the controller, nodeSelector"
+-}}
+{{- range $path, $use := $old -}}
+{{- $value := $.Values -}}
+{{- range splitList "." $path -}}
+{{- $value = get ($value | default dict) . -}}
+{{- end -}}
+{{- if or $value (kindIs "float64" $value) (kindIs "int64" $value) -}}
+{{- fail (printf "%s is no value of this chart. Use %s instead." $path $use) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (not .Values.image.reference) (eq (toString .Values.image.repository) "ghcr.io/topolvm/pie") -}}
+{{- fail "image.repository: ghcr.io/topolvm/pie is the image of the Go implementation, which this chart cannot run. Set image.repository to where your cluster pulls this version's image from, and delete image.tag from your values." -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,76 @@
+"""The real helm, on the chart of this checkout."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testbed.build import BuildError, binary
+
+Json = dict[str, Any]
+CHART = Path(__file__).parents[2] / "charts/pie"
+IMAGE = ("--set", "image.repository=registry.example.com/pie")
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+RELEASE = "pie"
+
+
+@cache
+def program() -> Path:
+    """Return helm, which is built when it is not in the cache; without Go skip the test, in CI fail."""
+    try:
+        return asyncio.run(binary("helm"))
+    except BuildError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run helm."""
+    return subprocess.run([program(), *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def template(
+    *values: str, release: str = RELEASE, namespace: str = "pie"
+) -> subprocess.CompletedProcess[str]:
+    """Render the chart."""
+    where = ("--namespace", namespace, "--kube-version", "1.35.0")
+    return helm("template", release, str(CHART), *where, *values)
+
+
+def rendered(*values: str, release: str = RELEASE, namespace: str = "pie") -> list[Json]:
+    """Return the chart's manifests."""
+    result = template(*IMAGE, *values, release=release, namespace=namespace)
+    assert result.returncode == 0, result.stderr
+    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
+
+
+def one(kind: str, *values: str, release: str = RELEASE, namespace: str = "pie") -> Json:
+    """Return the chart's only manifest of a kind."""
+    manifests = rendered(*values, release=release, namespace=namespace)
+    (found,) = (manifest for manifest in manifests if manifest["kind"] == kind)
+    return found
+
+
+def refusal(*values: str) -> str:
+    """Return what helm prints when it refuses values."""
+    result = template(*values)
+    assert result.returncode != 0, result.stdout
+    return result.stderr
+
+
+def notes(directory: Path, *values: str) -> str:
+    """Return what helm prints after an installation, in which it needs a cluster: here a copy renders it."""
+    chart = shutil.copytree(CHART, directory / "pie")
+    (chart / "templates/NOTES.txt").rename(chart / "NOTES.txt")
+    (chart / "templates/notes.yaml").write_text('notes: {{ tpl (.Files.Get "NOTES.txt") . | toJson }}\n')
+    where = ("--namespace", "storage", "--kube-version", "1.35.0", "--show-only", "templates/notes.yaml")
+    result = helm("template", RELEASE, str(chart), *where, *IMAGE, *values)
+    assert result.returncode == 0, result.stderr
+    return str(yaml.safe_load(result.stdout)["notes"])

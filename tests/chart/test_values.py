@@ -1,0 +1,203 @@
+"""What the chart makes of values: accepted, or refused in words that say what to do."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.golden import CASES
+from tests.chart.helm import CHART, IMAGE, helm, notes, one, refusal, rendered
+
+Json = dict[str, Any]
+VALUES: Json = yaml.safe_load((CHART / "values.yaml").read_text())
+
+
+def deployment(*values: str, release: str = "pie") -> Json:
+    return one("Deployment", *values, release=release)
+
+
+def container(*values: str) -> Json:
+    (found,) = deployment(*values)["spec"]["template"]["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_helm_finds_nothing_wrong_with_the_chart() -> None:
+    result = helm("lint", "--strict", str(CHART), "--kube-version", "1.35.0", *IMAGE)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_without_an_image_it_says_what_to_set() -> None:
+    assert "image.repository is empty: say where your cluster pulls pie's image from" in refusal()
+
+
+def test_an_image_by_digest_is_used_as_it_is() -> None:
+    reference = "registry.example.com/pie@sha256:" + "0" * 64
+    found = container("--set", f"image.reference={reference},image.tag=two")
+    assert found["image"] == reference
+    assert f"--container-image={reference}" in found["args"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ("image: {tag: 1.10}", "/image/tag': got number, want string"),
+        ("imagePullSecrets: [registry]", "/imagePullSecrets/0': got string, want object"),
+        ("image: {pullPolicy: always}", "/image/pullPolicy': value must be one of"),
+        ("replicaCount: '2'", "/replicaCount': got string, want integer"),
+        ("podAnnotations: {a: true}", "/podAnnotations/a': got boolean, want string"),
+        ("serviceMonitor: {enable: true}", "additional properties 'enable' not allowed"),
+        ("service: {ports: {}}", "additional properties 'ports' not allowed"),
+        ("mistake: 1", "additional properties 'mistake' not allowed"),
+        ("replicas: 3", "replicas is no value of this chart. Use replicaCount instead."),
+        ("replicas: 0", "replicas is no value of this chart. Use replicaCount instead."),
+        (
+            "controller: {monitoringStorageClasses: [topolvm]}",
+            "controller.monitoringStorageClasses is no value of this chart. Use spec.monitoringStorageClass",
+        ),
+        ("controller: {createProbeThreshold: 1m}", "Use spec.probeThreshold of the PieProbes"),
+        ("controller: {nodeSelector: {a: b}}", "Use spec.nodeSelector of the PieProbes"),
+        (
+            "image: {repository: ghcr.io/topolvm/pie, tag: 0.17.0}",
+            "ghcr.io/topolvm/pie is the image of the Go implementation",
+        ),
+    ],
+)
+def test_what_it_cannot_obey_is_refused_in_words(values: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text(values)
+    # A value that the file sets too is the file's.
+    assert words in refusal("--set", "image.architectures={amd64}", "--values", str(tmp_path / "values.yaml"))
+
+
+def test_the_schema_knows_every_value_and_no_value_without_a_default() -> None:
+    def names(schema: Json) -> set[str]:
+        refused = {
+            key for key, value in schema["properties"].items() if "refused" in value.get("description", "")
+        }
+        return set(schema["properties"]) - refused - {"global"}
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert names(schema) == set(VALUES)
+    for key, value in schema["properties"].items():
+        if "properties" in value:
+            assert value["additionalProperties"] is False
+            assert names(value) == set(VALUES[key]), key
+
+
+def test_release_and_overrides_name_the_objects_as_go_pie_named_them() -> None:
+    long = "a" * 53
+    for release, values, name, app in (
+        ("pie", (), "pie", "pie"),
+        ("my-pie", (), "my-pie", "pie"),
+        ("storage", (), "storage-pie", "pie"),
+        (long, (), f"{long}-pie", "pie"),
+        ("storage", ("--set", "nameOverride=probe"), "storage-probe", "probe"),
+        ("storage", ("--set", "nameOverride=probe,fullnameOverride=mine"), "mine", "probe"),
+    ):
+        found = deployment(*values, release=release)
+        selector = found["spec"]["selector"]["matchLabels"]
+        assert found["metadata"]["name"] == name
+        assert selector == {"app.kubernetes.io/name": app, "app.kubernetes.io/instance": release}
+        assert selector.items() <= found["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_a_named_service_account_gets_all_rights() -> None:
+    manifests = rendered("--set", "serviceAccount.name=mine")
+    accounts = {each["metadata"]["name"] for each in manifests if each["kind"] == "ServiceAccount"}
+    bound = {
+        subject["name"]
+        for each in manifests
+        if each["kind"] in {"RoleBinding", "ClusterRoleBinding"}
+        for subject in each["subjects"]
+    }
+    assert accounts == bound == {"mine"}
+
+
+def test_a_service_monitor_comes_only_when_asked_for() -> None:
+    assert "ServiceMonitor" not in {manifest["kind"] for manifest in rendered()}
+    enabled = ("--set", "serviceMonitor.enabled=true")
+    monitor, service = one("ServiceMonitor", *enabled), one("Service", *enabled)
+    wanted = monitor["spec"]["selector"]["matchLabels"]
+    assert wanted.items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+
+
+def test_a_priority_class_that_autoscalers_ignore_comes_only_when_asked_for() -> None:
+    assert "PriorityClass" not in {manifest["kind"] for manifest in rendered()}
+    found = one("PriorityClass", "--set", "probePriorityClass.enabled=true", namespace="storage")
+    assert found["metadata"]["name"] == "storage-pie-probe"
+    assert found["value"] < -10
+    assert (found["preemptionPolicy"], found["globalDefault"]) == ("Never", False)
+    named = one("PriorityClass", "--set", "probePriorityClass.enabled=true,probePriorityClass.name=mine")
+    assert named["metadata"]["name"] == "mine"
+
+
+def test_a_disruption_budget_needs_a_second_replica() -> None:
+    assert one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    for values in ("replicaCount=1", "podDisruptionBudget.enabled=false"):
+        assert "PodDisruptionBudget" not in {each["kind"] for each in rendered("--set", values)}
+
+
+def test_the_crd_can_be_left_to_another_release() -> None:
+    kinds = {each["kind"] for each in rendered("--set", "crd.install=false")}
+    assert "CustomResourceDefinition" not in kinds
+
+
+def test_cluster_autoscaler_may_evict_the_controller() -> None:
+    key = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+    for values in ((), ("--set-string", "podAnnotations.a=b")):
+        annotations = deployment(*values)["spec"]["template"]["metadata"]["annotations"]
+        assert annotations[key] == "true"
+        assert annotations.get("a") == ("b" if values else None)
+
+
+def test_the_flags_are_those_that_the_controller_has() -> None:
+    (everything,) = (each for each in CASES if each.name.startswith("everything"))
+    arguments = container("--values", str(everything), "--set", "controller.extraArgs={--help}")["args"]
+    command = [sys.executable, "-m", "pie", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+def test_what_authors_may_ask_for_is_bounded_by_values() -> None:
+    values = (
+        "authorBounds.priorityClasses={low,lower}",
+        "authorBounds.tolerations={gpu:NoSchedule}",
+        "authorBounds.maxPvcCapacity=1Gi",
+        "authorBounds.maxResources.cpu=500m",
+        "authorBounds.maxTargets=100",
+    )
+    wanted = {
+        "--allowed-priority-classes=low,lower",
+        "--allowed-tolerations=gpu:NoSchedule",
+        "--max-pvc-capacity=1Gi",
+        "--max-resources=cpu=500m",
+        "--max-targets=100",
+    }
+    for settings, expected in (((), set()), (values, wanted)):
+        arguments = container(*(each for value in settings for each in ("--set", value)))["args"]
+        assert {each for each in arguments if each.startswith(("--allowed-", "--max-"))} == expected
+
+
+def test_probe_pods_pull_their_image_as_the_controller_does() -> None:
+    values = ("--set", "imagePullSecrets[0].name=one,imagePullSecrets[1].name=two,image.pullPolicy=Always")
+    spec = deployment(*values)["spec"]["template"]["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
+    wanted = {"--image-pull-secret=one", "--image-pull-secret=two", "--image-pull-policy=Always"}
+    assert wanted <= set(spec["containers"][0]["args"])
+
+
+@pytest.mark.parametrize(("value", "named"), [("true", True), ("false", False), ("null", False)])
+def test_the_notes_name_a_value_that_has_no_effect(value: str, *, named: bool, tmp_path: Path) -> None:
+    found = notes(tmp_path, "--set", f"controller.enablePProf={value}")
+    assert ("controller.enablePProf has no effect" in found) is named
+
+
+def test_the_notes_say_what_to_do_next(tmp_path: Path) -> None:
+    found = notes(tmp_path)
+    assert "kubectl apply -n storage" in found
+    assert "kubectl get -n storage pieprobe" in found
