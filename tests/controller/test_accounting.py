@@ -228,3 +228,10 @@ def test_a_node_that_is_deleted_takes_its_due_times_along(second: int) -> None:
     outcome = played([(second, World.delete_node)], quiet=0)
     assert outcome.accounts.errors(TARGET, PERIOD_SECONDS, T0 + 1, T0 + second) == []
     assert "late" not in outcome.counted_as()
+
+
+@pytest.mark.parametrize("second", [242, 255, 262, 299])
+def test_a_node_that_is_deleted_in_maintenance_takes_its_due_times_along(second: int) -> None:
+    outcome = played([(130, World.cordon), (second, World.delete_node)], quiet=0)
+    assert outcome.accounts.errors(TARGET, PERIOD_SECONDS, T0 + 1, T0 + second) == []
+    assert "late" not in outcome.counted_as()
