@@ -83,6 +83,8 @@ class Pie:
                 "127.0.0.1:0",
                 "--health-probe-bind-address",
                 "127.0.0.1:0",
+                # A killed controller would keep the Lease, and the next one would wait for it.
+                "--no-leader-elect",
                 *arguments,
             ),
         )

@@ -7,6 +7,7 @@ from pie.cli.check import check
 from pie.cli.controller import controller
 from pie.cli.demo import app as demo
 from pie.cli.explain import explain
+from pie.cli.goflags import GoFlagsCommand
 from pie.cli.replay import replay
 from pie.cli.report import report
 from pie.cli.status import status
@@ -18,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(check)
-app.command()(controller)
+app.command(cls=GoFlagsCommand)(controller)
 app.add_typer(demo)
 app.command()(status)
 app.command()(explain)

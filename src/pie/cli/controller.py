@@ -15,6 +15,7 @@ _CANNOT_LISTEN = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
 
 
 def controller(  # noqa: PLR0917  Typer reads flags from parameters
+    context: typer.Context,
     container_image: Annotated[
         str, typer.Option(envvar="PIE_CONTAINER_IMAGE", help="Image of the probe pods.")
     ],
@@ -30,7 +31,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         str | None,
         typer.Option(
             envvar="POD_NAMESPACE",
-            help="The namespace to serve. Default: the kubeconfig's, or the pod's own.",
+            help="The one namespace to serve. Default: the kubeconfig's, or the pod's own.",
         ),
     ] = None,
     metrics_bind_address: Annotated[str, typer.Option(help="Address to serve /metrics on.")] = ":8080",
@@ -39,8 +40,8 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     ] = ":8081",
     leader_elect: Annotated[
         bool,
-        typer.Option("--leader-elect", help="Take part in leader election; needed with several replicas."),
-    ] = False,
+        typer.Option(help="Take part in leader election; needed with several replicas."),
+    ] = True,
     kubeconfig: Annotated[
         str | None,
         typer.Option(help="Default: $KUBECONFIG, ~/.kube/config, or the service account of the pod."),
@@ -107,10 +108,15 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
 ) -> None:
     """Watch PieProbes, run their probes, and export the results.
 
-    Example: pie controller --namespace pie --container-image ghcr.io/example/pie:1.0 --leader-elect
+    Example: pie controller --namespace pie --container-image ghcr.io/example/pie:1.0
+
+    The flags of the Go implementation are accepted, too: those without a meaning here are ignored, and
+    named once in the log (docs/migrating.md).
 
     Exit status: 0 after SIGTERM or SIGINT, 1 another replica leads now, 2 invalid configuration.
     """
+    import structlog  # noqa: PLC0415  `pie --help` need not load it
+
     from pie.cli.logs import log_lines  # noqa: PLC0415
     from pie.controller.app import run  # noqa: PLC0415  `pie --help` need not load it
     from pie.controller.settings import Settings  # noqa: PLC0415
@@ -119,6 +125,16 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     from pie.kube.leader import Deposed  # noqa: PLC0415
     from pie.serve.http import parse_address  # noqa: PLC0415
 
+    if namespace == "":
+        complain(
+            "pie controller",
+            "--namespace: the name is empty, and pie serves one namespace, not all: name it; without"
+            " --namespace it is that of the kubeconfig, or the pod's own",
+        )
+        raise typer.Exit(USAGE)
+    if not container_image:
+        complain("pie controller", "--container-image: the image of the probe pods is empty")
+        raise typer.Exit(USAGE)
     listening = {
         "--metrics-bind-address": metrics_bind_address,
         "--health-probe-bind-address": health_probe_bind_address,
@@ -166,6 +182,8 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         record_anonymous=record_anonymous,
     )
     log_lines(log_level)
+    if context.obj:
+        structlog.get_logger().warning("flags of the Go implementation are ignored", flags=list(context.obj))
     try:
         asyncio.run(run(settings))
     except ExceptionGroup as group:
