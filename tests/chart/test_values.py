@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pie.core.probepods import probe_pods
 from tests.chart.golden import CASES
 from tests.chart.helm import CHART, IMAGE, helm, notes, one, refusal, rendered
 
@@ -161,6 +162,23 @@ def test_the_flags_are_those_that_the_controller_has() -> None:
     command = [sys.executable, "-m", "pie", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("openshift", [False, True])
+def test_what_probe_pods_get_is_what_the_controller_reads(*, openshift: bool) -> None:
+    values = (
+        "--set",
+        f'openshift={str(openshift).lower()},probePods.labels.a=<\'"b">,probePods.resources.requests.cpu=1',
+    )
+    spec = deployment(*values)["spec"]["template"]["spec"]
+    (argument,) = (each for each in spec["containers"][0]["args"] if each.startswith("--probe-pods="))
+    pods = probe_pods(argument.partition("=")[2])
+    assert pods.labels == {"a": '<\'"b">'}
+    assert pods.resources == {"requests": {"cpu": 1, "memory": "32Mi"}}
+    chosen_by_the_cluster = {"runAsUser", "runAsGroup", "fsGroup"} if openshift else set()
+    assert pods.security_context == dict.fromkeys(chosen_by_the_cluster)
+    assert spec["securityContext"].keys().isdisjoint(chosen_by_the_cluster)
+    assert ("runAsUser" in spec["securityContext"]) is not openshift
 
 
 def test_what_authors_may_ask_for_is_bounded_by_values() -> None:

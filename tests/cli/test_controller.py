@@ -23,6 +23,11 @@ async def test_a_bind_address_that_is_none_is_named_with_its_option(nowhere: Pat
         assert f"{option}: '8080' is not an address; write :8080" in await refused(nowhere, option, "8080")
 
 
+async def test_settings_of_probe_pods_that_are_wrong_are_named_with_their_option(nowhere: Path) -> None:
+    line = await refused(nowhere, "--probe-pods", '{"label": {}}')
+    assert "--probe-pods: Object contains unknown field `label`" in line
+
+
 async def test_a_port_that_is_taken_is_named(nowhere: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

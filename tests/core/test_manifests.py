@@ -3,11 +3,14 @@
 import re
 from typing import Any
 
+import pytest
+
 from pie.core import meshes
 from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
 from pie.core.model import Image
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH, labels, target_of
+from pie.core.probepods import ProbePods, probe_pods
 from pie.core.wire import Metadata
 from pie.probe.main import parse
 from tests.core.build import MOUNT, PROVISION, T0, probe
@@ -79,6 +82,51 @@ def test_probe_pods_pull_their_image_as_they_are_told() -> None:
             assert container["image"] == image.reference
             assert spec.get("imagePullSecrets") == secrets
             assert container.get("imagePullPolicy") == policy
+
+
+def test_what_the_operator_sets_for_probe_pods_is_in_every_pod() -> None:
+    text = """{"labels": {"team": "storage", "pie-probe": "no"}, "annotations": {"owner": "me"},
+        "securityContext": {"runAsUser": null, "runAsGroup": null, "fsGroup": null,
+        "supplementalGroups": [5]}, "resources": {"requests": {"cpu": "10m"}}}"""
+    image = Image("i", pods=probe_pods(text))
+    made = cronjob(probe(), MOUNT, name="n", claim="c", image=image)
+    retry = retry_job(probe(), PROVISION, cronjob="n", claim="", at_seconds=T0, image=image)
+    for target, job in ((MOUNT, made["spec"]["jobTemplate"]), (PROVISION, retry)):
+        template = job["spec"]["template"]
+        assert template["metadata"]["labels"].items() >= {**labels(target), "team": "storage"}.items()
+        assert template["metadata"]["annotations"]["owner"] == "me"
+        assert template["metadata"]["annotations"]["linkerd.io/inject"] == "disabled"
+        assert template["spec"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+            "supplementalGroups": [5],
+        }
+        (container,) = template["spec"]["containers"]
+        assert container["resources"] == {"requests": {"cpu": "10m"}}
+
+
+def test_the_resources_of_a_pieprobe_replace_the_operators() -> None:
+    wanted = {"limits": {"memory": "64Mi"}}
+    image = Image("i", pods=ProbePods(resources={"requests": {"cpu": "10m"}}))
+    made = cronjob(probe(resources=wanted), MOUNT, name="n", claim="c", image=image)
+    (container,) = made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"label": {}}', "unknown field `label`"),
+        ('{"labels": {"a": 1}}', "Expected `str`, got `int`"),
+        ("[]", "Expected `object`, got `array`"),
+        ("labels", "JSON is malformed"),
+        ("", "Input data was truncated"),
+    ],
+)
+def test_settings_of_probe_pods_that_are_wrong_are_refused_in_words(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        probe_pods(text)
 
 
 def test_every_pod_asks_meshes_to_leave_it_alone_and_keeps_its_own_labels() -> None:

@@ -49,3 +49,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* What all probe pods get, as JSON. A null leaves the choice to the cluster. */}}
+{{- define "pie.probePods" -}}
+{{- $pods := deepCopy .Values.probePods -}}
+{{- if .Values.openshift -}}
+{{- $_ := set $pods "securityContext" (merge (dict "runAsUser" nil "runAsGroup" nil "fsGroup" nil) $pods.securityContext) -}}
+{{- end -}}
+{{- toJson $pods -}}
+{{- end -}}

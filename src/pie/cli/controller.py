@@ -4,11 +4,14 @@ import asyncio
 import errno
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pie.cli.output import USAGE, complain, first
+
+if TYPE_CHECKING:
+    from pie.core.probepods import ProbePods
 
 _DEPOSED = 1
 _CANNOT_LISTEN = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
@@ -57,6 +60,14 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
             " Nodes of other architectures are not probed.",
         ),
     ] = "amd64,arm64",
+    probe_pods: Annotated[
+        str,
+        typer.Option(
+            metavar="JSON",
+            help="What all probe pods get: an object with labels, annotations, resources (for PieProbes that"
+            " set none) and securityContext (changes of the pod's; null leaves a field to the cluster).",
+        ),
+    ] = "{}",
     allowed_priority_classes: Annotated[
         str | None,
         typer.Option(metavar="NAME,…", help="The only PriorityClasses that a PieProbe may name."),
@@ -176,6 +187,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         kubeconfig=kubeconfig,
         budget=budget,
         image_architectures=architectures,
+        probe_pods=_probe_pods(probe_pods),
         author_bounds=author_bounds,
         record=record,
         record_bytes=record_size * 2**20,
@@ -196,6 +208,16 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         where = " or ".join(f"{option} {address}" for option, address in listening.items())
         complain("pie controller", f"cannot listen on {where}: {why}" if _deaf(why) else str(why))
         raise typer.Exit(_DEPOSED if isinstance(why, Deposed) else USAGE) from None
+
+
+def _probe_pods(text: str) -> "ProbePods":
+    from pie.core.probepods import probe_pods  # noqa: PLC0415
+
+    try:
+        return probe_pods(text)
+    except ValueError as error:
+        complain("pie controller", f"--probe-pods: {error}")
+        raise typer.Exit(USAGE) from None
 
 
 def _deaf(error: BaseException) -> bool:

@@ -87,7 +87,12 @@ async def _control(settings: Settings) -> None:
             anonymous = settings.record_anonymous
             recorder = Recorder(settings.record, settings.record_bytes, metrics, anonymous=anonymous)
         caches = Caches(client, namespace)
-        image = Image(settings.container_image, settings.image_pull_secrets, settings.image_pull_policy)
+        image = Image(
+            settings.container_image,
+            settings.image_pull_secrets,
+            settings.image_pull_policy,
+            settings.probe_pods,
+        )
         runner = CronJobRunner(client, caches, image)
         api = Api(leader=lambda: elector.holder if elector is not None else "")
         metrics_port = await stack.enter_async_context(

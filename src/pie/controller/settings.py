@@ -6,6 +6,7 @@ from typing import Final
 
 from pie.core.authorbounds import AuthorBounds
 from pie.core.model import IMAGE_ARCHITECTURES
+from pie.core.probepods import ProbePods
 
 LEASE_NAME = "pie.topolvm.io"
 """Of the lease that the leader holds."""
@@ -38,6 +39,7 @@ class Settings:
     kubeconfig: str | None = None
     budget: float = 200.0
     image_architectures: tuple[str, ...] = IMAGE_ARCHITECTURES
+    probe_pods: ProbePods = field(default_factory=ProbePods)
     author_bounds: AuthorBounds = field(default_factory=AuthorBounds)
     record: Path | None = None
     record_bytes: int = RECORD_MEBIBYTES * 2**20

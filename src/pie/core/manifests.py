@@ -23,6 +23,14 @@ KIND = "PieProbe"
 MOUNT_PATH = "/pie"
 # The user of the image; fsGroup makes a fresh volume's root writable for it.
 USER_ID = 1001
+SECURITY_CONTEXT: Final[Manifest] = {
+    "runAsNonRoot": True,
+    "runAsUser": USER_ID,
+    "runAsGroup": USER_ID,
+    "fsGroup": USER_ID,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 TERMINATION_GRACE_SECONDS = 5
 POD_ANNOTATIONS: Final = {
     **meshes.ANNOTATIONS,
@@ -41,7 +49,10 @@ def pod_template(probe: Probe, target: Target, *, claim: str, image: Image, with
         required["nodeSelectorTerms"] = _with_rules(required, "matchFields", [rule])
     # On the pod, since a Job's own deadline deletes the pod and with it the message that says what happened.
     spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
-    marks = {"labels": labels(target) | meshes.LABELS, "annotations": dict(POD_ANNOTATIONS)}
+    marks = {
+        "labels": meshes.LABELS | image.pods.labels | labels(target),
+        "annotations": POD_ANNOTATIONS | image.pods.annotations,
+    }
     return {"metadata": marks, "spec": spec}
 
 
@@ -77,14 +88,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": image.pods.secured(SECURITY_CONTEXT),
         "affinity": {
             "nodeAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": (
@@ -97,7 +101,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
                 "name": CONTAINER,
                 "image": image.reference,
                 "command": [*kind_of(target).command, "--path", MOUNT_PATH, *_capacity(probe)],
-                "resources": probe.resources,
+                "resources": probe.resources or image.pods.resources,
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
@@ -111,10 +115,6 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
     if kind_of(target).per_node:
         # pie has to see a driver that never gets ready. Others stay away as applications do.
         probe = with_tolerations(probe, STARTUP_TAINTS)
-    if image.pull_policy:
-        spec["containers"][0]["imagePullPolicy"] = image.pull_policy
-    if image.pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in image.pull_secrets]
     if image.pull_policy:
         spec["containers"][0]["imagePullPolicy"] = image.pull_policy
     if image.pull_secrets:

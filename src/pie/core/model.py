@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from pie.core.probepods import ProbePods
+
 
 class Kind:
     """The names of the kinds of probe that every PieProbe has; `pie.core.kinds` is the table of all kinds."""
@@ -135,12 +137,13 @@ class SuppressionRules:
 class Image:
     """The image of probe pods, and how nodes pull it: with which Secrets (by name), and when.
 
-    An empty `pull_policy` leaves that to Kubernetes.
+    An empty `pull_policy` leaves that to Kubernetes. `pods` is what else the operator sets for the pods.
     """
 
     reference: str
     pull_secrets: tuple[str, ...] = ()
     pull_policy: str = ""
+    pods: ProbePods = field(default_factory=ProbePods)
 
 
 @dataclass(frozen=True, slots=True)
