@@ -50,7 +50,7 @@ def test_every_metric_is_documented_with_its_type_and_no_other() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_documented_with_its_area_its_meaning_and_what_to_do(reason: Reason) -> None:
     area = f" {AREA[reason]}" if reason in AREA else ""
-    assert f"| `{reason}` |{area} | {MEANING[reason]} | {ADVICE[reason]} |" in REASONS
+    assert f'| <a id="{reason}"></a>`{reason}` |{area} | {MEANING[reason]} | {ADVICE[reason]} |' in REASONS
 
 
 @pytest.mark.parametrize(
