@@ -1,5 +1,6 @@
 """Objects follow nodes, classes and specs, on a real control plane."""
 
+import json
 from typing import Any
 
 import pytest
@@ -119,11 +120,29 @@ async def test_deleting_the_pieprobe_leaves_nothing(stage: Stage) -> None:
         await pie.until_no_samples(pie_probe_name="p1")
 
 
-async def test_what_go_pie_left_is_taken_over(stage: Stage) -> None:
+def go_pies_cronjob(metadata: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
+    """Return a CronJob as Go pie creates it; it is never due."""
+    pod_spec = {
+        "restartPolicy": "Never",
+        "containers": [{"name": "probe", "image": "old", "env": [{"name": "OLD", "value": "1"}]}],
+    }
+    template = {"metadata": {"labels": labels, "finalizers": ["pie.topolvm.io/pod"]}, "spec": pod_spec}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": metadata,
+        "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": template}}},
+    }
+
+
+@pytest.mark.parametrize("named", ["as now", "as before"])
+async def test_what_go_pie_left_is_taken_over(stage: Stage, named: str) -> None:
     await stage.make_class()
     node = await stage.node()
     created = await apply(stage, disableProvisionProbe=True)
     cronjob, claim = mount_names(stage, node)
+    if named == "as before":
+        cronjob = "mount-probe-old"
     owner = {
         "apiVersion": "pie.topolvm.io/v1alpha1",
         "kind": "PieProbe",
@@ -133,20 +152,8 @@ async def test_what_go_pie_left_is_taken_over(stage: Stage) -> None:
     }
     labels = {"storage-class": stage.storage_class, "pie-probe": "p1", "node": node}
     metadata = {"labels": labels, "ownerReferences": [owner]}
-    pod_spec = {
-        "restartPolicy": "Never",
-        "containers": [{"name": "probe", "image": "old", "env": [{"name": "OLD", "value": "1"}]}],
-    }
-    template = {"metadata": {"labels": labels}, "spec": pod_spec}
-    await stage.api.create(
-        stage.path("cronjobs"),
-        {
-            "apiVersion": "batch/v1",
-            "kind": "CronJob",
-            "metadata": {"name": cronjob, **metadata},
-            "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": template}}},
-        },
-    )
+    old_cronjob = go_pies_cronjob({"name": cronjob, **metadata}, labels)
+    await stage.api.create(stage.path("cronjobs"), old_cronjob)
     old_claim = await stage.api.create(
         stage.path("persistentvolumeclaims"),
         {
@@ -166,7 +173,7 @@ async def test_what_go_pie_left_is_taken_over(stage: Stage) -> None:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": "left-behind", "labels": labels, "finalizers": ["pie.topolvm.io/pod"]},
-            "spec": pod_spec,
+            "spec": old_cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"],
         },
     )
     await stage.api.delete(stage.path("pods", "left-behind"))
@@ -179,9 +186,34 @@ async def test_what_go_pie_left_is_taken_over(stage: Stage) -> None:
             return bool(found) and "env" not in containers[0] and containers[0]["image"] == "pie.test/pie:dev"
 
         await until(replaced, "the CronJob is replaced")
+        assert await stage.names("cronjobs") == {cronjob}
         await until(lambda: gone(stage.api, stage.path("pods", "left-behind")), "the pod is freed")
         kept = await stage.api.get(stage.path("persistentvolumeclaims", claim))
         assert kept["metadata"]["uid"] == old_claim["metadata"]["uid"]
+
+
+async def test_what_go_pie_without_pieprobes_left_is_reported_and_not_touched(stage: Stage) -> None:
+    await stage.make_class()
+    node = await stage.node()
+    await stage.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"finalizers": ["pie.topolvm.io/node"]}})
+    labels = {"storage-class": stage.storage_class, "node": node}
+    name = f"pie-probe-{node}-x"[:52]
+    cronjob = go_pies_cronjob({"name": name, "labels": labels}, labels)
+    before = await stage.api.create(stage.path("cronjobs"), cronjob)
+    try:
+        async with stage.pie() as pie:
+            await apply(stage, disableProvisionProbe=True)
+
+            async def reported() -> bool:
+                kinds = [json.loads(line)["kind"] for line in pie.lines if "are not taken over" in line]
+                return kinds == ["CronJob", "Node"] and any(name in line for line in pie.lines)
+
+            await until(reported, "the CronJob and the node with a finalizer are reported once")
+            await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        found = await stage.api.get(stage.path("cronjobs", name))
+        assert found["metadata"]["uid"] == before["metadata"]["uid"]
+    finally:
+        await stage.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"finalizers": None}})
 
 
 async def test_a_missing_class_is_a_condition_that_heals(stage: Stage) -> None:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge
 import pie
 from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
+from pie.controller.gopie import report_leftovers
 from pie.controller.recorder import Recorder
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.settings import LEASE_NAME, READ_BUDGET, READ_BURST, Settings
@@ -117,6 +118,7 @@ async def _control(settings: Settings) -> None:
             controller.start()
             api.source = controller.source
             group.create_task(controller.run())
+            group.create_task(report_leftovers(client, caches))
             _log.info("probing", namespace=namespace)
 
 
