@@ -1,6 +1,7 @@
 """What the chart makes of values: accepted, or refused in words that say what to do."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.chart.golden import CASES
 from tests.chart.helm import CHART, IMAGE, helm, notes, one, refusal, rendered
 
 Json = dict[str, Any]
+ROOT = CHART.parents[1]
 VALUES: Json = yaml.safe_load((CHART / "values.yaml").read_text())
 
 
@@ -219,3 +221,38 @@ def test_the_notes_say_what_to_do_next(tmp_path: Path) -> None:
     found = notes(tmp_path)
     assert "kubectl apply -n storage" in found
     assert "kubectl get -n storage pieprobe" in found
+
+
+def test_helm_test_checks_a_storage_class_with_the_rights_that_the_docs_name() -> None:
+    manifests = rendered("--set", "test.storageClass=local,imagePullSecrets[0].name=one")
+    hooks = [each for each in manifests if "helm.sh/hook" in each["metadata"].get("annotations", {})]
+    (pod,) = (each for each in hooks if each["kind"] == "Pod")
+    command = [sys.executable, "-m", "pie", *pod["spec"]["containers"][0]["args"], "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "--image-pull-secret=one" in command
+    documented = re.search(
+        r"these rights:\n\n```yaml\n(.*?)```", (ROOT / "docs/cli.md").read_text(), re.DOTALL
+    )
+    assert documented is not None
+    needed, given = (
+        {
+            (group, resource, verb, each["kind"])
+            for each in roles
+            for rule in each["rules"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+        for roles in (
+            list(yaml.safe_load_all(documented[1]))[:2],
+            [each for each in hooks if each["kind"] in {"Role", "ClusterRole"}],
+        )
+    )
+    assert given == needed
+    (controller,) = (each for each in manifests if each["kind"] == "Deployment")
+    assert not controller["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+
+
+def test_without_a_storage_class_there_is_no_helm_test() -> None:
+    assert not [each for each in rendered() if "helm.sh/hook" in each["metadata"].get("annotations", {})]

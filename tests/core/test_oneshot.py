@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from pie.core import meshes
 from pie.core.kinds import KINDS
-from pie.core.model import Kind, Probe, Target, Verdict
+from pie.core.model import Image, Kind, Probe, Target, Verdict
 from pie.core.oneshot import (
     DRIVER_NOT_REGISTERED,
     LABEL_CHECK,
@@ -25,7 +25,7 @@ from tests.core.build import T0
 from tests.core.nodes import node
 
 ORDER = Order("ceph", "pie", timeout_seconds=30.5)
-MAKER = Maker("pie-check-a1", "pie", "image", "lease-uid")
+MAKER = Maker("pie-check-a1", "pie", Image("image", ("secret",)), "lease-uid")
 
 
 def probe(*nodes: str) -> Probe:
@@ -84,6 +84,7 @@ def test_nodes_that_cannot_run_a_probe_are_skipped_and_a_start_up_taint_skips_no
 def test_everything_made_has_the_label_belongs_to_the_lease_and_is_no_pieprobes(kind: str) -> None:
     target = Target("pie-check-a1", kind, "ceph", "n1")
     pod = MAKER.pod(probe("n1"), target, "pod", "claim")
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "secret"}]
     objects: list[dict[str, Any]] = [pod, MAKER.claim(probe(), target, "claim")]
     for made in objects:
         assert made["metadata"]["labels"][LABEL_CHECK] == "pie-check-a1"

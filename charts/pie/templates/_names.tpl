@@ -58,3 +58,19 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- toJson $pods -}}
 {{- end -}}
+
+{{/* Security context of the chart's own pods. */}}
+{{- define "pie.podSecurityContext" -}}
+{{- if .Values.openshift -}}
+{{- omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup" | toYaml -}}
+{{- else -}}
+{{- toYaml .Values.podSecurityContext -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Annotations of the objects of `helm test`, with their weight. A failed test keeps its pod, for its log. */}}
+{{- define "pie.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}

@@ -54,6 +54,12 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
             help="Image of the pods. Needed without --pie-namespace.",
         ),
     ] = "",
+    image_pull_secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Secret in the namespace of the pods, to pull the image; may be repeated."
+        ),
+    ] = None,
     pie_namespace: Annotated[
         str,
         typer.Option(
@@ -117,6 +123,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
         kinds=frozenset(asked or KINDS),
         each_node=each_node,
         image=image,
+        image_pull_secrets=tuple(image_pull_secret or ()),
         pie_namespace=pie_namespace,
         timeout_seconds=timeout_seconds,
         parallel=parallel,

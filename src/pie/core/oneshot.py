@@ -36,7 +36,7 @@ class Order:
 
     `timeout_seconds` is how long a run may take to start, and then for its I/O. `parallel` is how many
     targets are checked at once. With `each_node`, a volume is provisioned on each node, and not on any one.
-    Without an `image`, it is that of the pie in `pie_namespace`.
+    Without an `image`, it is that of the pie in `pie_namespace`. `image_pull_secrets` are names of Secrets.
     """
 
     storage_class: str
@@ -45,6 +45,7 @@ class Order:
     kinds: frozenset[str] = field(default_factory=lambda: frozenset(KINDS))
     each_node: bool = False
     image: str = ""
+    image_pull_secrets: tuple[str, ...] = ()
     pie_namespace: str = ""
     timeout_seconds: float = 60.0
     parallel: int = 10
@@ -238,7 +239,7 @@ class Maker:
 
     check: str
     namespace: str
-    image: str
+    image: Image
     lease_uid: str
 
     def claim(self, probe: Probe, target: Target, name: str) -> Manifest:
@@ -247,7 +248,7 @@ class Maker:
 
     def pod(self, probe: Probe, target: Target, name: str, claim_name: str) -> Manifest:
         """Return the pod of a run; `claim_name` is the name of a mount check's claim."""
-        spec = pod_spec(probe, target, claim=claim_name, image=Image(self.image))
+        spec = pod_spec(probe, target, claim=claim_name, image=self.image)
         spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
         if not kind_of(target).pvc:
             template = spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]

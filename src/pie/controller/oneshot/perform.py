@@ -12,7 +12,7 @@ from pie.controller.oneshot.follow import Follower
 from pie.controller.oneshot.survey import CannotCheck, Survey, survey
 from pie.controller.oneshot.work import Worker
 from pie.core.kinds import KINDS
-from pie.core.model import NOT_GOOD, Probe, Stage, Target
+from pie.core.model import NOT_GOOD, Image, Probe, Stage, Target
 from pie.core.oneshot import Checked, Maker, Order, Report, lease, passed, probe_of
 from pie.kube.client import Client
 from pie.kube.errors import KubeError
@@ -126,7 +126,8 @@ class _Check:
         manifest = lease(self._name, namespace, f"{user()}@{socket.gethostname()}")
         owner = await self._client.create(LEASES, manifest, namespace, decode=Lease)
         self._cleanup.lease_uid = owner.metadata.uid
-        maker = Maker(self._name, namespace, self._found.image, owner.metadata.uid)
+        image = Image(self._found.image, self._order.image_pull_secrets)
+        maker = Maker(self._name, namespace, image, owner.metadata.uid)
         watching = asyncio.create_task(self._follower.run())
         working = asyncio.create_task(self._work(maker, targets))
         await _either(working, stop, watching)
