@@ -192,6 +192,32 @@ async def test_what_go_pie_left_is_taken_over(stage: Stage, named: str) -> None:
         assert kept["metadata"]["uid"] == old_claim["metadata"]["uid"]
 
 
+async def test_a_cronjob_that_go_pie_took_back_is_replaced_at_the_next_migration(stage: Stage) -> None:
+    await stage.make_class()
+    node = await stage.node()
+    cronjob, _ = mount_names(stage, node)
+    path = stage.path("cronjobs", cronjob)
+    async with stage.pie():
+        await apply(stage, disableProvisionProbe=True)
+        await until(lambda: stage.api.find(path), "pie creates its CronJob")
+    # Go pie keeps the annotations of what it updates, so it looks like pie's own.
+    template = go_pies_cronjob({}, {})["spec"]["jobTemplate"]["spec"]["template"]
+    change = {"metadata": template["metadata"], "spec": {"containers": template["spec"]["containers"]}}
+    await stage.api.patch(path, {"spec": {"jobTemplate": {"spec": {"template": change}}}})
+    async with stage.pie():
+
+        async def replaced() -> bool:
+            found = await stage.api.find(path)
+            template = found["spec"]["jobTemplate"]["spec"]["template"] if found else {}
+            return bool(found) and template["spec"]["containers"][0]["image"] == "pie.test/pie:dev"
+
+        await until(replaced, "the CronJob is pie's again")
+        found = await stage.api.get(path)
+        template = found["spec"]["jobTemplate"]["spec"]["template"]
+        assert "finalizers" not in template["metadata"]
+        assert "env" not in template["spec"]["containers"][0]
+
+
 async def test_what_go_pie_without_pieprobes_left_is_reported_and_not_touched(stage: Stage) -> None:
     await stage.make_class()
     node = await stage.node()

@@ -111,6 +111,12 @@ def test_go_pies_cronjob_is_replaced_and_its_claim_adopted() -> None:
     assert plan(WANTED, observed((old,), (claim(),))) == (Delete(old.metadata),)
 
 
+def test_a_cronjob_that_go_pie_took_back_is_replaced_though_it_has_the_hash_of_what_pie_wrote() -> None:
+    template = {"metadata": {"finalizers": ["pie.topolvm.io/pod"]}}
+    taken_back = cronjob(changed={"jobTemplate": {"spec": {"template": template}}})
+    assert plan(WANTED, observed((taken_back,), (claim(),))) == (Delete(taken_back.metadata),)
+
+
 def test_what_is_on_its_way_out_is_waited_for() -> None:
     leaving = observed((cronjob(deletion_timestamp=at(0)),), (claim(deletion_timestamp=at(0)),))
     assert plan(WANTED, leaving) == ()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pie.core.batch.wire import CronJob, CronJobSpec
 from pie.core.manifests import Manifest
-from pie.core.naming import ANNOTATION_SPEC_HASH
+from pie.core.naming import ANNOTATION_SPEC_HASH, GO_PIE_FINALIZER
 from pie.core.plan import (
     Action,
     Adopt,
@@ -51,8 +51,9 @@ def plan_cronjobs(
         # The event of the adoption puts the target on the queue again.
         return Plan((*deletes, Adopt(current.metadata, wanted)))
     stored = current.metadata.annotations.get(ANNOTATION_SPEC_HASH)
-    if stored is None:
-        # Go pie created it: after an apply, fields of its pod template would remain. So it is replaced.
+    if stored is None or GO_PIE_FINALIZER in current.spec.pod_finalizers:
+        # Go pie created it, or took it back and kept the annotation: after an apply, fields of its pod
+        # template would remain. So it is replaced.
         return Plan((*deletes, Delete(current.metadata)))
     other = stored != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
     if other or drifted or _altered(current.spec, wanted["spec"]):

@@ -40,11 +40,41 @@ class CronJobStatus(Object, frozen=True):
     last_schedule_time: datetime | None = None
 
 
+class TemplateMetadata(Object, frozen=True):
+    """Metadata of a pod template, as far as pie reads it."""
+
+    finalizers: tuple[str, ...] = ()
+
+
+class PodTemplate(Object, frozen=True):
+    """The pod template of a Job."""
+
+    metadata: TemplateMetadata = TemplateMetadata()
+
+
+class TemplateSpec(Object, frozen=True):
+    """Spec of a Job template."""
+
+    template: PodTemplate = PodTemplate()
+
+
+class JobTemplate(Object, frozen=True):
+    """The Job template of a CronJob."""
+
+    spec: TemplateSpec = TemplateSpec()
+
+
 class CronJobSpec(Object, frozen=True):
     """CronJob spec."""
 
     schedule: str = ""
     suspend: bool = False
+    job_template: JobTemplate = JobTemplate()
+
+    @property
+    def pod_finalizers(self) -> tuple[str, ...]:
+        """The finalizers that its pods get."""
+        return self.job_template.spec.template.metadata.finalizers
 
 
 class CronJob(Object, frozen=True):
