@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,12 +28,15 @@ from pie.core.prometheus import Sample, Series, vector
 from pie.core.reportmodel import Report
 from pie.core.reportqueries import INSTANT, Window
 from pie.embedded.panel import HEADER
+from tests.alerting.conftest import ROOT, RULES
+from tests.alerting.queries import queries
 from tests.cli.conftest import within
 from tests.core.reports import WINDOW, made, mount
 from tests.harness import until
 from tests.probe.conftest import demand, lack
 
 DAY = 86_400
+DASHBOARD = ROOT / "charts/pie/files/dashboard.json"
 EVIL = '<script>alert("x")</script> | `a` [b](http://c)'
 
 
@@ -346,7 +350,8 @@ async def prometheus(directory: Path, target: int) -> AsyncIterator[str]:
     port = free_port()
     config = directory / "prometheus.json"  # JSON is YAML
     jobs = [{"job_name": "pie", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}]
-    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+    often = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config.write_text(json.dumps({"global": often, "scrape_configs": jobs, "rule_files": [str(RULES)]}))
     async with running(
         *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}"),
         f"--web.listen-address=127.0.0.1:{port}",
@@ -362,6 +367,13 @@ async def scraped(url: str, query: str, least: float) -> bool:
         session.get(f"{url}/api/v1/query", params={"query": query}) as answer,
     ):
         return any(each.value >= least for each in vector(await answer.read()))
+
+
+async def unanswered(url: str) -> list[str]:
+    """Return the queries of the dashboard that have no answer."""
+    async with aiohttp.ClientSession() as session:
+        found = Prometheus(session, url)
+        return [query for query in queries(DASHBOARD) if not await found.vector(query, time.time())]
 
 
 @pytest.mark.real
@@ -391,6 +403,7 @@ async def test_a_real_prometheus_that_scraped_the_demo_is_reported(tmp_path: Pat
         known = re.findall(r"give --since (\w+)", await refused(url))[0]
         status, text, errors = await report("--prometheus", url, "--since", known, "--output", "json")
         html = await report("--prometheus", url, "--since", known, "--output", "html")
+        without_answer = await unanswered(url)
     assert status == 0, errors
     found = json.loads(text)
     (only,) = found["classes"]
@@ -404,3 +417,6 @@ async def test_a_real_prometheus_that_scraped_the_demo_is_reported(tmp_path: Pat
     assert cordoned["suppressed_seconds"] >= 3
     assert only["latency"]["write_p99_seconds"] > 0
     assert "MountFailed" in html[1]
+    # What did not happen: no incident is open, no run was inconclusive, no volume was left behind.
+    expected = ("> 0", "pie_inconclusive_runs_total", "pie_leaked_volumes")
+    assert [query for query in without_answer if not any(each in query for each in expected)] == []
