@@ -1,14 +1,15 @@
 """`pie controller` takes the flags of Go pie's controller: they work, are ignored by name, or are refused."""
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.cli.goflags import FLAGS, Fate, read
-from tests.cli.conftest import Command, started, within
+from pie.embedded.kinds import LEASES
+from tests.cli.conftest import started, within
+from tests.embedded.conftest import Start
 from tests.harness import ROOT
 
 
@@ -121,18 +122,17 @@ OF_ITS_CHART = (
 ANY_PORT = ("--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0")
 
 
-async def entries(command: Command, until: str) -> list[dict[str, object]]:
-    """Return the entries of a controller's log up to one that has these words."""
-    await command.says(until)
-    return [json.loads(line) for line in command.lines]
-
-
-async def test_the_arguments_of_go_pies_chart_start_the_controller_with_leader_election(
-    nowhere: Path,
-) -> None:
-    extra = ("--v=2", "--v=3", "--zap-devel", "--kubeconfig", str(nowhere))
+async def test_the_arguments_of_go_pies_chart_start_a_controller_that_leads(start_embedded: Start) -> None:
+    cluster = await start_embedded(nodes=0)
+    extra = ("--v=2", "--v=3", "--zap-devel", "--kubeconfig", str(cluster.kubeconfig))
     async with started(*OF_ITS_CHART, *ANY_PORT, *extra) as command:
-        log = await entries(command, "lease")
+        await command.says('"probing"')
+        lease = cluster.registry.get(LEASES, "pie", "pie.topolvm.io")
+        assert lease["spec"]["holderIdentity"]
+        command.process.terminate()
+        ended = await command.ended()
+    assert ended.status == 0
+    log = [json.loads(line) for line in command.lines]
     named = [each for each in log if each["event"] == "flags of the Go implementation are ignored"]
     assert [each["flags"] for each in named] == [["--controller-url", "--enable-pprof", "--v", "--zap-devel"]]
 
