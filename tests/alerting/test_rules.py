@@ -66,3 +66,13 @@ def test_the_rules_use_only_metrics_that_pie_exports() -> None:
 def test_the_alerts_on_counters_are_those_of_the_page() -> None:
     counters = yaml.safe_load((HERE / "go.yaml").read_text())["groups"][0]["rules"]
     assert [each["expr"] for each in counters] == re.findall(r"\| `(sum without .*?)` \|", PAGE)
+
+
+def test_the_recipe_that_silences_other_alerts_is_the_one_of_the_story_of_maintenance() -> None:
+    (promql,) = re.findall(r"```promql\n(.*?)```", PAGE, re.DOTALL)
+    assert f"expr: {' '.join(promql.split())}\n" in (HERE / "stories.yaml").read_text()
+    inhibition = yaml.safe_load(re.findall(r"```yaml\n(inhibit_rules.*?)```", PAGE, re.DOTALL)[0])
+    (source,) = inhibition["inhibit_rules"][0]["source_matchers"]
+    (alert,) = (each for each in rules("alert") if source == f"alertname = {each['alert']}")
+    assert inhibition["inhibit_rules"][0]["equal"] == ["node"]
+    assert "by (node)" in next(each["expr"] for each in rules("record") if each["record"] in alert["expr"])
