@@ -18,7 +18,8 @@ def golden(values: Path) -> Path:
 
 def render(values: Path) -> str:
     """Return the rendered chart, without the CRD, and with X.Y.Z for its version."""
-    result = template("--values", str(values), namespace="storage")
+    served = ("--api-versions", "pie.topolvm.io/v1alpha1/PieProbe")
+    result = template("--values", str(values), *served, namespace="storage")
     assert result.returncode == 0, result.stderr
     manifests = (
         each for each in result.stdout.split("---\n") if "kind: CustomResourceDefinition" not in each

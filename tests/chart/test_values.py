@@ -256,3 +256,18 @@ def test_helm_test_checks_a_storage_class_with_the_rights_that_the_docs_name() -
 
 def test_without_a_storage_class_there_is_no_helm_test() -> None:
     assert not [each for each in rendered() if "helm.sh/hook" in each["metadata"].get("annotations", {})]
+
+
+def test_pieprobes_are_created_when_their_kind_is_served_and_until_then_the_notes_say_what_to_do(
+    tmp_path: Path,
+) -> None:
+    values = ("--set", "pieProbes.local.monitoringStorageClass=local")
+    served = ("--api-versions", "pie.topolvm.io/v1alpha1/PieProbe")
+    assert "PieProbe" not in {each["kind"] for each in rendered(*values)}
+    probe = one("PieProbe", *values, *served)
+    assert (probe["metadata"]["name"], probe["spec"]) == ("local", {"monitoringStorageClass": "local"})
+    assert "annotations" not in probe["metadata"], "a hook is deleted and created again, with its volumes"
+    for place, settings, hint in (("first", values, True), ("later", (*values, *served), False)):
+        found = notes(tmp_path / place, *settings)
+        assert "PieProbes of this release: local." in found
+        assert ("They are NOT created yet" in found) is hint

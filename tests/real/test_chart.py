@@ -10,12 +10,15 @@ import yaml
 
 from testbed.api import Api, ApiError
 from testbed.cluster import Cluster
+from tests.chart.golden import GOLDEN
 from tests.chart.helm import CHART, IMAGE, RELEASE, helm, rendered
 from tests.harness import CRD, GROUP, ON_TIME, Pie, apply_probe, gone, pieprobe, until
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
 
 Json = dict[str, Any]
+EVERYTHING = GOLDEN / "everything.values.yaml"
+CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pieprobes.pie.topolvm.io"
 KINDS = {
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/{name}",
@@ -139,15 +142,55 @@ async def test_an_upgrade_from_the_go_chart_keeps_the_probes(
     where = ("--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace)
     await succeeds("install", RELEASE, str(tmp_path), *where)
     api = control_plane.api
-    crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pieprobes.pie.topolvm.io"
     await until(lambda: has_been_applied(api, namespace), "PieProbes are served")
     await succeeds("upgrade", RELEASE, str(CHART), *where, "--reset-values", *IMAGE)
 
     (probe,) = await until(lambda: served(api, namespace), "PieProbes are served again")
     assert "deletionTimestamp" not in probe["metadata"]
-    assert (await api.get(crd))["spec"]["versions"][0]["additionalPrinterColumns"]
+    assert (await api.get(CRD_PATH))["spec"]["versions"][0]["additionalPrinterColumns"]
     ports = (await api.get(f"/api/v1/namespaces/{namespace}/services/pie"))["spec"]["ports"]
     assert [port["name"] for port in ports] == ["metrics"]
+
+
+async def test_a_release_keeps_its_pieprobes_when_upgraded_and_leaves_the_crd_when_uninstalled(
+    start_cluster: Callable[..., Awaitable[Cluster]],
+) -> None:
+    cluster, namespace = await start_cluster(kube_scheduler=False), "storage"
+    await cluster.create_namespace(namespace)
+    api, probes = cluster.api, f"{GROUP}/namespaces/{namespace}/pieprobes"
+    where = ("--kubeconfig", str(cluster.kubeconfig), "--namespace", namespace)
+    values = ("--values", str(EVERYTHING), "--set", "replicaCount=0")
+    await succeeds("install", RELEASE, str(CHART), *where, *values)
+    await until(lambda: established(api), "PieProbes are served")
+    await succeeds("upgrade", RELEASE, str(CHART), *where, *values)
+    (created,) = await api.items(probes)
+    changed = ("--reuse-values", "--set", "pieProbes.topolvm.probeThreshold=30s")
+    await succeeds("upgrade", RELEASE, str(CHART), *where, *changed)
+    (upgraded,) = await api.items(probes)
+    assert upgraded["metadata"]["uid"] == created["metadata"]["uid"]
+    assert upgraded["spec"]["probeThreshold"] == "30s"
+
+    other = ("--namespace", "default", *IMAGE, "--set", "replicaCount=0")
+    refused = await asyncio.to_thread(
+        helm, "install", "other", str(CHART), "--kubeconfig", str(cluster.kubeconfig), *other
+    )
+    assert "It belongs to the Helm release pie in the namespace storage" in refused.stderr
+    await succeeds(
+        *("install", "other", str(CHART), "--kubeconfig", str(cluster.kubeconfig)),
+        *(*other, "--set", "crd.install=false"),
+    )
+
+    await succeeds("uninstall", RELEASE, *where)
+    await until(lambda: gone(api, probes), "the PieProbes of the release are deleted")
+    await api.get(CRD_PATH)
+
+
+async def established(api: Api) -> bool:
+    """Tell whether the API server serves PieProbes."""
+    conditions = (await api.get(CRD_PATH)).get("status", {}).get("conditions") or []
+    return {"type": "Established", "status": "True"} in (
+        {key: each[key] for key in ("type", "status")} for each in conditions
+    )
 
 
 async def succeeds(*arguments: str) -> None:
