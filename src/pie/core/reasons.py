@@ -172,7 +172,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Not a storage problem: uncordon them when the maintenance is done.",
     ),
     Reason.SCHEDULE_SLOW: (
-        "The pod was bound to a node, but later than the threshold allows.",
+        "The pod was bound to a node, but so late that its container started late.",
         "Look at kube-scheduler and at the API server's latency.",
     ),
     Reason.PROVISIONER_SILENT: (
@@ -236,7 +236,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Look at the kubelet on that node.",
     ),
     Reason.STARTED_LATE: (
-        "The container started, but later than the threshold; no single stage took most of the time.",
+        "The container started, but only at the threshold or later; no single stage took most of the time.",
         "See pie_stage_duration_seconds for the time that each stage takes.",
     ),
     Reason.HUNG: (
