@@ -8,6 +8,9 @@ import yaml
 from tests.chart.golden import CASES, GOLDEN, golden, render
 from tests.chart.helm import CHART, one
 
+# helm may have to be built first.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.mark.parametrize("values", CASES, ids=lambda path: path.name.partition(".")[0])
 def test_the_chart_renders_as_reviewed(values: Path) -> None:

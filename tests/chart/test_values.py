@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ import yaml
 from pie.core.probepods import probe_pods
 from tests.chart.golden import CASES
 from tests.chart.helm import CHART, IMAGE, helm, notes, one, refusal, rendered
+
+# helm may have to be built first.
+pytestmark = pytest.mark.timeout(900)
 
 Json = dict[str, Any]
 ROOT = CHART.parents[1]
@@ -74,6 +78,16 @@ def test_what_it_cannot_obey_is_refused_in_words(values: str, words: str, tmp_pa
     (tmp_path / "values.yaml").write_text(values)
     # A value that the file sets too is the file's.
     assert words in refusal("--set", "image.architectures={amd64}", "--values", str(tmp_path / "values.yaml"))
+
+
+def test_defaults_of_an_older_chart_are_refused_with_the_flag_to_use(tmp_path: Path) -> None:
+    chart = shutil.copytree(CHART, tmp_path / "pie")
+    (gos,) = (each for each in CASES if each.name.startswith("go-pie"))
+    # What `helm upgrade --reuse-values` does: the old chart's values instead of this one's.
+    shutil.copy(gos, chart / "values.yaml")
+    result = helm("template", "pie", str(chart), "--kube-version", "1.35.0")
+    assert result.returncode != 0
+    assert "Use --reset-then-reuse-values (Helm 3.14 or later) instead" in result.stderr
 
 
 def test_the_schema_knows_every_value_and_no_value_without_a_default() -> None:

@@ -3,6 +3,9 @@ Values that an older chart had, and that this one cannot obey: the installation 
 The rows are: the value, and what to use. Values that are not set, or empty, are not refused.
 */}}
 {{- define "pie.refuseOldValues" -}}
+{{- if not (kindIs "map" .Values.crd) -}}
+{{- fail "The values of this chart are missing: with --reuse-values, helm upgrade keeps the defaults of the old chart. Use --reset-then-reuse-values (Helm 3.14 or later) instead, or --reset-values with your values file." -}}
+{{- end -}}
 {{- $old := dict
   "replicas" "replicaCount"
   "controller.monitoringStorageClasses" "spec.monitoringStorageClass of one PieProbe per StorageClass (docs/migrating.md)"
