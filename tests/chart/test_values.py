@@ -42,6 +42,11 @@ def test_without_an_image_it_says_what_to_set() -> None:
     assert "image.repository is empty: say where your cluster pulls pie's image from" in refusal()
 
 
+def test_a_value_that_is_null_is_as_one_that_is_not_set() -> None:
+    for values in ("image.tag=null", "nodeSelector=null,affinity=null,tolerations=null,podLabels=null"):
+        assert container("--set", values) == container()
+
+
 def test_an_image_by_digest_is_used_as_it_is() -> None:
     reference = "registry.example.com/pie@sha256:" + "0" * 64
     found = container("--set", f"image.reference={reference},image.tag=two")
@@ -69,7 +74,11 @@ def test_an_image_by_digest_is_used_as_it_is() -> None:
         ("controller: {createProbeThreshold: 1m}", "Use spec.probeThreshold of the PieProbes"),
         ("controller: {nodeSelector: {a: b}}", "Use spec.nodeSelector of the PieProbes"),
         (
-            "image: {repository: ghcr.io/topolvm/pie, tag: 0.17.0}",
+            "image: {repository: registry.example.com/topolvm/pie, tag: 0.17.0}",
+            "image.tag: 0.17.0 is a version of the Go implementation",
+        ),
+        (
+            "image: {repository: ghcr.io/topolvm/pie}",
             "ghcr.io/topolvm/pie is the image of the Go implementation",
         ),
     ],

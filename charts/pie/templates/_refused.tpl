@@ -21,7 +21,12 @@ The rows are: the value, and what to use. Values that are not set, or empty, are
 {{- fail (printf "%s is no value of this chart. Use %s instead." $path $use) -}}
 {{- end -}}
 {{- end -}}
-{{- if and (not .Values.image.reference) (eq (toString .Values.image.repository) "ghcr.io/topolvm/pie") -}}
+{{- if not .Values.image.reference -}}
+{{- if regexMatch "^v?0\\.[0-9]+(\\.[0-9]+)?$" (.Values.image.tag | default "") -}}
+{{- fail (printf "image.tag: %s is a version of the Go implementation, which this chart cannot run. Delete image.tag from your values, or set it to a tag of this version's image." .Values.image.tag) -}}
+{{- end -}}
+{{- if eq (toString .Values.image.repository) "ghcr.io/topolvm/pie" -}}
 {{- fail "image.repository: ghcr.io/topolvm/pie is the image of the Go implementation, which this chart cannot run. Set image.repository to where your cluster pulls this version's image from, and delete image.tag from your values." -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
