@@ -47,6 +47,12 @@ def test_a_value_that_is_null_is_as_one_that_is_not_set() -> None:
         assert container("--set", values) == container()
 
 
+def test_a_section_that_is_null_is_refused_in_words() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
+    for section in (each for each in schema if "properties" in schema[each]):
+        assert f"The value {section} is missing." in refusal(*IMAGE, "--set", f"{section}=null")
+
+
 def test_an_image_by_digest_is_used_as_it_is() -> None:
     reference = "registry.example.com/pie@sha256:" + "0" * 64
     found = container("--set", f"image.reference={reference},image.tag=two")
@@ -96,7 +102,7 @@ def test_defaults_of_an_older_chart_are_refused_with_the_flag_to_use(tmp_path: P
     shutil.copy(gos, chart / "values.yaml")
     result = helm("template", "pie", str(chart), "--kube-version", "1.35.0")
     assert result.returncode != 0
-    assert "Use --reset-then-reuse-values (Helm 3.14 or later) instead" in result.stderr
+    assert "use --reset-then-reuse-values (Helm 3.14 or later) instead" in result.stderr
 
 
 def test_the_schema_knows_every_value_and_no_value_without_a_default() -> None:

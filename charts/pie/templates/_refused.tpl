@@ -3,8 +3,10 @@ Values that an older chart had, and that this one cannot obey: the installation 
 The rows are: the value, and what to use. Values that are not set, or empty, are not refused.
 */}}
 {{- define "pie.refuseOldValues" -}}
-{{- if not (kindIs "map" .Values.crd) -}}
-{{- fail "The values of this chart are missing: with --reuse-values, helm upgrade keeps the defaults of the old chart. Use --reset-then-reuse-values (Helm 3.14 or later) instead, or --reset-values with your values file." -}}
+{{- range list "authorBounds" "controller" "crd" "dashboard" "image" "networkPolicies" "podDisruptionBudget" "podMonitor" "probePods" "probePriorityClass" "prometheusRule" "service" "serviceAccount" "serviceMonitor" "test" -}}
+{{- if not (kindIs "map" (get $.Values .)) -}}
+{{- fail (printf "The value %s is missing. With --reuse-values, helm upgrade keeps the defaults of the old chart: use --reset-then-reuse-values (Helm 3.14 or later) instead. If your values set it to null, delete that line." .) -}}
+{{- end -}}
 {{- end -}}
 {{- $old := dict
   "replicas" "replicaCount"
