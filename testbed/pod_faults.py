@@ -223,8 +223,8 @@ POD_FAULTS: Mapping[str, PodFault] = {
         "a LimitRange gives containers far too little memory",
         _limits("little-memory", default=_STARVED, defaultRequest=_STARVED),
     ),
-    "jobs-deleted": PodFault("Jobs are deleted while their pods run", sweeps="jobs"),
-    "pods-deleted": PodFault("pods are deleted while they run", sweeps="pods"),
+    "jobs-deleted": PodFault("Jobs are deleted as soon as their pods have a node", sweeps="jobs"),
+    "pods-deleted": PodFault("pods are deleted as soon as they have a node", sweeps="pods"),
     "pods-evicted": PodFault("pods are evicted as soon as they have a node", sweeps="evictions"),
 }
 """Every fault of pods by name."""

@@ -1,8 +1,8 @@
 """`python -m testbed.sweeper KUBECONFIG NAMESPACE LABELS WHAT ONE_IN`: deletes Jobs or pods of others.
 
 It does what janitors, deschedulers and impatient people do. WHAT is `jobs`, `pods` or `evictions` (by the
-Eviction API). A pod or its Job is deleted as soon as the pod runs, and evicted as soon as it has a node, with
-a chance of 1 in ONE_IN. A probe that runs may yet end well in its grace period.
+Eviction API). It hits as soon as the pod has a node, with a chance of 1 in ONE_IN: a probe that runs may yet
+end well in the grace period of its pod.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ class Sweeper:
         await self._api.watch(self._pods, self.on_pod)
 
     async def on_pod(self, event: Json) -> None:
-        """Hit a pod, or not, when it is first seen in its moment."""
+        """Hit a pod, or not, when it is first seen with a node."""
         pod = event["object"]
         metadata = pod["metadata"]
         if (
             event["type"] in ("ADDED", "MODIFIED")
             and self._labels <= metadata.get("labels", {}).items()
-            and self._in_its_moment(pod)
+            and "nodeName" in pod["spec"]
             and metadata["uid"] not in self._met
         ):
             self._met.add(metadata["uid"])
@@ -48,11 +48,6 @@ class Sweeper:
                     await self._hit(pod)
                 except TestbedError as error:  # it went away meanwhile, or the API server did
                     print(error, flush=True)
-
-    def _in_its_moment(self, pod: Json) -> bool:
-        if self._what == "evictions":
-            return "nodeName" in pod["spec"]
-        return bool(pod["status"]["phase"] == "Running")
 
     async def _hit(self, pod: Json) -> None:
         name = pod["metadata"]["name"]
