@@ -138,12 +138,14 @@ async def test_a_job_that_nobody_of_ours_owns_counts_nothing(stage: Stage) -> No
 
 
 async def test_a_job_deleted_unread_is_a_lost_run(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    # It has to be deleted before it is late.
+    async with mounts(stage, probeThreshold="20s", deadline="30s") as target:
         await target.start()
-        await target.pie.until_value("pie_reflector_objects", lambda value: value == 1, resource="jobs")
+        for kind in ("cronjobs", "jobs", "pods"):  # each has a watch of its own
+            await target.pie.until_value("pie_reflector_objects", lambda value: value == 1, resource=kind)
         (job,) = await stage.names("jobs")
         await stage.api.delete(stage.path("jobs", job))
-        await target.pie.until_value("pie_lost_runs_total", lambda value: value == 1, reason="Pruned")
+        await target.pie.until_value("pie_lost_runs_total", lambda value: value == 1, 60, reason="Pruned")
 
 
 async def test_the_provision_probe_is_on_time_when_its_volume_was_used(stage: Stage) -> None:
