@@ -12,6 +12,7 @@ from rich.text import Text
 from pie.cli.words import STAGE_COLOURS, WIDE_COLUMNS, colour, latency_text, seconds_text, whose_problem
 from pie.core.apitypes import RunView, TargetDetail, TargetView
 from pie.core.model import BAD, Stage, Verdict
+from pie.core.text import few
 
 _BAR_WIDTH = 40
 _MOST_NAMED = 10
@@ -45,8 +46,7 @@ def table(explanation: Explanation) -> Group:
     if stages:
         parts.append(_legend(stages))
     if more := explanation.more:
-        others = f" and {len(more) - _MOST_NAMED} more" if len(more) > _MOST_NAMED else ""
-        parts.append(Text(f"also bad: {', '.join(more[:_MOST_NAMED])}{others}", "red"))
+        parts.append(Text(f"also bad: {few(more, _MOST_NAMED)}", "red"))
     return Group(*parts)
 
 

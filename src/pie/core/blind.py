@@ -1,21 +1,23 @@
 """The condition `Blind`: pie cannot test the storage, because of nodes or of itself."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
+from pie.core.conditions import Condition, status_condition
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import headline
 from pie.core.reasons import ADVICE, MEANING, Reason
 
+CONDITION: Final = "Blind"
 
-def blind(incidents: Sequence[Incident]) -> dict[str, Any]:
+
+def blind(incidents: Sequence[Incident]) -> Condition:
     """Return the condition; `incidents` are the open ones."""
     found = [each for each in incidents if each.blind]
     if not found:
         message = "the storage can be tested"
-        return {"type": "Blind", "status": "False", "reason": Reason.OK.value, "message": message}
-    told = [_words(each) for each in found]
-    return {"type": "Blind", "status": "True", "reason": found[0].reason.value, "message": " ".join(told)}
+        return status_condition(CONDITION, "False", Reason.OK, message)
+    return status_condition(CONDITION, "True", found[0].reason, " ".join(_words(each) for each in found))
 
 
 def _words(incident: Incident) -> str:

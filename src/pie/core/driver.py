@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
+from pie.core.conditions import Condition, status_condition
 from pie.core.model import HARD_EFFECTS, MarkKind, Probe
 from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.text import few
 from pie.core.tolerations import tolerated
 from pie.core.wire import Node, Taint
 
@@ -210,20 +212,14 @@ def tainted_by(words: str, driver: str) -> str:
 
 
 CONDITION: Final = "DriverAbsent"
-_NAMED: Final = 5
 
 
-def driver_absent(nodes: Iterable[str]) -> dict[str, Any]:
+def driver_absent(nodes: Iterable[str]) -> Condition:
     """Return the condition: on which nodes runs found no driver that ever was there."""
     named = sorted(nodes)
     if not named:
         message = "no node is known on which the driver was never registered"
-        return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    return {
-        "type": CONDITION,
-        "status": "True",
-        "reason": Reason.DRIVER_ABSENT.value,
-        "message": f"{len(named)} node{'s' if len(named) > 1 else ''}: {', '.join(named[:_NAMED])}{more}."
-        f" {MEANING[Reason.DRIVER_ABSENT]} {ADVICE[Reason.DRIVER_ABSENT]}",
-    }
+        return status_condition(CONDITION, "False", Reason.OK, message)
+    reason, nodes = Reason.DRIVER_ABSENT, f"{len(named)} node{'s' if len(named) > 1 else ''}"
+    message = f"{nodes}: {few(named)}. {MEANING[reason]} {ADVICE[reason]}"
+    return status_condition(CONDITION, "True", reason, message)

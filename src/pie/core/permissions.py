@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from pie.core.conditions import Condition, status_condition
 from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.text import few
 
 CONDITION: Final = "PermissionMissing"
-_NAMED = 5
 _NO_PERMISSION: Final = re.compile(r"""is forbidden: User ["']|\bcannot \w+ (?:resource|path) ["']""")
 """What authorizers have the API server say. Quotas and admission are Forbidden too, in other words."""
 
@@ -33,19 +34,12 @@ def lacks_permission(message: str) -> bool:
     return _NO_PERMISSION.search(message) is not None
 
 
-def permission_missing(missing: Iterable[MissingPermission]) -> dict[str, Any]:
+def permission_missing(missing: Iterable[MissingPermission]) -> Condition:
     """Return the condition: what pie may not do, and what to do about it."""
     known = sorted(missing)
     if not known:
         message = "the API server allowed all that pie asked for"
-        return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
-    named = ", ".join(map(str, known[:_NAMED]))
-    more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+        return status_condition(CONDITION, "False", Reason.OK, message)
     reason = Reason.PERMISSION_MISSING
-    return {
-        "type": CONDITION,
-        "status": "True",
-        "reason": reason.value,
-        "message": f"pie may not {named}{more}. {MEANING[reason]} {ADVICE[reason]}"
-        f" The API server says: {known[0].words}",
-    }
+    message = f"pie may not {few(list(map(str, known)))}. {MEANING[reason]} {ADVICE[reason]}"
+    return status_condition(CONDITION, "True", reason, f"{message} The API server says: {known[0].words}")

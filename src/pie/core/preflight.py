@@ -5,8 +5,9 @@ A paused kind of probe starts no runs. It resumes by itself when what it waits f
 
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from pie.core.conditions import Condition, status_condition
 from pie.core.kinds import KINDS
 from pie.core.kinds.row import Row
 from pie.core.model import Probe
@@ -133,14 +134,14 @@ def fs_type(storage_class: StorageClass) -> str:
     return next((named[key] for key in _FS_TYPE if named.get(key)), "")
 
 
-def class_warning(found: Iterable[ClassWarning]) -> dict[str, Any]:
+def class_warning(found: Iterable[ClassWarning]) -> Condition:
     """Return the condition that tells of warnings."""
     told = tuple(found)
     if not told:
         message = "nothing is known of the class that keeps probes from working"
-        return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
+        return status_condition(CONDITION, "False", Reason.OK, message)
     words = " ".join(f"{each.message}. {ADVICE[each.reason]}" for each in told)
-    return {"type": CONDITION, "status": "True", "reason": told[0].reason.value, "message": words}
+    return status_condition(CONDITION, "True", told[0].reason, words)
 
 
 def topology_segments(keys: Iterable[str], nodes: Iterable[Mapping[str, str]]) -> frozenset[tuple[str, ...]]:

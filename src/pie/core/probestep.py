@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pie.core.blind import blind
+from pie.core.conditions import Condition
 from pie.core.deletedruns import losing_until, runs_deleted
 from pie.core.driver import driver_absent
 from pie.core.incidents.close import conclude
@@ -19,7 +20,7 @@ from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.permissions import MissingPermission, permission_missing
 from pie.core.preflight import ClassWarning, Pause, class_warning
 from pie.core.reasons import Reason
-from pie.core.status import Condition, status
+from pie.core.status import status
 from pie.core.suitable import without_probes
 from pie.core.target.state import BadStreak, TargetState
 from pie.core.wire import PieProbe, rfc3339

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pie.core.conditions import Condition, status_condition
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import headline
 from pie.core.kinds import KINDS
@@ -11,11 +12,8 @@ from pie.core.kinds.row import Row
 from pie.core.model import BAD, Stage, Verdict
 from pie.core.preflight import Pause
 from pie.core.reasons import ADVICE, MEANING, Reason
-from pie.core.text import one_line
+from pie.core.text import few, one_line
 
-Condition = dict[str, Any]
-
-_NAMED_NODES = 5
 # Runs go on, and the first good one ends it.
 _GRACES = frozenset({Reason.NODE_NEW, Reason.NODE_REBOOTED})
 _OF_SOME_TARGETS = frozenset({Reason.CLAIM_REFUSED, Reason.POD_REFUSED, Reason.NAME_TAKEN})
@@ -82,8 +80,8 @@ def not_started(
     found = listed if isinstance(listed, list) else ()
     old = {str(each.get("type")): each for each in found if isinstance(each, dict)}
     not_bad = [name for name in _healths() if old.get(name, {}).get("status") != "False"]
-    unknown = [_condition(name, "Unknown", *problem) for name in not_bad]
-    fresh = [_condition("Ready", "False", *problem), *unknown]
+    unknown = [status_condition(name, "Unknown", *problem) for name in not_bad]
+    fresh = [status_condition("Ready", "False", *problem), *unknown]
     replaced = {condition["type"] for condition in fresh}
     _date(fresh, old, generation, now)
     return {
@@ -153,17 +151,13 @@ def _line(text: str) -> str:
     return one_line(text, _LONGEST_SUMMARY)
 
 
-def _condition(kind: str, state: str, reason: Reason, message: str) -> Condition:
-    return {"type": kind, "status": state, "reason": reason.value, "message": message or MEANING[reason]}
-
-
 def _ready(problem: tuple[Reason, str] | None, paused: Mapping[str, Pause]) -> Condition:
     if problem is not None:
-        return _condition("Ready", "False", *problem)
+        return status_condition("Ready", "False", *problem)
     waiting = [pause for pause in paused.values() if pause.reason is not Reason.DISABLED]
     if waiting:
-        return _condition("Ready", "False", waiting[0].reason, waiting[0].message)
-    return _condition("Ready", "True", Reason.OK, "all probes are set up")
+        return status_condition("Ready", "False", waiting[0].reason, waiting[0].message)
+    return status_condition("Ready", "True", Reason.OK, "all probes are set up")
 
 
 def _healthy(
@@ -176,26 +170,25 @@ def _healthy(
     bad = sorted((node, reason) for _, node, verdict, reason in targets if verdict in BAD)
     if bad:
         nodes = [f"{node} ({reason})" if node else reason.value for node, reason in bad]
-        more = f" and {len(nodes) - _NAMED_NODES} more" if len(nodes) > _NAMED_NODES else ""
-        message = f"{len(bad)} of {len(targets)} targets are bad: {', '.join(nodes[:_NAMED_NODES])}{more}"
+        message = f"{len(bad)} of {len(targets)} targets are bad: {few(nodes)}"
         reason = _commonest(reason for _, reason in bad)
-        return _condition(name, "False", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
+        return status_condition(name, "False", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
     if problem is not None:
-        return _condition(name, "Unknown", *problem)
+        return status_condition(name, "Unknown", *problem)
     if pause is not None:
-        return _condition(name, "Unknown", pause.reason, pause.message)
+        return status_condition(name, "Unknown", pause.reason, pause.message)
     untested = [reason for _, _, verdict, reason in targets if verdict in _UNTESTED]
     if untested and not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
         reason = _commonest(untested)
         message = f"{len(untested)} of {len(targets)} targets could not be tested"
-        return _condition(name, "Unknown", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
+        return status_condition(name, "Unknown", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
     if suppressed := _all_suppressed(targets):
         reason = _commonest(reason for _, _, _, reason in targets)
-        return _condition(name, "Unknown", reason, f"{suppressed}. {MEANING[reason]} {ADVICE[reason]}")
+        return status_condition(name, "Unknown", reason, f"{suppressed}. {MEANING[reason]} {ADVICE[reason]}")
     if not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
-        return _condition(name, "Unknown", Reason.PENDING, "no run has ended yet")
+        return status_condition(name, "Unknown", Reason.PENDING, "no run has ended yet")
     aside = f", {len(untested)} could not be tested" if untested else ""
-    return _condition(name, "True", Reason.OK, f"0 of {len(targets)} targets are bad{aside}")
+    return status_condition(name, "True", Reason.OK, f"0 of {len(targets)} targets are bad{aside}")
 
 
 def _open(kind: Row, incidents: Sequence[Incident]) -> Incident | None:
@@ -216,7 +209,7 @@ def _latest(fresh: Condition, before: Condition, told: Incident | None) -> Condi
         return fresh
     if before.get("status") in ({"False"} if told else {"True", "False"}):
         return dict(before)
-    return _condition(fresh["type"], "False", told.reason, headline(told)) if told else fresh
+    return status_condition(fresh["type"], "False", told.reason, headline(told)) if told else fresh
 
 
 def _all_suppressed(targets: Sequence[tuple[str, str, Verdict, Reason]]) -> str:

@@ -7,13 +7,14 @@ drivers. A class may have its volumes in some parts of the cluster only.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from pie.core.conditions import Condition, status_condition
 from pie.core.model import Probe
 from pie.core.reasons import ADVICE, MEANING, Reason
-from pie.core.text import one_line
+from pie.core.text import few, one_line
 from pie.core.wire import Node, StorageClass
 
 CONDITION: Final = "NodesWithoutProbes"
-_NAMED: Final = 5
+_CAUSES: Final = 5
 
 _WINDOWS: Final = "windows"
 _OS: Final = "kubernetes.io/os"
@@ -87,29 +88,20 @@ def avoided(architectures: tuple[str, ...]) -> list[dict[str, Any]]:
     return [{"key": key, "operator": "NotIn", "values": values} for key, values in unwanted.items() if values]
 
 
-def without_probes(left_out: Mapping[str, str], matching: int) -> dict[str, Any]:
+def without_probes(left_out: Mapping[str, str], matching: int) -> Condition:
     """Return the condition: which matching nodes, by name, have no probes, and why.
 
     `matching` counts the nodes that do.
     """
     if not left_out:
         message = "all nodes that spec.nodeSelector matches can run probes"
-        return {"type": CONDITION, "status": "False", "reason": Reason.OK.value, "message": message}
+        return status_condition(CONDITION, "False", Reason.OK, message)
     by_reason: dict[str, list[str]] = {}
     for name, why in sorted(left_out.items()):
         by_reason.setdefault(one_line(why), []).append(name)
-    listed = [_listed(why, names) for why, names in sorted(by_reason.items())[:_NAMED]]
-    more = f"; and {len(by_reason) - _NAMED} other causes" if len(by_reason) > _NAMED else ""
+    listed = [f"{len(names)} ({why}): {few(names)}" for why, names in sorted(by_reason.items())[:_CAUSES]]
+    more = f"; and {len(by_reason) - _CAUSES} other causes" if len(by_reason) > _CAUSES else ""
     total = matching + len(left_out)
-    return {
-        "type": CONDITION,
-        "status": "True",
-        "reason": Reason.NODE_UNSUITABLE.value,
-        "message": f"{len(left_out)} of {total} matching nodes have no probes: {'; '.join(listed)}{more}."
-        f" {MEANING[Reason.NODE_UNSUITABLE]} {ADVICE[Reason.NODE_UNSUITABLE]}",
-    }
-
-
-def _listed(why: str, names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{len(names)} ({why}): {', '.join(names[:_NAMED])}{more}"
+    reason, nodes = Reason.NODE_UNSUITABLE, f"{len(left_out)} of {total} matching nodes"
+    message = f"{nodes} have no probes: {'; '.join(listed)}{more}. {MEANING[reason]} {ADVICE[reason]}"
+    return status_condition(CONDITION, "True", reason, message)

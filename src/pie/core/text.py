@@ -7,6 +7,7 @@ comes out of `pie.core.decode` clean, everything else goes through `one_line`.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -45,6 +46,12 @@ _plain = re.compile(PLAIN)
 
 PlainText = Annotated[str, Meta(max_length=MOST_CHARACTERS, pattern=PLAIN)]
 """A field that holds what others say. `pie.core.decode` cleans what does not match."""
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """Return the first of some names, and how many more there are: `a, b and 3 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def one_line(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:

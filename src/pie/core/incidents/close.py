@@ -10,6 +10,7 @@ from dataclasses import replace
 from pie.core.incidents.incident import Closing, Incident, View
 from pie.core.model import Stage, Target
 from pie.core.reasons import Reason
+from pie.core.text import few
 
 _NAMED_NODES = 3
 
@@ -42,6 +43,5 @@ def _in_maintenance(suppressed: dict[str, Reason]) -> str:
         return f"all nodes are under maintenance ({suppressed['']})" if suppressed else ""
     counts = Counter(suppressed[node] for node in nodes)
     reason, others = min(counts, key=lambda each: (-counts[each], each)), len(counts) > 1
-    more = f" and {len(nodes) - _NAMED_NODES} more" if len(nodes) > _NAMED_NODES else ""
-    who = f"node {nodes[0]} is" if len(nodes) == 1 else f"nodes {', '.join(nodes[:_NAMED_NODES])}{more} are"
+    who = f"node {nodes[0]} is" if len(nodes) == 1 else f"nodes {few(nodes, _NAMED_NODES)} are"
     return f"{who} under maintenance ({reason}{' and others' if others else ''})"
