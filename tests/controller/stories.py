@@ -95,7 +95,7 @@ class Outcome:
     """What the controller made of a story."""
 
     def __init__(self, simulation: Simulation, lines: list[Any]) -> None:
-        # A target that could not be tested for long is unknown, for the reason that is told already.
+        # A target that was inconclusive for three periods becomes unknown, and keeps its reason.
         self.told = {
             ("inconclusive" if each["verdict"] == "unknown" else each["verdict"], each["reason"])
             for each in lines

@@ -3,8 +3,8 @@
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.core.model import Target
-from pie.core.reasons import INCONCLUSIVE, Reason
-from pie.serve.untested import SUPPRESSED, UntestedSeries
+from pie.core.reasons import INCONCLUSIVE, MAINTENANCE, Reason
+from pie.serve.untested import UntestedSeries
 from tests.core.build import MOUNT, PROVISION, probe
 
 
@@ -19,7 +19,7 @@ def test_every_reason_is_at_zero_from_the_start_for_the_probes_that_are_on() -> 
     series = UntestedSeries()
     assert shown(series) == []
     series.add(probe(mount_enabled=False))
-    assert len(shown(series)) == len(SUPPRESSED) + len(INCONCLUSIVE)
+    assert len(shown(series)) == len(MAINTENANCE) + len(INCONCLUSIVE)
     assert all(line.endswith(" 0.0") and 'probe="provision"' in line for line in shown(series))
 
 

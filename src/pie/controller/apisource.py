@@ -209,7 +209,7 @@ class ApiSource:
             due=state.due or None,
             last_ok=state.last_ok or None,
             io=state.io,
-            area=AREA.get(why.reason if why is not None else state.reason, ""),
+            area=AREA.get(now.verdict[1], ""),
         )
 
 

@@ -110,6 +110,10 @@ class Caches:
         found = self.nodes.store.get(("", node))
         return found.metadata.labels.get(_ZONE, "") if found is not None else ""
 
+    def storage_class(self, name: str) -> StorageClass | None:
+        """Return the StorageClass of this name."""
+        return self.storage_classes.store.get(("", name))
+
     def probe(self, name: str) -> PieProbe | None:
         """Return the PieProbe of this name."""
         return self.probes.store.get((self.namespace, name))

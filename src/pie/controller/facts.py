@@ -117,8 +117,7 @@ class Facts:
 
     def _backend(self, node: str, claim: Claim | None) -> str:
         """Return what the driver of a PVC's class says is wrong with its storage on a node."""
-        name = claim.spec.storage_class_name if claim is not None else ""
-        storage_class = self._caches.storage_classes.store.get(("", name))
+        storage_class = self._caches.storage_class(claim.spec.storage_class_name if claim is not None else "")
         csi_node = self._caches.csi_nodes.store.get(("", node))
         return backend_of(csi_node, storage_class.driver) if storage_class is not None else ""
 

@@ -62,7 +62,7 @@ class Nodes:
                 followed.note_pod(newest)
         self._series.add(probe)
         followed.probe = probe
-        followed.storage_class = self._caches.storage_classes.store.get(("", probe.storage_class))
+        followed.storage_class = self._caches.storage_class(probe.storage_class)
         followed.nodes, followed.left_out = set(), {}
         for node in self._caches.nodes.store.values():
             followed.sort(node.metadata.name, node)

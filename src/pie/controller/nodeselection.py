@@ -35,7 +35,10 @@ class NodeSelection:
 
 
 class NodeFinder:
-    """Makes surveys. It remembers each driver's topology keys, for while no node lists it (an upgrade)."""
+    """Finds the nodes of PieProbes.
+
+    It remembers the topology keys of each driver: during an upgrade no node may list it.
+    """
 
     def __init__(self, client: Client, caches: Caches) -> None:
         self._client = client
@@ -45,15 +48,15 @@ class NodeFinder:
 
     def by_topology(self, probe: Probe) -> bool:
         """Tell whether the driver's topology decides what is paused: claims are bound before pods are."""
-        storage_class = self._class(probe)
+        storage_class = self._caches.storage_class(probe.storage_class)
         binds_at_once = storage_class is not None and storage_class.volume_binding_mode == "Immediate"
         return binds_at_once and any(row.per_node and row.enabled(probe) for row in KINDS.values())
 
     async def find(self, probe: Probe) -> NodeSelection:
         """Return how things are now."""
-        policy = await self._fs_group_policy(self._class(probe))
+        policy = await self._fs_group_policy(self._caches.storage_class(probe.storage_class))
         # Looked up after the request: classes and nodes come and go meanwhile.
-        storage_class, matching = self._class(probe), self._matching(probe)
+        storage_class, matching = self._caches.storage_class(probe.storage_class), self._matching(probe)
         keys: tuple[str, ...] = ()
         if storage_class is not None and self.by_topology(probe):
             keys = self._topology_keys(storage_class.driver, matching)
@@ -78,11 +81,8 @@ class NodeFinder:
         self._policies[driver] = policy, now
         return policy
 
-    def _class(self, probe: Probe) -> StorageClass | None:
-        return self._caches.storage_classes.store.get(("", probe.storage_class))
-
     def _matching(self, probe: Probe) -> dict[str, Mapping[str, str]]:
-        storage_class = self._class(probe)
+        storage_class = self._caches.storage_class(probe.storage_class)
         return {
             node.metadata.name: node.metadata.labels
             for node in self._caches.nodes.store.values()

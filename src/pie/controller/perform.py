@@ -219,7 +219,7 @@ class Perform:
             return
         name, uid = named
         pod = self._caches.pods.store.get((self._caches.namespace, name))
-        if pod is not None and pod.metadata.uid == uid and pod.metadata.deletion_timestamp is None:
+        if pod is not None and pod.metadata.uid == uid and not pod.metadata.being_deleted:
             _log.info("deleting the pod of a run that cannot recover", pod=name)
             try:
                 await self._client.delete(

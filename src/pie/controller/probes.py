@@ -208,4 +208,4 @@ class Probes:
 
 def _present(stored: PieProbe | None) -> PieProbe | None:
     """Return a PieProbe unless it is being deleted."""
-    return stored if stored is not None and stored.metadata.deletion_timestamp is None else None
+    return stored if stored is not None and not stored.metadata.being_deleted else None

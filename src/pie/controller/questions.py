@@ -88,7 +88,7 @@ class Questions:
         return self._answering.may_attach(self._driver(target))
 
     def _driver(self, target: Target) -> str | None:
-        storage_class = self._caches.storage_classes.store.get(("", target.storage_class))
+        storage_class = self._caches.storage_class(target.storage_class)
         return storage_class.driver if storage_class is not None else None
 
     async def _ask(self, thing: Hashable) -> None:

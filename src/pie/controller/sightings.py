@@ -40,7 +40,7 @@ class SightingsOfPods:
 
     def _claim_changed(self, _old: Claim | None, new: Claim | None) -> None:
         owner = new.metadata.controller_owner if new is not None else None
-        if new is None or owner is None or owner.kind != "Pod" or new.metadata.deletion_timestamp is not None:
+        if new is None or owner is None or owner.kind != "Pod" or new.metadata.being_deleted:
             return
         self._note(owner.uid, None, new)
 

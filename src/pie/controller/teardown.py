@@ -167,7 +167,7 @@ class Teardown:
             # Claims may be seen before their pods, so this is looked at again at the deadline only.
             ending = (found.namespace, owner.name) not in self._caches.pods.store
         else:
-            target, ending = target_of(found), gone or found.deletion_timestamp is not None
+            target, ending = target_of(found), gone or found.being_deleted
             ours = owner is not None and owner.kind == KIND
             if target is None or not (ours and ending) or self._caches.probe(target.probe) is None:
                 return None
@@ -200,7 +200,7 @@ class Teardown:
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if (pod := new or old) is None:
             return
-        going = new is None or new.metadata.deletion_timestamp is not None
+        going = new is None or new.metadata.being_deleted
         claim = self._caches.claim_of_pod.get(pod.metadata.uid)
         if claim is None:
             self._time_pod(pod.metadata, going=going, gone=new is None)

@@ -86,7 +86,7 @@ class _Case:
 
     @property
     def being_deleted(self) -> bool:
-        return self.run.pod is not None and self.run.pod.metadata.deletion_timestamp is not None
+        return self.run.pod is not None and self.run.pod.metadata.being_deleted
 
     @property
     def late_at(self) -> float:

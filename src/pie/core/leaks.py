@@ -112,8 +112,8 @@ def why_left(volume: PersistentVolume | None, node: str, nodes: NodesByLabel) ->
 def may_be_held(volume: PersistentVolume | None, node: str, nodes: NodesByLabel, *, known: bool) -> bool:
     """Tell whether a volume may still be attached to a node that is gone.
 
-    `node` is where it was used; empty: nowhere, or (not `known`) nobody knows. What no node reaches any more
-    needs no patience: it stays.
+    `node` is the node that used it. If it is empty, no node did; or, if not `known`, the node is unknown. A
+    volume that no node can reach any more is never detached, so pie does not wait for that.
     """
     if volume is None:
         return False

@@ -177,6 +177,11 @@ class Probe:
     suppression: SuppressionRules = field(default_factory=SuppressionRules)
     architectures: tuple[str, ...] = IMAGE_ARCHITECTURES
 
+    @property
+    def real_period_seconds(self) -> float:
+        """How long a period really lasts: as its minutes do."""
+        return self.period_seconds / 60 * self.minute_seconds
+
     def target(self, kind: str, node: str = "") -> Target:
         """Return this probe's target of a kind; `node` is empty where any node can serve."""
         return Target(self.name, kind, self.storage_class, node)

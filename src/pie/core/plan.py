@@ -175,7 +175,7 @@ def name_of(wanted: Manifest | None) -> str:
 
 def stands(metadata: Metadata) -> bool:
     """Tell whether an object is not being deleted."""
-    return metadata.deletion_timestamp is None
+    return not metadata.being_deleted
 
 
 def adoption(found: Metadata, manifest: Manifest) -> dict[str, Any]:

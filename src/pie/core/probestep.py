@@ -196,9 +196,9 @@ def _disproved(facts: ProbeFacts) -> bool:
 
 def _losing(facts: ProbeFacts, now: float) -> dict[Target, float]:
     """Return the targets that lost runs, each with the time until which it is named."""
-    if (probe := facts.probe) is None:
+    if facts.probe is None:
         return {}
-    period_seconds = probe.period_seconds / 60 * probe.minute_seconds
+    period_seconds = facts.probe.real_period_seconds
     found = {each.target: losing_until(each.state.lost, period_seconds) for each in facts.targets}
     return {target: until for target, until in found.items() if until is not None and until > now}
 

@@ -4,6 +4,7 @@ A bounded set: reasons are label values and stand in status fields.
 """
 
 from enum import StrEnum
+from typing import Final
 
 from pie.core.result import Outcome
 
@@ -98,7 +99,7 @@ class Reason(StrEnum):
     NODE_NEW = "NodeNew"
     NO_USABLE_NODE = "NoUsableNode"
 
-    # Of a target that nobody knows about.
+    # Of a target without a recent good run.
     NO_RECENT_RUN = "NoRecentRun"
 
     # Of a PieProbe.
@@ -429,17 +430,20 @@ _OF_RUNS: dict[Area, tuple[Reason, ...]] = {
     ),
     Area.CONTROL_PLANE: (Reason.CONTROL_PLANE_LATE, Reason.NOT_SCHEDULED, Reason.SCHEDULE_SLOW),
 }
+MAINTENANCE: Final = (
+    Reason.NODE_DELETED,
+    Reason.NODE_MARKED,
+    Reason.NODE_CORDONED,
+    Reason.NODE_NOT_READY,
+    Reason.NODE_TAINTED,
+    Reason.NODE_REBOOTED,
+    Reason.NODE_NEW,
+    Reason.NO_USABLE_NODE,
+)
+"""The reasons for which runs are suppressed."""
+
 _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
-    Area.NODE: (
-        Reason.NODE_DELETED,
-        Reason.NODE_MARKED,
-        Reason.NODE_CORDONED,
-        Reason.NODE_NOT_READY,
-        Reason.NODE_TAINTED,
-        Reason.NODE_REBOOTED,
-        Reason.NODE_NEW,
-        Reason.NO_USABLE_NODE,
-    ),
+    Area.NODE: MAINTENANCE,
     Area.PIE: (
         Reason.NO_RECENT_RUN,
         Reason.NAME_TAKEN,

@@ -135,7 +135,7 @@ def summary(
 
 
 def _untested(counts: Mapping[Verdict, int]) -> str:
-    """Say of how many targets nobody knows how they are; empty: of none."""
+    """Return how many targets are unknown, or else could not be tested; empty: no target is."""
     if unknown := counts[Verdict.UNKNOWN]:
         return f"{unknown} {'target has' if unknown == 1 else 'targets have'} had no good run for 3 periods"
     if untested := counts[Verdict.INCONCLUSIVE]:

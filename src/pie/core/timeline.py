@@ -100,6 +100,11 @@ class Run:
     backend: str = ""
 
     @property
+    def volume_name(self) -> str:
+        """The name of the PersistentVolume that is probed; empty: the PVC has none."""
+        return self.claim.spec.volume_name if self.claim is not None else ""
+
+    @property
     def node(self) -> str:
         """The node that its volume is, or was to be, made or mounted for; empty where none was chosen."""
         if self.target.node:

@@ -45,7 +45,7 @@ def backend_of(found: CSINode | None, driver: str) -> str:
 
 
 def _told(run: Run) -> Iterator[str]:
-    """Yield what is said to be wrong with a run's volume."""
+    """Yield each problem of a run's volume that the driver reports."""
     if run.pod is not None:
         ours = (each for each in run.pod.status.volume_health if each.name == VOLUME)
         yield from filter(None, (_words(each.health_conditions) for each in ours))
@@ -61,7 +61,7 @@ def _told(run: Run) -> Iterator[str]:
 def _is_ours(text: str, run: Run) -> bool:
     """Tell whether an Event is about the probed volume: a kubelet names the pod's volume that it is about."""
     named = _OF_VOLUME.match(text)
-    return named is None or named[1] in {VOLUME, run.claim.spec.volume_name if run.claim is not None else ""}
+    return named is None or named[1] in {VOLUME, run.volume_name}
 
 
 def _says_healthy(run: Run) -> bool:

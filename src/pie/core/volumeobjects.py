@@ -110,7 +110,7 @@ class VolumeAttachment(Object, frozen=True):
     @property
     def leaving(self) -> bool:
         """Whether the volume is being detached: who wants it next waits for that, however attached it is."""
-        return self.metadata.deletion_timestamp is not None
+        return self.metadata.being_deleted
 
     @property
     def error(self) -> str:

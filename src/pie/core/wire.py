@@ -58,6 +58,11 @@ class Metadata(Object, frozen=True):
     deletion_grace_period_seconds: int = 0
 
     @property
+    def being_deleted(self) -> bool:
+        """Whether somebody asked for the object's deletion; it may be there until its finalizers are gone."""
+        return self.deletion_timestamp is not None
+
+    @property
     def deleted_seconds(self) -> float | None:
         """When somebody asked for the object's deletion, epoch seconds; None: nobody did.
 

@@ -165,7 +165,7 @@ class TargetSeries:
     ) -> None:
         """Show a verdict: the time of the last good run, and since when a run hangs, if one does.
 
-        `healthy` None: nobody knows how the target is.
+        `healthy` is None while the health of the target is unknown.
         """
         if (values := self._values[target.kind].get(target)) is not None:
             values.healthy, values.last_ok, values.hung_since = healthy, at_seconds, hung_since

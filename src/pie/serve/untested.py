@@ -7,22 +7,10 @@ from prometheus_client.registry import Collector
 
 from pie.core.kinds import KINDS
 from pie.core.model import Probe, Target
-from pie.core.reasons import AREA, INCONCLUSIVE, Reason
+from pie.core.reasons import AREA, INCONCLUSIVE, MAINTENANCE, Reason
 
 # `probe` of mount runs that were on time but did not test I/O: they have no `succeed`.
 PERFORMANCE = "performance"
-
-# At zero from the start, so that the first run of each kind is an increase.
-SUPPRESSED = (
-    Reason.NODE_DELETED,
-    Reason.NODE_MARKED,
-    Reason.NODE_CORDONED,
-    Reason.NODE_NOT_READY,
-    Reason.NODE_TAINTED,
-    Reason.NODE_REBOOTED,
-    Reason.NODE_NEW,
-    Reason.NO_USABLE_NODE,
-)
 
 
 class RunsByReason:
@@ -64,7 +52,7 @@ class UntestedSeries(Collector):
     """Counts suppressed and inconclusive runs, and shows which targets are suppressed now."""
 
     def __init__(self) -> None:
-        self.suppressed = RunsByReason(SUPPRESSED)
+        self.suppressed = RunsByReason(MAINTENANCE)
         self.inconclusive = RunsByReason(INCONCLUSIVE)
         self._targets: dict[Target, Reason] = {}
         self._probes: set[str] = set()

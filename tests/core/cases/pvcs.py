@@ -25,6 +25,14 @@ PVCS = (
         "Two claims",
     ),
     Row(
+        "The PVC is Lost, and its Event has expired",
+        f"{K8S}/controller/volume/persistentvolume/pv_controller.go",
+        of_pvc("Lost"),
+        Stage.PROVISION,
+        Reason.VOLUME_MISSING,
+        "is gone",
+    ),
+    Row(
         "0/3 nodes are available: PVC pie/pod-volume was not created for pod pie/pod (pod is not owner).",
         "k8s.io/component-helpers storage/ephemeral/ephemeral.go",
         unscheduled(

@@ -173,13 +173,13 @@ class Cleanup:
         return left
 
     async def _delete_claim(self, claim: Claim) -> None:
-        if claim.metadata.deletion_timestamp is None:
+        if not claim.metadata.being_deleted:
             async with self._slots:
                 await self.release(claim)
         await self._delete(PVCS, claim.metadata)
 
     async def _delete(self, resource: Resource, metadata: Metadata) -> None:
-        if metadata.deletion_timestamp is not None:
+        if metadata.being_deleted:
             return
         async with self._slots:
             try:

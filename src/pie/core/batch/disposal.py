@@ -24,7 +24,7 @@ def to_delete(job: Job, pod: Pod | None, cronjob: CronJob | None) -> Delete:
     finish because a container beside `probe` continues to run: then its pod is deleted, which ends the Job.
     A one-off Job is deleted at once.
     """
-    if job.metadata.deletion_timestamp is not None:
+    if job.metadata.being_deleted:
         return Delete.NOTHING
     if not job.scheduled:
         return Delete.JOB
@@ -36,6 +36,6 @@ def to_delete(job: Job, pod: Pod | None, cronjob: CronJob | None) -> Delete:
 
 def _lingers(pod: Pod) -> bool:
     """Tell whether a container beside `probe` keeps a pod from ending; kubelets end init containers."""
-    if pod.metadata.deletion_timestamp is not None or pod.status.phase in {"Succeeded", "Failed"}:
+    if pod.metadata.being_deleted or pod.status.phase in {"Succeeded", "Failed"}:
         return False
     return pod_over(pod) and any(each.state.terminated is None for each in pod.status.container_statuses)

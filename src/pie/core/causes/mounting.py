@@ -29,28 +29,30 @@ def about(standing: Standing, text: str) -> bool:
     named, unmounted = _OF_VOLUME.search(text), _UNMOUNTED.search(text)
     if unmounted is not None:
         return VOLUME in re.split(r"[\s,]+", unmounted[1])
-    if named is not None and standing.volume:
-        return named[1] == standing.volume
+    if named is not None and standing.run.volume_name:
+        return named[1] == standing.run.volume_name
     return not _NO_DRIVERS.search(text)
 
 
 def mount_texts(standing: Standing, *, ours: bool = True) -> list[str]:
     """Return complaints of the kubelet about mounting the probed volume, or about others, newest first."""
-    texts = standing.texts("FailedMount", "FailedAttachVolume")
-    return [text for text in texts if about(standing, text) is ours]
+    return _texts(standing, "FailedMount", "FailedAttachVolume", ours=ours)
 
 
-def _said(standing: Standing, reason: str, pattern: str = "") -> str | None:
-    texts = (text for text in standing.texts(reason) if about(standing, text))
-    return first_cause(text for text in texts if re.search(pattern, text))
+def _texts(standing: Standing, *reasons: str, ours: bool = True) -> list[str]:
+    return [text for text in standing.texts(*reasons) if about(standing, text) is ours]
+
+
+def _said(standing: Standing, pattern: str = "") -> str | None:
+    return first_cause(text for text in _texts(standing, "FailedMount") if re.search(pattern, text))
 
 
 def mount_broken(standing: Standing) -> Cause | None:
     """Of a volume that is mounted, and that the container runtime cannot use: its mount is dead."""
-    over = standing.container.terminated
-    said = [standing.waiting.message, over.message if over is not None else ""]
     if standing.times.started is not None:
         return None
+    over = standing.container.terminated
+    said = [standing.waiting.message, over.message if over is not None else ""]
     texts = [*filter(None, said), *standing.texts("Failed")]
     found = first_cause(text for text in texts if _names_mount(standing, text))
     return cause(Stage.MOUNT, Reason.MOUNT_FAILED, found) if found is not None else None
@@ -59,11 +61,11 @@ def mount_broken(standing: Standing) -> Cause | None:
 def _names_mount(standing: Standing, text: str) -> bool:
     # Where the kubelet mounts the volume of a driver for a pod: …/volumes/kubernetes.io~csi/<volume>/mount.
     named = _MOUNT.search(text)
-    return named is not None and standing.volume in {"", named[1]}
+    return named is not None and standing.run.volume_name in {"", named[1]}
 
 
 def mount_failed(standing: Standing) -> Cause | None:
-    text = _said(standing, "FailedMount", rf"^(?!.*({_ABOUT_ATTACHING}))(?!{_GENERIC})")
+    text = _said(standing, rf"^(?!.*({_ABOUT_ATTACHING}))(?!{_GENERIC})")
     if text is None or standing.mounted:
         return None
     if "ReadWriteOncePod" in text:
@@ -75,9 +77,8 @@ def attach_failed(standing: Standing) -> Cause | None:
     seen = standing.run.seen
     if standing.mounted or seen.attached:
         return None
-    texts = [text for text in standing.texts("FailedAttachVolume") if about(standing, text)]
-    text = first_cause([*filter(None, [seen.attach_error]), *texts])
-    text = text or _said(standing, "FailedMount", _ABOUT_ATTACHING)
+    text = first_cause([*filter(None, [seen.attach_error]), *_texts(standing, "FailedAttachVolume")])
+    text = text or _said(standing, _ABOUT_ATTACHING)
     if not text:
         return None
     if too_many_attached(text):
@@ -96,7 +97,7 @@ def not_mounted(standing: Standing) -> Cause | None:
     """Of a volume that is not mounted, and nobody says why."""
     if standing.mounted or standing.times.acknowledged is None:
         return None
-    text = _said(standing, "FailedMount")
+    text = _said(standing)
     if text is None:
         return None
     deleted = re.search(r"PVC is being deleted|persistentvolumeclaims? \"[^\"]*\" not found", text)

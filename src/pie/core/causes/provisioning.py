@@ -16,14 +16,14 @@ def volume_lost(standing: Standing) -> Cause | None:
     if claim is None or claim.status.phase != "Lost":
         return None
     texts = standing.texts("ClaimLost", "ClaimMisbound")
-    what = texts[0] if texts else f"its PersistentVolume {standing.volume} is gone"
+    what = texts[0] if texts else f"its PersistentVolume {standing.run.volume_name} is gone"
     return cause(Stage.PROVISION, Reason.VOLUME_MISSING, f"PVC {claim.metadata.name} is Lost: {what}")
 
 
 def pvc_deleted(standing: Standing) -> Cause | None:
     """Of a PVC that somebody deletes: no pod can use it any more."""
     claim = standing.run.claim
-    if standing.scheduled or claim is None or claim.metadata.deletion_timestamp is None:
+    if standing.scheduled or claim is None or not claim.metadata.being_deleted:
         return None
     message = f"PVC {claim.metadata.name} is being deleted"
     return cause(Stage.PROVISION, Reason.CLAIM_DELETED, message)

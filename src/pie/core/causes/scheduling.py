@@ -108,7 +108,7 @@ def _is_over(said: _Words, claim: Claim | None) -> bool:
     """Tell whether the PVC shows that what the scheduler said is over: it has not looked again."""
     if claim is None:
         return False
-    there = claim.metadata.deletion_timestamp is None
+    there = not claim.metadata.being_deleted
     bound = claim.status.phase == "Bound"
     return (said.reason is Reason.CLAIM_DELETED and there) or (
         said.reason is Reason.PROVISIONER_SILENT and bound

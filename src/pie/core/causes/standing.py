@@ -66,7 +66,7 @@ class Standing:
         Whoever deletes a pod before it is late is named by `pie.core.judge`.
         """
         pod = self.run.pod
-        deleted = pod is not None and pod.metadata.deletion_timestamp is not None
+        deleted = pod is not None and pod.metadata.being_deleted
         return deleted or self.status.reason == "DeadlineExceeded"
 
     @property
@@ -78,11 +78,6 @@ class Standing:
     def waiting(self) -> StateWaiting:
         """What the kubelet says the container waits for."""
         return self.container.waiting or StateWaiting()
-
-    @property
-    def volume(self) -> str:
-        """The name of the PersistentVolume that is probed; empty: the PVC has none."""
-        return self.run.claim.spec.volume_name if self.run.claim is not None else ""
 
     @property
     def mounted(self) -> bool:

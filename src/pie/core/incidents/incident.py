@@ -82,7 +82,7 @@ class Incident:
     """One fault. `nodes` are all it was seen on, `targets` how many; `provision`: that probe is in it too.
 
     `restored`: read from a status and not yet confirmed by new runs. `closed_because` and `closed_message`
-    (who is in maintenance) are told of one that is closed, if it is known.
+    (the nodes under maintenance) say why it was closed, if that is known.
     """
 
     id: str

@@ -42,4 +42,4 @@ def answers_matter(run: RunState, answers: Answers) -> bool:
 def _waits(pod: Pod) -> bool:
     state = pod.status.container(CONTAINER)
     ran = state.running is not None or state.terminated is not None
-    return pod.status.phase == "Pending" and pod.metadata.deletion_timestamp is None and not ran
+    return pod.status.phase == "Pending" and not pod.metadata.being_deleted and not ran

@@ -32,7 +32,7 @@ def judge_runs(turn: Turn) -> None:
         pod_ended = run.pod is not None and pod_over(run.pod)
         over = (ended_at is not None and (pod_ended or run.pod_gone)) or _pod_went(run)
         # The pod of a run that was deleted may outlive it: while its I/O hangs, or on a node that is dead.
-        given_up = run.deleted_at is not None and caught_up
+        outlived = run.deleted_at is not None and caught_up
         seen = Run(
             turn.target,
             run.id,
@@ -49,7 +49,7 @@ def judge_runs(turn: Turn) -> None:
             backend=run.backend,
         )
         judgement = judge(seen, turn.probe, as_of)
-        unseen_end = ended_at is not None and not over and not given_up
+        unseen_end = ended_at is not None and not over and not outlived
         turn.cases.append(Case(run.id, seen, judgement, judgement, as_of, unseen_end))
 
 

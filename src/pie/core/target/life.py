@@ -84,8 +84,8 @@ def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
     if answer is not None and answer.as_of > turn.facts.pods_as_of and (answer.pod or answer.certain):
         pod, pod_gone = answer.pod or run.pod, answer.pod is None
         known_until = known_until or turn.facts.pods_as_of
-    # The PVC of an ephemeral volume goes with its pod: what it was like then stays, as the pod does.
-    ending = pod_gone or (pod is not None and pod.metadata.deletion_timestamp is not None)
+    # The PVC of an ephemeral volume is deleted with its pod: the run keeps both as they were last seen.
+    ending = pod_gone or (pod is not None and pod.metadata.being_deleted)
     claim = fact.claim or (run.claim if ending else None)
     return replace(
         run,
