@@ -158,6 +158,39 @@ def test_a_service_monitor_comes_only_when_asked_for() -> None:
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
 
 
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
+def test_prometheus_asks_as_the_web_config_file_wants_it(kind: str) -> None:
+    monitor = f"{kind[0].lower()}{kind[1:]}"
+
+    def endpoint(*values: str) -> Json:
+        spec = one(kind, "--set", f"{monitor}.enabled=true", *values)["spec"]
+        (found,) = spec.get("endpoints") or spec["podMetricsEndpoints"]
+        assert isinstance(found, dict)
+        return found
+
+    secrets = ("--set", "webConfig.secrets={web,tls}")
+    assert endpoint()["scheme"] == "http"
+    assert endpoint(*secrets)["scheme"] == "https"
+    assert endpoint(*secrets, "--set", f"{monitor}.scheme=http")["scheme"] == "http"
+    proof = f"{monitor}.tlsConfig.serverName=pie,{monitor}.basicAuth.username.key=u"
+    found = endpoint(*secrets, "--set", proof)
+    assert found["tlsConfig"] == {"serverName": "pie"}
+    assert found["basicAuth"] == {"username": {"key": "u"}}
+
+
+def test_secrets_with_the_web_config_file_are_one_directory_beside_other_volumes() -> None:
+    more = ("--set", "controller.extraVolumes[0].name=ca,controller.extraVolumeMounts[0].name=ca")
+    assert "volumes" not in deployment()["spec"]["template"]["spec"]
+    for others, volumes in (((), ["web-config"]), (more, ["web-config", "ca"])):
+        spec = deployment("--set", "webConfig.secrets={web,tls}", *others)["spec"]["template"]["spec"]
+        (found,) = spec["containers"]
+        assert [each["name"] for each in spec["volumes"]] == volumes
+        assert [each["name"] for each in found["volumeMounts"]] == volumes
+        names = [each["secret"]["name"] for each in spec["volumes"][0]["projected"]["sources"]]
+        assert names == ["web", "tls"]
+        assert f"--web-config-file={found['volumeMounts'][0]['mountPath']}/web-config.yaml" in found["args"]
+
+
 def test_a_priority_class_that_autoscalers_ignore_comes_only_when_asked_for() -> None:
     assert "PriorityClass" not in {manifest["kind"] for manifest in rendered()}
     found = one("PriorityClass", "--set", "probePriorityClass.enabled=true", namespace="storage")

@@ -28,6 +28,14 @@ async def test_settings_of_probe_pods_that_are_wrong_are_named_with_their_option
     assert "--probe-pods: Object contains unknown field `label`" in line
 
 
+async def test_a_web_config_file_that_cannot_be_obeyed_is_named_with_its_option(nowhere: Path) -> None:
+    path = nowhere.with_name("web.yaml")
+    path.write_text("basic_auth_users: {me: secret}")
+    line = await refused(nowhere, "--web-config-file", str(path))
+    assert f"--web-config-file: {path}: basic_auth_users.me: this is not a bcrypt hash" in line
+    assert "secret" not in line
+
+
 async def test_a_port_that_is_taken_is_named(nowhere: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

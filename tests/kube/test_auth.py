@@ -1,9 +1,6 @@
 """Tokens, certificates and exec plugins, with real files, real plugins and real TLS on loopback."""
 
-import os
-import shutil
 import ssl
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +14,11 @@ from pie.kube.client import Client
 from pie.kube.config import ClusterConfig, ExecPlugin
 from pie.kube.errors import ConfigError, CredentialsError, Unauthorized, Unreachable
 from pie.kube.resources import PODS
+from tests.certificates import Certificates, certificates
 from tests.hostile import HOSTILE, assert_fit
 from tests.kube.scripted import ScriptedServer, answer, failure, pod
+
+__all__ = ["certificates"]
 
 V1 = "client.authentication.k8s.io/v1"
 V1BETA1 = "client.authentication.k8s.io/v1beta1"
@@ -253,62 +253,6 @@ async def test_a_plugin_that_fails_is_quoted_and_one_that_is_missing_comes_with_
     asking = plugin.config("http://x.test", interactive_mode="Always")
     with pytest.raises(CredentialsError, match="no terminal"):
         await Credentials(asking).current()
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """A CA, a server certificate for 127.0.0.1 and `kubernetes`, and a client certificate, as PEM files."""
-
-    directory: Path
-
-    def path(self, name: str) -> str:
-        return str(self.directory / name)
-
-    def pem(self, name: str) -> bytes:
-        return (self.directory / name).read_bytes()
-
-    @property
-    def server_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.path("ca.crt"))
-        context.load_cert_chain(self.path("server.crt"), self.path("server.key"))
-        context.verify_mode = ssl.CERT_REQUIRED
-        return context
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Give certificates made by the openssl program."""
-    if shutil.which("openssl") is None:
-        reason = "this machine lacks the program openssl; on Debian: apt-get install openssl"
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    directory = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=directory)
-
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl(
-        "req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test CA", "-days", "2"
-    )
-    names = "subjectAltName=IP:127.0.0.1,DNS:kubernetes"
-    for name, extension in (("server", names), ("client", "extendedKeyUsage=clientAuth")):
-        request = ("req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        openssl(*request, "-addext", extension)
-        signed = (
-            "x509",
-            "-req",
-            "-in",
-            f"{name}.csr",
-            "-CA",
-            "ca.crt",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-        )
-        openssl(*signed, "-out", f"{name}.crt", "-days", "2", "-copy_extensions", "copyall")
-    return Certificates(directory)
 
 
 async def test_client_certificates_work_from_files_and_from_memory(certificates: Certificates) -> None:

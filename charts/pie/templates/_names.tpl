@@ -68,6 +68,21 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* How Prometheus asks: the end of an endpoint of a monitor. Takes the root and the values of the monitor. */}}
+{{- define "pie.scraping" -}}
+{{- $root := index . 0 -}}
+{{- $monitor := index . 1 -}}
+scheme: {{ $monitor.scheme | default (ternary "https" "http" (not (empty $root.Values.webConfig.secrets))) }}
+{{- with $monitor.tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $monitor.basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* Annotations of the objects of `helm test`, with their weight. A failed test keeps its pod, for its log. */}}
 {{- define "pie.testHook" -}}
 helm.sh/hook: test

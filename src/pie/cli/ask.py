@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from pie.controller.settings import LEASE_NAME
 from pie.core.apitypes import Failure
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 _PORT_NAME: Final = "metrics"
 _USUAL_PORT: Final = 8080
+_WEB_CONFIG: Final = "--web-config-file"
 _TIMEOUT_SECONDS: Final = 15.0
 
 
@@ -72,12 +74,14 @@ class Server:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = url.rstrip("/")
+        self._shown = _without_user(self._url)
 
     async def ask(self, path: str, kind: type[T], **query: str) -> T:
         """Return what `/api/v1/<path>` answers. Raises NoAnswer."""
-        url = f"{self._url}/api/v1/{path}"
+        path = f"/api/v1/{path}"
+        url = self._shown + path
         try:
-            async with self._session.get(url, params=query) as response:
+            async with self._session.get(self._url + path, params=query) as response:
                 status, body = response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise NoAnswer(f"{url} does not answer: {error or type(error).__name__}") from error
@@ -87,6 +91,14 @@ class Server:
             return decode(body, kind)
         except Unreadable as error:
             raise NoAnswer(f"{url} does not answer as a pie controller does: {status} {error}") from error
+
+
+def _without_user(url: str) -> str:
+    """Return the address without user and password, for messages."""
+    try:
+        return str(URL(url).with_user(None))
+    except ValueError:
+        return "the address"
 
 
 def _words(failure: Failure) -> str:
@@ -155,9 +167,12 @@ class Cluster:
             pod = await self.client.get(PODS, holder, self.namespace, decode=_Pod)
         except ApiError as error:
             raise NoAnswer(str(error), barred=isinstance(error, Forbidden)) from error
+        # With a web config file it serves TLS; the API server does not verify the certificate of a pod.
+        arguments = (each for container in pod.spec.containers for each in container.args)
+        encrypted = any(each.startswith(_WEB_CONFIG) for each in arguments)
         ports = (port for container in pod.spec.containers for port in container.ports)
         number = next((port.container_port for port in ports if port.name == _PORT_NAME), _USUAL_PORT)
-        return f"{holder}:{number}"
+        return f"{'https:' if encrypted else ''}{holder}:{number}"
 
 
 class _Port(msgspec.Struct, rename="camel"):
@@ -166,6 +181,7 @@ class _Port(msgspec.Struct, rename="camel"):
 
 
 class _Container(msgspec.Struct):
+    args: tuple[str, ...] = ()
     ports: tuple[_Port, ...] = ()
 
 

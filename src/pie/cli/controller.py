@@ -12,6 +12,7 @@ from pie.cli.output import USAGE, complain, first
 
 if TYPE_CHECKING:
     from pie.core.probepods import ProbePods
+    from pie.serve.webfile import WebFile
 
 _DEPOSED = 1
 _CANNOT_LISTEN = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
@@ -41,6 +42,14 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     health_probe_bind_address: Annotated[
         str, typer.Option(help="Address to serve /healthz and /readyz on.")
     ] = ":8081",
+    web_config_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TLS, client CA and users with passwords for the metrics address, in the format that"
+            " exporters of Prometheus share. It is read again when it changes. Health is served without.",
+        ),
+    ] = None,
     leader_elect: Annotated[
         bool,
         typer.Option(help="Take part in leader election; needed with several replicas."),
@@ -183,6 +192,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         namespace=namespace,
         metrics_bind_address=metrics_bind_address,
         health_probe_bind_address=health_probe_bind_address,
+        web_file=_web_file(web_config_file) if web_config_file is not None else None,
         leader_elect=leader_elect,
         kubeconfig=kubeconfig,
         budget=budget,
@@ -217,6 +227,17 @@ def _probe_pods(text: str) -> "ProbePods":
         return probe_pods(text)
     except ValueError as error:
         complain("pie controller", f"--probe-pods: {error}")
+        raise typer.Exit(USAGE) from None
+
+
+def _web_file(path: Path) -> "WebFile":
+    from pie.core.webconfig import WebConfigError  # noqa: PLC0415
+    from pie.serve.webfile import WebFile  # noqa: PLC0415
+
+    try:
+        return WebFile(path)
+    except WebConfigError as error:
+        complain("pie controller", f"--web-config-file: {error}")
         raise typer.Exit(USAGE) from None
 
 

@@ -97,12 +97,18 @@ async def _control(settings: Settings) -> None:
         runner = CronJobRunner(client, caches, image)
         api = Api(leader=lambda: elector.holder if elector is not None else "")
         metrics_port = await stack.enter_async_context(
-            serving(metrics_app(registry, series.targets, api), settings.metrics_bind_address)
+            serving(
+                metrics_app(registry, series.targets, api),
+                settings.metrics_bind_address,
+                web_file=settings.web_file,
+            )
         )
         health_port = await stack.enter_async_context(
             serving(health_app(caches.unread), settings.health_probe_bind_address, HEALTH)
         )
-        page = f"http://{_reachable_at(settings.metrics_bind_address)}:{metrics_port}/"
+        encrypted = settings.web_file is not None and settings.web_file.serving().context is not None
+        scheme = "https" if encrypted else "http"
+        page = f"{scheme}://{_reachable_at(settings.metrics_bind_address)}:{metrics_port}/"
         _log.info("serving", metrics_port=metrics_port, health_port=health_port, page=page)
         async with asyncio.TaskGroup() as group:
             group.create_task(caches.run())

@@ -7,6 +7,7 @@ from typing import Final
 from pie.core.authorbounds import AuthorBounds
 from pie.core.model import IMAGE_ARCHITECTURES
 from pie.core.probepods import ProbePods
+from pie.serve.webfile import WebFile
 
 LEASE_NAME = "pie.topolvm.io"
 """Of the lease that the leader holds."""
@@ -35,6 +36,7 @@ class Settings:
     namespace: str | None = None
     metrics_bind_address: str = ":8080"
     health_probe_bind_address: str = ":8081"
+    web_file: WebFile | None = None
     leader_elect: bool = False
     kubeconfig: str | None = None
     budget: float = 200.0

@@ -1,21 +1,21 @@
 """Bounds on what clients of a listener can make it hold: connections, time, bytes.
 
-Until the headers of its first request are complete, a connection is a socket and some bytes, no more.
-If there are too many, the one that waits for the longest time is closed. No DNS name can lead a browser to a
-listener on loopback.
+Without TLS a connection is a socket and some bytes until the headers of its first request are complete.
+If there are too many, the one that waits for the longest time is closed.
 """
 
 import asyncio
-import re
 import resource
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final, cast
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.typedefs import Handler
+
+from pie.serve.hosts import host_is_fit
 
 QUEUE: Final = 4096
 """How many connections the kernel keeps for the listener to accept; it may allow fewer."""
@@ -27,7 +27,6 @@ _PART_OF_FILES: Final = 4
 _FEWEST: Final = 16
 _READ_BYTES: Final = 16 * 1024
 _ENDS: Final = (b"\r\n\r\n", b"\n\n")
-_PORT: Final = re.compile(r":[0-9]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,9 @@ class Connections:
     A connection waits (for the headers of a request), is being answered, or is idle (after an answer).
     """
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, context: Callable[[], ssl.SSLContext | None] = lambda: None) -> None:
         self.bounds = bounds
+        self._context = context
         self.make: Callable[[], asyncio.Protocol] = asyncio.Protocol
         """Makes the server's protocol of a connection."""
         self.loop = asyncio.get_running_loop()
@@ -102,9 +102,13 @@ class Connections:
                 self.loop.call_later(_SWEEP_SECONDS, self.loop.add_reader, listening, self._accept, listening)
                 return
             accepted.setblocking(False)
-            connection = _Connection(self, accepted)
+            connection = _Connection(self)
             self._all[connection] = None
             self.waits(connection)
+            if (context := self._context()) is None:
+                connection.read(accepted)
+            else:
+                connection.handshake = self._give(connection, accepted, context)
             if len(self._all) > self.bounds.connections:
                 only_this_waits = len(self._waiting) == 1 and self._idle
                 next(iter(self._idle if only_this_waits else self._waiting)).abort()
@@ -119,9 +123,23 @@ class Connections:
     def promote(self, connection: "_Connection", accepted: socket.socket) -> None:
         """Give a connection whose first headers are complete to the server."""
         self.rests(connection)
-        promoting = self.loop.create_task(self.loop.connect_accepted_socket(lambda: connection, accepted))
+        self._give(connection, accepted, None)
+
+    def _give(
+        self, connection: "_Connection", accepted: socket.socket, context: ssl.SSLContext | None
+    ) -> asyncio.Task[None]:
+        promoting = self.loop.create_task(self._connect(connection, accepted, context))
         self._promoting.add(promoting)
         promoting.add_done_callback(self._promoting.discard)
+        return promoting
+
+    async def _connect(
+        self, connection: "_Connection", accepted: socket.socket, context: ssl.SSLContext | None
+    ) -> None:
+        try:
+            await self.loop.connect_accepted_socket(lambda: connection, accepted, ssl=context)
+        except OSError:  # the client left, speaks no TLS, or has no certificate that is wanted
+            self.lost(connection, None)
 
     def knows(self, connection: "_Connection", transport: asyncio.BaseTransport) -> None:
         """Note the transport of a connection."""
@@ -180,22 +198,32 @@ class Connections:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: a socket until its first headers are complete, then a protocol before the server's."""
+    """One connection: a socket until its first headers are complete, then a protocol before the server's.
 
-    def __init__(self, connections: Connections, accepted: socket.socket) -> None:
+    With TLS it is a protocol from the handshake on.
+    """
+
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._accepted: socket.socket | None = accepted
+        self._accepted: socket.socket | None = None
+        self.handshake: asyncio.Task[None] | None = None
         self._early = bytearray()
         self._transport: asyncio.Transport | None = None
         self._behind: asyncio.Protocol | None = None
         self.received = 0
-        connections.loop.add_reader(accepted, self._read, accepted)
+
+    def read(self, accepted: socket.socket) -> None:
+        """Read from a socket until the headers of the first request are complete."""
+        self._accepted = accepted
+        self._connections.loop.add_reader(accepted, self._read, accepted)
 
     def abort(self) -> None:
         """Close it at once."""
         self._connections.lost(self, self._transport)
         if self._transport is not None:
             self._transport.abort()
+        elif self.handshake is not None:
+            self.handshake.cancel()
         elif (accepted := self._accepted) is not None:
             self._accepted = None
             self._connections.loop.remove_reader(accepted)
@@ -224,7 +252,8 @@ class _Connection(asyncio.Protocol):
         self._behind = self._connections.make()
         self._behind.connection_made(transport)
         early, self._early = bytes(self._early), bytearray()
-        self.data_received(early)
+        if early:
+            self.data_received(early)
 
     def data_received(self, data: bytes) -> None:
         """Hand on what a client sends, as long as it is not too much for one request."""
@@ -266,29 +295,3 @@ async def listen(connections: Connections, host: str | None, port: int) -> int:
     number: int = bound.sockets[0].getsockname()[1]
     bound.close()
     return number
-
-
-def host_is_fit(request: web.Request) -> bool:
-    """Tell whether a request on loopback was meant for it: its Host is an address, or localhost.
-
-    A page of another site can have its own DNS name lead to 127.0.0.1 (DNS rebinding), but not an address.
-    """
-    here = request.transport.get_extra_info("sockname") if request.transport is not None else None
-    host = _PORT.sub("", request.headers.get(hdrs.HOST, "")).strip("[]").lower()
-    if not host or host == "localhost" or not isinstance(here, tuple) or not _loopback(here[0]):
-        return True
-    return _address(host)
-
-
-def _loopback(host: str) -> bool:
-    address = ip_address(host.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
-
-
-def _address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

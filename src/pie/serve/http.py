@@ -8,8 +8,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.serve.api import Api
 from pie.serve.bounds import Bounds, Connections, listen
+from pie.serve.door import Door
 from pie.serve.page import add_page
 from pie.serve.series import TargetSeries
+from pie.serve.webfile import Serving, WebFile
 
 _TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -57,13 +59,20 @@ def health_app(ready: Callable[[], str]) -> web.Application:
 
 
 @asynccontextmanager
-async def serving(app: web.Application, address: str, bounds: Bounds | None = None) -> AsyncIterator[int]:
+async def serving(
+    app: web.Application, address: str, bounds: Bounds | None = None, web_file: WebFile | None = None
+) -> AsyncIterator[int]:
     """Serve an application on an address while the context lasts; yields the port that was bound.
 
-    It holds no more than `bounds` say, whatever clients do.
+    It holds no more than `bounds` say, whatever clients do. A web config file says who may ask, and how.
     """
     host, port = parse_address(address)
-    connections = Connections((bounds or Bounds()).here())
+    how = web_file.serving if web_file is not None else Serving
+    connections = Connections((bounds or Bounds()).here(), lambda: how().context)
+    if web_file is not None:
+        door = Door(how)
+        app.middlewares.insert(0, door.middleware)
+        app.on_response_prepare.append(door.add_headers)
     app.middlewares.insert(0, connections.middleware)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
