@@ -28,7 +28,7 @@ def test_help_loads_nothing_that_it_does_not_need() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["check", "status", "explain", "report", "replay", "demo", "controller", "probe"]
+    "command", ["check", "status", "explain", "report", "plan", "replay", "demo", "controller", "probe"]
 )
 async def test_every_command_has_an_example(command: str) -> None:
     ended = await within(command, "--help")

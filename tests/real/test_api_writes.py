@@ -1,10 +1,14 @@
 """What pie costs the control plane, counted in the API server's audit log."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from bench.api_writes import NAMESPACE, OBJECT_SECONDS, measure, reconcile
+from bench.run_writes import Asked, Counted, count
+from pie.core.cost.lines import run_lines
+from pie.core.model import Kind, RunnerKind
 from testbed.cluster import Cluster
 from tests.conftest import demand_machine
 from tests.harness import Pie
@@ -14,6 +18,9 @@ pytestmark = pytest.mark.real
 
 # Other tests share the machine with this one; the benchmark, alone, holds the limit itself.
 BUSY = 3
+
+SIDECARS = {"csi-provisioner": "external-provisioner", "csi-attacher": "external-attacher"}
+"""The names of the programs by their user agents."""
 
 
 @pytest.mark.timeout(600)
@@ -33,3 +40,35 @@ async def test_three_hundred_nodes_have_their_objects_in_seconds() -> None:
         async with Pie(cluster.kubeconfig, NAMESPACE, "--leader-elect") as pie:
             await pie.leads()
             assert await reconcile(cluster, pie, nodes=300) <= BUSY * OBJECT_SECONDS
+
+
+@pytest.mark.timeout(900)
+async def test_the_cost_model_says_what_runs_on_real_nodes_write() -> None:
+    demand_machine(nodes=True)
+    async with Cluster(nodes=2, attachable=True) as cluster:
+        await install_crd(cluster.api)
+        for provision, apart in ((False, 0.10), (True, 0.20)):
+            # Objects without a namespace are counted once, for both.
+            asked = [
+                Asked(provision=provision, storage_class="local", whole_cluster=False),
+                Asked(provision=provision, storage_class="attachable"),
+            ]
+            counted = await count(cluster, asked, runs=2)
+            assert differences(counted, apart) == [], "\n".join(each.table() for each in counted)
+
+
+def differences(counted: list[Counted], apart: float) -> list[str]:
+    """Return for which programs the cost model is wrong by more than this part."""
+    modelled, wrote = Counter[str](), Counter[str]()
+    for each in counted:
+        kind = Kind.PROVISION if each.asked.provision else Kind.MOUNT
+        attach = each.asked.storage_class == "attachable"
+        for line in run_lines(RunnerKind(each.asked.runner), kind, attach=attach):
+            modelled[line.actor] += each.runs * (line.writes + line.events)
+        for writes, n in each.writes.items():
+            wrote[SIDECARS.get(writes.actor, writes.actor)] += n
+    return [
+        f"{actor}: {wrote[actor]} counted, {modelled[actor]:.1f} in the model"
+        for actor in sorted(modelled | wrote)
+        if abs(wrote[actor] - modelled[actor]) > apart * max(wrote[actor], modelled[actor])
+    ]

@@ -8,6 +8,7 @@ from pie.cli.controller import controller
 from pie.cli.demo import app as demo
 from pie.cli.explain import explain
 from pie.cli.goflags import GoFlagsCommand
+from pie.cli.plan import plan
 from pie.cli.replay import replay
 from pie.cli.report import report
 from pie.cli.status import status
@@ -24,6 +25,7 @@ app.add_typer(demo)
 app.command()(status)
 app.command()(explain)
 app.command()(report)
+app.command()(plan)
 app.command()(replay)
 
 

@@ -17,6 +17,13 @@ class Kind:
     MOUNT: Final = "mount"
 
 
+class RunnerKind(StrEnum):
+    """What starts the runs of a PieProbe: `spec.runner`."""
+
+    CRON_JOB = "CronJob"
+    POD = "Pod"
+
+
 class Verdict(StrEnum):
     """What became of a run, or of a target's last run.
 

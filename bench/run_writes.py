@@ -1,0 +1,175 @@
+"""Who writes what for a run on real nodes: kubelet, provisioner and attacher included.
+
+Runs PieProbes on two real nodes, for a class whose volumes are attached and for one whose are not, and counts
+in the API server's audit log:
+
+    python bench/run_writes.py [--runs 3] [--runner CronJob]
+
+`pie.core.cost.lines` has these figures; `tests/real/test_api_writes.py` compares them with what it counts.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from testbed.audit import FIRST_ERROR_CODE, WRITE_VERBS, AuditEvent
+from testbed.cluster import Cluster
+from tests.harness import GROUP, Pie, apply_probe, gone, pieprobe, until
+from tests.real.conftest import install_crd
+
+OF_THE_CLUSTER = frozenset({"persistentvolumes", "volumeattachments", "nodes"})
+NOT_OF_A_RUN = frozenset({"leases", "pieprobes/status"})
+BINDING = ("kube-scheduler", "create", "pods/binding")
+
+
+class Wrote(NamedTuple):
+    """A kind of write. `client` is a controller's own client in kube-controller-manager."""
+
+    actor: str
+    client: str
+    verb: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Runs to count: of a kind of probe, for a class.
+
+    `whole_cluster`: count the writes to objects without a namespace, too.
+    """
+
+    provision: bool
+    storage_class: str
+    runner: str = "CronJob"
+    whole_cluster: bool = True
+
+    @property
+    def namespace(self) -> str:
+        """Where the PieProbe is."""
+        return f"{'provision' if self.provision else 'mount'}-{self.storage_class}-{self.runner.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Runs, and what was written for them. pie's Lease and the status of the PieProbe are left out."""
+
+    asked: Asked
+    runs: int
+    writes: Counter[Wrote]
+
+    def table(self) -> str:
+        """Return the writes of a run, as rows."""
+        rows = [f"{self.asked.namespace}: {self.runs} runs"]
+        for wrote, count in sorted(self.writes.items()):
+            rows.append(f"  {count / self.runs:6.2f} {' '.join(filter(None, wrote))}")
+        return "\n".join(rows)
+
+
+async def count(cluster: Cluster, asked: Sequence[Asked], runs: int) -> list[Counted]:
+    """Count so many runs of each target, all at the same time; the first run of a target does not count."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_count(cluster, each, runs)) for each in asked]
+    return [task.result() for task in tasks]
+
+
+async def _count(cluster: Cluster, asked: Asked, runs: int) -> Counted:
+    namespace = asked.namespace
+    await cluster.create_namespace(namespace)
+    targets = 1 if asked.provision else cluster.spec.nodes
+    async with Pie(cluster.kubeconfig, namespace, "--leader-elect") as pie:
+        await pie.leads()
+        began = cluster.audit.now()
+        await apply_probe(cluster.api, namespace, _pieprobe(asked))
+        since = await _settled(cluster, asked, began, targets)
+        until_ = await _settled(cluster, asked, since, targets * runs)
+        path = f"{GROUP}/namespaces/{namespace}/pieprobes/p1"
+        await cluster.api.delete(path)
+        await until(lambda: gone(cluster.api, path), f"{path} is gone")
+    counted = Counter(_writes(cluster, asked, since, until_))
+    return Counted(asked, _runs(counted), counted)
+
+
+def _pieprobe(asked: Asked) -> dict[str, object]:
+    disabled = "disableMountProbes" if asked.provision else "disableProvisionProbe"
+    spec = {disabled: True, "probePeriod": 1, "probeThreshold": "1m"}
+    if asked.runner != "CronJob":
+        spec |= {"runner": asked.runner}
+    return pieprobe("p1", asked.storage_class, "kubernetes.io/hostname", **spec)
+
+
+async def _settled(cluster: Cluster, asked: Asked, since: datetime, runs: int) -> datetime:
+    """Return a moment at which so many runs have ended, and nothing of any run is left."""
+
+    async def settled() -> datetime | None:
+        if _runs(Counter(_writes(cluster, asked, since, cluster.audit.now()))) < runs:
+            return None
+        namespace = asked.namespace
+        for path in (f"/apis/batch/v1/namespaces/{namespace}/jobs", f"/api/v1/namespaces/{namespace}/pods"):
+            if await cluster.api.items(path):
+                return None
+        volumes = await cluster.api.items("/api/v1/persistentvolumes")
+        if any(each["status"].get("phase") != "Bound" for each in volumes):
+            return None
+        attached = await cluster.api.items("/apis/storage.k8s.io/v1/volumeattachments")
+        return None if attached else cluster.audit.now()
+
+    moment: datetime = await until(settled, f"{runs} runs in {asked.namespace}", 60 * (runs + 4), 0.5)
+    return moment
+
+
+def _runs(counted: Counter[Wrote]) -> int:
+    """Return how many runs there were: each has one pod, which is bound once."""
+    return sum(n for wrote, n in counted.items() if (wrote.actor, wrote.verb, wrote.resource) == BINDING)
+
+
+def _writes(cluster: Cluster, asked: Asked, since: datetime, until_: datetime) -> Iterator[Wrote]:
+    for event in cluster.audit.events(since, until_):
+        about = event.object_ref
+        if (
+            event.verb in WRITE_VERBS
+            and event.stage == "ResponseComplete"
+            and event.response_status.code < FIRST_ERROR_CODE
+            and event.agent != "testbed"
+            and event.resource not in NOT_OF_A_RUN
+            and (
+                about.namespace == asked.namespace
+                or (asked.whole_cluster and not about.namespace and about.resource in OF_THE_CLUSTER)
+            )
+        ):
+            yield Wrote(event.agent, _client(event), event.verb, event.resource)
+
+
+def _client(event: AuditEvent) -> str:
+    """Return which controller of kube-controller-manager sent a request: its user agent ends in its name."""
+    if event.agent != "kube-controller-manager":
+        return ""
+    return event.user_agent.rpartition("/")[2].rpartition(":")[2]
+
+
+async def main(runs: int, runner: str) -> None:
+    """Count all four kinds of run, one after the other."""
+    async with Cluster(nodes=2, attachable=True) as cluster:
+        await install_crd(cluster.api)
+        for provision in (False, True):
+            for storage_class in ("local", "attachable"):
+                asked = Asked(provision=provision, storage_class=storage_class, runner=runner)
+                for counted in await count(cluster, [asked], runs):
+                    print(counted.table(), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runner", default="CronJob")
+    arguments = parser.parse_args()
+    asyncio.run(main(arguments.runs, arguments.runner))

@@ -1,0 +1,74 @@
+"""What PieProbes cost besides writes: objects, volumes, image pulls, CPU and I/O, without a known ceiling."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pie.core.cost.ceilings import Cluster
+from pie.core.cost.lines import Actor, Line, Source
+from pie.core.cost.load import Demand, requests, set_up
+from pie.core.model import Kind, RunnerKind
+
+CPU_SECONDS: Final = 0.45
+READ_MEGABYTES: Final = 26.0
+WRITTEN_MEGABYTES: Final = 27.0
+"""Of a mount run on a fast disk: fio reads and writes its 50 MB in one second. `docs/cost.md` says how it was
+measured. The kubelet's and the container runtime's part is not counted."""
+_FIO_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure in words: what, how much of what unit, and where it is from."""
+
+    name: str
+    value: float
+    unit: str
+    source: Source = Source.CALCULATED
+
+
+def figures(demands: Sequence[Demand], cluster: Cluster) -> Iterator[Figure]:
+    """Yield what PieProbes cost together besides writes."""
+    targets = [demand.targets() for demand in demands]
+    mounts = sum(each[Kind.MOUNT] for each in targets)
+    yield Figure("runs that start in a second, on average", sum(d.runs_per_second for d in demands), "runs/s")
+    yield Figure("runs that start together", sum(demand.runs_at_once for demand in demands), "runs")
+    cronjobs = sum(sum(d.targets().values()) for d in demands if d.runner is RunnerKind.CRON_JOB)
+    yield Figure("CronJobs that exist", cronjobs, "CronJobs")
+    yield Figure("PVCs and volumes that exist", mounts, "volumes")
+    stored = sum(
+        each[Kind.MOUNT] * demand.volume_bytes for each, demand in zip(targets, demands, strict=True)
+    )
+    yield Figure("size of these volumes together", stored / 2**30, "GiB")
+    yield Figure("volumes of pie on a node, at most", sum(d.mount + d.provision for d in demands), "volumes")
+    attached = sum(sum(d.targets().values()) / d.period_seconds for d in demands if d.attach)
+    yield Figure("volumes that are attached in a second", attached, "volumes/s")
+    lines = list(set_up(demands))
+    writes = sum((line.writes + line.events) * count for line, count in lines)
+    yield Figure("writes and Events to set up all targets, once", writes, "writes", Source.MEASURED)
+    slowest = max(_set_up_seconds(lines, actor, cluster) for actor in (Actor.PROVISIONER, Actor.ATTACHER))
+    yield Figure("time until all volumes are provisioned, at least", slowest, "s")
+    nodes = max((demand.nodes for demand in demands), default=0)
+    yield Figure("image pulls, once for each node", nodes, "pulls")
+    yield from _on_nodes(demands)
+
+
+def _set_up_seconds(lines: Sequence[tuple[Line, int]], actor: Actor, cluster: Cluster) -> float:
+    sent = sum(requests(line) * count for line, count in lines if line.actor is actor)
+    return sent / cluster.sidecar_qps
+
+
+def _on_nodes(demands: Sequence[Demand]) -> Iterator[Figure]:
+    mounts = [demand for demand in demands if demand.mount and demand.nodes]
+    on_a_node = sum(1 / demand.period_seconds for demand in mounts)
+    everywhere = sum(demand.nodes / demand.period_seconds for demand in mounts)
+    together = sum(
+        min(float(d.nodes), d.runs_at_once if d.runner is RunnerKind.CRON_JOB else d.nodes / d.period_seconds)
+        for d in mounts
+    )
+    moved = READ_MEGABYTES + WRITTEN_MEGABYTES
+    yield Figure("CPU on a node, mount runs", 100 * CPU_SECONDS * on_a_node, "% of a core", Source.MEASURED)
+    yield Figure("I/O of a node, at most", moved * on_a_node, "MB/s", Source.MEASURED)
+    yield Figure("I/O on a back end that all share, at most", moved * everywhere, "MB/s", Source.MEASURED)
+    peak = moved / _FIO_SECONDS * together
+    yield Figure("the same, in the second in which runs start", peak, "MB/s")

@@ -1,0 +1,120 @@
+"""What PieProbes write in a second: the figures of a run, multiplied."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pie.core.cost.lines import PIE_PER_SECOND, Actor, Line, Source, run_lines, set_up_lines
+from pie.core.model import Kind, RunnerKind
+
+MINUTE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What a PieProbe asks for: so many nodes, so often, by this runner.
+
+    `attach`: the class's driver has `attachRequired`.
+    """
+
+    nodes: int
+    name: str = ""
+    period_seconds: float = MINUTE
+    runner: RunnerKind = RunnerKind.CRON_JOB
+    mount: bool = True
+    provision: bool = True
+    attach: bool = False
+    volume_bytes: int = 100 * 2**20
+
+    def targets(self) -> dict[str, int]:
+        """Return the number of targets by kind."""
+        return {
+            Kind.MOUNT: self.nodes if self.mount else 0,
+            Kind.PROVISION: 1 if self.provision and self.nodes else 0,
+        }
+
+    @property
+    def runs_per_second(self) -> float:
+        """How many runs start in a second, on average."""
+        return sum(self.targets().values()) / self.period_seconds
+
+    @property
+    def runs_at_once(self) -> float:
+        """How many runs start together: a CronJob starts in the first second of a minute."""
+        if self.runner is RunnerKind.POD:
+            return min(1.0, self.runs_per_second)
+        return self.runs_per_second * MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """What one client does in a second, and for the runs that start together.
+
+    `requests` are all that count for the client's rate limit, Events included where the client sends them.
+    """
+
+    actor: Actor
+    client: str
+    writes: float
+    events: float
+    requests: float
+    requests_at_once: float
+    source: Source
+
+
+_EVENTS_APART: Final = frozenset({Actor.SCHEDULER, Actor.KUBELET})
+"""They send Events with another client, which has a rate limit of its own."""
+
+
+def rates(demands: Sequence[Demand], *, unused: bool) -> tuple[Rate, ...]:
+    """Return what each client does in a second; the one with most requests first."""
+    found: defaultdict[tuple[Actor, str], list[tuple[Line, float, float]]] = defaultdict(list)
+    for demand in demands:
+        for kind, count in demand.targets().items():
+            if not count:
+                continue
+            each, at_once = count / demand.period_seconds, demand.runs_at_once * _part(demand, kind)
+            for line in run_lines(demand.runner, kind, attach=demand.attach, unused=unused):
+                found[line.actor, line.client].append((line, each, at_once))
+    if found:
+        renewal = Line(Actor.PIE, "", "renew the Lease", 1)
+        found[Actor.PIE, ""].append((renewal, PIE_PER_SECOND, 0.0))
+    made = (_rate(actor, client, lines) for (actor, client), lines in found.items())
+    return tuple(sorted(made, key=lambda rate: -rate.requests))
+
+
+def _part(demand: Demand, kind: str) -> float:
+    targets = demand.targets()
+    return targets[kind] / sum(targets.values())
+
+
+def _rate(actor: Actor, client: str, lines: Iterable[tuple[Line, float, float]]) -> Rate:
+    known = tuple(lines)
+    return Rate(
+        actor=actor,
+        client=client,
+        writes=sum(line.writes * each for line, each, _ in known),
+        events=sum(line.events * each for line, each, _ in known),
+        requests=sum(requests(line) * each for line, each, _ in known),
+        requests_at_once=sum(requests(line) * at_once for line, _, at_once in known),
+        source=worst(line.source for line, _, _ in known),
+    )
+
+
+def requests(line: Line) -> float:
+    """Return how many requests of a line count for its client's rate limit."""
+    return line.writes + line.other + (0.0 if line.actor in _EVENTS_APART else line.events)
+
+
+def worst(sources: Iterable[Source]) -> Source:
+    """Return the source of a sum: one calculated part makes it calculated."""
+    return Source.CALCULATED if Source.CALCULATED in set(sources) else Source.MEASURED
+
+
+def set_up(demands: Sequence[Demand]) -> Iterator[tuple[Line, int]]:
+    """Yield what all targets cost once, each line with the number of targets."""
+    for demand in demands:
+        for kind, count in demand.targets().items():
+            for line in set_up_lines(demand.runner, kind, attach=demand.attach):
+                yield line, count
