@@ -410,3 +410,36 @@ async def test_a_restored_pvc_is_adopted_and_a_cronjob_of_somebody_else_is_repor
         await stage.api.delete(stage.path("pieprobes", "p1"))
         await until(lambda: gone(stage.api, stage.path("persistentvolumeclaims", claim)), "the PVC is gone")
         assert await stage.names("persistentvolumeclaims") == {"theirs"}
+
+
+async def test_a_paused_pieprobe_keeps_its_pvcs_and_has_its_cronjobs_suspended(stage: Stage) -> None:
+    await stage.make_class()
+    node = await stage.node()
+    path = stage.path("cronjobs", mount_names(stage, node)[0])
+
+    async def suspended() -> bool:
+        found = await stage.api.find(path)
+        return found is not None and found["spec"]["suspend"] is True
+
+    async with stage.pie() as pie:
+        await apply(stage)
+        await until_names(stage, "persistentvolumeclaims", {mount_names(stage, node)[1]})
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        (before,) = await stage.api.items(stage.path("persistentvolumeclaims"))
+        await apply(stage, paused=True)
+        await until(suspended, "the CronJob is suspended")
+        await until_condition(stage.api, stage.namespace, "p1", "Paused", "True", "Paused")
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "False", "Paused")
+        await pie.until_value("pie_probe_paused", lambda value: value == 1, pie_probe_name="p1")
+        await stage.api.patch(path, {"spec": {"suspend": False}})
+        await until(suspended, "the CronJob that somebody resumed is suspended again")
+        late = await stage.node()
+        await apply(stage, paused=False)
+        await until_condition(stage.api, stage.namespace, "p1", "Paused", "False")
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")
+        # What a paused PieProbe did not create for a new node is there when it is resumed.
+        await until_names(
+            stage, "persistentvolumeclaims", {mount_names(stage, each)[1] for each in (node, late)}
+        )
+        after = await stage.api.items(stage.path("persistentvolumeclaims"))
+        assert before["metadata"]["uid"] in {each["metadata"]["uid"] for each in after}

@@ -160,7 +160,7 @@ class Probe:
     `period_seconds` counts sixty for each minute, and `minute_seconds` is how long a minute of the cluster's
     schedules really lasts: sixty, but in a demo. `node_selector` is a disjunction of terms.
     `node_selector_json`, `resources` and `tolerations` are kept as the user wrote them, for the pods.
-    `architectures` are those that the image of the pods has; none: not known.
+    `architectures` are those that the image of the pods has; none: not known. `paused`: it has no runs.
     """
 
     namespace: str
@@ -178,6 +178,7 @@ class Probe:
     provision_enabled: bool = True
     mount_enabled: bool = True
     provision_on_retain: bool = False
+    paused: bool = False
     resources: dict[str, Any] = field(default_factory=dict)
     tolerations: tuple[dict[str, Any], ...] = ()
     priority_class_name: str = ""

@@ -100,6 +100,7 @@ def parse_probe(
         provision_enabled=not _field(spec, "disableProvisionProbe", bool, False),
         mount_enabled=not _field(spec, "disableMountProbes", bool, False),
         provision_on_retain=_field(spec, "provisionOnRetain", bool, False),
+        paused=_field(spec, "paused", bool, False),
         resources=_resources(_field(spec, "resources", dict, {}), "spec.resources"),
         tolerations=_tolerations(_field(spec, "tolerations", list, [])),
         priority_class_name=_field(spec, "priorityClassName", str, ""),

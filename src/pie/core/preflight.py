@@ -12,10 +12,11 @@ from pie.core.kinds import KINDS
 from pie.core.kinds.row import Row
 from pie.core.model import Probe
 from pie.core.quantity import quantity
-from pie.core.reasons import ADVICE, Reason
+from pie.core.reasons import ADVICE, MEANING, Reason
 from pie.core.wire import StorageClass
 
 CONDITION: Final = "ClassWarning"
+PAUSED: Final = "Paused"
 NO_PROVISIONER: Final = "kubernetes.io/no-provisioner"
 WITH_FS_TYPE: Final = "ReadWriteOnceWithFSType"
 """The default of CSIDriver.spec.fsGroupPolicy."""
@@ -35,11 +36,16 @@ class ClassWarning:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why a kind of probe is paused. `keep`: existing objects and runs stay, only nothing is created."""
+    """Why a kind of probe is paused.
+
+    `keep`: existing objects and runs stay, only nothing is created. `stops`: and no run starts, and none is
+    due.
+    """
 
     reason: Reason
     message: str
     keep: bool = False
+    stops: bool = False
 
     @property
     def resumes_by_itself(self) -> bool:
@@ -56,6 +62,9 @@ def preflight(
     `topology_segments`.
     """
     found = {name: _pause(kind, probe, storage_class, nodes, segments) for name, kind in KINDS.items()}
+    if probe.paused:
+        by_user = Pause(Reason.PAUSED, MEANING[Reason.PAUSED], keep=True, stops=True)
+        found = {name: by_user if why is None or why.keep else why for name, why in found.items()}
     return {name: pause for name, pause in found.items() if pause is not None}
 
 
@@ -89,6 +98,14 @@ def _pause(
             " topology segments; use volumeBindingMode WaitForFirstConsumer",
         )
     return None
+
+
+def paused_by_user(probe: Probe) -> Condition:
+    """Return the condition that says whether the user paused a PieProbe."""
+    if not probe.paused:
+        return status_condition(PAUSED, "False", Reason.OK, "spec.paused is not set")
+    reason = Reason.PAUSED
+    return status_condition(PAUSED, "True", reason, f"{MEANING[reason]} {ADVICE[reason]}")
 
 
 def warnings(

@@ -18,7 +18,7 @@ from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue, long_suppressed
 from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.permissions import MissingPermission, permission_missing
-from pie.core.preflight import ClassWarning, Pause, class_warning
+from pie.core.preflight import ClassWarning, Pause, class_warning, paused_by_user
 from pie.core.reasons import Reason
 from pie.core.status import status
 from pie.core.suitable import without_probes
@@ -50,7 +50,7 @@ class TargetNow:
         """The last verdict since the target's maintenance, and its reason; while it is suppressed, that."""
         if self.suppression is not None:
             return Verdict.SUPPRESSED, self.suppression.reason
-        known = self.state.standing.after(self.judged_since)
+        known = self.state.standing.after(max(self.judged_since, self.state.judged_since))
         return known.verdict, known.reason
 
 
@@ -79,6 +79,11 @@ class ProbeFacts:
     overdue: tuple[Overdue, ...] = ()
     next_overdue_at: float | None = None
     not_permitted: tuple[MissingPermission, ...] = ()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the user paused the PieProbe."""
+        return self.probe is not None and self.probe.paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +149,11 @@ def _view(facts: ProbeFacts) -> View:
 
     A target that had no turn yet is one that was not heard.
     """
-    heard = {each.target: each.state.heard for each in facts.targets if each.state.bad is None}
+    judged = () if facts.stopped else facts.targets
+    heard = {each.target: each.state.heard for each in judged if each.state.bad is None}
     well = {target: due for target, due in heard.items() if due is not None}
-    suppressed = {each.target: each.suppression.reason for each in facts.targets if each.suppression}
-    counting = [each for each in facts.targets if each.suppression is None]
+    suppressed = {each.target: each.suppression.reason for each in judged if each.suppression}
+    counting = [each for each in facts.targets if each.suppression is None and not facts.stopped]
     return View(
         findings=(*_findings(facts), *facts.left),
         zones={each.target.node: each.zone for each in counting if each.target.node},
@@ -155,15 +161,17 @@ def _view(facts: ProbeFacts) -> View:
         settled=facts.settled,
         well=well,
         suppressed={target: why for target, why in suppressed.items() if target not in well},
+        paused=facts.stopped,
     )
 
 
 def _findings(facts: ProbeFacts) -> Iterator[Finding]:
     for each in facts.targets:
+        counts = each.suppression is None and not facts.stopped
         # A volume that lost what was written to it has lost it, whatever is done to its node.
-        if (bad := each.state.bad) is not None and (each.suppression is None or bad.certain):
+        if (bad := each.state.bad) is not None and (counts or bad.certain):
             yield _finding(each.target, bad)
-        if (untested := each.state.blind) is not None and each.suppression is None:
+        if (untested := each.state.blind) is not None and counts:
             yield _finding(each.target, untested)
 
 
@@ -173,6 +181,7 @@ def _finding(target: Target, bad: BadStreak) -> Finding:
 
 def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: float) -> Iterator[Condition]:
     if facts.probe is not None:
+        yield paused_by_user(facts.probe)
         yield blind(incidents)
         yield long_suppressed(facts.overdue, facts.probe.suppression.max_duration_seconds)
         yield driver_absent(each.target.node for each in facts.targets if each.lacks_driver)

@@ -115,6 +115,7 @@ class Reason(StrEnum):
     NO_MATCHING_NODE = "NoMatchingNode"
     NODE_UNSUITABLE = "NodeUnsuitable"
     DISABLED = "Disabled"
+    PAUSED = "Paused"
 
 
 # What the outcomes of a probe mean stands with them; what to do about it stands here, with all others.
@@ -370,6 +371,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Narrow spec.nodeSelector. For another architecture build the image and set --image-architectures.",
     ),
     Reason.DISABLED: ("The spec switches this kind of probe off.", "Nothing to do."),
+    Reason.PAUSED: (
+        "spec.paused is true: no run starts and none is due; the PVCs stay.",
+        "To resume, set spec.paused to false (pie resume).",
+    ),
 }
 
 _PROBES: dict[Reason, str] = {
@@ -427,6 +432,7 @@ _OF_RUNS: dict[Area, tuple[Reason, ...]] = {
         Reason.FIO_FAILED,
         Reason.LOCKED,
         Reason.INTERNAL,
+        Reason.PAUSED,
     ),
     Area.CONTROL_PLANE: (Reason.CONTROL_PLANE_LATE, Reason.NOT_SCHEDULED, Reason.SCHEDULE_SLOW),
 }

@@ -155,6 +155,7 @@ def _ready(problem: tuple[Reason, str] | None, paused: Mapping[str, Pause]) -> C
     if problem is not None:
         return status_condition("Ready", "False", *problem)
     waiting = [pause for pause in paused.values() if pause.reason is not Reason.DISABLED]
+    waiting.sort(key=lambda pause: not pause.stops)
     if waiting:
         return status_condition("Ready", "False", waiting[0].reason, waiting[0].message)
     return status_condition("Ready", "True", Reason.OK, "all probes are set up")

@@ -49,23 +49,23 @@ class RunsByReason:
 
 
 class UntestedSeries(Collector):
-    """Counts suppressed and inconclusive runs, and shows which targets are suppressed now."""
+    """Counts suppressed and inconclusive runs, and shows what is suppressed or paused now."""
 
     def __init__(self) -> None:
         self.suppressed = RunsByReason(MAINTENANCE)
         self.inconclusive = RunsByReason(INCONCLUSIVE)
         self._targets: dict[Target, Reason] = {}
-        self._probes: set[str] = set()
+        self._probes: dict[str, Probe] = {}
 
     def add(self, probe: Probe) -> None:
         """Show the counters of a PieProbe, at zero if they are new."""
-        self._probes.add(probe.name)
+        self._probes[probe.name] = probe
         self.suppressed.add(probe)
         self.inconclusive.add(probe)
 
     def remove(self, probe: str) -> None:
         """Delete all series of a PieProbe. Later counts for it are ignored."""
-        self._probes.discard(probe)
+        self._probes.pop(probe, None)
         self.suppressed.remove(probe)
         self.inconclusive.remove(probe)
         for target in [target for target in self._targets if target.probe == probe]:
@@ -107,3 +107,11 @@ class UntestedSeries(Collector):
         for target, reason in self._targets.items():
             now.add_metric((target.probe, target.node, target.storage_class, reason.value), 1)
         yield now
+        paused = GaugeMetricFamily(
+            "pie_probe_paused",
+            "1 while spec.paused of a PieProbe is true, else 0.",
+            labels=("pie_probe_name", "storage_class"),
+        )
+        for probe in self._probes.values():
+            paused.add_metric((probe.name, probe.storage_class), int(probe.paused))
+        yield paused

@@ -308,7 +308,8 @@ class CronJobRunner:
                 name=name,
                 claim=claim,
                 image=self._image,
-                suppressed_since=wanted.paused_since,
+                suppressed_since=wanted.paused_since if wanted.suppressed else None,
+                paused=wanted.paused_since is not None,
             )
         known = self._cronjobs.store.get((self._caches.namespace, name))
         found = await self._objects.with_holder(owned, known, name, ask=wanted.create)

@@ -32,11 +32,12 @@ def cronjob(
     claim: str,
     image: Image,
     suppressed_since: float | None = None,
+    paused: bool = False,
 ) -> Manifest:
     """Return the CronJob of a target; `claim` is the name of the PVC that it keeps.
 
-    With `suppressed_since` (epoch seconds) it is suspended. This time is not part of the hash: if only the
-    time changes, nothing is written.
+    With `suppressed_since` (epoch seconds), or `paused` by the user, it is suspended. This time is not part
+    of the hash: if only the time changes, nothing is written.
     """
     template = pod_template(probe, target, claim=claim, image=image)
     limit = _HISTORY_LIMIT if kind_of(target).pvc else _HISTORY_LIMIT_WITH_VOLUMES
@@ -44,7 +45,7 @@ def cronjob(
         "schedule": cron_schedule(target, probe.period_seconds),
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
-        "suspend": suppressed_since is not None,
+        "suspend": paused or suppressed_since is not None,
         # A run that is late by more than a period is not started. Without this, all CronJobs would start a
         # run at once when the CronJob controller is back.
         "startingDeadlineSeconds": probe.period_seconds,

@@ -20,6 +20,8 @@ def conclude(incident: Incident, view: View) -> Incident:
     if incident.stage is Stage.TEARDOWN:
         # Not the verdict of a run: nothing is left that somebody could take down.
         return replace(incident, closed_because=Closing.RECOVERED)
+    if view.paused:
+        return replace(incident, closed_because=Closing.GONE, closed_message="the PieProbe is paused")
     suppressed = {target.node: why for target, why in view.suppressed.items() if incident.concerns(target)}
     if any(incident.concerns(target) for target in _answering(incident, view)):
         because = Closing.RECOVERED

@@ -66,7 +66,7 @@ class View:
     `zones` are the nodes that could tell (matching, not in maintenance), each with its zone or "". `unheard`
     are targets without a verdict so far, as after a restart or their maintenance. `well` are those whose last
     run was good, and when it was due (epoch seconds); `suppressed` the others that are so now, and why.
-    `settled`: what runs left behind is known.
+    `settled`: what runs left behind is known. `paused`: the user paused the PieProbe.
     """
 
     findings: tuple[Finding, ...]
@@ -75,6 +75,7 @@ class View:
     settled: bool = True
     well: Mapping[Target, float] = field(default_factory=dict)
     suppressed: Mapping[Target, Reason] = field(default_factory=dict)
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,6 @@ def _how(incident: Incident) -> tuple[str, str]:
         case Closing.SUPPRESSED:
             return _CLOSED, f", recovery not confirmed: {message}"
         case Closing.GONE:
-            return _CLOSED, ": its targets no longer exist"
+            return _CLOSED, f": {message or 'its targets no longer exist'}"
         case None:
             return _CLOSED, ""

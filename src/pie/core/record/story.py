@@ -66,6 +66,8 @@ def words(effect: do.Effect) -> str:  # noqa: C901, PLR0911, PLR0912  one line f
 def _objects(effect: do.KeepObjects) -> str:
     if not effect.live:
         return f"deletes its objects{', but not its PVC' if effect.keep_claim else ''}"
+    if effect.paused_since is not None and not effect.suppressed:
+        return "pauses its schedule, as the user wants"
     if effect.paused_since is not None:
         return f"pauses its schedule, suppressed since {rfc3339(effect.paused_since)}"
     return "updates its objects" if effect.create else "keeps its objects, creates none"

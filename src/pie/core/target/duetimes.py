@@ -57,8 +57,10 @@ def settle_due_times(turn: Turn) -> None:
 
 def _meant(turn: Turn, due: float) -> bool:
     """Tell whether there should be a run for a due time, and is none as far as we know."""
-    schedule = turn.facts.schedule
+    schedule, paused = turn.facts.schedule, turn.state.paused
     if schedule is None or schedule.since >= due or due <= turn.facts.led_since:
+        return False
+    if paused is not None and paused.has(due):
         return False
     return not _has_run(turn, due)
 
@@ -99,6 +101,9 @@ def _decided(turn: Turn, awaited: NextDue) -> bool:
         return False
     elif awaited.blocked:
         _count_blocked(turn, due)
+    elif (paused := turn.state.paused) is not None and due <= paused.since < awaited.late_at:
+        # pie suspended the schedule before Kubernetes started the run.
+        count_untested(turn, due, Verdict.INCONCLUSIVE, Reason.PAUSED)
     else:
         _count_missed(turn, due)
     return True

@@ -15,7 +15,7 @@ def probe_again(turn: Turn) -> None:
     """Order an early run when its time has come; after a run that ended bad, choose that time."""
     if turn.ended:
         _choose_time(turn)
-    if (at := turn.state.early_at) is None:
+    if (at := turn.state.early_at) is None or turn.facts.stopped:
         return
     if turn.now < at:
         turn.wake(at)

@@ -152,13 +152,15 @@ class KeepObjects:
     """Have the target's objects as they should be.
 
     `live`: it has them; else they are deleted, but with `keep_claim` its PVC is kept. `create` False: nothing
-    is created that is not there yet. `paused_since`: no run is started, since then (epoch seconds).
+    is created that is not there yet. `paused_since`: no run is started, since then (epoch seconds);
+    `suppressed` False: only because the user wants that.
     """
 
     live: bool
     create: bool = True
     keep_claim: bool = False
     paused_since: float | None = None
+    suppressed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,3 +151,8 @@ class TargetFacts:
     may_attach: bool = False
     io_bad_before: bool = False
     answers: Answers = field(default_factory=Answers)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the user paused the PieProbe: no run starts, and none is due."""
+        return self.paused_by is not None and self.paused_by.stops

@@ -58,7 +58,8 @@ def _verdict_from(turn: Turn, case: Case, run: RunState) -> VerdictFrom:
         waiting = turn.now < asked.at + PATIENCE_SECONDS
         return VerdictFrom.UNDECIDED if waiting else VerdictFrom.RUN
     node = case.run.node
-    if not node or turn.facts.schedule is None or not turn.facts.nodes.usable - {node}:
+    nowhere = turn.facts.schedule is None or turn.facts.stopped or not turn.facts.nodes.usable - {node}
+    if not node or nowhere:
         return VerdictFrom.RUN
     turn.change(
         follow_up=FollowUp(run.id, node, case.judgement, due, turn.now),

@@ -1,5 +1,6 @@
 """The target's own objects: paused in maintenance, kept as they should be, deleted when nobody needs them."""
 
+from dataclasses import replace
 from typing import Final
 
 from pie.core.run import RunFact
@@ -13,11 +14,13 @@ _RESUME_WITHIN_MINUTES: Final = 1 / 3
 
 
 def begin_anew_after_maintenance(turn: Turn) -> None:
-    """Forget that the target was bad before its last maintenance: only the next run can tell.
+    """Forget that the target was bad before its last maintenance or pause: only the next run can tell.
 
     What a run read stands until another run reads something else.
     """
-    since = turn.facts.nodes.judged_since
+    paused = turn.state.paused
+    resumed = paused.until if paused is not None and paused.over else 0.0
+    since = max(turn.facts.nodes.judged_since, resumed)
     if since <= turn.state.judged_since:
         return
     bad, blind = turn.state.bad, turn.state.blind
@@ -33,16 +36,17 @@ def begin_anew_after_maintenance(turn: Turn) -> None:
 def pause_or_resume(turn: Turn) -> None:
     """Decide whether the target is paused, and keep its objects so.
 
-    It is paused while no run can be expected to work, or while a run would meet another on its volume, and
-    then until just after its next due time: what is resumed runs a missed schedule at once, so nodes that
-    come back together would all do so.
+    It is paused while the user wants that, while no run can be expected to work, or while a run would meet
+    another on its volume, and then until just after its next due time: what is resumed runs a missed
+    schedule at once, so nodes that come back together would all do so.
     """
     facts, now = turn.facts, turn.now
     if not turn.state.live or facts.untouchable:
         return
     why, schedule = facts.nodes.suppression, facts.schedule
     since: float | None = facts.nodes.suppressed_since or now
-    if (why is not None and why.blocks) or any(_lingers(turn, fact) for fact in facts.runs):
+    suppressed = why is not None and why.blocks
+    if facts.stopped or suppressed or any(_lingers(turn, fact) for fact in facts.runs):
         turn.change(resume_at=None)
     elif schedule is None or not schedule.paused:
         turn.change(resume_at=None)
@@ -56,8 +60,8 @@ def pause_or_resume(turn: Turn) -> None:
             since = None
         else:
             turn.wake(resume_at)
-    paused_by = facts.paused_by
-    _keep(turn, KeepObjects(live=True, create=paused_by is None, paused_since=since))
+    wanted = KeepObjects(live=True, create=facts.paused_by is None, paused_since=since)
+    _keep(turn, replace(wanted, suppressed=suppressed or not facts.stopped))
 
 
 def _lingers(turn: Turn, fact: RunFact) -> bool:

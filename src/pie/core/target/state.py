@@ -159,6 +159,23 @@ class BadStreak:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """The last time for which the user paused the PieProbe, epoch seconds; no due time is in it."""
+
+    since: float
+    until: float = math.inf
+
+    def has(self, due: float) -> bool:
+        """Tell whether a due time is in it."""
+        return self.since < due <= self.until
+
+    @property
+    def over(self) -> bool:
+        """Whether the PieProbe was resumed."""
+        return self.until < math.inf
+
+
+@dataclass(frozen=True, slots=True)
 class NextDue:
     """The next due time that is not settled, and when there must be a run for it.
 
@@ -242,6 +259,7 @@ class TargetState:
     resumed_at: float = 0.0
     judged_since: float = 0.0
     live_since: float = 0.0
+    paused: Paused | None = None
     lost: tuple[float, ...] = ()
     kept: Kept | None = None
 

@@ -20,6 +20,7 @@ from pie.core.target.objects import (
     pause_or_resume,
     start_runs,
 )
+from pie.core.target.paused import note_pause
 from pie.core.target.records import weigh_records
 from pie.core.target.state import TargetState
 from pie.core.target.turn import Case, Turn
@@ -51,6 +52,7 @@ TO_JUDGE: tuple[Phase, ...] = (
 )
 
 WHILE_LIVE: tuple[Phase, ...] = (
+    note_pause,
     begin_anew_after_maintenance,
     *TO_JUDGE,
     # Whose verdict decides a due time is known before anything is weighed or counted.

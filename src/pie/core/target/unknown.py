@@ -6,6 +6,7 @@ from typing import Final
 from pie.core.model import Verdict
 from pie.core.reasons import Reason
 from pie.core.target.effects import SetVerdict
+from pie.core.target.paused import show_paused
 from pie.core.target.turn import Turn
 from pie.core.wire import rfc3339
 
@@ -16,6 +17,9 @@ _PERIODS: Final = 3
 def forget_old_verdict(turn: Turn) -> None:
     """Call a target unknown that has had no good run for a while, unless it is bad, suppressed or paused."""
     state, facts = turn.state, turn.facts
+    if facts.stopped:
+        show_paused(turn)
+        return
     if state.bad is not None or facts.nodes.suppression is not None or facts.paused_by is not None:
         return
     before = state.standing
