@@ -146,6 +146,15 @@ class Cluster:
             return None
         return parse_seconds(lease.spec.renew_time or "") if lease is not None else None
 
+    async def leads(self) -> bool:
+        """Tell whether a controller leads now. Raises KubeError."""
+        lease = await self.client.get_or_none(LEASES, LEASE_NAME, self.namespace, decode=Lease)
+        renewed = parse_seconds(lease.spec.renew_time or "") if lease is not None else None
+        if lease is None or renewed is None or not lease.spec.holder_identity:
+            return False
+        lasts_seconds = lease.spec.lease_duration_seconds or 0
+        return self.client.now() - renewed <= lasts_seconds
+
     async def elsewhere(self) -> set[str]:
         """Return the namespaces that have PieProbes, as far as reading them is allowed."""
         try:
@@ -202,6 +211,13 @@ async def asking(whom: Whom) -> AsyncIterator[Server | Cluster]:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             yield Server(session, whom.server)
         return
+    async with cluster_of(whom) as cluster:
+        yield cluster
+
+
+@asynccontextmanager
+async def cluster_of(whom: Whom) -> AsyncIterator[Cluster]:
+    """Yield the cluster of the kubeconfig. Raises ConfigError if none is configured."""
     config = load(whom.kubeconfig, whom.context)
     async with Client(config, timeout_seconds=_TIMEOUT_SECONDS, attempts=2) as client:
         yield Cluster(client, whom.namespace or config.namespace)
