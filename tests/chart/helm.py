@@ -31,9 +31,10 @@ def program() -> Path:
         pytest.skip(str(error))
 
 
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """Run helm."""
-    return subprocess.run([program(), *arguments], capture_output=True, text=True, check=False, timeout=60)
+    command = [program(), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
 
 
 def template(

@@ -33,6 +33,21 @@ def container(*values: str) -> Json:
     return found
 
 
+def test_the_uninstall_hook_is_off_and_cannot_keep_a_release_from_being_uninstalled() -> None:
+    def hooks(*values: str) -> list[Json]:
+        found = rendered(*values)
+        return [each for each in found if "post-delete" in str(each["metadata"].get("annotations"))]
+
+    assert hooks() == []
+    *_, job = hooks("--set", "uninstall.stop=true")
+    assert job["spec"]["activeDeadlineSeconds"] <= 60
+    (found,) = job["spec"]["template"]["spec"]["containers"]
+    assert found["args"][:2] == ["stop", "--best-effort"]
+    assert "hook-failed" in job["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+    labels = deployment("--set", "uninstall.stop=true")["spec"]["selector"]["matchLabels"]
+    assert not labels.items() <= job["spec"]["template"]["metadata"]["labels"].items()
+
+
 def test_helm_finds_nothing_wrong_with_the_chart() -> None:
     result = helm("lint", "--strict", str(CHART), "--kube-version", "1.35.0", *IMAGE)
     assert result.returncode == 0, result.stdout + result.stderr

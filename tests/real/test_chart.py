@@ -1,6 +1,7 @@
 """The Helm chart on a real Kubernetes: a controller with only the rights that it gives can do its work."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -231,3 +232,39 @@ async def has_been_applied(api: Api, namespace: str) -> bool:
             return False
         raise
     return True
+
+
+async def test_the_uninstall_hook_may_do_what_it_does_and_does_not_keep_the_release(
+    start_cluster: Callable[..., Awaitable[Cluster]],
+) -> None:
+    # Without a scheduler the pod of the hook never starts: the worst case.
+    cluster, namespace = await start_cluster(kube_scheduler=False), "storage"
+    await cluster.create_namespace(namespace)
+    api, where = cluster.api, ("--kubeconfig", str(cluster.kubeconfig), "--namespace", namespace)
+    values = (*IMAGE, "--set", "uninstall.stop=true", "--set", "replicaCount=0")
+    await succeeds("install", RELEASE, str(CHART), *where, *values)
+    await until(lambda: established(api), "PieProbes are served")
+    await apply_probe(api, namespace, pieprobe("p", "some-class", "some-label"))
+
+    hook = [each for each in rendered(*values[2:], namespace=namespace) if "post-delete" in str(each)]
+    for manifest in (each for each in hook if each["kind"] in KINDS):
+        path = KINDS[manifest["kind"]].format(namespace=namespace, name=manifest["metadata"]["name"])
+        await api.apply(path, manifest)
+    kubeconfig = await cluster.service_account_kubeconfig(namespace, f"{RELEASE}-stop")
+    arguments = ("stop", "--namespace", namespace, "--kubeconfig", str(kubeconfig))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "pie", *arguments)
+    assert await process.wait() == 0
+    assert (await api.get(f"{GROUP}/namespaces/{namespace}/pieprobes/p"))["spec"]["paused"] is True
+
+    await asyncio.to_thread(helm, "uninstall", RELEASE, *where, seconds=150)
+    left = await asyncio.to_thread(helm, "list", "--all", "--short", *where)
+    assert left.stdout.strip() == ""
+    for plural in ("jobs", "roles", "rolebindings", "serviceaccounts", "deployments"):
+        group = {"jobs": "batch/v1", "deployments": "apps/v1", "serviceaccounts": ""}.get(
+            plural, "rbac.authorization.k8s.io/v1"
+        )
+        base = f"/apis/{group}" if group else "/api/v1"
+        names = {
+            each["metadata"]["name"] for each in await api.items(f"{base}/namespaces/{namespace}/{plural}")
+        }
+        assert names <= {"default"}

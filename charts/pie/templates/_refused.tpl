@@ -3,7 +3,7 @@ Values that an older chart had, and that this one cannot obey: the installation 
 The rows are: the value, and what to use. Values that are not set, or empty, are not refused.
 */}}
 {{- define "pie.refuseOldValues" -}}
-{{- range list "authorBounds" "controller" "crd" "dashboard" "image" "networkPolicies" "podDisruptionBudget" "podMonitor" "probePods" "probePriorityClass" "prometheusRule" "service" "serviceAccount" "serviceMonitor" "test" "webConfig" -}}
+{{- range list "authorBounds" "controller" "crd" "dashboard" "image" "networkPolicies" "podDisruptionBudget" "podMonitor" "probePods" "probePriorityClass" "prometheusRule" "service" "serviceAccount" "serviceMonitor" "test" "uninstall" "webConfig" -}}
 {{- if not (kindIs "map" (get $.Values .)) -}}
 {{- fail (printf "The value %s is missing. With --reuse-values, helm upgrade keeps the defaults of the old chart: use --reset-then-reuse-values (Helm 3.14 or later) instead. If your values set it to null, delete that line." .) -}}
 {{- end -}}
