@@ -49,6 +49,9 @@ prepare-real: setup
 		echo "make: TESTS THAT NEED THIS WILL BE SKIPPED" >&2; }
 	@! command -v go >/dev/null || $(BIN)/python -m testbed build
 
+explore: setup ## Try the property tests with random examples; `make test` tries the same ones each time
+	$(BIN)/pytest -m "hypothesis and not real" --hypothesis-profile explore $(WORKERS_fast)
+
 verdicts: setup ## Write docs/verdicts.md from the tables in tests/core/cases
 	$(BIN)/python -m tests.core.cases
 
@@ -78,4 +81,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test prepare-real verdicts faults maintenance outage run run-real lock clean
+.PHONY: help setup lint test explore prepare-real verdicts faults maintenance outage run run-real lock clean

@@ -18,8 +18,12 @@ from testbed.packages import missing
 LONGEST = ("tests/real/", "tests/embedded/test_faults", "tests/controller/")
 REAL_FIXTURES = {"control_plane", "namespace", "start_cluster", "real_cluster"}
 
-# How fast an example is depends on who else uses the machine.
-settings.register_profile("pie", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How fast an example is depends on who else uses the machine. The same code gets the same examples each time:
+# `make explore` tries others.
+settings.register_profile(
+    "pie", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.register_profile("explore", settings.get_profile("pie"), derandomize=False)
 settings.load_profile("pie")
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pie.core.causes import why_late, why_not_started
 from pie.core.judge import judge, missed
@@ -10,7 +11,7 @@ from pie.core.model import Stage, Target, Verdict
 from pie.core.reasons import AREA, Area, Reason
 from pie.core.timeline import Run, Sightings, WarningEvent, timeline
 from pie.core.wire import StateWaiting
-from tests.core.build import MOUNT, PROVISION, T0, claim, message, pod, probe, run
+from tests.core.build import MOUNT, PROVISION, T0, at, claim, message, pod, probe, run
 
 BOUND = pod(scheduled=1)
 TAKEN = pod(scheduled=1, acknowledged=1)
@@ -242,7 +243,7 @@ CASES: dict[str, tuple[Run, Stage, Reason]] = {
 
 @pytest.mark.parametrize(("seen", "stage", "reason"), CASES.values(), ids=CASES.keys())
 def test_each_cause_has_its_stage_and_reason_and_evidence(seen: Run, stage: Stage, reason: Reason) -> None:
-    cause = why_not_started(seen, timeline(seen))
+    cause = why_not_started(seen, timeline(seen), 30.0)
     assert (cause.stage, cause.reason) == (stage, reason)
     assert 0 < len(cause.message) <= 256
     judgement = judge(seen, probe(), T0 + 31)
@@ -266,7 +267,7 @@ def test_the_evidence_is_the_words_of_who_failed_cut_to_256(
 ) -> None:
     long = (warning[0], warning[1] + " x" * 300)
     found = run(seen, target, long, claim=claim() if target == PROVISION else None)
-    cause = why_not_started(found, timeline(found))
+    cause = why_not_started(found, timeline(found), 30.0)
     assert cause.message.startswith(warning[1][:60])
     assert 250 < len(cause.message) <= 256
 
@@ -276,12 +277,14 @@ def test_what_was_said_before_the_run_is_not_about_it() -> None:
     earlier = tuple(type(each)(each.reason, each.message, each.seen_seconds - 3600) for each in old.warnings)
     found = run(CREATING)
     with_old = Run(found.target, "", T0, T0, CREATING, warnings=earlier)
-    assert why_not_started(with_old, timeline(with_old)) == why_not_started(found, timeline(found))
+    assert why_not_started(with_old, timeline(with_old), 30.0) == why_not_started(
+        found, timeline(found), 30.0
+    )
 
 
 def test_the_normal_first_words_of_the_scheduler_are_no_evidence() -> None:
     seen = run(BOUND, PROVISION, ("FailedScheduling", SILENT_EPHEMERAL), claim=claim(bound=True))
-    assert SILENT_EPHEMERAL not in why_not_started(seen, timeline(seen)).message
+    assert SILENT_EPHEMERAL not in why_not_started(seen, timeline(seen), 30.0).message
 
 
 @pytest.mark.parametrize(
@@ -409,5 +412,47 @@ def test_what_was_said_of_an_image_outlives_the_end_of_the_pod() -> None:
     ended = pod(scheduled=1, acknowledged=1, phase="Failed", reason="DeadlineExceeded")
     said = ("Failed", 'Failed to pull image "pie.test/no:1": not found')
     found = run(ended, MOUNT, said, seen=Sightings(ready=T0 + 2))
-    cause = why_not_started(found, timeline(found))
+    cause = why_not_started(found, timeline(found), 30.0)
     assert (cause.stage, cause.reason) == (Stage.START, Reason.IMAGE_PULL)
+
+
+BIND_CONFLICT = (
+    'running Bind plugin "DefaultBinder": Operation cannot be fulfilled on pods/binding "pod": pod pod is'
+    " being deleted, cannot be assigned to a host"
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "stage", "reason"),
+    [
+        # The volume came after the pod was given up: the scheduler's failure to bind it is no cause.
+        (Sightings(waiting=T0 + 1, bound=T0 + 59), Stage.PROVISION, Reason.PROVISION_SLOW),
+        # The volume came quickly: the scheduler did not bind the pod for reasons of its own.
+        (Sightings(waiting=T0 + 1, bound=T0 + 2), Stage.SCHEDULE, Reason.NOT_SCHEDULED),
+    ],
+)
+def test_a_pod_that_was_deleted_while_the_scheduler_bound_it_waited_for_its_volume(
+    found: Sightings, stage: Stage, reason: Reason
+) -> None:
+    seen = run(
+        pod(unschedulable=BIND_CONFLICT, deleted=60),
+        PROVISION,
+        ("FailedScheduling", BIND_CONFLICT),
+        claim=claim(bound=True),
+        seen=found,
+    )
+    judgement = judge(seen, probe(), T0 + 61)
+    assert (judgement.verdict, judgement.stage, judgement.reason) == (Verdict.LATE, stage, reason)
+    assert "pods/binding" not in judgement.message
+
+
+@pytest.mark.parametrize(
+    ("pvc_deleted", "reason"), [(61, Reason.PROVISIONER_SILENT), (20, Reason.CLAIM_DELETED)]
+)
+def test_a_pvc_that_is_deleted_after_its_pod_is_not_why_the_pod_did_not_start(
+    pvc_deleted: float, reason: Reason
+) -> None:
+    shown = claim()
+    deleted = replace(shown, metadata=replace(shown.metadata, deletion_timestamp=at(pvc_deleted)))
+    seen = run(pod(deleted=60), PROVISION, claim=deleted)
+    assert judge(seen, probe(), T0 + 62).reason is reason

@@ -182,6 +182,8 @@ STARTED_LATE = {
     (Stage.START, Reason.START_SLOW),
     (Stage.START, Reason.STARTED_LATE),
 }
+NOT_BOUND_IN_TIME = {(Stage.PROVISION, Reason.PROVISION_SLOW), (Stage.SCHEDULE, Reason.NOT_SCHEDULED)}
+"""Of a pod that is bound to no node while its PVC has a volume: pie may not have seen when it got it."""
 
 
 @given(lives(), st.data())
@@ -201,11 +203,16 @@ def test_any_events_lost_or_late_end_in_the_verdict_of_the_full_history(
     as_of = life.last + data.draw(st.floats(0, LONG_AFTER_SECONDS))
     found, expected = verdict(life, part, as_of), verdict(life, whole, as_of)
     times, in_truth = (timeline(its_run(life, seen)) for seen in (part, whole))
+    edges_lost = times.seconds != in_truth.seconds
     started_late = expected.verdict in {Verdict.LATE, Verdict.INCONCLUSIVE} and times.started is not None
-    if started_late and times.seconds != in_truth.seconds and cause(expected) in STARTED_LATE:
+    if started_late and edges_lost and cause(expected) in STARTED_LATE:
         assert cause(found) in STARTED_LATE
         assert answer(found) in {answer(expected), answer(by_reason(expected, found.reason))}
         event("started late, and edges were lost")
+    elif edges_lost and cause(expected) in NOT_BOUND_IN_TIME:
+        assert cause(found) in NOT_BOUND_IN_TIME
+        assert answer(found) == answer(expected)
+        event("not bound in time, and edges were lost")
     else:
         assert answer(found) == answer(expected)
         assert cause(found) == cause(expected)

@@ -89,6 +89,11 @@ class _Case:
         return self.run.pod is not None and self.run.pod.metadata.being_deleted
 
     @property
+    def why_not_started(self) -> Cause:
+        """Why the container has not started by now."""
+        return why_not_started(self.run, self.times, self.probe.threshold_seconds)
+
+    @property
     def late_at(self) -> float:
         return self.times.created + self.probe.threshold_seconds
 
@@ -182,7 +187,7 @@ def _deleted_in_time(case: _Case) -> Judgement | None:
 def _not_started_in_time(case: _Case) -> Judgement | None:
     if case.started or case.over:
         return None
-    cause = why_not_started(case.run, case.times)
+    cause = case.why_not_started
     claim = case.run.claim
     # Deleting the pod now could leave a volume in the back end that nobody knows.
     at_work = not kind_of(case.run.target).pvc and claim is not None and being_provisioned(claim)
@@ -207,7 +212,7 @@ def _deleted_when_late(case: _Case) -> Judgement | None:
     if not late_by_stamp and case.unended_until < case.late_at:
         return None
     unseen = Cause(Stage.START, Reason.NOT_STARTED, "the pod was deleted, and had not started in time")
-    cause = why_not_started(case.run, case.times) if seen or not late_by_stamp else unseen
+    cause = case.why_not_started if seen or not late_by_stamp else unseen
     return Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
 
 
@@ -238,7 +243,7 @@ def _cut_off(case: _Case, cause: Cause) -> Judgement:
 def _ended_before_start(case: _Case) -> Judgement | None:
     if case.started or case.run.pod is None:
         return None
-    cause = why_not_started(case.run, case.times)
+    cause = case.why_not_started
     status = case.run.pod.status
     message = cause.message
     if cause.reason is Reason.NOT_STARTED:

@@ -2,8 +2,8 @@
 
 from pie.core.model import Stage
 from pie.core.reasons import Reason
-from tests.core.build import MOUNT
-from tests.core.cases.rows import VOLUME, Row, on_node, unprovisioned, unscheduled
+from tests.core.build import MOUNT, claim
+from tests.core.cases.rows import K8S, VOLUME, Row, on_node, unprovisioned, unscheduled
 
 FAILED = 'failed to provision volume with StorageClass "c": rpc error: code = '
 
@@ -278,6 +278,27 @@ ECHOES = (
 )
 
 PASSING = (
+    Row(
+        'running Bind plugin "DefaultBinder": Operation cannot be fulfilled on pods/binding "pod": pod pod is being'
+        " deleted, cannot be assigned to a host (and no volume was created)",
+        f"{K8S}/registry/core/pod/storage/storage.go",
+        unscheduled(
+            'running Bind plugin "DefaultBinder": Operation cannot be fulfilled on pods/binding "pod": pod pod is'
+            " being deleted, cannot be assigned to a host",
+            claim=claim(),
+        ),
+        Stage.PROVISION,
+        Reason.PROVISIONER_SILENT,
+    ),
+    Row(
+        'binding rejected: running Bind plugin "DefaultBinder": pods "pod" not found (and no volume was created)',
+        f"{K8S}/scheduler/framework/plugins/defaultbinder/default_binder.go",
+        unscheduled(
+            'binding rejected: running Bind plugin "DefaultBinder": pods "pod" not found', claim=claim()
+        ),
+        Stage.PROVISION,
+        Reason.PROVISIONER_SILENT,
+    ),
     Row(
         '0/3 nodes are available: persistentvolumeclaim "data" not found. (and the PVC is there)',
         "kubernetes/kubernetes#95541",

@@ -19,9 +19,9 @@ from pie.core.timeline import Run, Timeline
 __all__ = ["CHECKS", "Cause", "why_ended", "why_late", "why_no_job", "why_not_started"]
 
 
-def why_not_started(run: Run, times: Timeline) -> Cause:
+def why_not_started(run: Run, times: Timeline, threshold_seconds: float) -> Cause:
     """Return why the run has not started by now."""
-    standing = Standing(run, times)
+    standing = Standing(run, times, threshold_seconds)
     return next(found for check in CHECKS if (found := check(standing)) is not None)
 
 
@@ -51,6 +51,7 @@ CHECKS: tuple[Callable[[Standing], Cause | None], ...] = (
     provisioning.provisioner_silent,
     scheduling.unschedulable,
     creating.no_pvc,
+    provisioning.provisioned_late,
     scheduling.not_scheduled,
     # Bound to a node: what the node got to, the furthest first.
     node.container_start_failed,

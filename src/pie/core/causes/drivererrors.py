@@ -50,10 +50,12 @@ _BACK_OFF = _words(
 )
 
 # What resolves by itself at the next try, and causes nothing that lasts: two wrote the same object; the API
-# server did not know yet that the node may see the PVC, or the kubelet had not read what the pod uses.
+# server did not know yet that the node may see the PVC, or the kubelet had not read what the pod uses; the
+# pod was deleted while the scheduler bound it (k8s.io/kubernetes pkg/registry/core/pod/storage/storage.go).
 _PASSES = _words(
-    "modified|relationship|registered",
-    r"object has been modified",
+    "modified|cannot be fulfilled|bind plugin|relationship|registered",
+    r"object has been modified|operation cannot be fulfilled on",
+    r"\bbind plugin \"[^\"]*\": pods \"[^\"]*\" not found",
     r"no relationship found",
     r"object \"[^\"]*\"/\"[^\"]*\" not registered",
 )

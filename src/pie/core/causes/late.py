@@ -26,7 +26,7 @@ def why_late(run: Run, times: Timeline, threshold_seconds: float) -> Cause:
     if slowest is None or took[slowest] < threshold_seconds / 2:
         return Cause(Stage.START, Reason.STARTED_LATE, total)
     what = f"{total}, {took[slowest]:.0f} s of it in {slowest}"
-    stage, reason, said = _said(Standing(run, times), slowest)
+    stage, reason, said = _said(Standing(run, times, threshold_seconds), slowest)
     return cause(stage, reason, f"{what}; {said}" if said else what)
 
 

@@ -25,6 +25,10 @@ def pvc_deleted(standing: Standing) -> Cause | None:
     claim = standing.run.claim
     if standing.scheduled or claim is None or not claim.metadata.being_deleted:
         return None
+    pod = standing.run.pod
+    ended = pod.metadata.deleted_seconds if pod is not None else None
+    if ended is not None and (claim.metadata.deleted_seconds or 0.0) >= ended:
+        return None  # the PVC of an ephemeral volume is deleted after its pod
     message = f"PVC {claim.metadata.name} is being deleted"
     return cause(Stage.PROVISION, Reason.CLAIM_DELETED, message)
 
@@ -53,3 +57,13 @@ def provisioner_silent(standing: Standing) -> Cause | None:
     where = f" on node {node}" if node else ""
     message = f"PVC {claim.metadata.name} waits for a volume{where}, and the provisioner reported nothing"
     return cause(Stage.PROVISION, Reason.PROVISIONER_SILENT, message)
+
+
+def provisioned_late(standing: Standing) -> Cause | None:
+    """Of a PVC that got its volume so late that its pod is not bound to a node yet, or was ended before."""
+    took = standing.times.seconds.get(Stage.PROVISION, 0.0)
+    if standing.scheduled or took < standing.threshold_seconds / 2:
+        return None
+    said = standing.warning("ProvisioningFailed")
+    what = f"the volume was created after {took:.0f} s"
+    return cause(Stage.PROVISION, Reason.PROVISION_SLOW, f"{what}; {said}" if said else what)

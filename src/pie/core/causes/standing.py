@@ -43,6 +43,7 @@ class Standing:
 
     run: Run
     times: Timeline
+    threshold_seconds: float
 
     @property
     def pinned(self) -> bool:
@@ -101,7 +102,8 @@ class Standing:
     def scheduler_says(self) -> str:
         """Why the scheduler binds the pod to no node; empty: it has not said so."""
         bound = condition(self.status.conditions, "PodScheduled")
-        text = (bound.message if bound else "") or self.warning("FailedScheduling") or ""
+        now = bound.message if bound is not None and not passes(bound.message) else ""
+        text = now or self.warning("FailedScheduling") or ""
         # The PVC is there by now, and the scheduler has not looked again.
         return "" if self.run.claim is not None and "waiting for ephemeral volume" in text else text
 
