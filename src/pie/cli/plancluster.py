@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pie.cli.planinput import DEFAULT_VERSION, CannotPlan, Flags, demand_of, has_unused, parsed, probes_in
+from pie.cli.planinput import DEFAULT_VERSION, CannotPlan, Flags, has_unused, parsed, probes_in
 from pie.core import selector
-from pie.core.cost.load import Demand
+from pie.core.cost.load import Demand, demand_of
 from pie.core.cost.report import CostReport, report
 from pie.core.model import Probe
 from pie.core.suitable import unsuitable

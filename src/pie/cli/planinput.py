@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import yaml
 
 from pie.core.cost.ceilings import Cluster
-from pie.core.cost.load import MINUTE, Demand
+from pie.core.cost.load import MINUTE, Demand, demand_of
 from pie.core.cost.report import CostReport, report
 from pie.core.decode import Unreadable, convert
 from pie.core.model import Probe, RunnerKind
@@ -115,20 +115,6 @@ def parsed(stored: PieProbe) -> Probe:
         return parse_probe(stored)
     except SpecError as error:
         raise CannotPlan(f"PieProbe {stored.metadata.name}: {error}") from None
-
-
-def demand_of(probe: Probe, nodes: int, *, attach: bool, runner: RunnerKind = RunnerKind.CRON_JOB) -> Demand:
-    """Return what a PieProbe asks of a cluster in which it matches so many nodes."""
-    return Demand(
-        name=probe.name,
-        nodes=nodes,
-        period_seconds=probe.real_period_seconds,
-        runner=runner,
-        mount=probe.mount_enabled,
-        provision=probe.provision_enabled,
-        attach=attach,
-        volume_bytes=_bytes(probe.pvc_capacity, "spec.pvcCapacity"),
-    )
 
 
 def has_unused(version: str) -> bool:

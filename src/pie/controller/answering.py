@@ -29,6 +29,10 @@ class Answering:
         """Tell whether a driver may attach volumes, as far as is known of it; None: the driver is unknown."""
         return driver is not None and self._attachments.may_attach(driver)
 
+    def attaches(self, driver: str | None) -> bool:
+        """Tell whether a driver is known to attach volumes."""
+        return driver is not None and self._attachments.attaches(driver)
+
     async def answer(
         self, what: Question, target: Target, run: RunState, driver: str | None, *, since: float
     ) -> Answers:

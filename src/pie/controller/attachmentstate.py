@@ -54,6 +54,11 @@ class AttachmentReader:
         known = self._fresh(driver)
         return known is None or known.attaches
 
+    def attaches(self, driver: str) -> bool:
+        """Tell whether a driver is known to attach volumes."""
+        known = self._drivers.get(driver)
+        return known is not None and known.attaches
+
     def possible(self, run: Run, driver: str) -> bool:
         """Tell whether a run can have one: it has a node, a volume, and a driver that may attach."""
         if run.pod is None or not run.pod.spec.node_name or run.claim is None:

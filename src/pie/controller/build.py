@@ -158,6 +158,7 @@ def build(
         objects=objects,
         targets=targets,
         teardown=teardown,
+        questions=questions,
     )
     probe_turns = ProbeTurns(
         client,

@@ -4,6 +4,7 @@ from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
 from pie.controller.probes import Probes
+from pie.controller.questions import Questions
 from pie.controller.runners import Runner
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
@@ -28,6 +29,7 @@ class FactsOfProbes:
         objects: Objects,
         targets: Targets,
         teardown: Teardown,
+        questions: Questions,
     ) -> None:
         self._client = client
         self._caches = caches
@@ -37,6 +39,7 @@ class FactsOfProbes:
         self._objects = objects
         self._targets = targets
         self._teardown = teardown
+        self._questions = questions
 
     def gather(self, stored: PieProbe) -> ProbeFacts | None:
         """Return what is known of a PieProbe now; None: its spec was not read yet."""
@@ -62,6 +65,7 @@ class FactsOfProbes:
             overdue=tuple(overdue),
             next_overdue_at=self._client.now() + next_in if next_in is not None else None,
             not_permitted=self._client.refusals.current(),
+            attaches=entry.probe is not None and self._questions.attaches(entry.probe.storage_class),
         )
 
     def target(self, target: Target) -> TargetNow:

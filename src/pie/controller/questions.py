@@ -85,10 +85,14 @@ class Questions:
 
     def may_attach(self, target: Target) -> bool:
         """Tell whether the volumes of a target may be attached, as far as is known of its driver."""
-        return self._answering.may_attach(self._driver(target))
+        return self._answering.may_attach(self._driver(target.storage_class))
 
-    def _driver(self, target: Target) -> str | None:
-        storage_class = self._caches.storage_class(target.storage_class)
+    def attaches(self, storage_class: str) -> bool:
+        """Tell whether the driver of a StorageClass is known to attach volumes."""
+        return self._answering.attaches(self._driver(storage_class))
+
+    def _driver(self, name: str) -> str | None:
+        storage_class = self._caches.storage_class(name)
         return storage_class.driver if storage_class is not None else None
 
     async def _ask(self, thing: Hashable) -> None:
@@ -109,7 +113,9 @@ class Questions:
         if about.what is Question.NODE:
             as_of = await self._node_shown(node_of(target, run))
             return Answers(nodes={run.id: as_of}) if as_of is not None else _NOTHING
-        return await self._answering.answer(about.what, target, run, self._driver(target), since=asked.since)
+        return await self._answering.answer(
+            about.what, target, run, self._driver(target.storage_class), since=asked.since
+        )
 
     async def _node_shown(self, node: str) -> float | None:
         """Return up to when the watch shows a node as it is; None: it does not, and is asked to confirm."""

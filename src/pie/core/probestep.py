@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pie.core.blind import blind
 from pie.core.conditions import Condition
+from pie.core.cost.condition import cost_high
 from pie.core.deletedruns import losing_until, runs_deleted
 from pie.core.driver import driver_absent
 from pie.core.incidents.close import conclude
@@ -61,6 +62,7 @@ class ProbeFacts:
     `known`: its nodes were read, so these are its targets. `problem` is what keeps its spec from being used,
     `refused` why targets lack objects. `left` is what runs left behind, `settled`: all of it is known.
     `matching` counts its nodes; `left_out` are those that match and cannot run probes, and why.
+    `attaches`: the driver of its class is known to attach volumes.
     `overdue` are the nodes that are suppressed for too long, the next one from `next_overdue_at` on.
     """
 
@@ -79,6 +81,7 @@ class ProbeFacts:
     overdue: tuple[Overdue, ...] = ()
     next_overdue_at: float | None = None
     not_permitted: tuple[MissingPermission, ...] = ()
+    attaches: bool = False
 
     @property
     def stopped(self) -> bool:
@@ -188,7 +191,13 @@ def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: floa
         yield without_probes(facts.left_out, facts.matching)
         yield runs_deleted(_losing(facts, now))
         yield class_warning(() if _disproved(facts) else facts.warnings)
+        yield _cost_high(facts, facts.probe)
     yield permission_missing(facts.not_permitted)
+
+
+def _cost_high(facts: ProbeFacts, probe: Probe) -> Condition:
+    without_runs = frozenset(kind for kind, pause in facts.paused.items() if not pause.keep)
+    return cost_high(probe, facts.matching, attach=facts.attaches, paused=without_runs)
 
 
 def _disproved(facts: ProbeFacts) -> bool:

@@ -112,6 +112,7 @@ class Reason(StrEnum):
     IMMEDIATE_BINDING_WITH_TOPOLOGY = "ImmediateBindingWithTopology"
     CAPACITY_TOO_SMALL = "CapacityTooSmall"
     FS_GROUP_IGNORED = "FsGroupIgnored"
+    COST_HIGH = "CostHigh"
     NO_MATCHING_NODE = "NoMatchingNode"
     NODE_UNSUITABLE = "NodeUnsuitable"
     DISABLED = "Disabled"
@@ -358,6 +359,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The class names no fsType, so its driver may ignore fsGroup, and pods without root may not write.",
         "Set the class's parameter csi.storage.k8s.io/fstype, unless the runs are good.",
     ),
+    Reason.COST_HIGH: (
+        "The PieProbe costs more than a part of the cluster can take, so other work there may wait.",
+        "Use the runner and the period that the message recommends; pie plan shows all figures.",
+    ),
     Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY: (
         "PVCs are bound before a node is chosen, so their volumes can be on the wrong nodes.",
         "Use a class with volumeBindingMode WaitForFirstConsumer.",
@@ -463,6 +468,7 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
         Reason.CAPACITY_TOO_SMALL,
         Reason.FS_GROUP_IGNORED,
+        Reason.COST_HIGH,
     ),
 }
 NOBODYS = frozenset({Reason.OK, Reason.PENDING, Reason.DISABLED})

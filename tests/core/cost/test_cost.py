@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from pie.core.batch.manifests import cronjob
 from pie.core.cost.ceilings import FINISHED_KEPT, Ceiling, Cluster, ceilings
+from pie.core.cost.condition import cost_high
 from pie.core.cost.figures import figures
 from pie.core.cost.lines import run_lines, set_up_lines
 from pie.core.cost.load import Demand, rates
 from pie.core.cost.plan import LONGEST_QUEUE_SECONDS, PART, plan
 from pie.core.kinds import KINDS
 from pie.core.model import Image, Kind, RunnerKind
+from pie.core.probestep import ProbeFacts, status_of
+from pie.core.wire import Metadata, PieProbe
 from tests.core.build import probe
 
 CRON_JOB, POD = RunnerKind.CRON_JOB, RunnerKind.POD
@@ -185,3 +188,37 @@ def test_without_nodes_nothing_is_written() -> None:
 def test_runs_of_cronjobs_start_together_and_those_of_pods_are_spread() -> None:
     assert ceiling(f"{MANAGER} job-controller", mounts(300)).queue_seconds == pytest.approx(118.5)
     assert all(not each.queue_seconds for each in ceilings([mounts(1_000, POD)], Cluster()))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "attach", "named"),
+    [
+        (100, False, ""),
+        (100, True, "external-attacher needs 6.77 of 5 requests/s"),
+        (200, False, "job-controller needs 26.8 of 20 requests/s"),
+        (
+            5_000,
+            False,
+            "kube-controller-manager cronjob-controller needs 417 of 20 requests/s; pods created and",
+        ),
+    ],
+)
+def test_the_condition_names_the_smallest_ceilings_that_are_passed_and_what_to_use(
+    nodes: int, attach: bool, named: str
+) -> None:
+    found = cost_high(probe(), nodes, attach=attach)
+    assert (found["status"], found["reason"]) == (("True", "CostHigh") if named else ("False", "OK"))
+    assert named in found["message"]
+    assert ("Recommended: use runner Pod and probePeriod" in found["message"]) is bool(named)
+
+
+def test_kinds_that_are_paused_cost_nothing() -> None:
+    assert cost_high(probe(), 5_000, attach=True, paused=[Kind.MOUNT])["status"] == "False"
+    assert cost_high(probe(paused=True), 5_000, attach=True)["status"] == "False"
+
+
+def test_the_status_has_the_condition_for_the_nodes_that_match() -> None:
+    facts = ProbeFacts(PieProbe(Metadata(name="p")), known=True, probe=probe(), matching=5_000)
+    (found,) = [each for each in status_of(facts, (), 0.0)["conditions"] if each["type"] == "CostHigh"]
+    assert found["status"] == "True"
+    assert found["lastTransitionTime"]

@@ -1,12 +1,13 @@
 """What PieProbes write in a second: the figures of a run, multiplied."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pie.core.cost.lines import PIE_PER_SECOND, Actor, Line, Source, run_lines, set_up_lines
-from pie.core.model import Kind, RunnerKind
+from pie.core.model import Kind, Probe, RunnerKind
+from pie.core.quantity import quantity
 
 MINUTE: Final = 60.0
 
@@ -45,6 +46,22 @@ class Demand:
         if self.runner is RunnerKind.POD:
             return min(1.0, self.runs_per_second)
         return self.runs_per_second * MINUTE
+
+
+def demand_of(probe: Probe, nodes: int, *, attach: bool, paused: Collection[str] = ()) -> Demand:
+    """Return what a PieProbe asks of a cluster in which it matches so many nodes.
+
+    `paused` are the kinds of probe that have no runs.
+    """
+    return Demand(
+        name=probe.name,
+        nodes=0 if probe.paused else nodes,
+        period_seconds=float(probe.period_seconds),
+        mount=probe.mount_enabled and Kind.MOUNT not in paused,
+        provision=probe.provision_enabled and Kind.PROVISION not in paused,
+        attach=attach,
+        volume_bytes=int(quantity(probe.pvc_capacity) or 0),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
