@@ -75,6 +75,8 @@ lock: setup ## Choose the newest versions of all dependencies, and pin them with
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) pyproject.toml -o requirements/pie.lock
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) -c requirements/pie.lock --group dev --group testbed pyproject.toml \
 		-o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) -c requirements/dev.lock --group build -o requirements/build.lock
+	$(BIN)/python -m image.wheels
 LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 clean: ## Remove what set-up and tests made in the checkout (not the caches outside it)

@@ -4,8 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
+import pie
 from image.base import ImageError
 from image.recipe import build
+
+NAME = f"registry.example.com/pie:{pie.__version__}"
 
 
 def main() -> int:
@@ -14,7 +17,11 @@ def main() -> int:
         prog="python -m image", description="Build pie's container image as a tar."
     )
     parser.add_argument("output", type=Path, help="the tar to write (OCI layout, docker load reads it too)")
-    parser.add_argument("--name", default="pie.test/pie:dev", help="name and tag (default: %(default)s)")
+    parser.add_argument(
+        "--name",
+        default=f"registry.example.com/pie:{pie.__version__}",
+        help="name and tag (default: %(default)s)",
+    )
     arguments = parser.parse_args()
     try:
         image_id = build(arguments.output, name=arguments.name)

@@ -1,6 +1,5 @@
 """Puts pie's image together: the cached base layer, and the wheel of this checkout on top of it."""
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -10,24 +9,18 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import pie
 from image.archive import Layer, add_tree, write
 from image.base import COMPILE, PYTHON, SITE_PACKAGES, USER_ID, ImageError, base_layer, run
 
 _GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
-# -I: only the image's own files are imported. -B: the root is read-only. -u: logs appear at once.
-_ENTRY = """#!/usr/bin/python3 -IBu
-import sys
-
-from pie.__main__ import main
-
-sys.exit(main())
-"""
+_ENTRY = Path(__file__).parent / "entry.py"
 
 
 def build(output: Path, *, name: str, with_base: bool = True) -> str:
     """Build the image `name` (with its tag) as a tar at `output`; return its ID, equal for equal content.
 
-    The first time takes a minute and needs root and mmdebstrap, later ones a second. Without its base layer
+    The first time takes minutes and needs mmdebstrap, later ones a second. Without its base layer
     the tar is small, and of use where `build_base` was imported before.
     """
     below = base()
@@ -44,7 +37,7 @@ def build(output: Path, *, name: str, with_base: bool = True) -> str:
                 "Labels": {
                     "org.opencontainers.image.title": "pie",
                     "org.opencontainers.image.licenses": "Apache-2.0",
-                    "org.opencontainers.image.version": importlib.metadata.version("pie"),
+                    "org.opencontainers.image.version": pie.__version__,
                 },
             },
             layers=[below, _pie_layer(Path(directory))],
@@ -83,7 +76,7 @@ def _pie_layer(directory: Path) -> Layer:
     commands = stage / "usr/local/bin"
     commands.mkdir(parents=True)
     for command in ("pie", "kubectl-pie"):
-        (commands / command).write_text(_ENTRY)
+        shutil.copyfile(_ENTRY, commands / command)
         (commands / command).chmod(0o755)
     path = directory / "pie.tar"
     with tarfile.open(path, "w") as tar:

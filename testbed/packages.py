@@ -38,6 +38,7 @@ NODES = (
 )
 # What some tests check with, though no testbed needs it.
 TESTS = (
+    Requirement("buildah", "buildah"),
     Requirement("chromium", "chromium"),
     Requirement("promtool", "prometheus"),
     Requirement("ps", "procps"),

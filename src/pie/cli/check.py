@@ -97,7 +97,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
 
     \b
     Examples:
-      pie check topolvm-provisioner --image registry.example.com/pie:1.0
+      pie check topolvm-provisioner --image registry.example.com/pie:1.0.0
       pie check ceph-block --nodes node-17,node-18 --mount
       pie check ceph-block --nodes 'topology.kubernetes.io/zone=a' --output junit > report.xml
 

@@ -128,7 +128,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
 ) -> None:
     """Watch PieProbes, run their probes, and export the results.
 
-    Example: pie controller --namespace pie --container-image ghcr.io/example/pie:1.0
+    Example: pie controller --namespace pie --container-image registry.example.com/pie:1.0.0
 
     The flags of the Go implementation are accepted, too: those without a meaning here are ignored, and
     named once in the log (docs/migrating.md).

@@ -1,0 +1,89 @@
+"""An image in a private registry: with the pull secret pods run, and without it runs are inconclusive."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from image import recipe
+from testbed.cluster import Cluster
+from testbed.registry import Registry
+from tests.cli.conftest import run
+from tests.harness import ON_TIME, Pie, apply_probe, pieprobe
+from tests.real.conftest import SPEC, STORAGE_CLASS, install_crd
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+SECRET = "registry"  # noqa: S105  the name of a Secret
+HOSTNAME = "kubernetes.io/hostname"
+IMAGE_PULL = {"area": "pie", "probe": "provision", "reason": "ImagePull"}
+
+
+@pytest.fixture
+async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
+    """Serve pie's image on loopback."""
+    tar, base = tmp_path / "pie.tar", await asyncio.to_thread(recipe.base)
+    await asyncio.to_thread(recipe.build, tar, name="pie:private", with_base=False)
+    async with Registry("team/pie", "private", tar, blobs={base.sha256: base.path}) as serving:
+        yield serving
+
+
+async def namespace_with(cluster: Cluster, *secrets: dict[str, object]) -> str:
+    """Create a namespace of its own for a test, with these Secrets."""
+    name = f"private-{uuid.uuid4().hex[:8]}"
+    await cluster.create_namespace(name, labels={"pod-security.kubernetes.io/enforce": "restricted"})
+    for secret in secrets:
+        await cluster.api.create(f"/api/v1/namespaces/{name}/secrets", secret)
+    return name
+
+
+def controller(cluster: Cluster, namespace: str, registry: Registry) -> Pie:
+    """Start a controller as the chart does; Always: an image that another pod pulled does not help."""
+    return Pie(
+        cluster.kubeconfig,
+        namespace,
+        *("--container-image", registry.image, "--image-pull-policy", "Always"),
+        *("--image-pull-secret", SECRET),
+    )
+
+
+async def test_probe_pods_pull_with_the_secret_and_without_it_storage_is_not_blamed(
+    real_cluster: Cluster, registry: Registry
+) -> None:
+    await install_crd(real_cluster.api)
+    secret = registry.pull_secret(SECRET)
+    namespaces = [await namespace_with(real_cluster, secret), await namespace_with(real_cluster)]
+    async with (
+        controller(real_cluster, namespaces[0], registry) as allowed,
+        controller(real_cluster, namespaces[1], registry) as refused,
+    ):
+        for namespace in namespaces:
+            probe = pieprobe("p", STORAGE_CLASS, HOSTNAME, **SPEC, disableMountProbes=True)
+            await apply_probe(real_cluster.api, namespace, probe)
+        await allowed.until_value(ON_TIME["provision"], lambda value: value >= 1, 180, on_time="true")
+        await refused.until_value("pie_inconclusive_runs_total", lambda value: value >= 1, 180, **IMAGE_PULL)
+        assert await refused.value(ON_TIME["provision"], on_time="false") in {None, 0}
+    assert {status for _, status in registry.pulls} >= {200, 401}
+    for namespace in namespaces:
+        await real_cluster.api.delete(f"/api/v1/namespaces/{namespace}")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "verdict"), [((), ("inconclusive", "ImagePull")), ((SECRET,), ("ok", "OK"))]
+)
+async def test_a_check_pulls_with_the_secret_that_it_is_given(
+    real_cluster: Cluster, registry: Registry, secrets: tuple[str, ...], verdict: tuple[str, str]
+) -> None:
+    namespace = await namespace_with(real_cluster, registry.pull_secret(SECRET))
+    ended = await run(
+        *("check", STORAGE_CLASS, "--kubeconfig", str(real_cluster.kubeconfig), "--namespace", namespace),
+        *("--image", registry.image, "--provision", "--timeout", "40s", "--output", "json"),
+        *(f"--image-pull-secret={name}" for name in secrets),
+        timeout_seconds=180,
+    )
+    (target,) = json.loads(ended.said)["targets"]
+    assert (target["verdict"], target["reason"]) == verdict, ended.said + ended.complained
+    await real_cluster.api.delete(f"/api/v1/namespaces/{namespace}")
