@@ -124,12 +124,12 @@ def test_any_name_is_escaped_so_that_it_reads_back(name: str) -> None:
 def test_lost_runs_and_leaks_are_there_at_zero_and_another_target_changes_nothing() -> None:
     registry = CollectorRegistry()
     series = RunSeries(registry)
-    series.add(MOUNT)
+    series.add(MOUNT.probe, MOUNT.storage_class)
     lost = {"pie_probe_name": MOUNT.probe, "reason": "Pruned"}
     assert registry.get_sample_value("pie_lost_runs_total", lost) == 0
     series.lost(MOUNT.probe, "Pruned")
     series.left_behind(MOUNT, {Reason.NODE_GONE: 2})
-    series.add(PROVISION)
+    series.add(PROVISION.probe, PROVISION.storage_class)
     assert registry.get_sample_value("pie_lost_runs_total", lost) == 1
     labels = {"pie_probe_name": MOUNT.probe, "storage_class": MOUNT.storage_class}
     left = [
@@ -142,7 +142,7 @@ def test_lost_runs_and_leaks_are_there_at_zero_and_another_target_changes_nothin
 def test_nothing_that_is_counted_late_brings_back_the_series_of_a_pieprobe_that_is_gone() -> None:
     registry = CollectorRegistry()
     series = RunSeries(registry)
-    series.add(MOUNT)
+    series.add(MOUNT.probe, MOUNT.storage_class)
     series.remove(MOUNT.probe)
     series.lost(MOUNT.probe, "Pruned")
     series.left_behind(MOUNT, {Reason.NODE_GONE: 2})
@@ -153,7 +153,7 @@ def test_nothing_that_is_counted_late_brings_back_the_series_of_a_pieprobe_that_
 def test_the_leaks_of_an_earlier_pieprobe_of_the_name_are_not_shown_under_its_class() -> None:
     registry = CollectorRegistry()
     series = RunSeries(registry)
-    series.add(MOUNT)
+    series.add(MOUNT.probe, MOUNT.storage_class)
     series.left_behind(Target(MOUNT.probe, Kind.MOUNT, "an earlier class", "n1"), {Reason.NODE_GONE: 2})
     classes = {
         sample.labels.get("storage_class", MOUNT.storage_class)
@@ -172,8 +172,8 @@ def test_the_stages_of_a_class_go_with_its_last_pieprobe() -> None:
     def count() -> float | None:
         return registry.get_sample_value("pie_stage_duration_seconds_count", labels)
 
-    series.add(MOUNT)
-    series.add(other)
+    series.add(MOUNT.probe, MOUNT.storage_class)
+    series.add(other.probe, other.storage_class)
     series.stages(MOUNT, {Stage.MOUNT: 1.5})
     series.remove(MOUNT.probe)
     assert count() == 1
@@ -206,7 +206,7 @@ def everything_shown() -> bytes:
         series.add(target)
         series.set_latency(target, IoStats(read=side, write=side))
         series.set_health(target, healthy=False, at_seconds=1.0, hung_since=1.0)
-        runs.add(target)
+        runs.add(target.probe, target.storage_class)
         runs.stages(target, dict.fromkeys(Stage, 1.0))
         runs.left_behind(target, {Reason.VOLUME_LEAKED: 1})
         untested.suppressed.count(target, Reason.NODE_CORDONED)

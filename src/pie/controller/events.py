@@ -5,7 +5,6 @@ hour at most for each reason, and ten nodes at most.
 """
 
 import hashlib
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -88,9 +87,9 @@ class EventWriter:
         self._unsaid[probe.metadata.uid, identity] = news
         self._queue.add("announce", (probe.metadata.name, probe.metadata.uid, identity))
 
-    async def _announce(self, thing: Hashable) -> None:
-        """Write an Event about a PieProbe (its name, its uid, and the subject)."""
-        name, uid, identity = thing if isinstance(thing, tuple) else ("", "", "")
+    async def _announce(self, subject: tuple[str, str, str]) -> None:
+        """Write an Event about a PieProbe; its name, its uid, and what the Event is about."""
+        name, uid, identity = subject
         news, probe = self._unsaid.pop((uid, identity), None), self._caches.probe(name)
         if news is None or probe is None or probe.metadata.uid != uid:
             return

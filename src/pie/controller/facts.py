@@ -11,8 +11,8 @@ from pie.controller.sightings import SightingsOfPods
 from pie.controller.warnings import WarningEvents
 from pie.core.driver import with_tolerations
 from pie.core.incidents.stored import from_status
-from pie.core.kinds import kind_of
-from pie.core.model import Kind, Probe, Stage, Target
+from pie.core.kinds import kind_of, targets_of
+from pie.core.model import Probe, Stage, Target
 from pie.core.naming import claim_names
 from pie.core.run import RunFact
 from pie.core.schedule import spread_seconds
@@ -123,7 +123,7 @@ class Facts:
 
     def _nodes_of(self, target: Target, probe: Probe) -> NodesFact:
         nodes, anywhere = self._nodes, not target.node
-        noted = [self._runner.paused_since(each) for each in (target, probe.target(Kind.PROVISION))]
+        noted = [self._runner.paused_since(each) for each in (target, *targets_of(probe))]
         return NodesFact(
             suppression=nodes.suppression(target),
             suppressed_since=nodes.suppressed_since(target, noted),

@@ -12,7 +12,7 @@ from pie.core.maintenance.excuse import nowhere
 from pie.core.maintenance.history import NodeHistory, observe
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue
-from pie.core.model import Kind, Probe, Target
+from pie.core.model import Probe, Target
 from pie.core.reasons import Reason
 from pie.core.suitable import unsuitable
 from pie.core.wire import Node, Pod, StorageClass
@@ -145,10 +145,12 @@ class Followed:
         """Return since when runs of the target are suppressed without a break, if they are now."""
         if self.suppression(target) is None:
             return None
-        seen = self.whole.since if self.whole is not None else None
         if target.node:
-            seen = self.histories[target.node].suppressed_since
-        return min((since for since in (seen, *noted) if since is not None), default=None)
+            return self._node_suppressed_since(target.node, noted)
+        return _first(self.whole.since if self.whole is not None else None, noted)
+
+    def _node_suppressed_since(self, name: str, noted: Iterable[float | None]) -> float | None:
+        return _first(self.histories[name].suppressed_since, noted)
 
     def judged_since(self, target: Target) -> float:
         """Return when a suppression of the target ended last; 0.0: none that is remembered."""
@@ -158,7 +160,7 @@ class Followed:
         return max((span.until or 0.0 for span in history.spans), default=0.0) if history else 0.0
 
     def of(self, target: Target) -> Mapping[str, NodeHistory]:
-        """Return the history of a target's node; of a provision target, those of all nodes."""
+        """Return the history of a target's node; of a target without a node, those of all nodes."""
         if not target.node:
             return dict(self.histories)
         history = self.histories.get(target.node)
@@ -173,13 +175,16 @@ class Followed:
         waits: list[float] = []
         for name in self.suppressed:
             why = self.histories[name].current
-            target = self.probe.target(Kind.MOUNT, name)
-            since = self.suppressed_since(target, noted.get(name, ()))
+            since = self._node_suppressed_since(name, noted.get(name, ()))
             if why is not None and since is not None and now - since >= longest:
                 found.append(Overdue(name, why, since))
             elif since is not None:
                 waits.append(since + longest - now)
         return found, min(waits, default=None)
+
+
+def _first(seen: float | None, noted: Iterable[float | None]) -> float | None:
+    return min((since for since in (seen, *noted) if since is not None), default=None)
 
 
 def _is_tainted(why: Suppression | None) -> bool:

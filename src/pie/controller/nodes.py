@@ -1,6 +1,6 @@
 """Follows nodes as each PieProbe sees them: which match, which are suppressed, what they went through."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -24,6 +24,9 @@ _log = structlog.get_logger()
 
 _PASSES_SECONDS = 5.0
 """Maintenance that ends again so soon closes no incident."""
+
+_UNKNOWN = Followed(Probe("", "", "", 0, "", (), {}))
+"""Stands for a PieProbe whose nodes are not followed: it has none."""
 
 
 class Nodes:
@@ -83,8 +86,7 @@ class Nodes:
 
     def matching(self, probe: str) -> Iterable[str]:
         """Return the names of the nodes that match a PieProbe and can run probes."""
-        followed = self._followed.get(probe)
-        return followed.nodes if followed is not None else ()
+        return self._of(probe).nodes
 
     def matches(self, probe: str, node: str) -> bool:
         """Tell whether a node matches a PieProbe and can run probes."""
@@ -92,18 +94,15 @@ class Nodes:
 
     def left_out(self, probe: str) -> Mapping[str, str]:
         """Return the nodes that match a PieProbe and cannot run probes, and why."""
-        followed = self._followed.get(probe)
-        return followed.left_out if followed is not None else {}
+        return self._of(probe).left_out
 
     def usable(self, probe: str) -> set[str]:
         """Return the matching nodes of a PieProbe on which provision pods can run."""
-        followed = self._followed.get(probe)
-        return followed.usable if followed is not None else set()
+        return self._of(probe).usable
 
     def driver(self, probe: str) -> str:
         """Return the name of the driver of a PieProbe's StorageClass; empty: it is not known."""
-        followed = self._followed.get(probe)
-        return followed.driver if followed is not None else ""
+        return self._of(probe).driver
 
     def startup_taints(self, target: Target) -> tuple[str, ...]:
         """Return the keys of the driver's start-up taints that were seen on a mount target's node."""
@@ -112,27 +111,27 @@ class Nodes:
 
     def suppression(self, target: Target) -> Suppression | None:
         """Return why runs of the target are suppressed now, if they are."""
-        followed = self._followed.get(target.probe)
-        return followed.suppression(target) if followed is not None else None
+        return self._of(target.probe).suppression(target)
+
+    def suppressed(self, probe: str, node: str) -> bool:
+        """Tell whether runs on a node are suppressed now."""
+        return node in self._of(probe).suppressed
 
     def suppressed_since(self, target: Target, noted: Iterable[float | None] = ()) -> float | None:
         """Return since when runs of the target are suppressed without a break, if they are now.
 
-        `noted` is what an earlier controller noted on the objects of the target, and of the provision target:
-        where the class is suppressed, every node is.
+        `noted` is what an earlier controller noted on the objects of the target, and on those of the targets
+        of the whole class: while the class is suppressed, every node is.
         """
-        followed = self._followed.get(target.probe)
-        return followed.suppressed_since(target, noted) if followed is not None else None
+        return self._of(target.probe).suppressed_since(target, noted)
 
     def judged_since(self, target: Target) -> float:
         """Return when a suppression of the target ended last, epoch seconds; 0.0: none that is remembered."""
-        followed = self._followed.get(target.probe)
-        return followed.judged_since(target) if followed is not None else 0.0
+        return self._of(target.probe).judged_since(target)
 
     def histories(self, target: Target) -> Mapping[str, NodeHistory]:
-        """Return the history of a target's node; of a provision target, those of all nodes."""
-        followed = self._followed.get(target.probe)
-        return followed.of(target) if followed is not None else {}
+        """Return the history of a target's node; of a target without a node, those of all nodes."""
+        return self._of(target.probe).of(target)
 
     def overdue(
         self, probe: str, noted: Mapping[str, Iterable[float | None]]
@@ -141,19 +140,19 @@ class Nodes:
 
         That is in so many seconds; None: no other node is suppressed. `noted`: see `suppressed_since`.
         """
-        followed = self._followed.get(probe)
-        return followed.overdue(noted, self._client.now()) if followed is not None else ([], None)
+        return self._of(probe).overdue(noted, self._client.now())
 
     def suppressed_nodes(self, probe: str) -> list[str]:
         """Return the matching nodes of a PieProbe that are suppressed now."""
-        followed = self._followed.get(probe)
-        return sorted(followed.suppressed) if followed is not None else []
+        return sorted(self._of(probe).suppressed)
+
+    def _of(self, probe: str) -> Followed:
+        return self._followed.get(probe, _UNKNOWN)
 
     def prove(self, probe: str, node: str, began: float) -> None:
         """Note a good run on a node, which ends its grace."""
-        followed = self._followed.get(probe)
-        history = followed.histories.get(node) if followed is not None else None
-        if followed is None or history is None:
+        followed = self._of(probe)
+        if (history := followed.histories.get(node)) is None:
             return
         followed.histories[node] = prove(history, began, self._client.now())
         if history.current is not None:
@@ -231,10 +230,10 @@ class Nodes:
             # The first and the last node decide what is paused.
             self._queue.add("spec", probe.name)
 
-    async def _look_again(self, thing: Hashable) -> None:
-        """Look at a node (probe, name) because a grace ends by time alone."""
-        probe, name = thing if isinstance(thing, tuple) else ("", "")
-        if (followed := self._followed.get(probe)) is not None and name in followed.nodes:
+    async def _look_again(self, seen: tuple[str, str]) -> None:
+        """Look at a node (PieProbe and name) because a grace ends by time alone."""
+        probe, name = seen
+        if name in (followed := self._of(probe)).nodes:
             self._observe(followed, name)
             self._settle(followed)
 

@@ -3,7 +3,6 @@
 A target without PVC or schedule has no runs, which could report it.
 """
 
-from collections.abc import Hashable
 from typing import Final
 
 import structlog
@@ -81,21 +80,19 @@ class Objects:
         others = f" ({len(refused) - 1} more targets lack an object too)" if len(refused) > 1 else ""
         return reason, f"{first} is not probed: {words}{others}"
 
-    async def _keep(self, thing: Hashable) -> None:
-        if not isinstance(thing, Target):
-            raise TypeError(f"not a target: {thing!r}")
-        if (order := self._orders.get(thing)) is None:
+    async def _keep(self, target: Target) -> None:
+        if (order := self._orders.get(target)) is None:
             return
         probe, wanted = order
         taken = None
-        if (state := self._probes.get(thing.probe)) is not None:
-            owner = OwnerReference(kind=KIND, name=thing.probe, uid=state.uid, controller=True)
-            taken = await self._kept(probe, thing, wanted, owner)
-        self._note(thing, taken)
+        if (state := self._probes.get(target.probe)) is not None:
+            owner = OwnerReference(kind=KIND, name=target.probe, uid=state.uid, controller=True)
+            taken = await self._kept(probe, target, wanted, owner)
+        self._note(target, taken)
         if taken is not None:
-            self._queue.add("objects", thing, after_seconds=_LOOK_AGAIN_SECONDS)
-        elif self._orders.get(thing) == order:
-            del self._orders[thing]
+            self._queue.add("objects", target, after_seconds=_LOOK_AGAIN_SECONDS)
+        elif self._orders.get(target) == order:
+            del self._orders[target]
 
     async def _kept(
         self, probe: Probe | None, target: Target, wanted: KeepObjects, owner: OwnerReference

@@ -4,8 +4,7 @@ Counts and series are updated at once. An effect that needs the API server waits
 the newest order for each thing, and repeats it until it is done.
 """
 
-from collections.abc import Hashable, Iterable
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import structlog
 
@@ -13,6 +12,7 @@ from pie.controller.caches import Caches
 from pie.controller.events import EventWriter
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
+from pie.controller.ownership import Ownership
 from pie.controller.questions import Questions
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.runners import Runner
@@ -44,17 +44,11 @@ from pie.core.target.effects import (
     StartRun,
 )
 from pie.core.target.state import TargetState
-from pie.core.wire import Claim
+from pie.core.wire import Claim, Pod
 from pie.kube.client import Client
-from pie.kube.errors import NotFound
 from pie.kube.resources import PODS, PVCS
 
 _log = structlog.get_logger()
-
-
-class _Run(NamedTuple):
-    target: Target
-    run: str
 
 
 class Perform:
@@ -84,11 +78,11 @@ class Perform:
         self._screens = screens
         self._starts: dict[Target, tuple[Probe, StartRun]] = {}
         self._annotations: dict[Target, Remember] = {}
-        self._pods: dict[_Run, tuple[str, str]] = {}
+        self._pods = Ownership(client, caches.namespace, PODS, Pod)
         queue.handle("start", self._start_run)
         queue.handle("remember", self._remember)
         queue.handle("end", self._end_run)
-        queue.handle("discard", self._discard_run)
+        queue.handle("discard", runner.discard)
 
     def carry_out(self, state: TargetState, effects: Iterable[Effect]) -> None:
         """Carry out the effects of a step, in order; `state` is the new one."""
@@ -141,7 +135,8 @@ class Perform:
                     self._starts[target] = (state.probe, effect)
                     self._queue.add("start", target)
             case EndRun(run):
-                self._end(state, run)
+                if (pod := state.runs[run].pod) is not None:
+                    self._queue.add("end", (pod.metadata.name, pod.metadata.uid))
             case DiscardRun(run):
                 self._queue.add("discard", run)
             case KeepObjects():
@@ -181,8 +176,7 @@ class Perform:
         """Have the PieProbe of a target looked at."""
         self._queue.add("probe", target.probe, after_seconds=SETTLE_SECONDS)
 
-    async def _start_run(self, thing: Hashable) -> None:
-        target = _target(thing)
+    async def _start_run(self, target: Target) -> None:
         if (ordered := self._starts.get(target)) is None:
             return
         probe, order = ordered
@@ -193,9 +187,8 @@ class Perform:
     def _claim_name(self, target: Target) -> str:
         return next((each.metadata.name for each in self._caches.claims_of.get(target, {}).values()), "")
 
-    async def _remember(self, thing: Hashable) -> None:
+    async def _remember(self, target: Target) -> None:
         """Write annotations on a target's PVC."""
-        target = _target(thing)
         if (order := self._annotations.pop(target, None)) is None:
             return
         claims = self._caches.claims_of.get(target, {}).values()
@@ -206,38 +199,10 @@ class Perform:
                 PVCS, claim.metadata.name, body, claim.metadata.namespace, decode=Claim
             )
 
-    def _end(self, state: TargetState, run: str) -> None:
-        pod = state.runs[run].pod
-        if pod is not None:
-            key = _Run(state.target, run)
-            self._pods[key] = (pod.metadata.name, pod.metadata.uid)
-            self._queue.add("end", key)
-
-    async def _end_run(self, thing: Hashable) -> None:
-        """Delete the pod of a run that cannot recover, so that the next may start."""
-        if not isinstance(thing, _Run) or (named := self._pods.get(thing)) is None:
-            return
+    async def _end_run(self, named: tuple[str, str]) -> None:
+        """Delete the pod (name and uid) of a run that cannot recover, so that the next run can start."""
         name, uid = named
         pod = self._caches.pods.store.get((self._caches.namespace, name))
         if pod is not None and pod.metadata.uid == uid and not pod.metadata.being_deleted:
             _log.info("deleting the pod of a run that cannot recover", pod=name)
-            try:
-                await self._client.delete(
-                    PODS,
-                    name,
-                    self._caches.namespace,
-                    uid=uid,
-                    resource_version=pod.metadata.resource_version,
-                )
-            except NotFound:
-                _log.debug("pod is gone already", name=name)
-        del self._pods[thing]
-
-    async def _discard_run(self, thing: Hashable) -> None:
-        await self._runner.discard(str(thing))
-
-
-def _target(thing: Hashable) -> Target:
-    if not isinstance(thing, Target):
-        raise TypeError(f"not a target: {thing!r}")
-    return thing
+            await self._pods.delete(pod.metadata)

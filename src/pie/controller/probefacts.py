@@ -1,5 +1,7 @@
 """Gathers what is known of a PieProbe: the first of the three steps gather, decide, act."""
 
+from collections.abc import Iterable
+
 from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
@@ -8,7 +10,9 @@ from pie.controller.questions import Questions
 from pie.controller.runners import Runner
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
-from pie.core.model import Kind, Probe, Target
+from pie.core.deletedruns import losing
+from pie.core.kinds import targets_of
+from pie.core.model import Probe, Target
 from pie.core.probestep import ProbeFacts, TargetNow
 from pie.core.target.state import TargetState
 from pie.core.wire import PieProbe
@@ -48,6 +52,7 @@ class FactsOfProbes:
         if entry is None or entry.uid != stored.metadata.uid:
             return None
         left, settled = self._teardown.left_behind(name)
+        targets = tuple(map(self.target, self._probes.live_targets(name)))
         overdue, next_in = self._nodes.overdue(name, self._paused_since(entry.probe))
         return ProbeFacts(
             stored=stored,
@@ -57,7 +62,7 @@ class FactsOfProbes:
             refused=self._objects.refused(name),
             paused=entry.paused,
             warnings=entry.warnings,
-            targets=tuple(map(self.target, self._probes.live_targets(name))),
+            targets=targets,
             left=left,
             settled=settled,
             matching=len(set(self._nodes.matching(name))),
@@ -66,6 +71,7 @@ class FactsOfProbes:
             next_overdue_at=self._client.now() + next_in if next_in is not None else None,
             not_permitted=self._client.refusals.current(),
             attaches=entry.probe is not None and self._questions.attaches(entry.probe.storage_class),
+            losing=_losing(entry.probe, targets),
         )
 
     def target(self, target: Target) -> TargetNow:
@@ -78,12 +84,17 @@ class FactsOfProbes:
             self._caches.zone(target.node),
         )
 
-    def _paused_since(self, probe: Probe | None) -> dict[str, tuple[float | None, ...]]:
+    def _paused_since(self, probe: Probe | None) -> dict[str, list[float | None]]:
         """Return since when the suppressed nodes are paused, and the whole class, as their objects say."""
         if probe is None:
             return {}
-        whole = self._runner.paused_since(probe.target(Kind.PROVISION))
+        whole = [self._runner.paused_since(each) for each in targets_of(probe)]
         return {
-            node: (self._runner.paused_since(probe.target(Kind.MOUNT, node)), whole)
+            node: [*map(self._runner.paused_since, targets_of(probe, node)), *whole]
             for node in self._nodes.suppressed_nodes(probe.name)
         }
+
+
+def _losing(probe: Probe | None, targets: Iterable[TargetNow]) -> dict[Target, float]:
+    lost = {each.target: each.state.lost for each in targets}
+    return losing(lost, probe.real_period_seconds) if probe is not None else {}

@@ -1,6 +1,6 @@
 """PieProbes as pie read them: their spec, what is wrong with it, and which of their probes are paused."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -12,7 +12,7 @@ from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.screens import Screens
 from pie.core.authorbounds import AuthorBounds, check_spec, check_targets
 from pie.core.kinds import targets_of
-from pie.core.model import IMAGE_ARCHITECTURES, Kind, Probe, Target
+from pie.core.model import IMAGE_ARCHITECTURES, Probe, Target
 from pie.core.parse import SpecError, parse_probe
 from pie.core.preflight import ClassWarning, Pause
 from pie.core.reasons import Reason
@@ -144,8 +144,7 @@ class Probes:
 
     # Read a PieProbe: parse it, find its nodes, and what is paused.
 
-    async def _refresh(self, thing: Hashable) -> None:
-        name = str(thing)
+    async def _refresh(self, name: str) -> None:
         before = self._states.get(name)
         stored = _present(self._caches.probe(name))
         if before is not None and (stored is None or before.uid != stored.metadata.uid):
@@ -164,7 +163,7 @@ class Probes:
             if self._is_another(name, stored):
                 return  # Its event has put it on the queue again.
             self._nodes.follow(probe)
-            self._screens.runs.add(probe.target(Kind.PROVISION))
+            self._screens.runs.add(name, probe.storage_class)
             found = selection.paused, selection.warnings
             state = ProbeState(stored.metadata.uid, probe, None, *found)
         except Exception as error:  # noqa: BLE001  whatever it is, the status has to say so
@@ -192,18 +191,18 @@ class Probes:
         self.revision += 1
         self._queue.add("targets", name)
 
-    async def _look_at_topology(self, thing: Hashable) -> None:
+    async def _look_at_topology(self, name: str) -> None:
         """Read a PieProbe again if nodes and driver, as they are now, change what is paused."""
-        state = self._states.get(str(thing))
+        state = self._states.get(name)
         if state is None or state.probe is None:
             return
         if self._bounds.targets is not None:
-            self._queue.add("spec", state.probe.name)
+            self._queue.add("spec", name)
         if not self._finder.by_topology(state.probe) and not state.paused:
             return
         selection = await self._finder.find(state.probe)
         if selection.paused != state.paused:
-            self._queue.add("spec", state.probe.name)
+            self._queue.add("spec", name)
 
 
 def _present(stored: PieProbe | None) -> PieProbe | None:

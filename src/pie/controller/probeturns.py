@@ -3,7 +3,6 @@
 Its incidents live in its status, from where the next controller takes them up.
 """
 
-from collections.abc import Hashable
 from typing import Any
 
 from pie.controller.caches import Caches
@@ -75,8 +74,7 @@ class ProbeTurns:
 
     # Gather, decide, act.
 
-    async def _turn(self, thing: Hashable) -> None:
-        name = str(thing)
+    async def _turn(self, name: str) -> None:
         if (stored := self._caches.probe(name)) is None:
             self._incidents.pop(name, None)
             self._teardown.forget(name)

@@ -1,6 +1,5 @@
 """What the API server is asked about bad runs; its answers become facts of their targets."""
 
-from collections.abc import Hashable
 from typing import Final, NamedTuple
 
 from pie.controller.answering import Answering, node_of
@@ -95,18 +94,16 @@ class Questions:
         storage_class = self._caches.storage_class(name)
         return storage_class.driver if storage_class is not None else None
 
-    async def _ask(self, thing: Hashable) -> None:
-        if not isinstance(thing, _About):
-            raise TypeError(f"not a question: {thing!r}")
-        if (asked := self._asked.get(thing)) is None:
+    async def _ask(self, about: _About) -> None:
+        if (asked := self._asked.get(about)) is None:
             return
-        answers = await self._answered(thing, asked)
-        self._answers[thing.target] = self.answers(thing.target).joined(answers)
-        if self._asked.get(thing) == asked:
-            del self._asked[thing]
+        answers = await self._answered(about, asked)
+        self._answers[about.target] = self.answers(about.target).joined(answers)
+        if self._asked.get(about) == asked:
+            del self._asked[about]
         if answers != _NOTHING and answers_matter(asked.run, answers):
             # A target without an answer asks again at its next turn, not at once.
-            self._queue.add("target", thing.target)
+            self._queue.add("target", about.target)
 
     async def _answered(self, about: _About, asked: _Asked) -> Answers:
         run, target = asked.run, about.target

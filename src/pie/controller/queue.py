@@ -8,7 +8,7 @@ delays.
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -53,6 +53,8 @@ _WORKERS: Final[Mapping[Lane, int]] = {Lane.WRITES: 16, Lane.READS: 8, Lane.JUDG
 class WorkQueue:
     """Keys to handle, and the workers that do; `handle` maps a kind of work to its handler.
 
+    All things of one kind of work have the type that its handler takes.
+
     Each lane has its own workers. Writes wait for the budget and reads for the API server, and verdicts must
     not wait for either. A handler that raises is called again later. An error that is not one of the API
     server is a defect of pie: it is logged and counted.
@@ -63,7 +65,7 @@ class WorkQueue:
         self._queue_metrics = QueueMetrics(self._metrics.registry)
         self._series: dict[str, WorkSeries] = {}
         self._defects: dict[str, Defects] = {}
-        self._handlers: dict[str, Callable[[Hashable], Awaitable[None]]] = {}
+        self._handlers: dict[str, Callable[[Any], Awaitable[None]]] = {}
         self._workers = workers
         self._lanes: dict[str, Lane] = {}
         self._ready: dict[Lane, asyncio.Queue[Key]] = {lane: asyncio.Queue() for lane in Lane}
@@ -73,9 +75,7 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._repeated = Repeated(_LINES)
 
-    def handle(
-        self, work: str, handler: Callable[[Hashable], Awaitable[None]], lane: Lane = Lane.WRITES
-    ) -> None:
+    def handle(self, work: str, handler: Callable[[Any], Awaitable[None]], lane: Lane = Lane.WRITES) -> None:
         """Register the handler of a kind of work, and what it does at most."""
         self._handlers[work], self._lanes[work] = handler, lane
         self._defects[work] = Defects(self._metrics.defects, "work", work)

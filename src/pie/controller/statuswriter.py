@@ -1,6 +1,5 @@
 """Writes the status of PieProbes: only on change, at most every ten seconds, and shorter if it is refused."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,8 +58,7 @@ class StatusWriter:
         for table in (self._orders, self._written_at, self._short):
             table.pop(name, None)
 
-    async def _write(self, thing: Hashable) -> None:
-        name = str(thing)
+    async def _write(self, name: str) -> None:
         stored, order = self._caches.probe(name), self._orders.get(name)
         if order is None or stored is None or stored.metadata.uid != order.uid:
             return

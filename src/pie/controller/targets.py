@@ -1,6 +1,6 @@
 """The loop of a target: gather facts, decide by a pure step, act on its effects."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 
 from pie.controller.caches import Caches
 from pie.controller.facts import Facts
@@ -78,14 +78,13 @@ class Targets:
             state.live
             and state.probe is not None
             and stored is not None
-            and (state.probe.uid == stored.metadata.uid)
+            and state.probe.uid == stored.metadata.uid
         )
 
     # What wakes a target.
 
-    async def _wake_all(self, thing: Hashable) -> None:
+    async def _wake_all(self, name: str) -> None:
         """Have all targets looked at that a PieProbe has, had, or left objects of."""
-        name = str(thing)
         with_objects = self._runner.targets() | self._caches.claims_of.keys()
         left = {target for target in with_objects if target.probe == name}
         for target in left | self._states.get(name, {}).keys() | set(self._probes.targets(name)):
@@ -113,9 +112,9 @@ class Targets:
         if appeared or changed:
             self._queue.add("target", target)
 
-    async def _warned(self, about: Hashable) -> None:
+    async def _warned(self, about: InvolvedObject) -> None:
         """Have the target looked at that a new Warning Event is about."""
-        if isinstance(about, InvolvedObject) and (target := self._target_of(about)) is not None:
+        if (target := self._target_of(about)) is not None:
             self._queue.add("target", target)
 
     def _target_of(self, about: InvolvedObject) -> Target | None:
@@ -133,36 +132,30 @@ class Targets:
 
     # Gather, decide, act.
 
-    async def _turn(self, thing: Hashable) -> None:
-        if not isinstance(thing, Target):
-            raise TypeError(f"not a target: {thing!r}")
-        states = self._states.setdefault(thing.probe, {})
-        before = states.get(thing) or TargetState(thing)
-        facts = self._facts.gather(thing, before)
+    async def _turn(self, target: Target) -> None:
+        states = self._states.setdefault(target.probe, {})
+        before = states.get(target) or TargetState(target)
+        facts = self._facts.gather(target, before)
         now = self._client.now()
         done = step(before, facts, now)
-        states[thing] = done.state
+        states[target] = done.state
         if self._recorder is not None:
             self._recorder.note(now, before, facts, done)
         if done.state.live is not before.live:
             self._live += 1 if done.state.live else -1
             self._warnings.make_room(self._live)
         self._perform.carry_out(done.state, done.effects)
-        self._questions.forget_other_runs(thing, set(done.state.runs))
+        self._questions.forget_other_runs(target, set(done.state.runs))
         if done.wake_at is not None:
-            self._queue.add("target", thing, after_seconds=max(0.01, done.wake_at - self._client.now()))
+            self._queue.add("target", target, after_seconds=max(0.01, done.wake_at - self._client.now()))
         if not done.state.live and not done.state.runs and not facts.objects:
-            self._forget(thing)
+            del states[target]
+            if not states:
+                del self._states[target.probe]
 
-    def _forget(self, target: Target) -> None:
-        states = self._states[target.probe]
-        states.pop(target, None)
-        if not states:
-            del self._states[target.probe]
-
-    async def _remove_finalizer(self, thing: Hashable) -> None:
-        """Remove the finalizer of Go pie from a pod (by name): otherwise the pod would stay for ever."""
-        pod = self._caches.pods.store.get((self._caches.namespace, str(thing)))
+    async def _remove_finalizer(self, name: str) -> None:
+        """Remove the finalizer of Go pie from a pod: otherwise the pod would stay for ever."""
+        pod = self._caches.pods.store.get((self._caches.namespace, name))
         if pod is None or GO_PIE_FINALIZER not in pod.metadata.finalizers:
             return
         kept = [finalizer for finalizer in pod.metadata.finalizers if finalizer != GO_PIE_FINALIZER]

@@ -5,7 +5,6 @@ than a run's deadline is left behind, and said so. A volume that is to be retain
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,10 +17,11 @@ from pie.controller.probes import Probes
 from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.core.incidents.fold import BAD_RUNS_IN_A_ROW
 from pie.core.incidents.incident import EVERY_NODE, Finding
+from pie.core.kinds import KINDS
 from pie.core.leaks import DETACH_SECONDS, may_be_held, to_stay, why_left, words
 from pie.core.maintenance.history import observe
 from pie.core.manifests import KIND
-from pie.core.model import Kind, Probe, Stage, Target
+from pie.core.model import Probe, Stage, Target
 from pie.core.naming import ANNOTATION_SELECTED_NODE, LABEL_NODE, labels, target_of
 from pie.core.reasons import Reason
 from pie.core.volumeobjects import PersistentVolume
@@ -237,10 +237,11 @@ class Teardown:
 
     def _target(self, marks: dict[str, str]) -> Target | None:
         """Return the target whose labels an object has."""
+        node = marks.get(LABEL_NODE, "")
         for probe in self._caches.probes.store.values():
-            for kind, node in ((Kind.PROVISION, ""), (Kind.MOUNT, marks.get(LABEL_NODE, ""))):
+            for kind in (row.name for row in KINDS.values() if row.per_node == bool(node)):
                 target = Target(probe.metadata.name, kind, probe.storage_class, node)
-                if bool(node) == (LABEL_NODE in marks) and labels(target).items() <= marks.items():
+                if labels(target).items() <= marks.items():
                     return target
         return None
 
@@ -259,9 +260,8 @@ class Teardown:
 
     # Looking after the volumes.
 
-    async def _look(self, thing: Hashable) -> None:
-        """Look whether a claim (by uid) and its volume are gone, and judge what is still there."""
-        uid = str(thing)
+    async def _look(self, uid: str) -> None:
+        """Look whether a PVC and its volume are gone, and judge what is still there."""
         remains = self._remains.get(uid)
         if remains is None or remains.began is None:
             return
@@ -339,7 +339,7 @@ class Teardown:
         if probe is None or node is None:
             return False
         if self._nodes.matches(probe.name, remains.node):
-            return self._nodes.suppression(probe.target(Kind.MOUNT, remains.node)) is not None
+            return self._nodes.suppressed(probe.name, remains.node)
         # A node that is not selected any more is not followed, but may be down all the same.
         return observe(None, node, probe, now).current is not None
 
@@ -351,7 +351,7 @@ class Teardown:
     def _wake(self, probe: str) -> None:
         self._queue.add("probe", probe, after_seconds=SETTLE_SECONDS)
 
-    async def _take_stock(self, _thing: Hashable) -> None:
+    async def _take_stock(self, _: str) -> None:
         async for volume, target, node in find_leaks(self._client, self._caches):
             claim = volume.spec.claim_ref
             if claim.uid not in self._remains:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pie.core.conditions import Condition, status_condition
+from pie.core.conditions import Condition, explained, status_condition
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import headline
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.reasons import Reason
 
 CONDITION: Final = "Blind"
 
@@ -21,6 +21,5 @@ def blind(incidents: Sequence[Incident]) -> Condition:
 
 
 def _words(incident: Incident) -> str:
-    evidence = f' Evidence: "{incident.evidence}".' if incident.evidence else ""
-    reason = incident.reason
-    return f"{headline(incident)}.{evidence} {MEANING[reason]} {ADVICE[reason]}"
+    evidence = f'. Evidence: "{incident.evidence}"' if incident.evidence else ""
+    return explained(f"{headline(incident)}{evidence}", incident.reason)

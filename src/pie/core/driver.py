@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from pie.core.conditions import Condition, status_condition
+from pie.core.conditions import Condition, explained, status_condition
 from pie.core.model import HARD_EFFECTS, MarkKind, Probe
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.reasons import Reason
 from pie.core.text import few
 from pie.core.tolerations import tolerated
 from pie.core.wire import Node, Taint
@@ -221,5 +221,4 @@ def driver_absent(nodes: Iterable[str]) -> Condition:
         message = "no node is known on which the driver was never registered"
         return status_condition(CONDITION, "False", Reason.OK, message)
     reason, nodes = Reason.DRIVER_ABSENT, f"{len(named)} node{'s' if len(named) > 1 else ''}"
-    message = f"{nodes}: {few(named)}. {MEANING[reason]} {ADVICE[reason]}"
-    return status_condition(CONDITION, "True", reason, message)
+    return status_condition(CONDITION, "True", reason, explained(f"{nodes}: {few(named)}", reason))

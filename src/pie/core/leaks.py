@@ -1,4 +1,4 @@
-"""What claims that end leave behind: why it stays, where it can be deleted, and whose it was."""
+"""What is left of PVCs that were deleted: why it is still there, who can delete it, and whose it was."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,7 +6,8 @@ from itertools import chain, islice
 from typing import Final
 
 from pie.core.batch.naming import cronjob_names
-from pie.core.model import Kind, Target, Term
+from pie.core.kinds import KINDS
+from pie.core.model import Target, Term
 from pie.core.naming import claim_names, claim_prefixes
 from pie.core.parse import SpecError, node_selector
 from pie.core.reasons import Reason
@@ -16,26 +17,27 @@ from pie.core.volumeobjects import PersistentVolume
 from pie.core.wire import Metadata, Node, PieProbe
 
 DETACH_SECONDS: Final = 20 * 60.0
-"""How long a volume may be attached to a node that went without a word.
+"""How long a volume may stay attached to a node that vanished.
 
 Its pods are evicted after 5 minutes (tolerationSeconds), and only 6 minutes later kube-controller-manager
-detaches by force (maxWaitForUnmountDuration); then the driver takes its time. Nobody can delete it before.
+detaches by force (maxWaitForUnmountDuration); then the driver needs some time. Before that,
+nobody can delete the volume.
 Reports say up to 25 minutes: kubernetes-sigs/aws-ebs-csi-driver#833, #1665, Azure/AKS#2936.
 """
 
 _ATTACHED_TO = re.compile(r"still attached to node ([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)")
-"""What external-provisioner and drivers say of a volume that they cannot delete."""
+"""How external-provisioner and drivers report a volume that they cannot delete."""
 
 _EPHEMERAL_SUFFIX = "-volume"
-"""Kubernetes names an ephemeral claim `<pod>-<volume>`, and pie's pods have one volume of this name."""
+"""Kubernetes names the PVC of an ephemeral volume `<pod>-<volume>`; pie's pods have one volume, `volume`."""
 
 
 class NodesByLabel:
-    """The nodes there are; those with a label are found without a look at every node.
+    """All nodes, indexed by label.
 
-    A volume lies on one node or in one zone, and thousands of volumes may be left in a cluster of thousands
-    of nodes. `nodes` are those of the cache, by namespace (none) and name. A label is indexed when somebody
-    asks for it, and again after `forget`.
+    A cluster of thousands of nodes may have thousands of volumes left behind, each of them on one node or in
+    one zone. With the index, not every node is compared with every volume. `nodes` are those of the cache, by
+    namespace (none) and name. A label is indexed when it is first needed, and again after `forget`.
     """
 
     def __init__(self, nodes: Mapping[tuple[str, str], Node]) -> None:
@@ -43,14 +45,14 @@ class NodesByLabel:
         self._indexes: dict[str, dict[str, list[Metadata]]] = {}
 
     def forget(self) -> None:
-        """Forget the indexes: nodes came or went, or have other labels."""
+        """Drop the indexes, because nodes were created or deleted, or have other labels."""
         self._indexes.clear()
 
     def __contains__(self, name: str) -> bool:
         return ("", name) in self._nodes
 
     def matching(self, terms: tuple[Term, ...]) -> Iterator[str]:
-        """Yield the names of the nodes that are selected, each once."""
+        """Yield the name of each selected node once."""
         found: set[str] = set()
         for term in terms:
             for node in self._candidates(term):
@@ -80,7 +82,7 @@ class NodesByLabel:
 
 
 def to_stay(volume: PersistentVolume) -> bool:
-    """Tell whether a volume is to outlive its claim: then its staying is what the user wants."""
+    """Tell whether the user wants a volume to stay when its PVC is deleted."""
     return volume.spec.persistent_volume_reclaim_policy == "Retain"
 
 
@@ -95,12 +97,12 @@ def reachable_from(volume: PersistentVolume, nodes: NodesByLabel) -> Iterator[st
     try:
         terms = node_selector(required, "spec.nodeAffinity.required")
     except SpecError:
-        return None  # What cannot be read must not hide a leak.
+        return None  # A node affinity that pie cannot read must not hide a leak.
     return nodes.matching(terms)
 
 
 def why_left(volume: PersistentVolume | None, node: str, nodes: NodesByLabel) -> Reason:
-    """Return why a claim (its volume None) or its volume, made on a node if that is known, is still there."""
+    """Return why a volume (None: its PVC) is still there. It was created on `node`; empty: not known."""
     made_elsewhere = node not in nodes
     if volume is None:
         return Reason.NODE_GONE if node and made_elsewhere else Reason.TEARDOWN_STUCK
@@ -136,22 +138,24 @@ def words(claim: str, volume: PersistentVolume | None) -> str:
 def made_for(
     volume: PersistentVolume, probes: Iterable[PieProbe], nodes: NodesByLabel
 ) -> tuple[Target, str] | None:
-    """Return the target a volume was made for, by its claim's name, and the one node that reaches it, or "".
+    """Return the target that a volume was created for, and the one node that can reach it ("": not one).
 
-    None: for none of these PieProbes. A mount claim tells no more of its PieProbe's name than the beginning,
-    so of several the first is named. What more nodes than one reach, or none, counts as the class's.
+    The name of the PVC shows the target; None: it is a target of none of these PieProbes. The PVC of a mount
+    target has only the beginning of its PieProbe's name, so the first PieProbe that fits is returned. If the
+    node of a mount target is not known, its volume counts for the whole class.
     """
     claim, storage_class = volume.spec.claim_ref.name, volume.spec.storage_class_name
     for probe in (each.metadata.name for each in probes if each.storage_class == storage_class):
-        provision = Target(probe, Kind.PROVISION, storage_class)
-        prefixes = tuple(f"{name}-" for name in cronjob_names(provision))
-        if claim.startswith(prefixes) and claim.endswith(_EPHEMERAL_SUFFIX):
-            return provision, _only_node(volume, nodes)
+        of_class = [Target(probe, row.name, storage_class) for row in KINDS.values() if not row.per_node]
+        for target in of_class if claim.endswith(_EPHEMERAL_SUFFIX) else ():
+            if claim.startswith(tuple(f"{name}-" for name in cronjob_names(target))):
+                return target, _only_node(volume, nodes)
         if claim.startswith(claim_prefixes(probe)):
             node = _only_node(volume, nodes)
-            mount = Target(probe, Kind.MOUNT, storage_class, node)
-            # Of the nodes of a zone one may be left, and another one had the volume.
-            return (mount, node) if node and claim in claim_names(mount) else (provision, "")
+            kept = [Target(probe, row.name, storage_class, node) for row in KINDS.values() if row.pvc]
+            # The one node of the zone that is left need not be the node that had the volume.
+            found = (each for each in kept if node and claim in claim_names(each))
+            return next(((each, node) for each in found), (of_class[0], ""))
     return None
 
 

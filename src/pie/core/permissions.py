@@ -5,18 +5,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from pie.core.conditions import Condition, status_condition
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.conditions import Condition, explained, status_condition
+from pie.core.reasons import Reason
 from pie.core.text import few
 
 CONDITION: Final = "PermissionMissing"
 _NO_PERMISSION: Final = re.compile(r"""is forbidden: User ["']|\bcannot \w+ (?:resource|path) ["']""")
-"""What authorizers have the API server say. Quotas and admission are Forbidden too, in other words."""
+"""How the API server says that a permission is missing. Quotas and admission are Forbidden in other words."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class MissingPermission:
-    """Something that pie may not do: the verb of RBAC, and resource and namespace (empty: cluster-wide)."""
+    """Something that pie may not do: verb, resource and namespace (empty: cluster-wide), as in RBAC."""
 
     verb: str
     resource: str
@@ -30,7 +30,7 @@ class MissingPermission:
 
 
 def lacks_permission(message: str) -> bool:
-    """Tell whether a Forbidden answer is about the permissions of who asked, not about the object."""
+    """Tell whether a Forbidden answer is about missing permissions, not about the object."""
     return _NO_PERMISSION.search(message) is not None
 
 
@@ -41,5 +41,5 @@ def permission_missing(missing: Iterable[MissingPermission]) -> Condition:
         message = "the API server allowed all that pie asked for"
         return status_condition(CONDITION, "False", Reason.OK, message)
     reason = Reason.PERMISSION_MISSING
-    message = f"pie may not {few(list(map(str, known)))}. {MEANING[reason]} {ADVICE[reason]}"
+    message = explained(f"pie may not {few(list(map(str, known)))}", reason)
     return status_condition(CONDITION, "True", reason, f"{message} The API server says: {known[0].words}")

@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pie.core.blind import blind
-from pie.core.conditions import Condition
+from pie.core.conditions import Condition, stored_conditions
 from pie.core.cost.condition import cost_high
-from pie.core.deletedruns import losing_until, runs_deleted
+from pie.core.deletedruns import runs_deleted
 from pie.core.driver import driver_absent
 from pie.core.incidents.close import conclude
 from pie.core.incidents.cluster import joined
 from pie.core.incidents.fold import fold, where_leaks_are_explained
 from pie.core.incidents.incident import Finding, Incident, View
 from pie.core.incidents.stored import MOST_IN_STATUS, to_status
-from pie.core.kinds import KINDS
+from pie.core.kinds import KINDS, kind_of
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue, long_suppressed
-from pie.core.model import Kind, Probe, Target, Verdict
+from pie.core.model import Probe, Target, Verdict
 from pie.core.permissions import MissingPermission, permission_missing
 from pie.core.preflight import ClassWarning, Pause, class_warning, paused_by_user
 from pie.core.reasons import Reason
@@ -63,7 +63,8 @@ class ProbeFacts:
     `refused` why targets lack objects. `left` is what runs left behind, `settled`: all of it is known.
     `matching` counts its nodes; `left_out` are those that match and cannot run probes, and why.
     `attaches`: the driver of its class is known to attach volumes.
-    `overdue` are the nodes that are suppressed for too long, the next one from `next_overdue_at` on.
+    `overdue` are the nodes that are suppressed for too long, the next one from `next_overdue_at` on. `losing`
+    are the targets that lost runs, each with the time until which it is named.
     """
 
     stored: PieProbe
@@ -82,6 +83,7 @@ class ProbeFacts:
     next_overdue_at: float | None = None
     not_permitted: tuple[MissingPermission, ...] = ()
     attaches: bool = False
+    losing: Mapping[Target, float] = field(default_factory=dict)
 
     @property
     def stopped(self) -> bool:
@@ -140,8 +142,8 @@ def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) ->
         more=_more_conditions(facts, open_now, now),
         incidents=open_now,
     )
-    provisions = [each.state.standing for each in facts.targets if each.target.kind == Kind.PROVISION]
-    last = max((each.last_ok for each in provisions), default=0.0)
+    provisions = (each for each in facts.targets if not kind_of(each.target).pvc)
+    last = max((each.state.standing.last_ok for each in provisions), default=0.0)
     return (
         found | {"incidents": to_status(incidents)} | ({"lastProvisionTime": rfc3339(last)} if last else {})
     )
@@ -189,7 +191,7 @@ def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: floa
         yield long_suppressed(facts.overdue, facts.probe.suppression.max_duration_seconds)
         yield driver_absent(each.target.node for each in facts.targets if each.lacks_driver)
         yield without_probes(facts.left_out, facts.matching)
-        yield runs_deleted(_losing(facts, now))
+        yield runs_deleted(target for target, until in facts.losing.items() if until > now)
         yield class_warning(() if _disproved(facts) else facts.warnings)
         yield _cost_high(facts, facts.probe)
     yield permission_missing(facts.not_permitted)
@@ -206,23 +208,13 @@ def _disproved(facts: ProbeFacts) -> bool:
         return True
     if any(each.state.bad is not None for each in facts.targets):
         return False
-    listed = facts.stored.status.get("conditions")
-    told = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
     healthy = {kind.condition for kind in KINDS.values()}
-    return any(each.get("type") in healthy and each.get("status") == "True" for each in told)
-
-
-def _losing(facts: ProbeFacts, now: float) -> dict[Target, float]:
-    """Return the targets that lost runs, each with the time until which it is named."""
-    if facts.probe is None:
-        return {}
-    period_seconds = facts.probe.real_period_seconds
-    found = {each.target: losing_until(each.state.lost, period_seconds) for each in facts.targets}
-    return {target: until for target, until in found.items() if until is not None and until > now}
+    stored = stored_conditions(facts.stored.status)
+    return any(each.get("type") in healthy and each.get("status") == "True" for each in stored)
 
 
 def _wake_at(facts: ProbeFacts, now: float) -> float | None:
     """Return when time alone changes a condition."""
-    moments = [*_losing(facts, now).values(), facts.next_overdue_at]
+    moments = [*(until for until in facts.losing.values() if until > now), facts.next_overdue_at]
     moments += [now + _PERMISSIONS_SECONDS] if facts.not_permitted else []
     return min((at for at in moments if at is not None), default=None)

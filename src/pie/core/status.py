@@ -4,17 +4,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pie.core.conditions import Condition, status_condition
+from pie.core.conditions import Condition, explained, status_condition, stored_conditions
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import headline
 from pie.core.kinds import KINDS
 from pie.core.kinds.row import Row
 from pie.core.model import BAD, Stage, Verdict
 from pie.core.preflight import Pause
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.reasons import Reason
 from pie.core.text import few, one_line
 
-# Runs go on, and the first good one ends it.
+# While these suppress a node, runs go on, and the first good run ends them.
 _GRACES = frozenset({Reason.NODE_NEW, Reason.NODE_REBOOTED})
 _OF_SOME_TARGETS = frozenset({Reason.CLAIM_REFUSED, Reason.POD_REFUSED, Reason.NAME_TAKEN})
 _UNTESTED = frozenset({Verdict.INCONCLUSIVE, Verdict.UNKNOWN})
@@ -36,17 +36,16 @@ def status(
 ) -> dict[str, Any]:
     """Return the status to write.
 
-    `problem` is what keeps the whole PieProbe from working, `refused` some of its targets; `targets` are
-    kind, node, last verdict and its reason; `stored` is the present status, whose transition times stand
-    where nothing changed; `now` is an RFC 3339 time for those that did; `more` are conditions made
-    elsewhere; `incidents` are the open ones. The last word on this generation's targets stands while none of
-    them was judged since, as right after a restart; that they were bad, as long as an incident says so.
+    `problem` is what keeps the whole PieProbe from working, `refused` what keeps some targets from it.
+    `targets` have kind, node, last verdict and its reason. `stored` is the status so far: a condition whose
+    status does not change keeps its transition time; the others get `now`, an RFC 3339 time. `more` are
+    further conditions, `incidents` the open ones. Right after a restart no target has a verdict yet: then the
+    conditions of the stored status stay, if they are about the same generation of the spec. A condition stays
+    "False" while an incident is open.
     """
     known = tuple(targets)
     counts = Counter(verdict for _, _, verdict, _ in known)
-    listed = stored.get("conditions")
-    found = listed if isinstance(listed, list) else ()
-    old = {str(each.get("type")): each for each in found if isinstance(each, dict)}
+    old = _by_type(stored)
     healthy = []
     for kind in KINDS.values():
         fresh = _healthy(kind, problem, paused.get(kind.name), [t for t in known if t[0] == kind.name])
@@ -72,13 +71,11 @@ def status(
 def not_started(
     stored: Mapping[str, Any], generation: int, problem: tuple[Reason, str], now: str
 ) -> dict[str, Any]:
-    """Return what changes in a stored status while pie cannot start: nothing is probed, and `problem` is why.
+    """Return the fields of a status that change while pie cannot start; `problem` is why.
 
-    What was bad stays so. What was good is not known any more.
+    What was bad stays bad. What was good becomes unknown.
     """
-    listed = stored.get("conditions")
-    found = listed if isinstance(listed, list) else ()
-    old = {str(each.get("type")): each for each in found if isinstance(each, dict)}
+    old = _by_type(stored)
     not_bad = [name for name in _healths() if old.get(name, {}).get("status") != "False"]
     unknown = [status_condition(name, "Unknown", *problem) for name in not_bad]
     fresh = [status_condition("Ready", "False", *problem), *unknown]
@@ -90,8 +87,12 @@ def not_started(
     }
 
 
+def _by_type(stored: Mapping[str, Any]) -> dict[str, Condition]:
+    return {str(each.get("type")): each for each in stored_conditions(stored)}
+
+
 def _date(conditions: Iterable[Condition], old: Mapping[Any, Condition], generation: int, now: str) -> None:
-    """Bound the message of conditions, and note since when their status is what it is."""
+    """Limit the message of conditions, and set since when they have their status."""
     for condition in conditions:
         before = old.get(condition["type"], {})
         same = before.get("status") == condition["status"]
@@ -109,7 +110,7 @@ def summary(
 ) -> str:
     """Say in one line whether the storage is fine: for the printer column of `kubectl get`.
 
-    `suppressed` says that no target at all counts now, if so, and why; `before` is what was said last.
+    `suppressed` says why no target counts now, if so; `before` is the summary so far.
     """
     if incidents:
         others = len(incidents) - 1
@@ -130,7 +131,7 @@ def summary(
     if all(condition["status"] == "True" for condition in asked):
         return "fine"
     if before and any(condition["status"] == "False" for condition in asked):
-        return before  # A condition that stands, and with it the words.
+        return before  # The conditions of the stored status stay, so its summary does too.
     return "no result yet"
 
 
@@ -173,7 +174,7 @@ def _healthy(
         nodes = [f"{node} ({reason})" if node else reason.value for node, reason in bad]
         message = f"{len(bad)} of {len(targets)} targets are bad: {few(nodes)}"
         reason = _commonest(reason for _, reason in bad)
-        return status_condition(name, "False", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
+        return status_condition(name, "False", reason, explained(message, reason))
     if problem is not None:
         return status_condition(name, "Unknown", *problem)
     if pause is not None:
@@ -182,10 +183,10 @@ def _healthy(
     if untested and not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
         reason = _commonest(untested)
         message = f"{len(untested)} of {len(targets)} targets could not be tested"
-        return status_condition(name, "Unknown", reason, f"{message}. {MEANING[reason]} {ADVICE[reason]}")
+        return status_condition(name, "Unknown", reason, explained(message, reason))
     if suppressed := _all_suppressed(targets):
         reason = _commonest(reason for _, _, _, reason in targets)
-        return status_condition(name, "Unknown", reason, f"{suppressed}. {MEANING[reason]} {ADVICE[reason]}")
+        return status_condition(name, "Unknown", reason, explained(suppressed, reason))
     if not any(verdict is Verdict.OK for _, _, verdict, _ in targets):
         return status_condition(name, "Unknown", Reason.PENDING, "no run has ended yet")
     aside = f", {len(untested)} could not be tested" if untested else ""
@@ -193,7 +194,7 @@ def _healthy(
 
 
 def _open(kind: Row, incidents: Sequence[Incident]) -> Incident | None:
-    """Return an open incident that targets of a kind are in, if there is one."""
+    """Return the first of the open incidents that has targets of a kind; None: there is none."""
     for each in incidents:
         in_it = each.targets > each.provision if kind.per_node else each.provision
         if in_it and each.stage is not Stage.TEARDOWN and not each.blind:
@@ -201,23 +202,24 @@ def _open(kind: Row, incidents: Sequence[Incident]) -> Incident | None:
     return None
 
 
-def _latest(fresh: Condition, before: Condition, told: Incident | None) -> Condition:
-    """Return what is known by now: `fresh`, unless nobody was judged since the condition `before` it.
+def _latest(fresh: Condition, before: Condition, opened: Incident | None) -> Condition:
+    """Return `fresh`, or the condition `before` it if no target has a verdict yet.
 
-    While an incident is open (`told`), those that were judged well so far are not all.
+    While the incident `opened` is open, the condition is not "True", although the targets that have a verdict
+    so far may all be good.
     """
-    if fresh["reason"] != Reason.PENDING and (told is None or fresh["status"] != "True"):
+    if fresh["reason"] != Reason.PENDING and (opened is None or fresh["status"] != "True"):
         return fresh
-    if before.get("status") in ({"False"} if told else {"True", "False"}):
+    if before.get("status") in ({"False"} if opened else {"True", "False"}):
         return dict(before)
-    return status_condition(fresh["type"], "False", told.reason, headline(told)) if told else fresh
+    return status_condition(fresh["type"], "False", opened.reason, headline(opened)) if opened else fresh
 
 
 def _all_suppressed(targets: Sequence[tuple[str, str, Verdict, Reason]]) -> str:
-    """Return why no run counts, if every target is suppressed: `not probed: all matching nodes are …`."""
+    """Return why no run counts if every target is suppressed, else an empty text."""
     if not targets or any(verdict is not Verdict.SUPPRESSED for _, _, verdict, _ in targets):
         return ""
-    # A provision probe is suppressed because all nodes are; they say more.
+    # A provision target is suppressed because all nodes are: the reasons of the nodes say more.
     reasons = [reason for _, node, _, reason in targets if node]
     if not reasons:
         return f"not probed: all matching nodes are under maintenance ({Reason.NO_USABLE_NODE})"

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from pie.core.apitypes import Condition, Counts, Overview, ProbeView
+from pie.core.conditions import stored_conditions
 from pie.core.decode import Unreadable, convert
 from pie.core.incidents.stored import from_status
 from pie.core.overview import incident_views, state_of, summary, worst
@@ -43,9 +44,7 @@ def last_change(probes: Iterable[PieProbe]) -> float | None:
     """
     stamps: list[float | None] = []
     for each in probes:
-        conditions = each.status.get("conditions")
-        found = conditions if isinstance(conditions, list) else []
-        written = [item.get("lastTransitionTime") for item in found if isinstance(item, dict)]
+        written = [item.get("lastTransitionTime") for item in stored_conditions(each.status)]
         written.append(each.status.get("lastProvisionTime"))
         stamps += [parse_seconds(stamp) for stamp in written if isinstance(stamp, str)]
         stamps += [
@@ -76,8 +75,7 @@ def outdated(overview: Overview, age: str) -> Overview:
 
 def _view(stored: PieProbe) -> ProbeView:
     targets = _read(stored.status.get("targets"), Counts) or Counts()
-    listed = stored.status.get("conditions")
-    found = [_read(each, Condition) for each in listed] if isinstance(listed, list) else []
+    found = [_read(each, Condition) for each in stored_conditions(stored.status)]
     conditions = tuple(each for each in found if each is not None)
     period_minutes = stored.spec.get("probePeriod", 1)
     return ProbeView(

@@ -7,9 +7,9 @@ drivers. A class may have its volumes in some parts of the cluster only.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from pie.core.conditions import Condition, status_condition
+from pie.core.conditions import Condition, explained, status_condition
 from pie.core.model import Probe
-from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.reasons import Reason
 from pie.core.text import few, one_line
 from pie.core.wire import Node, StorageClass
 
@@ -103,5 +103,5 @@ def without_probes(left_out: Mapping[str, str], matching: int) -> Condition:
     more = f"; and {len(by_reason) - _CAUSES} other causes" if len(by_reason) > _CAUSES else ""
     total = matching + len(left_out)
     reason, nodes = Reason.NODE_UNSUITABLE, f"{len(left_out)} of {total} matching nodes"
-    message = f"{nodes} have no probes: {'; '.join(listed)}{more}. {MEANING[reason]} {ADVICE[reason]}"
+    message = explained(f"{nodes} have no probes: {'; '.join(listed)}{more}", reason)
     return status_condition(CONDITION, "True", reason, message)

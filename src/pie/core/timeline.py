@@ -1,8 +1,8 @@
-"""A run, and when what happened in it: its stamps, what the controller saw, and how long each stage took.
+"""A run, the times of what happened in it, and how long each stage took.
 
-A duration is a difference of two times by the same writer: the API server (creation, binding), the kubelet
-(pod taken, volumes ready, container started), or the controller's own clock (claim bound). An edge that was
-not seen makes the stage unknown (absent), never 0.
+A duration is the difference of two times of one clock: that of the API server (pod created, pod bound), of
+the kubelet (pod accepted, volumes ready, container started), or of the controller (PVC bound). If pie did not
+see the beginning or the end of a stage, its duration is unknown (absent), never 0.
 """
 
 from dataclasses import dataclass, field, replace
@@ -13,13 +13,13 @@ from pie.core.naming import ANNOTATION_SELECTED_NODE, CONTAINER
 from pie.core.result import ResultError, decode
 from pie.core.wire import Claim, Pod, StateTerminated, condition, epoch_seconds
 
-# What the API server puts on a claim that an external provisioner is asked to serve.
+# Kubernetes sets it on a PVC for which an external provisioner has to create a volume.
 ANNOTATION_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 
 
 @dataclass(frozen=True, slots=True)
 class WarningEvent:
-    """A Warning Event about a run's pod or claim: its reason, its text, and when it was last seen."""
+    """A Warning Event about a run's pod or PVC: its reason, its text, and when it was last seen."""
 
     reason: str
     message: str
@@ -28,14 +28,15 @@ class WarningEvent:
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """What has to be noted when it is seen, because the objects do not keep it.
+    """What pie notes as soon as it sees it, because the objects show only their present state.
 
-    `ready` is the kubelet's stamp of PodReadyToStartContainers, which flips back when the pod ends.
-    `waiting` and `bound` are the controller's clock: a volume was asked for, and the claim had one.
-    `attaching`, `attached`, `attach_error` and `attach_seconds` are what the VolumeAttachment says, if the
-    driver has any: that there is one to wait for, its state, its last error, and how long it took.
-    `node` is the node that the scheduler chose last for a volume: it is taken back when the volume cannot be
-    created there.
+    `ready` is when the volumes were ready, as the kubelet says in PodReadyToStartContainers, which is False
+    again when the pod ends. `waiting` and `bound` are times of the controller's clock: pie saw that a volume
+    was requested, and that the PVC had one.
+    `attaching`, `attached`, `attach_error` and `attach_seconds` are from the VolumeAttachment, if the driver
+    attaches volumes: whether there is one, its state, its last error, and how long it took.
+    `node` is the node that the scheduler chose last for a volume. Kubernetes removes this choice from the PVC
+    if the volume cannot be created there.
     """
 
     ready: float | None = None
@@ -49,7 +50,7 @@ class Sightings:
 
 
 def sight(seen: Sightings, pod: Pod | None, claim: Claim | None, now: float) -> Sightings:
-    """Return the sightings with what pod and claim show now; what was seen before stays."""
+    """Return the sightings with what pod and PVC show now; what was seen before stays."""
     if pod is not None and seen.ready is None:
         ready = condition(pod.status.conditions, "PodReadyToStartContainers")
         if ready is not None and ready.status == "True":
@@ -66,7 +67,7 @@ def sight(seen: Sightings, pod: Pod | None, claim: Claim | None, now: float) -> 
 
 
 def being_provisioned(claim: Claim) -> bool:
-    """Tell whether a volume is being made for the claim right now."""
+    """Tell whether a volume is being created for the PVC right now."""
     marks = claim.metadata.annotations
     asked = ANNOTATION_SELECTED_NODE in marks or ANNOTATION_PROVISIONER in marks
     return asked and claim.status.phase not in {"Bound", "Lost"}
@@ -74,14 +75,13 @@ def being_provisioned(claim: Claim) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt: its Job and, once there is one, its pod.
+    """One attempt: its Job, and its pod as soon as there is one.
 
-    `due_seconds` is the time the schedule meant, `created_seconds` the Job's creation. `claim` is the pod's:
-    a provision run's ephemeral one, a mount run's pre-created one. `pod` stays as last seen when the pod is
-    deleted; `job_finished` is the Job's own word that it is over, `job_ended_seconds` its stamp of that.
-    `job_deleted_seconds` is when somebody was seen to have deleted the Job; once its pod is gone, too, the
-    run is over, and until `pod_known_until` it is known to have been as last seen.
-    `warnings` are about pod and claim, oldest first. `backend` is what the driver says is wrong with its
+    `due_seconds` is the due time, `created_seconds` when the Job was created. `claim` is the PVC of the pod.
+    `pod` is the pod as pie saw it last, also after it was deleted; until `pod_known_until` it was like that.
+    `job_finished`: the run is over. `job_ended_seconds` is when the Job ended, as it says itself, and
+    `job_deleted_seconds` when somebody deleted it.
+    `warnings` are about pod and PVC, oldest first. `backend` is what the driver reports to be wrong with its
     storage on the run's node.
     """
 
@@ -106,7 +106,7 @@ class Run:
 
     @property
     def node(self) -> str:
-        """The node that its volume is, or was to be, made or mounted for; empty where none was chosen."""
+        """The node that uses, or was chosen to use, the volume; empty: none was chosen."""
         if self.target.node:
             return self.target.node
         if self.pod is not None and self.pod.spec.node_name:
@@ -116,9 +116,9 @@ class Run:
 
 
 def pod_over(pod: Pod) -> bool:
-    """Tell whether a run's pod is over: its container `probe` has ended, or the kubelet says so of the pod.
+    """Tell whether a run's pod is over: its container `probe`, or the whole pod, has ended.
 
-    What a webhook added may run on for ever, and says nothing about the run.
+    A container that a webhook added may run for ever, and says nothing about the run.
     """
     return (
         pod.status.phase in {"Succeeded", "Failed"} or pod.status.container(CONTAINER).terminated is not None
@@ -127,9 +127,10 @@ def pod_over(pod: Pod) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The moments of a run that are stamped; None where it has not happened (or nobody wrote it down).
+    """When things happened in a run, epoch seconds; None: not yet, or not known.
 
-    `seconds` has the duration of each stage that is known; `teardown` comes after the run and is not here.
+    `seconds` has the durations of the stages that are known. The stage `teardown` is not here: it comes after
+    the run.
     """
 
     created: float
@@ -142,7 +143,7 @@ class Timeline:
 
     @property
     def start_seconds(self) -> float | None:
-        """From creation to the container's start, as a sum of differences by one writer each."""
+        """From creation to the container's start: the sum of two durations, each measured by one clock."""
         if self.started is None:
             return None
         by_api_server = (self.scheduled or self.created) - self.created
@@ -151,20 +152,20 @@ class Timeline:
 
 
 def timeline(run: Run) -> Timeline:
-    """Read the stamps of a run's pod, and what they make of its stages."""
+    """Return the times in a run's pod, and how long its stages took."""
     if run.pod is None:
         return Timeline(run.created_seconds, None, None, None, None)
     pod = run.pod
     bound = condition(pod.status.conditions, "PodScheduled")
     scheduled = epoch_seconds(bound.last_transition_time) if bound and bound.status == "True" else None
     state = pod.status.container(CONTAINER)
-    # A container that never ran is reported terminated too (ContainerStatusUnknown), without a start.
+    # A container that never ran can be terminated, too (ContainerStatusUnknown). Then it has no start time.
     began = state.terminated or state.running
     times = Timeline(
         created=pod.metadata.created_seconds,
         scheduled=scheduled,
         acknowledged=epoch_seconds(pod.status.start_time) or None,
-        # Of a container that could not be started it is 1970 (containerd), or the year 1.
+        # If the container could not be started, the start time is in 1970 (containerd) or in the year 1.
         started=max(0.0, epoch_seconds(began.started_at)) or None if began else None,
         terminated=state.terminated,
         ready=run.seen.ready,
@@ -177,7 +178,7 @@ def _durations(run: Run, times: Timeline) -> dict[Stage, float]:
     provision = _between(seen.waiting, seen.bound)
     schedule = _between(times.created, times.scheduled)
     if schedule is not None and _binds_late(run):
-        # The scheduler waits for the volume before it binds the pod: the time belongs to the provisioner.
+        # The scheduler waits for the volume before it binds the pod: this time counts for `provision`.
         schedule = max(0.0, schedule - provision) if provision is not None else None
     mount = _between(times.acknowledged, times.ready)
     if mount is not None and seen.attaching:
@@ -200,7 +201,7 @@ def _between(first: float | None, last: float | None) -> float | None:
 
 
 def _binds_late(run: Run) -> bool:
-    """Tell whether this run's volume was made while its pod waited to be bound."""
+    """Tell whether the run's volume was created while its pod waited to be bound."""
     return not kind_of(run.target).pvc or run.seen.waiting is not None
 
 

@@ -230,12 +230,12 @@ class RunSeries:
         )
         self._classes: dict[str, str] = {}
 
-    def add(self, target: Target) -> None:
-        """Show the series of a target's PieProbe, at zero if they are new: `increase` needs a beginning."""
-        self._classes[target.probe] = target.storage_class
-        self._lost.labels(target.probe, "Pruned")
+    def add(self, probe: str, storage_class: str) -> None:
+        """Show the series of a PieProbe, at zero if they are new: `increase` needs a beginning."""
+        self._classes[probe] = storage_class
+        self._lost.labels(probe, "Pruned")
         for reason in _LEFT:
-            self._left.labels(target.probe, target.storage_class, reason.value)
+            self._left.labels(probe, storage_class, reason.value)
 
     def left_behind(self, target: Target, counts: Mapping[Reason, int]) -> None:
         """Show how many volumes a target's PieProbe left behind, while its class has a PieProbe."""

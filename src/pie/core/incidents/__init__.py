@@ -1,5 +1,5 @@
-"""States of a PieProbe's targets to incidents.
+"""From the states of a PieProbe's targets to its incidents.
 
-`fold` opens, merges and ends them, and `close` says why one is over. `text` puts them into words, `stored`
-into the status of the PieProbe and back.
+`fold` opens, merges and closes incidents; `close` says why an incident was closed. `text` describes incidents
+in words; `stored` writes them into the status of the PieProbe and reads them from there.
 """

@@ -1,7 +1,8 @@
-"""Why an incident is over that no target is bad of any more: mended, or only not looked at.
+"""Why an incident was closed: no target is bad because of it any more.
 
-It is called recovered when at least one of its targets was judged well; those that are in maintenance
-meanwhile are named. Where none was, nobody knows: its targets are suppressed, or there is none of them left.
+The incident is recovered if at least one of its targets had a good run; nodes that are under maintenance now
+are named. Otherwise nobody knows whether the fault is gone: the targets are suppressed, or do not exist any
+more.
 """
 
 from collections import Counter
@@ -16,9 +17,9 @@ _NAMED_NODES = 3
 
 
 def conclude(incident: Incident, view: View) -> Incident:
-    """Return an incident that closed at this look with why it did."""
+    """Return an incident that was closed just now, with the reason for that."""
     if incident.stage is Stage.TEARDOWN:
-        # Not the verdict of a run: nothing is left that somebody could take down.
+        # No run decides this: nothing is left behind any more that could still be deleted.
         return replace(incident, closed_because=Closing.RECOVERED)
     if view.paused:
         return replace(incident, closed_because=Closing.GONE, closed_message="the PieProbe is paused")
@@ -31,7 +32,7 @@ def conclude(incident: Incident, view: View) -> Incident:
 
 
 def _answering(incident: Incident, view: View) -> set[Target]:
-    """Return the targets that show that an incident is over: well, or tested at all if none could be."""
+    """Return the targets that show that an incident is over: the good ones; if blind, all tested ones."""
     if not incident.blind:
         return set(view.well)
     tested = {each.target for each in view.findings if not each.blind and each.stage is not Stage.TEARDOWN}
@@ -39,7 +40,7 @@ def _answering(incident: Incident, view: View) -> set[Target]:
 
 
 def _in_maintenance(suppressed: dict[str, Reason]) -> str:
-    """Return which nodes are under maintenance ("" is the class): `node n1 is under maintenance (…)`."""
+    """Return which nodes are under maintenance: `node n1 is under maintenance (…)`; "" is the whole class."""
     nodes = sorted(node for node in suppressed if node)
     if not nodes:
         return f"all nodes are under maintenance ({suppressed['']})" if suppressed else ""

@@ -1,21 +1,19 @@
-"""Incidents of the control plane: one for the cluster, in the status of each PieProbe that it concerns."""
+"""Incidents of the control plane: one for the whole cluster, in the status of each affected PieProbe."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pie.core.incidents.incident import Incident, Scope
+from pie.core.incidents.incident import Incident
 from pie.core.reasons import Area
-
-_WIDTH = (Scope.NODE, Scope.ZONE, Scope.CLASS)
 
 
 def is_shared(incident: Incident) -> bool:
-    """Tell whether an incident is one for the cluster, not one of a PieProbe."""
+    """Tell whether an incident is one of the whole cluster, not of one PieProbe."""
     return incident.area is Area.CONTROL_PLANE
 
 
 def joined(opened: Incident, others: Iterable[Incident]) -> Incident:
-    """Return an incident that just opened; if another PieProbe has the same one open, under its id."""
+    """Return an incident that just opened, with the id of the same incident in another PieProbe, if any."""
     open_now = [each for each in others if is_shared(each) and each.closed_at is None]
     if not is_shared(opened) or not open_now:
         return opened
@@ -29,10 +27,10 @@ def is_open_in(incident: Incident, others: Iterable[Incident]) -> bool:
 
 
 def merged(parts: Iterable[Incident]) -> Incident:
-    """Return one incident from those of all PieProbes: as wide as the widest, open while one is open."""
+    """Return one incident from those of all PieProbes: as wide as the widest, and open while one is open."""
     known = sorted(parts, key=lambda each: (each.closed_at is not None, each.opened_at, each.id))
     first, open_now = known[0], [each for each in known if each.closed_at is None]
-    widest = max(known, key=lambda each: _WIDTH.index(each.scope))
+    widest = max(known, key=lambda each: each.scope.width)
     return replace(
         first,
         scope=widest.scope,

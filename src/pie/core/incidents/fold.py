@@ -1,10 +1,10 @@
-"""Bad targets to incidents: one fault, one incident, from its first bad run until no target is bad of it.
+"""From bad targets to incidents: one incident for each fault, while a target is bad because of it.
 
-Runs that could not test the storage open incidents by the same rules: one for each area. So does a control
+Runs that could not test the storage open incidents by the same rules, one for each area. So does a control
 plane that is late.
 
-A pure fold of what is bad now over the incidents that are open: it does not matter in which order targets
-went bad or recovered, or how many looks were missed in between.
+The function is pure: open incidents and what is bad now go in, the new incidents come out. So the order in
+which targets failed or recovered does not matter, nor what happened between two calls.
 """
 
 import hashlib
@@ -17,13 +17,14 @@ from pie.core.incidents.incident import EVERY_NODE, Finding, Incident, Scope, Vi
 from pie.core.model import Stage
 from pie.core.reasons import Area, Reason
 
-# So many targets that fail together are no coincidence; fewer must fail twice in a row. Together: as this
-# part of all that were judged meanwhile, however far apart they are due. Of thousands, some fail at any time.
+# An incident opens if at least SEVERAL targets failed, and if they are at least TOGETHER_PART of all targets
+# that had a verdict since the first of them failed. Of thousands of targets, some fail at any time. Otherwise
+# one target must fail BAD_RUNS_IN_A_ROW times.
 SEVERAL = 3
 TOGETHER_PART = 0.2
 BAD_RUNS_IN_A_ROW = 2
 
-# What says only that something is late; another target of the same fault may know more.
+# These reasons say only that something is late. Another target with the same fault may have a better reason.
 _VAGUE = frozenset(
     {
         Reason.NOT_STARTED,
@@ -40,10 +41,7 @@ _VAGUE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Findings of one fault. Mount findings name stage, reason and evidence where there are any.
-
-    `explained` are volumes that were left behind because of it.
-    """
+    """The findings of one fault. `explained` are volumes that were left behind because of it."""
 
     findings: tuple[Finding, ...]
     explained: tuple[Finding, ...] = ()
@@ -62,11 +60,14 @@ class _Group:
 
     @property
     def leading(self) -> Finding:
-        """The finding that speaks for the group: of the most frequent reason, a specific one if any."""
-        voices = self.mounts or list(self.findings)
-        counts = Counter((each.stage, each.reason) for each in voices)
+        """The finding whose stage, reason and evidence the incident gets: the most frequent specific one.
+
+        Findings about nodes come first.
+        """
+        found = self.mounts or list(self.findings)
+        counts = Counter((each.stage, each.reason) for each in found)
         return min(
-            voices,
+            found,
             key=lambda each: (
                 each.reason in _VAGUE,
                 -counts[each.stage, each.reason],
@@ -81,19 +82,19 @@ class _Group:
         return min(each.first_bad for each in self.findings)
 
     def opens(self, view: View) -> bool:
-        """Tell whether this is an incident, were there none yet."""
+        """Tell whether the group is an incident, if there is none yet."""
         if any(each.bad_runs >= BAD_RUNS_IN_A_ROW or each.certain for each in self.findings):
             return True
         if self.leading.stage is Stage.TEARDOWN:
-            return False  # What is left behind is given its time, however much it is.
+            return False  # The driver gets time to delete volumes, however many there are.
         if 1 < len(self.nodes) == len(view.zones):
             return True
         return self._together(view)
 
     def _together(self, view: View) -> bool:
-        """Tell whether so many went bad since some moment, of all judged since, that it is no coincidence.
+        """Tell whether many of the targets that had a verdict since some moment went bad.
 
-        Where they are all in one zone, only its nodes are asked about.
+        If all bad nodes are in one zone, only the nodes of this zone count.
         """
         zone, went_bad = _one_zone(self.nodes, view), sorted(each.first_bad for each in self.mounts)
         well = sorted(
@@ -110,7 +111,7 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """The incidents that are open now, and those that just closed (a merged one only vanishes)."""
+    """The incidents that are open now, and those that just closed; a merged one is in neither list."""
 
     open: tuple[Incident, ...]
     opened: tuple[Incident, ...] = field(default=())
@@ -118,34 +119,34 @@ class Fold:
 
 
 def fold(known: Iterable[Incident], view: View, now: float) -> Fold:
-    """Return the incidents after a look at what is bad now; `known` are the ones that were open."""
+    """Return the incidents as they are now; `known` are those that were open before."""
     before = sorted(known, key=lambda incident: (incident.opened_at, incident.id))
     groups = _groups(view)
-    claims: dict[int, list[Incident]] = defaultdict(list)
+    owners: dict[int, list[Incident]] = defaultdict(list)
     kept: list[Incident] = []
     closed: list[Incident] = []
     for incident in before:
         best = max(range(len(groups)), key=lambda i: (_kinship(incident, groups[i]), -i), default=None)
         if best is not None and any(_kinship(incident, groups[best])):
-            claims[best].append(incident)
+            owners[best].append(incident)
         elif _unheard(incident, view):
             kept.append(incident)
         else:
             closed.append(replace(incident, closed_at=now, restored=False))
     opened = []
     for number, group in enumerate(groups):
-        if owners := claims[number]:
-            kept.append(_updated(owners, group, view))
+        if owners[number]:
+            kept.append(_updated(owners[number], group, view))
         elif group.opens(view):
             opened.append(_opened(group, view, now))
     return Fold((*kept, *opened), tuple(opened), tuple(closed))
 
 
 def where_leaks_are_explained(view: View) -> frozenset[str]:
-    """Return the nodes on which something else is wrong that also keeps volumes from being deleted.
+    """Return the nodes with a fault that also prevents the deletion of volumes; EVERY_NODE: all nodes.
 
-    With EVERY_NODE among them, any node is one. A driver that cannot create, attach or mount volumes often
-    cannot unmount, detach or delete them either: that is one fault.
+    A driver that cannot create, attach or mount volumes often cannot unmount, detach or delete them either.
+    That is one fault.
     """
     nodes = frozenset(each.target.node for each in view.findings if _may_leave_volumes(each))
     return nodes | {EVERY_NODE} if _wide(len(nodes), view) else nodes
@@ -156,7 +157,7 @@ def _may_leave_volumes(finding: Finding) -> bool:
 
 
 def _groups(view: View) -> list[_Group]:
-    """Return the bad targets by fault, the widest first; volumes left behind are with what explains them."""
+    """Return the bad targets by fault, the widest first; a fault explains volumes that are left behind."""
     groups = _by_fault(view)
     where = where_leaks_are_explained(view)
     causes = [group for group in groups if _may_leave_volumes(group.leading)]
@@ -184,7 +185,7 @@ def _by_fault(view: View) -> list[_Group]:
         elif not finding.target.node and finding.stage is not Stage.TEARDOWN:
             alone.append(finding)
         elif finding.stage is Stage.TEARDOWN or (finding.stage is Stage.IO and not wide_io):
-            # Up to the start one thing is broken; what a volume's I/O suffers from may differ by node.
+            # Before the start, one stage is one fault. In I/O, nodes may have different faults.
             by_fault[finding.stage, finding.reason].append(finding)
         else:
             by_fault[finding.stage,].append(finding)
@@ -196,7 +197,7 @@ def _by_fault(view: View) -> list[_Group]:
 
 
 def _join(groups: list[_Group], finding: Finding, view: View) -> None:
-    """Put a provision probe's finding to the mount probes' that explain it, or by itself."""
+    """Add the finding of a provision target to the group that explains it, or make a group of it."""
     for number, group in enumerate(groups):
         leading = group.leading
         if leading.stage is Stage.TEARDOWN or leading.area is not Area.STORAGE:
@@ -213,7 +214,7 @@ def _wide(nodes: int, view: View) -> bool:
 
 
 def _kinship(incident: Incident, group: _Group) -> tuple[bool, bool, int, bool]:
-    """Return how much an incident and a group are the same fault; nothing true: not at all."""
+    """Return how much an incident and a group are the same fault; nothing is true: they are not."""
     stage = group.leading.stage
     if incident.stage is Stage.TEARDOWN and group.explained:
         return (False, False, len(group.explained), False)
@@ -229,14 +230,14 @@ def _kinship(incident: Incident, group: _Group) -> tuple[bool, bool, int, bool]:
 
 
 def _unheard(incident: Incident, view: View) -> bool:
-    """Tell whether a target that an incident may concern has said nothing yet.
+    """Tell whether a target that an incident may concern has no verdict yet.
 
-    Where it is restored, that may be one that it had not been seen on so far.
+    If the incident is restored, this may be a target on which it was not seen before.
     """
     if incident.stage is Stage.TEARDOWN:
         return incident.restored and not view.settled
     anybody = incident.restored and incident.scope is not Scope.NODE
-    # A run that could not test the storage says nothing about it, but much about why.
+    # A run that could not test the storage does say why it could not.
     said = {each.target for each in view.findings if each.blind} if incident.blind else set()
     return any(anybody or incident.concerns(target) for target in view.unheard - said)
 
@@ -260,29 +261,27 @@ def _opened(group: _Group, view: View, now: float) -> Incident:
 
 
 def _updated(owners: list[Incident], group: _Group, view: View) -> Incident:
-    """Return the oldest of the incidents that turned out to be one fault, as it is now."""
+    """Return the oldest of several incidents that are one fault, as it is now."""
     oldest, leading = owners[0], group.leading
     if oldest.restored and _unheard(oldest, view):
-        return oldest  # The rest of its targets has yet to speak.
+        return oldest  # Other targets have no verdict yet.
     nodes = frozenset().union(group.nodes, *(each.nodes for each in owners))
     provision = group.provision or any(each.provision for each in owners)
     scope, zone = _scope(group, view)
     for owner in owners:
         scope, zone = _wider((scope, zone), (owner.scope, owner.zone))
-    told = (oldest.stage, oldest.reason, oldest.evidence)
-    # The first evidence stands: it would change with each run, and say nothing new. What was known for
-    # certain is not taken back for "it is slow": a volume that is attached at last is yet to be mounted.
-    same = told[:2] == (leading.stage, leading.reason)
-    if not same and (leading.reason not in _VAGUE or oldest.reason in _VAGUE):
-        told = (leading.stage, leading.reason, leading.evidence)
-    stage, reason, evidence = told
+    # The first evidence stays: it would change with each run, and say nothing new. A specific reason is not
+    # replaced by a vague one: a volume that is attached at last has to be mounted next, and is late there.
+    same = (oldest.stage, oldest.reason) == (leading.stage, leading.reason)
+    vaguer = leading.reason in _VAGUE and oldest.reason not in _VAGUE
+    named: Incident | Finding = oldest if same or vaguer else leading
     return replace(
         oldest,
         scope=scope,
         zone=zone,
-        stage=stage,
-        reason=reason,
-        evidence=evidence,
+        stage=named.stage,
+        reason=named.reason,
+        evidence=named.evidence,
         nodes=nodes,
         provision=provision,
         targets=max(len(nodes) + provision, *(each.targets for each in owners)),
@@ -306,16 +305,13 @@ def _scope(group: _Group, view: View) -> tuple[Scope, str]:
 
 
 def _one_zone(nodes: frozenset[str], view: View) -> str:
-    """Return the zone that all these nodes are in; empty where there is none."""
+    """Return the zone of all these nodes; empty: they are not all in one zone."""
     zones = {view.zones.get(node, "") for node in nodes}
     return zones.pop() if len(zones) == 1 else ""
 
 
-_WIDTH = {Scope.NODE: 0, Scope.ZONE: 1, Scope.CLASS: 2}
-
-
 def _wider(one: tuple[Scope, str], other: tuple[Scope, str]) -> tuple[Scope, str]:
-    """Return the wider of two scopes; an incident never shrinks, and two zones make a class."""
+    """Return the wider of two scopes: an incident never gets narrower. Two zones are a class."""
     if one[0] is other[0] is Scope.ZONE and one[1] != other[1]:
         return Scope.CLASS, ""
-    return max(one, other, key=lambda scope: _WIDTH[scope[0]])
+    return max(one, other, key=lambda scope: scope[0].width)

@@ -1,4 +1,4 @@
-"""What incidents are made of: findings about targets, and how a PieProbe is at one moment."""
+"""Incidents, and what they come from: findings about targets, and a PieProbe at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from enum import StrEnum
 from pie.core.model import Stage, Target
 from pie.core.reasons import AREA, CANNOT_TEST, CERTAIN, Area, Reason
 
-# In a set of names of nodes: all of them. It is also the node of a provision target.
 EVERY_NODE = ""
+"""In a set of node names it stands for all nodes. It is also the node of a target of the whole class."""
 
 
 class Closing(StrEnum):
-    """Why an incident is over; see `pie.core.incidents.close`."""
+    """Why an incident was closed; see `pie.core.incidents.close`."""
 
     RECOVERED = "Recovered"
     SUPPRESSED = "Suppressed"
@@ -20,19 +20,27 @@ class Closing(StrEnum):
 
 
 class Scope(StrEnum):
-    """How far an incident reaches. `node`: one node or a few, less than a zone or half of the class."""
+    """How far an incident reaches, from narrow to wide.
+
+    `node` is one node or a few: less than half of a zone, and less than half of the class.
+    """
 
     NODE = "node"
     ZONE = "zone"
     CLASS = "class"
 
+    @property
+    def width(self) -> int:
+        """A number that is larger for a wider scope."""
+        return list(Scope).index(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A target that is bad, or cannot be tested: where, why, on what evidence, on which node it was seen.
+    """A target that is bad or cannot be tested: in which stage, why, the evidence, and on which node.
 
-    `first_bad` is the due time of the first bad run in a row, epoch seconds; `bad_runs` how many there were,
-    due times at which a stuck run stood in the way included.
+    `first_bad` is the due time of the first of its consecutive bad runs, epoch seconds; `bad_runs` is their
+    number. Due times that a stuck run blocked count, too.
     """
 
     target: Target
@@ -45,7 +53,7 @@ class Finding:
 
     @property
     def certain(self) -> bool:
-        """Whether it is a fact that a run read, which no maintenance explains or takes back."""
+        """Whether a run read it as a fact from the volume: no maintenance explains it."""
         return self.reason in CERTAIN
 
     @property
@@ -63,10 +71,11 @@ class Finding:
 class View:
     """A PieProbe at one moment.
 
-    `zones` are the nodes that could tell (matching, not in maintenance), each with its zone or "". `unheard`
-    are targets without a verdict so far, as after a restart or their maintenance. `well` are those whose last
-    run was good, and when it was due (epoch seconds); `suppressed` the others that are so now, and why.
-    `settled`: what runs left behind is known. `paused`: the user paused the PieProbe.
+    `zones` are the matching nodes that are not under maintenance, each with its zone or "". `unheard` are the
+    targets without a verdict so far, for example after a restart or after maintenance. `well` are the targets
+    whose last run was good, with its due time (epoch seconds). `suppressed` are other targets that are
+    suppressed now, and why. `settled`: pie knows all volumes that runs left behind. `paused`: the user paused
+    the PieProbe.
     """
 
     findings: tuple[Finding, ...]
@@ -80,10 +89,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One fault. `nodes` are all it was seen on, `targets` how many; `provision`: that probe is in it too.
+    """One fault. `nodes` are the nodes on which it was seen, `targets` is the number of bad targets.
 
-    `restored`: read from a status and not yet confirmed by new runs. `closed_because` and `closed_message`
-    (the nodes under maintenance) say why it was closed, if that is known.
+    `provision`: the provision target is bad, too. `restored`: the incident was read from a status, and no new
+    run has confirmed it yet. `closed_because` and `closed_message` (which nodes are under maintenance) say
+    why it was closed, if that is known.
     """
 
     id: str
@@ -112,7 +122,7 @@ class Incident:
         return self.area in CANNOT_TEST
 
     def concerns(self, target: Target) -> bool:
-        """Tell whether it was seen on a target; of many nodes a status keeps some, so it may be on any."""
+        """Tell whether it was seen on a target; a status has only some of many nodes: then it may be any."""
         if not target.node:
             return self.provision
         return target.node in self.nodes or len(self.nodes) < self.targets - self.provision

@@ -1,4 +1,4 @@
-"""Incidents as they stand in a PieProbe's status."""
+"""Incidents as a PieProbe's status stores them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -39,7 +39,7 @@ class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
-    """Return incidents for the status: the open ones first, then newest first, at most 20."""
+    """Return incidents for the status, at most 20: the open ones first, then the newest."""
     ordered = sorted(
         incidents, key=lambda each: (each.closed_at is not None, -(each.closed_at or each.opened_at), each.id)
     )
@@ -67,7 +67,7 @@ def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
 
 
 def from_status(status: dict[str, Any]) -> list[Incident]:
-    """Return the incidents that a status tells of; what cannot be read (another version's) is left out."""
+    """Return the incidents in a status; those that cannot be read (of another version) are left out."""
     listed = status.get("incidents")
     found = (_restored(entry) for entry in listed) if isinstance(listed, list) else ()
     return [incident for incident in found if incident is not None]

@@ -1,4 +1,4 @@
-"""Incidents in words, for whoever is woken by one."""
+"""Incidents in words, for the engineer who is alerted."""
 
 from pie.core.incidents.incident import Closing, Incident, Scope
 from pie.core.model import Stage
@@ -55,7 +55,7 @@ def about(incident: Incident, storage_class: str) -> str:
 
 
 def story(incident: Incident, storage_class: str) -> str:
-    """Return all there is to say: what, where, since when, what it means, the evidence, what to look at."""
+    """Return the whole story: what, where, since when, what it means, the evidence, and what to do next."""
     evidence = f' Evidence: "{incident.evidence}".' if incident.evidence else ""
     return (
         f"{about(incident, storage_class)}: {headline(incident)}, since {rfc3339(incident.opened_at)}."
@@ -64,7 +64,7 @@ def story(incident: Incident, storage_class: str) -> str:
 
 
 def ending(incident: Incident, storage_class: str) -> str:
-    """Return what there is to say when an incident closes."""
+    """Return the text of the Event for an incident that closes."""
     lasted_seconds = max(0.0, (incident.closed_at or incident.opened_at) - incident.opened_at)
     minutes = lasted_seconds / 60
     lasted = f"{minutes:.0f} min" if minutes >= _FEW_MINUTES else f"{lasted_seconds:.0f} s"
@@ -79,7 +79,7 @@ def how_it_ended(incident: Incident) -> str:
 
 
 def _how(incident: Incident) -> tuple[str, str]:
-    """Return in a word how an incident ended, and the details; no details: pie does not know."""
+    """Return how an incident ended in one word, and the details; no details: they are not known."""
     message = incident.closed_message
     match incident.closed_because:
         case Closing.RECOVERED if incident.stage is Stage.TEARDOWN:

@@ -1,4 +1,4 @@
-"""Node facts to suppression: `marks` that name maintenance, what is so `now`, its `history`.
+"""From facts about nodes to suppression: the `marks` of maintenance, what suppresses `now`, its `history`.
 
-`excuse` says which runs are not held against storage, and `overdue` what has been suppressed for too long.
+`excuse` says which bad runs maintenance explains, and `overdue` which nodes are suppressed for too long.
 """

@@ -1,7 +1,8 @@
-"""Tolerations that pods of pie have beside those that pie asked for.
+"""Tolerations that admission added to the pods of pie.
 
-A namespace can give all its pods some (the annotation `scheduler.alpha.kubernetes.io/defaultTolerations`),
-and a webhook can, too. They are the pod's own: a taint that they tolerate is no maintenance.
+A namespace can add tolerations to all its pods (the annotation
+`scheduler.alpha.kubernetes.io/defaultTolerations`), and so can a webhook. A taint that they tolerate is no
+maintenance.
 """
 
 from collections.abc import Mapping
@@ -14,13 +15,13 @@ from pie.core.model import Probe
 from pie.core.wire import Toleration
 
 _BY_KUBERNETES: Final = "node.kubernetes.io/"
-"""Kubernetes itself adds tolerations of such keys; what they stand for suppresses all the same."""
+"""Kubernetes itself adds tolerations with such keys. Their taints suppress runs in spite of that."""
 
 _MOST: Final = 32
 
 
 def admitted(tolerations: tuple[Toleration, ...], probe: Probe, driver: str) -> tuple[dict[str, Any], ...]:
-    """Return the tolerations of a pod that pie did not ask for, as in the pod's spec."""
+    """Return the tolerations of a pod that pie did not set, as in the pod's spec."""
     asked = [_read(each) for each in probe.tolerations]
     added = (
         each

@@ -1,7 +1,7 @@
-"""Whether maintenance of its node excuses a bad run.
+"""Whether maintenance of its node explains a bad run.
 
-A run is looked at over its whole life. One that outlives the maintenance has its time anew from the end of
-it: what is still not well then is the storage's.
+The whole life of a run counts. If a run outlives the maintenance, its threshold and deadline begin again at
+the end of the maintenance. If it is still bad after that, the maintenance does not explain it.
 """
 
 from collections.abc import Iterable
@@ -15,22 +15,22 @@ from pie.core.reasons import CERTAIN, Reason
 from pie.core.timeline import Run, Timeline, timeline
 from pie.core.wire import epoch_seconds
 
-# The run used its volume, and what it met is a fact about the storage.
+# The run used its volume: these are facts about the storage.
 _NEVER = CERTAIN | {Reason.NO_SPACE}
 SLACK_SECONDS = 3.0
-"""Maintenance that begins so soon after a run's end explains it: stamps have whole seconds, and what ended a
-run may be seen a moment after its end."""
+"""Maintenance explains a run also if it begins this long after the run's end: times have whole seconds, and
+pie may see the cause of an end a moment after the end."""
 
 
 def excusable(judgement: Judgement) -> bool:
-    """Tell whether maintenance could have made a run end so."""
+    """Tell whether maintenance could explain this judgement."""
     return judgement.needs_cause and judgement.reason not in _NEVER
 
 
 def lived_until(run: Run, judgement: Judgement, now: float) -> float:
     """Return when the run ended, by the clocks of the control plane; `now` while its end is unknown.
 
-    The kubelet's clock may be minutes wrong: of its stamps only differences count.
+    The kubelet's clock may be minutes wrong, so only the difference of two of its times counts.
     """
     if not judgement.ended:
         return now
@@ -39,7 +39,7 @@ def lived_until(run: Run, judgement: Judgement, now: float) -> float:
 
 
 def _ended_seconds(times: Timeline) -> float | None:
-    """Return when a run's container ended: its binding, and how long the kubelet took from then on."""
+    """Return when a run's container ended: when it was bound, plus how long the kubelet took after that."""
     finished = epoch_seconds(times.terminated.finished_at) if times.terminated is not None else 0.0
     if not finished or times.scheduled is None or times.acknowledged is None:
         return None
@@ -47,7 +47,7 @@ def _ended_seconds(times: Timeline) -> float | None:
 
 
 def excuse(judgement: Judgement, run: Run, probe: Probe, span: Span | None, now: float) -> Judgement:
-    """Return the judgement, suppressed if `span` of maintenance explains it; what was good stays so."""
+    """Return the judgement, suppressed if the maintenance `span` explains it; what was good stays good."""
     if span is None or not excusable(judgement):
         return judgement
     started = timeline(run).started is not None
@@ -72,21 +72,21 @@ def excuse(judgement: Judgement, run: Run, probe: Probe, span: Span | None, now:
 
 
 def everywhere(histories: Iterable[NodeHistory | None], since: float, until: float) -> Span | None:
-    """Return the time in which every node was suppressed at some moment of [since, until], if there is one.
+    """Return the maintenance of [since, until] if every node was suppressed at some moment of that time.
 
-    It is what suppresses a provision run, which any of the nodes could have taken.
+    It explains a run that could have used any of the nodes.
     """
     spans = [history.during(since, until) if history is not None else None for history in histories]
     found = [span for span in spans if span is not None]
     if not found or len(found) < len(spans):
         return None
-    # The class can be used again as soon as the first node can.
+    # The class is usable again as soon as the first node is.
     until_first = min((span.until for span in found if span.until is not None), default=None)
     return Span(nowhere([span.why for span in found]), max(span.since for span in found), until_first)
 
 
 def nowhere(reasons: list[Suppression]) -> Suppression:
-    """Return why a class is suppressed of which every node is."""
+    """Return why a class is suppressed, if all its nodes are for these reasons."""
     counts: dict[Reason, int] = {}
     for why in reasons:
         counts[why.reason] = counts.get(why.reason, 0) + 1

@@ -1,8 +1,8 @@
-"""Whether a node's kubelet still renews its Lease: told by the API server's clock alone.
+"""Whether a node's kubelet still renews its Lease, by the API server's clock alone.
 
-A kubelet stamps its Lease by its own clock, which may be minutes wrong. The API server notes in the managed
-fields when it stored that stamp, and its answer says what time it is: the difference is of one clock. Where
-the Lease has no such note, two looks at it are compared.
+A kubelet writes the time of its own clock into its Lease, and this clock may be minutes wrong. The API server
+notes in the managed fields when it stored the renewal, and each answer has the present time: both are times
+of one clock. If a Lease has no such note, pie compares what it read at two times.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from pie.core.reasons import Reason
 from pie.core.wire import Metadata, Object
 
 USUAL_DURATION_SECONDS = 40.0
-# A kubelet renews its Lease at a quarter of its duration; one renewal may be lost on the way.
+# A kubelet renews its Lease after a quarter of its duration. One renewal may be lost.
 _RENEWED_PART = 0.25
 _MISSED_PART = 0.4
 
@@ -29,7 +29,7 @@ class ManagedFields(Object, frozen=True):
 
     @property
     def renewal(self) -> bool:
-        """Whether a renewal of the Lease is among what was written."""
+        """Whether these fields are those of a renewal of the Lease."""
         return "f:renewTime" in (self.fields_v1.get("f:spec") or {})
 
 
@@ -55,11 +55,11 @@ class NodeLease(Object, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What one look at a node's Lease showed.
+    """A node's Lease as it was read once.
 
-    `looked_at` and `renewed_at` are by the API server's clock, epoch seconds; `renewed_at` is None where the
-    Lease does not tell. `renewal` is what the kubelet wrote, by its own clock: it is compared with that of
-    another look, and never computed with.
+    `looked_at` and `renewed_at` are by the API server's clock, epoch seconds; `renewed_at` is None if the
+    Lease does not say it. `renewal` is the time that the kubelet wrote, by its own clock: pie only checks
+    whether it changed.
     """
 
     looked_at: float
@@ -69,7 +69,7 @@ class Heartbeat:
 
 
 def heartbeat(lease: NodeLease, looked_at: float) -> Heartbeat:
-    """Return what a Lease shows that the API server answered with at `looked_at`."""
+    """Return what a Lease shows that was read at `looked_at`."""
     stamps = (
         entry.time.timestamp()
         for entry in lease.metadata.managed_fields or ()
@@ -87,9 +87,9 @@ def heartbeat(lease: NodeLease, looked_at: float) -> Heartbeat:
 class Pulse:
     """What is known of a kubelet by now.
 
-    `quiet_since`: since when it has renewed nothing, if it has missed a renewal; None: it has not.
-    `silent`: that is longer than its Lease lasts. `look_again_seconds`: when another look may tell more;
-    None: this one was enough.
+    `quiet_since` is its last renewal, if it missed the next one; None: it missed none. `silent`: this is
+    longer ago than its Lease lasts. `look_again_seconds` is when pie should read the Lease again; None: pie
+    knows enough.
     """
 
     quiet_since: float | None = None
@@ -98,7 +98,7 @@ class Pulse:
 
 
 def pulse(beat: Heartbeat | None, before: Heartbeat | None = None) -> Pulse:
-    """Return what a look at a node's Lease says, and an earlier one `before` it; None: there is no Lease."""
+    """Return what a node's Lease shows, with what it showed `before`; None: there is no Lease."""
     if beat is None or not beat.renewal:
         return Pulse()
     missed = _MISSED_PART * beat.duration_seconds
@@ -120,7 +120,7 @@ def pulse(beat: Heartbeat | None, before: Heartbeat | None = None) -> Pulse:
 
 
 def silence(beat: Heartbeat, since: float) -> Suppression:
-    """Return why runs on a node are suppressed whose kubelet is silent since then."""
+    """Return why runs on a node are suppressed if its kubelet is silent since then."""
     return Suppression(
         Reason.NODE_NOT_READY,
         f"the kubelet has not renewed the node's Lease for {beat.looked_at - since:.0f} s"

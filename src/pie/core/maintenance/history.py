@@ -1,7 +1,6 @@
-"""What a node went through, as far as a run's life needs it: a pure fold over its states.
+"""The history of a node, as long as runs need it: a pure function from state to state.
 
-A run is judged over its whole life, not at one instant: a node that goes away in mid-run and is back when the
-run is judged was in maintenance all the same.
+The whole life of a run counts, not one moment: a node may be under maintenance only in the middle of it.
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,13 +11,13 @@ from pie.core.model import Probe
 from pie.core.reasons import Reason
 from pie.core.wire import Node, condition, epoch_seconds
 
-# A kubelet that starts tells of its lost containers, and so much later of its new boot.
-_TOLD_WITHIN_SECONDS = 15.0
-# Our reading of the API server's clock may be so far behind the stamps that the server writes by it.
+# After a start, a kubelet first reports its lost containers, and its new boot at most this much later.
+_REPORTED_WITHIN_SECONDS = 15.0
+# pie's estimate of the API server's clock may be this much behind that clock.
 _CLOCK_SECONDS = 1.0
-# A node becomes Ready for the first time within this of its creation; one that does so later has come back.
+# A new node becomes Ready within this time. If a node becomes Ready later, it has come back.
 _FIRST_START_SECONDS = 600.0
-# A node that flaps: more than this many spans within the life of one run tell nothing more.
+# If a node changes often, more spans than this say nothing more about one run.
 MOST_SPANS = 16
 _NO_DRIVER = drivers.Fact()
 
@@ -34,10 +33,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class NodeHistory:
-    """A node as one probe's rules see it: spans in order of time, the newest last.
+    """The history of a node by the rules of one PieProbe; the newest span is the last.
 
-    `seen_at` is when it was last looked at. `ready_since` is what the node itself said then, by a clock that
-    may be ahead of ours; 0.0 while it is not Ready. `driver` is what became of the storage's driver on it.
+    `seen_at` is when pie saw the node last. `ready_since` is what the node says, by a clock that may be
+    wrong; 0.0 while it is not Ready. `driver` is the history of the storage driver on the node.
     """
 
     spans: tuple[Span, ...] = ()
@@ -55,7 +54,7 @@ class NodeHistory:
 
     @property
     def suppressed_since(self) -> float | None:
-        """Since when the node is suppressed without a break, whatever the reasons were; None: it is not."""
+        """Since when the node is suppressed without a break, for whatever reasons; None: it is not."""
         if self.current is None:
             return None
         began = self.spans[-1].since
@@ -82,12 +81,12 @@ def observe(
     known_until: float = 0.0,
     driver: drivers.Fact = _NO_DRIVER,
 ) -> NodeHistory:
-    """Return the history after the node was seen so at `now`; a node that is None is gone.
+    """Return the history after pie saw the node like this at `now`; None: the node is gone.
 
-    Time alone ends a grace, so a node is observed again at its suppression's `ends_at`, too. Whoever sees it
-    for the first time knows no earlier bootID: that it came back then counts as a boot, so that the grace of
-    a reboot outlives the controller that saw it. Until `known_until` the node is known to have been as it was
-    seen last: its own stamps of what came after cannot be older, whatever its clock says.
+    A node has to be observed again at its suppression's `ends_at`, since time alone ends a grace. At the
+    first look pie knows no earlier bootID. Then a node that came back counts as booted, so that the grace of
+    a reboot survives a restart of the controller. Until `known_until` the node was certainly as pie saw it
+    last, so whatever changed since then is not older, whatever the clock of the node says.
     """
     if node is None:
         gone = Suppression(Reason.NODE_DELETED, "the node was deleted", now)
@@ -100,29 +99,30 @@ def observe(
         came_back = ready_since > node.metadata.created_seconds + _FIRST_START_SECONDS
         history = NodeHistory(rebooted_at=turned if came_back else 0.0)
     if history.current is None and ready_since > history.ready_since:
-        # It was not Ready until then, whoever saw it.
+        # It was not Ready until then, although pie did not see that.
         was = Suppression(Reason.NODE_NOT_READY, "the node was not Ready", turned)
         history = replace(history, spans=(*history.spans, Span(was, turned, turned))[-MOST_SPANS:])
     history = replace(history, ready_since=ready_since)
     boot_id = node.status.node_info.boot_id
     if history.boot_id and boot_id and history.boot_id != boot_id:
-        # Noted as a moment of its own, since a grace of no length ends before anybody looks.
-        since = max(history.seen_at, now - _TOLD_WITHIN_SECONDS)
+        # The boot gets a span of its own: without a grace nothing else would show it.
+        since = max(history.seen_at, now - _REPORTED_WITHIN_SECONDS)
         booted = Suppression(Reason.NODE_REBOOTED, "the node has booted", since)
         history = _follow(_follow(history, booted, now), None, now + _CLOCK_SECONDS)
         history = replace(history, rebooted_at=now)
     history = replace(history, boot_id=boot_id or history.boot_id, seen_at=now)
-    history = replace(history, driver=_driver(history, driver, node, probe, now))
-    why = suppression(_facts(history, node, now, driver), probe)
+    followed = drivers.follow(history.driver, driver, node, probe, now, rebooted_at=history.rebooted_at)
+    history = replace(history, driver=followed)
+    why = suppression(Facts(node, now, history.rebooted_at, history.proven_at, driver.name), probe)
     if why is not None and why.reason is Reason.NODE_NOT_READY and first is not None:
         why = replace(why, since=min(max(why.since, known_until), now))
     return _follow(history, why, now)
 
 
 def fall_silent(history: NodeHistory, why: Suppression, until: float) -> NodeHistory:
-    """Return the history after the node's kubelet was found silent at `until`, since `why.since`.
+    """Return the history after pie found at `until` that the node's kubelet is silent since `why.since`.
 
-    Kubernetes has not called the node NotReady yet. Whether the silence goes on is known by the next look.
+    Kubernetes does not call the node NotReady yet. Whether the kubelet stays silent is not known.
     """
     if history.current is not None:
         return history
@@ -135,23 +135,13 @@ def fall_silent(history: NodeHistory, why: Suppression, until: float) -> NodeHis
 def prove(history: NodeHistory, began: float, now: float) -> NodeHistory:
     """Return the history after a good run on the node, from `began` until `now`.
 
-    If it began after what a grace waits for, it has shown that all is well.
+    It ends a grace if it began after the boot, or after the creation of the node.
     """
     current = history.current
     history = replace(history, proven_at=max(history.proven_at, began))
     if current is None or current.blocks or began <= current.since:
         return history
     return _follow(history, None, now)
-
-
-def _facts(history: NodeHistory, node: Node, now: float, driver: drivers.Fact) -> Facts:
-    return Facts(node, now, history.rebooted_at, history.proven_at, driver.name)
-
-
-def _driver(
-    history: NodeHistory, driver: drivers.Fact, node: Node, probe: Probe, now: float
-) -> drivers.DriverHistory:
-    return drivers.follow(history.driver, driver, node, probe, now, rebooted_at=history.rebooted_at)
 
 
 def _ready_since(node: Node) -> float:
@@ -162,7 +152,7 @@ def _ready_since(node: Node) -> float:
 
 
 def _follow(history: NodeHistory, why: Suppression | None, now: float) -> NodeHistory:
-    """Return the history with its newest span brought up to date."""
+    """Return the history with its newest span continued, ended, or followed by a new one."""
     current = history.current
     if (
         current is not None

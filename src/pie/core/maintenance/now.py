@@ -1,8 +1,8 @@
-"""Whether what happens on a node may be held against its storage: node facts and the time -> Suppression.
+"""Whether runs on a node are suppressed now: from facts about the node, and the time, to a Suppression.
 
-A node that is Ready and carries no mark is never suppressed. Marks are what Kubernetes says of the node
-(deletion, cordon, NotReady, taints), what other programs put on it (`marks`), what the spec names,
-and for a limited time that it has just booted or just been created.
+A node that is Ready and has no mark is never suppressed. A mark is what Kubernetes says of the node
+(deletion, cordon, NotReady, taints), what other programs set on it (`marks`), and what the spec names. A node
+that has just booted, or was just created, is suppressed for a limited time.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from pie.core.wire import Condition, Node, Taint, condition, epoch_seconds
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """Why runs on a node are not held against the storage; `message` names the mark.
+    """Why bad runs on a node do not count as bad storage; `message` names the mark.
 
-    `since` is when the mark was set, as far as the node tells, and else when it was seen. `blocks`: no run
-    can be expected to work, so none is started; without it runs go on, and a good one ends it. `ends_at` is
-    when it ends by time alone.
+    `since` is when the mark was set, if the node says it, else when pie saw it. `blocks`: no run can work
+    there, so pie starts none; otherwise runs go on, and a good run ends the suppression. `ends_at` is when it
+    ends by time alone.
     """
 
     reason: Reason
@@ -36,7 +36,7 @@ class Suppression:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A node now, and from its history when it booted and when a run was last good on it (0.0: not seen).
+    """A node now; from its history when it booted, and when its last good run began (0.0: not seen).
 
     `driver` is the name of the driver that the PieProbe probes.
     """
@@ -51,7 +51,7 @@ class Facts:
 def suppression(facts: Facts, probe: Probe) -> Suppression | None:
     """Return why runs of this probe on the node are suppressed now; None: they count.
 
-    The first check that finds something names the reason, so a cordon is not called by its taint.
+    The first check that finds something gives the reason, so a cordon is not reported as its taint.
     """
     for check in _CHECKS:
         if (found := check(facts, probe)) is not None:
@@ -116,7 +116,7 @@ def _not_ready(facts: Facts, _probe: Probe) -> Suppression | None:
 def _tainted(facts: Facts, probe: Probe) -> Suppression | None:
     for taint in facts.node.spec.taints:
         if is_startup_taint(taint, facts.driver):
-            continue  # It is held against the storage; see `pie.core.driver`.
+            continue  # It is no maintenance; see `pie.core.driver`.
         if taint.effect in HARD_EFFECTS and not tolerated(taint, probe.tolerations):
             message = f"taint {taint_text(taint)} is not tolerated"
             return Suppression(Reason.NODE_TAINTED, message, _since(taint.time_added, facts.now))
@@ -143,7 +143,7 @@ def _grace(reason: Reason, message: str, facts: Facts, began: float, seconds: fl
     return Suppression(reason, message, began, blocks=False, ends_at=began + seconds)
 
 
-# Ordered by how much each says: a cordoned node is tainted, too, and a node that is shut down is not Ready.
+# The most specific check comes first: a cordoned node has a taint, too; one that is shut down is not Ready.
 _CHECKS = (_deleted, _marked, _cordoned, _not_ready, _tainted, _rebooted, _new)
 
 

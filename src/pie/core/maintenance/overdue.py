@@ -1,4 +1,4 @@
-"""The condition LongSuppressed: maintenance that nobody finished is a node that nobody probes."""
+"""The condition LongSuppressed: while maintenance is not finished, the node is not probed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, order=True)
 class Overdue:
-    """A node whose targets have been suppressed for longer than the spec's maxDuration.
+    """A node that has been suppressed for longer than the spec's maxDuration.
 
-    `since`: without a break, whatever the reasons were; epoch seconds.
+    `since` is epoch seconds: it is suppressed without a break since then, for whatever reasons.
     """
 
     node: str
