@@ -43,7 +43,7 @@ class Scene:
 
     async def look(self) -> AttachmentState | None:
         """Look as the controller does, only where there can be anything to see."""
-        return await self.attachments.look(RUN, DRIVER) if self.attachments.possible(RUN, DRIVER) else None
+        return await self.attachments.look(RUN, DRIVER) if self.attachments.may_attach(DRIVER) else None
 
     def driver(self, *, attach_required: bool) -> None:
         """Install the driver's object."""
@@ -104,7 +104,7 @@ def test_an_object_that_is_missing_for_a_moment_decides_nothing() -> None:
         await scene.look()
         scene.driver(attach_required=False)
         assert await scene.look() is None
-        assert not scene.attachments.possible(RUN, DRIVER)
+        assert not scene.attachments.may_attach(DRIVER)
 
     played(story)
 

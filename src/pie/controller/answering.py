@@ -4,7 +4,7 @@ from pie.controller.attachmentstate import AttachmentReader
 from pie.controller.nodelease import NodeLeases
 from pie.controller.warnings import WarningEvents
 from pie.core.model import Target
-from pie.core.naming import agrees
+from pie.core.run import first_pod
 from pie.core.target.effects import Question
 from pie.core.target.facts import Answers, AttachmentAnswer, LeaseAnswer, PodAnswer
 from pie.core.target.state import RunState
@@ -16,7 +16,7 @@ from pie.kube.sharedlist import SharedList
 
 
 class Answering:
-    """Asks the API server. `pods` is a label selector that has the pods of all runs."""
+    """Asks the API server. `pods` is a label selector for the pods of all runs."""
 
     def __init__(self, client: Client, namespace: str, warnings: WarningEvents, *, pods: str) -> None:
         self._client = client
@@ -26,7 +26,7 @@ class Answering:
         self._pods = SharedList(client, PODS, namespace, decode=Pod, label_selector=pods)
 
     def may_attach(self, driver: str | None) -> bool:
-        """Tell whether a driver may attach volumes, as far as is known of it; None: the driver is unknown."""
+        """Tell whether a driver may attach volumes; None: the driver is not known."""
         return driver is not None and self._attachments.may_attach(driver)
 
     def attaches(self, driver: str | None) -> bool:
@@ -50,12 +50,10 @@ class Answering:
         return Answers()
 
     async def _pod(self, target: Target, run: RunState, since: float) -> PodAnswer:
-        """Read a run's pod: by name, or with all others that are wanted."""
+        """Read a run's pod: by name, or in one list with others that are needed."""
         if run.pod is None:
             listed = await self._pods.all(since)
-            found = [pod for pod in listed.of_owner(run.id) if agrees(pod.metadata, target)]
-            first = min(found, key=lambda pod: pod.metadata.created_seconds, default=None)
-            return PodAnswer(since, first, certain=not listed.skipped)
+            return PodAnswer(since, first_pod(listed.of_owner(run.id), target), certain=not listed.skipped)
         pod = await self._pods.one(run.pod.metadata.name, since)
         same = pod is not None and pod.metadata.uid == run.pod.metadata.uid
         return PodAnswer(since, pod if same else None)
@@ -75,7 +73,7 @@ class Answering:
         return LeaseAnswer(self._client.now(), beat)
 
     async def _recall_events(self, run: RunState) -> None:
-        """Recall what was said about a run, its pod and its PVC before pie listened."""
+        """Read the Events about a run, its pod and its PVC that are older than the watch."""
         about = run.pod.metadata.uid if run.pod is not None else run.id
         if await self._warnings.recall(about) and run.claim is not None:
             await self._warnings.recall(run.claim.metadata.uid)

@@ -1,4 +1,4 @@
-"""What the attachment of a run's volume says: only some drivers attach, and it has no label of pie's."""
+"""Reads the VolumeAttachment of a run's volume, if its driver has any."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -10,12 +10,12 @@ from pie.kube.resources import CSI_DRIVERS, PVS, VOLUME_ATTACHMENTS
 from pie.kube.sharedlist import SharedList
 
 _LOOK_AGAIN_SECONDS: Final = 600.0
-"""A driver's object can be made anew with another word about attaching."""
+"""A driver's CSIDriver can be deleted and created again with another attachRequired."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttachmentState:
-    """What an attachment says; nothing of it is there yet where all is at its default."""
+    """What an attachment says. If all fields have their defaults, it does not exist yet."""
 
     attached: bool = False
     seconds: float | None = None
@@ -59,12 +59,6 @@ class AttachmentReader:
         known = self._drivers.get(driver)
         return known is not None and known.attaches
 
-    def possible(self, run: Run, driver: str) -> bool:
-        """Tell whether a run can have one: it has a node, a volume, and a driver that may attach."""
-        if run.pod is None or not run.pod.spec.node_name or run.claim is None:
-            return False
-        return bool(run.claim.spec.volume_name) and self.may_attach(driver)
-
     async def look(self, run: Run, driver: str, since: float | None = None) -> AttachmentState | None:
         """Return what the attachment of a run's volume said at `since` (now) or later; None: it has none."""
         since = self._client.now() if since is None else since
@@ -80,7 +74,7 @@ class AttachmentReader:
         name = attachment_name(source, run.pod.spec.node_name)
         attachment = await self._attachments.one(name, since)
         if attachment is None or (attachment.leaving and run.pod.status.phase == "Pending"):
-            # It is the one of the run before.
+            # It is the attachment of the run before.
             return AttachmentState(error=attachment.error if attachment is not None else "")
         return AttachmentState(attachment.status.attached, attachment.attach_seconds, attachment.error)
 
@@ -88,10 +82,10 @@ class AttachmentReader:
         if (known := self._fresh(driver)) is not None:
             return known.attaches
         if (old := self._drivers.get(driver)) is not None:
-            self._note(driver, attaches=old.attaches)  # Whoever comes while it is asked for goes by the old.
+            self._note(driver, attaches=old.attaches)  # It counts for others until this read is done.
         found = await self._client.get_or_none(CSI_DRIVERS, driver, decode=CSIDriver)
         if found is None:
-            # Kubernetes attaches then. It may be missing for a moment only, as in an upgrade.
+            # Then Kubernetes attaches. It may be missing only for a moment, for example in an upgrade.
             # https://github.com/kubernetes/kubernetes/blob/v1.35.4/pkg/volume/csi/csi_plugin.go (skipAttach)
             self._drivers.pop(driver, None)
             return True

@@ -131,6 +131,15 @@ class _Case:
             return error
 
 
+def with_records(judgement: Judgement, reason: Reason | None, message: str) -> Judgement:
+    """Return the judgement of a run that found this wrong with the data on its volume; None: nothing."""
+    if reason is None or judgement.result is None or not judgement.result.ok:
+        return judgement
+    return replace(
+        judgement, verdict=Verdict.FAILED, reason=reason, message=message, stage=Stage.IO, succeeded=False
+    )
+
+
 def missed(
     due_seconds: float, warnings: Iterable[WarningEvent] = (), *, last_scheduled: float = 0.0
 ) -> Judgement:

@@ -34,7 +34,7 @@ SECURITY_CONTEXT: Final[Manifest] = {
 TERMINATION_GRACE_SECONDS = 5
 POD_ANNOTATIONS: Final = {
     **meshes.ANNOTATIONS,
-    # Who removes a node need not spare a pod that probes it. Only cluster-autoscaler asks:
+    # A probe pod need not keep its node from being removed. Only cluster-autoscaler reads this:
     # https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
 }
@@ -47,8 +47,6 @@ def pod_template(probe: Probe, target: Target, *, claim: str, image: Image, with
         required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         rule = {"key": FIELD_NAME, "operator": "NotIn", "values": [without]}
         required["nodeSelectorTerms"] = _with_rules(required, "matchFields", [rule])
-    # On the pod, since a Job's own deadline deletes the pod and with it the message that says what happened.
-    spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
     marks = {
         "labels": meshes.LABELS | image.pods.labels | labels(target),
         "annotations": POD_ANNOTATIONS | image.pods.annotations,
@@ -57,7 +55,7 @@ def pod_template(probe: Probe, target: Target, *, claim: str, image: Image, with
 
 
 def _with_rules(selector: Manifest, where: str, rules: list[Manifest]) -> list[Manifest]:
-    """Return the terms of a NodeSelector with more rules, without empty terms, which match nothing."""
+    """Return the terms of a NodeSelector with more rules; empty terms, which match no node, are left out."""
     return [
         {**term, where: [*(term.get(where) or []), *rules]}
         for term in selector["nodeSelectorTerms"]
@@ -82,9 +80,11 @@ def claim(probe: Probe, target: Target, *, name: str) -> Manifest:
 
 
 def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manifest:
-    """Return the pod spec of a run, without its deadline."""
+    """Return the pod spec of a run; `claim` is the name of the PVC that the target keeps."""
     spec: Manifest = {
         "restartPolicy": "Never",
+        # Not on the Job: the deadline of a Job deletes the pod, and with it the result.
+        "activeDeadlineSeconds": max(1, math.ceil(probe.deadline_seconds)),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
@@ -113,7 +113,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
         "volumes": [{"name": VOLUME, **_volume(probe, target, claim)}],
     }
     if kind_of(target).per_node:
-        # pie has to see a driver that never gets ready. Others stay away as applications do.
+        # pie has to see a driver that never gets ready. Other pods stay off the node, as applications do.
         probe = with_tolerations(probe, STARTUP_TAINTS)
     if image.pull_policy:
         spec["containers"][0]["imagePullPolicy"] = image.pull_policy
@@ -127,13 +127,13 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
 
 
 def _capacity(probe: Probe) -> list[str]:
-    """Return the arguments that tell the probe how large its volume should be."""
+    """Return the arguments with the size that the volume should have."""
     capacity = quantity(probe.pvc_capacity)
     return ["--capacity", str(math.floor(capacity))] if capacity is not None else []
 
 
 def _this_node(node: str) -> Manifest:
-    # By name: the hostname label need not be the node's name, and anybody may change it.
+    # Not by the hostname label: it need not be the node's name, and anybody may change it.
     rule = {"key": FIELD_NAME, "operator": "In", "values": [node]}
     return {"nodeSelectorTerms": [{"matchFields": [rule]}]}
 

@@ -4,7 +4,6 @@ Everything that a check creates has its label and belongs to its Lease. So `kube
 deletes all of it, whatever happened to the program that created it.
 """
 
-import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -27,7 +26,7 @@ from pie.core.wire import Claim, Metadata, Node, StorageClass
 LABEL_CHECK = "pie.topolvm.io/check"
 DRIVER_NOT_REGISTERED = "DriverNotRegistered"
 _MOST_TERMS = 100
-"""A provision run that any node may take names so many of them; a pod's affinity has to stay readable."""
+"""A provision run names at most this many nodes, so that the affinity of its pod stays readable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Skipped(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """An object of the check that is still there; `message` says why and what to do."""
+    """An object of the check that still exists; `message` says why, and what to do."""
 
     kind: str
     name: str
@@ -70,10 +69,10 @@ class Left(Struct, frozen=True):
 
 
 class Checked(Struct, frozen=True):
-    """What became of one target. `stages`: of a mount check's two runs, the last word on each.
+    """The result of one target. `stages` are the durations; those of the second run of a mount check count.
 
-    `node` is where a provision run went, empty if it got nowhere; `next` is what to look at, and `area` whose
-    problem it is, both empty when ok.
+    `node` is the node of a provision run, empty if it had none. `next` is what to do, and `area` whose
+    problem it is; both are empty when ok.
     """
 
     kind: str
@@ -95,9 +94,9 @@ class Checked(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """What came of a check. `error`: what ended it before its end. `notes`: what was not done as asked.
+    """The result of a check. `error` is what ended it early, `notes` is what was not done as ordered.
 
-    `kept` are the pods and claims of bad targets, where that was asked for.
+    `kept` are the pods and PVCs of bad targets, if the order was to keep them.
     """
 
     check: str
@@ -117,7 +116,7 @@ class Report(Struct, frozen=True):
 
 
 def passed(targets: Collection[Checked], left: Collection[Left]) -> bool:
-    """Tell whether everything that was to be checked was, and was well; nothing checked proves nothing."""
+    """Tell whether a target was good, none was bad, and everything was deleted."""
     proved = any(each.verdict is Verdict.OK for each in targets)
     return proved and not left and not any(each.verdict in NOT_GOOD for each in targets)
 
@@ -125,7 +124,7 @@ def passed(targets: Collection[Checked], left: Collection[Left]) -> bool:
 def checked(
     target: Target, node: str, judgement: Judgement, *, seconds: float, stages: dict[Stage, float]
 ) -> Checked:
-    """Return what is reported of a target whose last run was judged so."""
+    """Return the result of a target from the judgement of its last run."""
     good = judgement.verdict is Verdict.OK
     return Checked(
         kind=target.kind,
@@ -143,9 +142,9 @@ def checked(
 
 
 def probe_of(order: Order, check: str, nodes: Iterable[str]) -> Probe:
-    """Return the probe of a check: its nodes by name, and no grace for new ones, which are to be checked.
+    """Return the probe of a check: its nodes by name, and no grace, so that new nodes are checked, too.
 
-    What the image is built for is not known.
+    The architectures of the image are not known.
     """
     rules = [{"key": "metadata.name", "operator": "In", "values": [name]} for name in nodes]
     return Probe(
@@ -175,8 +174,8 @@ def choose(
 ) -> tuple[list[Node], list[Skipped]]:
     """Return which nodes to check, and which not and why.
 
-    With `with_driver`, the nodes where the driver is registered, the others are left out: not every node
-    need have a class. Without any, the class is no CSI driver's, and nothing is known.
+    `with_driver` are the nodes on which the driver is registered; the others are skipped. If it is empty, the
+    class has no CSI driver, and no node is skipped for this reason.
     """
     chosen: list[Node] = []
     skipped: list[Skipped] = []
@@ -205,29 +204,29 @@ def stage_of(run: Run) -> Stage:
         return Stage.START
     if times.scheduled is not None:
         return Stage.ATTACH if run.seen.attaching and not run.seen.attached else Stage.MOUNT
-    if run.seen.waiting is not None:  # the scheduler binds the pod when the volume is there
+    if run.seen.waiting is not None:  # the scheduler binds the pod only after the volume exists
         return Stage.PROVISION
     return Stage.SCHEDULE if run.pod is not None else Stage.QUEUE
 
 
 def belongs(metadata: Metadata, owners: Collection[str]) -> bool:
-    """Tell whether an object belongs to one of these owners, by uid: anybody can write a label."""
+    """Tell whether one of these owners (uids) owns an object: a label says nothing, anybody can write it."""
     return any(owner.uid and owner.uid in owners for owner in metadata.owner_references)
 
 
 def created_for(volume: PersistentVolume, claim: Claim) -> bool:
-    """Tell whether a volume is bound to this PVC, and was created for it: one that is older was not."""
-    theirs, ours = volume.metadata.created_seconds, claim.metadata.created_seconds
-    return volume.spec.claim_ref.uid == claim.metadata.uid and theirs >= ours
+    """Tell whether a volume is bound to this PVC and was created for it: then it is not older."""
+    younger = volume.metadata.created_seconds >= claim.metadata.created_seconds
+    return volume.spec.claim_ref.uid == claim.metadata.uid and younger
 
 
 def runs_of(target: Target) -> int:
-    """Return how many runs a check makes: what the first wrote on a kept volume, the second has to find."""
+    """Return how many runs a target has: on a kept volume, a second run has to find what the first wrote."""
     return 2 if kind_of(target).pvc else 1
 
 
 def lease(check: str, namespace: str, holder: str) -> Manifest:
-    """Return the object that all others of a check belong to; `holder` says who makes it."""
+    """Return the Lease that owns all objects of a check; `holder` says who started the check."""
     metadata = {"name": check, "namespace": namespace, "labels": {LABEL_CHECK: check}}
     spec = {"holderIdentity": holder}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
@@ -235,7 +234,7 @@ def lease(check: str, namespace: str, holder: str) -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Makes the manifests of a check; `lease_uid` is its Lease's."""
+    """Builds the manifests of a check; `lease_uid` is the uid of its Lease."""
 
     check: str
     namespace: str
@@ -247,9 +246,8 @@ class Maker:
         return {**claim(probe, target, name=name), "metadata": self._metadata(target, name)}
 
     def pod(self, probe: Probe, target: Target, name: str, claim_name: str) -> Manifest:
-        """Return the pod of a run; `claim_name` is the name of a mount check's claim."""
+        """Return the pod of a run; `claim_name` is the name of the PVC that the target keeps."""
         spec = pod_spec(probe, target, claim=claim_name, image=self.image)
-        spec["activeDeadlineSeconds"] = max(1, math.ceil(probe.deadline_seconds))
         if not kind_of(target).pvc:
             template = spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]
             template["metadata"] = {"labels": self._labels(target)}
@@ -259,7 +257,7 @@ class Maker:
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
     def _labels(self, target: Target) -> dict[str, str]:
-        # Not the labels of a PieProbe: a controller in this namespace would take these pods for its own.
+        # Not the labels of a PieProbe: a controller in this namespace would adopt these pods.
         node = {"node": label_value(target.node)} if target.node else {}
         return {LABEL_CHECK: self.check, "storage-class": label_value(target.storage_class), **node}
 

@@ -1,8 +1,11 @@
-"""A run as the objects of its runner show it: one attempt on a target, whoever started it."""
+"""A run as the objects of its runner show it: one attempt to use a target, whoever started it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pie.core.apitypes import Cause
+from pie.core.model import Target
+from pie.core.naming import agrees
 from pie.core.timeline import Sightings, WarningEvent
 from pie.core.wire import Claim, Pod
 
@@ -11,15 +14,14 @@ from pie.core.wire import Claim, Pod
 class RunFact:
     """A run now.
 
-    `id` is unique for ever (the uid of the object that stands for the run). `due` is the time that the
-    schedule meant, `created` when the run came to be, epoch seconds. `follows` is the id of the run that a
-    follow-up run follows.
+    `id` is the uid of the object that stands for the run. `due` is the due time, `created` when the run was
+    created, epoch seconds. `follows` is the id of the run that a follow-up run follows.
 
-    `over_at` is when the runner's own object says that the run ended; None while it goes on. `deleted_at` is
-    when somebody was seen to have deleted that object. `pod` is as it was last seen; once it is gone
-    (`pod_gone`) it is known to have been so until `pod_known_until`. `discardable` is what of it
-    may be deleted once it is counted. `claim` is the PVC of a provision run's pod. `warnings` are about pod
-    and PVC, oldest first. `backend` is what the driver says is wrong with its storage on the run's node.
+    `over_at` is when the run ended, as the runner's object says; None: it has not ended. `deleted_at` is when
+    somebody deleted that object. `pod` is the pod as pie saw it last, also after it was deleted (`pod_gone`);
+    until `pod_known_until` it was like that. `discardable` names what can be deleted of the run once it is
+    counted. `claim` is the PVC of a provision run's pod. `warnings` are about pod and PVC, oldest first.
+    `backend` is what the driver reports to be wrong with its storage on the run's node.
     """
 
     id: str
@@ -37,3 +39,9 @@ class RunFact:
     seen: Sightings = field(default_factory=Sightings)
     warnings: tuple[WarningEvent, ...] = ()
     backend: str = ""
+
+
+def first_pod(pods: Iterable[Pod], target: Target) -> Pod | None:
+    """Return the pod of a run from those of its owner: the oldest one that names the target."""
+    own = (pod for pod in pods if agrees(pod.metadata, target))
+    return min(own, key=lambda pod: pod.metadata.created_seconds, default=None)

@@ -1,14 +1,13 @@
-"""Attachments of volumes to nodes, for drivers that have any: which object it is, and what it says."""
+"""PersistentVolumes, CSIDrivers, and VolumeAttachments: what pie reads of them, and which one it needs."""
 
 import hashlib
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from pie.core.intree import source_of
 from pie.core.text import PlainText
-from pie.core.wire import Metadata, Object, ObjectReference, epoch_seconds
+from pie.core.wire import Metadata, Object, ObjectReference, StampedMetadata, epoch_seconds
 
 
 class CSIDriverSpec(Object, frozen=True):
@@ -33,10 +32,7 @@ class CSISource(Object, frozen=True):
 
 
 class VolumeSpec(Object, frozen=True):
-    """PersistentVolume spec; `node_affinity` says from where it can be reached, as JSON.
-
-    Sources with in-tree names are JSON, too.
-    """
+    """PersistentVolume spec. `node_affinity` and the in-tree sources are JSON."""
 
     csi: CSISource | None = None
     aws_elastic_block_store: dict[str, Any] | None = None
@@ -67,24 +63,11 @@ class PersistentVolume(Object, frozen=True):
 
     @property
     def source(self) -> CSISource | None:
-        """Its CSI source, also of one with an in-tree name; None: no CSI driver attaches it."""
+        """Its CSI source, also if it has an in-tree source; None: no CSI driver attaches it."""
         if self.spec.csi is not None:
             return self.spec.csi
         found = source_of(msgspec.to_builtins(self.spec), self.metadata.labels, self.metadata.annotations)
         return CSISource(*found) if found is not None else None
-
-
-class ManagedFields(Object, frozen=True):
-    """metadata.managedFields[], by which the API server stamps who last wrote what."""
-
-    subresource: str = ""
-    time: datetime | None = None
-
-
-class AttachmentMetadata(Metadata, frozen=True):
-    """metadata of a VolumeAttachment."""
-
-    managed_fields: tuple[ManagedFields, ...] = ()
 
 
 class AttachError(Object, frozen=True):
@@ -104,23 +87,23 @@ class AttachmentStatus(Object, frozen=True):
 class VolumeAttachment(Object, frozen=True):
     """A storage.k8s.io/v1 VolumeAttachment."""
 
-    metadata: AttachmentMetadata
+    metadata: StampedMetadata
     status: AttachmentStatus = AttachmentStatus()
 
     @property
     def leaving(self) -> bool:
-        """Whether the volume is being detached: who wants it next waits for that, however attached it is."""
+        """Whether the volume is being detached: a run has to wait for that, although it is attached."""
         return self.metadata.being_deleted
 
     @property
     def error(self) -> str:
-        """What keeps the volume from being attached; empty where nobody says."""
+        """Why the volume is not attached, or not detached; empty: no error is reported."""
         error = self.status.detach_error if self.leaving else self.status.attach_error
         return error.message if error is not None else ""
 
     @property
     def attach_seconds(self) -> float | None:
-        """From its creation to its last status, both stamped by the API server; None until it is attached."""
+        """The time from its creation to its last status, by the API server's clock; None: not attached."""
         written = [
             epoch_seconds(field.time)
             for field in self.metadata.managed_fields

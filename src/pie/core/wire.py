@@ -16,10 +16,10 @@ from pie.core.text import PlainText, one_line, plain_texts
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
-    """The base of all wire Structs: camelCase on the wire, immutable, unseen by the garbage collector.
+    """The base of all wire Structs: camelCase on the wire, immutable, not tracked by the garbage collector.
 
-    Every field has a default, which is also what null means; only an object's `metadata` is required. What
-    the API server checks (names, labels) is `str`; what anybody may write is `PlainText`.
+    Every field has a default, which also stands for null; only the `metadata` of an object is required. A
+    text that the API server checks (a name, a label) is `str`; a text that anybody may write is `PlainText`.
     """
 
 
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 @lru_cache(maxsize=1024)
 def _shared(parts: tuple[_T, ...]) -> tuple[_T, ...]:
-    """Return the same object for equal parts: thousands of objects have the same."""
+    """Return one and the same object for equal parts, because thousands of objects have equal ones."""
     return parts
 
 
@@ -59,12 +59,12 @@ class Metadata(Object, frozen=True):
 
     @property
     def being_deleted(self) -> bool:
-        """Whether somebody asked for the object's deletion; it may be there until its finalizers are gone."""
+        """Whether somebody deleted the object; it may exist until its finalizers are removed."""
         return self.deletion_timestamp is not None
 
     @property
     def deleted_seconds(self) -> float | None:
-        """When somebody asked for the object's deletion, epoch seconds; None: nobody did.
+        """When somebody deleted the object, epoch seconds; None: nobody did.
 
         The deletion timestamp is the end of the grace period
         (k8s.io/apiserver pkg/registry/rest/delete.go, BeforeDelete).
@@ -85,7 +85,7 @@ class Metadata(Object, frozen=True):
 
 
 def epoch_seconds(stamp: datetime | None) -> float:
-    """Epoch seconds of a Kubernetes time; 0.0 where it is missing (a time that never was)."""
+    """Return the epoch seconds of a Kubernetes time; 0.0: there is none."""
     return stamp.timestamp() if stamp is not None else 0.0
 
 
@@ -100,6 +100,20 @@ def parse_seconds(stamp: str) -> float | None:
         return datetime.fromisoformat(stamp).timestamp()
     except ValueError:
         return None
+
+
+class ManagedFields(Object, frozen=True):
+    """metadata.managedFields[]: who wrote which fields last, and when, by the API server's clock."""
+
+    subresource: str = ""
+    time: datetime | None = None
+    fields_v1: dict[str, Any] = msgspec.field(default_factory=dict, name="fieldsV1")
+
+
+class StampedMetadata(Metadata, frozen=True):
+    """metadata of an object of which pie reads when it was written."""
+
+    managed_fields: tuple[ManagedFields, ...] = ()
 
 
 class Condition(Object, frozen=True):
@@ -181,7 +195,7 @@ class StorageClass(Object, frozen=True):
 
     @property
     def driver(self) -> str:
-        """The CSI driver that serves the class; an in-tree name stands for its driver."""
+        """The CSI driver of the class, also if the class has the name of an in-tree provisioner."""
         return driver_of(self.provisioner)
 
 
@@ -203,7 +217,7 @@ class CSINodeSpec(Object, frozen=True):
 
 
 class HealthCondition(Object, frozen=True):
-    """What a CSI driver says is wrong with a volume, or with its storage."""
+    """A problem of a volume, or of the storage, that a CSI driver reports."""
 
     status: PlainText = ""
     reason: PlainText = ""
@@ -213,7 +227,7 @@ class HealthCondition(Object, frozen=True):
 class Health(Object, frozen=True):
     """PVC status.healthStatus, Pod status.volumeHealth[], CSINode status.storageHealth[].
 
-    `name` is that of the pod's volume, or of the driver. Without conditions nothing is wrong.
+    `name` is the name of the pod's volume, or of the driver. Without conditions nothing is wrong.
     """
 
     name: str = ""
@@ -234,7 +248,7 @@ class CSINode(Object, frozen=True):
     status: CSINodeStatus = CSINodeStatus()
 
     def __post_init__(self) -> None:
-        """Leave out owner and annotations, of which nothing is asked."""
+        """Leave out the metadata that pie does not use."""
         found = self.metadata
         slim = Metadata(name=found.name, uid=found.uid, resource_version=found.resource_version)
         msgspec.structs.force_setattr(self, "metadata", slim)
@@ -247,7 +261,7 @@ class StateRunning(Object, frozen=True):
 
 
 class StateTerminated(Object, frozen=True):
-    """Container state.terminated; `message` is what the container left in its termination log, as it is."""
+    """Container state.terminated; `message` is the container's termination message, not cleaned."""
 
     exit_code: int = 0
     reason: PlainText = ""
@@ -313,9 +327,9 @@ class PodStatus(Object, frozen=True):
     volume_health: tuple[Health, ...] = ()
 
     def container(self, name: str) -> ContainerState:
-        """Return the state of a container; one of which the kubelet has not said anything yet has none.
+        """Return the state of the container of this name; it is empty until the kubelet reports one.
 
-        By its name, since kubelets sort the list by name, and webhooks add containers.
+        The place in the list says nothing: kubelets sort it by name, and webhooks add containers.
         """
         named = (each.state for each in self.container_statuses if each.name == name)
         return next(named, ContainerState())
@@ -389,8 +403,8 @@ class Event(Object, frozen=True):
     def last_seen_seconds(self, now: float) -> float:
         """When it was seen last, epoch seconds by the API server's clock, not after `now`; 0.0: unknown.
 
-        Who reports it has a clock of its own, maybe a wrong one: of its stamps only the time between the
-        first and the last counts, where the API server's own stamp of the first one is there.
+        The clock of its reporter may be wrong. So only the time between its first and its last report counts,
+        added to the time at which the API server created the Event, if that is known.
         """
         repeated = self.series.last_observed_time if self.series is not None else None
         last = max(map(epoch_seconds, (self.last_timestamp, self.event_time, repeated)))
@@ -409,11 +423,11 @@ class PieProbe(Object, frozen=True):
     status: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        """Leave out what is null, and clean the texts of the status: not only pie may write them."""
+        """Leave out nulls, and clean the texts of the status: others can write them, too."""
         msgspec.structs.force_setattr(self, "spec", without_nulls(self.spec))
         msgspec.structs.force_setattr(self, "status", plain_texts(without_nulls(self.status)))
 
     @property
     def storage_class(self) -> str:
-        """The StorageClass that it probes, whether the rest of its spec can be used or not."""
+        """The name of the StorageClass that it probes, also if the spec is invalid."""
         return one_line(str(self.spec.get("monitoringStorageClass", "")))

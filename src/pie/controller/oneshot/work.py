@@ -11,7 +11,7 @@ from pie.controller.oneshot.follow import Follower
 from pie.controller.oneshot.patience import patiently
 from pie.controller.oneshot.survey import CannotCheck
 from pie.core.integrity import VolumeMemory, judge_records
-from pie.core.judge import Judgement
+from pie.core.judge import Judgement, with_records
 from pie.core.kinds import kind_of
 from pie.core.manifests import Manifest
 from pie.core.model import Probe, Stage, Target, Verdict
@@ -27,12 +27,12 @@ from pie.kube.watchstream import T
 _LOOK_AGAIN_SECONDS: Final = 0.5
 
 OnStage = Callable[[Target, Stage], None]
-"""Told the stage that a target is in."""
+"""Receives the stage of a target."""
 
 
 @dataclass(slots=True)
 class _Item:
-    """A target under way. `name`: of its claim, and what the names of its pods begin with."""
+    """A target that is being checked. `name` is that of its PVC; the names of its pods begin with it."""
 
     target: Target
     probe: Probe
@@ -43,17 +43,17 @@ class _Item:
 
     @property
     def pods(self) -> list[str]:
-        """The names of its pods, of which one is there at a time."""
+        """The names of its pods, of which one exists at a time."""
         return [f"{self.name}-{number}" for number in range(1, runs_of(self.target) + 1)]
 
     @property
     def claims(self) -> list[str]:
-        """The names of its claims."""
+        """The names of its PVCs."""
         return [self.name] if kind_of(self.target).pvc else [f"{pod}-volume" for pod in self.pods]
 
 
 class Worker:
-    """Checks targets, one call each; several may be under way."""
+    """Checks targets, one in each call; several calls may run at once."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Worker:
         self._on_stage = on_stage
 
     async def check(self, target: Target, probe: Probe, number: int) -> Checked:
-        """Return what became of a target; `number` tells its objects from those of others."""
+        """Return the result of a target; `number` makes the names of its objects unique."""
         began = self._client.clock.monotonic()
         item = _Item(target, probe, f"{self._maker.check}-{target.kind}-{number}", node=target.node)
         judgement = await self._runs(item)
@@ -196,16 +196,7 @@ def _with_integrity(item: _Item, run: Run, judgement: Judgement) -> Judgement:
     terminated = timeline(run).terminated
     ended_seconds = epoch_seconds(terminated.finished_at) if terminated is not None else 0.0
     reason, message, item.memory = judge_records(item.memory, result.records, ended_seconds)
-    if reason is None or not result.ok:
-        return judgement
-    return replace(
-        judgement,
-        verdict=Verdict.FAILED,
-        reason=reason,
-        message=message,
-        stage=Stage.IO,
-        succeeded=False,
-    )
+    return with_records(judgement, reason, message)
 
 
 def _left_behind(judgement: Judgement, reason: Reason, message: str) -> Judgement:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from pie.core import run
 from pie.core.batch.cron import manual
 from pie.core.batch.naming import cronjob_names
 from pie.core.batch.wire import CronJob, Job
@@ -41,8 +42,7 @@ def target_of_job(job: Job, cronjob: CronJob | None) -> tuple[Target, str] | Non
 
 def first_pod(pods: Iterable[Pod], job: Job, target: Target) -> Pod | None:
     """Return the pod of a Job: of several, the one that was created first."""
-    own = [pod for pod in pods if is_pod_of(pod, job, target)]
-    return min(own, key=lambda pod: pod.metadata.created_seconds, default=None)
+    return run.first_pod((pod for pod in pods if is_pod_of(pod, job, target)), target)
 
 
 def is_pod_of(pod: Pod, job: Job, target: Target) -> bool:

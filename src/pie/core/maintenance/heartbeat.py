@@ -6,37 +6,15 @@ of one clock. If a Lease has no such note, pie compares what it read at two time
 """
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-
-import msgspec
 
 from pie.core.maintenance.now import Suppression
 from pie.core.reasons import Reason
-from pie.core.wire import Metadata, Object
+from pie.core.wire import Object, StampedMetadata
 
 USUAL_DURATION_SECONDS = 40.0
 # A kubelet renews its Lease after a quarter of its duration. One renewal may be lost.
 _RENEWED_PART = 0.25
 _MISSED_PART = 0.4
-
-
-class ManagedFields(Object, frozen=True):
-    """metadata.managedFields[]: who wrote which fields last, and when, by the API server's clock."""
-
-    time: datetime | None = None
-    fields_v1: dict[str, Any] = msgspec.field(default_factory=dict, name="fieldsV1")
-
-    @property
-    def renewal(self) -> bool:
-        """Whether these fields are those of a renewal of the Lease."""
-        return "f:renewTime" in (self.fields_v1.get("f:spec") or {})
-
-
-class NodeLeaseMetadata(Metadata, frozen=True):
-    """metadata of a node's Lease."""
-
-    managed_fields: tuple[ManagedFields, ...] | None = None
 
 
 class NodeLeaseSpec(Object, frozen=True):
@@ -49,7 +27,7 @@ class NodeLeaseSpec(Object, frozen=True):
 class NodeLease(Object, frozen=True):
     """A coordination.k8s.io/v1 Lease in kube-node-lease: its name is the node's."""
 
-    metadata: NodeLeaseMetadata
+    metadata: StampedMetadata
     spec: NodeLeaseSpec = NodeLeaseSpec()
 
 
@@ -72,8 +50,8 @@ def heartbeat(lease: NodeLease, looked_at: float) -> Heartbeat:
     """Return what a Lease shows that was read at `looked_at`."""
     stamps = (
         entry.time.timestamp()
-        for entry in lease.metadata.managed_fields or ()
-        if entry.time is not None and entry.renewal
+        for entry in lease.metadata.managed_fields
+        if entry.time is not None and "f:renewTime" in (entry.fields_v1.get("f:spec") or {})
     )
     return Heartbeat(
         looked_at,

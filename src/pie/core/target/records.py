@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from pie.core.integrity import judge_records, of_another, recall
-from pie.core.judge import Judgement
+from pie.core.judge import Judgement, with_records
 from pie.core.kinds import kind_of
 from pie.core.latency import judge_latency, recall_latency, typical_seconds
 from pie.core.model import Stage, Verdict
@@ -86,16 +86,7 @@ def _with_integrity(turn: Turn, case: Case) -> Judgement:
     )
     reason, message, memory = judge_records(known, result.records, case.run.due_seconds)
     turn.change(volume=replace(volume, memory=memory))
-    if reason is None or not result.ok:
-        return judgement
-    return replace(
-        judgement,
-        verdict=Verdict.FAILED,
-        reason=reason,
-        message=message,
-        stage=Stage.IO,
-        succeeded=False,
-    )
+    return with_records(judgement, reason, message)
 
 
 def _with_latency(turn: Turn, case: Case, judgement: Judgement) -> Judgement:
