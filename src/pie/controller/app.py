@@ -1,4 +1,4 @@
-"""Runs the controller until it is told to stop: connections, election, ports."""
+"""Runs the controller until a signal stops it: connections, election, ports."""
 
 import asyncio
 import signal
@@ -34,7 +34,7 @@ class Stopped(Exception):  # noqa: N818  an order, not an error
 
 
 async def run(settings: Settings) -> signal.Signals:
-    """Run the controller; returns the SIGTERM or SIGINT that ended it, raises Deposed when another leads."""
+    """Run the controller; return the signal that ended it. Raises Deposed when another one leads."""
     told: list[signal.Signals] = []
     try:
         async with asyncio.TaskGroup() as group:

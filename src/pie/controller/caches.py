@@ -1,8 +1,8 @@
-"""The caches the controller decides from, and the indexes over them.
+"""The caches of the controller, and the indexes over them.
 
-Six watches: nodes, CSINodes, StorageClasses and PieProbes whole; pods and PVCs of one namespace that carry
-pie's label. The runner adds those of its own kinds. Listeners are called for each change after caches and
-indexes hold it.
+There are six watches: all nodes, CSINodes and StorageClasses; in one namespace all PieProbes, and the pods
+and PVCs with pie's label. The runner adds watches of its own kinds. Listeners are called after each change,
+when the caches and indexes have it.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class Caches:
         return reflector
 
     def listen(self, resource: Resource, listener: Listener[Any]) -> None:
-        """Have `listener(old, new)` called after each change; None stands for an object that is not there."""
+        """Call `listener(old, new)` after each change; None stands for an object that does not exist."""
         self._listen[resource](listener)
 
     def reflectors(self) -> tuple[Reflector[Any], ...]:
@@ -91,14 +91,14 @@ class Caches:
             await reflector.synced.wait()
 
     def missing(self) -> str:
-        """Return in words which caches have not seen their whole list yet, and why; empty when all have."""
+        """Return which caches have not seen their whole list yet, and why; empty: all have."""
         return "; ".join(
             f"waiting for the first list of {each.resource.plural}: {each.last_error or 'no answer yet'}"
             for each in self._unsynced()
         )
 
     def unread(self) -> str:
-        """Return the same without the words of the API server, which are not for everybody."""
+        """Return the same without the words of the API server, which not everybody may read."""
         kinds = ", ".join(each.resource.plural for each in self._unsynced())
         return f"waiting for the first list of {kinds}" if kinds else ""
 
@@ -106,7 +106,7 @@ class Caches:
         return [each for each in self._reflectors if not each.synced.is_set()]
 
     def zone(self, node: str) -> str:
-        """Return the zone of a node; empty for one that is gone, or says none."""
+        """Return the zone of a node; empty: the node does not exist, or has no zone."""
         found = self.nodes.store.get(("", node))
         return found.metadata.labels.get(_ZONE, "") if found is not None else ""
 
@@ -132,7 +132,7 @@ def _pod_uid(thing: Any) -> str | None:
 
 
 def _target(thing: Any) -> Target | None:
-    """Return the target of an object that a PieProbe owns: anything else may carry the labels, too."""
+    """Return the target of an object that a PieProbe owns: other objects may have the labels, too."""
     metadata: Metadata = thing.metadata
     owner, target = metadata.controller_owner, target_of(metadata)
     owned = owner is not None and target is not None and (owner.kind, owner.name) == (KIND, target.probe)

@@ -27,11 +27,11 @@ _EVENT_CHARACTERS: Final = 1024
 """Longest message of an Event (core/v1 validation)."""
 
 
-_TELL_AGAIN_SECONDS: Final = 3900.0
-"""Longer than Kubernetes keeps an Event (kube-apiserver --event-ttl, an hour): it has the same name again."""
+_REPORT_AGAIN_SECONDS: Final = 3900.0
+"""Longer than Kubernetes keeps an Event (kube-apiserver --event-ttl, an hour), so its name is free again."""
 
-_MOST_TOLD: Final = 10
-"""Bad nodes of a PieProbe in that time; more say nothing new."""
+_MOST_REPORTED: Final = 10
+"""At most this many bad nodes of a PieProbe in that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class EventWriter:
         self._client = client
         self._caches = caches
         self._queue = queue
-        self._unsaid: dict[tuple[str, str], _News] = {}
-        self._told: dict[tuple[str, str], float] = {}
+        self._unwritten: dict[tuple[str, str], _News] = {}
+        self._reported: dict[tuple[str, str], float] = {}
         queue.handle("announce", self._announce)
 
     def report(self, probe: PieProbe, incident: Incident) -> None:
@@ -65,16 +65,17 @@ class EventWriter:
         self._say(probe, incident.id, _News(f"{incident.id}.{name}", kind, reason, words))
 
     def report_node(self, name: str, node: str, judgement: Judgement) -> None:
-        """Report a node on which a new volume could not be used, unless that was said within the hour."""
+        """Report a node on which a new volume could not be used, unless it was reported within the hour."""
         if (probe := self._caches.probe(name)) is None:
             return
         key = f"{node}\0{judgement.reason}"
         identity = hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:12]
         said, now = (probe.metadata.uid, identity), self._client.now()
-        self._told = {each: at for each, at in self._told.items() if now < at + _TELL_AGAIN_SECONDS}
-        if said in self._told or sum(uid == probe.metadata.uid for uid, _ in self._told) >= _MOST_TOLD:
+        recent = {each: at for each, at in self._reported.items() if now < at + _REPORT_AGAIN_SECONDS}
+        self._reported = recent
+        if said in recent or sum(uid == probe.metadata.uid for uid, _ in recent) >= _MOST_REPORTED:
             return
-        self._told[said] = now
+        recent[said] = now
         where = f"{judgement.stage}, {judgement.reason}"
         words = (
             f"Node {node}: a new volume could not be used in time there ({where}). "
@@ -84,13 +85,13 @@ class EventWriter:
         self._say(probe, identity, _News(f"{identity}.node", "Warning", "NoVolumeOnNode", words))
 
     def _say(self, probe: PieProbe, identity: str, news: _News) -> None:
-        self._unsaid[probe.metadata.uid, identity] = news
+        self._unwritten[probe.metadata.uid, identity] = news
         self._queue.add("announce", (probe.metadata.name, probe.metadata.uid, identity))
 
     async def _announce(self, subject: tuple[str, str, str]) -> None:
         """Write an Event about a PieProbe; its name, its uid, and what the Event is about."""
         name, uid, identity = subject
-        news, probe = self._unsaid.pop((uid, identity), None), self._caches.probe(name)
+        news, probe = self._unwritten.pop((uid, identity), None), self._caches.probe(name)
         if news is None or probe is None or probe.metadata.uid != uid:
             return
         try:
@@ -99,7 +100,7 @@ class EventWriter:
         except AlreadyExists:
             _log.debug("Event is there already", name=news.name)
         except BaseException:
-            self._unsaid.setdefault((uid, identity), news)
+            self._unwritten.setdefault((uid, identity), news)
             raise
 
 

@@ -1,4 +1,4 @@
-"""The nodes of one PieProbe, and what they went through."""
+"""The nodes of one PieProbe, and their histories."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,19 +17,18 @@ from pie.core.reasons import Reason
 from pie.core.suitable import unsuitable
 from pie.core.wire import Node, Pod, StorageClass
 
-# A run on a node that is gone ends within an hour (the longest period) and is judged.
+# A run on a deleted node ends within an hour, the longest period, and is judged then.
 _REMEMBER_SECONDS = 7200.0
 
 
 @dataclass(slots=True)
 class Followed:
-    """A PieProbe, its nodes by name, and what they went through.
+    """A PieProbe, the names of its nodes, and their histories.
 
-    `nodes` match and can run probes; `left_out` match, too, and say why they cannot. `suppressed` are the
-    nodes that are suppressed now, and `blocked` those where no run can be expected to work. `gone_at` are
-    nodes that were deleted. `whole` is why the class is suppressed, if every node is, and `usable_since` when
-    it last was not so any more. `added` are the tolerations that admission added to its newest pod; None: no
-    pod was seen.
+    `nodes` match and can run probes. `left_out` match, too, but cannot run probes; it says why. `suppressed`
+    are the nodes that are suppressed now; on the `blocked` ones no run can work. `gone_at` has the deleted
+    nodes. `whole` is why the whole class is suppressed, if all nodes are; `usable_since` is when this ended
+    last. `added` are the tolerations that admission added to the newest pod; None: pie saw no pod yet.
     """
 
     probe: Probe
@@ -53,9 +52,9 @@ class Followed:
 
     @property
     def scout(self) -> Target | None:
-        """A target that runs although each node is tainted: its pod shows what admission adds to pods.
+        """A target that runs although every node is tainted: its pod shows what admission adds to pods.
 
-        None while a pod was seen, or there is a node without such a taint.
+        None: pie saw a pod already, or a node has no such taint.
         """
         if self.added is not None or not self.nodes or len(self.blocked) < len(self.nodes):
             return None
@@ -77,7 +76,7 @@ class Followed:
     # What the watches bring.
 
     def sort(self, name: str, node: Node | None) -> bool:
-        """Note whether a node matches and can run probes; return whether it is one of the nodes now."""
+        """Note whether a node matches and can run probes; return whether it is in `nodes` now."""
         matches = node is not None and selector.matches(self.probe.node_selector, name, node.metadata.labels)
         why = unsuitable(node, self.probe, self.storage_class) if matches and node is not None else ""
         self.left_out.pop(name, None)
@@ -106,7 +105,7 @@ class Followed:
         return self.added != before
 
     def _remember_gone(self, name: str, now: float) -> None:
-        """Keep the history of a node that is gone: runs that were bound to it are still to be judged."""
+        """Keep the history of a deleted node: runs on it may have to be judged later."""
         self.gone_at.setdefault(name, now)
         self.histories[name] = observe(self.histories.get(name), None, self.probe, now)
         for old in [old for old, at in self.gone_at.items() if at < now - _REMEMBER_SECONDS]:
@@ -114,7 +113,7 @@ class Followed:
             self.histories.pop(old, None)
 
     def note(self, name: str) -> Suppression | None:
-        """Bring up to date whether a node is suppressed, and return why it is."""
+        """Update whether a node is suppressed, and return why; None: it is not."""
         history = self.histories.get(name)
         why = history.current if history is not None and name in self.nodes else None
         _put(self.suppressed, name, why is not None)
@@ -122,7 +121,7 @@ class Followed:
         return why
 
     def settle(self, now: float) -> None:
-        """Bring up to date whether the whole class is suppressed."""
+        """Update whether the whole class is suppressed."""
         before = self.whole
         if not self.nodes or len(self.suppressed) < len(self.nodes):
             self.whole = None
@@ -131,7 +130,7 @@ class Followed:
         if before is not None and self.whole is None:
             self.usable_since = now
 
-    # What is asked.
+    # What other parts read.
 
     def suppression(self, target: Target) -> Suppression | None:
         """Return why runs of the target are suppressed now, if they are."""

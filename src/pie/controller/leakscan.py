@@ -1,4 +1,4 @@
-"""Finds volumes of pie's whose claim went while nobody looked."""
+"""Finds volumes of pie whose PVC was deleted while no controller ran."""
 
 from collections.abc import AsyncIterator
 from typing import Final
@@ -14,7 +14,7 @@ _PAGE: Final = 500
 
 
 async def find_leaks(client: Client, caches: Caches) -> AsyncIterator[tuple[PersistentVolume, Target, str]]:
-    """Yield each with its target and, where only one reaches it, its node: one list, page by page."""
+    """Yield each volume with its target, and with its node if only one can reach it."""
     token = ""
     while True:
         page = await client.list_page(PVS, decode=PersistentVolume, limit=_PAGE, continue_=token)

@@ -1,4 +1,4 @@
-"""Follows nodes as each PieProbe sees them: which match, which are suppressed, what they went through."""
+"""Follows the nodes of each PieProbe: which match, which are suppressed, and their histories."""
 
 from collections.abc import Iterable, Mapping
 
@@ -23,7 +23,7 @@ from pie.serve.untested import UntestedSeries
 _log = structlog.get_logger()
 
 _PASSES_SECONDS = 5.0
-"""Maintenance that ends again so soon closes no incident."""
+"""Maintenance that is shorter than this closes no incident."""
 
 _UNKNOWN = Followed(Probe("", "", "", 0, "", (), {}))
 """Stands for a PieProbe whose nodes are not followed: it has none."""
@@ -32,7 +32,7 @@ _UNKNOWN = Followed(Probe("", "", "", 0, "", (), {}))
 class Nodes:
     """The matching nodes of each PieProbe and their histories.
 
-    `revision` grows with what matches and what is suppressed; heartbeats of nodes change nothing.
+    `revision` grows when other nodes match or are suppressed, but not with each heartbeat of a node.
     """
 
     def __init__(self, client: Client, caches: Caches, queue: WorkQueue, series: UntestedSeries) -> None:
@@ -54,7 +54,7 @@ class Nodes:
         self._caches.listen(PODS, self._pod_changed)
 
     def follow(self, probe: Probe) -> None:
-        """Follow the nodes of a PieProbe, whose spec or StorageClass may be new."""
+        """Follow the nodes of a PieProbe; its spec or StorageClass may have changed."""
         followed = self._followed.get(probe.name)
         if followed is None or followed.probe.uid != probe.uid:
             self.forget(probe.name)
@@ -78,7 +78,7 @@ class Nodes:
         self._followed.pop(probe, None)
         self._series.remove(probe)
 
-    # What is asked.
+    # What other parts read.
 
     def follows(self, probe: str) -> bool:
         """Tell whether the nodes of a PieProbe are known."""
@@ -160,7 +160,7 @@ class Nodes:
             self._settle(followed)
 
     def note_silence(self, node: str, why: Suppression, until: float) -> None:
-        """Note that a node's kubelet was found silent at `until`, before Kubernetes calls it NotReady."""
+        """Note that a node's kubelet was silent at `until`, before Kubernetes calls the node NotReady."""
         for followed in self._followed.values():
             if (history := followed.histories.get(node)) is not None:
                 followed.histories[node] = fall_silent(history, why, until)
@@ -181,7 +181,7 @@ class Nodes:
                 self._settle(followed)
 
     def _csi_node_changed(self, old: CSINode | None, new: CSINode | None) -> None:
-        """Look again at a node on which a driver is registered now, or is not any more."""
+        """Look again at a node on which a driver was registered or removed."""
         before, after = _drivers(old), _drivers(new)
         first = after - self._drivers
         self._drivers |= first
@@ -191,14 +191,14 @@ class Nodes:
             if followed.driver in after and name in followed.nodes:
                 self._queue.add("topology", followed.probe.name, after_seconds=SETTLE_SECONDS)
             if followed.driver in first:
-                # Until now it was not known to be a CSI driver.
+                # Until now pie did not know that it is a CSI driver.
                 for node in followed.nodes:
                     self._observe(followed, node)
             elif followed.driver in before ^ after and name in followed.nodes:
                 self._observe(followed, name)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        """Look at all nodes again if admission adds other tolerations to pods than before."""
+        """Look at all nodes again if admission adds other tolerations to pods now."""
         if old is not None or new is None:
             return
         for name, followed in self._followed.items():
@@ -217,7 +217,7 @@ class Nodes:
         return Fact(driver, driver in _drivers(self._caches.csi_nodes.store.get(("", name))))
 
     def _matched(self, followed: Followed, name: str, *, wanted: bool, known: bool) -> None:
-        """Note that a node begins or ceases to match, or has other labels."""
+        """Note that a node matches now, or does not match any more, or has other labels."""
         probe = followed.probe
         self.revision += 1
         self._queue.add("topology", probe.name)
@@ -227,7 +227,7 @@ class Nodes:
         for target in targets_of(probe, name):
             self._queue.add("target", target)
         if len(followed.nodes) <= 1:
-            # The first and the last node decide what is paused.
+            # A PieProbe without nodes is paused.
             self._queue.add("spec", probe.name)
 
     async def _look_again(self, seen: tuple[str, str]) -> None:
@@ -245,11 +245,11 @@ class Nodes:
         after = followed.histories.get(name)
         if before is not None and after is not None and before.driver.keys != after.driver.keys:
             for target in targets_of(followed.probe, name):
-                self._queue.add("target", target)  # Its pods are to tolerate one more start-up taint.
+                self._queue.add("target", target)  # Its pods have to tolerate one more start-up taint.
         self._note(followed, name, before.current if before is not None else None)
 
     def _note(self, followed: Followed, name: str, before: Suppression | None) -> None:
-        """Do what follows from a node's new history."""
+        """Show a node's new history, and look again when its grace ends."""
         now = followed.note(name)
         if now is not None and now.ends_at is not None:
             wait_seconds = max(0.05, now.ends_at - self._client.now())
@@ -258,7 +258,7 @@ class Nodes:
             self._show(target, before, now)
 
     def _settle(self, followed: Followed) -> None:
-        """Bring up to date whether the whole class is suppressed."""
+        """Update whether the whole class is suppressed."""
         before = followed.whole
         followed.settle(self._client.now())
         for target in targets_of(followed.probe):
@@ -267,7 +267,7 @@ class Nodes:
             self._queue.add("target", scout)
 
     def _show(self, target: Target, before: Suppression | None, now: Suppression | None) -> None:
-        """Show what suppresses a target, and have it looked at, where that changed."""
+        """Show what suppresses a target, and look at the target, if that changed."""
         if _kind(before) == _kind(now):
             return
         self.revision += 1

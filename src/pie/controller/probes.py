@@ -1,4 +1,4 @@
-"""PieProbes as pie read them: their spec, what is wrong with it, and which of their probes are paused."""
+"""The PieProbes: their specs, what is wrong with them, and which of their probes are paused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ _LOOK_AGAIN_SECONDS: Final = 60.0
 class ProbeState:
     """What is known of a PieProbe: its spec, which probes are paused, and what probably cannot work.
 
-    `problem` keeps it from being set up, or from being set up anew: then the rest is as it was before.
+    `problem` is why it cannot be set up, or why a change cannot: then the rest is as it was before.
     """
 
     uid: str
@@ -76,7 +76,7 @@ class Probes:
         self._caches.listen(PIE_PROBES, self._probe_changed)
         self._caches.listen(STORAGE_CLASSES, self._class_changed)
 
-    # What is asked.
+    # What other parts read.
 
     def names(self) -> list[str]:
         """Return the names of the PieProbes that were read."""
@@ -87,12 +87,12 @@ class Probes:
         return self._states.get(name)
 
     def spec(self, name: str) -> Probe | None:
-        """Return the spec of a PieProbe; None where it is not known, or was never valid."""
+        """Return the spec of a PieProbe; None: it is not known, or was never valid."""
         state = self._states.get(name)
         return state.probe if state is not None else None
 
     def known(self, name: str) -> bool:
-        """Tell whether a PieProbe was read as it is now there, or is known to be gone.
+        """Tell whether pie has read the PieProbe that exists now, or knows that there is none.
 
         Only this function distinguishes "not read yet" from "there is none".
         """
@@ -115,7 +115,7 @@ class Probes:
         return self.has(target) and (pause is None or pause.keep)
 
     def targets(self, name: str) -> Iterator[Target]:
-        """Yield the targets a PieProbe has now, those that pie pauses included."""
+        """Yield the targets that a PieProbe has now, including those that pie pauses."""
         if (probe := self.spec(name)) is not None:
             for node in ("", *self._nodes.matching(name)):
                 yield from targets_of(probe, node)
@@ -148,7 +148,7 @@ class Probes:
         before = self._states.get(name)
         stored = _present(self._caches.probe(name))
         if before is not None and (stored is None or before.uid != stored.metadata.uid):
-            # A PieProbe that was created again under its name inherits nothing.
+            # A PieProbe that was deleted and created again begins with nothing.
             self._end(name)
             before = None
         if stored is None:
@@ -166,8 +166,8 @@ class Probes:
             self._screens.runs.add(name, probe.storage_class)
             found = selection.paused, selection.warnings
             state = ProbeState(stored.metadata.uid, probe, None, *found)
-        except Exception as error:  # noqa: BLE001  whatever it is, the status has to say so
-            # What runs goes on as it was: a typo is no reason to stop watching the storage.
+        except Exception as error:  # noqa: BLE001  the status has to report every error
+            # Runs go on as before: pie does not stop probing because of a typo.
             state = replace(before or ProbeState(stored.metadata.uid), problem=problem(error))
             if self._bounds.targets is not None:  # fewer nodes may match later
                 self._queue.add("spec", name, after_seconds=_LOOK_AGAIN_SECONDS)

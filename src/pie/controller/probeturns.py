@@ -1,6 +1,6 @@
 """The loop of a PieProbe: gather facts, decide by a pure step, act: series, Events and status.
 
-Its incidents live in its status, from where the next controller takes them up.
+Its incidents are in its status, where the next controller finds them.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ class ProbeTurns:
         queue.handle("probe", self._turn, Lane.JUDGES)
 
     def start(self) -> None:
-        """Begin to lead: take up every PieProbe's incidents."""
+        """Begin to lead: look at every PieProbe."""
         self._wake_all()
         self._client.refusals.listen(self._wake_all)
 
@@ -55,10 +55,10 @@ class ProbeTurns:
         for probe in self._caches.probes.store.values():
             self._queue.add("probe", probe.metadata.name, after_seconds=SETTLE_SECONDS)
 
-    # What is asked.
+    # What other parts read.
 
     def incidents(self, probe: PieProbe) -> tuple[Incident, ...]:
-        """Return the incidents of a PieProbe; until it was looked at, what its status says."""
+        """Return the incidents of a PieProbe; before its first turn, those in its status."""
         uid, known = self._incidents.get(probe.metadata.name, ("", ()))
         return known if uid == probe.metadata.uid else tuple(from_status(probe.status))
 
@@ -68,7 +68,7 @@ class ProbeTurns:
         return [incident for each in others for incident in self.incidents(each)]
 
     def status(self, probe: PieProbe) -> dict[str, Any] | None:
-        """Return the status as it is now; None: the PieProbe was not looked at yet."""
+        """Return the status as it is now; None: the spec was not read yet."""
         facts = self._facts.gather(probe)
         return status_of(facts, self.incidents(probe), self._client.now()) if facts is not None else None
 

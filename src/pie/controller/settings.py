@@ -1,4 +1,4 @@
-"""What the controller is told at start-up."""
+"""The settings of the controller."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +10,16 @@ from pie.core.probepods import ProbePods
 from pie.serve.webfile import WebFile
 
 LEASE_NAME = "pie.topolvm.io"
-"""Of the lease that the leader holds."""
+"""The name of the Lease that the leader holds."""
 
 READ_BUDGET: Final = 50.0
 READ_BURST: Final = 100
-"""Reads per second that the controller makes at most, and how many at once after a pause.
+"""At most this many reads per second, and at most this many at once after a pause.
 
-Watches do not count. While all is well there are few reads: what pie knows, it knows from its watches."""
+Watches do not count. While nothing fails there are few reads."""
 
 RECORD_MEBIBYTES: Final = 256
-"""How much disk the flight record takes, unless a flag says otherwise."""
+"""The default size of the flight record on the disk."""
 
 
 @dataclass(frozen=True, slots=True)

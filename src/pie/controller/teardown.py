@@ -1,7 +1,7 @@
-"""Follows claims that end, of runs and of mount targets, until they and their volumes are gone.
+"""Follows PVCs that are being deleted, of runs and of targets, until they and their volumes are gone.
 
-A volume carries none of pie's labels, so it is asked for by name once its claim is gone. What stays longer
-than a run's deadline is left behind, and said so. A volume that is to be retained is nobody's to take away.
+A volume has no labels of pie, so pie reads it by name when its PVC is gone. What exists longer than a run's
+deadline is left behind, and pie reports it. A volume with the reclaim policy Retain stays.
 """
 
 from collections import Counter, defaultdict
@@ -35,10 +35,10 @@ _log = structlog.get_logger()
 _FIRST_LOOK_SECONDS: Final = 2.0
 _LONGEST_WAIT_SECONDS: Final = 60.0
 _NODE_GONE_WAIT_SECONDS: Final = 600.0
-"""Somebody deletes it by hand some day; clusters whose nodes come and go have many."""
+"""Only a person can delete such a volume, and clusters whose nodes are replaced often have many."""
 
 _LOOKS_PER_SECOND: Final = 8.0
-"""At most, at all volumes together: each is read by name, and the API server has other work in an outage."""
+"""At most, for all volumes together: each is read by name, and the API server is busy in an outage."""
 
 _USUAL_DEADLINE_SECONDS: Final = 60.0
 _LONGEST_PATIENCE: Final = 120.0
@@ -46,12 +46,13 @@ _LONGEST_PATIENCE: Final = 120.0
 
 @dataclass(slots=True)
 class _Remains:
-    """A claim that ends, or that is a run's. `began`: since when it is to go, by the controller's clock.
+    """A PVC that is being deleted, or that belongs to a run.
 
-    `whole`: it is a run's, whose teardown was seen from its beginning. `excused_at`: when something else was
-    last wrong that explains why it stays. `node` is where the volume was made, `lost_since` since when it may
-    be attached to a node that is gone. `left` is why it counts as left behind, `evidence` what its volume
-    says, `urgent`: for so long that it is an incident.
+    `began` is when its deletion began, by the controller's clock. `whole`: pie saw its deletion from the
+    beginning. `excused_at` is when another fault, or maintenance, last explained why it still exists. `node`
+    is where the volume was created. `lost_since` is since when the volume may be attached to a deleted node.
+    `left` is why it counts as left behind, and `evidence` what its volume says. `urgent`: it is left behind
+    for so long that this is an incident.
     """
 
     target: Target
@@ -69,7 +70,7 @@ class _Remains:
 
 
 class Teardown:
-    """The table of what is to go, by the uid of the PVC."""
+    """The table of what has to be deleted, by the uid of the PVC."""
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class Teardown:
         queue.handle("leftovers", self._take_stock, Lane.READS)
 
     def start(self) -> None:
-        """Begin to lead: take up the claims there are, and look once for volumes whose claim is gone."""
+        """Begin to lead: read the existing PVCs, and look once for volumes whose PVC is gone."""
         for claim in self._caches.claims.store.values():
             self._claim_changed(None, claim)
         self._caches.listen(PVCS, self._claim_changed)
@@ -105,9 +106,9 @@ class Teardown:
         self._queue.add("leftovers", "")
 
     def left_behind(self, probe: str) -> tuple[tuple[Finding, ...], bool]:
-        """Return what of a PieProbe's was left behind and somebody could take away, for the incidents.
+        """Return what a PieProbe left behind and can still be deleted, and whether this list is complete.
 
-        And whether that is all: after a restart, what was left before is known only after its deadline.
+        After a restart it is complete only when the deadlines of all PVCs are over.
         """
         of_probe = self._of_probe.get(probe, {}).values()
         settled = self._stock_taken and all(each.whole or each.left is not None for each in of_probe)
@@ -127,7 +128,7 @@ class Teardown:
         return findings, settled
 
     def explain(self, probe: str, nodes: frozenset[str]) -> None:
-        """Note on which nodes the last look at a PieProbe's incidents explains what is left behind."""
+        """Note on which nodes the incidents of a PieProbe explain volumes that are left behind."""
         self._explained[probe] = nodes
 
     def forget(self, probe: str) -> None:
@@ -135,7 +136,7 @@ class Teardown:
         self._explained.pop(probe, None)
 
     def _is_explained(self, remains: _Remains) -> bool:
-        """Tell whether something else is wrong that also keeps volumes made on a node from being deleted."""
+        """Tell whether another fault of the node explains why the volume is not deleted."""
         found = self._explained.get(remains.target.probe, frozenset())
         return not found.isdisjoint({EVERY_NODE, remains.node})
 
@@ -143,7 +144,7 @@ class Teardown:
 
     def _claim_changed(self, old: Claim | None, new: Claim | None) -> None:
         if old is not None and new is not None and old.metadata.uid != new.metadata.uid:
-            self._claim_changed(old, None)  # The watch did not see the one go and the other come.
+            self._claim_changed(old, None)  # The watch missed that it was deleted and created again.
             old = None
         claim = new or old
         if claim is None or (remains := self._follow(claim, gone=new is None)) is None:
@@ -156,7 +157,7 @@ class Teardown:
             self._look_in(claim.metadata.uid, _FIRST_LOOK_SECONDS)
 
     def _follow(self, claim: Claim, *, gone: bool) -> _Remains | None:
-        """Return what is known of a claim that is to be followed: a run's always, any other when it ends."""
+        """Return what is known of a PVC; a run's is followed always, a target's when it is being deleted."""
         found, owner = claim.metadata, claim.metadata.controller_owner
         if (known := self._remains.get(found.uid)) is not None:
             return known
@@ -164,7 +165,7 @@ class Teardown:
             if (target := self._target(found.labels)) is None:
                 return None
             remains = self._add(found.uid, _Remains(target, found.name))
-            # Claims may be seen before their pods, so this is looked at again at the deadline only.
+            # pie may see a PVC before its pod, so it looks again only at the deadline.
             ending = (found.namespace, owner.name) not in self._caches.pods.store
         else:
             target, ending = target_of(found), gone or found.being_deleted
@@ -214,7 +215,7 @@ class Teardown:
                 remains.began, remains.whole = None, True
 
     def _time_pod(self, pod: Metadata, *, going: bool, gone: bool) -> None:
-        """Take the time that a mount run's pod takes to go; its claim stays."""
+        """Measure how long the deletion of a mount run's pod takes; its PVC stays."""
         if LABEL_NODE not in pod.labels:
             return
         if going and not gone:
@@ -231,7 +232,7 @@ class Teardown:
             self._look_in(uid, wait_seconds)
 
     def _look_in(self, uid: str, wait_seconds: float) -> None:
-        """Have a PVC and its volume looked at; the more there are, the later."""
+        """Look at a PVC and its volume later; the more there are, the later."""
         spaced_seconds = len(self._remains) / _LOOKS_PER_SECOND
         self._queue.add("teardown", uid, after_seconds=max(wait_seconds, spaced_seconds))
 
@@ -249,16 +250,16 @@ class Teardown:
         return self._probes.spec(target.probe)
 
     def _patience(self, probe: Probe | None) -> float:
-        """How long a leak may last before it is an incident of its own.
+        """Return how long a leak may last before it is an incident of its own.
 
-        Who cannot delete volumes often cannot make them either. By then the next run has told, and then
-        that is the incident; when it is over, there is as much time again to delete them.
+        A driver that cannot delete volumes often cannot create them either. Within this time the next run
+        shows that, and then there is an incident already. After its end there is this time once more.
         """
         if probe is None:
             return _USUAL_DEADLINE_SECONDS
         return probe.deadline_seconds + probe.threshold_seconds + min(probe.period_seconds, _LONGEST_PATIENCE)
 
-    # Looking after the volumes.
+    # Looking at the volumes.
 
     async def _look(self, uid: str) -> None:
         """Look whether a PVC and its volume are gone, and judge what is still there."""
@@ -276,8 +277,7 @@ class Teardown:
             return
         wait_seconds = min(_LONGEST_WAIT_SECONDS, max(1.0, age_seconds / 2))
         if self._in_maintenance(remains, now) or self._being_detached(remains, volume, now):
-            # Nobody can unmount or delete: its time begins when that ends. What is known of it stays, and
-            # nothing is to be seen soon.
+            # Nobody can unmount or delete it now. Its time begins when that ends.
             remains.excused_at, remains.whole = now, False
             remains.began = now if remains.left is None else remains.began
             wait_seconds = _LONGEST_WAIT_SECONDS
@@ -290,7 +290,7 @@ class Teardown:
     def _judge(
         self, remains: _Remains, volume: PersistentVolume | None, now: float, age_seconds: float
     ) -> None:
-        """Note why something is left behind, once it is, and when that becomes an incident."""
+        """Note why something is left behind, and when this becomes an incident."""
         probe = self._probe(remains.target)
         deadline_seconds = probe.deadline_seconds if probe is not None else _USUAL_DEADLINE_SECONDS
         if self._is_explained(remains):
@@ -309,11 +309,11 @@ class Teardown:
             self._wake(remains.target.probe)
 
     async def _volume(self, uid: str, remains: _Remains) -> PersistentVolume | None:
-        """Return the claim's volume if it is there and is to go."""
+        """Return the PVC's volume if it exists and has to be deleted."""
         if not remains.volume:
             return None
         volume = await self._client.get_or_none(PVS, remains.volume, decode=PersistentVolume)
-        # A volume that serves another claim is that one's.
+        # The volume may belong to another PVC by now.
         return volume if volume and volume.spec.claim_ref.uid == uid and not to_stay(volume) else None
 
     def _gone(self, uid: str, remains: _Remains, age_seconds: float) -> None:
@@ -325,8 +325,8 @@ class Teardown:
             self._show(remains.target)
 
     def _being_detached(self, remains: _Remains, volume: PersistentVolume | None, now: float) -> bool:
-        """Tell whether Kubernetes has yet to detach a volume from a node that is gone."""
-        # Of what was found at the start nobody may know where it was used, nor since when it is to go.
+        """Tell whether Kubernetes still has to detach a volume from a deleted node."""
+        # If pie found it at its start, it may not know where it was used, nor when its deletion began.
         nodes, known = self._caches.nodes_by_label, remains.whole
         if not may_be_held(volume, remains.node, nodes, known=known):
             remains.lost_since = None
@@ -340,11 +340,11 @@ class Teardown:
             return False
         if self._nodes.matches(probe.name, remains.node):
             return self._nodes.suppressed(probe.name, remains.node)
-        # A node that is not selected any more is not followed, but may be down all the same.
+        # A node that does not match any more is not followed, but may be under maintenance.
         return observe(None, node, probe, now).current is not None
 
     def _show(self, target: Target) -> None:
-        """Show how much of a PieProbe's is left behind, and have its incidents looked at."""
+        """Show how much a PieProbe left behind, and look at its incidents."""
         self._run_series.left_behind(target, self._left.get(target.probe, {}))
         self._wake(target.probe)
 

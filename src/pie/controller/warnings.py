@@ -1,9 +1,9 @@
-"""Warning Events about pie's pods and claims, and about pods and Jobs that cannot be made.
+"""Warning Events about pie's pods and PVCs, and about pods and Jobs that cannot be created.
 
-One watch from now on, into a bounded ring.
+pie watches new Events and keeps them in a bounded ring.
 
-Events have no watch cache, so a list is expensive for the API server: one is asked for only about an object
-that is in trouble and about which nothing was heard, as after a restart, and at most a few a minute.
+Events have no watch cache, so a list is expensive for the API server. pie lists only the Events about an
+object of a bad run of which it knows no Event, for example after a restart, and only a few times a minute.
 """
 
 import asyncio
@@ -30,21 +30,21 @@ _log = structlog.get_logger()
 
 _KINDS: Final = frozenset({"Pod", "PersistentVolumeClaim"})
 
-_MAKERS: Final = frozenset({"CronJob", "Job"})
-_NOT_MADE: Final = "FailedCreate"
-"""All that is worth knowing of those that make pods: that they cannot."""
+_CREATORS: Final = frozenset({"CronJob", "Job"})
+_NOT_CREATED: Final = "FailedCreate"
+"""Of a CronJob or a Job, only this Event matters: it could not create its Job or pod."""
 
 _WARNINGS: Final = "type=Warning"
 _WATCH_SECONDS: Final = 300.0
 _OVERTIME_SECONDS: Final = 30.0
 
 _OBJECTS_OF_TARGET: Final = 3
-"""A run's pod, its PVC, and its Job or CronJob: there may be a Warning about each."""
+"""There may be a Warning about a run's pod, about its PVC, and about its Job or CronJob."""
 
 _FEWEST_OBJECTS: Final = 2048
 
 _MOST_TEXTS: Final = 8
-"""For one object. A repeated Event takes the place of the one it repeats."""
+"""For one object. A repeated Event replaces the earlier one."""
 
 _MOST_CHARACTERS: Final = 512
 
@@ -55,8 +55,8 @@ _LISTS_PER_SECONDS: Final = 60.0
 class WarningEvents:
     """The ring. `on_warning` receives the object of each new Warning.
 
-    It has room for all targets to fail together (`make_room`). When it is full, it forgets the object about
-    which it heard nothing for the longest.
+    It has room for all targets to fail at the same time (`make_room`). When it is full, it drops the object
+    whose last Event is the oldest.
     """
 
     def __init__(self, client: Client, namespace: str, on_warning: Callable[[InvolvedObject], None]) -> None:
@@ -75,12 +75,12 @@ class WarningEvents:
         self._most_objects = max(_FEWEST_OBJECTS, _OBJECTS_OF_TARGET * targets)
 
     def about(self, *uids: str) -> tuple[WarningEvent, ...]:
-        """Return what was heard about objects, oldest first."""
+        """Return the Warnings about these objects, oldest first."""
         found = (each for uid in uids for each in self._ring.get(uid, ()))
         return tuple(sorted(found, key=_seen))
 
     async def recall(self, uid: str) -> bool:
-        """Ask for what was said about an object before; False where that was asked too often of late."""
+        """Read the earlier Events about an object; False: there were too many reads in the last minute."""
         now = self._client.now()
         if len(self._listed_at) == _LISTS and now - self._listed_at[0] < _LISTS_PER_SECONDS:
             return False
@@ -100,7 +100,7 @@ class WarningEvents:
         return True
 
     async def run(self) -> Never:
-        """Keep listening until cancelled."""
+        """Watch until cancelled."""
         version, failures = "", 0
         while True:
             began = self._client.now()
@@ -135,7 +135,7 @@ class WarningEvents:
             "timeoutSeconds": f"{_WATCH_SECONDS:.0f}",
         }
         total_seconds = _WATCH_SECONDS + _OVERTIME_SECONDS
-        # Silence is normal here: while all is well nothing is said, not even a bookmark.
+        # Silence is normal here: there may be no Event for a long time, and no bookmark.
         async with (
             self._client.watch(
                 EVENTS,
@@ -163,7 +163,7 @@ class WarningEvents:
         uid, message = event.involved_object.uid, evidence(event.message, _MOST_CHARACTERS)
         seen = {(each.reason, each.message): each.seen_seconds for each in self._ring.get(uid, ())}
         same = event.reason, message
-        seen[same] = max(seen_seconds, seen.pop(same, 0.0))  # Popped, so that it comes last of equal ones.
+        seen[same] = max(seen_seconds, seen.pop(same, 0.0))  # With pop, so that it is the last of equal ones.
         texts = sorted((WarningEvent(*text, at) for text, at in seen.items()), key=_seen)
         self._ring[uid] = tuple(texts[-_MOST_TEXTS:])
         self._ring.move_to_end(uid)
@@ -178,6 +178,6 @@ def _seen(warning: WarningEvent) -> float:
 def _matters(event: Event) -> bool:
     """Tell whether an Event can explain a run of pie's."""
     about = event.involved_object
-    if about.kind in _MAKERS:
-        return event.reason == _NOT_MADE and may_be_cronjob(about.name)
+    if about.kind in _CREATORS:
+        return event.reason == _NOT_CREATED and may_be_cronjob(about.name)
     return about.kind in _KINDS

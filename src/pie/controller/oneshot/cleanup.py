@@ -34,7 +34,7 @@ class Cleanup:
         """The uid of the check's Lease, which owns its pods and PVCs; empty before it is created."""
         self.kept: set[str] = set()
         self.volumes: dict[str, str] = {}
-        """The volumes that have to go, and the claim of each."""
+        """The volumes that have to be deleted, each with its PVC."""
         self.notes: list[str] = []
         self.left: list[Left] = []
 
@@ -52,13 +52,13 @@ class Cleanup:
             await self._delete(PODS, metadata)
 
     async def delete_claim(self, name: str) -> None:
-        """Delete a claim, and with it its volume, also where the class would retain it."""
+        """Delete a PVC, and with it its volume, also if the class would retain it."""
         claim = await self._client.get_or_none(PVCS, name, self._namespace, decode=Claim)
         if claim is not None and self.owns(claim.metadata):
             await self._delete_claim(claim)
 
     async def release(self, claim: Claim) -> None:
-        """Note the volume of a claim that is about to go, and have it deleted where the class retains it."""
+        """Note the volume of a PVC that is deleted next, and change its reclaim policy if it would stay."""
         volume = claim.spec.volume_name
         if not volume:
             if being_provisioned(claim):
@@ -83,7 +83,7 @@ class Cleanup:
         await self._client.merge_patch(PVS, name, body, decode=Marked)
 
     async def volume_gone(self, volume: str) -> bool:
-        """Tell whether a volume is gone. Who may not look is not told that it is there."""
+        """Tell whether a volume is gone; also if the user may not read volumes."""
         try:
             gone = await self._client.get_or_none(PVS, volume, decode=Marked) is None
         except Forbidden:
@@ -93,9 +93,9 @@ class Cleanup:
         return gone
 
     async def everything(self, seconds: float) -> None:
-        """Delete all that is not kept, until it is gone or the time is over; `left` has what is still there.
+        """Delete all that is not kept, until it is gone or the time is over; `left` has what still exists.
 
-        The Lease goes last, if nothing is kept: what belongs to it and came to be unseen goes with it.
+        The Lease is deleted last, if nothing is kept; with it goes everything that it owns.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -117,16 +117,16 @@ class Cleanup:
             self.given_up(f"cannot delete it: {error}")
 
     def given_up(self, why: str) -> None:
-        """Note that nobody cleans up any more, and how to do it."""
+        """Note that the check does not clean up any more, and how the user can do it."""
         self.left.append(Left("Lease", self._check, f"{why}; later: {self.command}"))
 
     @property
     def command(self) -> str:
-        """The command that takes away all of the check."""
+        """The command that deletes all objects of the check."""
         return f"kubectl delete lease {self._check} -n {self._namespace}"
 
     async def _once(self) -> bool:
-        """Delete what there is, and note it in `left`; return whether there was anything."""
+        """Delete what exists, and note it in `left`; return whether there was anything."""
         mine = f"{LABEL_CHECK}={self._check}"
         pods = await self._client.list_page(PODS, self._namespace, decode=Pod, label_selector=mine, limit=0)
         claims = await self._client.list_page(
@@ -146,7 +146,7 @@ class Cleanup:
                 if self.owns(odd.object.metadata)
             ),
         ]
-        # The claims first: one of an ephemeral volume goes with its pod, and then nobody knows its volume.
+        # PVCs first: that of an ephemeral volume is deleted with its pod, and then its volume is not known.
         await asyncio.gather(*(self._delete_claim(claim) for claim in going_claims))
         await asyncio.gather(*(self._delete(PODS, pod.metadata) for pod in going_pods))
         self.left += await self._volumes_left()

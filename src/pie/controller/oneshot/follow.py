@@ -1,6 +1,6 @@
-"""Follows the runs of a check: gathers facts, has `pie.core.target` judge them, and asks what is missing.
+"""Follows the runs of a check: gathers facts, judges them by `pie.core.target`, and asks what is missing.
 
-Two watches, of the check's pods and PVCs by their label, and one of Warning Events.
+It watches the pods and PVCs of the check, and Warning Events.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ OnStage = Callable[[Stage], None]
 
 @dataclass(slots=True)
 class _Followed:
-    """A run: its pod and PVC as last seen, what was seen of them that they do not keep, and answers."""
+    """A run: its pod and PVC as pie saw them last, what pie saw of them before, and answers."""
 
     target: Target
     probe: Probe
@@ -48,7 +48,7 @@ class _Followed:
 
 
 class Follower:
-    """Follows runs to their verdicts. `driver` is the StorageClass's, `nodes` are checked."""
+    """Follows runs until they have a verdict. `driver` is the StorageClass's, `nodes` are those checked."""
 
     def __init__(
         self, client: Client, namespace: str, check: str, *, driver: str, nodes: Iterable[Node] = ()
@@ -69,10 +69,10 @@ class Follower:
             client, PVCS, Claim, namespace=namespace, label_selector=mine, on_change=self._claim_changed
         )
         self.volumes: dict[str, str] = {}
-        """The volume of each claim that had one, by the claim's name."""
+        """The volume of each PVC that had one, by the name of the PVC."""
 
     async def run(self) -> None:
-        """Keep watching until cancelled."""
+        """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.pods.run())
             group.create_task(self.claims.run())
@@ -111,7 +111,7 @@ class Follower:
     async def follow(
         self, target: Target, probe: Probe, pod: Pod, claim: str, on_stage: OnStage
     ) -> tuple[Judgement, Run]:
-        """Return the judgement of a run as soon as it is over or bad, and the run as it was then."""
+        """Return the judgement of a run as soon as it is over or bad, with the run as it is then."""
         uid, known = pod.metadata.uid, self.claims.store.get((self._namespace, claim))
         pod = self.pods.store.get((self._namespace, pod.metadata.name)) or pod
         seen = sight(Sightings(), pod, known, self._client.now())
@@ -166,7 +166,7 @@ class Follower:
         )
 
     def _carry_out(self, effects: Iterable[Effect]) -> list[Ask]:
-        """Do what can be done at once, and return the questions. A check gives no grace that could end."""
+        """Carry out effects, and return the questions. A check gives no grace, so it proves no node."""
         questions = []
         for effect in effects:
             match effect:
@@ -211,9 +211,9 @@ def _decided(case: Case) -> bool:
 
 
 def _about_its_node(followed: _Followed, case: Case) -> list[Ask]:
-    """Return what is to be asked at once about the node of a run whose pod was deleted, as in maintenance.
+    """Return what to ask about the node of a run whose pod was deleted, since it may be under maintenance.
 
-    A step asks only later: it has a watch of nodes, which a check has not.
+    A step of the controller asks later, because the controller watches nodes. A check does not.
     """
     node_is_known = not case.run.node or case.id in followed.answers.nodes
     deleted = case.judgement.reason is Reason.POD_DELETED and excusable(case.judgement)

@@ -13,7 +13,7 @@ from pie.kube.resources import NODES
 
 
 class CheckedNodes:
-    """What maintenance each node was seen in since the survey, which is when it was as `seen` says."""
+    """The maintenance of each node since the survey, which found the nodes as in `seen`."""
 
     def __init__(self, client: Client, seen: Iterable[Node]) -> None:
         self._client = client
@@ -27,7 +27,7 @@ class CheckedNodes:
         return NodesFact(histories=self._histories, matching=frozenset(matching), as_of=self._as_of)
 
     async def read(self, name: str, probe: Probe) -> float:
-        """Read a node; return up to when it is known now."""
+        """Read a node; return up to when its state is known now."""
         asked_at = self._client.now()
         node = await self._client.get_or_none(NODES, name, decode=Node)
         self._note(name, node, probe)

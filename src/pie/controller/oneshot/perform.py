@@ -40,7 +40,7 @@ class Progress(Protocol):
         """Store the result of a target."""
 
     def cleaning(self) -> None:
-        """Note that the work is over, or was ended, and everything is being deleted."""
+        """Note that the clean-up begins."""
 
 
 class Interrupted(Exception):  # noqa: N818  an order, not an error
@@ -48,10 +48,10 @@ class Interrupted(Exception):  # noqa: N818  an order, not an error
 
 
 async def perform(client: Client, order: Order, progress: Progress, stop: asyncio.Event) -> Report:
-    """Perform a check. `stop` ends it early; set again, it ends the cleaning up.
+    """Perform a check. `stop` ends it early; if it is set again, it ends the clean-up.
 
-    What ends a check before its end is in the report, `INTERRUPTED` or an error. Before anything was made,
-    raises CannotCheck, Interrupted, or KubeError where the API server refuses or is gone.
+    The report says what ended a check early: `INTERRUPTED` or an error. Before anything was created, this
+    raises CannotCheck, Interrupted, or the KubeError of a request.
     """
     surveying = asyncio.create_task(survey(client, order))
     await _either(surveying, stop)
@@ -87,7 +87,7 @@ class _Check:
         )
 
     async def perform(self, stop: asyncio.Event) -> Report:
-        """Do the work, and clean up whatever becomes of it."""
+        """Check the targets, and clean up in every case."""
         started, began = self._client.now(), self._client.clock.monotonic()
         targets = self._targets()
         self._progress.begins(self._name, self._found, len(targets))
@@ -110,7 +110,7 @@ class _Check:
         )
 
     def _targets(self) -> list[Target]:
-        """Return what to check: the provision run first, because it shows most and soonest."""
+        """Return the targets; provision first, because it shows most, and soonest."""
         nodes = self._found.nodes
         anywhere = nodes if self._order.each_node else ("",) if nodes else ()
         return [
@@ -121,7 +121,7 @@ class _Check:
         ]
 
     async def _work_and_clean_up(self, targets: list[Target], stop: asyncio.Event) -> str:
-        """Return what ended the work before its end; empty: nothing did."""
+        """Return what ended the work early; empty: nothing did."""
         namespace = self._order.namespace
         manifest = lease(self._name, namespace, f"{user()}@{socket.gethostname()}")
         owner = await self._client.create(LEASES, manifest, namespace, decode=Lease)
@@ -181,7 +181,7 @@ class _Check:
             raise errors.exceptions[0] from errors
 
     def _elsewhere(self, target: Target, result: Checked) -> list[str]:
-        """Return where else to try what any node may take, as an application would; empty: nowhere."""
+        """Return the other nodes on which a bad provision run is tried again; empty: it is not."""
         if target.node or result.verdict not in NOT_GOOD or not result.node:
             return []
         return [node for node in self._found.nodes if node != result.node]
@@ -198,7 +198,7 @@ class _Check:
 
 
 def user() -> str:
-    """Return the user who makes a check; a number where it has no name, as in many containers."""
+    """Return the name of the user; in many containers it has none: then its number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # the latter since Python 3.13
@@ -206,7 +206,7 @@ def user() -> str:
 
 
 def tried_elsewhere(first: Checked) -> str:
-    """Return the note about a bad run that was followed by one on another node."""
+    """Return the note about a bad run that was tried again on another node."""
     where = f" in {first.stage}" if first.stage is not None else ""
     return (
         f"the first provision run, on node {first.node}, was {first.verdict}{where}: {first.reason}:"
@@ -216,9 +216,9 @@ def tried_elsewhere(first: Checked) -> str:
 
 async def _either(task: "asyncio.Task[Any]", stop: asyncio.Event, *others: "asyncio.Task[Any]") -> None:
     """Return when a task is done, or `stop` is set."""
-    told = asyncio.create_task(stop.wait())
-    await asyncio.wait([task, told, *others], return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([task, stopped, *others], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
 
 
 async def _end(task: "asyncio.Task[Any]") -> None:

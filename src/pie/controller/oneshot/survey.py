@@ -1,4 +1,4 @@
-"""What there is to check: the StorageClass, its nodes, and an image for the pods."""
+"""Finds what can be checked: the StorageClass, its nodes, and an image for the pods."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ _SELECTOR_MARKS = frozenset("=!() ")
 
 
 class CannotCheck(Exception):  # noqa: N818  reads as what it says: the order, or the cluster, is not fit
-    """There is nothing to check, or it cannot be done; says why and what to do."""
+    """There is nothing to check, or it cannot be checked; the text says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is to be done. `notes` say what will not be, of what was asked for.
+    """What can be checked. `notes` say what was ordered and cannot be checked.
 
-    `nodes` are the names of the nodes to check, `seen` those nodes as they were.
+    `nodes` are the names of the nodes to check, `seen` these nodes as they were.
     """
 
     storage_class: StorageClass
@@ -96,7 +96,7 @@ def _kinds(
     if not nodes:
         return order.kinds, ("no node is left to check",)
     paused = preflight(probe_of(order, "", ()), storage_class, nodes, segments)
-    # That volumes are retained is no hindrance: a check takes its own away itself.
+    # A class that retains volumes can be checked: a check deletes its volumes itself.
     why = {kind: pause for kind, pause in paused.items() if pause.reason is not Reason.RECLAIM_POLICY_RETAIN}
     kinds = frozenset(kind for kind in order.kinds if kind not in why)
     notes = tuple(f"no {kind} check: {why[kind].message}" for kind in sorted(order.kinds - kinds))
@@ -136,7 +136,7 @@ async def _selected(client: Client, selector: str, odd: list[str]) -> list[Node]
 
 
 async def _image(client: Client, namespace: str) -> str:
-    """Return the image of the probes of the pie in this namespace: of a CronJob that a PieProbe owns."""
+    """Return the image of a CronJob in this namespace that a PieProbe owns."""
     if not namespace:
         raise CannotCheck(
             "no image: give --image (or set PIE_CONTAINER_IMAGE), or name with --pie-namespace"
@@ -166,7 +166,7 @@ async def _image(client: Client, namespace: str) -> str:
 async def _all(
     client: Client, resource: Resource, kind: type[T], odd: list[str], selector: str | None = None
 ) -> list[T]:
-    """Return all objects of a kind; add to `odd` what says of each that cannot be read why."""
+    """Return all objects of a kind; add to `odd` why others could not be read."""
     listed = await list_all(
         client,
         resource,
