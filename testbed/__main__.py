@@ -1,4 +1,4 @@
-"""`python -m testbed`: local Kubernetes clusters with real nodes, real volumes, and faults to order."""
+"""`python -m testbed`: local Kubernetes clusters with real nodes, real volumes, and faults on demand."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ def up(
     kwok_nodes: Annotated[int, typer.Option(help="Simulated nodes.")] = 0,
     attachable: Annotated[bool, typer.Option(help="Storage that must be attached, too.")] = False,
 ) -> None:
-    """Bring up a testbed that lasts until `down`. The first time on a machine it builds Kubernetes."""
+    """Start a testbed that runs until `down`. The first start on a machine builds Kubernetes."""
     cluster = Cluster(name=name, nodes=nodes, kwok_nodes=kwok_nodes, attachable=attachable)
     run(cluster.bring_up(detached=True))
     print(f"export KUBECONFIG={cluster.kubeconfig}")
@@ -34,7 +34,7 @@ def up(
 
 @app.command()
 def down(name: Name = DEFAULT_NAME) -> None:
-    """Take a testbed down; nothing of it is left."""
+    """Stop a testbed and remove all of it."""
     run(_down(name))
 
 
@@ -50,7 +50,7 @@ def list_() -> None:
 
 @app.command()
 def env(name: Name = DEFAULT_NAME) -> None:
-    """Print what a shell needs to talk to the cluster: `eval "$(python -m testbed env)"`."""
+    """Print the variables that a shell needs for the cluster: `eval "$(python -m testbed env)"`."""
     print(f"export KUBECONFIG={attach(name).kubeconfig}")
 
 
@@ -89,13 +89,13 @@ def start(process: Process, name: Name = DEFAULT_NAME) -> None:
 
 @app.command()
 def freeze(process: Process, name: Name = DEFAULT_NAME) -> None:
-    """Let a process hang, with SIGSTOP."""
+    """Freeze a process with SIGSTOP."""
     run(attach(name).freeze(process))
 
 
 @app.command()
 def thaw(process: Process, name: Name = DEFAULT_NAME) -> None:
-    """Let a frozen process go on."""
+    """Continue a frozen process."""
     run(attach(name).thaw(process))
 
 
@@ -104,19 +104,19 @@ NodeName = Annotated[str, typer.Argument(help="A real node.")]
 
 @app.command()
 def power_off(node: NodeName, name: Name = DEFAULT_NAME) -> None:
-    """Cut a real node's power: all that runs on it is gone, and nobody tells the API server."""
+    """Power a real node off: all its processes end, and the API server is not informed."""
     run(attach(name).power_off(node))
 
 
 @app.command()
 def power_on(node: NodeName, name: Name = DEFAULT_NAME) -> None:
-    """Boot a real node again; it has another boot ID."""
+    """Boot a real node again, with a new boot ID."""
     run(attach(name).power_on(node))
 
 
 @app.command()
 def build() -> None:
-    """Build every program that the testbed may need, ahead of time."""
+    """Build all programs of the testbed now, so that later starts are fast."""
     for program in run(binaries(programs())).values():
         print(program)
 
@@ -129,7 +129,7 @@ def packages() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine lacks; exit with 1 when it lacks anything."""
+    """Print what is missing on this machine; exit with 1 if something is missing."""
     lines = missing(nodes=True)
     print("\n".join(lines) or "this machine has all that the testbed needs")
     raise typer.Exit(1 if lines else 0)

@@ -1,6 +1,6 @@
 """The testbed's own small client of the API server: JSON in, JSON out, no caches.
 
-It is apart from pie's client on purpose, so that a defect there cannot hide itself.
+It does not use pie's client, so that a defect of that client cannot hide itself.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Api:
     """Requests to the API server of a kubeconfig file with a token. Paths are those of the REST API."""
 
     def __init__(self, kubeconfig: Path, *, user_agent: str = "testbed") -> None:
-        """Read the kubeconfig; nothing is connected yet."""
+        """Read the kubeconfig; it connects later."""
         config = Kubeconfig.read(kubeconfig)
         self._server = config.server
         self._tls = ssl.create_default_context(cafile=config.certificate_authority)
@@ -65,7 +65,7 @@ class Api:
         return await self._request("GET", path, parameters=parameters)
 
     async def find(self, path: str) -> Json | None:
-        """Read an object that may not be there."""
+        """Read an object that may not exist."""
         try:
             return await self.get(path)
         except ApiError as error:
@@ -93,7 +93,7 @@ class Api:
         return await self._request("PATCH", path, body=body, patch=patch)
 
     async def delete(self, path: str, *, propagation: str = "") -> None:
-        """Delete an object or a collection; one that is not there is no error.
+        """Delete an object or a collection; it is no error if it does not exist.
 
         `propagation`, if not the server's own (which leaves the pods of a Job): `Background`, for example.
         """
@@ -105,9 +105,9 @@ class Api:
                 raise
 
     async def watch(self, path: str, handle: Callable[[Json], Awaitable[None]]) -> None:
-        """Hand every object of a collection, and every change of it, to `handle` as a watch event, for ever.
+        """Pass every object of a collection, and every change of it, to `handle` as a watch event.
 
-        A gap is closed by starting over: `handle` sees an object again, as ADDED, and must not mind.
+        After an interruption it starts again, so `handle` can get an object as ADDED again. It never returns.
         """
         session = self._open_session()
         while True:
@@ -144,7 +144,7 @@ class Api:
         try:
             return cast(Json, json.loads(text))
         except json.JSONDecodeError:
-            return {"text": text}  # /readyz and its kin answer in plain text
+            return {"text": text}  # /readyz and similar paths answer in plain text
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -1,4 +1,4 @@
-"""Storage that must be attached before it is mounted, as Rook/Ceph's: one pool that every node can reach.
+"""Storage that must be attached before it is mounted, like Rook/Ceph: one pool that every node can reach.
 
 The driver's controller runs once, as process `csi-attachable`, with the real external-provisioner and
 external-attacher beside it; its node service runs on every node, as `csi-attachable-<node>`. Faults of the
@@ -22,21 +22,21 @@ from testbed.storage import (
 
 DRIVER = "attachable.pie.test"
 NAME = "attachable"
-"""Of the StorageClass and of the directories."""
+"""The name of the StorageClass and of the directories."""
 
 
 class Attachable:
     """The attachable storage of one testbed."""
 
     def __init__(self, directory: Path, processes: Processes, kubeconfig: Path, *, pool_bytes: int) -> None:
-        """Nothing runs yet. `directory` is the testbed's."""
+        """Nothing is started yet. `directory` is the testbed's."""
         self._directory = directory / NAME
         self._processes = processes
         self._kubeconfig = kubeconfig
         self._pool = [f"--pool={self._directory / 'pool'}", f"--pool-bytes={pool_bytes}"]
 
     async def start(self, api: Api) -> None:
-        """Start the controller's three processes, and tell the API server about driver and StorageClass."""
+        """Start the controller's three processes, and create CSIDriver and StorageClass."""
         self._directory.mkdir(exist_ok=True)
         await _apply_objects(api)
         socket = self._directory / "csi.sock"
@@ -70,7 +70,7 @@ class Attachable:
         await self._processes.start(f"csi-{NAME}-{node.name}", argv, env={"PYTHONPATH": str(ROOT)})
 
     async def wait_until_registered(self, node: Node, api: Api) -> None:
-        """Wait until kubelet has told the API server that the driver serves this node."""
+        """Wait until the kubelet has registered the driver on this node."""
         await wait_until_registered(api, node.name, DRIVER, self._processes, f"csi-{NAME}-{node.name}")
 
 

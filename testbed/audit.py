@@ -1,4 +1,4 @@
-"""Who wrote what: counts from the API server's audit log."""
+"""Which program wrote what: counts from the API server's audit log."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class _User(msgspec.Struct, frozen=True):
 
 
 class AuditEvent(msgspec.Struct, rename="camel", frozen=True):
-    """One request that the API server has answered (a watch: also one that it has begun to answer)."""
+    """One request that the API server has answered, or a watch that it has begun to answer."""
 
     verb: str
     request_received_timestamp: datetime
@@ -67,7 +67,7 @@ class Audit:
     """The audit log of one testbed."""
 
     def __init__(self, path: Path) -> None:
-        """`path` may appear later."""
+        """Read the file `path`, which may be created later."""
         self.path = path
 
     @staticmethod
@@ -78,7 +78,7 @@ class Audit:
     def events(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[AuditEvent]:
         """Yield the requests received in `[since, until)`, in the order in which they were answered.
 
-        A request that the server is still answering is not there yet.
+        Requests that the server has not answered yet are not included.
         """
         decode = msgspec.json.Decoder(AuditEvent).decode
         with self.path.open("rb") as log:
@@ -95,7 +95,8 @@ class Audit:
     ) -> Counter[Write]:
         """Count the writes that succeeded, by program, verb and resource; optionally of one namespace only.
 
-        Events are writes as well: resource `events`. Reviews (of tokens, of access) store nothing: left out.
+        Events are writes, too: resource `events`. Reviews of tokens and of access store nothing and do not
+        count.
         """
         return Counter(
             Write(event.agent, event.verb, event.resource)

@@ -1,7 +1,7 @@
 """`python -m testbed.binder KUBECONFIG PROVISIONER`: a provisioner without storage, for simulated nodes.
 
-It does what the external-provisioner does: a claim whose node the scheduler has chosen gets a volume there; a
-volume whose claim is gone is deleted. Its user agent, `testbed-binder`, leaves its writes out of counts.
+Like the external-provisioner, it creates a volume for a PVC whose node the scheduler has chosen, and deletes
+a volume whose PVC is gone. Its user agent is `testbed-binder`, so that its writes can be left out of counts.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _VOLUMES = "/api/v1/persistentvolumes"
 
 
 class Binder:
-    """Answers claims of one provisioner."""
+    """Serves the PVCs of one provisioner."""
 
     def __init__(self, api: Api, provisioner: str) -> None:
         """Use an open client."""
@@ -26,13 +26,13 @@ class Binder:
         self._provisioner = provisioner
 
     async def run(self) -> None:
-        """Watch claims and volumes, for ever."""
+        """Watch PVCs and volumes; never returns."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._api.watch("/api/v1/persistentvolumeclaims", self.on_claim))
             group.create_task(self._api.watch(_VOLUMES, self.on_volume))
 
     async def on_claim(self, event: Json) -> None:
-        """Provide a volume for a claim that waits for one of ours."""
+        """Create a volume for a PVC of this provisioner that waits for one."""
         claim = event["object"]
         annotations = claim["metadata"].get("annotations", {})
         if (
@@ -46,11 +46,11 @@ class Binder:
         try:
             await self._api.create(_VOLUMES, self._volume(claim, annotations[SELECTED_NODE]))
         except ApiError as error:
-            if error.status != CONFLICT:  # made already: the claim was seen twice
+            if error.status != CONFLICT:  # created already: the PVC was seen twice
                 raise
 
     async def on_volume(self, event: Json) -> None:
-        """Delete a volume of ours whose claim is gone."""
+        """Delete a volume of this provisioner whose PVC is gone."""
         volume = event["object"]
         if (
             event["type"] in ("ADDED", "MODIFIED")
@@ -89,7 +89,7 @@ class Binder:
 
 
 async def run(kubeconfig: Path, provisioner: str) -> None:
-    """Bind claims until ended."""
+    """Bind PVCs until the process is ended."""
     async with Api(kubeconfig, user_agent="testbed-binder") as api:
         await Binder(api, provisioner).run()
 

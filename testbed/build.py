@@ -1,8 +1,8 @@
 """Go programs for the testbed, built from pinned modules and kept outside the checkout.
 
-Every directory under `testbed/go` is a module. Its `tools.go` imports the main packages it pins; the program
-is called like the last part of the import path, or like the comment behind the import. A directory with a
-`main.go` is itself a program, called like the directory.
+Every directory under `testbed/go` is a module. Its `tools.go` imports the main packages that it pins. A
+program has the name of the last part of the import path, or the name in the comment after the import. A
+directory with a `main.go` is a program itself, with the name of the directory.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ _CACHED_FOR_ITSELF = {"kubernetes-oldest"}
 
 
 class BuildError(TestbedError):
-    """A Go program cannot be built. The text says what to do."""
+    """A Go program cannot be built; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A Go program: the module directory it is pinned in, its main package, and the linker's flags."""
+    """A Go program: the directory of its module, its main package, and the flags of the linker."""
 
     name: str
     module: Path
@@ -64,9 +64,9 @@ def find_programs(modules: Path) -> dict[str, Program]:
 
 
 async def binary(tool: str) -> Path:
-    """Return the path of a program, building it first when the cache does not hold it.
+    """Return the path of a program; build it first if it is not in the cache.
 
-    Two callers that want the same module at once wait for each other, across processes.
+    If several processes need the same module at once, one builds and the others wait.
     """
     program = programs().get(tool)
     if program is None:
@@ -127,20 +127,20 @@ async def _build(program: Program, path: Path) -> None:
     if process.returncode != 0:
         tail = output.decode(errors="replace")[-_ERROR_TAIL_CHARACTERS:]
         raise BuildError(f"go build of {program.package} in {program.module} failed:\n{tail}")
-    shutil.rmtree(own_cache, ignore_errors=True)  # a build that was interrupted has gone on from it
+    shutil.rmtree(own_cache, ignore_errors=True)  # continue a build that was interrupted
     unfinished.replace(path)
 
 
 @asynccontextmanager
 async def locked(path: Path) -> AsyncIterator[None]:
-    """Hold a lock file, against other processes, while the context lasts."""
+    """Hold a lock file in this context, so that other processes wait."""
     with path.open("w") as lock:
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         yield
 
 
 def fingerprint(program: Program) -> str:
-    """Hash what decides the outcome of a build: the pins, our own sources, and the flags."""
+    """Return a hash of all inputs of a build: the pins, the sources of this repository, and the flags."""
     digest = hashlib.sha256(f"{program.linker_flags} {program.static}".encode())
     sources = [program.module / "go.mod", program.module / "go.sum", *sorted(program.module.glob("*.go"))]
     for source in sources:

@@ -1,4 +1,4 @@
-"""The cgroups of a testbed: made, looked into and removed in every hierarchy the machine has mounted."""
+"""The cgroups of a testbed, in every hierarchy that the machine has mounted."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ def hierarchies() -> list[Path]:
 
 
 def make(name: str) -> None:
-    """Make the cgroup `name`, a relative path, in every hierarchy."""
+    """Create the cgroup `name`, a relative path, in every hierarchy."""
     for root in hierarchies():
         path = root / name
         path.mkdir(parents=True, exist_ok=True)
@@ -33,19 +33,19 @@ def process_files(name: str) -> list[Path]:
 
 
 def processes(name: str) -> set[int]:
-    """Return the process ids in the cgroup and below, as this PID namespace sees them."""
+    """Return the ids of all processes in the cgroup and below, as in this PID namespace."""
     found: set[int] = set()
     for root in hierarchies():
         for file in (root / name).rglob("cgroup.procs"):
             with contextlib.suppress(OSError):  # removed meanwhile
                 found.update(int(line) for line in file.read_text().split())
-    return found - {0}  # 0: it lives in another PID namespace
+    return found - {0}  # 0: it is in another PID namespace
 
 
 def remove(name: str) -> None:
-    """Remove the cgroup, all below it, and those above that are left empty.
+    """Remove the cgroup, all below it, and parents that are empty then.
 
-    Its processes must have ended, or be about to. One that is not there is no error.
+    Its processes must have ended, or must end soon. It is no error if the cgroup does not exist.
     """
     deadline = time.monotonic() + REMOVE_TIMEOUT_SECONDS
     for root in hierarchies():
@@ -66,12 +66,12 @@ def _remove_tree(top: Path) -> bool:
     except FileNotFoundError:
         return not top.exists()
     except OSError:
-        return False  # a process is still leaving it
+        return False  # a process has not left it yet
     return True
 
 
 def _inherit_cpuset(root: Path, path: Path) -> None:
-    """Fill a new cpuset of cgroup v1: nothing may join it before it has processors and memory."""
+    """Give a new cpuset of cgroup v1 processors and memory; before that no process can join it."""
     for directory in (*_ancestors(root, path), path):
         for file in ("cpuset.cpus", "cpuset.mems"):
             setting = directory / file
@@ -80,7 +80,7 @@ def _inherit_cpuset(root: Path, path: Path) -> None:
 
 
 def _pass_controllers_on(root: Path, path: Path) -> None:
-    """Let a new cgroup of v2 use every controller: a parent passes none on unless told to."""
+    """Enable every controller for a new cgroup of v2: a parent does not do that by itself."""
     for directory in (root, *_ancestors(root, path)):
         controllers = directory / "cgroup.controllers"
         if controllers.exists() and (names := controllers.read_text().split()):
@@ -89,5 +89,5 @@ def _pass_controllers_on(root: Path, path: Path) -> None:
 
 
 def _ancestors(root: Path, path: Path) -> list[Path]:
-    """Return the cgroups between the root and `path`, from above."""
+    """Return the cgroups between the root and `path`, from top to bottom."""
     return [parent for parent in reversed(path.parents) if root in parent.parents]

@@ -1,4 +1,4 @@
-"""A testbed as its users see it: bring it up, talk to it, break it, bring it down."""
+"""A testbed as its users see it: start it, use it, break it, stop it."""
 
 import asyncio
 import fcntl
@@ -40,8 +40,8 @@ PREFIX = "pie-tb-"
 class Cluster:
     """A Kubernetes cluster on this machine.
 
-    `async with Cluster(nodes=2) as cluster:` brings one up and takes it down; it ends with this process,
-    however this process ends. `Cluster(name="dev").bring_up(detached=True)` leaves one running, and
+    `async with Cluster(nodes=2) as cluster:` starts one and stops it. It ends with this process, also if this
+    process is killed. `Cluster(name="dev").bring_up(detached=True)` leaves one running, and
     `async with Cluster.attach("dev") as cluster:` uses it.
     """
 
@@ -77,7 +77,7 @@ class Cluster:
 
     @classmethod
     def attach(cls, name: str) -> Self:
-        """Return a running testbed by its name. Leaving its `async with` leaves it running."""
+        """Return a running testbed by its name. It still runs after the end of its `async with`."""
         directory = _directory_of(name)
         if not is_running(directory):
             raise TestbedError(
@@ -90,7 +90,7 @@ class Cluster:
         return cluster
 
     async def __aenter__(self) -> Self:
-        """Bring the testbed up, unless attached to; return when every part of it is ready."""
+        """Start the testbed, unless this is an attached one; return when all its parts are ready."""
         if not self._attached:
             await self.bring_up()
         self._api = Api(self.kubeconfig)
@@ -100,7 +100,7 @@ class Cluster:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the testbed down, unless attached to; nothing of it is left."""
+        """Stop the testbed and remove all of it, unless this is an attached one."""
         if self._api is not None:
             await self._api.__aexit__(kind, error, trace)
         if not self._attached:
@@ -108,14 +108,14 @@ class Cluster:
 
     @property
     def directory(self) -> Path:
-        """Where everything of this testbed lies."""
+        """The directory with all files of this testbed."""
         if self._directory is None:
             raise TestbedError("this testbed is not up: use it in `async with`")
         return self._directory
 
     @property
     def name(self) -> str:
-        """What `attach` finds it by."""
+        """The name that `attach` takes."""
         return self.directory.name.removeprefix(PREFIX)
 
     @property
@@ -130,7 +130,7 @@ class Cluster:
 
     @property
     def audit(self) -> Audit:
-        """The API server's audit log: who wrote what."""
+        """The API server's audit log: which program wrote what."""
         return Audit(self.directory / AUDIT_LOG_FILE)
 
     @property
@@ -153,7 +153,7 @@ class Cluster:
         await self.call("run", name=name, argv=list(argv))
 
     async def start(self, name: str) -> None:
-        """Start a process that has ended; a component of the control plane until it is healthy."""
+        """Start a process that has ended; for a component of the control plane, return when it is healthy."""
         await self.call("start", name=name)
 
     async def restart(self, name: str) -> None:
@@ -162,23 +162,23 @@ class Cluster:
         await self.start(name)
 
     async def freeze(self, name: str) -> None:
-        """Stop a process from running, with SIGSTOP: it keeps its connections and says nothing."""
+        """Freeze a process with SIGSTOP: it keeps its connections and does not answer."""
         await self.call("signal", name=name, signal=int(signals.SIGSTOP))
 
     async def thaw(self, name: str) -> None:
-        """Let a frozen process go on."""
+        """Continue a frozen process."""
         await self.call("signal", name=name, signal=int(signals.SIGCONT))
 
     async def power_off(self, node: str) -> None:
-        """Cut a real node's power: all that runs on it is gone, nothing is said to the API server."""
+        """Power a real node off: all its processes end, and the API server is not informed."""
         await self.call("power-off", node=node)
 
     async def power_on(self, node: str, *, boot_id: str | None = None) -> None:
-        """Boot a real node again, with another boot ID; return when kubelet has been started."""
+        """Boot a real node again, with a new boot ID; return when its kubelet was started."""
         await self.call("power-on", node=node, boot_id=boot_id)
 
     async def reboot(self, node: str) -> None:
-        """Power a real node off and on. Its containers end, its pods' objects stay."""
+        """Power a real node off and on. Its containers end; the pods in the API server stay."""
         await self.power_off(node)
         await self.power_on(node)
 
@@ -198,7 +198,7 @@ class Cluster:
                     await asyncio.sleep(0.05)
 
     async def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
-        """Write a kubeconfig file of a service account that exists, good for an hour, and return its path."""
+        """Write a kubeconfig file of an existing service account, valid for an hour, and return its path."""
         account = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
         answer = await self.api.create(f"{account}/token", {"spec": {"expirationSeconds": 3600}})
         path = self.directory / "users" / f"{namespace}.{name}.kubeconfig"
@@ -214,20 +214,20 @@ class Cluster:
         """Start everything; return when it is ready. A detached testbed lasts until `take_down`."""
         require(self.spec)
         await asyncio.to_thread(sweep)
-        # Out here, where a person sees it, instead of in the supervisor's log: a first build takes minutes.
+        # Not in the supervisor: its output is in a log, and the first build takes minutes.
         await binaries(self.spec.programs)
         self._directory = _make_directory(self._name)
         write_spec(self._directory, self.spec)
         if self.spec.nodes:
             await images.make(self._directory / IMAGES_DIRECTORY)
-        self._janitor = subprocess.Popen(  # noqa: ASYNC220  one fork, and it must not belong to an event loop
+        self._janitor = subprocess.Popen(  # noqa: ASYNC220  one fork, and the process must not belong to an event loop
             [
                 *(sys.executable, "-m", "testbed.janitor", str(self._directory)),
                 *(["--detached"] if detached else []),
             ],
             stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            start_new_session=True,  # Ctrl-C is for us: the testbed then ends in good order
+            start_new_session=True,  # only this process gets Ctrl-C, and stops the testbed in the right order
         )
         try:
             await _poll(self._answers)
@@ -237,7 +237,7 @@ class Cluster:
             raise
 
     async def take_down(self) -> None:
-        """End everything; return when nothing of it is left."""
+        """Stop everything; return when all of it is removed."""
         if self._janitor is None:
             os.kill(int((self.directory / LOCK_FILE).read_text()), signals.SIGTERM)
             await _wait_until_gone(self.directory)
@@ -263,14 +263,14 @@ def running_names() -> list[str]:
 
 
 def sweep() -> None:
-    """Remove what is left of testbeds whose processes were all killed at once."""
+    """Remove the files of testbeds whose processes were all killed at once."""
     for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK_FILE}"):
         if not is_running(lock.parent):
             clean(lock.parent)
 
 
 def is_running(directory: Path) -> bool:
-    """Say whether somebody looks after the testbed in a directory."""
+    """Tell whether a process still owns the testbed in a directory."""
     try:
         lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

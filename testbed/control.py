@@ -1,4 +1,4 @@
-"""Commands to a process of the testbed: one JSON line there, one JSON line back, on a unix socket."""
+"""Commands to a process of the testbed, on a unix socket: a line of JSON, and another one for the answer."""
 
 import asyncio
 import json
@@ -15,10 +15,10 @@ LINE_LIMIT_BYTES = 16 * 1024 * 1024
 
 @asynccontextmanager
 async def serve(path: Path, handlers: Mapping[str, Handler]) -> AsyncIterator[None]:
-    """Answer commands on `path` while the context lasts. A handler's keyword arguments are the command's.
+    """Answer commands on `path` in this context; a handler gets the arguments of its command by name.
 
-    A handler tells the caller what went wrong by raising TestbedError, or an OSError, whose text says enough.
-    Any other exception is a defect: the caller reads its type and text, and the connection goes on.
+    If a handler raises TestbedError or OSError, the caller gets the text of the error. Any other exception is
+    a defect: the caller gets its type and text. The connection stays open.
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -27,7 +27,7 @@ async def serve(path: Path, handlers: Mapping[str, Handler]) -> AsyncIterator[No
                 writer.write(json.dumps(await _run(handlers, line)).encode() + b"\n")
                 await writer.drain()
         except ConnectionError:
-            return  # the caller went away; nobody is left to tell
+            return  # the caller closed the connection
         finally:
             writer.close()
 
@@ -42,7 +42,7 @@ async def serve(path: Path, handlers: Mapping[str, Handler]) -> AsyncIterator[No
 async def call(path: Path, command: str, **arguments: Any) -> Any:
     """Send one command and return its result.
 
-    Raises TestbedError with the other side's text, or when nobody answers on `path`.
+    Raises TestbedError with the text of the answer, or if there is no answer on `path`.
     """
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=LINE_LIMIT_BYTES)
@@ -74,7 +74,7 @@ async def _run(handlers: Mapping[str, Handler], line: bytes) -> dict[str, Any]:
 
 
 def _texts(error: BaseException) -> list[str]:
-    """Say what went wrong, in the words of each error of a group."""
+    """Return the texts of all errors of a group."""
     if isinstance(error, BaseExceptionGroup):
         return [text for each in error.exceptions for text in _texts(each)]
     if isinstance(error, (TestbedError, OSError)):

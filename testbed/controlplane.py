@@ -17,8 +17,8 @@ from testbed.processes import Processes
 
 ADMIN = "admin"
 START_TIMEOUT_SECONDS = 90
-# From the range reserved for documentation (RFC 5737): nobody reaches the API server by this address. Without
-# one it looks for a default route, which an isolated machine may not have.
+# An address for documentation (RFC 5737); it is not used to reach the API server. Without an address the API
+# server needs a default route, and an isolated machine may have none.
 ADVERTISED_ADDRESS = "192.0.2.1"
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -29,7 +29,7 @@ _AUDIT_POLICY = {
 
 
 class ControlPlane:
-    """Runs the components, all on loopback. Each is a process under its usual name."""
+    """Runs the components, all on loopback. Each process has its usual name."""
 
     def __init__(
         self,
@@ -42,10 +42,10 @@ class ControlPlane:
         nodes: Iterable[str] = (),
         arguments: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Take ports; nothing runs yet.
+        """Take ports; nothing is started yet.
 
-        `apiserver`: the program that serves the API; its process is `kube-apiserver` whichever it is.
-        `components`: which of kube-controller-manager and kube-scheduler run besides etcd and the API server.
+        `apiserver`: the program that serves the API; the name of its process is always `kube-apiserver`.
+        `components`: which of kube-controller-manager and kube-scheduler run, too.
         `nodes`: names that may log in as kubelets. `arguments`: more command line, by component.
         """
         self.kubeconfig = directory / "kubeconfig"
@@ -114,7 +114,7 @@ class ControlPlane:
             await self._wait(component, healthy)
 
     async def _wait_for_default_service_account(self) -> None:
-        """Pods are refused until the controller manager has made the account that they run as."""
+        """Wait until the service account of pods exists: before that, pods are refused."""
         if "kube-controller-manager" not in self._components:
             return
         async with Api(self.kubeconfig) as api:
@@ -190,10 +190,10 @@ class ControlPlane:
             "--kubelet-preferred-address-types=Hostname",  # see _name_nodes in supervisor.py
             f"--audit-policy-file={self._directory / 'audit-policy.yaml'}",
             f"--audit-log-path={self.audit_log}",
-            "--audit-log-maxsize=100000",  # MB: it must not rotate under a count
+            "--audit-log-maxsize=100000",  # MB: the log must not rotate while it is read
         ]
         if "kube-controller-manager" not in self._components:
-            # Nobody would make the service accounts that this plugin insists on.
+            # This plugin needs service accounts, which nothing would create.
             flags.append("--disable-admission-plugins=ServiceAccount")
         return flags
 
@@ -217,7 +217,7 @@ class ControlPlane:
         ]
 
     def _delegation(self, kubeconfig: Path, component: str) -> list[str]:
-        """Serve health and metrics on loopback, and ask the API server who may read them."""
+        """Return the flags: serve health and metrics on loopback; the API server authorizes readers."""
         return [
             f"--authentication-kubeconfig={kubeconfig}",
             f"--authorization-kubeconfig={kubeconfig}",

@@ -1,7 +1,7 @@
-"""The error that every part of the testbed shows to the person at the keyboard."""
+"""The error of the testbed; its text is for the user."""
 
 
 class TestbedError(Exception):
-    """Something in the testbed did not work; the text says what, and what to do."""
+    """Something in the testbed failed; the text says what, and what to do."""
 
-    __test__ = False  # not a test class, whatever pytest makes of the name
+    __test__ = False  # not a test class, although its name begins with Test

@@ -1,4 +1,4 @@
-"""`python -m testbed fault …`: break a real node or storage on it, look at it, and mend it."""
+"""`python -m testbed fault …`: break a real node or its storage, show what is broken, and repair it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -26,7 +26,7 @@ Claims = Annotated[
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run to the end; an error of the testbed is a message, not a trace."""
+    """Run it; print an error of the testbed as a message, without a traceback."""
     try:
         return asyncio.run(work)
     except TestbedError as error:
@@ -71,7 +71,7 @@ def inflict(  # noqa: PLR0917  Typer passes them by name
     pods: Annotated[str, typer.Option(help="Whose pods: <namespace>/<key>=<value>,…")] = "",
     one_in: Annotated[int, typer.Option(help="Of what is deleted at random: hit one in so many.")] = 1,
 ) -> None:
-    """Bring a fault upon a node or pods: on volumes in use at once, on idle ones at their next publish."""
+    """Cause a fault of a node or of pods: mounted volumes fail at once, others when they are mounted next."""
     options = faults.Options(
         claims=claims,
         after_seconds=after_seconds,
@@ -86,19 +86,19 @@ def inflict(  # noqa: PLR0917  Typer passes them by name
 
 @app.command()
 def undo(fault: Fault, node: NodeOrNone = "", name: Name = DEFAULT_NAME) -> None:
-    """Take a fault back, with what it did."""
+    """End a fault and undo its effects."""
     run(_within(name, lambda cluster: faults.undo(cluster, fault, node=node)))
 
 
 @app.command()
 def undo_all(node: Node, name: Name = DEFAULT_NAME) -> None:
-    """Take back all faults of a node."""
+    """End all faults of a node."""
     run(_within(name, lambda cluster: faults.undo_all(cluster, node=node)))
 
 
 @app.command()
 def snapshot(node: Node, claims: Claims, name: Name = DEFAULT_NAME) -> None:
-    """Copy volumes, for the fault `stale` to go back to."""
+    """Copy volumes; the fault `stale` goes back to the copy."""
     copies = run(_within(name, lambda cluster: faults.snapshot(cluster, node=node, claims=claims)))
     for claim, path in copies.items():
         print(claim, path)
@@ -106,7 +106,7 @@ def snapshot(node: Node, claims: Claims, name: Name = DEFAULT_NAME) -> None:
 
 @app.command()
 def show(node: Node, name: Name = DEFAULT_NAME) -> None:
-    """Show a node's volumes, its armed faults, and which have bitten."""
+    """Show a node's volumes, its armed faults, and which have taken effect."""
     state = run(_within(name, lambda cluster: faults.state(cluster, node=node)))
     volumes = Table("claim", "filesystem", "bytes", "backing file", "mounts")
     for each in state.volumes:

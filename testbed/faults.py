@@ -1,11 +1,11 @@
-"""All faults, each with its undo: what can break between a claim and its bytes, on nodes, and around pods.
+"""All faults, each with its undo: of storage, of nodes, and of pods.
 
 `await inflict(cluster, "hang", node="node-1", options=Options(claims="pie-pvc-*"))`, and `undo` with the same
-name. Most faults are armed in the node's CSI driver, see `testbed.csi.armed`: a volume that is mounted is hit
-at once, an idle one after each of its next publishes.
+name. Most faults are armed in the node's CSI driver, see `testbed.csi.armed`: a mounted volume fails at once,
+another one each time it is mounted.
 
-`node` is a real node's name. Of storage that is attached first (`testbed.attachable`), `attachable` is where
-its controller runs, and `node-1/attachable` its part on a node.
+`node` is the name of a real node. For storage that is attached first (`testbed.attachable`), `attachable` is
+its controller, and `node-1/attachable` its part on a node.
 """
 
 import asyncio
@@ -32,18 +32,18 @@ TAINT = "example.com/broken:NoSchedule"
 
 
 class FaultyCluster(NodesCluster, PodsCluster, Protocol):
-    """What faults need of a testbed."""
+    """The parts of a testbed that faults need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a fault shall do in detail; each takes what has a meaning for it.
+    """The details of a fault; each fault uses those that have a meaning for it.
 
-    `claims`: whose volumes, a shell pattern for `<namespace>/<name>` of claims, or for names alone. `when`,
-    if not the fault's own, and `after_seconds`: the moment after a publish, see MountFault. `delay_seconds`:
-    of slow calls. `code`, `message`: of refused ones, a gRPC status. `other`: claim of the volume to swap in.
-    `taint`: of a node, as `kubectl taint` takes it. `pods`: to whom a fault of pods is done,
-    `<namespace>/<labels>`. `one_in`: how seldom what is deleted at random is hit, see `testbed.sweeper`.
+    `claims`: the PVCs of the volumes, a shell pattern for `<namespace>/<name>` or for the name alone. `when`
+    (if not the usual one of the fault) and `after_seconds`: the moment after a publish, see MountFault.
+    `delay_seconds`: of slow calls. `code`, `message`: the gRPC status of refused calls. `other`: the PVC of
+    the volume to swap in. `taint`: of a node, as `kubectl taint` takes it. `pods`: the pods of a fault of
+    pods, `<namespace>/<labels>`. `one_in`: one of how many pods is deleted at random, see `testbed.sweeper`.
     """
 
     claims: str = "*"
@@ -60,7 +60,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class ArmedFault:
-    """A fault that the node's CSI driver commits."""
+    """A fault inside the node's CSI driver."""
 
     meaning: str
     make: Callable[[Options], Fault]
@@ -68,10 +68,10 @@ class ArmedFault:
 
 @dataclass(frozen=True, slots=True)
 class EndedProcess:
-    """A fault that is the absence of a process.
+    """A fault that is a missing process.
 
-    `takes_along`: the sidecars that end by themselves at their next call, when they find the process gone.
-    They are ended at once, and started again with it: there is no kubelet to restart them.
+    `takes_along`: the sidecars that end by themselves at their next call, because the process is gone. They
+    are ended at once, and started again with it: there is no kubelet that would restart them.
     """
 
     meaning: str
@@ -145,7 +145,7 @@ FAULTS: Mapping[str, AnyFault] = {
 async def inflict(
     cluster: FaultyCluster, name: str, *, node: str = "", options: Options | None = None
 ) -> None:
-    """Bring a fault upon a node, or upon pods. One that is there already is replaced, with other options."""
+    """Cause a fault of a node or of pods. A fault of the same name is replaced."""
     options = options or Options()
     fault = _find(name)
     if isinstance(fault, PodFault):
@@ -160,7 +160,7 @@ async def inflict(
         mark.write_text(options.taint)
         try:
             await fault.inflict(cluster, node, options.taint)
-        except TestbedError:  # there is nothing to undo, and it may be that nothing can be
+        except TestbedError:  # there is nothing to undo, and perhaps nothing can be undone
             mark.unlink()
             raise
         return
@@ -177,7 +177,7 @@ async def inflict(
 
 
 async def undo(cluster: FaultyCluster, name: str, *, node: str = "") -> None:
-    """Take a fault back, with what it did; no error when it is not there."""
+    """End a fault and undo its effects; it is no error if there is no such fault."""
     fault = _find(name)
     if isinstance(fault, PodFault):
         if (mark := _pods_mark(cluster, name)).exists():
@@ -210,8 +210,8 @@ async def undo(cluster: FaultyCluster, name: str, *, node: str = "") -> None:
 
 
 async def undo_all(cluster: FaultyCluster, *, node: str) -> None:
-    """Take back all faults of a node."""
-    for name, fault in FAULTS.items():  # a node without power has no driver that could be asked
+    """End all faults of a node."""
+    for name, fault in FAULTS.items():  # a node that is off has no driver
         if not isinstance(fault, (ArmedFault, PodFault)):
             await undo(cluster, name, node=node)
     for name in (await state(cluster, node=node)).armed:
@@ -219,18 +219,18 @@ async def undo_all(cluster: FaultyCluster, *, node: str) -> None:
 
 
 async def snapshot(cluster: FaultyCluster, *, node: str, claims: str) -> dict[str, str]:
-    """Copy the volumes of some claims, for `stale` to go back to; return the copies' paths by claim."""
+    """Copy the volumes of some PVCs for the fault `stale`; return the path of the copy of each PVC."""
     copies: dict[str, str] = await _call(cluster, node, "snapshot", claims=claims)
     return copies
 
 
 async def state(cluster: FaultyCluster, *, node: str) -> State:
-    """Return the volumes of a node, its armed faults, and which have bitten."""
+    """Return the volumes of a node, its armed faults, and which have taken effect."""
     return msgspec.convert(await _call(cluster, node, "show"), State)
 
 
 async def volume(cluster: FaultyCluster, *, node: str, claims: str) -> VolumeState:
-    """Return the one volume on a node whose claim matches; TestbedError when there is not just one."""
+    """Return the volume on a node whose PVC matches; TestbedError if there is none, or several."""
     volumes = (await state(cluster, node=node)).volumes
     found = [each for each in volumes if matches(claims, each.volume.claim)]
     if len(found) != 1:
@@ -244,7 +244,7 @@ async def volume(cluster: FaultyCluster, *, node: str, claims: str) -> VolumeSta
 async def wait_until_bitten(
     cluster: FaultyCluster, name: str, *, node: str, since_seconds: float = 0, timeout_seconds: float = 60
 ) -> None:
-    """Wait until a fault of mounted volumes has bitten one, after a moment (Unix time)."""
+    """Wait until a fault of mounted volumes takes effect, after a moment (Unix time)."""
     async with asyncio.timeout(timeout_seconds):
         while True:
             for bite in (await state(cluster, node=node)).bitten:
@@ -277,7 +277,7 @@ async def _call(cluster: FaultyCluster, node: str, command: str, **arguments: An
 
 
 async def _wait_until_it_answers(cluster: FaultyCluster, node: str) -> None:
-    """Wait until a driver that has been started, by itself or with its node, takes commands."""
+    """Wait until a driver that was started takes commands."""
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT_SECONDS
     while True:
         try:
@@ -303,12 +303,12 @@ def _process(kind: str, node: str) -> str:
 
 
 def _pods_mark(cluster: FaultyCluster, name: str) -> Path:
-    """Return the file that says to whom a fault of pods is done, and is there while it lasts."""
+    """Return the file that names the pods of a fault of pods; it exists while the fault lasts."""
     return cluster.directory / f"fault-{name}"
 
 
 def _mark(cluster: FaultyCluster, name: str, node: str) -> Path:
-    """Return the file that is there while a process is meant to be gone, or something is up with the node."""
+    """Return the file that exists while a fault of a process or of a node lasts."""
     mark = cluster.directory / node / "csi" / name
     if not mark.parent.exists():
         raise TestbedError(f"no node and no storage {node!r} in this testbed")

@@ -1,7 +1,7 @@
 """The container images on every node: pie, from the recipe of the released image, and the pause container.
 
-Unpacking Debian on every node would take seconds each. So containerd's directory, with pie's base layer in
-it, is made once and kept in the cache; a node starts with a copy of it, made of links where that is possible.
+Unpacking Debian takes seconds. So containerd's directory with pie's base layer is created once and kept in
+the cache; each node starts with a copy of it, which consists of links if possible.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ PIE = "pie.test/pie:dev"
 PAUSE = "pie.test/pause:dev"
 _BASE = "pie.test/base:dev"
 _ROOT_LINK = "containerd"
-# Imports into a containerd that nobody else sees; it ends in good order, so that its database is whole.
+# Imports into a private containerd, and stops it in the right order, so that its database is complete.
 _MAKE_ROOT = """set -e
 mount -t tmpfs -o mode=755 tmpfs /run
 containerd --root "$1" --state /run/containerd --address /run/containerd.sock --log-level error &
@@ -35,7 +35,7 @@ wait $! || true
 
 
 async def make(directory: Path) -> None:
-    """Leave in `directory` what nodes need: a minute's work the first time on a machine, then a second's."""
+    """Create in `directory` what nodes need. The first time it takes a minute, later a second."""
     directory.mkdir(exist_ok=True)  # noqa: ASYNC240  one call on a local disk
     try:
         root = await _containerd_root()
@@ -47,10 +47,10 @@ async def make(directory: Path) -> None:
 
 
 async def install(directory: Path, root: Path) -> None:
-    """Make containerd's root directory from what `make` left in `directory`."""
+    """Create containerd's root directory from what `make` left in `directory`."""
     source = (directory / _ROOT_LINK).resolve()
     same_disk = source.stat().st_dev == root.parent.stat().st_dev
-    # What containerd keeps is never written again, but for its databases.
+    # containerd never writes its files again, except its databases.
     await _run("cp", "--archive", *(["--link"] if same_disk else []), str(source), str(root))
     for database in await asyncio.to_thread(lambda: list(source.rglob("*.db"))):
         await _run("cp", "--remove-destination", str(database), str(root / database.relative_to(source)))
@@ -69,7 +69,7 @@ async def remove(socket: Path, image: str) -> None:
 
 
 async def _containerd_root() -> Path:
-    """Take containerd's directory with the base layer from the cache, or make it."""
+    """Take containerd's directory with the base layer from the cache, or create it."""
     layer = await asyncio.to_thread(recipe.base)
     version = hashlib.sha256((await _run("containerd", "--version")).encode()).hexdigest()
     root = cache_directory() / f"containerd-{version[:6]}-{layer.sha256[:12]}"

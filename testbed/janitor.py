@@ -1,7 +1,7 @@
-"""The process outside a testbed's namespaces that makes them, and leaves nothing behind when they end.
+"""The process outside a testbed's namespaces: it creates them, and removes everything when they end.
 
 `python -m testbed.janitor DIRECTORY [--detached]`. It ends the testbed when its standard input ends (the
-caller died or had enough; not with `--detached`), on SIGTERM, or when the supervisor ends by itself.
+caller ended; not with `--detached`), on SIGTERM, or when the supervisor ends by itself.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from typing import Any
 from testbed import cgroups
 from testbed.spec import LOCK_FILE, LOG_DIRECTORY
 
-# What the parts need to end in good order: kubelets, containers, mounts.
+# How long kubelets, containers and mounts may need to end in the right order.
 GRACE_SECONDS = 60
 LOG_TAIL_CHARACTERS = 3000
 KEEP_LOGS_VARIABLE = "PIE_TESTBED_KEEP_LOGS"
 ROOT = Path(__file__).resolve().parent.parent
-# Process 1 of the PID namespace reaps what containers' shims leave, which `wait` in a shell does.
-# A shell gives /dev/null to what it starts in the background, hence the detour by descriptor 3.
+# Process 1 of the PID namespace must wait for processes whose parents ended; `wait` in a shell does that.
+# A background process of a shell gets /dev/null as its input, so the input is passed on as descriptor 3.
 INIT = 'exec 3<&0; "$@" <&3 3<&- & exec 3<&-; wait $!'
 
 
 async def run(directory: Path, *, detached: bool) -> None:
-    """Hold the testbed in `directory` until it should end; then clean up and remove the directory."""
+    """Run the testbed in `directory` until it should end; then clean up and remove the directory."""
     _lock(directory)
     child = await _start_namespaces(directory)
     ended = asyncio.create_task(child.wait())
@@ -44,11 +44,11 @@ async def run(directory: Path, *, detached: bool) -> None:
     if ended.done() and child.returncode:
         print(_supervisor_log(directory), file=sys.stderr)
     if child.stdin is not None:
-        child.stdin.close()  # the supervisor takes this as the end
+        child.stdin.close()  # the supervisor ends then
     try:
         await asyncio.wait_for(asyncio.shield(ended), GRACE_SECONDS)
     except TimeoutError:
-        child.kill()  # and with it, by --kill-child, process 1 inside and so all others
+        child.kill()  # and with it, because of --kill-child, process 1 inside and so all others
     for watcher in watchers:
         watcher.cancel()
     await asyncio.to_thread(clean, directory)
@@ -56,7 +56,7 @@ async def run(directory: Path, *, detached: bool) -> None:
 
 
 def clean(directory: Path) -> None:
-    """Remove what outlives the namespaces. It may be called twice."""
+    """Remove what still exists after the end of the namespaces. It can be called twice."""
     for device in _loop_devices(directory):
         _release(device)
     try:
@@ -68,9 +68,9 @@ def clean(directory: Path) -> None:
 
 
 def _lock(directory: Path) -> None:
-    """Hold the lock until this process ends; in it stands whom to send SIGTERM.
+    """Hold the lock until this process ends; the lock file has the id of the process that takes SIGTERM.
 
-    It appears under its name when it is held: directories with a lock that nobody holds are swept away.
+    The file gets its name only when the lock is held: a directory with a free lock is removed.
     """
     unnamed = directory / f"{LOCK_FILE}.new"
     lock = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -96,7 +96,7 @@ async def _start_namespaces(directory: Path) -> asyncio.subprocess.Process:
 
 
 def _supervisor_log(directory: Path) -> str:
-    """Return the end of what the supervisor printed: it is the only one to know why it ended."""
+    """Return the end of the supervisor's output: it says why the supervisor ended."""
     text = (directory / LOG_DIRECTORY / "supervisor.log").read_text(errors="replace")
     return f"the testbed's supervisor ended by itself; its log ends:\n{text[-LOG_TAIL_CHARACTERS:]}"
 
@@ -124,7 +124,7 @@ def _loop_devices(directory: Path) -> list[str]:
 def _release(device: str) -> None:
     """Detach a loop device, thawing its filesystem first.
 
-    A frozen filesystem outlives its last mount, and so do its writers, which no signal ends.
+    A frozen filesystem stays after its last unmount, and so do its writers: no signal ends them.
     """
     mount_point = Path("/tmp") / f"pie-tb-thaw-{Path(device).name}"
     mount_point.mkdir(exist_ok=True)
@@ -132,7 +132,7 @@ def _release(device: str) -> None:
     if mounted.returncode == 0:
         subprocess.run(["fsfreeze", "-u", mount_point], capture_output=True, check=False)
         subprocess.run(["umount", mount_point], capture_output=True, check=False)
-    with contextlib.suppress(OSError):  # still mounted: better an empty directory than a lost one
+    with contextlib.suppress(OSError):  # still mounted: an empty directory is better than a lost one
         mount_point.rmdir()
     subprocess.run(["losetup", "--detach", device], capture_output=True, check=False)
 

@@ -1,4 +1,4 @@
-"""Kubeconfig files of the plain kind that the testbed writes: one cluster, one user with a token."""
+"""The kubeconfig files that the testbed writes: one cluster, one user with a token."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import yaml
 
 
 class Kubeconfig(msgspec.Struct, frozen=True):
-    """How to reach an API server, and as whom."""
+    """The address of an API server, and a user."""
 
     server: str
     certificate_authority: Path
     token: str
 
     def write(self, path: Path) -> None:
-        """Write the file, for its owner's eyes only."""
+        """Write the file; only its owner can read it."""
         cluster = {"server": self.server, "certificate-authority": str(self.certificate_authority)}
         context = {"cluster": "testbed", "user": "user", "namespace": "default"}
         config = {

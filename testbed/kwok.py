@@ -1,6 +1,6 @@
-"""Simulated nodes (KWOK): the API server cannot tell them from real ones, and a probe on them succeeds.
+"""Simulated nodes (KWOK): for the API server they are like real ones, and a probe on them succeeds.
 
-Pods that run to an end finish after a second, with a result of pie's probe as their termination message.
+Pods that should end do so after a second, with a result of pie's probe as their termination message.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ KWOK = "kwok"
 BINDER = "testbed-binder"
 STORAGE_CLASS = "kwok"
 ZONES = 3
-# Renewed at a quarter of this: seldom enough for hundreds of nodes on a small machine, and often enough for
-# the node controller, which calls a node unreachable after 50 s.
+# A Lease is renewed after a quarter of this: rarely enough for hundreds of nodes on a small machine, and
+# often enough for the node controller, which calls a node unreachable after 50 s.
 LEASE_SECONDS = 120
 _ANNOTATION = "kwok.x-k8s.io/node"
 _CSI_NODES = "/apis/storage.k8s.io/v1/csinodes"
@@ -31,16 +31,16 @@ _PARALLEL_REQUESTS = 16
 
 
 class Kwok:
-    """The simulated nodes of one testbed, the process that plays them, and the one that provides volumes."""
+    """The simulated nodes of one testbed, and the processes that simulate them and create volumes."""
 
     def __init__(self, directory: Path, processes: Processes, kubeconfig: Path) -> None:
-        """Nothing runs yet."""
+        """Nothing is started yet."""
         self._directory = directory
         self._processes = processes
         self._kubeconfig = kubeconfig
 
     async def start(self, names: Iterable[str]) -> None:
-        """Start KWOK and the binder, create the nodes, and return when all of them take pods."""
+        """Start KWOK and the binder, create the nodes, and return when pods can run on all of them."""
         file = self._directory / "kwok.yaml"
         file.write_text(yaml.safe_dump_all(stages()))
         kwok = [
@@ -62,7 +62,7 @@ async def add_nodes(
     """Create simulated nodes and return when pods can be scheduled onto all of them.
 
     `oddities`: other values of labels; an empty one: the label is missing. `driver`: CSINode lists the driver
-    of the StorageClass. What becomes of pods depends on the node's name, see `testbed.kwok_stages`.
+    of the StorageClass. What happens to pods depends on the node's name, see `testbed.kwok_stages`.
     """
     free = asyncio.Semaphore(_PARALLEL_REQUESTS)
 
@@ -71,7 +71,7 @@ async def add_nodes(
             node = _node(name, zone=f"zone-{number % ZONES + 1}", oddities=oddities or {})
             created = await api.create("/api/v1/nodes", node)
             await api.create(_CSI_NODES, _csi_node(name, created["metadata"]["uid"], driver=driver))
-            # Every new node is born with the not-ready taint. The node controller would remove it, but that
+            # Every new node has the not-ready taint. The node controller would remove it, but that
             # takes a minute for hundreds of nodes: it writes no more than 20 times a second.
             await api.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
 
@@ -81,14 +81,14 @@ async def add_nodes(
 
 
 def _csi_node(name: str, uid: str, *, driver: bool) -> Json:
-    """Return what a kubelet writes about the drivers that registered with it."""
+    """Return the CSINode that a kubelet writes about its registered drivers."""
     owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
     drivers = [{"name": PROVISIONER, "nodeID": name, "topologyKeys": None}] if driver else []
     return {"metadata": {"name": name, "ownerReferences": [owner]}, "spec": {"drivers": drivers}}
 
 
 def _node(name: str, *, zone: str, oddities: Mapping[str, str]) -> Json:
-    """Return a node as its kubelet would register it when everything is well."""
+    """Return a node as a healthy kubelet registers it."""
     labels = {
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",

@@ -1,4 +1,4 @@
-"""What becomes of a pod on a simulated node: KWOK's state machine."""
+"""What happens to a pod on a simulated node: KWOK's state machine."""
 
 from collections.abc import Mapping
 from string import Template
@@ -8,7 +8,7 @@ from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, enco
 from testbed.webhook import LINGERS
 
 PROVISIONER = "kwok.pie.test"
-"""Of the StorageClass that is called like the simulated nodes: `kwok`."""
+"""The provisioner of the StorageClass `kwok`, for simulated nodes."""
 WITHOUT_DRIVER, OTHER_OS, OTHER_ARCHITECTURE = "kwok-without-driver", "kwok-other-os", "kwok-other-arch"
 """Names of nodes on which probes cannot run."""
 _IDENTITY = "0" * 32
@@ -20,11 +20,11 @@ _NOT_ENDED = {"key": ".status.containerStatuses.[].state.terminated", "operator"
 
 
 def stages() -> list[dict[str, Any]]:
-    """KWOK's state machine: what becomes of a node or a pod that looks so and so, and after how long."""
+    """KWOK's state machine: what happens to a node or a pod in some state, and after how long."""
     alive = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
     ends = {"key": ".spec.restartPolicy", "operator": "In", "values": ["Never"]}
     return [
-        # Nodes stay as they are: a test that makes one NotReady does not want it healed.
+        # Nodes stay as they are: a node that a test makes NotReady must stay NotReady.
         _stage("Node", "node-stays", [{"key": ".metadata.name", "operator": "DoesNotExist"}]),
         _stage(
             "Pod",
@@ -92,8 +92,8 @@ def _phase(phase: str) -> dict[str, Any]:
 
 
 def _result(probe: Any) -> str:
-    """Return what a healthy probe reports, with an identity that the stage puts in its place later."""
-    # The sequence stands still, since a template remembers nothing: that reads as "nothing was lost".
+    """Return the result of a good probe; the stage puts the identity into its place later."""
+    # The sequence is always the same, since a template has no memory: this means "nothing was lost".
     records = RecordStats(
         identity_found=_IDENTITY, sequence_found=1, identity_written=_IDENTITY, sequence_written=1
     )
@@ -196,7 +196,7 @@ _ODD_PODS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     OTHER_ARCHITECTURE: (_POD_FAILS, {}),
 }
-"""What becomes of a pod on a node of this name: its status, and an Event."""
+"""What happens to a pod on a node of this name: its status, and an Event."""
 
 _POD_ENDS = Template("""
 {{ $$now := Now }}

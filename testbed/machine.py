@@ -1,7 +1,7 @@
-"""A machine as a node sees it: file system views, processes and a boot ID of its own.
+"""A machine for a node, with its own view of file systems, its own processes and boot ID.
 
-It is a mount namespace and a cgroup. Whatever is started on it can be ended as by a power cut: processes,
-containers, mounts, loop devices and network namespaces go at once.
+It is a mount namespace and a cgroup. Everything on it can be ended as in a power failure: processes,
+containers, mounts, loop devices and network namespaces end at once.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from testbed.errors import TestbedError
 from testbed.processes import Processes
 
 POWER_OFF_TIMEOUT_SECONDS = 20
-# What kubelet and the CNI plugin set for the whole kernel: they set it in a copy.
+# The kubelet and the CNI plugin set these for the whole kernel; here they set a copy.
 _SYSCTLS = (
     "kernel/keys/root_maxbytes",
     "kernel/keys/root_maxkeys",
@@ -28,7 +28,7 @@ _SYSCTLS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
 )
-# /run is empty after a boot. What a node writes below /var/lib and /var/log stays in its own view of them.
+# /run is empty after a boot. A node has its own view of /var/lib and /var/log.
 _SET_UP = f"""set -e
 mount -t tmpfs -o mode=755 tmpfs /run
 for name in lib log; do
@@ -49,13 +49,13 @@ exec sleep infinity
 
 
 class Machine:
-    """Starts empty at `boot()`, and is empty again after `power_off()`; then it can be booted again."""
+    """It is empty until `boot()` and after `power_off()`; then it can be booted again."""
 
     def __init__(self, name: str, directory: Path, processes: Processes, *, cgroup: str) -> None:
         """`cgroup` is a path relative to the hierarchies' roots; the machine makes and removes it.
 
-        The process `machine-<name>` holds the namespace. (Bound to a file it would need no holder, but Linux
-        6.18 refuses that now and then: to it, a namespace made on another processor may seem the older one.)
+        The process `machine-<name>` holds the namespace. A namespace that is bound to a file would need no
+        process, but Linux 6.18 sometimes refuses that, if the namespace was created on another processor.
         """
         self.name = name
         self.cgroup = cgroup
@@ -64,7 +64,7 @@ class Machine:
         self._directory = directory
         self._processes = processes
         self._boot_id_file = directory / "boot_id"
-        self._init_file = directory / "init.pid"  # there while the machine is on
+        self._init_file = directory / "init.pid"  # it exists while the machine is on
 
     async def boot(self, *, boot_id: str | None = None) -> None:
         """Make the namespace and the cgroup. Without `boot_id` the machine gets a new random one."""
@@ -81,20 +81,20 @@ class Machine:
             await asyncio.sleep(0.01)
 
     def _is_set_up(self) -> bool:
-        # The file is there a moment before its line is.
+        # The file exists a moment before its line does.
         return self._init_file.exists() and self._init_file.read_text().endswith("\n")
 
     def argv(self, command: Sequence[str | Path]) -> list[str]:
-        """Return the command line that runs `command` on this machine, also after another boot.
+        """Return the command line that runs `command` on this machine, also after a new boot.
 
-        The process is the command itself.
+        The process is the command itself, not a wrapper.
         """
         init = shlex.quote(str(self._init_file))
         enter = f'exec nsenter --mount="/proc/$(cat {init})/ns/mnt" -- "$@"'
         return self._in_cgroup(["sh", "-c", enter, "sh", *map(str, command)])
 
     async def power_off(self) -> None:
-        """End everything on the machine without asking, and forget its mounts. Off already is no error."""
+        """Kill everything on the machine and remove its mounts. It is no error if the machine is off."""
         if not self._init_file.exists():
             return
         await self._thaw()
@@ -121,7 +121,7 @@ class Machine:
             raise TestbedError(f"{self.name}: processes {left} do not end: their I/O hangs") from None
 
     async def _thaw(self) -> None:
-        """Let writers to frozen filesystems go on, or no signal would end them."""
+        """Thaw frozen filesystems: otherwise no signal would end their writers."""
         mounts = await _run(
             *self.argv(["findmnt", "--raw", "--noheadings", "--output=TARGET", "-t", "ext4,xfs"])
         )

@@ -1,6 +1,6 @@
-"""Faults of what else a node has, each with its undo: images, network, CPU, registration of drivers.
+"""Faults of other parts of a node, each with its undo: images, network, CPU, registration of drivers.
 
-None of it is a fault of the storage, but for a CSI driver that kubelet does not know any more.
+Only a CSI driver that the kubelet does not know any more is a fault of the storage.
 """
 
 import json
@@ -30,7 +30,7 @@ async def _unregister(cluster: NodesCluster, node: str, _: str) -> None:
     for process in (f"csi-provisioner-{node}", f"csi-{node}"):
         await cluster.kill(process)
     registry = cluster.directory / node / "kubelet" / "plugins_registry"
-    (registry / f"{DRIVER}-reg.sock").unlink(missing_ok=True)  # as the registrar does when it ends
+    (registry / f"{DRIVER}-reg.sock").unlink(missing_ok=True)  # as node-driver-registrar does when it ends
 
 
 async def _register(cluster: NodesCluster, node: str, _: str) -> None:
@@ -73,7 +73,7 @@ async def _take_cpu(cluster: NodesCluster, node: str, _: str) -> None:
 
 
 async def _requested(cluster: NodesCluster, node: str) -> int:
-    """Return how much CPU the pods of a node ask for, in thousandths."""
+    """Return the CPU requests of a node's pods, in thousandths of a CPU."""
     selector = {"fieldSelector": f"spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed"}
     pods: list[Json] = (await cluster.api.get("/api/v1/pods", parameters=selector))["items"]
     asked = [

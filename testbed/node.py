@@ -23,7 +23,7 @@ READY_TIMEOUT_SECONDS = 60
 MAX_NODES = 8
 MAX_PODS = 60  # a node's subnet has 62 addresses
 _NOT_READY = "node.kubernetes.io/not-ready"
-# restrict_oom_score_adj: without CAP_SYS_RESOURCE no sandbox would start otherwise.
+# restrict_oom_score_adj: otherwise no sandbox starts without CAP_SYS_RESOURCE.
 _CONTAINERD = Template("""version = 2
 root = "$directory/containerd"
 state = "/run/containerd"
@@ -64,10 +64,10 @@ class Node:
         kubeconfig: Path,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        """Nothing runs yet. `index` counts the testbed's real nodes from 0; `testbed` is its directory.
+        """Nothing is started yet. `index` is the number of the node, from 0; `testbed` is its directory.
 
         `kubeconfig` is the kubelet's own, read when it starts. `labels` are put on the Node when it registers
-        (of the `kubernetes.io` ones kubelet takes only those that a node may set, such as
+        (of the `kubernetes.io` labels only those that a kubelet may set, such as
         `topology.kubernetes.io/zone`).
         """
         if index >= MAX_NODES:
@@ -92,18 +92,18 @@ class Node:
 
     @property
     def containerd_socket(self) -> Path:
-        """Where containerd answers, also to processes outside the machine."""
+        """The socket of containerd; processes outside the machine can use it, too."""
         return self.directory / "containerd.sock"
 
     async def prepare(self) -> None:
-        """Boot the machine, start containerd and give it the images. Needs no API server yet."""
+        """Boot the machine, start containerd and import the images. The API server is not needed yet."""
         await self.machine.boot()
         await images.install(self._images, self.directory / "containerd")
         await self._start_containerd()
         await images.load(self._images, self.containerd_socket)
 
     async def start_kubelet(self) -> None:
-        """Start kubelet; with the pods that are there it goes on."""
+        """Start the kubelet; it continues with the existing pods."""
         config = self.directory / "kubelet.json"
         config.write_text(json.dumps(self._kubelet_config(), indent=2))
         labels = ",".join(f"{key}={value}" for key, value in self._labels.items())
@@ -119,11 +119,11 @@ class Node:
         await self._processes.start(self.kubelet, self.machine.argv(command), env=_environment())
 
     async def stop_kubelet(self) -> None:
-        """Stop kubelet alone: containers and mounts stay, and nobody looks after them."""
+        """Stop the kubelet only: containers and mounts stay as they are."""
         await self._processes.stop(self.kubelet)
 
     async def wait_until_ready(self, api: Api) -> None:
-        """Wait until the API server knows the node as ready and pods are let onto it."""
+        """Wait until the node is Ready and pods can be scheduled onto it."""
         async with self._in_time(f"{self.name} is not ready"):
             while not _takes_pods(await api.find(f"/api/v1/nodes/{self.name}")):
                 self._processes.pid(self.kubelet)  # raises, with the end of its log, when it has ended
@@ -131,7 +131,7 @@ class Node:
 
     @contextlib.asynccontextmanager
     async def _in_time(self, what_is_wrong: str) -> AsyncIterator[None]:
-        """Limit how long kubelet is waited for; an error has the end of its log."""
+        """Limit the time to wait for the kubelet; an error has the end of its log."""
         try:
             async with asyncio.timeout(READY_TIMEOUT_SECONDS):
                 yield
@@ -142,25 +142,25 @@ class Node:
             ) from None
 
     async def power_off(self) -> None:
-        """Cut the power: every process and mount on the machine is gone, with no word to the API server."""
+        """Power off: all processes and mounts of the machine end, and the API server is not informed."""
         await self.machine.power_off()
         for name in (self.kubelet, self.containerd):
             if name in self._processes:
                 await self._processes.wait(name)
 
     async def power_on(self, *, boot_id: str | None = None) -> None:
-        """Boot again with another boot ID: the disk is as it was, no container runs."""
+        """Boot again with a new boot ID: the disk is as before, and no container runs."""
         await self.machine.boot(boot_id=boot_id)
         await self._start_containerd()
         await self.start_kubelet()
         for _ in range(KUBELET_STARTS - 1):
             if await self._kubelet_serves():
                 return
-            # An init system would start it again, too: it ends when what it needs is slow to come up.
+            # As an init system does, start it again: it ends if something that it needs is slow.
             await self._processes.start_again(self.kubelet)
 
     async def _kubelet_serves(self) -> bool:
-        """Wait until kubelet serves; False when it has ended instead."""
+        """Wait until the kubelet answers; False: it has ended."""
         async with self._in_time(f"{self.kubelet} does not serve"):
             while self._processes.running(self.kubelet):
                 with contextlib.suppress(OSError):
@@ -192,7 +192,7 @@ class Node:
         return True
 
     def _network(self) -> dict[str, Any]:
-        """Give each pod a veth pair that vanishes with its network namespace: nothing to clean up."""
+        """Give each pod a veth pair, which the kernel removes with the network namespace."""
         ipam = {
             "type": "host-local",
             "ranges": [[{"subnet": self._subnet}]],
@@ -226,8 +226,8 @@ class Node:
             "makeIPTablesUtilChains": False,
             "localStorageCapacityIsolation": False,
             "evictionHard": {},
-            "imageGCHighThresholdPercent": 100,  # never: an image that is gone cannot be pulled
-            "clusterDNS": ["192.0.2.53"],  # nobody; without one, every pod gets a Warning event
+            "imageGCHighThresholdPercent": 100,  # never: a deleted image cannot be pulled again
+            "clusterDNS": ["192.0.2.53"],  # not used; without a name server every pod gets a Warning Event
             "clusterDomain": "cluster.local",
             "maxPods": MAX_PODS,
             "podLogsDir": str(self.directory / "pod-logs"),
@@ -236,7 +236,7 @@ class Node:
 
 
 def _subnet(slot: int, index: int) -> str:
-    """Divide 198.18.0.0/15 (RFC 2544, routed nowhere): 256 testbeds, 8 nodes each, 64 addresses each."""
+    """Divide 198.18.0.0/15 (RFC 2544, not routed): 256 testbeds with 8 nodes with 64 addresses."""
     block = slot * MAX_NODES + index
     return f"198.{18 + block // 1024}.{block // 4 % 256}.{block % 4 * 64}/26"
 
@@ -250,5 +250,5 @@ def _takes_pods(node: Mapping[str, Any] | None) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Let containerd find runc, and kubelet mount: not every PATH has the sbin directories."""
+    """Add the sbin directories to PATH, so that containerd finds runc and the kubelet finds mount."""
     return {"PATH": os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"))}

@@ -1,4 +1,4 @@
-"""Faults of whole nodes, each with its undo: their power, and what administrators and cluster managers do."""
+"""Faults of whole nodes, each with its undo: power, and what administrators and cluster managers do."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,21 +17,21 @@ Taint = Mapping[str, str]
 
 
 class NodesCluster(Protocol):
-    """What faults of nodes need of a testbed."""
+    """The parts of a testbed that faults of nodes need."""
 
     @property
     def api(self) -> Api:
         """The API server."""
 
     async def power_off(self, node: str) -> None:
-        """Cut a node's power."""
+        """Power a node off."""
 
     async def power_on(self, node: str) -> None:
         """Boot a node again."""
 
     @property
     def directory(self) -> Path:
-        """Where the nodes' directories lie."""
+        """The directory with the nodes' directories."""
 
     async def kill(self, name: str) -> None:
         """End a process at once."""
@@ -40,14 +40,14 @@ class NodesCluster(Protocol):
         """Start a process that has ended."""
 
     async def processes(self) -> dict[str, bool]:
-        """Tell which processes run."""
+        """Return which processes run."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFault:
-    """A fault of a node. Both ways are told the cluster, the node, and the taint, which only one minds.
+    """A fault of a node. Both functions get the cluster, the node, and the taint, which one of them needs.
 
-    `boots`: the node has power after the undo, but its CSI driver may not answer yet.
+    `boots`: the node is on after the undo, but its CSI driver may not answer yet.
     """
 
     meaning: str
@@ -117,7 +117,7 @@ async def _untaint(cluster: NodesCluster, node: str, taint: str) -> None:
 async def _change_taints(
     cluster: NodesCluster, node: str, change: Callable[[list[Taint]], list[Taint]]
 ) -> None:
-    """Change a node's taints, and start over when somebody else changed the node meanwhile."""
+    """Change a node's taints; start again if the node was changed at the same time."""
     for _ in range(_TRIES):
         found = await cluster.api.get(_path(node))
         taints: list[Any] = change(found["spec"].get("taints") or [])
@@ -156,4 +156,4 @@ NODE_FAULTS: Mapping[str, NodeFault] = {
     "cordoned": NodeFault("the node is unschedulable, as by `kubectl cordon`", _cordon, _uncordon),
     "tainted": NodeFault("the node has one taint more (`taint`)", _taint, _untaint),
 }
-"""Every fault of a node by name, but for those that are a missing process."""
+"""Every fault of a node by name, except missing processes."""

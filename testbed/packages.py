@@ -1,4 +1,4 @@
-"""What the testbed needs of the machine, in one place: for its own check, and for who sets a machine up."""
+"""What the testbed needs on the machine: for its own check, and for the set-up of a machine."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from testbed.spec import Spec
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A program, and the Debian package that brings it (empty: see `hint`)."""
+    """A program, and its Debian package (empty: see `hint`)."""
 
     program: str
     package: str
@@ -36,7 +36,7 @@ NODES = (
     Requirement("fsfreeze", "util-linux"),
     Requirement("ip", "iproute2"),
 )
-# What some tests check with, though no testbed needs it.
+# Only some tests need these.
 TESTS = (
     Requirement("buildah", "buildah"),
     Requirement("chromium", "chromium"),
@@ -46,7 +46,7 @@ TESTS = (
 
 
 class MissingError(TestbedError):
-    """The machine lacks something; the text says how to install it."""
+    """Something is missing on the machine; the text says how to install it."""
 
 
 def debian_packages() -> list[str]:
@@ -56,7 +56,7 @@ def debian_packages() -> list[str]:
 
 
 def missing(*, nodes: bool) -> list[str]:
-    """Say, line by line, what this machine lacks for a testbed with or without real nodes."""
+    """Return what this machine lacks for a testbed with or without real nodes, one line each."""
     lines = [] if os.geteuid() == 0 else ["root: the testbed makes namespaces (run it with sudo)"]
     absent = [
         requirement
@@ -71,10 +71,10 @@ def missing(*, nodes: bool) -> list[str]:
 
 
 def require(spec: Spec) -> None:
-    """Raise MissingError, naming everything, when the machine cannot run such a testbed."""
+    """Raise MissingError with all that is missing, if the machine cannot run such a testbed."""
     if lines := missing(nodes=spec.nodes > 0):
         raise MissingError("this machine lacks what the testbed needs:\n  " + "\n  ".join(lines))
 
 
-# An unprivileged login's PATH has no sbin, root's in a cron job may not either.
+# The PATH of a normal user has no sbin directories; nor may the PATH of root in a cron job.
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))

@@ -1,7 +1,7 @@
 """What happens to pods in real clusters, each with its undo: webhooks, policies, limits, deletions.
 
-None of it is a fault of the storage. It is done to the pods of `Options.pods`, `<namespace>/<labels>`; a
-limit or a quota is one of the whole namespace.
+None of them is a fault of the storage. They concern the pods of `Options.pods`, `<namespace>/<labels>`;
+limits and quotas concern the whole namespace.
 """
 
 import sys
@@ -23,7 +23,7 @@ _NOBODY = "https://127.0.0.1:1/gone"
 
 
 class PodsCluster(webhook.HostCluster, Protocol):
-    """What faults of pods need of a testbed."""
+    """The parts of a testbed that faults of pods need."""
 
     @property
     def api(self) -> Api:
@@ -39,7 +39,7 @@ class PodsCluster(webhook.HostCluster, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    """Some pods: a namespace, and labels as they stand in a selector, `key=value`."""
+    """Some pods: a namespace, and labels as in a selector, `key=value`."""
 
     namespace: str
     labels: Mapping[str, str]
@@ -60,7 +60,7 @@ class Pods:
 
     @property
     def rules(self) -> Json:
-        """What admission calls objects of this namespace with these labels."""
+        """The selectors of admission for objects of this namespace with these labels."""
         of_namespace = {"kubernetes.io/metadata.name": self.namespace}
         return {
             "namespaceSelector": {"matchLabels": of_namespace},
@@ -69,7 +69,7 @@ class Pods:
 
 
 Objects = Callable[[Pods], Mapping[str, Json]]
-"""Objects that make a fault, by path."""
+"""The objects of a fault, by their paths."""
 
 
 def _none(_pods: Pods) -> dict[str, Json]:
@@ -78,9 +78,9 @@ def _none(_pods: Pods) -> dict[str, Json]:
 
 @dataclass(frozen=True, slots=True)
 class PodFault:
-    """Something that is done to pods: by objects, by a change of the webhook, or by the sweeper.
+    """A fault of pods: by objects, by a change of the webhook, or by the sweeper.
 
-    `change`: see `testbed.webhook`; it is made to `resource`. `sweeps`: see `testbed.sweeper`.
+    `change`: see `testbed.webhook`; it changes `resource`. `sweeps`: see `testbed.sweeper`.
     """
 
     meaning: str

@@ -1,4 +1,4 @@
-"""Ports and subnets that two testbeds on one machine never share."""
+"""Ports and subnets, different for each testbed on a machine."""
 
 import fcntl
 import os
@@ -12,13 +12,13 @@ from testbed.errors import TestbedError
 
 SLOTS = 200
 PORTS_PER_SLOT = 60
-# Below the range from which Linux takes the local ports of outgoing connections (32768 and up): a port of
-# that range could be taken between the moment it was found free and the moment a process listens on it.
+# Below the range of local ports for outgoing connections (32768 and up): such a port could be taken between
+# the check that it is free and the moment at which a process listens on it.
 FIRST_PORT = 20000
 
 
 class Slot:
-    """One of a fixed number of places for testbeds on this machine, held until closed or the process ends.
+    """One of a fixed number of places for testbeds on this machine; it is free again after `close`.
 
     `number` (0 to 199) is unique among the testbeds that run: use it for what they share, such as subnets.
     """
@@ -47,11 +47,11 @@ class Slot:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the place back."""
+        """Free the place."""
         os.close(self._lock)
 
     def port(self) -> int:
-        """Return a port that nothing listens on and that no other testbed will be given."""
+        """Return a port that is free, and that no other testbed gets."""
         end = FIRST_PORT + (self.number + 1) * PORTS_PER_SLOT
         while self._next_port < end:
             port = self._next_port

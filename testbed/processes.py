@@ -14,7 +14,7 @@ LOG_TAIL_BYTES = 2000
 
 
 class ProcessError(TestbedError):
-    """A process could not be started, is not known, or ended when it should run."""
+    """A process could not be started, is not known, or ended too early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class _Started:
 class Processes:
     """Starts and ends processes by name.
 
-    Each runs in a session of its own, and its output goes to `<log_dir>/<name>.log`.
+    Each has its own session, and its output goes to `<log_dir>/<name>.log`.
     """
 
     def __init__(self, log_dir: Path) -> None:
-        """`log_dir` is created when missing."""
+        """`log_dir` is created if it does not exist."""
         self._log_dir = log_dir
         self._started: dict[str, _Started] = {}
         log_dir.mkdir(parents=True, exist_ok=True)
@@ -62,20 +62,20 @@ class Processes:
         self._started[name] = _Started(tuple(argv), env, process)
 
     async def start_again(self, name: str) -> None:
-        """Start a process that has ended, as it was started last."""
+        """Start a process again that has ended."""
         last = self._find(name)
         await self.start(name, last.argv, env=last.env)
 
     async def stop(self, name: str, *, signal: int = signals.SIGTERM, timeout_seconds: float = 10) -> None:
-        """End a process with `signal`; when that takes too long, its process group with SIGKILL.
+        """End a process with `signal`; if that takes too long, kill its process group.
 
-        A process that has ended already is no error.
+        It is no error if the process has ended already.
         """
         process = self._find(name).process
         if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):  # it may end at this very moment
-            # Not `send_signal`: it polls first, and so reaps who has just ended before asyncio sees it.
+            # Not `send_signal`: it polls first, and so takes the exit code before asyncio sees it.
             os.kill(process.pid, signal)
             os.kill(process.pid, signals.SIGCONT)  # a frozen process would not see the signal
         try:
@@ -86,7 +86,7 @@ class Processes:
             await process.wait()
 
     async def stop_all(self, *, timeout_seconds: float = 10) -> None:
-        """End every process, the youngest first."""
+        """End every process, the newest first."""
         for name in reversed(tuple(self._started)):
             await self.stop(name, timeout_seconds=timeout_seconds)
 
@@ -96,7 +96,7 @@ class Processes:
         self._find(name).process.send_signal(signal)
 
     def running(self, name: str) -> bool:
-        """Say whether the process was started and has not ended (a frozen one runs)."""
+        """Tell whether the process runs; a frozen one does."""
         started = self._started.get(name)
         return started is not None and started.process.returncode is None
 
@@ -110,11 +110,11 @@ class Processes:
         return await self._find(name).process.wait()
 
     def log_path(self, name: str) -> Path:
-        """Return the file that holds what the process printed in all its lives."""
+        """Return the file with the output of all runs of the process."""
         return self._log_dir / f"{name}.log"
 
     def log_tail(self, name: str) -> str:
-        """Return the end of what the process printed, for error messages."""
+        """Return the end of the output of the process, for error messages."""
         return self.log_path(name).read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
 
     def _find(self, name: str) -> _Started:

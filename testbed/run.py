@@ -1,4 +1,4 @@
-"""`make run-real`: a real local Kubernetes with pie at work on it, until Ctrl-C."""
+"""`make run-real`: a real local Kubernetes with pie, until Ctrl-C."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ Ctrl-C ends it all and leaves nothing behind. What changes on {url} (the first r
 
 
 async def main() -> None:
-    """Bring everything up, print what changes on /metrics, and take everything down when told to stop."""
+    """Start everything, print what changes on /metrics, and stop everything on a signal."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -81,12 +81,12 @@ async def _controller(cluster: Cluster) -> AsyncIterator[str]:
     log = cluster.log_directory / CONTROLLER_LOG
     with log.open("wb") as stderr:
         process = await create_subprocess_exec(
-            *("setpriv", "--pdeathsig", "KILL"),  # it ends with this process, however this process ends
+            *("setpriv", "--pdeathsig", "KILL"),  # it ends with this process, also if this process is killed
             *(sys.executable, "-m", "pie", "controller", "--kubeconfig", str(cluster.kubeconfig)),
             *("--namespace", NAMESPACE, "--container-image", IMAGE),
             *("--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"),
             stderr=stderr,
-            start_new_session=True,  # Ctrl-C is for us, who then end it in good order
+            start_new_session=True,  # only this process gets Ctrl-C, and stops it in the right order
         )
     try:
         yield f"http://127.0.0.1:{await _metrics_port(process, log)}/metrics"
@@ -97,7 +97,7 @@ async def _controller(cluster: Cluster) -> AsyncIterator[str]:
 
 
 async def _metrics_port(process: Process, log: Path) -> int:
-    """Return the port that the controller serves metrics on, which its log tells."""
+    """Return the port of the controller's metrics, from its log."""
     async with asyncio.timeout(_START_TIMEOUT_SECONDS):
         while process.returncode is None:
             if port := _port_in(log):
@@ -116,7 +116,7 @@ def _ended(log: Path) -> TestbedError:
 
 
 async def _follow(url: str, log: Path) -> None:
-    """Print every sample about a probe when it appears or changes, until the controller ends."""
+    """Print every new or changed sample about a probe, until the controller ends."""
     before: dict[str, str] = {}
     async with aiohttp.ClientSession() as session:
         while True:

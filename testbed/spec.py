@@ -1,4 +1,4 @@
-"""What a testbed consists of. Written by whoever asks for one, read by the supervisor inside it."""
+"""The parts of a testbed. The caller writes this file, and the supervisor reads it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ KUBECONFIG_FILE = "kubeconfig"
 AUDIT_LOG_FILE = "audit.log"
 LOG_DIRECTORY = "logs"
 IMAGES_DIRECTORY = "images"
-# Held by the process that cleans up after the testbed, for as long as it lives.
+# The process that cleans up after the testbed holds this lock until it ends.
 LOCK_FILE = "lock"
 
 
@@ -22,7 +22,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     kwok_nodes: int = 0
     """Simulated nodes, named kwok-1, kwok-2, …"""
     pool_bytes: int = 4 * 2**30
-    """What the volumes of one real node have together."""
+    """The capacity for all volumes of one real node."""
     attachable: bool = False
     """Real nodes also have storage that must be attached first, StorageClass `attachable`."""
     apiserver: str = "kube-apiserver"
@@ -44,7 +44,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def programs(self) -> list[str]:
-        """The Go programs it takes."""
+        """The Go programs that it needs."""
         kubelets = ["kubelet", "csi-provisioner"] if self.nodes else []
         attacher = ["csi-attacher"] if self.nodes and self.attachable else []
         kwok = ["kwok"] if self.kwok_nodes else []
@@ -62,10 +62,10 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 def write_spec(directory: Path, spec: Spec) -> None:
-    """Leave the spec where the supervisor looks for it."""
+    """Write the spec to where the supervisor reads it."""
     (directory / SPEC_FILE).write_bytes(msgspec.json.encode(spec))
 
 
 def read_spec(directory: Path) -> Spec:
-    """Read what `write_spec` left."""
+    """Read what `write_spec` wrote."""
     return msgspec.json.decode((directory / SPEC_FILE).read_bytes(), type=Spec)

@@ -1,4 +1,4 @@
-"""Dynamic provisioning on real nodes: on each our CSI driver and the real external-provisioner."""
+"""Dynamic provisioning on real nodes: each has the testbed's CSI driver and the real external-provisioner."""
 
 import asyncio
 import sys
@@ -13,9 +13,9 @@ from testbed.processes import Processes
 
 DRIVER = "local.pie.test"
 STORAGE_CLASSES = {"local": "ext4", "local-xfs": "xfs"}
-"""StorageClass by the filesystem that its volumes have; all are node-local, as TopoLVM's."""
+"""StorageClass by the filesystem of its volumes; all are node-local, like those of TopoLVM."""
 REGISTRATION_TIMEOUT_SECONDS = 60
-# The default, 5 minutes, would outlast most tests of a provisioner that comes back.
+# The default of 5 minutes is too long for tests of a provisioner that comes back.
 RETRY_INTERVAL_MAX = "10s"
 
 
@@ -23,7 +23,7 @@ class Storage:
     """The storage of one real node. Its processes are `csi-<node>` and `csi-provisioner-<node>`."""
 
     def __init__(self, node: Node, processes: Processes, kubeconfig: Path, *, pool_bytes: int) -> None:
-        """Nothing runs yet. `pool_bytes` is what all volumes of the node have together."""
+        """Nothing is started yet. `pool_bytes` is the capacity for all volumes of the node."""
         self.driver = f"csi-{node.name}"
         self.provisioner = f"csi-provisioner-{node.name}"
         self._node = node
@@ -33,7 +33,7 @@ class Storage:
 
     @property
     def state(self) -> Path:
-        """Directory of the driver's own; its control socket, where faults are armed, is in there."""
+        """The driver's own directory, with its control socket, on which faults are armed."""
         return self._node.directory / "csi"
 
     @property
@@ -42,7 +42,7 @@ class Storage:
         return self._node.directory / "pool"
 
     async def start(self) -> None:
-        """Start both processes on the node's machine; csi-provisioner wants a driver that answers."""
+        """Start both processes on the node's machine; csi-provisioner needs a driver that answers."""
         socket, registration = plugin_sockets(self._node, DRIVER)
         driver = [
             *(sys.executable, "-m", "testbed.csi", "serve"),
@@ -67,7 +67,7 @@ class Storage:
         await self._start(self.provisioner, provisioner, environment)
 
     async def wait_until_registered(self, api: Api) -> None:
-        """Wait until kubelet has told the API server that the driver serves this node."""
+        """Wait until the kubelet has registered the driver on this node."""
         await wait_until_registered(api, self._node.name, DRIVER, self._processes, self.driver)
 
     async def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
@@ -75,7 +75,7 @@ class Storage:
 
 
 async def apply_classes(api: Api) -> None:
-    """Tell the API server about the driver and the StorageClasses."""
+    """Create the CSIDriver and the StorageClasses."""
     driver = {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "CSIDriver",
@@ -102,13 +102,13 @@ async def apply_classes(api: Api) -> None:
 
 
 def plugin_sockets(node: Node, driver: str) -> tuple[Path, Path]:
-    """Return where a driver listens on a node, and where kubelet looks for its registration."""
+    """Return the sockets of a driver on a node: for CSI, and for its registration."""
     root = node.kubelet_root
     return root / "plugins" / driver / "csi.sock", root / "plugins_registry" / f"{driver}-reg.sock"
 
 
 async def wait_until_listening(socket: Path, processes: Processes, process: str) -> None:
-    """Wait until a driver listens; raise with the driver's log when it does not."""
+    """Wait until a driver listens; if it does not, raise an error with its log."""
     try:
         async with asyncio.timeout(REGISTRATION_TIMEOUT_SECONDS):
             while not await _listens(socket):
@@ -131,7 +131,7 @@ async def _listens(socket: Path) -> bool:
 
 
 async def wait_until_registered(api: Api, node: str, driver: str, processes: Processes, process: str) -> None:
-    """Wait until the API server's CSINode lists the driver; raise with the driver's log when it does not."""
+    """Wait until the CSINode lists the driver; if it does not, raise an error with the driver's log."""
     try:
         async with asyncio.timeout(REGISTRATION_TIMEOUT_SECONDS):
             while not _lists(await api.find(f"/apis/storage.k8s.io/v1/csinodes/{node}"), driver):

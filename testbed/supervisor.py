@@ -1,7 +1,7 @@
-"""The process inside a testbed's namespaces that owns everything else in there.
+"""The process inside a testbed's namespaces that owns all other processes there.
 
-It starts the parts, answers commands on the control socket, and ends when its standard input does: the other
-end of that pipe is held by the process outside that wants the testbed.
+It starts the parts, answers commands on the control socket, and ends when its standard input ends: a process
+outside holds the other end of that pipe.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from testbed.storage import Storage, apply_classes
 
 
 class Supervisor:
-    """The parts of one testbed, and the commands that callers outside may give."""
+    """The parts of one testbed, and the commands for callers outside."""
 
     def __init__(self, directory: Path, spec: Spec, slot: Slot) -> None:
-        """Nothing runs yet."""
+        """Nothing is started yet."""
         self.ended = asyncio.Event()
         self._processes = Processes(directory / LOG_DIRECTORY)
         self._control_plane = ControlPlane(
@@ -98,7 +98,7 @@ class Supervisor:
             await self._attachable.start_on(node)
 
     async def stop(self) -> None:
-        """End every part: the nodes, as by a power cut; then the other processes, the youngest first."""
+        """End every part: power the nodes off, then end the other processes, the newest first."""
         async with asyncio.TaskGroup() as group:
             for node in self._nodes.values():
                 group.create_task(node.power_off())
@@ -121,7 +121,7 @@ class Supervisor:
         await self._processes.start(name, argv)
 
     async def start_process(self, name: str) -> None:
-        """Start a process again, as it was started first; return when it is healthy, where that is known."""
+        """Start a process again; return when it is healthy, if that is known."""
         await self._processes.start_again(name)
         if name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
             await self._control_plane.wait_until_healthy(name)
@@ -139,7 +139,7 @@ class Supervisor:
         return {name: self._processes.running(name) for name in self._processes}
 
     async def power_off(self, node: str) -> None:
-        """Cut a real node's power: all that runs on it is gone, nothing is said to the API server."""
+        """Power a real node off: all its processes end, and the API server is not informed."""
         await self._node(node).power_off()
         for name in self._processes:
             if name.startswith("csi-") and name.endswith(f"-{node}"):
@@ -159,7 +159,7 @@ class Supervisor:
 
 
 async def run(directory: Path) -> None:
-    """Bring the testbed up, keep it until told to end, bring it down."""
+    """Start the testbed, wait until it should end, and stop it."""
     spec = read_spec(directory)
     await _private_run()
     await _name_nodes(directory, spec)
@@ -190,14 +190,14 @@ async def _set_at_end_of_input(event: asyncio.Event) -> None:
 
 
 async def _private_run() -> None:
-    """Give this mount namespace a `/run` of its own, so that what containers leave there is gone with it."""
+    """Give this mount namespace its own `/run`, so that files of containers there disappear with it."""
     if os.getpid() == 1 or not Path("/proc/1/comm").read_text().startswith("sh"):  # noqa: ASYNC240  procfs
         raise TestbedError("the supervisor runs inside its own namespaces only: see testbed/janitor.py")
     await _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
 
 
 async def _name_nodes(directory: Path, spec: Spec) -> None:
-    """Let the API server find the kubelets, which listen on loopback only, by their nodes' names."""
+    """Let the API server find the kubelets by the names of their nodes; they listen on loopback only."""
     hosts = directory / "hosts"
     local = " ".join(("127.0.0.1", *spec.node_names))
     hosts.write_text(f"{Path('/etc/hosts').read_text()}\n{local}\n")  # noqa: ASYNC240  two small files

@@ -1,7 +1,7 @@
 """`python -m testbed.sweeper KUBECONFIG NAMESPACE LABELS WHAT ONE_IN`: deletes Jobs or pods of others.
 
-It does what janitors, deschedulers and impatient people do. WHAT is `jobs`, `pods` or `evictions` (by the
-Eviction API). It hits as soon as the pod has a node, with a chance of 1 in ONE_IN: a probe that runs may yet
+Clean-up jobs, deschedulers and people do this, too. WHAT is `jobs`, `pods` or `evictions` (by the Eviction
+API). It deletes as soon as the pod has a node, with a probability of 1 in ONE_IN. A probe that runs can still
 end well in the grace period of its pod.
 """
 
@@ -23,17 +23,17 @@ class Sweeper:
         self._labels = pods.labels.items()
         self._what = what
         self._one_in = one_in
-        self._chance = random.Random(0)  # noqa: S311  any order will do, and the same each time is best
+        self._chance = random.Random(0)  # noqa: S311  not for security, and the same order each time is best
         self._met: set[str] = set()
         self._pods = f"/api/v1/namespaces/{pods.namespace}/pods"
         self._jobs = f"/apis/batch/v1/namespaces/{pods.namespace}/jobs"
 
     async def run(self) -> None:
-        """Sweep, for ever."""
+        """Delete; never returns."""
         await self._api.watch(self._pods, self.on_pod)
 
     async def on_pod(self, event: Json) -> None:
-        """Hit a pod, or not, when it is first seen with a node."""
+        """Decide at random whether to delete a pod, when it is first seen with a node."""
         pod = event["object"]
         metadata = pod["metadata"]
         if (
@@ -46,7 +46,7 @@ class Sweeper:
             if self._chance.randrange(self._one_in) == 0:
                 try:
                     await self._hit(pod)
-                except TestbedError as error:  # it went away meanwhile, or the API server did
+                except TestbedError as error:  # it was deleted meanwhile, or the API server was stopped
                     print(error, flush=True)
 
     async def _hit(self, pod: Json) -> None:
@@ -62,7 +62,7 @@ class Sweeper:
 
 
 async def run(kubeconfig: Path, pods: Pods, what: str, one_in: int) -> None:
-    """Sweep until ended."""
+    """Run until the process is ended."""
     async with Api(kubeconfig, user_agent="testbed-sweeper") as api:
         await Sweeper(api, pods, what, one_in).run()
 

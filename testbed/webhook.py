@@ -1,7 +1,7 @@
 """`python -m testbed.webhook DIRECTORY`: a mutating webhook that changes pods and Jobs when they are created.
 
-It does what meshes, agents and policies do in real clusters. The path of a request names the change, see
-CHANGES. Its address and its certificate are in `DIRECTORY` once it answers.
+Meshes, agents and policies do the same in real clusters. The path of a request names the change, see CHANGES.
+When it answers, its address and its certificate are in `DIRECTORY`.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ from testbed.errors import TestbedError
 
 PROCESS = "testbed-webhook"
 LINGERS = "testbed-lingers"
-"""How the name of a container ends that runs on when the others have ended. KWOK knows it, too."""
+"""The suffix of the name of a container that runs on when the others have ended. KWOK knows it, too."""
 FIRST = "a-testbed-lingers"
-"""As LINGERS, and sorted before `probe`: so kubelets sort the statuses of containers."""
+"""As LINGERS, and sorted before `probe`: kubelets sort the statuses of containers by name."""
 _URL_FILE, _CERTIFICATE_FILE, _KEY_FILE = "url", "tls.crt", "tls.key"
 _START_TIMEOUT_SECONDS = 30
 _TOO_MUCH_CPU = "1000"
 _TTL_SECONDS = 2
 
 Change = Callable[[Json], None]
-"""Changes the `spec` of an object in its place."""
+"""Changes the `spec` of an object in place."""
 
 
 def _container(name: str, image: str, *command: str) -> Json:
-    """Return a container that Pod Security's restricted level lets in."""
+    """Return a container that the level `restricted` of Pod Security allows."""
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     return {"name": name, "image": image, "securityContext": security} | (
         {"command": list(command)} if command else {}
@@ -67,7 +67,7 @@ def _short_lived(spec: Json) -> None:
 
 
 def _overcommit(spec: Json) -> None:
-    """Bind a pinned pod past the scheduler, with more CPU than a node has: its kubelet refuses it."""
+    """Bind a pinned pod without the scheduler, with more CPU than a node has: the kubelet refuses it."""
     if node := _pinned_to(spec):
         spec["nodeName"] = node
         much = {"cpu": _TOO_MUCH_CPU}
@@ -79,14 +79,14 @@ def _overcommit(spec: Json) -> None:
 
 
 def _misplace(spec: Json) -> None:
-    """Bind a pinned pod past the scheduler, and pin it elsewhere: its kubelet refuses it."""
+    """Bind a pinned pod without the scheduler, and pin it to another node: the kubelet refuses it."""
     if node := _pinned_to(spec):
         spec["nodeName"] = node
         spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), "testbed.pie.test/elsewhere": "true"}
 
 
 def _pinned_to(spec: Json) -> str:
-    """Return the node that a pod is pinned to by name; empty: to none."""
+    """Return the node to which a pod is pinned by name; empty: to none."""
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     terms = (affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms")
     named = [rule for term in terms or [] for rule in term.get("matchFields") or []]
@@ -102,11 +102,11 @@ CHANGES: Mapping[str, Change] = {
     "overcommit": _overcommit,
     "misplace": _misplace,
 }
-"""What becomes of a pod, or of a Job (`short-lived`), by the path of the request."""
+"""The changes of a pod, or of a Job (`short-lived`), by the path of the request."""
 
 
 def answer(review: Json, change: Change) -> Json:
-    """Return the answer to an AdmissionReview: the object's `spec` is replaced by a changed one."""
+    """Return the answer to an AdmissionReview: it replaces the object's `spec` by the changed one."""
     request = review["request"]
     spec = request["object"]["spec"]
     change(spec)
@@ -122,7 +122,7 @@ def answer(review: Json, change: Change) -> Json:
 
 @dataclass(frozen=True)
 class Address:
-    """Where the webhook answers, and by which certificate it is known."""
+    """The address of the webhook, and its certificate."""
 
     url: str
     certificate: bytes
@@ -133,17 +133,17 @@ class Address:
         return cls((directory / _URL_FILE).read_text(), (directory / _CERTIFICATE_FILE).read_bytes())
 
     def client(self, change: str) -> Json:
-        """Return the `clientConfig` of a webhook that makes this change."""
+        """Return the `clientConfig` of the webhook for this change."""
         bundle = base64.b64encode(self.certificate).decode()
         return {"url": f"{self.url}/{change}", "caBundle": bundle}
 
 
 class HostCluster(Protocol):
-    """What runs more processes: a testbed."""
+    """A testbed, which runs processes."""
 
     @property
     def directory(self) -> Path:
-        """Where its files lie."""
+        """The directory with its files."""
 
     async def processes(self) -> dict[str, bool]:
         """Return which processes run."""
@@ -168,7 +168,7 @@ async def start(cluster: HostCluster) -> Address:
 
 
 async def serve(directory: Path) -> None:
-    """Answer until ended."""
+    """Answer until the process is ended."""
     directory.mkdir(exist_ok=True)  # noqa: ASYNC240  a few small files
     await _make_certificate(directory)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -1,4 +1,4 @@
-"""The faults that are armed in a driver: what they are, and whom they concern."""
+"""The faults that are armed in a driver, and the volumes that they concern."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -11,7 +11,7 @@ from testbed.csi.pool import replace
 
 
 def matches(pattern: str, claim: str) -> bool:
-    """Match a claim, `<namespace>/<name>`, with a shell pattern; without a slash, with the name alone."""
+    """Match a PVC, `<namespace>/<name>`, with a shell pattern; without a slash, match the name alone."""
     return fnmatchcase(claim, pattern if "/" in pattern else f"*/{pattern}")
 
 
@@ -22,10 +22,10 @@ class _ForClaims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MountFault(_ForClaims, frozen=True, kw_only=True, tag="mount"):
-    """Breaks a mounted volume: one mounted now at once, an idle one after each publish, until disarmed.
+    """Breaks mounted volumes until it is disarmed: those mounted now at once, others after each publish.
 
-    `when`: as soon as it is published, or when a file in it is opened for the first time after that, which is
-    when an application begins to use it. `after_seconds`: that much later, to hit a run in its middle.
+    `when`: as soon as the volume is published, or when a file in it is opened for the first time after that:
+    then an application begins to use it. `after_seconds`: this much later, in the middle of a run.
     """
 
     kind: Literal["hang", "slow", "io-error", "read-only", "full"]
@@ -34,9 +34,9 @@ class MountFault(_ForClaims, frozen=True, kw_only=True, tag="mount"):
 
 
 class BackingFault(_ForClaims, frozen=True, kw_only=True, tag="backing"):
-    """Changes a backing file, once, when the volume is not mounted; disarmed, it becomes what it was.
+    """Changes a backing file once, when the volume is not mounted; disarming it restores the file.
 
-    `source`: for `swapped`, the file whose content takes the place of the volume's own. `stale` needs a
+    `source`: for `swapped`, the file whose content replaces that of the volume. `stale` needs a
     snapshot.
     """
 
@@ -47,8 +47,8 @@ class BackingFault(_ForClaims, frozen=True, kw_only=True, tag="backing"):
 class RpcFault(_ForClaims, frozen=True, kw_only=True, tag="rpc"):
     """Delays or refuses calls of one CSI method, for example `CreateVolume`.
 
-    `delay_seconds`: the work is done that long after the first call for the volume; calls repeated by an
-    impatient client do not begin anew. `code`: the name of a gRPC status; empty: after the delay, go on.
+    `delay_seconds`: the work is done this long after the first call for the volume; repeated calls do not
+    start this time again. `code`: the name of a gRPC status; empty: after the delay, continue.
     """
 
     rpc: str
@@ -58,7 +58,7 @@ class RpcFault(_ForClaims, frozen=True, kw_only=True, tag="rpc"):
 
 
 class PoolFull(_ForClaims, frozen=True, kw_only=True, tag="pool-full"):
-    """The pool has nothing free for new volumes (`claims` has no meaning here)."""
+    """The pool has no space for new volumes (`claims` has no meaning here)."""
 
 
 class MountsNothing(_ForClaims, frozen=True, kw_only=True, tag="mounts-nothing"):
@@ -70,22 +70,22 @@ F = TypeVar("F", bound=_ForClaims)
 
 
 class Armed:
-    """The armed faults by name. They outlive the driver: one that starts again is as broken as before."""
+    """The armed faults by name. They stay armed when the driver is restarted."""
 
     def __init__(self, path: Path) -> None:
-        """Read the faults that the file holds, if it is there."""
+        """Read the faults from the file, if it exists."""
         self._path = path
         self._faults: dict[str, Fault] = {}
         if path.exists():
             self._faults = msgspec.json.decode(path.read_bytes(), type=dict[str, Fault])
 
     def arm(self, name: str, fault: Fault) -> None:
-        """Arm a fault, in place of the one with the same name."""
+        """Arm a fault; it replaces the one of the same name."""
         self._faults[name] = fault
         self._keep()
 
     def disarm(self, name: str) -> Fault | None:
-        """Forget a fault and return it; None when there is none of this name."""
+        """Remove a fault and return it; None: there is none of this name."""
         fault = self._faults.pop(name, None)
         self._keep()
         return fault
@@ -95,7 +95,7 @@ class Armed:
         return dict(self._faults)
 
     def concerning(self, kind: type[F], claim: str) -> Iterator[tuple[str, F]]:
-        """Iterate over the armed faults of a kind that concern a claim, with their names."""
+        """Iterate over the armed faults of a kind that concern a PVC, with their names."""
         for name, fault in self.items().items():
             if isinstance(fault, kind) and matches(fault.claims, claim):
                 yield name, fault

@@ -1,4 +1,7 @@
-"""Faults of backing files: corrupted, swapped, emptied, stale. They act while the volume is not mounted."""
+"""Faults of backing files: corrupted, swapped, emptied, stale.
+
+They change it while the volume is not mounted.
+"""
 
 import asyncio
 import os
@@ -13,10 +16,10 @@ from testbed.csi.extents import extents
 from testbed.csi.pool import Pool, Volume, make_empty, replace
 from testbed.errors import TestbedError
 
-ORIGINAL = "original"  # the backing file that another one stands in for
+ORIGINAL = "original"  # the backing file that another one replaces
 DAMAGE = "damage"  # what was corrupted, and what was there before
 SNAPSHOT = "snapshot"
-LARGEST_CORRUPTED_FILE_BYTES = 4 << 20  # records are small; what is larger is a load generator's file
+LARGEST_CORRUPTED_FILE_BYTES = 4 << 20  # records are small; a larger file is one of a load generator
 SECTOR_BYTES = 512
 
 
@@ -26,15 +29,15 @@ class _Damage(msgspec.Struct, frozen=True):
 
 
 class BackingFiles:
-    """Brings backing files to what the armed faults want. Calls for a volume are made under its lock."""
+    """Changes backing files as the armed faults say. It must be called under the lock of the volume."""
 
     def __init__(self, pool: Pool, armed: Armed) -> None:
-        """Act on the volumes of `pool` as `armed` says."""
+        """Change the volumes of `pool` as `armed` says."""
         self._pool = pool
         self._armed = armed
 
     async def settle(self, volume: Volume) -> None:
-        """Do, or take back, what the armed faults say; a mounted volume is left alone until it is not."""
+        """Do or undo what the armed faults say, unless the volume is mounted."""
         image = self._pool.backing_file(volume.id)
         if filesystems.loop_device(image):
             return
@@ -46,7 +49,7 @@ class BackingFiles:
             self._take_back(volume)
 
     async def snapshot(self, volume: Volume) -> Path:
-        """Copy the backing file, also of a mounted volume (frozen meanwhile); return the copy's path."""
+        """Copy the backing file, and freeze a mounted volume meanwhile; return the path of the copy."""
         image = self._pool.backing_file(volume.id)
         copy = self._pool.beside(volume.id, SNAPSHOT)
         mounts = filesystems.mounts_of(image)
@@ -59,7 +62,7 @@ class BackingFiles:
         return copy
 
     def check(self, volume: Volume, fault: BackingFault) -> None:
-        """Refuse a fault that cannot be done to the volume."""
+        """Refuse a fault that is not possible for the volume."""
         if fault.kind == "stale" and not self._pool.beside(volume.id, SNAPSHOT).exists():
             raise TestbedError(f"the volume of {volume.claim} has no snapshot to go back to; take one first")
         if fault.kind == "swapped" and not Path(fault.source).is_file():
@@ -89,9 +92,9 @@ class BackingFiles:
         copy.rename(image)
 
     async def _corrupt(self, volume: Volume) -> None:
-        """Invert some bytes in each sector of each small file; the filesystem itself stays sound."""
+        """Invert some bytes in each sector of each small file; the filesystem itself stays intact."""
         image = self._pool.backing_file(volume.id)
-        if not await filesystems.has_filesystem(image):  # nobody has written yet
+        if not await filesystems.has_filesystem(image):  # nothing was written yet
             return
         async with filesystems.mounted(image, volume.filesystem) as target:
             places = await asyncio.to_thread(_sectors_of_small_files, target)
@@ -110,7 +113,7 @@ class BackingFiles:
             with image.open("r+b") as file:
                 for damage in msgspec.json.decode(damage_file.read_bytes(), type=list[_Damage]):
                     now = os.pread(file.fileno(), SECTOR_BYTES, damage.offset_bytes)
-                    if now == corrupted(damage.before):  # not written anew since
+                    if now == corrupted(damage.before):  # not written again since
                         os.pwrite(file.fileno(), damage.before, damage.offset_bytes)
             damage_file.unlink()
 
@@ -122,12 +125,12 @@ class BackingFiles:
 
 
 def corrupted(sector: bytes) -> bytes:
-    """Invert every eighth byte: any record in the sector is hit, and its own inverse is the way back."""
+    """Invert every eighth byte: this changes each record in the sector; doing it again restores it."""
     return bytes(byte if index % 8 else byte ^ 0xFF for index, byte in enumerate(sector))
 
 
 def _sectors_of_small_files(root: Path) -> list[int]:
-    """Return the device offsets of all written sectors of all files below `root` that are not large."""
+    """Return the device offsets of all written sectors of the small files below `root`."""
     files = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.is_symlink())
     small = (path for path in files if path.stat().st_size <= LARGEST_CORRUPTED_FILE_BYTES)
     return [

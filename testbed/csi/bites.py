@@ -1,4 +1,4 @@
-"""Faults of mounted volumes: hang, slow, I/O errors, read-only, full; how they bite, and how they heal."""
+"""Faults of mounted volumes: hang, slow, I/O errors, read-only, full; their beginning and their undo."""
 
 import asyncio
 import time
@@ -16,14 +16,14 @@ from testbed.csi.pool import Pool, Volume
 
 BALLAST = ".testbed-ballast"  # the file that fills a volume
 _BITE_AN_OPENING = {"io-error", "slow"}
-FILLED = "filled"  # marks, beside the backing file, that the ballast is in
+FILLED = "filled"  # marks, beside the backing file, that the ballast is written
 BUSY_RETRY_SECONDS = 0.02
 
 log = structlog.get_logger()
 
 
 class Bite(msgspec.Struct, frozen=True):
-    """A fault has bitten a volume, at that Unix time; `error`: what went wrong with the biting itself."""
+    """A fault has taken effect on a volume, at this Unix time; `error`: why it could not."""
 
     fault: str
     volume: str
@@ -33,10 +33,10 @@ class Bite(msgspec.Struct, frozen=True):
 
 
 class Bites:
-    """Waits beside each published volume for the moment when its armed faults bite."""
+    """Waits for each published volume until its armed faults take effect."""
 
     def __init__(self, pool: Pool, armed: Armed, tasks: asyncio.TaskGroup) -> None:
-        """Bite volumes of `pool` with what is armed; the waiting is done in `tasks`."""
+        """Let the `armed` faults take effect on volumes of `pool`; `tasks` wait for the moments."""
         self._pool = pool
         self._armed = armed
         self._tasks = tasks
@@ -44,9 +44,9 @@ class Bites:
         self.bitten: list[Bite] = []
 
     async def published(self, volume: Volume, target: Path) -> None:
-        """Bite a volume that has just been published, or watch for the moment to do so.
+        """Let faults take effect on a volume that was just published, now or at their moment.
 
-        What shall bite at the publish has bitten when this returns: the pod never sees the volume well.
+        Faults at the publish have taken effect when this returns: the pod never sees a good volume.
         """
         for name, fault in self._armed.concerning(MountFault, volume.claim):
             if fault.when == "use":
@@ -57,17 +57,17 @@ class Bites:
                 await self._bite(name, fault, volume, None)
 
     def armed(self, name: str, fault: MountFault) -> None:
-        """Bite all volumes that are mounted now and that the fault concerns."""
+        """Let a fault take effect on all mounted volumes that it concerns."""
         for volume in self._mounted(fault):
             self._start(name, fault, volume, None)
 
     async def disarmed(self, name: str, fault: MountFault, volume: Volume) -> None:
-        """Heal a volume. After I/O errors it is well once it is mounted anew."""
+        """Undo the faults of a volume. After I/O errors it works when it is mounted again."""
         await self._stop(name, volume.id)
         await self._heal(fault, volume)
 
     async def unstaging(self, volume: Volume) -> bool:
-        """Stop biting a volume that shall be unmounted. False: it hangs, and so would unmounting it."""
+        """End the faults of a volume that is unmounted next. False: it hangs, and so would unmounting it."""
         mounts = filesystems.mounts_of(self._pool.backing_file(volume.id))
         for name, fault in self._armed.concerning(MountFault, volume.claim):
             await self._stop(name, volume.id)
@@ -78,7 +78,7 @@ class Bites:
         return True
 
     async def stop(self) -> None:
-        """Stop waiting for moments to bite. What has been bitten stays so."""
+        """Stop waiting. Faults that have taken effect stay."""
         for name, volume_id in tuple(self._biting):
             await self._stop(name, volume_id)
 
@@ -110,7 +110,7 @@ class Bites:
             if use:
                 await use.wait()
                 if fault.kind not in _BITE_AN_OPENING or fault.after_seconds:
-                    use.close()  # other faults cannot bite while somebody is held in the middle of an opening
+                    use.close()  # other faults cannot take effect while the opening of a file is held
             await asyncio.sleep(fault.after_seconds)
             mounts = filesystems.mounts_of(self._pool.backing_file(volume.id))
             if mounts:
@@ -160,7 +160,7 @@ class Bites:
 
 
 async def _make_readonly(mount: Path) -> None:
-    """Remount read-only. The kernel refuses while a file is open for writing: wait until none is."""
+    """Remount read-only; wait until no file is open for writing, since the kernel refuses before."""
     while True:
         try:
             await filesystems.remount(mount, readonly=True)

@@ -1,4 +1,4 @@
-"""What happens around every CSI call: armed delays and refusals, errors as gRPC statuses, one log line."""
+"""What every CSI call has in common: armed delays and refusals, errors as gRPC statuses, one log line."""
 
 import asyncio
 import time
@@ -19,10 +19,10 @@ CLAIM_NAMESPACE = "csi.storage.k8s.io/pvc/namespace"
 
 
 class CallError(Exception):
-    """A CSI call is answered with this status and message."""
+    """The answer to a CSI call is this status and message."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        """`message` is for the person who reads the Event that comes of it."""
+        """`message` is for the reader of the Event."""
         super().__init__(message)
         self.code = code
 
@@ -31,7 +31,7 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no 
     """Wraps every method of every service."""
 
     def __init__(self, pool: Pool, armed: Armed) -> None:
-        """Find the claims of volumes in `pool`, and the faults of calls in `armed`."""
+        """Find the PVCs of volumes in `pool`, and the faults of calls in `armed`."""
         self._pool = pool
         self._armed = armed
         self._first_called: dict[tuple[str, str, str], float] = {}
@@ -65,7 +65,7 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no 
         )
 
     def disarmed(self, name: str) -> None:
-        """Forget since when calls have been waiting for a fault."""
+        """Forget when the delays of a fault began."""
         for key in [key for key in self._first_called if key[0] == name]:
             del self._first_called[key]
 
@@ -90,5 +90,5 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no 
 
 
 def claim(parameters: Any) -> str:
-    """Return `<namespace>/<name>` of the claim that a volume is created for; `/` when it is not told."""
+    """Return `<namespace>/<name>` of the PVC for which a volume is created; `/`: not known."""
     return f"{parameters.get(CLAIM_NAMESPACE, '')}/{parameters.get(CLAIM_NAME, '')}"

@@ -1,4 +1,4 @@
-"""What kinds of volume the driver serves: mounted, on one node at a time."""
+"""The kinds of volumes that the driver serves: mounted, on one node at a time."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,21 +13,21 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 def require(**fields: Any) -> None:
-    """Refuse a request that leaves out a required field."""
+    """Refuse a request without a required field."""
     for name, value in fields.items():
         if not value:
             raise CallError(INVALID, f"{name} is missing")
 
 
 def require_capability(request: Any) -> Any:
-    """Return the request's volume capability, refuse a request without one."""
+    """Return the request's volume capability; refuse a request without one."""
     if not request.HasField("volume_capability"):
         raise CallError(INVALID, "volume_capability is missing")
     return request.volume_capability
 
 
 def refusal(stubs: Stubs, capabilities: Iterable[Any]) -> str:
-    """Return why a volume with these capabilities cannot be served; empty when it can."""
+    """Return why a volume with these capabilities cannot be served; empty: it can."""
     modes = stubs.csi.VolumeCapability.AccessMode
     for capability in capabilities:
         if capability.HasField("block"):
@@ -43,5 +43,5 @@ def refusal(stubs: Stubs, capabilities: Iterable[Any]) -> str:
 
 
 def wanted_filesystem(capabilities: Iterable[Any]) -> Filesystem:
-    """Return the filesystem that capabilities, found good by `refusal`, ask for."""
+    """Return the filesystem in these capabilities, which `refusal` accepted."""
     return filesystem(next((capability.mount.fs_type for capability in capabilities), ""))

@@ -1,6 +1,6 @@
-"""The commands of a driver's control socket: arm and disarm faults, show what is there.
+"""The commands of a driver's control socket: arm and disarm faults, show volumes and faults.
 
-The socket speaks as the supervisor's does, see `testbed.control`.
+The protocol is that of the supervisor, see `testbed.control`.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class VolumeState(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What `show` answers."""
+    """The answer to `show`."""
 
     available_bytes: int
     volumes: list[VolumeState]
@@ -43,7 +43,7 @@ class State(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The commands, acting on the parts of one driver."""
+    """The commands to one driver."""
 
     pool: Pool
     armed: Armed
@@ -57,7 +57,7 @@ class Control:
         return {"arm": self.arm, "disarm": self.disarm, "snapshot": self.snapshot, "show": self.show}
 
     async def arm(self, name: str, fault: Mapping[str, Any]) -> None:
-        """Arm a fault (`testbed.csi.armed`, as JSON) under a name, in place of the one that has the name."""
+        """Arm a fault (`testbed.csi.armed`, as JSON); it replaces the one of the same name."""
         try:
             decoded: Fault = msgspec.convert(fault, Fault)
         except msgspec.ValidationError as error:
@@ -72,7 +72,7 @@ class Control:
             await self._settle(decoded)
 
     async def disarm(self, name: str) -> None:
-        """Disarm a fault and undo what it did; no error when it is not armed."""
+        """Disarm a fault and undo its effects; it is no error if it is not armed."""
         fault = self.armed.disarm(name)
         if fault is None:
             return
@@ -86,7 +86,7 @@ class Control:
             await self._settle(fault)
 
     async def snapshot(self, claims: str) -> dict[str, str]:
-        """Copy the backing files of the volumes of some claims (a pattern); return the copies by claim."""
+        """Copy the backing files of the volumes of some PVCs (a pattern); return the copies by PVC."""
         copies = {}
         for volume in self._concerned(claims):
             async with self.locks[volume.id]:
@@ -106,7 +106,7 @@ class Control:
         return msgspec.to_builtins(State(self.pool.available_bytes(), volumes, armed, bitten))
 
     def _check(self, fault: Fault) -> None:
-        """Refuse what could only fail later, where nobody would see it."""
+        """Refuse a fault that would fail later, where nobody would see the error."""
         if isinstance(fault, RpcFault) and fault.code and fault.code not in grpc.StatusCode.__members__:
             codes = ", ".join(grpc.StatusCode.__members__)
             raise TestbedError(f"gRPC has no status {fault.code!r} (there are: {codes})")

@@ -1,4 +1,4 @@
-"""CSI's Controller service: volumes come, go, and (in the attachable flavour) are attached to nodes."""
+"""CSI's Controller service: it creates, deletes and (in the attachable variant) attaches volumes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ class Controller:
     attach: bool
 
     async def ControllerGetCapabilities(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Tell what this controller can do."""
+        """Return what this controller can do."""
         csi = self.stubs.csi
         rpc = csi.ControllerServiceCapability.RPC
         types = [rpc.CREATE_DELETE_VOLUME, rpc.LIST_VOLUMES, rpc.GET_CAPACITY]
@@ -41,7 +41,7 @@ class Controller:
         return csi.ControllerGetCapabilitiesResponse(capabilities=capabilities)
 
     async def CreateVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Make a sparse backing file. The filesystem is made when the volume is first staged."""
+        """Create a sparse backing file. The filesystem is created when the volume is first staged."""
         require(name=request.name, volume_capabilities=request.volume_capabilities)
         self._refuse_what_is_not_served(request)
         volume = self._existing(request) or self._create(request)
@@ -87,7 +87,7 @@ class Controller:
         return self.stubs.csi.ControllerPublishVolumeResponse()
 
     async def ControllerUnpublishVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Detach a volume; one that is not attached to this node, or gone, needs nothing."""
+        """Detach a volume, unless it is gone or not attached to this node."""
         require(volume_id=request.volume_id)
         volume = self.pool.find(request.volume_id)
         if volume and request.node_id in ("", volume.attached_to):
@@ -95,7 +95,7 @@ class Controller:
         return self.stubs.csi.ControllerUnpublishVolumeResponse()
 
     async def ValidateVolumeCapabilities(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Say whether an existing volume can be used in some way."""
+        """Tell whether an existing volume can be used in this way."""
         require(volume_id=request.volume_id, volume_capabilities=request.volume_capabilities)
         self._find(request.volume_id)
         answer = self.stubs.csi.ValidateVolumeCapabilitiesResponse
@@ -121,7 +121,7 @@ class Controller:
         return answer(entries=entries, next_token=str(end) if end < len(volumes) else "")
 
     async def GetCapacity(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Tell what is free for volumes of this kind in this place."""
+        """Return the free space for volumes of this kind in this place."""
         here = all(
             self.segments.get(key) == value for key, value in request.accessible_topology.segments.items()
         )
@@ -153,7 +153,7 @@ class Controller:
             )
 
     def _existing(self, request: Any) -> Volume | None:
-        """Return the volume that an earlier call of the same name made; refuse when another one is wanted."""
+        """Return the volume that an earlier call of the same name created; refuse a different one."""
         volume = self.pool.find_by_name(request.name)
         if volume is None:
             return None

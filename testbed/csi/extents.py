@@ -27,7 +27,7 @@ class Extent:
 
 
 def extents(file: Path) -> Iterator[Extent]:
-    """Iterate over the written extents of a file, after its data has been written out."""
+    """Write out the data of a file, and iterate over its written extents."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         start, last = 0, False

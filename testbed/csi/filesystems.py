@@ -1,6 +1,6 @@
-"""Filesystems in files: make, mount, freeze, shut down. Needs root, and util-linux, e2fsprogs, xfsprogs.
+"""Filesystems in files: create, mount, freeze, shut down. Needs root, and util-linux, e2fsprogs, xfsprogs.
 
-What can hang on a broken filesystem runs in a process or a thread of its own, never in the event loop.
+Calls that can hang on a broken filesystem run in their own process or thread, never in the event loop.
 """
 
 import asyncio
@@ -20,23 +20,23 @@ from typing import Any, TypeVar
 from testbed.csi.pool import Filesystem
 from testbed.errors import TestbedError
 
-# ioctl numbers of linux/fs.h and xfs_fs.h; ext4 takes the shutdown of xfs under the same number.
+# ioctl numbers of linux/fs.h and xfs_fs.h; for ext4 the shutdown has the same number as for xfs.
 FIFREEZE = 0xC0045877
 FITHAW = 0xC0045878
 FS_IOC_SHUTDOWN = 0x8004587D
-# Without a freeze first, which would wait for files that are being opened; with all that was written on disk.
+# Without a freeze before, which would wait for files that are being opened; written data is on disk then.
 SHUTDOWN_FLUSH_LOG = 1
 SMALLEST_BLOCK_BYTES = 1024
 T = TypeVar("T")
 
 
 class CommandError(TestbedError):
-    """A command of the system failed; the text holds what it printed."""
+    """A command of the system failed; the text has its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """What is mounted where. `device` is `major:minor`; `readonly` is the filesystem's own flag."""
+    """A mount. `device` is `major:minor`; `readonly` is the flag of the filesystem."""
 
     device: str
     target: Path
@@ -62,7 +62,7 @@ async def run(*argv: str | Path) -> str:
 
 
 async def has_filesystem(image: Path) -> bool:
-    """Say whether the file holds what blkid knows: kubelet's mounter asks the same before it formats."""
+    """Tell whether blkid finds a filesystem in the file, as the kubelet's mounter does before it formats."""
     process = await asyncio.create_subprocess_exec(
         "blkid", "--probe", image, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
@@ -70,15 +70,15 @@ async def has_filesystem(image: Path) -> bool:
 
 
 async def make(image: Path, kind: Filesystem) -> None:
-    """Make an empty filesystem, all of it for applications: ext4 keeps no blocks for root."""
+    """Create an empty filesystem; ext4 reserves no blocks for root."""
     options = ("-q", "-m", "0", "-E", "nodiscard") if kind == "ext4" else ("-q", "-K")
     await run(f"mkfs.{kind}", *options, image)
 
 
 async def mount(image: Path, target: Path, kind: Filesystem, options: Sequence[str] = ()) -> None:
-    """Mount a file by a loop device, which goes when the last mount of it goes.
+    """Mount a file by a loop device, which is removed with its last mount.
 
-    `nouuid`: a copy of another volume carries that volume's UUID, and xfs would refuse to mount both.
+    `nouuid`: a copy of a volume has the UUID of that volume, and xfs would refuse to mount both.
     """
     flags = ("loop", *(("nouuid",) if kind == "xfs" else ()), *options)
     await run("mount", "-t", kind, "-o", ",".join(flags), image, target)
@@ -92,14 +92,14 @@ async def bind(source: Path, target: Path, *, readonly: bool) -> None:
 
 
 async def unmount(target: Path) -> None:
-    """Unmount whatever is mounted on `target`, all layers of it."""
+    """Unmount everything that is mounted on `target`."""
     while mount_at(target):
         await run("umount", target)
 
 
 @asynccontextmanager
 async def mounted(image: Path, kind: Filesystem, options: Sequence[str] = ()) -> AsyncIterator[Path]:
-    """Mount a file that nobody uses, for as long as the block lasts."""
+    """Mount an unused file in this context."""
     with tempfile.TemporaryDirectory(prefix="pie-volume-") as directory:
         target = Path(directory)
         await mount(image, target, kind, options)
@@ -127,12 +127,12 @@ def mounts_of(image: Path) -> list[Path]:
 
 
 def is_mounted_on(image: Path, target: Path) -> bool:
-    """Say whether a file is mounted, by a loop device, on exactly this path."""
+    """Tell whether a file is mounted, by a loop device, on exactly this path."""
     return Path(os.path.realpath(target)) in mounts_of(image)
 
 
 def make_directory(path: str) -> Path:
-    """Make a directory to mount on, unless it is there."""
+    """Create a directory to mount on, unless it exists."""
     directory = Path(path)
     directory.mkdir(parents=True, exist_ok=True)
     return directory
@@ -160,7 +160,7 @@ def loop_devices() -> dict[str, Path]:
 def parse_mountinfo(text: str) -> list[Mount]:
     """Parse /proc/self/mountinfo, see proc_pid_mountinfo(5); paths have blanks and backslashes in octal."""
     found = []
-    for line in text.rstrip("\n").split("\n"):  # a path may hold what splitlines takes for a line's end
+    for line in text.rstrip("\n").split("\n"):  # splitlines would split a path with some characters
         fields = line.split(" ")
         after = fields[fields.index("-") + 1 :]
         target = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
@@ -179,7 +179,7 @@ async def thaw(target: Path) -> bool:
 
 
 async def is_frozen(target: Path) -> bool:
-    """Say whether the filesystem is frozen. The kernel tells only by refusing to freeze it twice."""
+    """Tell whether the filesystem is frozen: then the kernel refuses to freeze it again."""
     if not await freeze(target):
         return True
     await thaw(target)
@@ -187,30 +187,30 @@ async def is_frozen(target: Path) -> bool:
 
 
 async def shut_down(target: Path) -> None:
-    """Make every access an I/O error until the next mount; what was written before is kept."""
+    """Make every access an I/O error until the next mount; data written before is kept."""
     await _in_thread(_sync, target)
     await _in_thread(_ioctl, target, FS_IOC_SHUTDOWN, struct.pack("I", SHUTDOWN_FLUSH_LOG))
 
 
 async def remount(target: Path, *, readonly: bool) -> None:
-    """Make the filesystem, in all places where it is mounted, read-only or writable."""
+    """Make the filesystem read-only or writable, wherever it is mounted."""
     await run("mount", "-o", f"remount,{'ro' if readonly else 'rw'}", target)
 
 
 async def fill(target: Path, name: str) -> None:
-    """Take all space of a mounted filesystem with one file."""
+    """Fill a mounted filesystem with one file."""
     await _in_thread(_fill, target / name)
 
 
 async def copy(source: Path, target: Path) -> None:
-    """Copy a file, its holes as holes; the target appears complete or not at all."""
+    """Copy a sparse file; the target appears complete or not at all."""
     scratch = target.with_name(f".{target.name}")
     await run("cp", "--sparse=always", "--reflink=auto", source, scratch)
     scratch.rename(target)
 
 
 async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """Run in a thread, to the end: cancelled, wait for it first, or it might freeze what was just thawed."""
+    """Run in a thread to its end, also when cancelled: otherwise it could freeze what was just thawed."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(running)

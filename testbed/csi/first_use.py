@@ -1,6 +1,6 @@
-"""Notice, and hold, the first opening of a file in a volume (fanotify).
+"""Detects and holds the first opening of a file in a volume (fanotify).
 
-Whoever opens the file sleeps until the watch is closed: a fault can be there before the first byte is read.
+The process that opens the file sleeps until the watch is closed: so a fault can begin before the first read.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ READ_BYTES = 4096
 
 
 class FirstUse:
-    """Watches one filesystem from its construction on, wherever it is mounted. Directories do not count."""
+    """Watches one filesystem, wherever it is mounted. Directories do not count."""
 
     def __init__(self, mount: Path) -> None:
-        """OSError when it cannot be watched: that takes root, and a kernel with permission events."""
+        """Begin to watch. OSError: it cannot be watched; that needs root and permission events."""
         libc = ctypes.CDLL(None, use_errno=True)
         self._opened: list[int] = []
         self._descriptor = libc.fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK, os.O_RDONLY)
@@ -39,7 +39,7 @@ class FirstUse:
             raise OSError(number, os.strerror(number), str(mount))
 
     async def wait(self) -> None:
-        """Return when somebody wants to open a file; all who do are held."""
+        """Return when a process opens a file; it and others are held."""
         used = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_reader(self._descriptor, used.set)
@@ -54,7 +54,7 @@ class FirstUse:
             events = events[length_bytes:]
 
     def close(self) -> None:
-        """Stop watching, and let those go on who were held. Closing twice is no error."""
+        """Stop watching, and release the processes that are held. It can be called twice."""
         for descriptor in (*self._opened, self._descriptor):
             if descriptor >= 0:
                 os.close(descriptor)

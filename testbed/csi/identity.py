@@ -1,4 +1,4 @@
-"""CSI's Identity service, and the Registration service by which kubelet learns of the driver."""
+"""CSI's Identity service, and the Registration service for the kubelet."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,11 @@ class Identity:
     controller: bool
 
     async def GetPluginInfo(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Tell the driver's name."""
+        """Return the driver's name."""
         return self.stubs.csi.GetPluginInfoResponse(name=self.driver, vendor_version=VERSION)
 
     async def GetPluginCapabilities(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Tell whether there is a controller here, and whether a volume lies on one node."""
+        """Return whether there is a controller, and whether volumes are node-local."""
         csi = self.stubs.csi
         service = csi.PluginCapability.Service
         types = [service.CONTROLLER_SERVICE] if self.controller else []
@@ -36,13 +36,13 @@ class Identity:
         return csi.GetPluginCapabilitiesResponse(capabilities=capabilities)
 
     async def Probe(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Be ready: who answers can work."""
+        """Return that the driver is ready."""
         return self.stubs.csi.ProbeResponse(ready={"value": True})
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The methods of pluginregistration.Registration; without them kubelet does not know the driver.
+    """The methods of pluginregistration.Registration, by which the kubelet gets to know the driver.
 
     `endpoint` is where the driver listens, `socket` where these methods are served.
     """
@@ -53,16 +53,16 @@ class Registration:
     socket: Path
 
     async def GetInfo(self, _request: Any, _context: Any) -> Any:  # noqa: N802  kubelet's name
-        """Tell kubelet where the driver listens."""
+        """Return where the driver listens."""
         return self.stubs.registration.PluginInfo(
             type="CSIPlugin", name=self.driver, endpoint=str(self.endpoint), supported_versions=["1.0.0"]
         )
 
     async def NotifyRegistrationStatus(self, request: Any, _context: Any) -> Any:  # noqa: N802  kubelet's name
-        """Log what came of it, and announce the driver again if it was not taken.
+        """Log the result, and register the driver again if it was refused.
 
-        A kubelet that has just started may not know its own node yet. It tries again only with a socket that
-        is new to it, so node-driver-registrar ends by itself and is restarted; a new name does the same.
+        A kubelet that has just started may not know its own node yet. It tries again only with a new socket.
+        So node-driver-registrar ends and is restarted; a new name of the socket has the same effect.
         """
         log.info("registration", registered=request.plugin_registered, error=request.error)
         if not request.plugin_registered:

@@ -1,11 +1,11 @@
-"""One lock per volume: CSI calls and faults of a volume take turns, those of different volumes do not."""
+"""One lock per volume: CSI calls and faults of the same volume wait for each other."""
 
 import asyncio
 from collections import defaultdict
 
 
 class VolumeLocks:
-    """The locks by volume id, made when first asked for."""
+    """The locks by volume id, created when first needed."""
 
     def __init__(self) -> None:
         """Begin with none."""

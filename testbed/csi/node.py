@@ -1,4 +1,4 @@
-"""CSI's Node service: make the filesystem, mount it, bind it where the pod wants it, and the way back."""
+"""CSI's Node service: create the filesystem, mount it, bind it to the pod's path, and undo that."""
 
 import asyncio
 import os
@@ -39,15 +39,15 @@ class Node:
     attach: bool
 
     async def NodeGetInfo(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Tell the node's name and place."""
+        """Return the node's name and topology."""
         topology = {"segments": self.segments} if self.segments else None
         return self.stubs.csi.NodeGetInfoResponse(node_id=self.node, accessible_topology=topology)
 
     async def NodeGetCapabilities(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Tell what this node can do.
+        """Return what this node can do.
 
-        VOLUME_MOUNT_GROUP: the driver gives the volume to the pod's fsGroup. So kubelet touches no file after
-        the publish, and a fault that bites there is met by the pod, not by kubelet.
+        VOLUME_MOUNT_GROUP: the driver gives the volume to the pod's fsGroup. So the kubelet opens no file
+        after the publish, and a fault at that moment affects the pod, not the kubelet.
         """
         csi = self.stubs.csi
         rpc = csi.NodeServiceCapability.RPC
@@ -56,7 +56,7 @@ class Node:
         return csi.NodeGetCapabilitiesResponse(capabilities=capabilities)
 
     async def NodeStageVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Mount the volume once for the node; format it when it holds nothing."""
+        """Mount the volume once for the node; format it if it is empty."""
         require(volume_id=request.volume_id, staging_target_path=request.staging_target_path)
         mount = self._mount_of(request)
         volume = self._find(request.volume_id)
@@ -100,7 +100,7 @@ class Node:
                 await _give_to_group(target, mount.volume_mount_group)
                 return self.stubs.csi.NodePublishVolumeResponse()
             staging = Path(request.staging_target_path)
-            # After a NodeStageVolume that only pretended, kubelet believes the volume to be staged.
+            # After a NodeStageVolume that did nothing (fault), the kubelet takes the volume for staged.
             await self._stage(volume, filesystems.make_directory(str(staging)), mount)
             if not filesystems.mount_at(target):
                 await filesystems.bind(staging, target, readonly=request.readonly)
@@ -108,7 +108,7 @@ class Node:
         return self.stubs.csi.NodePublishVolumeResponse()
 
     async def NodeUnpublishVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Take the volume from the pod's path, and remove the path."""
+        """Unmount the volume from the pod's path, and remove the path."""
         require(volume_id=request.volume_id, target_path=request.target_path)
         target = Path(request.target_path)
         async with self.locks[request.volume_id]:
@@ -117,7 +117,7 @@ class Node:
         return self.stubs.csi.NodeUnpublishVolumeResponse()
 
     async def NodeGetVolumeStats(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Tell how full a mounted volume is."""
+        """Return how full a mounted volume is."""
         require(volume_id=request.volume_id, volume_path=request.volume_path)
         volume = self._find(request.volume_id)
         path = Path(request.volume_path)
@@ -149,7 +149,7 @@ class Node:
         await _give_to_group(target, mount.volume_mount_group)
 
     def _mount_of(self, request: Any) -> Any:
-        """Return how the volume shall be mounted; refuse what is not served."""
+        """Return how the volume should be mounted; refuse what is not supported."""
         capability = require_capability(request)
         if why := refusal(self.stubs, [capability]):
             raise CallError(INVALID, why)
@@ -165,13 +165,13 @@ class Node:
 
 
 def _remove_directory(target: Path) -> None:
-    """Remove where a volume was mounted, and what a pod may have written while nothing was."""
+    """Remove the directory of a mount, and what a pod wrote there while nothing was mounted."""
     if target.exists():
         shutil.rmtree(target)
 
 
 async def _give_to_group(root: Path, group: str) -> None:
-    """Let a group write in a volume's root; what is below has been made by pods of the group."""
+    """Let a group write in a volume's root; pods of the group created everything below."""
     if group:
         await asyncio.to_thread(_chgrp, root, int(group))
 

@@ -1,8 +1,8 @@
-"""A pool: the directory with the volumes' backing files and one JSON file about each.
+"""A pool: a directory with a backing file and a JSON file for each volume.
 
-Everything is read from disk each time, so a driver that starts again knows all it knew before, and the
-controller and the nodes of the attachable flavour can share one pool. A volume uses its declared capacity,
-although its file is sparse.
+Everything is read from disk each time. So a driver knows the same after a restart, and the controller and the
+nodes of the attachable variant can share one pool. A volume uses its declared capacity, although its file is
+sparse.
 """
 
 import hashlib
@@ -28,19 +28,19 @@ class PoolFullError(Exception):
 
 
 class Volume(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept about a volume, beside its backing file."""
+    """The JSON file of a volume."""
 
     id: str
     name: str  # the name that CreateVolume was called with; the id is made from it
     capacity_bytes: int
     filesystem: Filesystem
-    claim: str = "/"  # "<namespace>/<name>" of the PersistentVolumeClaim, when the provisioner told
-    attached_to: str = ""  # node; only in the attachable flavour
+    claim: str = "/"  # "<namespace>/<name>" of the PersistentVolumeClaim, if the provisioner sent it
+    attached_to: str = ""  # node; only in the attachable variant
     attached_readonly: bool = False
 
 
 def filesystem(name: str) -> Filesystem:
-    """Return the filesystem of that name (empty: ext4); ValueError for one that the driver cannot make."""
+    """Return the filesystem of this name (empty: ext4); ValueError: the driver cannot create it."""
     name = name or "ext4"
     if name not in SMALLEST_BYTES:
         raise ValueError(f"filesystem {name!r} is not one of {', '.join(SMALLEST_BYTES)}")
@@ -61,7 +61,7 @@ class Pool:
     capacity_bytes: int
 
     def prepare(self) -> None:
-        """Create the directories that are missing."""
+        """Create missing directories."""
         self._nodes.mkdir(parents=True, exist_ok=True)
 
     def volumes(self) -> list[Volume]:
@@ -69,21 +69,21 @@ class Pool:
         return [volume for path in sorted(self.directory.glob("vol-*.json")) if (volume := _read(path))]
 
     def find(self, volume_id: str) -> Volume | None:
-        """Return a volume; None when there is none with this id, which may be any text."""
+        """Return a volume; None: there is none with this id, which may be any text."""
         if "/" in volume_id or not volume_id.startswith("vol-"):
             return None
         return _read(self._description(volume_id))
 
     def find_by_name(self, name: str) -> Volume | None:
-        """Return the volume that `create` made, or would find again, under this name."""
+        """Return the volume that `create` returns for this name, if it exists."""
         return self.find(_id(name))
 
     def available_bytes(self) -> int:
-        """Return what is free for new volumes."""
+        """Return the free space for new volumes."""
         return max(0, self.capacity_bytes - sum(volume.capacity_bytes for volume in self.volumes()))
 
     def create(self, *, name: str, capacity_bytes: int, filesystem: Filesystem, claim: str) -> Volume:
-        """Make a volume with an empty backing file; PoolFullError when the pool has not enough free."""
+        """Create a volume with an empty backing file; PoolFullError: the pool has not enough space."""
         available_bytes = self.available_bytes()
         if capacity_bytes > available_bytes:
             raise PoolFullError(
@@ -98,11 +98,11 @@ class Pool:
         return volume
 
     def write(self, volume: Volume) -> None:
-        """Keep what is known about a volume, as one atomic step."""
+        """Write the JSON file of a volume, as one atomic step."""
         replace(self._description(volume.id), msgspec.json.encode(volume))
 
     def delete(self, volume_id: str) -> None:
-        """Remove all files of a volume, its description last: a deletion cut short can be repeated."""
+        """Remove all files of a volume, the JSON file last: so an interrupted deletion can be repeated."""
         description = self._description(volume_id)
         for path in self.directory.glob(f"{volume_id}.*"):
             if path != description:
@@ -110,7 +110,7 @@ class Pool:
         description.unlink(missing_ok=True)
 
     def backing_file(self, volume_id: str) -> Path:
-        """Return the file that holds the volume's filesystem."""
+        """Return the backing file of a volume."""
         return self.beside(volume_id, "img")
 
     def beside(self, volume_id: str, suffix: str) -> Path:
@@ -122,7 +122,7 @@ class Pool:
         (self._nodes / node).touch()
 
     def has_node(self, node: str) -> bool:
-        """Say whether a node has ever served this pool."""
+        """Tell whether a node has ever served this pool."""
         return "/" not in node and (self._nodes / node).exists()
 
     @property
@@ -134,7 +134,7 @@ class Pool:
 
 
 def make_empty(path: Path, size_bytes: int) -> None:
-    """Make a sparse file of zeros."""
+    """Create a sparse file of zeros."""
     with path.open("wb") as file:
         file.truncate(size_bytes)
 
@@ -153,5 +153,5 @@ def _id(name: str) -> str:
 def _read(description: Path) -> Volume | None:
     try:
         return msgspec.json.decode(description.read_bytes(), type=Volume)
-    except FileNotFoundError:  # deleted meanwhile, or never there
+    except FileNotFoundError:  # deleted meanwhile, or never created
         return None

@@ -1,4 +1,4 @@
-"""One driver process: its sockets, and how its parts fit together."""
+"""One driver process: its sockets and its parts."""
 
 import asyncio
 import signal
@@ -30,11 +30,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a driver process runs.
+    """The settings of a driver process.
 
-    `state`: a directory of its own, for armed faults and the control socket. `attach`: volumes are reachable
-    from every node once attached, instead of lying on one node. `controller`, `node`: which of the two
-    services it serves. `registration`: the socket in kubelet's plugins_registry; None: kubelet is not told.
+    `state`: its own directory, for armed faults and the control socket. `attach`: volumes must be attached,
+    and every node can reach them; otherwise they are node-local. `controller`, `node`: which of the two
+    services it serves. `registration`: the socket in the kubelet's plugins_registry; None: it does not
+    register.
     """
 
     driver: str
@@ -50,7 +51,7 @@ class Options:
 
     @property
     def control_socket(self) -> Path:
-        """Return where faults are armed."""
+        """Return the file of the armed faults."""
         return control_socket(self.state)
 
 
@@ -60,7 +61,7 @@ def control_socket(state: Path) -> Path:
 
 
 async def serve(options: Options) -> None:
-    """Serve until SIGTERM or SIGINT. What is mounted stays mounted."""
+    """Serve until SIGTERM or SIGINT. Mounts stay."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -103,7 +104,7 @@ async def _serve_until(
 
     commands = Control(pool, armed, locks, bites, backing, calls).commands()
     options.control_socket.unlink(missing_ok=True)
-    for server in servers:  # registration last: kubelet calls back at once
+    for server in servers:  # registration last: the kubelet calls back at once
         await server.start()
     async with control.serve(options.control_socket, commands):
         log.info("serving", driver=options.driver, node=options.node_name, socket=str(options.socket))
@@ -119,7 +120,7 @@ async def _serve_until(
 
 def _server(socket: Path, calls: Calls, handlers: list[Any]) -> grpc.aio.Server:
     socket.parent.mkdir(parents=True, exist_ok=True)
-    socket.unlink(missing_ok=True)  # a crashed driver leaves it
+    socket.unlink(missing_ok=True)  # a driver that crashed left it
     server = grpc.aio.server(interceptors=[calls])
     server.add_generic_rpc_handlers(handlers)
     server.add_insecure_port(f"unix:{socket}")

@@ -1,7 +1,8 @@
 """Python stubs for CSI and kubelet's plugin registration, generated from .proto files in pinned Go modules.
 
-Nothing is copied into this repository: the modules are pinned in `testbed/go/csi-spec`; the stubs lie in the
-cache directory, under a name with the hash of that pin and of the generator's version, made when missing.
+Nothing is copied into this repository: the modules are pinned in `testbed/go/csi-spec`. The stubs are in the
+cache directory, under a name with the hash of that pin and of the generator's version; they are generated if
+missing.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ SPEC_MODULE = MODULES / "csi-spec"
 
 
 class StubsError(TestbedError):
-    """The stubs could not be generated; the text holds what the failing tool printed."""
+    """The stubs could not be generated; the text has the output of the tool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Stubs:
 
 
 def load() -> Stubs:
-    """Import the stubs, after generating them when the cache has none for the pinned versions."""
+    """Import the stubs; generate them if the cache has none for the pinned versions."""
     directory = _cache_directory()
     with _locked(directory.with_suffix(".lock")):
         if not directory.exists():
@@ -52,7 +53,7 @@ def load() -> Stubs:
 
 
 def handler(service: Any, servicer: object) -> Any:
-    """Return the gRPC handler of a service (its descriptor). What `servicer` lacks is unimplemented."""
+    """Return the gRPC handler of a service (its descriptor); missing methods are unimplemented."""
     methods = {
         method.name: grpc.unary_unary_rpc_method_handler(
             getattr(servicer, method.name),
@@ -66,7 +67,7 @@ def handler(service: Any, servicer: object) -> Any:
 
 
 def without_gogoproto(proto: str) -> str:
-    """Leave out what only the gogoproto generator knows; the messages on the wire stay the same."""
+    """Remove what only the gogoproto generator knows; the messages on the wire are the same."""
     lines = [line for line in proto.splitlines() if not re.match(r"\s*(import|option)\b.*gogo", line)]
     return "\n".join(re.sub(r"\s*\[\s*\(gogoproto\.[^\]]*\]", "", line) for line in lines) + "\n"
 

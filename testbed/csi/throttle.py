@@ -1,7 +1,7 @@
-"""A slow disk: the kernel lets the pods of this machine have only so many operations a second on a device.
+"""A slow disk: the kernel limits the operations per second of this machine's pods on a device.
 
-That is the limit of the I/O cgroups, `blkio` of version 1 or `io` of version 2. It holds for reads and writes
-that go to the device at once (O_DIRECT, fsync), as a probe's do.
+It uses the limits of the I/O cgroups, `blkio` of version 1 or `io` of version 2. They count for reads and
+writes that go to the device at once (O_DIRECT, fsync), like those of a probe.
 https://docs.kernel.org/admin-guide/cgroup-v2.html#io
 """
 
@@ -13,18 +13,18 @@ from typing import Final
 from testbed.cgroups import MOUNT
 
 OPERATIONS_PER_SECOND: Final = 5
-"""So few that each one waits: the kernel hands them out for a tenth of a second at a time."""
+"""Few enough that each operation waits: the kernel grants them for a tenth of a second at a time."""
 _SYSTEM: Final = "system"
-"""The cgroup of a machine's own processes; those of its pods are beside it (see `testbed.machine`)."""
+"""The cgroup of a machine's own processes; the cgroups of its pods are beside it (see `testbed.machine`)."""
 
 
 def slow_down(device: str) -> None:
-    """Limit a device, `major:minor`, for each cgroup that the machine has now; OSError where none can be."""
+    """Limit a device, `major:minor`, for each cgroup of the machine; OSError: no cgroup can be limited."""
     _limit(device, OPERATIONS_PER_SECOND)
 
 
 def speed_up(device: str) -> None:
-    """Take the limit off."""
+    """Remove the limit."""
     _limit(device, None)
 
 
@@ -40,7 +40,7 @@ def _limit(device: str, operations: int | None) -> None:
 
 
 def _write(file: Path, text: str) -> bool:
-    with suppress(FileNotFoundError):  # another hierarchy, or the pod has just gone
+    with suppress(FileNotFoundError):  # another hierarchy, or the pod has just ended
         if file.exists():
             file.write_text(text)
             return True

@@ -1,7 +1,7 @@
-"""What a run says: a pure function of its Job, its pod and how far we can see.
+"""The verdict of a run: a pure function of its Job, of its pod, and of how complete the watches are.
 
-Ordered, named checks; the first that knows the answer gives it. What did not happen is judged by the API
-server's clock, and only up to the moment to which the watch is known to be complete (`as_of`).
+The checks have an order, and the first one that knows the verdict returns it. Whether something did not
+happen in time is decided by the API server's clock, and only up to `as_of`: the watch is complete up to then.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ from pie.core.timeline import Run, Timeline, WarningEvent, being_provisioned, po
 from pie.core.volumehealth import with_health
 from pie.core.wire import epoch_seconds
 
-# Stamps have whole seconds, and the kubelet writes a pod's end a moment after it ended it.
+# Times have whole seconds, and the kubelet reports the end of a pod a moment after the end.
 DEADLINE_SLACK_SECONDS = 3.0
 
 
@@ -25,10 +25,10 @@ DEADLINE_SLACK_SECONDS = 3.0
 class Judgement:
     """What is known of a run by now.
 
-    `stage` is where a bad run failed, None otherwise; `message` is the evidence, an Event's or an error's
-    text, or what was seen, at most 256 characters. `on_time` and `succeeded` are None while undecided, or
-    when the run ended without saying. `check_at` is the next moment at which time alone could change the
-    judgement. `replace`: the run cannot recover by itself, and taking its Job away harms nothing.
+    `stage` is the stage in which a bad run failed, else None. `message` is the evidence: the text of an Event
+    or of an error, or what pie saw, at most 256 characters. `on_time` and `succeeded` are None if they are
+    not known yet, or if the run could not show them. `check_at` is when the judgement can change without any
+    news. `replace`: the run cannot recover by itself, and its pod can be deleted without harm.
     """
 
     verdict: Verdict
@@ -44,18 +44,18 @@ class Judgement:
 
     @property
     def bad(self) -> bool:
-        """Whether the run is held against the storage."""
+        """Whether the run counts as bad storage."""
         return self.on_time is False or self.succeeded is False
 
     @property
     def needs_cause(self) -> bool:
-        """Whether it is held against the storage, or could not test it."""
+        """Whether the run counts as bad storage, or could not test the storage."""
         return self.bad or self.verdict is Verdict.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A run as the checks look at it."""
+    """What the checks look at."""
 
     run: Run
     probe: Probe
@@ -99,22 +99,22 @@ class _Case:
 
     @property
     def give_up_at(self) -> float:
-        """When a run that has not started cannot start any more."""
+        """When the run cannot start any more, if it has not started by then."""
         longest = max(self.probe.deadline_seconds, self.probe.threshold_seconds)
         return self.times.created + longest + DEADLINE_SLACK_SECONDS
 
     @property
     def unended_until(self) -> float:
-        """Until when the run is known to have gone on as it was last seen."""
+        """Until when the run certainly continued as pie saw it last."""
         if not self.over:
             return self.as_of
-        # Its Job says when it ended; else what came after the last look at its pod is unknown.
+        # If the Job does not say when it ended, what came after the last look at its pod is not known.
         unknown = self.pod_over or self.run.job_ended_seconds is not None
         return 0.0 if unknown else self.run.pod_known_until or 0.0
 
     @property
     def hung_at(self) -> float:
-        """Binding plus the deadline, which the kubelet counts from its own acknowledgement."""
+        """When the run hangs: binding plus deadline. The kubelet counts it from when it accepts the pod."""
         started = self.times.started or 0.0
         took = started - (self.times.acknowledged or started)
         bound = self.times.scheduled or self.times.created
@@ -122,7 +122,7 @@ class _Case:
 
     @property
     def result(self) -> Result | ResultError | None:
-        """What the container left; None where it left nothing."""
+        """The result that the container wrote; None: it wrote nothing."""
         if self.times.terminated is None or not self.times.terminated.message:
             return None
         try:
@@ -143,9 +143,9 @@ def with_records(judgement: Judgement, reason: Reason | None, message: str) -> J
 def missed(
     due_seconds: float, warnings: Iterable[WarningEvent] = (), *, last_scheduled: float = 0.0
 ) -> Judgement:
-    """Return the verdict of a due time for which no run was seen; warnings are of its CronJob.
+    """Return the verdict of a due time for which pie saw no run; `warnings` are about its CronJob.
 
-    `last_scheduled` is the newest due time that the CronJob controller says it has created a Job for.
+    `last_scheduled` is the newest due time for which the CronJob controller created a Job, as it says.
     """
     cause = why_no_job(warnings, due_seconds)
     if last_scheduled >= due_seconds:
@@ -167,7 +167,7 @@ def judge(run: Run, probe: Probe, as_of: float) -> Judgement:
 
 
 def by_area(judgement: Judgement) -> Judgement:
-    """Hold a bad run against the storage only if its reason can be: the others could not test it."""
+    """Return a bad run as inconclusive if its reason is not about the storage: it could not test it."""
     if judgement.verdict not in BAD or judgement.reason not in INCONCLUSIVE:
         return judgement
     return replace(
@@ -185,7 +185,7 @@ def _in_time_to_start(case: _Case) -> Judgement | None:
 
 
 def _deleted_in_time(case: _Case) -> Judgement | None:
-    # Its pod may still be there: that it does not start says nothing.
+    # Its pod may still exist: that it does not start says nothing.
     pod = case.run.pod.metadata.deleted_seconds if case.run.pod is not None else None
     deleted = [each for each in (case.run.job_deleted_seconds, pod) if each is not None]
     if case.started or not deleted or min(deleted) >= case.late_at:
@@ -198,7 +198,7 @@ def _not_started_in_time(case: _Case) -> Judgement | None:
         return None
     cause = case.why_not_started
     claim = case.run.claim
-    # Deleting the pod now could leave a volume in the back end that nobody knows.
+    # If the pod were deleted now, an unknown volume could stay in the back end.
     at_work = not kind_of(case.run.target).pvc and claim is not None and being_provisioned(claim)
     return Judgement(
         Verdict.LATE,
@@ -212,8 +212,8 @@ def _not_started_in_time(case: _Case) -> Judgement | None:
 
 
 def _deleted_when_late(case: _Case) -> Judgement | None:
-    # By whomever, by pie itself at the latest: it was late. Of a pod that nobody saw (as while no controller
-    # ran) it is known only where none that starts is ever deleted so late.
+    # Whoever deleted it: it was late then. If pie never saw the pod, for example because no controller ran,
+    # it is late only if it was deleted after the time at which no run can start any more.
     if case.started or case.pod_over:
         return None
     seen, ended = case.run.pod is not None, case.run.job_ended_seconds or 0.0
@@ -226,14 +226,14 @@ def _deleted_when_late(case: _Case) -> Judgement | None:
 
 
 def _deleted_before_start(case: _Case) -> Judgement | None:
-    # The Job is over, or gone, while its pod was not: somebody deleted it.
+    # The Job is over or gone, but its pod had not ended: somebody deleted it.
     if case.started or case.pod_over:
         return None
     return _deleted(case, "the container started")
 
 
 def _deleted(case: _Case, before: str) -> Judgement:
-    """Say what of the run somebody deleted, and why if the pod says so: a deleted Job takes its pod along."""
+    """Return that somebody deleted the Job or the pod, or the cause that the pod itself names."""
     if (cause := why_ended(case.run)) is not None:
         return _cut_off(case, cause)
     by_job = case.run.job_deleted_seconds is not None
@@ -290,7 +290,7 @@ def _running(case: _Case) -> Judgement | None:
     return Judgement(Verdict.PENDING, Reason.PENDING, on_time=on_time, check_at=case.hung_at)
 
 
-# What a probe says that was stopped, or whose children were.
+# The outcomes of a probe that was stopped, or whose child processes were.
 _CUT_SHORT = frozenset({Outcome.KILLED, Outcome.FIO_FAILED, Outcome.INTERNAL})
 
 
@@ -305,7 +305,7 @@ def _ended_by_others(case: _Case) -> Judgement | None:
 def _deleted_in_mid_run(case: _Case) -> Judgement | None:
     result = case.result
     killed = isinstance(result, Result) and result.outcome is Outcome.KILLED
-    # The Job is over and the pod is not: it was deleted, and this is the last that was seen of it.
+    # The Job is over, and the pod had not ended when pie saw it last: it was deleted.
     vanished = result is None and case.run.job_finished and not case.pod_over
     if not vanished and not (case.being_deleted and (result is None or killed)):
         return None
@@ -322,12 +322,12 @@ def _ended_at_deadline(case: _Case) -> Judgement | None:
 
 
 def _ended_by_itself(case: _Case) -> bool:
-    """Tell whether the container had ended before the deadline, and only others ran on until then."""
+    """Tell whether the container ended before the deadline, and only other containers ran until then."""
     pod, ended, since = case.run.pod, case.times.terminated, case.times.acknowledged
     deadline_seconds = pod.spec.active_deadline_seconds if pod is not None else None
     if ended is None or since is None or deadline_seconds is None:
         return False
-    # Both stamps are the kubelet's, and have whole seconds.
+    # Both are times of the kubelet, and have whole seconds.
     return epoch_seconds(ended.finished_at) + 1.0 < since + deadline_seconds
 
 
@@ -387,14 +387,14 @@ def _good(
 
 
 CHECKS: tuple[Callable[[_Case], Judgement | None], ...] = (
-    # Not started. Each check may assume that the ones before it found nothing.
+    # Not started. Each check may assume that the checks before it found nothing.
     _in_time_to_start,
     _deleted_in_time,
     _not_started_in_time,
     _deleted_when_late,
     _deleted_before_start,
     _ended_before_start,
-    # Started, and without an end.
+    # Started, and not ended.
     _hung,
     _running_late,
     _running,

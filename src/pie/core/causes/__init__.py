@@ -1,7 +1,7 @@
-"""Why a run has not started, was ended, or started late: the stage it stands in, the reason, the evidence.
+"""Why a run has not started, was ended, or started late: its stage, the reason, and the evidence.
 
-Ordered, pure checks; the first that knows something wins. Within a node the furthest stage comes first: a
-kubelet that complains about the sandbox has mounted the volume, whatever it said before.
+The checks are pure and have an order; the first one that finds something counts. On a node, the latest stage
+comes first: a kubelet that reports an error of the sandbox has mounted the volume before that.
 """
 
 from collections.abc import Callable
@@ -37,14 +37,14 @@ def _not_started(standing: Standing) -> Cause:
 
 
 CHECKS: tuple[Callable[[Standing], Cause | None], ...] = (
-    # The control plane has created nothing to look at.
+    # The control plane has created no pod.
     creating.no_pod,
-    # A container that cannot start, since its volume is mounted and dead.
+    # The container cannot start, because its mounted volume does not work.
     mounting.mount_broken,
-    # Somebody ended the pod: whatever it waited for, it cannot start any more.
+    # Somebody ended the pod: it cannot start any more, whatever it waited for.
     node.ended_by_node,
     node.container_lost,
-    # Bound to no node: the state of the PVC explains more than the scheduler's count of nodes.
+    # Not bound to a node: the state of the PVC explains more than the message of the scheduler.
     provisioning.volume_lost,
     provisioning.pvc_deleted,
     provisioning.provisioning_failed,
@@ -53,7 +53,7 @@ CHECKS: tuple[Callable[[Standing], Cause | None], ...] = (
     creating.no_pvc,
     provisioning.provisioned_late,
     scheduling.not_scheduled,
-    # Bound to a node: what the node got to, the furthest first.
+    # Bound to a node: the latest stage comes first.
     node.container_start_failed,
     images.image_pull,
     node.sandbox_failed,

@@ -1,4 +1,4 @@
-"""A run without a pod, or a pod without its PVC: what was to be created and was not, and who refused it."""
+"""A run without a pod, or a pod without its PVC: why the object was not created."""
 
 import re
 from collections.abc import Iterable
@@ -10,15 +10,15 @@ from pie.core.reasons import Reason
 from pie.core.timeline import WarningEvent
 from pie.core.wire import rfc3339
 
-# What the API server says of an object that it, or a webhook that it asks, does not accept: quota, limits,
-# Pod Security, policies, a priorityClassName that does not exist, a kind that it does not know.
+# How the API server refuses an object, itself or because of a webhook: quota, limits, Pod Security, policies,
+# a priorityClassName that does not exist, an unknown kind.
 _REFUSED = re.compile(
     r"is forbidden|is invalid|denied (the )?request|no matches for|exceeded quota|violates PodSecurity"
     r"|unable to validate against any security context constraint"
 )
 
-# What it could not decide, for now: an application's pod would not be created either. A webhook that does not
-# answer is one that stands between everybody and the API server.
+# What the API server cannot decide at the moment, for example because a webhook does not answer. Then the pod
+# of an application would not be created either.
 _NOT_NOW = re.compile(
     r"failed calling webhook|failed to call webhook|status unknown for quota|quota evaluation timed out"
     r"|not yet ready to handle request|failed to complete (mutation|validation) in|object has been modified"
@@ -26,7 +26,7 @@ _NOT_NOW = re.compile(
 
 
 def refused(text: str) -> bool:
-    """Tell whether the cluster refused an object; what it could not do for now is no refusal."""
+    """Tell whether the cluster refused an object, and not only failed to create it at the moment."""
     return _REFUSED.search(text) is not None and not _NOT_NOW.search(text)
 
 
@@ -50,7 +50,7 @@ def why_no_job(warnings: Iterable[WarningEvent], due_seconds: float) -> Cause:
 
 
 def _not_created(text: str | None, otherwise: str) -> Cause:
-    """Return why there is no pod, from what the controller that should have created it, or its Job, says."""
+    """Return why there is no pod, from the Event of the Job or CronJob that should have created it."""
     reason = Reason.POD_REFUSED if text is not None and refused(text) else Reason.CONTROL_PLANE_LATE
     return cause(Stage.QUEUE, reason, text or otherwise)
 
@@ -59,7 +59,7 @@ def no_pvc(standing: Standing) -> Cause | None:
     run = standing.run
     if standing.scheduled or run.claim is not None or kind_of(run.target).pvc:
         return None
-    # About the pod, by kube-controller-manager's ephemeral volume controller.
+    # The ephemeral volume controller of kube-controller-manager reports this about the pod.
     text = standing.warning("FailedBinding", r"^ephemeral volume ")
     if text is not None and refused(text):
         return cause(Stage.PROVISION, Reason.CLAIM_REFUSED, text)

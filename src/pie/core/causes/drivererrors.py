@@ -1,6 +1,6 @@
-"""What the error texts of storage drivers mean, whatever code they come with.
+"""What the error messages of storage drivers mean, with any error code.
 
-The codes are gRPC's; CSI says what it means by them: github.com/container-storage-interface/spec, spec.md.
+The codes are those of gRPC. Their meaning in CSI: github.com/container-storage-interface/spec, spec.md.
 """
 
 import re
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Patterns, and words of which a text that matches has one: looking for them first is quick."""
+    """Patterns, and words: a text that matches has one of the words, and words are quicker to find."""
 
     keys: tuple[str, ...]
     pattern: re.Pattern[str]
 
     def found_in(self, text: str) -> bool:
-        """Tell whether a text matches, in whatever case."""
+        """Tell whether a text matches; upper and lower case are the same."""
         text = text.lower()
         return any(key in text for key in self.keys) and self.pattern.search(text) is not None
 
@@ -30,8 +30,8 @@ _NO_ANSWER = _words(
     r"timed out waiting for external-attacher|volume attachment is being deleted",
 )
 
-# What comes while an earlier call is not done yet, or was given up: it says nothing about why. CSI's code
-# for it is ABORTED ("operation pending for volume"); not all drivers use it.
+# Drivers answer this while an earlier call is not finished, or was abandoned. It does not name the cause. The
+# code of CSI for it is ABORTED ("operation pending for volume"); not all drivers use it.
 _PENDING = _words(
     "aborted|operation|progress|flight|being|locked|back-off|backoff",
     r"code = aborted",
@@ -41,7 +41,7 @@ _PENDING = _words(
     r"\bdue to back-?off\b",
 )
 
-# The same of a container runtime, and of the kubelet in its back-off.
+# The same from a container runtime, and from a kubelet that waits before it tries again.
 _BACK_OFF = _words(
     "reserve|error: |back-off|unable",
     r"failed to reserve (sandbox|container) name",
@@ -60,7 +60,7 @@ _PASSES = _words(
     r"object \"[^\"]*\"/\"[^\"]*\" not registered",
 )
 
-# ResourceExhausted, quotas and limits of something else than storage: messages, calls, a back end's sessions.
+# ResourceExhausted, quotas and limits that are not about storage: messages, calls, sessions of a back end.
 _OF_CALLS = _words(
     "message|grpc|memory|rate|quota metric|many|throttl|slow|429|limit|per|concurren|pending|max|pool",
     r"message larger than max|\bgrpc: |out of memory",
@@ -86,7 +86,7 @@ _CAPACITY = _words(
     rf"(\b(no|not|cannot)\b|n't).{{0,60}}\b(enough|sufficient){_SUCH}{_ROOM}",
     r"\bno (space|capacity|inodes|((free|usable|available) (space|capacity|extents)))\b",
     r"\bexceed\w*( \w+){0,2} (free|available|remaining)( \w+){0,2} (capacity|space)\b",
-    # It is full; of a thin pool LVM says so before it is.
+    # It is full. LVM reports this of a thin pool before it is full.
     rf"{_STORE}.{{0,80}} is (\d+% ?)?(full|exhausted)\b|{_STORE} exhausted",
     r"free space in (thin )?pool\b.{0,120}(threshold|exceed|full)|\bthin pool\b.{0,80}\bfull\b",
     r"\bpool\b.{0,80}(exceeds|above|over|reached).{0,30}(threshold|limit)",
@@ -118,14 +118,14 @@ def passes(text: str) -> bool:
 
 
 def is_echo(text: str) -> bool:
-    """Tell whether a text only says that something earlier is not done: that one explains more."""
+    """Tell whether a text only says that an earlier operation is not done: its error explains more."""
     return _PENDING.found_in(text) or _BACK_OFF.found_in(text)
 
 
 def no_answer(text: str) -> bool:
-    """Tell whether somebody gave up waiting for a driver or its attacher, which refused nothing.
+    """Tell whether a text says that the driver or its attacher did not answer in time.
 
-    gRPC's own code, Go's words for it, and those of kube-controller-manager and the kubelet
+    The words are those of gRPC, of Go, of kube-controller-manager and of the kubelet
     (k8s.io/kubernetes pkg/volume/csi/csi_attacher.go).
     """
     return _NO_ANSWER.found_in(text) or _PENDING.found_in(text)

@@ -1,4 +1,4 @@
-"""A node that does not get the image of the probe."""
+"""A node that cannot pull the image of the probe."""
 
 import re
 
@@ -7,24 +7,24 @@ from pie.core.model import Stage
 from pie.core.reasons import Reason
 
 # k8s.io/kubernetes pkg/kubelet/images/types.go, k8s.io/cri-api pkg/errors: ErrImagePull, ImagePullBackOff,
-# ErrImageNeverPull, InvalidImageName, ImageInspectError, and two that do not say "image".
+# ErrImageNeverPull, InvalidImageName, ImageInspectError, and two without the word "image".
 _WAITS = re.compile(r"Image|^RegistryUnavailable$|^SignatureValidationFailed$")
 
 _EVENTS = ("Failed", "InspectFailed", "ErrImageNeverPull", "BackOff")
-"""Reasons of the kubelet's Events about images; Failed is also said of containers."""
+"""Reasons of the kubelet's Events about images; Failed can also be about containers."""
 
 
 def image_pull(standing: Standing) -> Cause | None:
     waiting, said = standing.waiting, image_texts(standing)
-    # Of a pod that was ended, the container's state does not say it any more.
+    # If the pod was ended, the container's state does not show it any more.
     over = not waiting.reason
     if not _WAITS.search(waiting.reason) and not (over and said):
         return None
-    # The newest kubelets repeat the registry's error in the container's state; older ones say it once.
+    # Only new kubelets repeat the registry's error in the container's state.
     text = first_cause([*said, *filter(None, [waiting.message])]) or waiting.message
     return cause(Stage.START, Reason.IMAGE_PULL, text or waiting.reason)
 
 
 def image_texts(standing: Standing) -> list[str]:
-    """Return what the kubelet says about images, newest first."""
+    """Return the messages of the kubelet about images, newest first."""
     return [text for text in standing.texts(*_EVENTS) if re.search(r"[Ii]mage", text)]

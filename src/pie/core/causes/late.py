@@ -1,4 +1,4 @@
-"""A run that did start, but late: where it lost its time."""
+"""A run that started late: which stage took the time."""
 
 from pie.core.causes.images import image_texts
 from pie.core.causes.mounting import mount_texts
@@ -19,7 +19,7 @@ _SLOW = {
 
 
 def why_late(run: Run, times: Timeline, threshold_seconds: float) -> Cause:
-    """Return where a run that started late lost its time: the stage that took half the threshold or more."""
+    """Return which stage made a run start late: the one that took half of the threshold or more."""
     took = {stage: times.seconds[stage] for stage in _SLOW if stage in times.seconds}
     total = f"the container started after {times.start_seconds or 0.0:.0f} s"
     slowest = max(took, key=lambda stage: took[stage], default=None)
@@ -31,7 +31,7 @@ def why_late(run: Run, times: Timeline, threshold_seconds: float) -> Cause:
 
 
 def _said(standing: Standing, slowest: Stage) -> tuple[Stage, Reason, str | None]:
-    """Return what took the time in a stage: its own reason, unless what was said has another one."""
+    """Return the stage and the reason that took the time, with the message that explains it."""
     reason = _SLOW[slowest]
     match slowest:
         case Stage.SCHEDULE:
@@ -39,7 +39,7 @@ def _said(standing: Standing, slowest: Stage) -> tuple[Stage, Reason, str | None
             words = what_it_means(text, standing)
             if words is None:
                 return slowest, reason, None
-            # The volume did come, and late.
+            # The volume was created, but late.
             slow = words.stage is Stage.PROVISION
             return words.stage, Reason.PROVISION_SLOW if slow else words.reason, text
         case Stage.PROVISION:
@@ -57,7 +57,7 @@ def _said(standing: Standing, slowest: Stage) -> tuple[Stage, Reason, str | None
 
 
 def _slow_init(run: Run) -> str | None:
-    """Return which init container, of those that a webhook added, took the longest before `probe` started."""
+    """Return which init container, added by a webhook, took the longest."""
     statuses = run.pod.status.init_container_statuses if run.pod is not None else ()
     ended = [(each.name, each.state.terminated) for each in statuses if each.state.terminated is not None]
     took = {name: epoch_seconds(end.finished_at) - epoch_seconds(end.started_at) for name, end in ended}

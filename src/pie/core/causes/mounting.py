@@ -1,4 +1,4 @@
-"""A pod on its node, whose volume is not attached or not mounted; or whose other volumes are not."""
+"""A pod on its node whose volume, or another volume, is not attached or not mounted."""
 
 import re
 
@@ -9,7 +9,7 @@ from pie.core.naming import VOLUME
 from pie.core.reasons import Reason
 
 _ABOUT_ATTACHING = r"WaitForAttach|AttachVolume|not yet attached|VolumeAttachment|Multi-Attach"
-# What the kubelet says in the end about any volume that is not there, after what it said about why.
+# The kubelet reports this about any missing volume, after it reported the cause.
 _GENERIC = r"^Unable to (attach or )?mount volumes"
 
 _OF_VOLUME = re.compile(r"\bfor volume \"([^\"]+)\"")
@@ -17,7 +17,7 @@ _UNMOUNTED = re.compile(r"\bunmounted volumes=\[([^\]]*)\]")
 _MOUNT = re.compile(
     r"/volumes/kubernetes\.io~(?!projected|secret|configmap|empty-dir|downward)[\w-]+/([^/\s\"']+)"
 )
-# Of a volume that no driver provides, whatever its name.
+# Messages about volumes that no driver provides.
 _NO_DRIVERS = re.compile(
     r"\b(configmap|secret)s? (\"|cache)|not registered|failed to fetch token"
     r"|references non-existent (secret|config) key|ClusterTrustBundle"
@@ -25,7 +25,7 @@ _NO_DRIVERS = re.compile(
 
 
 def about(standing: Standing, text: str) -> bool:
-    """Tell whether a text is about the volume that is probed, not about one that admission added."""
+    """Tell whether a text is about the probed volume, and not about one that admission added."""
     named, unmounted = _OF_VOLUME.search(text), _UNMOUNTED.search(text)
     if unmounted is not None:
         return VOLUME in re.split(r"[\s,]+", unmounted[1])
@@ -35,7 +35,7 @@ def about(standing: Standing, text: str) -> bool:
 
 
 def mount_texts(standing: Standing, *, ours: bool = True) -> list[str]:
-    """Return complaints of the kubelet about mounting the probed volume, or about others, newest first."""
+    """Return the mount errors of the probed volume, or those of other volumes, newest first."""
     return _texts(standing, "FailedMount", "FailedAttachVolume", ours=ours)
 
 
@@ -48,7 +48,7 @@ def _said(standing: Standing, pattern: str = "") -> str | None:
 
 
 def mount_broken(standing: Standing) -> Cause | None:
-    """Of a volume that is mounted, and that the container runtime cannot use: its mount is dead."""
+    """Return the cause if the volume is mounted, but the container runtime cannot use the mount."""
     if standing.times.started is not None:
         return None
     over = standing.container.terminated
@@ -59,7 +59,7 @@ def mount_broken(standing: Standing) -> Cause | None:
 
 
 def _names_mount(standing: Standing, text: str) -> bool:
-    # Where the kubelet mounts the volume of a driver for a pod: …/volumes/kubernetes.io~csi/<volume>/mount.
+    # The path where the kubelet mounts a volume: …/volumes/kubernetes.io~csi/<volume>/mount.
     named = _MOUNT.search(text)
     return named is not None and standing.run.volume_name in {"", named[1]}
 
@@ -94,7 +94,7 @@ def attach_slow(standing: Standing) -> Cause | None:
 
 
 def not_mounted(standing: Standing) -> Cause | None:
-    """Of a volume that is not mounted, and nobody says why."""
+    """Return the cause if the volume is not mounted, and only the general message says so."""
     if standing.mounted or standing.times.acknowledged is None:
         return None
     text = _said(standing)
@@ -107,7 +107,7 @@ def not_mounted(standing: Standing) -> Cause | None:
 
 
 def other_volume(standing: Standing) -> Cause | None:
-    """Of a pod that waits for a volume that admission added to it."""
+    """Return the cause if the pod waits for a volume that admission added to it."""
     texts = mount_texts(standing, ours=False)
     if standing.mounted or not texts:
         return None

@@ -1,4 +1,4 @@
-"""A node that refuses a pod, ends it, or cannot start its container: the words of its kubelet."""
+"""A node that refuses a pod, ends it, or cannot start its container, as its kubelet reports it."""
 
 import re
 
@@ -10,24 +10,24 @@ from pie.core.timeline import Run
 from pie.core.wire import PodStatus, StateTerminated, condition, epoch_seconds
 
 _LOST = "NodeLost"
-"""Of a pod whose kubelet is silent: kube-controller-manager says it, and leaves the phase."""
+"""kube-controller-manager sets this reason, but no phase, if the kubelet is silent."""
 
-# Reasons with which a pod that ran, or could have, is ended: by a kubelet that needs its resources
-# (pkg/kubelet/eviction, pkg/kubelet/preemption) or shuts down (nodeshutdown; "Shutdown" before 1.22).
+# The reasons for ending an accepted pod: the kubelet needs its resources (pkg/kubelet/eviction,
+# pkg/kubelet/preemption) or shuts down (nodeshutdown; "Shutdown" before 1.22).
 _ENDED = frozenset({"Evicted", "Preempting", "Preempted", "Terminated", "Shutdown", _LOST})
 
-# The pod's own end: its container says more.
+# The pod ended by itself: its container says more.
 _BY_ITSELF = frozenset({"", "DeadlineExceeded"})
 
-# How a container runtime says that it could not start the program: containerd and CRI-O, dockershim.
+# The reasons of container runtimes that could not start the program: containerd and CRI-O, dockershim.
 _NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 
-# Of a shell or a runtime that cannot execute a program, not of the probe, which ends with 0 or 1: not
-# executable, not found, not started, a binary of another architecture.
+# Exit codes of a shell or of a runtime that cannot execute a program: not executable, not found, not started,
+# a binary of another architecture. The probe itself ends with 0 or 1.
 _CANNOT_EXECUTE = frozenset({126, 127, 128, 255})
 
 _AT_ONCE_SECONDS = 2.0
-"""So long may a program take that cannot be executed: stamps have whole seconds."""
+"""A program that cannot be executed ends within this time. Times have whole seconds."""
 
 _NO_MEMORY = re.compile(r"OOM-?killed|memory limit too low|\bout of memory\b", re.IGNORECASE)
 
@@ -44,7 +44,7 @@ _CANNOT_CREATE = frozenset(
 
 
 def why_ended(run: Run) -> Cause | None:
-    """Return why somebody else ended the pod, or why its program could not run; None where nobody says so.
+    """Return why somebody else ended the pod, or why its program could not run; None: not so, or not known.
 
     The status of a pod that a kubelet refuses has neither conditions nor containers: only phase, reason,
     message and startTime (k8s.io/kubernetes pkg/kubelet/kubelet.go, rejectPod).
@@ -73,9 +73,9 @@ def _by_kubelet(status: PodStatus, *, started: bool) -> Cause | None:
     if status.reason in _BY_ITSELF or (status.phase != "Failed" and status.reason != _LOST):
         return None
     if started and status.reason not in _ENDED:
-        return None  # A pod that ran was not refused, whatever a kubelet of another make says.
+        return None  # A pod that ran was not refused, whatever an unusual kubelet says.
     message = f"{status.reason}: {status.message}" if status.message else status.reason
-    # At its admission, not after it.
+    # The kubelet did not accept the pod at all.
     refused = status.reason not in _ENDED or re.search(
         r"was rejected|^The node had condition", status.message
     )
@@ -113,7 +113,7 @@ def _not_executed(ended: StateTerminated | None) -> Cause | None:
     if ended.reason in _NOT_STARTED:
         return cause(Stage.START, Reason.CONTAINER_START_FAILED, f"{ended.reason}: {ended.message}")
     took = epoch_seconds(ended.finished_at) - epoch_seconds(ended.started_at) if _started(ended) else 0.0
-    # After a reboot a runtime reports 255, too, of a container that ran: for the reason Unknown.
+    # After a reboot, a runtime reports 255 for a container that ran, with the reason Unknown.
     if ended.exit_code in _CANNOT_EXECUTE and ended.reason != "Unknown" and took <= _AT_ONCE_SECONDS:
         what = f"the program could not be executed: {ended.reason}, exit code {ended.exit_code}"
         return cause(Stage.START, Reason.CONTAINER_START_FAILED, f"{what} {ended.message}")
@@ -121,7 +121,7 @@ def _not_executed(ended: StateTerminated | None) -> Cause | None:
 
 
 def container_lost(standing: Standing) -> Cause | None:
-    """Of a container that the kubelet does not find any more, as after a restart of the node."""
+    """Return the cause if the kubelet lost the container, for example in a restart of the node."""
     ended = standing.container.terminated
     if ended is None or standing.times.started is not None or standing.given_up:
         return None
@@ -130,7 +130,7 @@ def container_lost(standing: Standing) -> Cause | None:
 
 
 def ended_without_a_word(standing: Standing) -> Cause | None:
-    """Of a pod that was ended before its deadline, before its container started: nobody says why."""
+    """Return the cause if the pod was ended before its container started, and nothing says why."""
     status = standing.status
     if standing.mounted or status.phase != "Failed" or standing.given_up:
         return None
@@ -140,9 +140,9 @@ def ended_without_a_word(standing: Standing) -> Cause | None:
 
 def container_start_failed(standing: Standing) -> Cause | None:
     waiting = standing.waiting
-    # One that a runtime did not create in time has its name reserved: that was not the cause.
+    # "name is reserved" only says that the runtime was slow before: that is not the cause.
     said = standing.warning("Failed", r"^Error: (?!\w*Image\w*$|RegistryUnavailable$)")
-    # Of a pod that was ended, the container's state does not say it any more.
+    # If the pod was ended, the container's state does not show it any more.
     over = standing.status.phase == "Failed" and not waiting.reason
     if waiting.reason not in _CANNOT_CREATE and not (over and said):
         return None
@@ -159,7 +159,7 @@ def sandbox_failed(standing: Standing) -> Cause | None:
 
 
 def node_not_able(standing: Standing) -> Cause | None:
-    """Of a kubelet that does not come to the volumes: no network yet, no cgroup, no directory for the pod."""
+    """Return the cause if the kubelet fails before it mounts volumes: no network, cgroup or directory."""
     if standing.mounted:
         return None
     text = standing.warning("NetworkNotReady") or standing.warning("FailedPodSandBoxStatus")

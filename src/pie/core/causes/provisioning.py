@@ -1,4 +1,4 @@
-"""A PVC that has no volume, or has lost it: what its own state says, and its provisioner."""
+"""A PVC that has no volume, or has lost it, as its state and its provisioner report it."""
 
 from pie.core.causes.drivererrors import no_answer, no_capacity
 from pie.core.causes.standing import Cause, Standing, cause
@@ -11,7 +11,7 @@ _STATIC = "kubernetes.io/no-provisioner"
 
 
 def volume_lost(standing: Standing) -> Cause | None:
-    """Of a PVC whose PersistentVolume is gone, or belongs to another PVC: it does not come back."""
+    """Return the cause if the PersistentVolume of the PVC is gone, or belongs to another PVC."""
     claim = standing.run.claim
     if claim is None or claim.status.phase != "Lost":
         return None
@@ -21,7 +21,7 @@ def volume_lost(standing: Standing) -> Cause | None:
 
 
 def pvc_deleted(standing: Standing) -> Cause | None:
-    """Of a PVC that somebody deletes: no pod can use it any more."""
+    """Return the cause if somebody deleted the PVC: no pod can use it any more."""
     claim = standing.run.claim
     if standing.scheduled or claim is None or not claim.metadata.being_deleted:
         return None

@@ -1,11 +1,11 @@
-"""A pod that is bound to no node: what the scheduler says of it.
+"""A pod that is not bound to a node: what the message of the scheduler means.
 
 One message counts all nodes, each with the reason of the first plugin that refused it: "0/5 nodes are
 available: 1 Insufficient cpu, 4 node(s) didn't match Pod's node affinity/selector. preemption: …".
 
-The plugins ask in a fixed order: unschedulable, taints, node affinity, resources, volumes. So the reason of a
-later plugin belongs to a node that passed the earlier ones. Of a pod that is pinned to one node, every other
-node fails at its affinity or before: a reason of a later plugin is that of its own node.
+The plugins have a fixed order: unschedulable, taints, node affinity, resources, volumes. So the reason of a
+later plugin is about a node that passed the earlier ones. If a pod is pinned to one node, every other node
+fails at the node affinity or before: the reason of a later plugin is about its own node.
 """
 
 import re
@@ -19,14 +19,14 @@ from pie.core.wire import Claim
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """Words of the scheduler, and what they mean."""
+    """Words of the scheduler, and their meaning."""
 
     pattern: str
     reason: Reason
     stage: Stage = Stage.SCHEDULE
 
 
-# k8s.io/kubernetes pkg/scheduler/framework/plugins, 1.26 to 1.35. Of the PVC, whatever the node.
+# About the PVC. The words are from k8s.io/kubernetes pkg/scheduler/framework/plugins, 1.26 to 1.35.
 _OF_PVC: tuple[_Words, ...] = (
     _Words(r"non-existent (persistentvolume|pv\(s\))|find v1.PersistentVolume \"", Reason.VOLUME_MISSING),
     _Words(
@@ -42,14 +42,14 @@ _OF_PVC: tuple[_Words, ...] = (
     ),
     _Words(r"unbound immediate PersistentVolumeClaims", Reason.PROVISIONER_SILENT, Stage.PROVISION),
     _Words(r"\bpv \"[^\"]*\" node affinity doesn't match", Reason.VOLUME_AFFINITY),
-    # Of 1.26 to 1.29, where a volume is local: its node is none of those that the pod may use.
+    # 1.26 to 1.29, for a local volume: the pod may not use the node of the volume.
     _Words(r"VolumeBinding\] simultaneously|satisfy plugin VolumeBinding", Reason.VOLUME_AFFINITY),
     _Words(r"\bbinding volumes: ", Reason.PROVISION_SLOW, Stage.PROVISION),
     _Words(r"scheduling gates", Reason.NO_MATCHING_NODE),
 )
 
-# Of a node, the furthest plugin first. Where nodes have different reasons, storage's come first: they are of
-# nodes that could have taken the pod but for its volume.
+# About a node, the last plugin first. If nodes have different reasons, those about storage come first: such a
+# node could run the pod, but for its volume.
 _OF_NODE: tuple[_Words, ...] = (
     # volumebinding, volumezone; and the scheduler extender of TopoLVM.
     _Words(
@@ -67,7 +67,7 @@ _OF_NODE: tuple[_Words, ...] = (
     _Words(r"ReadWriteOncePod|no available disk", Reason.LOCKED),
     # noderesources.
     _Words(r"Insufficient \S|Too many pods", Reason.INSUFFICIENT_RESOURCES),
-    # What pie asks for in no pod: admission added it.
+    # pie sets none of these in its pods: admission added it.
     _Words(
         r"topology spread|anti-affinity|pod affinity rules|free ports|ResourceClaim",
         Reason.NO_MATCHING_NODE,
@@ -76,7 +76,7 @@ _OF_NODE: tuple[_Words, ...] = (
     _Words(r"were unschedulable", Reason.CORDONED),
 )
 
-# Of nodes that were not looked at: they are none of those that the pod, or its volume, may use.
+# About nodes that the pod, or its volume, cannot use at all.
 _OF_OTHERS: tuple[_Words, ...] = (
     _Words(r"satisfy plugin\(s\) \[[^\]]*VolumeBinding", Reason.VOLUME_AFFINITY),
     _Words(
@@ -86,7 +86,7 @@ _OF_OTHERS: tuple[_Words, ...] = (
     ),
 )
 
-# What the scheduler says of preempting other pods comes last, and counts the same nodes again.
+# The end of the message is about preemption of other pods, and counts the same nodes again.
 _PREEMPTION = re.compile(r"\bpreemption: .*$", re.DOTALL)
 _NEXT = re.compile(r", (?=\d+ )")
 
@@ -105,7 +105,7 @@ def unschedulable(standing: Standing) -> Cause | None:
 
 
 def _is_over(said: _Words, claim: Claim | None) -> bool:
-    """Tell whether the PVC shows that what the scheduler said is over: it has not looked again."""
+    """Tell whether the PVC shows that the message is outdated: the scheduler has not looked again."""
     if claim is None:
         return False
     there = not claim.metadata.being_deleted
@@ -116,12 +116,12 @@ def _is_over(said: _Words, claim: Claim | None) -> bool:
 
 
 def what_it_means(text: str, standing: Standing) -> _Words | None:
-    """Return the words of the scheduler that count in a message; None where there are none that pie knows."""
+    """Return the words in a message of the scheduler that decide; None: pie knows none of them."""
     asked = _PREEMPTION.sub("", text)
     entries = _NEXT.split(asked.partition(" nodes are available: ")[2])
-    # A node of its own has one reason, once; others that count one node may have it, too.
+    # The reason of a pinned pod's own node counts one node; so may reasons of other nodes.
     own = ", ".join(entry for entry in entries if entry.startswith("1 ") and standing.pinned)
-    # pie sets no nodeSelector on pods: if admission did, the pod's own node may not have these labels.
+    # Only admission sets a nodeSelector; then the pod's own node may lack these labels.
     pod = standing.run.pod
     selected = pod is not None and bool(pod.spec.node_selector)
     found = (

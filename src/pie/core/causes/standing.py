@@ -1,4 +1,4 @@
-"""What the checks look at: a run that has not started, or that was ended, and what was said about it."""
+"""What the checks look at: a run that has not started, or was ended, and the Events about it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from pie.core.wire import ContainerState, PodStatus, StateWaiting, condition
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Where a run stands and why. `message` is the evidence, or what was seen, at most 256 characters."""
+    """The stage of a run and the reason. `message` is the evidence, at most 256 characters."""
 
     stage: Stage
     reason: Reason
@@ -23,18 +23,18 @@ class Cause:
 
 
 def cause(stage: Stage, reason: Reason, message: str = "") -> Cause:
-    """Return a cause with its evidence; where nothing was said, the meaning of the reason."""
+    """Return a cause; without a message, its evidence is the meaning of the reason."""
     return Cause(stage, reason, evidence(message) or MEANING[reason])
 
 
 ABOUT_PVC = frozenset({"ProvisioningFailed", "FailedBinding", "ClaimLost", "ClaimMisbound", "VolumeMismatch"})
-"""Reasons of Events about a PVC: that of a mount target outlives its runs, as what was said of it does."""
+"""Reasons of Events about a PVC. The PVC of a mount target outlives its runs, so older ones count, too."""
 
-# client-go puts it before the text of similar Events that it counts as one (tools/record/events_cache.go).
+# client-go begins the text of a combined Event with this (tools/record/events_cache.go).
 _COMBINED = re.compile(r"^\(combined from similar events\): ")
 
 _NOTHING_YET = frozenset({"", "ContainerCreating", "PodInitializing"})
-"""What the kubelet says of a container that it has not come to."""
+"""The state of a container that the kubelet has not begun to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Standing:
 
     @property
     def scheduled(self) -> bool:
-        """Whether the pod is bound to a node: a kubelet that refuses it overwrites the condition."""
+        """Whether the pod is bound to a node, also if a kubelet that refused it overwrote the condition."""
         return self.times.scheduled is not None or bool(self.run.pod and self.run.pod.spec.node_name)
 
     @property
@@ -64,7 +64,7 @@ class Standing:
     def given_up(self) -> bool:
         """Whether the pod was ended because it had not started: at its deadline, or by a deletion.
 
-        Whoever deletes a pod before it is late is named by `pie.core.judge`.
+        `pie.core.judge` reports a pod that was deleted before it was late.
         """
         pod = self.run.pod
         deleted = pod is not None and pod.metadata.being_deleted
@@ -72,26 +72,26 @@ class Standing:
 
     @property
     def container(self) -> ContainerState:
-        """The state of the container that probes."""
+        """The state of the container `probe`."""
         return self.status.container(CONTAINER)
 
     @property
     def waiting(self) -> StateWaiting:
-        """What the kubelet says the container waits for."""
+        """What the container waits for, as the kubelet says."""
         return self.container.waiting or StateWaiting()
 
     @property
     def mounted(self) -> bool:
-        """Whether the volume is mounted: the kubelet says so, or it has come to a container of the pod."""
+        """Whether the volume is mounted: the kubelet says so, or it has begun to start a container."""
         return self.run.seen.ready is not None or bool(self.beside)
 
     @property
     def beside(self) -> str:
-        """What a container beside `probe` does that may keep it from starting; empty: none does anything.
+        """What another container does that may keep `probe` from starting; empty: there is none.
 
-        A container that failed says more than one that runs, and that one more than one that has ended.
+        A failed container comes first, then a running one, then one that has ended.
         """
-        # Init containers start one after the other: the pod stands at the last that has come to anything.
+        # Init containers start one after the other: the last one that was started matters most.
         init = [(f"init container {each.name}", each.state) for each in self.status.init_container_statuses]
         main = [(f"container {each.name}", each.state) for each in self.status.container_statuses]
         others = [*reversed(init), *(each for each in main if each[0] != f"container {CONTAINER}")]
@@ -100,24 +100,24 @@ class Standing:
 
     @property
     def scheduler_says(self) -> str:
-        """Why the scheduler binds the pod to no node; empty: it has not said so."""
+        """The scheduler's message why it does not bind the pod; empty: there is none."""
         bound = condition(self.status.conditions, "PodScheduled")
         now = bound.message if bound is not None and not passes(bound.message) else ""
         text = now or self.warning("FailedScheduling") or ""
-        # The PVC is there by now, and the scheduler has not looked again.
+        # The PVC exists by now, and the scheduler has not looked again.
         return "" if self.run.claim is not None and "waiting for ephemeral volume" in text else text
 
     def texts(self, *reasons: str) -> list[str]:
-        """Return what the Warning Events of these reasons say, newest first; not what resolves by itself."""
+        """Return the texts of Warnings of these reasons, newest first; not those that pass by themselves."""
         texts = (_COMBINED.sub("", each.message) for each in self._warnings() if each.reason in reasons)
         return [text for text in texts if not passes(text)]
 
     def warning(self, reason: str, pattern: str = "") -> str | None:
-        """Return the text of the Warning Events of a reason that explains most, of those that match."""
+        """Return the best of the matching texts of the Warnings of a reason; None: there is none."""
         return first_cause(text for text in self.texts(reason) if re.search(pattern, text))
 
     def on_node(self, what: str) -> str:
-        """Return words on a pod that is bound: where it is, what was seen, and what it waits for."""
+        """Return the message about a bound pod: its node, what pie saw, and what it waits for."""
         pod, waiting = self.run.pod, self.waiting
         said = f": {waiting.reason} {waiting.message}".rstrip() if waiting.reason else ""
         return f"bound to node {pod.spec.node_name if pod else '?'}, {what}{said}"
@@ -132,15 +132,15 @@ class Standing:
 
 
 def first_cause(texts: Iterable[str]) -> str | None:
-    """Return the newest text that is no echo of an earlier one; if all are, the newest."""
+    """Return the newest text that is not an echo (`is_echo`); if all are echoes, the newest."""
     said = list(texts)
     return next((text for text in said if not is_echo(text)), said[0] if said else None)
 
 
 def _said(state: ContainerState) -> Iterator[tuple[int, str]]:
-    """Yield what a container does, after a rank: the lower, the more it explains.
+    """Yield what a container does, with a rank: a lower rank explains more.
 
-    Nothing, if the kubelet has not come to it.
+    It yields nothing if the kubelet has not begun to start the container.
     """
     if state.waiting is not None and state.waiting.reason not in _NOTHING_YET:
         yield 0, f"waits: {state.waiting.reason} {state.waiting.message}"
