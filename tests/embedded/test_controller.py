@@ -8,6 +8,8 @@ import pytest
 from tests.controller import test_refusals as refusals
 from tests.controller import test_runs as runs
 from tests.controller import test_targets as targets
+from tests.controller.stage import Stage
+from tests.harness import apply_probe, pieprobe, until_condition
 
 test_a_good_run = runs.test_a_good_run_is_counted_once_and_its_job_deleted
 test_a_lost_run = runs.test_a_job_deleted_unread_is_a_lost_run
@@ -36,3 +38,17 @@ test_retain = pytest.mark.real(targets.test_retain_rests_the_provision_probe_and
 test_immediate = pytest.mark.real(
     targets.test_immediate_binding_with_local_topology_rests_the_mount_probes_and_heals
 )
+
+
+async def test_a_crd_that_is_older_than_pie_is_a_condition_with_the_command(stage: Stage) -> None:
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pieprobes.pie.topolvm.io"
+    crd = await stage.api.get(path)
+    (version,) = crd["spec"]["versions"]
+    del version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["paused"]
+    await stage.make_class()
+    await stage.api.patch(path, {"spec": {"versions": [version]}})
+    async with stage.pie():
+        await apply_probe(stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label))
+        condition = await until_condition(stage.api, stage.namespace, "p1", "CRDOutdated", "True")
+        assert "The CRD lacks spec.paused." in condition["message"]
+        assert "kubectl apply --server-side" in condition["message"]

@@ -156,6 +156,7 @@ async def _chosen(cluster: "Cluster", names: list[str]) -> "list[PieProbe]":
 
 async def _set_paused(cluster: "Cluster", probes: "list[PieProbe]", *, paused: bool) -> None:
     """Set spec.paused; raises NotDone if the CRD does not know the field."""
+    from pie.core.reasons import ADVICE, MEANING, Reason  # noqa: PLC0415
     from pie.core.wire import PieProbe  # noqa: PLC0415
     from pie.kube.resources import PIE_PROBES  # noqa: PLC0415
 
@@ -168,10 +169,7 @@ async def _set_paused(cluster: "Cluster", probes: "list[PieProbe]", *, paused: b
         body = {"spec": {"paused": paused}}
         written = await cluster.client.merge_patch(PIE_PROBES, name, body, cluster.namespace, decode=PieProbe)
         if bool(written.spec.get("paused")) is not paused:
-            raise NotDone(
-                "the CRD in the cluster is older than this pie and does not know spec.paused; update the CRD:"
-                " pie manifests --only crd | kubectl apply --server-side -f -"
-            )
+            raise NotDone(f"{MEANING[Reason.CRD_OUTDATED]} {ADVICE[Reason.CRD_OUTDATED]}")
         _say(f"PieProbe {name} is {now}.")
 
 

@@ -22,6 +22,7 @@ from pie.controller.queue import WorkQueue
 from pie.controller.recorder import Recorder
 from pie.controller.runners import Runner
 from pie.controller.screens import Screens
+from pie.controller.servedschema import ServedSchema
 from pie.controller.settings import Settings
 from pie.controller.sightings import SightingsOfPods
 from pie.controller.targets import Targets
@@ -68,10 +69,12 @@ class Controller:
     warnings: WarningEvents
     history: History
     source: ApiSource
+    schema: ServedSchema
     queue: WorkQueue
 
     def start(self) -> None:
         """Begin to lead, once the caches have seen their lists."""
+        self.schema.start()
         self.nodes.start()
         self.probes.start()
         self.objects.start()
@@ -149,6 +152,7 @@ def build(
         recorder=recorder,
     )
     teardown = Teardown(client, caches, queue, probes=probes, nodes=nodes, run_series=series.runs)
+    schema = ServedSchema(client, caches, queue)
     of_probes = FactsOfProbes(
         client,
         caches,
@@ -159,6 +163,7 @@ def build(
         targets=targets,
         teardown=teardown,
         questions=questions,
+        schema=schema,
     )
     probe_turns = ProbeTurns(
         client,
@@ -191,5 +196,6 @@ def build(
         warnings,
         history,
         source,
+        schema,
         queue,
     )

@@ -8,6 +8,7 @@ from pie.controller.objects import Objects
 from pie.controller.probes import Probes
 from pie.controller.questions import Questions
 from pie.controller.runners import Runner
+from pie.controller.servedschema import ServedSchema
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
 from pie.core.deletedruns import losing
@@ -34,6 +35,7 @@ class FactsOfProbes:
         targets: Targets,
         teardown: Teardown,
         questions: Questions,
+        schema: ServedSchema,
     ) -> None:
         self._client = client
         self._caches = caches
@@ -44,6 +46,7 @@ class FactsOfProbes:
         self._targets = targets
         self._teardown = teardown
         self._questions = questions
+        self._schema = schema
 
     def gather(self, stored: PieProbe) -> ProbeFacts | None:
         """Return what is known of a PieProbe now; None: its spec was not read yet."""
@@ -72,6 +75,7 @@ class FactsOfProbes:
             not_permitted=self._client.refusals.current(),
             attaches=entry.probe is not None and self._questions.attaches(entry.probe.storage_class),
             losing=_losing(entry.probe, targets),
+            crd_lacks=self._schema.missing,
         )
 
     def target(self, target: Target) -> TargetNow:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pie.core.blind import blind
 from pie.core.conditions import Condition, stored_conditions
 from pie.core.cost.condition import cost_high
+from pie.core.crd import crd_outdated
 from pie.core.deletedruns import runs_deleted
 from pie.core.driver import driver_absent
 from pie.core.incidents.close import conclude
@@ -65,6 +66,7 @@ class ProbeFacts:
     `attaches`: the driver of its class is known to attach volumes.
     `overdue` are the nodes that are suppressed for too long, the next one from `next_overdue_at` on. `losing`
     are the targets that lost runs, each with the time until which it is named.
+    `crd_lacks`: fields that the CRD in the cluster does not have.
     """
 
     stored: PieProbe
@@ -84,6 +86,7 @@ class ProbeFacts:
     not_permitted: tuple[MissingPermission, ...] = ()
     attaches: bool = False
     losing: Mapping[Target, float] = field(default_factory=dict)
+    crd_lacks: tuple[str, ...] = ()
 
     @property
     def stopped(self) -> bool:
@@ -195,6 +198,7 @@ def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: floa
         yield class_warning(() if _disproved(facts) else facts.warnings)
         yield _cost_high(facts, facts.probe)
     yield permission_missing(facts.not_permitted)
+    yield crd_outdated(facts.crd_lacks)
 
 
 def _cost_high(facts: ProbeFacts, probe: Probe) -> Condition:

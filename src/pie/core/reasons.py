@@ -105,6 +105,7 @@ class Reason(StrEnum):
     # Of a PieProbe.
     INVALID_SPEC = "InvalidSpec"
     PERMISSION_MISSING = "PermissionMissing"
+    CRD_OUTDATED = "CRDOutdated"
     SETUP_FAILED = "SetupFailed"
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
     RECLAIM_POLICY_RETAIN = "ReclaimPolicyRetain"
@@ -335,6 +336,13 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The API server does not allow pie something that it needs.",
         "Update the Helm chart to the version of pie: its roles allow all that this version needs.",
     ),
+    Reason.CRD_OUTDATED: (
+        "The CRD in the cluster is older than pie: the API server drops the fields that it does not know.",
+        (
+            "Update it: helm upgrade, or"
+            " pie manifests --only crd > crd.yaml; kubectl apply --server-side --force-conflicts -f crd.yaml"
+        ),
+    ),
     Reason.SETUP_FAILED: (
         "pie cannot set up the probes; the message says why.",
         "pie tries again by itself. If it does not get better, look at the API server and at pie's log.",
@@ -461,6 +469,7 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.INVALID_SPEC,
         Reason.PERMISSION_MISSING,
         Reason.SETUP_FAILED,
+        Reason.CRD_OUTDATED,
         Reason.STORAGE_CLASS_NOT_FOUND,
         Reason.NODE_UNSUITABLE,
         Reason.RECLAIM_POLICY_RETAIN,

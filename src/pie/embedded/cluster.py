@@ -28,8 +28,8 @@ from pie.embedded.faults import Faults
 from pie.embedded.kinds import CRDS, CSI_DRIVERS, NAMESPACES, STORAGE_CLASSES, Json
 from pie.embedded.machines import DRIVER, STORAGE_CLASS, Machine, Machines
 from pie.embedded.registry import Registry
-from pie.embedded.schema import pieprobe_crd
 from pie.embedded.store import Store
+from pie.packaged import pieprobe_crd
 
 _log = structlog.get_logger()
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -16,19 +15,11 @@ from msgspec import to_builtins
 from pie.core.wire import parse_seconds
 from pie.embedded import cel
 from pie.embedded.kinds import Json
+from pie.packaged import pieprobe_crd
 
 _ABSENT: Final = object()
 _TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 _RULES: Final = "x-kubernetes-validations"
-
-
-@lru_cache(maxsize=1)
-def pieprobe_crd() -> Json:
-    """Return the CustomResourceDefinition: from the installed package, else from the checkout."""
-    packaged = files("pie.embedded") / "pieprobe.yaml"
-    checkout = Path(__file__).parents[3] / "charts" / "pie" / "files" / "pieprobe.yaml"
-    crd: Json = yaml.safe_load((packaged if packaged.is_file() else checkout).read_text())
-    return crd
 
 
 @lru_cache(maxsize=1)
