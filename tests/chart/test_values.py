@@ -20,6 +20,7 @@ pytestmark = pytest.mark.timeout(900)
 
 Json = dict[str, Any]
 ROOT = CHART.parents[1]
+POLICIES = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
 VALUES: Json = yaml.safe_load((CHART / "values.yaml").read_text())
 
 
@@ -278,6 +279,26 @@ def test_what_authors_may_ask_for_is_bounded_by_values() -> None:
     for settings, expected in (((), set()), (values, wanted)):
         arguments = container(*(each for value in settings for each in ("--set", value)))["args"]
         assert {each for each in arguments if each.startswith(("--allowed-", "--max-"))} == expected
+
+
+def test_an_admission_policy_comes_only_when_asked_for_and_for_the_namespace_of_the_release() -> None:
+    policy = ("--set", "authorBounds.admissionPolicy=true")
+    assert not {each["kind"] for each in rendered("--set", "authorBounds.maxPvcCapacity=1Gi")} & POLICIES
+    binding = one(
+        "ValidatingAdmissionPolicyBinding",
+        *policy,
+        "--set",
+        "authorBounds.maxPvcCapacity=1Gi",
+        namespace="storage",
+    )
+    selected = binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"]
+    assert selected == {"kubernetes.io/metadata.name": "storage"}
+    assert binding["spec"]["policyName"] == binding["metadata"]["name"] == "storage-pie"
+
+
+def test_an_admission_policy_without_anything_to_enforce_is_refused() -> None:
+    values = ("--set", "authorBounds.admissionPolicy=true,authorBounds.maxTargets=3")
+    assert "authorBounds.admissionPolicy is true, but there is nothing to enforce" in refusal(*IMAGE, *values)
 
 
 def test_probe_pods_pull_their_image_as_the_controller_does() -> None:
