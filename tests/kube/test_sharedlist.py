@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,7 +14,7 @@ from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.errors import ServiceUnavailable, TooManyRequests, Undecodable
 from pie.kube.resources import PODS
-from pie.kube.sharedlist import SharedList
+from pie.kube.sharedlist import SharedList, Snapshot
 from tests.kube.scripted import ScriptedServer, answer, eventually, failure, page, pod
 
 QUICK = Backoff(base_seconds=0.01, cap_seconds=0.02)
@@ -54,13 +54,34 @@ class Pods:
         return await answer(self.pods[name])(request)
 
 
+class BusyClock(OneClock):
+    """A clock that does something whenever it is read: `then`, which may read it, too."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        super().__init__()
+        self._then: Callable[[], None] | None = then
+
+    def monotonic(self) -> float:
+        """Return the time, after doing something."""
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+            self._then = then
+        return super().monotonic()
+
+
 @asynccontextmanager
 async def sharing(
-    pods: Pods, *, every_seconds: float = 60.0, most_gets: int = 3, page_size: int = 500
+    pods: Pods,
+    *,
+    every_seconds: float = 60.0,
+    most_gets: int = 3,
+    page_size: int = 500,
+    clock: ServerClock | None = None,
 ) -> AsyncIterator[tuple[SharedList[Pod], Client]]:
     async with (
         ScriptedServer(*[pods.step] * 1000) as server,
-        Client(server.config, attempts=1, clock=OneClock()) as client,
+        Client(server.config, attempts=1, clock=clock or OneClock()) as client,
     ):
         shared = SharedList(
             client,
@@ -131,6 +152,20 @@ async def test_who_asks_while_a_list_is_on_its_way_gets_the_next_one_together_wi
         found = await asyncio.gather(*others)
     assert {each.objects["ns", "p0"].metadata.resource_version for each in found} == {"9"}
     assert pods.asked == {"list": 2}
+
+
+async def test_who_asks_in_the_moment_in_which_a_list_ends_gets_the_next_one() -> None:
+    pods, askers = Pods(2), list[asyncio.Task[Snapshot[Pod]]]()
+
+    def ask_again() -> None:
+        if pods.asked["list"] == 1 and len(askers) < 50:
+            askers.append(asyncio.create_task(shared.all(client.now())))
+
+    async with sharing(pods, every_seconds=0.1, clock=BusyClock(ask_again)) as (shared, client):
+        await shared.all(client.now())
+        assert askers
+        assert all(len(each.objects) == 2 for each in await asyncio.gather(*askers))
+    assert pods.asked["list"] == 2
 
 
 async def test_lists_are_spaced() -> None:

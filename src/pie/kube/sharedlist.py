@@ -120,11 +120,12 @@ class SharedList(Generic[T]):
         """Return all objects, as they were at `since` (the API server's clock) or later."""
         needed = self._local(since)
         while (found := self._answers(needed)) is None:
-            if self._listing is None:
+            # Done, too: to wait for it would not let anything else go on, and so never end.
+            if self._listing is None or self._listing.done():
                 if self._error is not None and self._now() < self._next_at:
                     raise self._error.with_traceback(None)
                 self._listing = asyncio.create_task(self._list())
-                self._listing.add_done_callback(self._ended)
+                self._listing.add_done_callback(_heard)
             # Shielded: the others who wait for it must not suffer when one of them is cancelled.
             await asyncio.shield(self._listing)
         return found
@@ -171,14 +172,15 @@ class SharedList(Generic[T]):
         # Memory: thousands of pods are kept only as long as somebody may still want them.
         asyncio.get_running_loop().call_later(2 * self._every_seconds, self._drop, latest)
 
-    def _ended(self, listing: asyncio.Task[None]) -> None:
-        self._listing = None
-        if not listing.cancelled():
-            listing.exception()  # taken, also where nobody waits for it any more
-
     def _drop(self, snapshot: Snapshot[T]) -> None:
         if self._latest is snapshot:
             self._latest = None
 
     def _now(self) -> float:
         return self._client.clock.monotonic()
+
+
+def _heard(listing: asyncio.Task[None]) -> None:
+    """Take the error of a list that nobody waits for any more."""
+    if not listing.cancelled():
+        listing.exception()
