@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pie.core.batch.cron import Cron
 from pie.core.model import Target
-from pie.core.schedule import dues_between
+from pie.core.schedule import phase_minutes
+from pie.core.target.facts import Calendar
 
 
 class Accounts:
@@ -27,10 +29,15 @@ class Accounts:
         return Counter(answer for _, answer in self._counted.get(str(target), ()))
 
     def errors(self, target: Target, period_seconds: int, since: float, until: float) -> list[str]:
+        """Return the same for a target that has a CronJob."""
+        phase = phase_minutes(target, period_seconds)
+        return self.errors_by(target, Cron(phase, period_seconds, 60.0), since, until)
+
+    def errors_by(self, target: Target, calendar: Calendar, since: float, until: float) -> list[str]:
         """Return in words which due times in (since, until] were not counted exactly once."""
         found = self._counted.get(str(target), ())
         times = Counter(due for due, _ in found)
-        due_times = dues_between(target, period_seconds, since, until, limit=100_000)
+        due_times = calendar.dues_between(since, until, limit=100_000)
         beyond = [due for due in times if since < due <= until and due not in due_times]
         return [
             f"{target}: {due:.0f} ({due - since:.0f} s after the start, {until - due:.0f} s before the end)"

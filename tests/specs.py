@@ -109,7 +109,6 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "bad quantity": (pieprobe(pvcCapacity="100 MB"), r'pvcCapacity "100 MB" is not a quantity greater'),
     "capacity of zero": (pieprobe(pvcCapacity=0), r'pvcCapacity "0" is not a quantity greater than zero'),
     "negative capacity": (pieprobe(pvcCapacity="-1Gi"), r'"-1Gi" is not a quantity greater than zero'),
-    "runner Pod": (pieprobe(runner="Pod"), r"runner Pod is not available yet; use CronJob, the default"),
     "unknown runner": (pieprobe(runner="Job"), r'Unsupported value: "Job"'),
     "toleration without key": (
         pieprobe(tolerations=[{"value": "a"}]),
@@ -199,6 +198,7 @@ ACCEPTED: dict[str, Json] = {
     "a thousand nodes by name": expression(
         "In", *(f"node-{i}" for i in range(1000)), key="kubernetes.io/hostname"
     ),
+    "runner Pod": pieprobe(runner="Pod"),
     "everything": pieprobe(
         probeThreshold="45s",
         deadline="45s",

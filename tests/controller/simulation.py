@@ -15,8 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
 from pie.controller.recorder import Recorder
-from pie.controller.runners import Runner
-from pie.controller.runners.cronjob import CronJobRunner
+from pie.controller.runners.chosen import ChosenRunner
 from pie.controller.settings import Settings
 from pie.core.authorbounds import AuthorBounds
 from pie.core.batch.wire import CronJob, Job
@@ -59,9 +58,6 @@ class ExactClock(ServerClock):
         return moment + self._ahead_seconds
 
 
-MakesRunner = Callable[[Client, Caches, Image], Runner]
-
-
 class Simulation:
     """A controller on a world: a new one, or that of the controller `before`.
 
@@ -73,7 +69,6 @@ class Simulation:
         lag: Callable[[str, int], int],
         before: "Simulation | None" = None,
         *,
-        runner: MakesRunner = CronJobRunner,
         record: Path | None = None,
         record_size: int = 2**28,
         record_anonymous: bool = False,
@@ -101,7 +96,7 @@ class Simulation:
             client,
             caches,
             settings,
-            runner=runner(client, caches, Image("i")),
+            runner=ChosenRunner(client, caches, Image("i")),
             series=self._series,
             recorder=recorder,
         )

@@ -8,14 +8,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from pie.controller.runners.cronjob import CronJobRunner
 from pie.core.batch.naming import cronjob_names
 from pie.core.kinds import KINDS
-from pie.core.model import Kind, Target
+from pie.core.model import Kind, RunnerKind, Target
+from pie.core.target.facts import Calendar
 from tests.accounting import Accounts
-from tests.controller.simulation import MakesRunner, Simulation
+from tests.controller.simulation import Simulation
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import BASE_SPEC, NODE, PERIOD_SECONDS, PROVISION, T0, TARGET, World
+from tests.controller.world import BASE_SPEC, NODE, PROVISION, T0, TARGET, World
 from tests.harness import PERFORMANCE, Samples
 
 SPEC = {**BASE_SPEC, "suppression": {"newNodeGrace": "0s", "rebootGrace": "30s"}}
@@ -107,8 +107,13 @@ class Outcome:
         self.accounts = Accounts(lines)
         self._metrics = simulation.metrics()
         self.scrapes = simulation.scrapes
-        schedules = {each: simulation.controller.runner.schedule(each) for each in TARGETS.values()}
-        self.since = {target: found.since for target, found in schedules.items() if found is not None}
+        runner, probe = simulation.controller.runner, simulation.controller.probes.spec("p")
+        self.calendars: dict[Target, tuple[float, Calendar]] = {}
+        for target in TARGETS.values():
+            schedule = runner.schedule(probe, target) if probe is not None else None
+            if schedule is not None and probe is not None:
+                kind = runner.in_force(probe, target)
+                self.calendars[target] = schedule.since, runner.calendar(probe, target, kind)
 
     @cached_property
     def counted(self) -> Samples:
@@ -134,11 +139,11 @@ class Outcome:
 
     def errors(self, until: float) -> list[str]:
         """Return in words which due times up to a moment were not counted exactly once."""
-        assert self.since
+        assert self.calendars
         return [
             error
-            for target, since in self.since.items()
-            for error in self.accounts.errors(target, PERIOD_SECONDS, since, until)
+            for target, (since, calendar) in self.calendars.items()
+            for error in self.accounts.errors_by(target, calendar, since, until)
         ]
 
     def in_series(self) -> dict[str, float]:
@@ -176,13 +181,13 @@ def played(
     quiet: int = QUIET_SECONDS,
     spec: dict[str, Any] = SPEC,
     nodes: tuple[str, ...] = (),
-    runner: MakesRunner = CronJobRunner,
+    runner: str = RunnerKind.CRON_JOB,
 ) -> Outcome:
     """Play a story to the controller's objects."""
 
     async def play() -> Outcome:
-        simulation = Simulation(lag, runner=runner)
-        simulation.world.begin(spec, *nodes)
+        simulation = Simulation(lag)
+        simulation.world.begin({**spec, "runner": str(runner)}, *nodes)
         await simulation.run(BEGIN_SECONDS + BUSY_SECONDS + quiet, script)
         return Outcome(simulation, lines)
 

@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.controller.runners.cronjob import CronJobRunner
-from pie.core.model import Verdict
+from pie.core.model import RunnerKind, Verdict
 from pie.core.reasons import INCONCLUSIVE, Reason
-from tests.controller.podrunner import PodRunner
 from tests.controller.sidecars import Sidecar
-from tests.controller.simulation import MakesRunner
 from tests.controller.stories import (
     BEGIN_SECONDS,
     BUSY_SECONDS,
@@ -44,11 +41,11 @@ GOES = BEGIN_SECONDS + BUSY_SECONDS
 END_SECONDS = GOES + QUIET_SECONDS
 
 
-on_each_runner = pytest.mark.parametrize("runner", [CronJobRunner, PodRunner])
+on_each_runner = pytest.mark.parametrize("runner", list(RunnerKind))
 
 
 @on_each_runner
-def test_all_is_well_while_nothing_happens(runner: MakesRunner) -> None:
+def test_all_is_well_while_nothing_happens(runner: RunnerKind) -> None:
     outcome = played([], runner=runner)
     assert outcome.errors(END) == []
     assert outcome.counted_as() == {"on time"}
@@ -79,7 +76,7 @@ def test_a_run_that_comes_into_sight_with_its_end_is_not_missing() -> None:
 @quick
 @given(scripts(MAINTENANCE + FAULTS), GAPS, dirts(ALL))
 def test_every_due_time_is_counted_exactly_once(
-    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: RunnerKind, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
     ending = [(GOES, action) for action in WELL]
     outcome = played([*soiled(dirt, 0, GOES), *script, *ending], with_gaps(gaps), runner=runner)
@@ -91,7 +88,7 @@ def test_every_due_time_is_counted_exactly_once(
 @quick
 @given(scripts(MAINTENANCE), st.integers(0, 1), dirts(UNTOLD))
 def test_maintenance_alone_is_never_held_against_the_storage(
-    runner: MakesRunner, script: Script, lag_seconds: int, dirt: list[Dirt]
+    runner: RunnerKind, script: Script, lag_seconds: int, dirt: list[Dirt]
 ) -> None:
     ending = [(GOES, action) for action in WELL]
     script = [*soiled(dirt, 0, GOES), *script, *ending]
@@ -108,7 +105,7 @@ def test_maintenance_alone_is_never_held_against_the_storage(
 @quick
 @given(scripts([each for each in MAINTENANCE if each is not World.evict]), dirts(HARMLESS))
 def test_maintenance_alone_is_no_incident_of_any_area(
-    runner: MakesRunner, script: Script, dirt: list[Dirt]
+    runner: RunnerKind, script: Script, dirt: list[Dirt]
 ) -> None:
     script = [*soiled(dirt, 0, GOES), *script, *((GOES, action) for action in WELL)]
     outcome = played(script, runner=runner)
@@ -159,7 +156,7 @@ def test_a_pod_that_is_deleted_in_mid_run_did_not_hang_though_the_watch_of_jobs_
 @quick
 @given(scripts([World.power_off, World.power_on, World.evict]), GAPS, dirts(UNTOLD))
 def test_what_a_node_does_in_a_gap_of_the_watches_is_not_held_against_the_storage(
-    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: RunnerKind, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
     ending = [(GOES, action) for action in WELL]
     outcome = played([*soiled(dirt, 0, GOES), *script, *ending], with_gaps(gaps), runner=runner)
@@ -171,7 +168,7 @@ def test_what_a_node_does_in_a_gap_of_the_watches_is_not_held_against_the_storag
 @quick
 @given(scripts(FAULTS), GAPS, dirts(HARMLESS))
 def test_without_maintenance_nothing_is_suppressed(
-    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: RunnerKind, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
     outcome = played([*soiled(dirt, 0, END_SECONDS), *script], with_gaps(gaps), runner=runner)
     assert outcome.counted_as() <= {"on time", "late", *INCONCLUSIVE}
@@ -181,7 +178,7 @@ def test_without_maintenance_nothing_is_suppressed(
 @quick
 @given(scripts([*MAINTENANCE, *FAULTS]), GAPS, dirts(HARMLESS))
 def test_gaps_in_the_watches_change_no_verdict_in_the_end(
-    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: RunnerKind, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
     script = [*soiled(dirt, 0, END_SECONDS), *script]
     assert played(script, with_gaps(gaps), runner=runner).states == played(script, runner=runner).states
@@ -202,7 +199,7 @@ def test_where_a_volume_can_be_used_on_one_node_only_every_due_time_of_the_class
 
 @pytest.mark.parametrize("state", ["does not mount", "hangs", "fails"])
 @on_each_runner
-def test_no_due_time_is_lost_in_a_long_outage_of_the_whole_class(runner: MakesRunner, state: str) -> None:
+def test_no_due_time_is_lost_in_a_long_outage_of_the_whole_class(runner: RunnerKind, state: str) -> None:
     outcome = played([(BEGIN_SECONDS, storage(state))], quiet=7200, **WIDE, runner=runner)
     assert outcome.errors(WIDE_END + 6800) == []
     assert outcome.accounts.as_what(TARGETS[""])["late"] >= 100
@@ -216,7 +213,7 @@ def test_no_due_time_is_lost_in_a_long_outage_of_the_whole_class(runner: MakesRu
     dirts(ALL),
 )
 def test_every_due_time_of_a_class_on_two_nodes_is_counted_exactly_once(
-    runner: MakesRunner, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
+    runner: RunnerKind, script: Script, gaps: list[tuple[str, int, int]], dirt: list[Dirt]
 ) -> None:
     script = [*soiled(dirt, 0, GOES), *script, *((GOES, action) for action in WELL)]
     outcome = played(script, with_gaps(gaps), quiet=QUIET_SECONDS + 200, **WIDE, runner=runner)

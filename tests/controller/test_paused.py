@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.controller.runners.cronjob import CronJobRunner
-from pie.core.model import Verdict
+from pie.core.model import RunnerKind, Verdict
 from pie.core.reasons import Reason
-from tests.controller.podrunner import PodRunner
-from tests.controller.simulation import MakesRunner, Simulation
+from tests.controller.simulation import Simulation
 from tests.controller.stories import (
     END,
     GAPS,
@@ -25,9 +23,9 @@ from tests.controller.stories import (
     with_gaps,
 )
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import PERIOD_SECONDS, T0, TARGET, World
+from tests.controller.world import T0, TARGET, World
 
-on_each_runner = pytest.mark.parametrize("runner", [CronJobRunner, PodRunner])
+on_each_runner = pytest.mark.parametrize("runner", list(RunnerKind))
 NOTICED_SECONDS = 50
 """A pause is noticed so late, if watches have gaps."""
 
@@ -51,11 +49,11 @@ def wrongly_counted(outcome: Outcome, pause: float, resume: float, slack: float 
     For the first moments of the pause either is right: Kubernetes may start a run before pie suspends it.
     """
     errors = [*outcome.errors(T0 + pause)]
-    for target, since in outcome.since.items():
-        errors += outcome.accounts.errors(target, PERIOD_SECONDS, max(since, T0 + resume), END)
+    for target, (since, calendar) in outcome.calendars.items():
+        errors += outcome.accounts.errors_by(target, calendar, max(since, T0 + resume), END)
         begin = max(since, T0 + pause + slack)
-        inside = outcome.accounts.errors(target, PERIOD_SECONDS, begin, T0 + resume)
-        dues = int((T0 + resume) // PERIOD_SECONDS - max(begin, since) // PERIOD_SECONDS)
+        inside = outcome.accounts.errors_by(target, calendar, begin, T0 + resume)
+        dues = len(calendar.dues_between(begin, T0 + resume, limit=100))
         untouched = [each for each in inside if "was counted 0 times" in each]
         errors += [each for each in inside if each not in untouched]
         errors += [f"{target}: {dues - len(untouched)} counted in the pause"] if len(untouched) < dues else []
@@ -63,7 +61,7 @@ def wrongly_counted(outcome: Outcome, pause: float, resume: float, slack: float 
 
 
 @on_each_runner
-def test_a_paused_pieprobe_has_no_due_times_and_goes_on_after_it(runner: MakesRunner) -> None:
+def test_a_paused_pieprobe_has_no_due_times_and_goes_on_after_it(runner: RunnerKind) -> None:
     outcome = played([(130, paused), (330, resumed)], runner=runner)
     assert wrongly_counted(outcome, 130, 330) == []
     assert outcome.counted_as() == {"on time"}
@@ -75,7 +73,7 @@ def test_a_paused_pieprobe_has_no_due_times_and_goes_on_after_it(runner: MakesRu
 @quick
 @given(st.integers(70, 250), st.integers(0, 120), GAPS)
 def test_no_due_time_is_lost_or_counted_twice(
-    runner: MakesRunner, at: int, seconds: int, gaps: list[tuple[str, int, int]]
+    runner: RunnerKind, at: int, seconds: int, gaps: list[tuple[str, int, int]]
 ) -> None:
     outcome = played([(at, paused), (at + seconds, resumed)], with_gaps(gaps), runner=runner)
     assert wrongly_counted(outcome, at, at + seconds, NOTICED_SECONDS) == []
@@ -86,7 +84,7 @@ def test_no_due_time_is_lost_or_counted_twice(
 @quick
 @given(st.integers(70, 250), st.integers(0, 120), st.sampled_from(["does not mount", "hangs", "fails"]))
 def test_bad_storage_is_not_counted_in_the_pause(
-    runner: MakesRunner, at: int, seconds: int, state: str
+    runner: RunnerKind, at: int, seconds: int, state: str
 ) -> None:
     # A run that hangs goes on until its deadline, and blocks no due time in the pause.
     outcome = played(

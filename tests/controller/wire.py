@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pie.embedded.schema import errors
-from pie.kube.errors import Conflict, Forbidden, Invalid, NotFound, ServerError
+from pie.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, ServerError
 from pie.kube.transport import Answer, Request
 from tests.controller.world import World, owner_of
 
@@ -86,6 +86,8 @@ class Wire:
             return world.make_job(
                 metadata["name"], metadata["labels"], metadata["annotations"], owner, body["spec"]
             )
+        if metadata["name"] in world.objects["pods"]:
+            raise AlreadyExists(409, "AlreadyExists", f"{request}: there is one of this name")
         if world.pods_are_refused:
             raise Forbidden(403, "Forbidden", f"{request}: pods are {world.pods_are_refused}")
         return world.make_pod({**body, "status": {"phase": "Pending"}})

@@ -138,7 +138,8 @@ class World:
         old = item["metadata"]
         metadata = old | {key: changed[key] for key in ("ownerReferences",) if key in changed}
         if "annotations" in changed:
-            metadata["annotations"] = {**old.get("annotations", {}), **changed["annotations"]}
+            joined = {**old.get("annotations", {}), **changed["annotations"]}
+            metadata["annotations"] = {key: value for key, value in joined.items() if value is not None}
         return self.put(kind, {**item, "metadata": metadata}) if metadata != old else item
 
     def snapshot(self, kind: str) -> bytes:

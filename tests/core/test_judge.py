@@ -367,7 +367,7 @@ def test_a_pod_that_outlives_its_deleted_job_is_followed_but_not_late_for_that()
 
 
 @pytest.mark.parametrize(
-    ("last_scheduled", "verdict", "reason"),
+    ("last_started", "verdict", "reason"),
     [
         (0.0, Verdict.LATE, Reason.CONTROL_PLANE_LATE),
         (T0 - 60, Verdict.LATE, Reason.CONTROL_PLANE_LATE),
@@ -376,7 +376,7 @@ def test_a_pod_that_outlives_its_deleted_job_is_followed_but_not_late_for_that()
     ],
 )
 def test_a_due_time_without_a_run_is_late_unless_its_cronjob_says_that_it_created_a_job(
-    last_scheduled: float, verdict: Verdict, reason: Reason
+    last_started: float, verdict: Verdict, reason: Reason
 ) -> None:
-    judgement = missed(T0, last_scheduled=last_scheduled)
+    judgement = missed(T0, last_started=last_started)
     assert (judgement.verdict, judgement.reason) == (verdict, reason)

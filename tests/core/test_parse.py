@@ -51,7 +51,7 @@ def test_the_smallest_spec_of_go_pie_has_its_defaults() -> None:
         ({"probeThreshold": "-5s"}, "spec.probeThreshold"),
         ({"deadline": "x"}, "spec.deadline"),
         ({"deadline": "59s"}, "spec.deadline"),
-        ({"runner": "Pod"}, "spec.runner"),
+        ({"runner": "Job"}, "spec.runner"),
         ({"pvcCapacity": "lots"}, "spec.pvcCapacity"),
         ({"resources": {"limits": ["cpu"]}}, "spec.resources.limits"),
         ({"resources": {"limits": {"memory": "lots"}}}, "spec.resources.limits.memory"),

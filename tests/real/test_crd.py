@@ -84,7 +84,7 @@ def storing(kubectl: Kubectl) -> Iterator[Kubectl]:
 def install_crd(kubectl: Kubectl) -> None:
     """Apply the CRD of the chart; return when the API server holds PieProbes to its rules."""
     kubectl.must("apply", "-f", str(CRD))
-    asyncio.run(_until(kubectl, pieprobe("p", runner="Pod"), "not available yet"))
+    asyncio.run(_until(kubectl, pieprobe("p", runner="Job"), "Unsupported value"))
 
 
 async def _until(kubectl: Kubectl, manifest: Json, words: str) -> None:

@@ -13,7 +13,7 @@ from pie.controller.build import build, register_series
 from pie.controller.caches import Caches
 from pie.controller.gopie import report_leftovers
 from pie.controller.recorder import Recorder
-from pie.controller.runners.cronjob import CronJobRunner
+from pie.controller.runners.chosen import ChosenRunner
 from pie.controller.settings import LEASE_NAME, READ_BUDGET, READ_BURST, Settings
 from pie.controller.startup import Startup
 from pie.core.model import Image
@@ -94,7 +94,7 @@ async def _control(settings: Settings) -> None:
             settings.image_pull_policy,
             settings.probe_pods,
         )
-        runner = CronJobRunner(client, caches, image)
+        runner = ChosenRunner(client, caches, image)
         api = Api(leader=lambda: elector.holder if elector is not None else "")
         metrics_port = await stack.enter_async_context(
             serving(

@@ -12,7 +12,7 @@ from pie.controller.warnings import WarningEvents
 from pie.core.driver import with_tolerations
 from pie.core.incidents.stored import from_status
 from pie.core.kinds import kind_of, targets_of
-from pie.core.model import Probe, Stage, Target
+from pie.core.model import Probe, RunnerKind, Stage, Target
 from pie.core.naming import claim_names
 from pie.core.run import RunFact
 from pie.core.schedule import spread_seconds
@@ -56,6 +56,7 @@ class Facts:
         probe = entry.probe
         if probe is None:
             return TargetFacts(known=True, untouchable=True)
+        kind = self._runner.in_force(probe, target)
         live, pause = self._probes.live(target), entry.paused.get(target.kind)
         keep = pause is not None and not pause.keep and pause.resumes_by_itself and self._probes.has(target)
         claim = self._claim(target, probe)
@@ -66,15 +67,17 @@ class Facts:
             node_gone=bool(target.node) and ("", target.node) not in self._caches.nodes.store,
             keep_claim=keep,
             led_since=self.led_since,
-            calendar=self._runner.calendar(probe, target),
+            runner=kind,
+            calendar=self._runner.calendar(probe, target, kind),
+            other_calendar=self._runner.calendar(probe, target, _other(kind)),
             spread=spread_seconds(target, 1.0),
             claim=claim,
-            objects=(*self._runner.objects(target), *self._claims(target, probe)),
+            objects=(*self._runner.objects(probe, target), *self._claims(target, probe)),
         )
-        schedule = self._runner.schedule(target)
+        schedule = self._runner.schedule(probe, target)
         if schedule is not None:
             warnings = self._warnings.about(*self._runner.schedule_uids(target))
-            schedule = replace(schedule, warnings=warnings)
+            schedule = replace(schedule, warnings=(*schedule.warnings, *warnings))
         runs = self._runner.runs(probe, target)
         if not live:
             return replace(facts, schedule=schedule, runs=runs)
@@ -82,7 +85,7 @@ class Facts:
             facts,
             schedule=schedule,
             runs=tuple(self._seen(run, claim) for run in runs),
-            runs_as_of=self._runner.as_of,
+            runs_as_of=self._runner.as_of(probe, target),
             pods_as_of=self._caches.pods.heard_at,
             nodes=self._nodes_of(target, probe),
             may_attach=self._questions.may_attach(target),
@@ -142,6 +145,10 @@ class Facts:
         return any(
             each.closed_at is None and each.stage is Stage.IO and each.concerns(target) for each in incidents
         )
+
+
+def _other(kind: RunnerKind) -> RunnerKind:
+    return RunnerKind.CRON_JOB if kind is RunnerKind.POD else RunnerKind.POD
 
 
 def _owned(claim: Claim, probe: Probe) -> bool:

@@ -5,6 +5,7 @@ the newest order for each thing, and repeats it until it is done.
 """
 
 from collections.abc import Iterable
+from typing import Final, NamedTuple, get_args
 
 import structlog
 
@@ -17,6 +18,7 @@ from pie.controller.questions import Questions
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.runners import Runner
 from pie.controller.screens import Screens
+from pie.core.apitypes import Cause
 from pie.core.model import Probe, Target, Verdict
 from pie.core.target.effects import (
     Ask,
@@ -51,6 +53,16 @@ from pie.kube.resources import PODS, PVCS
 _log = structlog.get_logger()
 
 
+_CAUSES: Final = get_args(Cause)
+_START_AGAIN_SECONDS: Final = 1.0
+"""While another run is in the place of the one to be started."""
+
+
+class _Start(NamedTuple):
+    target: Target
+    why: Cause
+
+
 class Perform:
     """The one `match`, and the writes that it orders."""
 
@@ -76,7 +88,7 @@ class Perform:
         self._questions = questions
         self._events = events
         self._screens = screens
-        self._starts: dict[Target, tuple[Probe, StartRun]] = {}
+        self._starts: dict[_Start, tuple[Probe, StartRun]] = {}
         self._annotations: dict[Target, Remember] = {}
         self._pods = Ownership(client, caches.namespace, PODS, Pod)
         queue.handle("start", self._start_run)
@@ -86,7 +98,11 @@ class Perform:
 
     def carry_out(self, state: TargetState, effects: Iterable[Effect]) -> None:
         """Carry out the effects of a step, in order; `state` is the new one."""
-        for effect in effects:
+        ordered = list(effects)
+        wanted = {each.why for each in ordered if isinstance(each, StartRun)}
+        for key in [_Start(state.target, why) for why in _CAUSES if why not in wanted]:
+            self._starts.pop(key, None)
+        for effect in ordered:
             self._carry_out(state, effect)
 
     def _carry_out(self, state: TargetState, effect: Effect) -> None:  # noqa: C901, PLR0912, PLR0915  one case for each effect
@@ -98,7 +114,6 @@ class Perform:
             case Forget():
                 show.series.remove(target)
                 show.history.forget(target)
-                self._starts.pop(target, None)
             case CountOnTime(due, on_time):
                 _log.debug("counted", target=str(target), due=due, on_time=on_time)
                 show.series.count_on_time(target, on_time=on_time)
@@ -131,9 +146,10 @@ class Perform:
                     show.series.set_latency(target, io)
                     show.history.measure(target, due, io)
             case StartRun():
-                if state.probe is not None and self._starts.get(target) != (state.probe, effect):
-                    self._starts[target] = (state.probe, effect)
-                    self._queue.add("start", target)
+                key = _Start(target, effect.why)
+                if state.probe is not None and self._starts.get(key) != (state.probe, effect):
+                    self._starts[key] = (state.probe, effect)
+                    self._queue.add("start", key)
             case EndRun(run):
                 if (pod := state.runs[run].pod) is not None:
                     self._queue.add("end", (pod.metadata.name, pod.metadata.uid))
@@ -142,7 +158,7 @@ class Perform:
             case KeepObjects():
                 self._objects.order(state, effect)
             case Remember():
-                self._annotations[target] = effect
+                self._annotations[target] = _joined(self._annotations.get(target), effect)
                 self._queue.add("remember", target)
             case Ask():
                 self._questions.ask(target, effect, state.runs.get(effect.run))
@@ -176,12 +192,14 @@ class Perform:
         """Have the PieProbe of a target looked at."""
         self._queue.add("probe", target.probe, after_seconds=SETTLE_SECONDS)
 
-    async def _start_run(self, target: Target) -> None:
-        if (ordered := self._starts.get(target)) is None:
+    async def _start_run(self, thing: _Start) -> None:
+        if (ordered := self._starts.get(thing)) is None:
             return
-        probe, order = ordered
-        if self._client.now() <= order.until:
-            await self._runner.run(probe, target, order, self._claim_name(target))
+        (probe, order), target = ordered, thing.target
+        if self._client.now() > order.until:
+            return
+        if not await self._runner.run(probe, target, order, self._claim_name(target)):
+            self._queue.add("start", thing, after_seconds=_START_AGAIN_SECONDS)
         # Kept until the run is seen: it is not started twice, however often it is ordered meanwhile.
 
     def _claim_name(self, target: Target) -> str:
@@ -189,7 +207,7 @@ class Perform:
 
     async def _remember(self, target: Target) -> None:
         """Write annotations on a target's PVC."""
-        if (order := self._annotations.pop(target, None)) is None:
+        if (order := self._annotations.get(target)) is None:
             return
         claims = self._caches.claims_of.get(target, {}).values()
         claim = next((each for each in claims if each.metadata.uid == order.claim_uid), None)
@@ -198,6 +216,8 @@ class Perform:
             await self._client.merge_patch(
                 PVCS, claim.metadata.name, body, claim.metadata.namespace, decode=Claim
             )
+        if self._annotations.get(target) == order:
+            del self._annotations[target]
 
     async def _end_run(self, named: tuple[str, str]) -> None:
         """Delete the pod (name and uid) of a run that cannot recover, so that the next run can start."""
@@ -206,3 +226,10 @@ class Perform:
         if pod is not None and pod.metadata.uid == uid and not pod.metadata.being_deleted:
             _log.info("deleting the pod of a run that cannot recover", pod=name)
             await self._pods.delete(pod.metadata)
+
+
+def _joined(before: Remember | None, new: Remember) -> Remember:
+    """Return what is to be written with what was to be written on the same PVC before, and is not yet."""
+    if before is None or before.claim_uid != new.claim_uid:
+        return new
+    return Remember(new.claim_uid, {**before.annotations, **new.annotations})

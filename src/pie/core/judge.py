@@ -7,7 +7,7 @@ happen in time is decided by the API server's clock, and only up to `as_of`: the
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from pie.core.causes import Cause, why_ended, why_late, why_no_job, why_not_started
+from pie.core.causes import Cause, why_ended, why_late, why_no_run, why_not_started
 from pie.core.kinds import kind_of
 from pie.core.model import BAD, Probe, Stage, Verdict
 from pie.core.reasons import INCONCLUSIVE, Reason
@@ -141,16 +141,22 @@ def with_records(judgement: Judgement, reason: Reason | None, message: str) -> J
 
 
 def missed(
-    due_seconds: float, warnings: Iterable[WarningEvent] = (), *, last_scheduled: float = 0.0
+    due_seconds: float,
+    warnings: Iterable[WarningEvent] = (),
+    *,
+    last_started: float = 0.0,
+    by_pie: bool = False,
 ) -> Judgement:
-    """Return the verdict of a due time for which pie saw no run; `warnings` are about its CronJob.
+    """Return the verdict of a due time for which pie saw no run; `warnings` are about its schedule.
 
-    `last_scheduled` is the newest due time for which the CronJob controller created a Job, as it says.
+    `last_started` is the newest due time for which the CronJob controller (`by_pie`: pie itself) started a
+    run, as it says.
     """
-    cause = why_no_job(warnings, due_seconds)
-    if last_scheduled >= due_seconds:
-        message = "the Job was created, and deleted before pie saw it"
-        cause = Cause(Stage.QUEUE, Reason.JOB_DELETED, message)
+    cause = why_no_run(warnings, due_seconds, by_pie=by_pie)
+    if last_started >= due_seconds:
+        what, reason = ("pod", Reason.POD_DELETED) if by_pie else ("Job", Reason.JOB_DELETED)
+        message = f"the {what} was created, and deleted before pie saw it"
+        cause = Cause(Stage.QUEUE, reason, message)
     return by_area(
         Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
     )

@@ -184,6 +184,7 @@ class Probe:
     priority_class_name: str = ""
     suppression: SuppressionRules = field(default_factory=SuppressionRules)
     architectures: tuple[str, ...] = IMAGE_ARCHITECTURES
+    runner: RunnerKind = RunnerKind.CRON_JOB
 
     @property
     def real_period_seconds(self) -> float:

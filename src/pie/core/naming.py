@@ -39,7 +39,8 @@ ANNOTATION_SELECTED_NODE = "volume.kubernetes.io/selected-node"
 ANNOTATION_FOLLOWS = "pie.topolvm.io/follows"
 # On the Job of a run that no due time asked for: it is not counted as one.
 ANNOTATION_RETRY = "pie.topolvm.io/retry"
-# On a suspended CronJob: since when its target is suppressed. Labels and annotations of nodes do not tell.
+# On a suspended CronJob, or on the PVC where pie starts the runs itself: since when its target is suppressed.
+# Labels and annotations of nodes do not tell.
 ANNOTATION_SUPPRESSED_SINCE = "pie.topolvm.io/suppressed-since"
 GO_PIE_FINALIZER = "pie.topolvm.io/pod"
 

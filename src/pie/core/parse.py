@@ -15,6 +15,7 @@ from pie.core.model import (
     MarkKind,
     Probe,
     Requirement,
+    RunnerKind,
     SuppressionRules,
     Term,
 )
@@ -78,8 +79,9 @@ def parse_probe(
     deadline_seconds = duration_seconds(deadline, "spec.deadline") if deadline else float(period_seconds)
     if deadline_seconds < threshold_seconds:
         raise SpecError("spec.deadline", "must be no shorter than spec.probeThreshold")
-    if _field(spec, "runner", str, "CronJob") != "CronJob":
-        raise SpecError("spec.runner", "only CronJob works yet")
+    runner = _field(spec, "runner", str, RunnerKind.CRON_JOB.value)
+    if runner not in set(RunnerKind):
+        raise SpecError("spec.runner", f"{runner[:64]!r} is neither CronJob nor Pod")
     capacity = str(spec.get("pvcCapacity", "100Mi"))
     if (size := quantity(capacity)) is None or size < 0:
         raise SpecError("spec.pvcCapacity", f"{capacity[:64]!r} is not a quantity; write for example 100Mi")
@@ -106,6 +108,7 @@ def parse_probe(
         priority_class_name=_field(spec, "priorityClassName", str, ""),
         suppression=suppression_rules(_field(spec, "suppression", dict, {}), "spec.suppression"),
         architectures=architectures,
+        runner=RunnerKind(runner),
     )
 
 

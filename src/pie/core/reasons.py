@@ -66,6 +66,7 @@ class Reason(StrEnum):
     NO_RESULT = "NoResult"
     POD_DELETED = "PodDeleted"
     JOB_DELETED = "JobDeleted"
+    NO_CONTROLLER = "NoController"
     IO_SLOW = "IOSlow"
     DATA_LOST = "DataLost"
     DATA_STALE = "DataStale"
@@ -267,6 +268,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Somebody deleted the run's Job before pie read the result; the run says nothing about storage.",
         "Find who deletes Jobs of pie: kubectl delete jobs, a clean-up job, a policy that sets a TTL?",
     ),
+    Reason.NO_CONTROLLER: (
+        "pie started no run for this due time: it did not run then, or spec.runner was just changed.",
+        "If pie often restarts, find out why; two replicas with --leader-elect take over within seconds.",
+    ),
     Reason.IO_SLOW: (
         "I/O worked, but several consecutive runs took many times as long as this target's earlier runs.",
         "Look at the back end's load and its disks' health; see pie_target_io_latency_seconds.",
@@ -441,6 +446,7 @@ _OF_RUNS: dict[Area, tuple[Reason, ...]] = {
         Reason.IMAGE_PULL,
         Reason.POD_DELETED,
         Reason.JOB_DELETED,
+        Reason.NO_CONTROLLER,
         Reason.FIO_MISSING,
         Reason.FIO_FAILED,
         Reason.LOCKED,

@@ -20,8 +20,9 @@ class RunFact:
     `over_at` is when the run ended, as the runner's object says; None: it has not ended. `deleted_at` is when
     somebody deleted that object. `pod` is the pod as pie saw it last, also after it was deleted (`pod_gone`);
     until `pod_known_until` it was like that. `discardable` names what can be deleted of the run once it is
-    counted. `claim` is the PVC of a provision run's pod. `warnings` are about pod and PVC, oldest first.
-    `backend` is what the driver reports to be wrong with its storage on the run's node.
+    counted; `by_pie`: only pie deletes it. `claim` is the PVC of a provision run's pod. `warnings` are about
+    pod and PVC, oldest first. `backend` is what the driver reports to be wrong with its storage on the run's
+    node.
     """
 
     id: str
@@ -36,6 +37,7 @@ class RunFact:
     over_at: float | None = None
     deleted_at: float | None = None
     discardable: str = ""
+    by_pie: bool = False
     seen: Sightings = field(default_factory=Sightings)
     warnings: tuple[WarningEvent, ...] = ()
     backend: str = ""

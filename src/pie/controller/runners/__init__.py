@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from pie.controller.queue import WorkQueue
-from pie.core.model import Probe, Target
+from pie.core.model import Probe, RunnerKind, Target
 from pie.core.plan import Action, Plan
 from pie.core.run import RunFact
 from pie.core.target.effects import KeepObjects, StartRun
@@ -24,10 +24,13 @@ class Runner(Protocol):
     def targets(self) -> set[Target]:
         """Return the targets that have objects or runs of this runner."""
 
-    def calendar(self, probe: Probe, target: Target) -> Calendar:
-        """Return the due times of a target."""
+    def in_force(self, probe: Probe, target: Target) -> RunnerKind:
+        """Return which kind of runner starts the runs of a target now."""
 
-    def schedule(self, target: Target) -> ScheduleFact | None:
+    def calendar(self, probe: Probe, target: Target, kind: RunnerKind) -> Calendar:
+        """Return the due times of a target with a kind of runner."""
+
+    def schedule(self, probe: Probe, target: Target) -> ScheduleFact | None:
         """Return what starts a target's runs; None: nothing does."""
 
     def schedule_uids(self, target: Target) -> tuple[str, ...]:
@@ -45,15 +48,14 @@ class Runner(Protocol):
     def target_of_event(self, kind: str, uid: str) -> Target | None:
         """Return the target that an Event about one of the runner's objects is about."""
 
-    def objects(self, target: Target) -> tuple[object, ...]:
+    def objects(self, probe: Probe, target: Target) -> tuple[object, ...]:
         """Return what identifies a target's objects as they are now."""
 
     def paused_since(self, target: Target) -> float | None:
         """Return since when a target is paused, as its objects say, epoch seconds; None: it is not."""
 
-    @property
-    def as_of(self) -> float:
-        """Up to when the runs are known, epoch seconds."""
+    def as_of(self, probe: Probe, target: Target) -> float:
+        """Return up to when a target's runs are known, epoch seconds."""
 
     def confirm(self) -> None:
         """Have the watches confirm soon that they are complete."""
@@ -69,8 +71,8 @@ class Runner(Protocol):
     async def carry_out(self, target: Target, actions: Iterable[Action]) -> None:
         """Create, change or delete a target's objects."""
 
-    async def run(self, probe: Probe, target: Target, order: StartRun, claim: str) -> None:
-        """Start a run that the schedule does not start."""
+    async def run(self, probe: Probe, target: Target, order: StartRun, claim: str) -> bool:
+        """Start a run; False: not yet, since another run of the target is in its place."""
 
     async def discard(self, run: str) -> None:
         """Delete the objects of a run that is counted."""

@@ -23,7 +23,7 @@ from pie.core.batch.naming import cronjob_names
 from pie.core.batch.plan import plan_cronjobs
 from pie.core.batch.wire import CronJob, Job
 from pie.core.manifests import KIND
-from pie.core.model import Image, Probe, Target
+from pie.core.model import Image, Probe, RunnerKind, Target
 from pie.core.naming import (
     ANNOTATION_FOLLOWS,
     ANNOTATION_RETRY,
@@ -194,12 +194,16 @@ class CronJobRunner:
         """Return the targets that have CronJobs or Jobs."""
         return self._cronjobs_of.keys() | self._runs_of.keys()
 
-    def calendar(self, probe: Probe, target: Target) -> Cron:
+    def in_force(self, _probe: Probe, _target: Target) -> RunnerKind:
+        """Return the kind of this runner."""
+        return RunnerKind.CRON_JOB
+
+    def calendar(self, probe: Probe, target: Target, _kind: RunnerKind) -> Cron:
         """Return the due times of a target."""
         phase = phase_minutes(target, probe.period_seconds)
         return Cron(phase, probe.period_seconds, probe.minute_seconds)
 
-    def schedule(self, target: Target) -> ScheduleFact | None:
+    def schedule(self, _probe: Probe, target: Target) -> ScheduleFact | None:
         """Return the CronJob of a target, as what starts its runs."""
         cronjobs = list(self._cronjobs_of.get(target, {}).values())
         if not cronjobs:
@@ -264,7 +268,7 @@ class CronJobRunner:
         started = self._started.get(uid) if kind == "Job" else None
         return started.target if started is not None else None
 
-    def objects(self, target: Target) -> tuple[object, ...]:
+    def objects(self, _probe: Probe, target: Target) -> tuple[object, ...]:
         """Return what identifies a target's CronJobs as they are now, their status left out."""
         return tuple(
             (
@@ -283,9 +287,8 @@ class CronJobRunner:
                 return parse_seconds(each.metadata.annotations.get(ANNOTATION_SUPPRESSED_SINCE, ""))
         return None
 
-    @property
-    def as_of(self) -> float:
-        """Up to when the Jobs are known."""
+    def as_of(self, _probe: Probe, _target: Target) -> float:
+        """Return up to when the Jobs are known."""
         return self._jobs.heard_at
 
     def confirm(self) -> None:
@@ -329,11 +332,11 @@ class CronJobRunner:
             if written is not None:
                 self._generations[written.metadata.uid] = written.metadata.generation
 
-    async def run(self, probe: Probe, target: Target, order: StartRun, claim: str) -> None:
+    async def run(self, probe: Probe, target: Target, order: StartRun, claim: str) -> bool:
         """Create the one-off Job of a follow-up run or an early run, named after the target's CronJob."""
         cronjobs = self._cronjobs_of.get(target, {})
         if not cronjobs:
-            return
+            return True
         name = next(iter(cronjobs.values())).metadata.name
         if order.why == "followup":
             manifest = follow_up_job(
@@ -355,6 +358,7 @@ class CronJobRunner:
             await self._client.create(JOBS, manifest, self._caches.namespace, decode=Job)
         except AlreadyExists:
             _log.debug("the run exists already", target=str(target))
+        return True
 
     async def discard(self, run: str) -> None:
         """Delete of a run that is counted what can be deleted now; forget one whose Job is deleted."""

@@ -7,7 +7,7 @@ comes first: a kubelet that reports an error of the sandbox has mounted the volu
 from collections.abc import Callable
 
 from pie.core.causes import creating, images, mounting, node, provisioning, scheduling
-from pie.core.causes.creating import why_no_job
+from pie.core.causes.creating import why_no_run
 from pie.core.causes.late import why_late
 from pie.core.causes.node import why_ended
 from pie.core.causes.standing import Cause, Standing, cause
@@ -16,7 +16,7 @@ from pie.core.naming import CONTAINER
 from pie.core.reasons import Reason
 from pie.core.timeline import Run, Timeline
 
-__all__ = ["CHECKS", "Cause", "why_ended", "why_late", "why_no_job", "why_not_started"]
+__all__ = ["CHECKS", "Cause", "why_ended", "why_late", "why_no_run", "why_not_started"]
 
 
 def why_not_started(run: Run, times: Timeline, threshold_seconds: float) -> Cause:

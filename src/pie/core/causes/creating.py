@@ -36,16 +36,18 @@ def no_pod(standing: Standing) -> Cause | None:
     return _not_created(standing.warning("FailedCreate"), "the Job has no pod")
 
 
-def why_no_job(warnings: Iterable[WarningEvent], due_seconds: float) -> Cause:
-    """Return why a due time has no run, from the Warning Events about its CronJob, oldest first."""
+def why_no_run(warnings: Iterable[WarningEvent], due_seconds: float, *, by_pie: bool = False) -> Cause:
+    """Return why a due time has no run, from the warnings about its schedule, oldest first.
+
+    `by_pie`: pie itself creates the pods.
+    """
     texts = [
         each.message
         for each in warnings
         if each.reason == "FailedCreate" and each.seen_seconds >= due_seconds
     ]
-    otherwise = (
-        f"no Job was created for the run scheduled at {rfc3339(due_seconds)}; check kube-controller-manager"
-    )
+    what, check = ("pod", "the log of pie") if by_pie else ("Job", "kube-controller-manager")
+    otherwise = f"no {what} was created for the run scheduled at {rfc3339(due_seconds)}; check {check}"
     return _not_created(texts[-1] if texts else None, otherwise)
 
 

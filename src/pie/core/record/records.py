@@ -14,9 +14,10 @@ import msgspec
 from pie.core.batch.cron import Cron
 from pie.core.decode import Unreadable, convert
 from pie.core.model import Target
+from pie.core.pods.calendar import Paced
 from pie.core.record.delta import Delta, Shared, delta, patched
 from pie.core.target.effects import Effect
-from pie.core.target.facts import TargetFacts
+from pie.core.target.facts import Calendar, TargetFacts
 from pie.core.target.state import TargetState
 from pie.core.target.step import Step
 
@@ -138,9 +139,16 @@ class Reading:
 
 
 def _facts_of(tree: Any) -> TargetFacts:
-    calendar = tree.get("calendar")
-    facts = convert({**tree, "calendar": None}, TargetFacts)
-    return facts if calendar is None else replace(facts, calendar=convert(calendar, Cron))
+    names = ("calendar", "other_calendar")
+    own, other = (_calendar_of(tree.get(name)) for name in names)
+    facts = convert({**tree, **dict.fromkeys(names)}, TargetFacts)
+    return replace(facts, calendar=own, other_calendar=other)
+
+
+def _calendar_of(tree: Any) -> Calendar | None:
+    if tree is None:
+        return None
+    return convert(tree, Paced) if "phase_seconds" in tree else convert(tree, Cron)
 
 
 @cache

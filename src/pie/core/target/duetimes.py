@@ -42,7 +42,7 @@ def settle_due_times(turn: Turn) -> None:
     awaited = turn.state.next_due
     if awaited is None:
         return
-    if awaited.due <= turn.now < awaited.late_at and _has_run(turn, awaited.due):
+    if awaited.due <= turn.now < awaited.late_at and has_run(turn, awaited.due):
         await_due(turn, awaited.due)
         turn.wake(turn.state.next_due.late_at if turn.state.next_due else None)
     elif turn.now < awaited.late_at:
@@ -58,14 +58,19 @@ def settle_due_times(turn: Turn) -> None:
 def _meant(turn: Turn, due: float) -> bool:
     """Tell whether there should be a run for a due time, and is none as far as we know."""
     schedule, paused = turn.facts.schedule, turn.state.paused
-    if schedule is None or schedule.since >= due or due <= turn.facts.led_since:
+    if due <= turn.facts.led_since or (paused is not None and paused.has(due)):
         return False
-    if paused is not None and paused.has(due):
+    if not _of_former_runner(turn, due) and (schedule is None or schedule.since >= due):
         return False
-    return not _has_run(turn, due)
+    return not has_run(turn, due)
 
 
-def _has_run(turn: Turn, due: float) -> bool:
+def _of_former_runner(turn: Turn, due: float) -> bool:
+    """Tell whether the runner was switched since this was due."""
+    return due <= turn.state.switched_at
+
+
+def has_run(turn: Turn, due: float) -> bool:
     """Tell whether there is a run for a due time, or it is counted."""
     there = any(run.of_schedule and int(run.due) == int(due) for run in turn.state.unread())
     return there or due in turn.state.ledger
@@ -78,6 +83,10 @@ def _decided(turn: Turn, awaited: NextDue) -> bool:
         # A bad one counts it, and after a good one the schedule starts the run.
         turn.change(next_due=replace(awaited, blocked=True))
         return False
+    if schedule is not None and schedule.by_pie and schedule.busy:
+        # The pod of a run that is counted does not go.
+        awaited = replace(awaited, blocked=True)
+        turn.change(next_due=awaited)
     if schedule is not None and schedule.last_started >= due and not awaited.started_at:
         # The watch of runs may be slower than that of their schedules: have it confirmed, and wait for it.
         awaited = replace(awaited, started_at=now)
@@ -89,7 +98,7 @@ def _decided(turn: Turn, awaited: NextDue) -> bool:
     span = turn.facts.nodes.span(turn.target, due, now)
     patience_seconds = _PATIENCE_MINUTES * turn.probe.minute_seconds
     resumes = awaited.blocked or (schedule is not None and schedule.paused)
-    in_time = now < turn.calendar.next_due(due)
+    in_time = now < turn.calendar.next_due(due) and not _of_former_runner(turn, due)
     # A schedule that is free again, or resumed, starts the run that it missed.
     may_start = in_time and (resumes or now < turn.state.resumed_at + patience_seconds)
     needed = max(awaited.late_at, awaited.started_at)
@@ -139,11 +148,15 @@ def _count_blocked(turn: Turn, due: float) -> None:
 def _count_missed(turn: Turn, due: float) -> None:
     """Count a due time for which no run was seen."""
     schedule = turn.facts.schedule
+    if _of_former_runner(turn, due):
+        # It was switched off before it started the run.
+        count_untested(turn, due, Verdict.INCONCLUSIVE, Reason.NO_CONTROLLER)
+        return
     if schedule is None:
         return
-    judgement = missed(due, schedule.warnings, last_scheduled=schedule.last_started)
+    judgement = missed(due, schedule.warnings, last_started=schedule.last_started, by_pie=schedule.by_pie)
     verdict, reason = judgement.verdict, judgement.reason
-    if reason is Reason.JOB_DELETED:
+    if schedule.last_started >= due:
         lose_run(turn, due)
     if verdict is Verdict.INCONCLUSIVE:
         count_untested(turn, due, verdict, reason)

@@ -7,8 +7,8 @@ shell repeats it until it is done, and the next step sees the result in the fact
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
 
+from pie.core.apitypes import Cause
 from pie.core.history import PastRun
 from pie.core.judge import Judgement
 from pie.core.maintenance.now import Suppression
@@ -120,13 +120,14 @@ class Observe:
 
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """Start a run that the schedule does not start, until `until` (epoch seconds).
+    """Start a run, until `until` (epoch seconds). The order stands while each step repeats it.
 
-    A follow-up run is of a due time, on any node but `without`, after the run `follows`. A retry is an early
-    run between two due times, `due` is the time at which it was ordered.
+    One of the schedule is ordered only where pie starts these itself. A follow-up run is of a due time, on
+    any node but `without`, after the run `follows`. A retry is an early run between two due times, `due` is
+    the time at which it was ordered.
     """
 
-    why: Literal["followup", "retry"]
+    why: Cause
     due: float
     until: float
     without: str = ""
@@ -165,10 +166,13 @@ class KeepObjects:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Write annotations on the target's PVC (of this uid), so that the next controller can read them."""
+    """Write annotations on the target's PVC (of this uid), so that the next controller can read them.
+
+    None removes one.
+    """
 
     claim_uid: str
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class Question(StrEnum):

@@ -8,7 +8,7 @@ from pie.core.maintenance.excuse import everywhere
 from pie.core.maintenance.heartbeat import Heartbeat
 from pie.core.maintenance.history import NodeHistory, Span
 from pie.core.maintenance.now import Suppression
-from pie.core.model import Probe, Target
+from pie.core.model import Probe, RunnerKind, Target
 from pie.core.preflight import Pause
 from pie.core.run import RunFact
 from pie.core.timeline import Sightings, WarningEvent
@@ -26,18 +26,40 @@ class Calendar(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Switched:
+    """The due times of a target whose runner was switched: of one calendar up to `at`, then of another."""
+
+    before: Calendar
+    at: float
+    after: Calendar
+
+    def next_due(self, after: float) -> float:
+        """Return the first due time later than `after`, epoch seconds."""
+        due = self.before.next_due(after)
+        return due if due <= self.at else self.after.next_due(max(after, self.at))
+
+    def dues_between(self, after: float, until: float, *, limit: int) -> list[float]:
+        """Return the due times in (after, until], oldest first; of more than `limit`, the newest."""
+        old = self.before.dues_between(after, min(until, self.at), limit=limit)
+        new = self.after.dues_between(max(after, self.at), until, limit=limit)
+        return [*old, *new][-limit:]
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleFact:
     """The object that starts a target's runs.
 
     It exists `since` then (epoch seconds). `last_started` is the newest due time that it says it started a
     run for. `paused`: it starts none now. `busy`: it says itself that a run of it goes on. A schedule that is
-    resumed, or whose last run ends late, starts the run that it missed.
+    resumed, or whose last run ends late, starts the run that it missed. `by_pie`: pie starts the runs itself,
+    and `busy` is whether the target has a pod that keeps it from having another.
     """
 
     since: float
     last_started: float = 0.0
     paused: bool = False
     busy: bool = False
+    by_pie: bool = False
     warnings: tuple[WarningEvent, ...] = ()
 
 
@@ -126,7 +148,8 @@ class TargetFacts:
 
     `known`: its PieProbe was read, or is known to be gone. "Not read yet" is never an absence.
     `probe` is the PieProbe's spec if the target is one of its; None: the target ended (`node_gone`: its node
-    was deleted; `keep_claim`: its PVC stays). `paused_by` is why pie itself starts no runs.
+    was deleted; `keep_claim`: its PVC stays). `paused_by` is why pie itself starts no runs. `runner` is the
+    kind of runner in force, `calendar` has its due times, and `other_calendar` those of the other kind.
     `spread`, in [0, 1), differs between targets, so that many targets do not act at the same time.
     Runs are known up to `runs_as_of`, pods up to `pods_as_of`. `objects` identify the target's own objects
     as they are now: they change whenever somebody changed them.
@@ -139,7 +162,9 @@ class TargetFacts:
     keep_claim: bool = False
     untouchable: bool = False
     led_since: float = 0.0
+    runner: RunnerKind = RunnerKind.CRON_JOB
     calendar: Calendar | None = None
+    other_calendar: Calendar | None = None
     spread: float = 0.0
     schedule: ScheduleFact | None = None
     runs: tuple[RunFact, ...] = ()

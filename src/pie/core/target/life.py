@@ -31,6 +31,21 @@ def begin_or_retire(turn: Turn) -> None:
         if before is None or before.period_seconds != probe.period_seconds:
             turn.emit(Follow(probe.period_seconds))
             await_due(turn, turn.now)
+    if turn.state.live:
+        _follow_runner(turn)
+
+
+def _follow_runner(turn: Turn) -> None:
+    """Note which runner is in force. A due time that has passed belongs to the one that was."""
+    before, now = turn.state.runner, turn.facts.runner
+    if before is now:
+        return
+    turn.change(runner=now)
+    if before is not None:
+        turn.change(switched_at=turn.now)
+        awaited = turn.state.next_due
+        if awaited is None or awaited.due > turn.now:
+            await_due(turn, turn.now)
 
 
 def _retire(turn: Turn) -> None:

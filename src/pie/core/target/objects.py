@@ -3,11 +3,14 @@
 from dataclasses import replace
 from typing import Final
 
+from pie.core.model import RunnerKind
+from pie.core.naming import ANNOTATION_SUPPRESSED_SINCE
 from pie.core.run import RunFact
-from pie.core.target.effects import DiscardRun, EndRun, KeepObjects, ReportChange
+from pie.core.target.effects import DiscardRun, EndRun, KeepObjects, Remember, ReportChange
 from pie.core.target.state import Kept
 from pie.core.target.turn import Turn
 from pie.core.timeline import pod_over
+from pie.core.wire import rfc3339
 
 _RESUME_WITHIN_MINUTES: Final = 1 / 3
 """A target is resumed so soon after its due time; the run that it missed starts at once."""
@@ -44,15 +47,20 @@ def pause_or_resume(turn: Turn) -> None:
     if not turn.state.live or facts.untouchable:
         return
     why, schedule = facts.nodes.suppression, facts.schedule
+    by_pie, kept = schedule is not None and schedule.by_pie, turn.state.kept
+    was_paused = schedule is not None and (schedule.paused or (by_pie and kept is not None and kept.paused))
     since: float | None = facts.nodes.suppressed_since or now
     suppressed = why is not None and why.blocks
-    if facts.stopped or suppressed or any(_lingers(turn, fact) for fact in facts.runs):
+    in_the_way = any(_lingers(turn, fact) or _is_in_the_way(turn, fact) for fact in facts.runs)
+    if facts.stopped or suppressed or in_the_way:
         turn.change(resume_at=None)
-    elif schedule is None or not schedule.paused:
+    elif not was_paused:
         turn.change(resume_at=None)
         since = None
     else:
-        spread = facts.spread * _RESUME_WITHIN_MINUTES * turn.probe.minute_seconds
+        # The due times of a target whose runs pie starts itself are spread anyway.
+        width = 0.0 if by_pie else _RESUME_WITHIN_MINUTES * turn.probe.minute_seconds
+        spread = facts.spread * width
         resume_at = turn.state.resume_at or turn.calendar.next_due(now) + spread
         turn.change(resume_at=resume_at)
         if now >= resume_at:
@@ -72,6 +80,11 @@ def _lingers(turn: Turn, fact: RunFact) -> bool:
     return turn.state.unlocked and at_work and unknown
 
 
+def _is_in_the_way(turn: Turn, fact: RunFact) -> bool:
+    """Tell whether a CronJob would start a pod beside one that pie started: its runner was switched."""
+    return fact.by_pie and not fact.pod_gone and turn.facts.runner is RunnerKind.CRON_JOB
+
+
 def keep_objects(turn: Turn) -> None:
     """Have the objects of a target that ended deleted."""
     if not turn.state.live and not turn.facts.untouchable:
@@ -86,6 +99,18 @@ def _keep(turn: Turn, wanted: KeepObjects) -> None:
     if kept != turn.state.kept:
         turn.change(kept=kept)
         turn.emit(wanted)
+        _note_pause(turn, wanted)
+
+
+def _note_pause(turn: Turn, wanted: KeepObjects) -> None:
+    """Have the PVC say since when a target is paused whose runs pie starts itself; a CronJob says it, too."""
+    schedule, claim = turn.facts.schedule, turn.facts.claim
+    if not wanted.live or claim is None:
+        return
+    by_pie, since = schedule is not None and schedule.by_pie, wanted.paused_since
+    says = rfc3339(since) if by_pie and wanted.suppressed and since is not None else None
+    if (says is None) != (ANNOTATION_SUPPRESSED_SINCE not in claim.metadata.annotations):
+        turn.emit(Remember(claim.metadata.uid, {ANNOTATION_SUPPRESSED_SINCE: says}))
 
 
 def start_runs(turn: Turn) -> None:
@@ -104,8 +129,9 @@ def discard(turn: Turn) -> None:
             turn.emit(EndRun(run.id))
     for fact in turn.facts.runs:
         run = turn.state.runs[fact.id]
-        # A run of the schedule is deleted with it; nobody else deletes one that pie started.
-        unwanted = not turn.state.live and (run.cause != "schedule" or fact.deleted_at is not None)
+        # A run of a schedule is deleted with it; nobody else deletes one that pie started.
+        of_pie = fact.by_pie or run.cause != "schedule"
+        unwanted = not turn.state.live and (of_pie or fact.deleted_at is not None)
         due = (unwanted or run.recorded) and bool(fact.discardable) and not _lingers(turn, fact)
         if due and run.discard_ordered != fact.discardable:
             turn.change_run(run.id, discard_ordered=fact.discardable, recorded=True)

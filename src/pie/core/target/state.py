@@ -11,7 +11,7 @@ from pie.core.integrity import VolumeMemory
 from pie.core.judge import Judgement
 from pie.core.latency import LatencyHistory
 from pie.core.maintenance.heartbeat import Heartbeat, Pulse
-from pie.core.model import NOT_GOOD, Probe, Stage, Target, Verdict
+from pie.core.model import NOT_GOOD, Probe, RunnerKind, Stage, Target, Verdict
 from pie.core.reasons import CERTAIN, Reason
 from pie.core.result import IoStats
 from pie.core.target.effects import StartRun
@@ -234,7 +234,9 @@ class TargetState:
     since its last maintenance. `followed` are the runs that have a follow-up run, `failed_elsewhere_at` is
     when the last follow-up run was bad. `early_wait_seconds` is how long pie waited before the last early
     run, and `early_at` when the next one starts. `lost` are the newest due times whose runs somebody deleted
-    before pie read them. `kept` is what was last ordered for the target's objects.
+    before pie read them. `runner` is the kind of runner in force, since `switched_at` (0.0: from the
+    beginning). `starting` and `due_run` are runs that are to be started: between due times
+    or as a follow-up run, and of the schedule. `kept` is what was last ordered for the target's objects.
     """
 
     target: Target
@@ -255,6 +257,9 @@ class TargetState:
     early_wait_seconds: float = 0.0
     early_at: float | None = None
     starting: StartRun | None = None
+    due_run: StartRun | None = None
+    runner: RunnerKind | None = None
+    switched_at: float = 0.0
     resume_at: float | None = None
     resumed_at: float = 0.0
     judged_since: float = 0.0

@@ -22,6 +22,7 @@ from pie.core.target.objects import (
 )
 from pie.core.target.paused import note_pause
 from pie.core.target.records import weigh_records
+from pie.core.target.starting import start_due_run
 from pie.core.target.state import TargetState
 from pie.core.target.turn import Case, Turn
 from pie.core.target.unknown import forget_old_verdict
@@ -65,6 +66,7 @@ WHILE_LIVE: tuple[Phase, ...] = (
     probe_again,
     start_runs,
     pause_or_resume,
+    start_due_run,
 )
 
 AT_LAST: tuple[Phase, ...] = (keep_objects, discard)

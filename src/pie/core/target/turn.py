@@ -10,7 +10,7 @@ from typing import Any
 from pie.core.judge import Judgement
 from pie.core.model import Probe, Target
 from pie.core.target.effects import Effect
-from pie.core.target.facts import Calendar, TargetFacts
+from pie.core.target.facts import Calendar, Switched, TargetFacts
 from pie.core.target.state import RunState, TargetState
 from pie.core.timeline import Run
 
@@ -65,9 +65,11 @@ class Turn:
     @property
     def calendar(self) -> Calendar:
         """The due times of the target."""
-        if self.facts.calendar is None:
+        calendar, other = self.facts.calendar, self.facts.other_calendar
+        if calendar is None:
             raise ValueError(f"{self.target} has no calendar")
-        return self.facts.calendar
+        at = self.state.switched_at
+        return Switched(other, at, calendar) if at and other is not None else calendar
 
     def change(self, **fields: Any) -> None:
         """Change the state, if it is not so already."""

@@ -1,0 +1,302 @@
+"""Runs that pie starts itself: a pod per run, which the PieProbe owns; no CronJob and no Job.
+
+The step of a target decides when a run is due (`pie.core.target.starting`). This runner creates its pod once,
+whatever the API server answers or does not answer, and deletes it when it is counted.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from pie.controller.caches import Caches
+from pie.controller.ownership import Ownership
+from pie.controller.queue import WorkQueue
+from pie.core.apitypes import Cause
+from pie.core.kinds import kind_of
+from pie.core.model import Image, Probe, RunnerKind, Target
+from pie.core.naming import (
+    ANNOTATION_FOLLOWS,
+    ANNOTATION_SUPPRESSED_SINCE,
+    LABEL_NODE,
+    LABEL_PROBE,
+    LABEL_STORAGE_CLASS,
+    labels,
+)
+from pie.core.plan import Action, Plan
+from pie.core.pods.calendar import Paced, paced
+from pie.core.pods.manifests import run_pod
+from pie.core.pods.naming import TRIES, RunOfPod, pod_name, run_of_pod
+from pie.core.run import RunFact
+from pie.core.target.effects import KeepObjects, StartRun
+from pie.core.target.facts import ScheduleFact
+from pie.core.text import evidence
+from pie.core.timeline import WarningEvent, pod_over
+from pie.core.wire import Claim, OwnerReference, Pod, parse_seconds
+from pie.kube.client import Client
+from pie.kube.errors import AlreadyExists, ApiError, KubeError, ServerError, TooManyRequests, WriteRefused
+from pie.kube.resources import PODS
+
+_log = structlog.get_logger()
+
+_POD: Final = "pod"
+_FORGET: Final = "forget"
+
+_Place = tuple[str, ...]
+"""The labels of a target."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A run of pie's own, as it is in the cluster now."""
+
+    of: RunOfPod
+    fact: RunFact
+
+
+class PodRunner:
+    """The runner of `runner: Pod`."""
+
+    def __init__(self, client: Client, caches: Caches, image: Image) -> None:
+        self._client = client
+        self._caches = caches
+        self._image = image
+        self._queue: WorkQueue | None = None
+        self._pods = Ownership(client, caches.namespace, PODS, Pod)
+        self._known: dict[str, _Known] = {}
+        self._runs_of: dict[Target, set[str]] = {}
+        self._places: dict[_Place, set[str]] = {}
+        self._last_started: dict[Target, float] = {}
+        self._refused: dict[Target, WarningEvent] = {}
+        self._unanswered: dict[tuple[Target, Cause], str] = {}
+        caches.listen(PODS, self._pod_changed)
+
+    def start(self, queue: WorkQueue) -> None:
+        """Begin to lead: from now on put targets whose runs change on the queue."""
+        self._queue = queue
+
+    # What the watch brings.
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            self._note_place(old, there=False)
+            self._note(old, gone=True)
+        if new is not None:
+            self._note_place(new, there=True)
+            self._note(new, gone=False)
+
+    def _note_place(self, pod: Pod, *, there: bool) -> None:
+        """Note whether a pod is there, of whichever runner, so that a target never has one too many."""
+        found = pod.metadata
+        place = _place(found.labels)
+        if there and found.controller_owner is not None:
+            self._places.setdefault(place, set()).add(found.uid)
+        elif (uids := self._places.get(place)) is not None:
+            uids.discard(found.uid)
+            if not uids:
+                del self._places[place]
+
+    def _note(self, pod: Pod, *, gone: bool) -> None:
+        found, at = pod.metadata, self._caches.pods.heard_at
+        known = self._known.get(found.uid)
+        of = known.of if known is not None else run_of_pod(found)
+        if of is None or (known is None and gone):
+            return
+        follows = found.annotations.get(ANNOTATION_FOLLOWS, "")
+        before = known.fact if known is not None else RunFact(found.uid, of.due, found.created_seconds)
+        over_at = before.over_at or (at if gone or pod_over(pod) else None)
+        fact = replace(
+            before,
+            cause=of.cause,
+            follows=follows,
+            pod=pod,
+            pod_gone=gone,
+            pod_known_until=at if gone else 0.0,
+            over_at=over_at,
+            discardable=_FORGET if gone else "" if found.being_deleted else _POD,
+            by_pie=True,
+        )
+        self._known[found.uid] = _Known(of, fact)
+        self._runs_of.setdefault(of.target, set()).add(found.uid)
+        self._last_started.pop(of.target, None)
+        if gone:
+            self._wake(of.target)
+
+    def _wake(self, target: Target) -> None:
+        if self._queue is not None:
+            self._queue.add("target", target)
+
+    # What is asked.
+
+    def targets(self) -> set[Target]:
+        """Return the targets that have runs."""
+        return set(self._runs_of)
+
+    def in_force(self, _probe: Probe, _target: Target) -> RunnerKind:
+        """Return the kind of this runner."""
+        return RunnerKind.POD
+
+    def calendar(self, probe: Probe, target: Target, _kind: RunnerKind) -> Paced:
+        """Return the due times of a target."""
+        return paced(target, probe)
+
+    def schedule(self, probe: Probe, target: Target) -> ScheduleFact | None:
+        """Return since when pie starts a target's runs: since it has its PVC, if it keeps one."""
+        since = self._since(probe, target)
+        if since is None:
+            return None
+        refused = self._refused.get(target)
+        return ScheduleFact(
+            since=since,
+            last_started=self._last_started.get(target, 0.0),
+            paused=self.paused_since(target) is not None,
+            busy=not self._has_room(target, "schedule"),
+            by_pie=True,
+            warnings=(refused,) if refused is not None else (),
+        )
+
+    def _since(self, probe: Probe, target: Target) -> float | None:
+        if kind_of(target).pvc:
+            claim = self._claim(target)
+            owner = claim.metadata.controller_owner if claim is not None else None
+            if claim is None or owner is None or owner.uid != probe.uid or claim.metadata.being_deleted:
+                return None
+            return claim.metadata.created_seconds
+        stored = self._caches.probe(probe.name)
+        return stored.metadata.created_seconds if stored is not None else None
+
+    def _claim(self, target: Target) -> Claim | None:
+        return next(iter(self._caches.claims_of.get(target, {}).values()), None)
+
+    def _has_room(self, target: Target, why: str) -> bool:
+        """Tell whether a target may have one more pod: one, and a follow-up run if it keeps no PVC."""
+        there = self._places.get(_place(labels(target)), set())
+        if kind_of(target).pvc:
+            return not there
+        follow_ups = {uid for uid in there if uid in self._known and self._known[uid].of.cause == "followup"}
+        return not (follow_ups if why == "followup" else there - follow_ups)
+
+    def schedule_uids(self, _target: Target) -> tuple[str, ...]:
+        """Return nothing: no object starts the runs."""
+        return ()
+
+    def runs(self, probe: Probe | None, target: Target) -> tuple[RunFact, ...]:
+        """Return a target's pods as runs: of this PieProbe; without one, all."""
+        found = (self._known[uid] for uid in self._runs_of.get(target, ()))
+        return tuple(each.fact for each in found if probe is None or each.of.probe_uid == probe.uid)
+
+    def target_of_pod(self, pod: Pod) -> Target | None:
+        """Return the target of a run's pod."""
+        known = self._known.get(pod.metadata.uid)
+        return known.of.target if known is not None else None
+
+    def target_of_event(self, _kind: str, _uid: str) -> Target | None:
+        """Return nothing: pods are known by themselves."""
+        return None
+
+    def objects(self, _probe: Probe, _target: Target) -> tuple[object, ...]:
+        """Return nothing: a target has no objects but its PVC."""
+        return ()
+
+    def paused_since(self, target: Target) -> float | None:
+        """Return since when a target is paused, as its PVC says."""
+        claim = self._claim(target)
+        marks: Mapping[str, str] = claim.metadata.annotations if claim is not None else {}
+        return parse_seconds(marks.get(ANNOTATION_SUPPRESSED_SINCE, ""))
+
+    def as_of(self, _probe: Probe, _target: Target) -> float:
+        """Return up to when the pods are known."""
+        return self._caches.pods.heard_at
+
+    def confirm(self) -> None:
+        """Have the watch of pods confirm soon that it is complete."""
+        self._caches.pods.confirm()
+
+    # What is done.
+
+    async def plan(
+        self, _probe: Probe | None, _target: Target, _wanted: KeepObjects, _owner: OwnerReference, _claim: str
+    ) -> Plan:
+        """Return that there is nothing to do: a target has no objects but its PVC."""
+        return Plan()
+
+    async def carry_out(self, target: Target, actions: Iterable[Action]) -> None:
+        """Do nothing."""
+
+    async def run(self, probe: Probe, target: Target, order: StartRun, claim: str) -> bool:
+        """Create the pod of a run; False: not yet, since another pod of the target is still there."""
+        first = pod_name(target, order.why, order.due)
+        if (started := await self._resolve(probe, target, order.why)) is not None:
+            return started.startswith(first)
+        if not self._has_room(target, order.why):
+            return False
+        for number in range(1, TRIES + 1):
+            name = pod_name(target, order.why, order.due, number)
+            if await self._create(probe, target, order, name, claim):
+                self._refused.pop(target, None)
+                if order.why == "schedule":
+                    self._last_started[target] = order.due
+                return True
+        return False
+
+    async def _resolve(self, probe: Probe, target: Target, why: Cause) -> str | None:
+        """Find out whether a pod was created by a request that was not answered; return the pod's name."""
+        name = self._unanswered.get((target, why))
+        found = name is not None and await self._is_mine(probe, name)
+        self._unanswered.pop((target, why), None)
+        return name if found else None
+
+    async def _create(self, probe: Probe, target: Target, order: StartRun, name: str, claim: str) -> bool:
+        """Create a pod; False: something else has its name.
+
+        A request that was not answered may have been carried out: the pod is read by its name before anything
+        else is done for the target.
+        """
+        manifest = run_pod(
+            probe,
+            target,
+            name=name,
+            claim=claim,
+            image=self._image,
+            without=order.without,
+            follows=order.follows,
+        )
+        try:
+            await self._client.create(PODS, manifest, self._caches.namespace, decode=Pod)
+        except AlreadyExists:
+            return await self._is_mine(probe, name)
+        except KubeError as error:
+            if not isinstance(error, ApiError | WriteRefused) or isinstance(error, ServerError):
+                self._unanswered[target, order.why] = name
+            if not isinstance(error, TooManyRequests | WriteRefused):
+                text = evidence(f"Error creating: {error}")
+                self._refused[target] = WarningEvent("FailedCreate", text, self._client.now())
+            raise
+        _log.debug("started a run", target=str(target), pod=name)
+        return True
+
+    async def _is_mine(self, probe: Probe, name: str) -> bool:
+        """Tell whether the pod of this name is a run of the PieProbe."""
+        found = await self._client.get_or_none(PODS, name, self._caches.namespace, decode=Pod)
+        of = run_of_pod(found.metadata) if found is not None else None
+        return of is not None and of.probe_uid == probe.uid
+
+    async def discard(self, run: str) -> None:
+        """Delete the pod of a run that is counted; forget a run whose pod is gone."""
+        if (known := self._known.get(run)) is None:
+            return
+        pod, target = known.fact.pod, known.of.target
+        if known.fact.pod_gone:
+            del self._known[run]
+            self._runs_of[target].discard(run)
+            if not self._runs_of[target]:
+                del self._runs_of[target]
+            self._wake(target)
+        elif pod is not None:
+            # The kubelet still writes to a pod whose other containers run on.
+            await self._pods.delete(pod.metadata, versioned=False)
+
+
+def _place(found: Mapping[str, str]) -> _Place:
+    return tuple(found.get(label, "") for label in (LABEL_PROBE, LABEL_STORAGE_CLASS, LABEL_NODE))

@@ -1,0 +1,1 @@
+"""What only pods need that pie starts itself (`runner: Pod`): their due times, names and manifests."""

@@ -1,0 +1,29 @@
+"""Builds the manifest of a pod that pie starts itself."""
+
+from pie.core.manifests import Manifest, metadata_of, pod_template
+from pie.core.model import Image, Probe, Target
+from pie.core.naming import ANNOTATION_FOLLOWS
+
+
+def run_pod(
+    probe: Probe,
+    target: Target,
+    *,
+    name: str,
+    claim: str,
+    image: Image,
+    without: str = "",
+    follows: str = "",
+) -> Manifest:
+    """Return the pod of a run, which the PieProbe owns; the scheduler binds it, as it does any other pod.
+
+    `claim` is the name of the PVC that the target keeps. `without` is the node that a follow-up run avoids,
+    and `follows` the uid of the pod that it follows.
+    """
+    template = pod_template(probe, target, claim=claim, image=image, without=without)
+    metadata = metadata_of(probe, target, name)
+    metadata["labels"] = {**template["metadata"]["labels"], **metadata["labels"]}
+    metadata["annotations"] = {**template["metadata"]["annotations"], **metadata["annotations"]}
+    if follows:
+        metadata["annotations"][ANNOTATION_FOLLOWS] = follows
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
