@@ -1,13 +1,17 @@
 """Golden files of the rendered chart: what an installation with some values consists of.
 
-`python -m tests.chart.golden` writes them again; the difference is for review.
+One of them is part of pie: `pie manifests` prints it. `python -m tests.chart.golden` writes them again; the
+difference is for review.
 """
 
 from pathlib import Path
 
-from tests.chart.helm import VERSION, template
+from pie.core.plaininstall import IMAGE, NAMESPACE, PULL_SECRET
+from tests.chart.helm import CHART, VERSION, template
 
 GOLDEN = Path(__file__).parent / "golden"
+PLAIN = CHART.parents[1] / "src/pie/cli/templates/install.yaml"
+"""What `pie manifests` prints after the CRD."""
 CASES = sorted(GOLDEN.glob("*.values.yaml"))
 
 
@@ -27,8 +31,21 @@ def render(values: Path) -> str:
     return "---\n".join(manifests).replace(VERSION, "X.Y.Z")
 
 
+def plain() -> str:
+    """Return the chart with its default values as plain YAML: with placeholders, without helm's labels."""
+    values = f"crd.install=false,image.reference={IMAGE},imagePullSecrets[0].name={PULL_SECRET}"
+    result = template("--set", values, namespace=NAMESPACE)
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if not line.lstrip().startswith("helm.sh/chart:")]
+    by_hand = "\n".join(lines).replace(
+        "app.kubernetes.io/managed-by: Helm", "app.kubernetes.io/managed-by: pie"
+    )
+    return f"---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n{by_hand}\n"
+
+
 def main() -> None:
     """Write all golden files."""
+    PLAIN.write_text(plain())
     for values in CASES:
         golden(values).write_text(render(values))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.golden import CASES, GOLDEN, golden, render
+from tests.chart.golden import CASES, GOLDEN, PLAIN, golden, plain, render
 from tests.chart.helm import CHART, one
 
 # helm may have to be built first.
@@ -15,6 +15,10 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.mark.parametrize("values", CASES, ids=lambda path: path.name.partition(".")[0])
 def test_the_chart_renders_as_reviewed(values: Path) -> None:
     assert render(values) == golden(values).read_text(), "to accept it: python -m tests.chart.golden"
+
+
+def test_pie_manifests_prints_what_the_chart_installs() -> None:
+    assert plain() == PLAIN.read_text(), "to accept it: python -m tests.chart.golden"
 
 
 def test_every_golden_file_has_its_values() -> None:

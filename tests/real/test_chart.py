@@ -259,12 +259,8 @@ async def test_the_uninstall_hook_may_do_what_it_does_and_does_not_keep_the_rele
     await asyncio.to_thread(helm, "uninstall", RELEASE, *where, seconds=150)
     left = await asyncio.to_thread(helm, "list", "--all", "--short", *where)
     assert left.stdout.strip() == ""
-    for plural in ("jobs", "roles", "rolebindings", "serviceaccounts", "deployments"):
-        group = {"jobs": "batch/v1", "deployments": "apps/v1", "serviceaccounts": ""}.get(
-            plural, "rbac.authorization.k8s.io/v1"
-        )
-        base = f"/apis/{group}" if group else "/api/v1"
-        names = {
-            each["metadata"]["name"] for each in await api.items(f"{base}/namespaces/{namespace}/{plural}")
-        }
-        assert names <= {"default"}
+    assert await gone(api, f"/apis/batch/v1/namespaces/{namespace}/jobs")
+    assert await gone(api, f"/apis/apps/v1/namespaces/{namespace}/deployments")
+    # docs/install.md names them: helm does not delete the other objects of a hook whose Job failed.
+    roles = await api.items(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles")
+    assert {each["metadata"]["name"] for each in roles} == {f"{RELEASE}-stop"}

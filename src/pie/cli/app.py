@@ -8,6 +8,7 @@ from pie.cli.controller import controller
 from pie.cli.demo import app as demo
 from pie.cli.explain import explain
 from pie.cli.goflags import GoFlagsCommand
+from pie.cli.manifests import manifests
 from pie.cli.pausing import resume, stop
 from pie.cli.plan import plan
 from pie.cli.replay import replay
@@ -25,6 +26,7 @@ app.command(cls=GoFlagsCommand)(controller)
 app.add_typer(demo)
 app.command()(status)
 app.command()(explain)
+app.command()(manifests)
 app.command()(stop)
 app.command()(resume)
 app.command()(report)
