@@ -27,8 +27,6 @@ from tests.real.conftest import install_crd
 
 OF_THE_CLUSTER = frozenset({"persistentvolumes", "volumeattachments", "nodes"})
 NOT_OF_A_RUN = frozenset({"leases", "pieprobes/status"})
-NOT_FOUND = 404
-"""Of a write to an object that was deleted meanwhile: it uses the rate limit of its client, too."""
 BINDING = ("kube-scheduler", "create", "pods/binding")
 
 
@@ -138,7 +136,7 @@ def _writes(cluster: Cluster, asked: Asked, since: datetime, until_: datetime) -
         if (
             event.verb in WRITE_VERBS
             and event.stage == "ResponseComplete"
-            and (event.response_status.code < FIRST_ERROR_CODE or event.response_status.code == NOT_FOUND)
+            and event.response_status.code < FIRST_ERROR_CODE
             and event.agent != "testbed"
             and event.resource not in NOT_OF_A_RUN
             and (

@@ -132,4 +132,7 @@ async def test_against_a_cluster_it_counts_nodes_and_asks_whether_the_driver_att
     ]
     planned = json.loads((await within("plan", *where, "-f", path)).said)
     assert [(each["probe"], each["nodes"]) for each in planned["probes"]] == [("planned", 0)]
-    assert planned["notes"] == ["there is no StorageClass absent: planned is not probed yet"]
+    assert planned["notes"] == [
+        "not counted: stored, in namespace pie; pie plan --from-cluster counts them",
+        "there is no StorageClass absent: planned is not probed yet",
+    ]

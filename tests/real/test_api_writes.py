@@ -19,6 +19,9 @@ pytestmark = pytest.mark.real
 # Other tests share the machine with this one; the benchmark, alone, holds the limit itself.
 BUSY = 3
 
+RACES = 0.5
+"""Writes a run."""
+
 SIDECARS = {"csi-provisioner": "external-provisioner", "csi-attacher": "external-attacher"}
 """The names of the programs by their user agents."""
 
@@ -43,7 +46,7 @@ async def test_three_hundred_nodes_have_their_objects_in_seconds() -> None:
 
 
 @pytest.mark.timeout(900)
-async def test_the_cost_model_says_what_runs_on_real_nodes_write() -> None:
+async def test_the_cost_model_is_right_about_runs_on_real_nodes() -> None:
     demand_machine(nodes=True)
     async with Cluster(nodes=2, attachable=True) as cluster:
         await install_crd(cluster.api)
@@ -58,17 +61,25 @@ async def test_the_cost_model_says_what_runs_on_real_nodes_write() -> None:
 
 
 def differences(counted: list[Counted], apart: float) -> list[str]:
-    """Return for which programs the cost model is wrong by more than this part."""
-    modelled, wrote = Counter[str](), Counter[str]()
+    """Return where the cost model is wrong: by more than this part, or half a write a run of one program.
+
+    How often a program writes a status depends on how fast the others are.
+    """
+    modelled, wrote, races = Counter[str](), Counter[str](), Counter[str]()
     for each in counted:
         kind = Kind.PROVISION if each.asked.provision else Kind.MOUNT
         attach = each.asked.storage_class == "attachable"
-        for line in run_lines(RunnerKind(each.asked.runner), kind, attach=attach):
+        lines = list(run_lines(RunnerKind(each.asked.runner), kind, attach=attach))
+        for line in lines:
             modelled[line.actor] += each.runs * (line.writes + line.events)
+        for actor in {line.actor for line in lines}:
+            races[actor] += each.runs * RACES
         for writes, n in each.writes.items():
             wrote[SIDECARS.get(writes.actor, writes.actor)] += n
+    for totals in (modelled, wrote):
+        totals["together"] = sum(totals.values())
     return [
         f"{actor}: {wrote[actor]} counted, {modelled[actor]:.1f} in the model"
         for actor in sorted(modelled | wrote)
-        if abs(wrote[actor] - modelled[actor]) > apart * max(wrote[actor], modelled[actor])
+        if abs(wrote[actor] - modelled[actor]) > max(apart * wrote[actor], races[actor])
     ]

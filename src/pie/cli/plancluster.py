@@ -9,12 +9,12 @@ from pie.core.cost.load import Demand, demand_of
 from pie.core.cost.report import CostReport, report
 from pie.core.model import Probe
 from pie.core.suitable import unsuitable
-from pie.core.text import PlainText
+from pie.core.text import PlainText, few
 from pie.core.volumeobjects import CSIDriver
 from pie.core.wire import Metadata, Node, NodeInfo, NodeStatus, Object, PieProbe, StorageClass
 from pie.kube.client import Client
 from pie.kube.config import load
-from pie.kube.errors import ConfigError, NotFound
+from pie.kube.errors import ConfigError, KubeError, NotFound
 from pie.kube.listing import list_all
 from pie.kube.resources import CSI_DRIVERS, CSI_NODES, NODES, PIE_PROBES, STORAGE_CLASSES, Resource
 from pie.kube.watchstream import T
@@ -63,7 +63,8 @@ async def from_the_cluster(
         nodes = await _all(client, NODES, _Node)
         csi_nodes = await _all(client, CSI_NODES, _CSINode)
         classes = {each.metadata.name: each for each in await _all(client, STORAGE_CLASSES, StorageClass)}
-        demands, notes, least = list[Demand](), list[str](), list[int]()
+        demands, least = list[Demand](), list[int]()
+        notes = await _others(client, where, probes) if manifest is not None else []
         for probe in probes:
             storage_class = classes.get(probe.storage_class)
             matching = _matching(probe, nodes, storage_class)
@@ -81,6 +82,20 @@ async def from_the_cluster(
     if not flags.kubernetes:
         cluster = replace(cluster, unused=has_unused(_newest(nodes)))
     return report(demands, cluster, notes)
+
+
+async def _others(client: Client, namespace: str, planned: Iterable[Probe]) -> list[str]:
+    """Return a note about the PieProbes of the namespace that a manifest does not have."""
+    try:
+        page = await client.list_page(PIE_PROBES, namespace, decode=PieProbe, limit=0)
+    except KubeError:  # pie is not installed yet, or its PieProbes may not be read
+        return []
+    others = {each.metadata.name for each in page.items} - {each.name for each in planned}
+    if not others:
+        return []
+    return [
+        f"not counted: {few(sorted(others))}, in namespace {namespace}; pie plan --from-cluster counts them"
+    ]
 
 
 async def _stored(client: Client, namespace: str) -> list[Probe]:

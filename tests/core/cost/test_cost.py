@@ -162,7 +162,7 @@ def test_a_recommendation_leaves_half_of_each_ceiling_to_others_or_says_to_probe
         (Demand(nodes=3), CRON_JOB, 1),
         (Demand(nodes=100), POD, 1),
         (mounts(5_000), POD, 17),
-        (mounts(300, attach=True), POD, 8),
+        (mounts(300, attach=True), POD, 9),
         (replace(mounts(5_000, POD), period_seconds=1_200), POD, 20),
     ],
 )
@@ -194,7 +194,7 @@ def test_runs_of_cronjobs_start_together_and_those_of_pods_are_spread() -> None:
     ("nodes", "attach", "named"),
     [
         (100, False, ""),
-        (100, True, "external-attacher needs 6.77 of 5 requests/s"),
+        (100, True, "external-attacher needs 7.1 of 5 requests/s"),
         (200, False, "job-controller needs 26.8 of 20 requests/s"),
         (
             5_000,

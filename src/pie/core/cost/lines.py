@@ -87,8 +87,8 @@ _NEW_VOLUME: Final = (
 )
 _ATTACH: Final = (
     Line(_MANAGER, ATTACH_DETACH, "VolumeAttachment, status of the node", 4, 1, other=1),
-    # Often the last one finds the object deleted (404); it uses the limit nevertheless.
-    Line(Actor.ATTACHER, "", "VolumeAttachment and its status", 4),
+    # 3 or 4 of its requests write; the last one, or one more, finds the object deleted.
+    Line(Actor.ATTACHER, "", "VolumeAttachment and its status", 3.5, other=0.7),
     Line(Actor.KUBELET, "", "volumes in use", 2),
 )
 _ATTACH_A_NEW_VOLUME: Final = (Line(Actor.ATTACHER, "", "finalizer of the volume", 2),)
