@@ -62,12 +62,13 @@ async def test_as_json_it_says_of_each_figure_where_it_is_from() -> None:
 
 
 async def test_a_manifest_may_have_several_pieprobes_and_other_objects(tmp_path: Path) -> None:
-    slow = pieprobe("slow", "fast", "x", probePeriod=10, disableProvisionProbe=True)
+    slow = pieprobe("slow", "fast", "x", probePeriod=10, disableProvisionProbe=True, runner="Pod")
     listed = {"kind": "List", "items": [pieprobe("quick", "fast", "x"), {"kind": "ConfigMap"}]}
     path = manifest(tmp_path, slow, listed, yaml.safe_load(CRD.read_text()))
     found = json.loads((await within("plan", "-f", path, "--nodes", "10", "-o", "json")).said)
-    asked = [(each["probe"], each["period_seconds"], each["provision"]) for each in found["probes"]]
-    assert asked == [("slow", 600, False), ("quick", 60, True)]
+    asked = [(each["probe"], each["period_seconds"], each["runner"]) for each in found["probes"]]
+    assert asked == [("slow", 600, "Pod"), ("quick", 60, "CronJob")]
+    assert [each["provision"] for each in found["probes"]] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -212,8 +212,10 @@ def test_the_condition_names_the_smallest_ceilings_that_are_passed_and_what_to_u
     assert ("Recommended: use runner Pod and probePeriod" in found["message"]) is bool(named)
 
 
-def test_kinds_that_are_paused_cost_nothing() -> None:
+def test_kinds_that_are_paused_cost_nothing_and_runner_pod_less() -> None:
     assert cost_high(probe(), 5_000, attach=True, paused=[Kind.MOUNT])["status"] == "False"
+    assert cost_high(probe(runner=POD), 300, attach=False)["status"] == "False"
+    assert cost_high(probe(), 300, attach=False)["status"] == "True"
     assert cost_high(probe(paused=True), 5_000, attach=True)["status"] == "False"
 
 

@@ -57,6 +57,7 @@ def demand_of(probe: Probe, nodes: int, *, attach: bool, paused: Collection[str]
         name=probe.name,
         nodes=0 if probe.paused else nodes,
         period_seconds=float(probe.period_seconds),
+        runner=probe.runner,
         mount=probe.mount_enabled and Kind.MOUNT not in paused,
         provision=probe.provision_enabled and Kind.PROVISION not in paused,
         attach=attach,
