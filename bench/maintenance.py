@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from pie.core.kinds import KINDS
 from pie.core.model import Kind, Target
 from pie.core.schedule import next_due
 from testbed.api import Api, ApiError
@@ -193,8 +194,8 @@ class Replay:
             for target, since in self._since.items()
             for error in accounts.errors(target, 60 * self._minutes, since, self._until.get(target, now))
         ]
-        for kind in Kind:
-            targets = [target for target in self._since if target.kind is kind]
+        for kind in KINDS:
+            targets = [target for target in self._since if target.kind == kind]
             counts = sum((accounts.as_what(target) for target in targets), Counter())
             print(f"{counts.total()} due times of {len(targets)} {kind} targets:")
             for what, count in counts.most_common():

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pie.core.volumeobjects import CSISource, attachment_name
 from tests.controller.simulation import Simulation
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import BASE_SPEC, NODE, World
+from tests.controller.world import BASE_SPEC, NODE, Objects, World
 
 MOST_READS = 1_000
 """In the worst minute."""
@@ -55,10 +55,10 @@ def crash(world: World) -> None:
 def install_driver(world: World, *, attaches: bool) -> None:
     """Have a CSI driver, and a volume for each PVC."""
     world.put("storageclasses", {**world.objects["storageclasses"]["c"], "provisioner": DRIVER})
-    world.objects["csidrivers"] = {
-        DRIVER: {"metadata": {"name": DRIVER}, "spec": {"attachRequired": attaches}}
-    }
-    attachments = world.objects["volumeattachments"] = {}
+    world.objects["csidrivers"] = Objects(
+        {DRIVER: {"metadata": {"name": DRIVER}, "spec": {"attachRequired": attaches}}}
+    )
+    attachments = world.objects["volumeattachments"] = Objects()
 
     def bind(world: World) -> None:
         for name, claim in list(world.objects["persistentvolumeclaims"].items()):

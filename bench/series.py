@@ -26,7 +26,7 @@ def main() -> None:
         series.add(target)
         series.count_on_time(target, on_time=True, times=1440)
         series.set_health(target, healthy=True, at_seconds=time.time())
-        if target.kind is Kind.MOUNT:
+        if target.node:
             series.set_latency(target, IoStats(read=side, write=side))
     spent, text = [], b""
     for _ in range(ROUNDS):
