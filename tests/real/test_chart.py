@@ -171,6 +171,11 @@ async def test_a_release_keeps_its_pieprobes_when_upgraded_and_leaves_the_crd_wh
     assert upgraded["metadata"]["uid"] == created["metadata"]["uid"]
     assert upgraded["spec"]["probeThreshold"] == "30s"
 
+    await succeeds("rollback", RELEASE, "2", *where)
+    (back,) = await api.items(probes)
+    assert (back["metadata"]["uid"], back["spec"]["probeThreshold"]) == (created["metadata"]["uid"], "1m")
+    assert await established(api)
+
     other = ("--namespace", "default", *IMAGE, "--set", "replicaCount=0")
     refused = await asyncio.to_thread(
         helm, "install", "other", str(CHART), "--kubeconfig", str(cluster.kubeconfig), *other
