@@ -30,7 +30,7 @@ def stages() -> list[dict[str, Any]]:
             "Pod",
             "pod-runs",
             [alive, _on("NotIn", *_ODD_PODS), _phase("Pending")],
-            status=_POD_RUNS,
+            status=_STATUS.substitute(conditions=_CONDITIONS, ready="true", state=_RUNNING, phase="Running"),
             delay_milliseconds=500,
         ),
         *(
@@ -109,72 +109,49 @@ def _result(probe: Any) -> str:
     return encode(result).decode()
 
 
-_POD_RUNS = """
-{{ $now := Now }}
+_STATUS = Template("""
+{{ $$now := Now }}$conditions
+containerStatuses:
+{{ range .spec.containers }}
+- image: {{ .image | Quote }}
+  imageID: ""
+  name: {{ .name | Quote }}
+  ready: $ready
+  restartCount: 0
+  started: $ready
+  state:
+    $state
+{{ end }}
+phase: $phase
+startTime: {{ $$now | Quote }}
+""")
+
+_CONDITIONS = """
 conditions:
 {{ range (list "PodReadyToStartContainers" "Initialized" "Ready" "ContainersReady") }}
 - lastTransitionTime: {{ $now | Quote }}
   status: "True"
   type: {{ . }}
-{{ end }}
-containerStatuses:
-{{ range .spec.containers }}
-- image: {{ .image | Quote }}
-  imageID: ""
-  name: {{ .name | Quote }}
-  ready: true
-  restartCount: 0
-  started: true
-  state:
-    running:
-      startedAt: {{ $now | Quote }}
-{{ end }}
-phase: Running
-startTime: {{ $now | Quote }}
-"""
+{{ end }}"""
 
-_POD_WAITS = Template("""
-{{ $$now := Now }}
-containerStatuses:
-{{ range .spec.containers }}
-- image: {{ .image | Quote }}
-  imageID: ""
-  name: {{ .name | Quote }}
-  ready: false
-  restartCount: 0
-  started: false
-  state:
-    waiting:
-      reason: $reason
-{{ end }}
-phase: Pending
-startTime: {{ $$now | Quote }}
-""")
+_RUNNING = """running:
+      startedAt: {{ $now | Quote }}"""
 
-_POD_FAILS = """
-{{ $now := Now }}
-containerStatuses:
-{{ range .spec.containers }}
-- image: {{ .image | Quote }}
-  imageID: ""
-  name: {{ .name | Quote }}
-  ready: false
-  restartCount: 0
-  started: false
-  state:
-    terminated:
+_FAILED = """terminated:
       exitCode: 255
       finishedAt: {{ $now | Quote }}
       reason: Error
-      startedAt: {{ $now | Quote }}
-{{ end }}
-phase: Failed
-startTime: {{ $now | Quote }}
-"""
+      startedAt: {{ $now | Quote }}"""
+
+
+def _waits(reason: str) -> str:
+    state = f"waiting:\n      reason: {reason}"
+    return _STATUS.substitute(conditions="", ready="false", state=state, phase="Pending")
+
 
 _ODD_PODS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     WITHOUT_DRIVER: (
-        _POD_WAITS.substitute(reason="ContainerCreating"),
+        _waits("ContainerCreating"),
         {
             "reason": "FailedMount",
             "message": (
@@ -185,7 +162,7 @@ _ODD_PODS: Mapping[str, tuple[str, Mapping[str, str]]] = {
         },
     ),
     OTHER_OS: (
-        _POD_WAITS.substitute(reason="ErrImagePull"),
+        _waits("ErrImagePull"),
         {
             "reason": "Failed",
             "message": (
@@ -194,7 +171,7 @@ _ODD_PODS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             ),
         },
     ),
-    OTHER_ARCHITECTURE: (_POD_FAILS, {}),
+    OTHER_ARCHITECTURE: (_STATUS.substitute(conditions="", ready="false", state=_FAILED, phase="Failed"), {}),
 }
 """What happens to a pod on a node of this name: its status, and an Event."""
 

@@ -2,12 +2,11 @@
 
 import time
 
-from pie.core.batch.naming import cronjob_names
-from pie.core.model import Kind, Target
 from pie.core.result import Outcome
 from tests.controller.mounts import NEW, SECONDS_UNTIL_HUNG, A, B, mounts, result
-from tests.controller.stage import HOURLY_MINUTES, Stage
-from tests.harness import ON_TIME, PERFORMANCE, apply_probe, pieprobe, until, until_condition
+from tests.controller.provisions import provisions
+from tests.controller.stage import Stage
+from tests.harness import ON_TIME, PERFORMANCE, until, until_condition
 
 WRITE_LATENCY = "pie_io_write_latency_on_mount_probe_seconds"
 
@@ -149,20 +148,7 @@ async def test_a_job_deleted_unread_is_a_lost_run(stage: Stage) -> None:
 
 
 async def test_the_provision_probe_is_on_time_when_its_volume_was_used(stage: Stage) -> None:
-    await stage.make_class()
-    node = await stage.node()
-    spec = {
-        "probePeriod": HOURLY_MINUTES,
-        "probeThreshold": "3s",
-        "deadline": "5s",
-        "disableMountProbes": True,
-    }
-    async with stage.pie() as pie:
-        await apply_probe(
-            stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **spec)
-        )
-        cronjob = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
-        await until(lambda: stage.api.find(stage.path("cronjobs", cronjob)), "the CronJob")
+    async with provisions(stage, 1) as (pie, cronjob, (node,)):
         pod = await stage.start_job(cronjob, time.time())
         await stage.bind(pod, node)
         await stage.run(pod)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pie.core.judge import DEADLINE_SLACK_SECONDS, judge, missed
 from pie.core.model import Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
-from pie.core.reasons import ADVICE, AREA, MEANING, NOBODYS, Area, Reason
+from pie.core.reasons import ADVICE, AREA, MEANING, WITHOUT_AREA, Area, Reason
 from pie.core.result import Outcome
 from pie.core.wire import (
     Claim,
@@ -30,7 +30,7 @@ def test_every_reason_has_a_meaning_and_advice() -> None:
 
 
 def test_every_reason_has_an_area_unless_nothing_is_wrong() -> None:
-    assert set(AREA) == set(Reason) - NOBODYS
+    assert set(AREA) == set(Reason) - WITHOUT_AREA
 
 
 @pytest.mark.parametrize(

@@ -157,9 +157,7 @@ def missed(
         what, reason = ("pod", Reason.POD_DELETED) if by_pie else ("Job", Reason.JOB_DELETED)
         message = f"the {what} was created, and deleted before pie saw it"
         cause = Cause(Stage.QUEUE, reason, message)
-    return by_area(
-        Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
-    )
+    return by_area(_late(cause, ended=True))
 
 
 def judge(run: Run, probe: Probe, as_of: float) -> Judgement:
@@ -181,6 +179,22 @@ def by_area(judgement: Judgement) -> Judgement:
         verdict=Verdict.INCONCLUSIVE,
         on_time=judgement.on_time or None,
         succeeded=judgement.succeeded or None,
+    )
+
+
+def _late(
+    cause: Cause, *, ended: bool = False, check_at: float | None = None, replace: bool = False
+) -> Judgement:
+    """Return the judgement of a run that was not on time."""
+    return Judgement(
+        Verdict.LATE,
+        cause.reason,
+        cause.message,
+        cause.stage,
+        on_time=False,
+        ended=ended,
+        check_at=check_at,
+        replace=replace,
     )
 
 
@@ -206,15 +220,9 @@ def _not_started_in_time(case: _Case) -> Judgement | None:
     claim = case.run.claim
     # If the pod were deleted now, an unknown volume could stay in the back end.
     at_work = not kind_of(case.run.target).pvc and claim is not None and being_provisioned(claim)
-    return Judgement(
-        Verdict.LATE,
-        cause.reason,
-        cause.message,
-        cause.stage,
-        on_time=False,
-        check_at=case.give_up_at if case.as_of < case.give_up_at else None,
-        replace=case.as_of >= case.give_up_at and not at_work,
-    )
+    if case.as_of < case.give_up_at:
+        return _late(cause, check_at=case.give_up_at)
+    return _late(cause, replace=not at_work)
 
 
 def _deleted_when_late(case: _Case) -> Judgement | None:
@@ -227,8 +235,7 @@ def _deleted_when_late(case: _Case) -> Judgement | None:
     if not late_by_stamp and case.unended_until < case.late_at:
         return None
     unseen = Cause(Stage.START, Reason.NOT_STARTED, "the pod was deleted, and had not started in time")
-    cause = case.why_not_started if seen or not late_by_stamp else unseen
-    return Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
+    return _late(case.why_not_started if seen or not late_by_stamp else unseen, ended=True)
 
 
 def _deleted_before_start(case: _Case) -> Judgement | None:
@@ -250,7 +257,7 @@ def _deleted(case: _Case, before: str) -> Judgement:
 
 def _cut_off(case: _Case, cause: Cause) -> Judgement:
     if not case.started:
-        return Judgement(Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, ended=True)
+        return _late(cause, ended=True)
     result = case.result if isinstance(case.result, Result) else None
     return replace(_failed(case, cause.reason, cause.message, result), stage=cause.stage)
 
@@ -260,10 +267,9 @@ def _ended_before_start(case: _Case) -> Judgement | None:
         return None
     cause = case.why_not_started
     status = case.run.pod.status
-    message = cause.message
-    if cause.reason is Reason.NOT_STARTED:
-        message = one_line(status.message or status.reason) or message
-    return Judgement(Verdict.LATE, cause.reason, message, cause.stage, on_time=False, ended=True)
+    if cause.reason is Reason.NOT_STARTED and (said := one_line(status.message or status.reason)):
+        cause = replace(cause, message=said)
+    return _late(cause, ended=True)
 
 
 def _hung(case: _Case) -> Judgement | None:
@@ -284,9 +290,7 @@ def _running_late(case: _Case) -> Judgement | None:
     if case.over or not case.late:
         return None
     cause = why_late(case.run, case.times, case.probe.threshold_seconds)
-    return Judgement(
-        Verdict.LATE, cause.reason, cause.message, cause.stage, on_time=False, check_at=case.hung_at
-    )
+    return _late(cause, check_at=case.hung_at)
 
 
 def _running(case: _Case) -> Judgement | None:

@@ -1,6 +1,6 @@
-"""Every reason pie gives, with its area, one line of meaning and one of advice.
+"""All reasons, each with its area, one line of meaning and one of advice.
 
-A bounded set: reasons are label values and stand in status fields.
+Their number is bounded, because reasons are values of labels and of fields in the status.
 """
 
 from enum import StrEnum
@@ -21,11 +21,11 @@ class Area(StrEnum):
 class Reason(StrEnum):
     """Why a run, a target or a PieProbe is as it is."""
 
-    # Of a run that is well, or not done.
+    # A run is good, or has not ended.
     OK = "OK"
     PENDING = "Pending"
 
-    # Of a run that was not bound to a node in time: queue, schedule, provision.
+    # A run was not bound to a node in time (stages queue, schedule and provision).
     CONTROL_PLANE_LATE = "ControlPlaneLate"
     POD_REFUSED = "PodRefused"
     CLAIM_REFUSED = "ClaimRefused"
@@ -43,7 +43,7 @@ class Reason(StrEnum):
     PROVISIONING_FAILED = "ProvisioningFailed"
     PROVISION_SLOW = "ProvisionSlow"
 
-    # Of a run that was bound and did not start in time: attach, mount, start.
+    # A run was bound to a node, and did not start in time (stages attach, mount and start).
     REFUSED_BY_NODE = "RefusedByNode"
     DRIVER_ABSENT = "DriverAbsent"
     DRIVER_NOT_READY = "DriverNotReady"
@@ -58,7 +58,7 @@ class Reason(StrEnum):
     NOT_STARTED = "NotStarted"
     STARTED_LATE = "StartedLate"
 
-    # Of a run that started, by the controller.
+    # A run started; the controller decides the reason.
     HUNG = "Hung"
     KILLED = "Killed"
     EVICTED = "Evicted"
@@ -72,7 +72,7 @@ class Reason(StrEnum):
     DATA_STALE = "DataStale"
     DATA_SWAPPED = "DataSwapped"
 
-    # Of a run that started, by the probe in its result.
+    # A run started; the result of the probe has the reason.
     DATA_CORRUPTED = "DataCorrupted"
     FIO_MISSING = "FioMissing"
     FIO_FAILED = "FioFailed"
@@ -85,12 +85,12 @@ class Reason(StrEnum):
     LOCKED = "Locked"
     INTERNAL = "Internal"
 
-    # Of what a run leaves behind: teardown.
+    # A run left something behind (stage teardown).
     TEARDOWN_STUCK = "TeardownStuck"
     VOLUME_LEAKED = "VolumeLeaked"
     NODE_GONE = "NodeGone"
 
-    # Of a run, or of a target now, that is not held against the storage.
+    # A run, or a target, is suppressed.
     NODE_DELETED = "NodeDeleted"
     NODE_MARKED = "NodeMarked"
     NODE_CORDONED = "NodeCordoned"
@@ -100,10 +100,10 @@ class Reason(StrEnum):
     NODE_NEW = "NodeNew"
     NO_USABLE_NODE = "NoUsableNode"
 
-    # Of a target without a recent good run.
+    # A target has had no good run for a while.
     NO_RECENT_RUN = "NoRecentRun"
 
-    # Of a PieProbe.
+    # A PieProbe, or some of its probes, cannot run.
     INVALID_SPEC = "InvalidSpec"
     PERMISSION_MISSING = "PermissionMissing"
     CRD_OUTDATED = "CRDOutdated"
@@ -121,7 +121,7 @@ class Reason(StrEnum):
     PAUSED = "Paused"
 
 
-# What the outcomes of a probe mean stands with them; what to do about it stands here, with all others.
+# `Outcome` has the meanings of the reasons in results; their advice is here, like that of all others.
 _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     Reason.OK: ("The volume was provisioned or mounted in time, and its I/O worked.", "Nothing to do."),
     Reason.PENDING: ("No run has ended yet.", "Wait for a period."),
@@ -421,7 +421,7 @@ ADVICE: dict[Reason, str] = {reason: advice for reason, (_, advice) in _CONTROLL
 
 
 CERTAIN = frozenset({Reason.DATA_LOST, Reason.DATA_STALE, Reason.DATA_SWAPPED, Reason.DATA_CORRUPTED})
-"""What a run read is a fact, and needs no second run to be believed; no maintenance explains it."""
+"""A run read these facts from the volume: no second run is needed, and no maintenance explains them."""
 
 _OF_RUNS: dict[Area, tuple[Reason, ...]] = {
     Area.NODE: (
@@ -486,19 +486,22 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.COST_HIGH,
     ),
 }
-NOBODYS = frozenset({Reason.OK, Reason.PENDING, Reason.DISABLED})
-"""Nothing is wrong, so they have no area."""
+WITHOUT_AREA = frozenset({Reason.OK, Reason.PENDING, Reason.DISABLED})
+"""These reasons have no area, because nothing is wrong."""
 
 CANNOT_TEST = frozenset({Area.NODE, Area.PIE})
-"""Where the problem is of these areas, the storage cannot be tested."""
+"""If a problem is in one of these areas, the storage cannot be tested."""
 
 INCONCLUSIVE = (*_OF_RUNS[Area.NODE], *_OF_RUNS[Area.PIE])
-"""A run that ends, or is late, for one of these reasons could not test the storage."""
+"""A run that ended, or was late, for one of these reasons could not test the storage."""
 
-AREA: dict[Reason, Area] = dict.fromkeys((each for each in Reason if each not in NOBODYS), Area.STORAGE) | {
-    reason: area
-    for table in (_OF_RUNS, _OF_MAINTENANCE_AND_SPECS)
-    for area, reasons in table.items()
-    for reason in reasons
+AREA: dict[Reason, Area] = {
+    **dict.fromkeys((each for each in Reason if each not in WITHOUT_AREA), Area.STORAGE),
+    **{
+        reason: area
+        for table in (_OF_RUNS, _OF_MAINTENANCE_AND_SPECS)
+        for area, reasons in table.items()
+        for reason in reasons
+    },
 }
-"""Whose problem each reason is: storage's, unless a table above names another area."""
+"""The area of each reason: storage, unless a table above has another one."""
