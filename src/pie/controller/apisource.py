@@ -1,4 +1,4 @@
-"""Answers what the page and the command line ask, from the tables of the leading controller."""
+"""Answers the page and the command line, from the tables of the leading controller."""
 
 from collections.abc import Iterator
 from heapq import nlargest
@@ -68,7 +68,7 @@ class ApiSource:
         changing = (self._probes, self._history, self._probe_turns, self._nodes)
         return sum(each.revision for each in changing)
 
-    # What is asked.
+    # The answers.
 
     def overview(self) -> Overview:
         """Return whether everything is fine."""
@@ -144,7 +144,7 @@ class ApiSource:
             tuple(each.write_p99 for each in points),
         )
 
-    # What it is made of.
+    # Their parts.
 
     def _spec(self, name: str) -> Probe | None:
         return self._probes.spec(name)

@@ -34,14 +34,14 @@ class AttachmentState:
 
 @dataclass(frozen=True, slots=True)
 class _Driver:
-    """Whether volumes of a driver are attached, and when that was asked."""
+    """Whether a driver attaches volumes, and when this was read."""
 
     attaches: bool
     asked_at: float
 
 
 class AttachmentReader:
-    """Asks the API server: a few by name, many as one list. It remembers for a while which drivers attach."""
+    """Reads attachments: a few by name, many in one list. It remembers for a while which drivers attach."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -50,7 +50,7 @@ class AttachmentReader:
         self._drivers: dict[str, _Driver] = {}
 
     def may_attach(self, driver: str) -> bool:
-        """Tell whether a driver may attach volumes, as far as is known of it."""
+        """Tell whether a driver may attach volumes; an unknown one may."""
         known = self._fresh(driver)
         return known is None or known.attaches
 

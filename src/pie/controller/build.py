@@ -48,7 +48,7 @@ class Series:
 def register_series(registry: CollectorRegistry, now: Callable[[], float]) -> Series:
     """Return the metrics of a controller, those other than `targets` registered.
 
-    Ages are by the clock `now`: that of the API server, as the times are that they are told from.
+    `now` is the clock of the API server, by which ages are calculated.
     """
     untested = UntestedSeries()
     registry.register(untested)

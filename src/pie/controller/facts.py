@@ -51,7 +51,7 @@ class Facts:
             return TargetFacts()
         entry = self._probes.get(target.probe)
         if entry is None:
-            # Its PieProbe is gone: the garbage collector deletes its objects, and pie owns nothing here.
+            # There is no PieProbe any more: the garbage collector deletes its objects, not pie.
             return TargetFacts(known=True, untouchable=True, runs=self._runner.runs(None, target))
         probe = entry.probe
         if probe is None:
@@ -98,7 +98,7 @@ class Facts:
         return next((claim for claim in found if _owned(claim, probe)), None)
 
     def _claims(self, target: Target, probe: Probe) -> tuple[object, ...]:
-        """Return what identifies a target's PVCs, and whatever else has the name that its PVC should have."""
+        """Return what identifies a target's PVCs, and another PVC with the name of its own."""
         names = claim_names(target) if kind_of(target).pvc else ()
         held = (self._caches.claims.store.get((probe.namespace, name)) for name in names)
         return tuple(
@@ -108,7 +108,7 @@ class Facts:
         )
 
     def _seen(self, run: RunFact, claim: Claim | None) -> RunFact:
-        """Return a run with its PVC, what was seen of it, and the Warning Events about it."""
+        """Return a run with its PVC, its sightings, and the Warning Events about it."""
         if run.pod is None:
             return replace(run, warnings=self._warnings.about(run.id))
         uid = run.pod.metadata.uid

@@ -1,4 +1,4 @@
-"""Reads the Leases of nodes, which say whether a kubelet is alive some time before Kubernetes notices."""
+"""Reads the Leases of nodes: they show that a kubelet is silent before Kubernetes calls it NotReady."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from pie.kube.sharedlist import SharedList
 
 _NAMESPACE: Final = "kube-node-lease"
 _SHARED_SECONDS: Final = 5.0
-"""A look at a Lease is good for everybody who wants one within this time."""
+"""A Lease that was read is used for all questions within this time."""
 
 
 class NodeLeases:
@@ -23,7 +23,7 @@ class NodeLeases:
     async def look(self, node: str, *, after: float = 0.0) -> Heartbeat | None:
         """Return what a node's Lease shows; None: it has none that pie may read.
 
-        `after` is when the looker looked at it last.
+        The Lease must be read after `after`.
         """
         since = max(after + 0.001, self._client.now() - _SHARED_SECONDS)
         try:

@@ -1,4 +1,4 @@
-"""Which nodes a PieProbe matches, and what of it is paused, by its class and by topology."""
+"""The nodes that a PieProbe matches, and its probes that are paused because of class or topology."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ _POLICY_SECONDS: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class NodeSelection:
-    """The nodes that match, by name, what is paused, and what of the class probably cannot work."""
+    """The names of the matching nodes, what is paused, and warnings about the class."""
 
     nodes: set[str]
     paused: dict[str, Pause]
@@ -47,15 +47,15 @@ class NodeFinder:
         self._policies: dict[str, tuple[str, float]] = {}
 
     def by_topology(self, probe: Probe) -> bool:
-        """Tell whether the driver's topology decides what is paused: claims are bound before pods are."""
+        """Tell whether the driver's topology decides what is paused, because PVCs are bound before pods."""
         storage_class = self._caches.storage_class(probe.storage_class)
         binds_at_once = storage_class is not None and storage_class.volume_binding_mode == "Immediate"
         return binds_at_once and any(row.per_node and row.enabled(probe) for row in KINDS.values())
 
     async def find(self, probe: Probe) -> NodeSelection:
-        """Return how things are now."""
+        """Return the nodes, and what is paused, as they are now."""
         policy = await self._fs_group_policy(self._caches.storage_class(probe.storage_class))
-        # Looked up after the request: classes and nodes come and go meanwhile.
+        # Read after the request: classes and nodes may have changed meanwhile.
         storage_class, matching = self._caches.storage_class(probe.storage_class), self._matching(probe)
         keys: tuple[str, ...] = ()
         if storage_class is not None and self.by_topology(probe):
@@ -65,7 +65,7 @@ class NodeFinder:
         return NodeSelection(set(matching), paused, warnings(probe, storage_class, policy))
 
     async def _fs_group_policy(self, storage_class: StorageClass | None) -> str:
-        """Return whose fsGroup a class's driver applies, where that decides anything; empty: not known."""
+        """Return the fsGroupPolicy of a class's driver, if it matters; empty: it is not known."""
         if storage_class is None or fs_type(storage_class) or not storage_class.driver:
             return ""
         driver, now = storage_class.driver, self._client.now()
@@ -91,7 +91,7 @@ class NodeFinder:
         }
 
     def _topology_keys(self, driver: str, nodes: Iterable[str]) -> tuple[str, ...]:
-        """Return a driver's topology keys; none where no node lists it, nor ever did."""
+        """Return a driver's topology keys; empty: no node ever listed the driver."""
         found = (self._caches.csi_nodes.store.get(("", name)) for name in nodes)
         entries = (entry for each in found if each is not None for entry in each.spec.drivers)
         entry = next((entry for entry in entries if entry.name == driver), None)

@@ -36,10 +36,10 @@ from pie.kube.resources import PVCS
 _log = structlog.get_logger()
 
 _NO_REFUSAL: Final = (Conflict, TooManyRequests, ServiceUnavailable, ServerTimeout, Unauthorized)
-"""Answers that say nothing about the object. That of a webhook that cannot be reached does, a plain 500."""
+"""Answers that are no refusal of the object. A plain 500 is one: of a webhook that cannot be reached."""
 
 _LOOK_AGAIN_SECONDS: Final = 60.0
-"""While another object has a name: it may be one that is not watched."""
+"""While another object has the name. pie may not watch that object."""
 
 _NOTHING: Final = KeepObjects(live=False, keep_claim=True)
 
@@ -71,7 +71,7 @@ class Objects:
         self._queue.add("objects", state.target)
 
     def refused(self, probe: str) -> tuple[Reason, str] | None:
-        """Return why targets of a PieProbe lack their objects: the API server's words, or who has a name."""
+        """Return why targets of a PieProbe lack objects: a refusal, or another object that has the name."""
         refused = {target: why for target, why in self._refused.items() if target.probe == probe}
         if not refused:
             return None
@@ -97,7 +97,7 @@ class Objects:
     async def _kept(
         self, probe: Probe | None, target: Target, wanted: KeepObjects, owner: OwnerReference
     ) -> tuple[Reason, str] | None:
-        """Write a target's objects; return why that cannot be done, where another object has a name."""
+        """Write a target's objects; return why that is not possible, if another object has the name."""
         name, claims = await self._plan_claim(probe, target, wanted, owner)
         runs = await self._runner.plan(probe, target, wanted, owner, name)
         stopped = Plan()

@@ -1,4 +1,4 @@
-"""Writes objects of one kind that PieProbes own, and finds what else has their names."""
+"""Writes objects of one kind that PieProbes own, and finds other objects with their names."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic
@@ -19,7 +19,7 @@ from pie.kube.watchstream import Marked, T
 _log = structlog.get_logger()
 
 _RECENT_SECONDS: Final = 60.0
-"""What had a name so long ago counts: thousands of objects that are created at once cost a few lists."""
+"""A list this old is used again, so that thousands of objects that are created at once cost few lists."""
 
 
 class Ownership(Generic[T]):
@@ -38,10 +38,10 @@ class Ownership(Generic[T]):
     async def with_holder(
         self, owned: Mapping[str, T], known: T | None, name: str, *, ask: bool
     ) -> tuple[T, ...]:
-        """Return what a target has, and what has the name of its wanted object without being the target's.
+        """Return the objects of a target, and another object that has the name of the wanted one.
 
-        `known` is what the cache has under that name: all objects with pie's labels are there. Of those
-        without, a list is asked that many share.
+        `known` is the object of this name in the cache, which has all objects with pie's labels. Objects
+        without them are read in a list that many targets share.
         """
         found = tuple(owned.values())
         if not name or any(each.metadata.name == name for each in found):
@@ -53,7 +53,7 @@ class Ownership(Generic[T]):
         return (*found, holder) if holder is not None else found
 
     async def act(self, target: Target, action: Action) -> T | None:
-        """Carry out what is planned; return the object where it was created or applied."""
+        """Carry out an action; return the object if it was created or applied."""
         log = _log.bind(target=str(target), kind=self._resource.kind)
         match action:
             case Create(manifest):

@@ -171,7 +171,7 @@ class Perform:
 
     def _set_verdict(self, target: Target, said: SetVerdict) -> None:
         ok = said.verdict is Verdict.OK
-        if said.verdict is not Verdict.INCONCLUSIVE:  # It leaves the last verdict on the storage standing.
+        if said.verdict is not Verdict.INCONCLUSIVE:  # Then the last verdict on the storage stays.
             healthy = None if said.verdict is Verdict.UNKNOWN else ok
             self._screens.series.set_health(
                 target, healthy=healthy, at_seconds=said.last_ok, hung_since=said.hung_since
@@ -189,7 +189,7 @@ class Perform:
         self._wake(target)
 
     def _wake(self, target: Target) -> None:
-        """Have the PieProbe of a target looked at."""
+        """Look at the PieProbe of a target."""
         self._queue.add("probe", target.probe, after_seconds=SETTLE_SECONDS)
 
     async def _start_run(self, thing: _Start) -> None:
@@ -200,7 +200,7 @@ class Perform:
             return
         if not await self._runner.run(probe, target, order, self._claim_name(target)):
             self._queue.add("start", thing, after_seconds=_START_AGAIN_SECONDS)
-        # Kept until the run is seen: it is not started twice, however often it is ordered meanwhile.
+        # The order stays until pie sees the run, so that a repeated order does not start it twice.
 
     def _claim_name(self, target: Target) -> str:
         return next((each.metadata.name for each in self._caches.claims_of.get(target, {}).values()), "")

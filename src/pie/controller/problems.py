@@ -1,4 +1,4 @@
-"""What an error means for a PieProbe: the reason, and the words for its status."""
+"""From an error to the reason and the message in the status of a PieProbe."""
 
 from pie.core.parse import SpecError
 from pie.core.permissions import lacks_permission

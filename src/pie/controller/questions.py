@@ -1,4 +1,4 @@
-"""What the API server is asked about bad runs; its answers become facts of their targets."""
+"""Asks the API server about bad runs; the answers become facts of their targets."""
 
 from typing import Final, NamedTuple
 
@@ -30,14 +30,14 @@ class _About(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """The run as it was when it was asked about last; the answer shows how things are at `since` or later."""
+    """The run at the last question; the answer must show the state at `since` or later."""
 
     run: RunState
     since: float
 
 
 class Questions:
-    """Asks, and keeps the answers while their run is there."""
+    """Asks, and keeps the answers as long as their run exists."""
 
     def __init__(
         self, client: Client, caches: Caches, queue: WorkQueue, *, runner: Runner, warnings: WarningEvents
@@ -52,7 +52,7 @@ class Questions:
         queue.handle("ask", self._ask, Lane.READS)
 
     def ask(self, target: Target, question: Ask, run: RunState | None) -> None:
-        """Have the API server asked about a target, or a run of it."""
+        """Ask the API server about a target, or about one of its runs."""
         if question.what is Question.NODES:
             self._caches.nodes.confirm()
         elif question.what is Question.RUNS:
@@ -63,11 +63,11 @@ class Questions:
             self._queue.add("ask", about)
 
     def answers(self, target: Target) -> Answers:
-        """Return what was answered about runs of a target."""
+        """Return the answers about the runs of a target."""
         return self._answers.get(target, _NOTHING)
 
     def forget_other_runs(self, target: Target, runs: set[str]) -> None:
-        """Forget the answers about runs of a target that are not there any more."""
+        """Forget the answers about runs of a target that do not exist any more."""
         known = self._answers.get(target)
         if known is None:
             return
@@ -83,7 +83,7 @@ class Questions:
             self._answers[target] = kept
 
     def may_attach(self, target: Target) -> bool:
-        """Tell whether the volumes of a target may be attached, as far as is known of its driver."""
+        """Tell whether the volumes of a target may be attached."""
         return self._answering.may_attach(self._driver(target.storage_class))
 
     def attaches(self, storage_class: str) -> bool:
@@ -115,7 +115,7 @@ class Questions:
         )
 
     async def _node_shown(self, node: str) -> float | None:
-        """Return up to when the watch shows a node as it is; None: it does not, and is asked to confirm."""
+        """Return up to when the watch shows the node as it is; None: not known, so the watch must confirm."""
         asked_at = self._client.now()
         if len(self._asked) <= _CROWD:
             seen = self._caches.nodes.store.get(("", node))
@@ -123,7 +123,7 @@ class Questions:
             versions = [each.metadata.resource_version if each is not None else "" for each in (seen, found)]
             if versions[0] == versions[1]:
                 return asked_at
-        # Of many nodes, one list says it all.
+        # For many nodes, one list is better.
         self._caches.nodes.confirm()
         return None
 

@@ -23,12 +23,12 @@ from pie.kube.repeated import Repeated
 _log = structlog.get_logger()
 
 SETTLE_SECONDS: Final = 0.5
-"""What comes together, as the verdicts and leaks of one fault, is looked at together: wait so long."""
+"""Wait this long, so that what belongs together, such as the verdicts of one fault, is looked at once."""
 
 _RETRY: Final = Backoff(base_seconds=1.0, cap_seconds=60.0)
 
 _LINES: Final = 5
-"""So many log lines for one kind of work and one kind of error, in ten minutes."""
+"""At most this many log lines for one kind of work and one kind of error, in ten minutes."""
 
 
 class Key(NamedTuple):
@@ -39,12 +39,12 @@ class Key(NamedTuple):
 
 
 class Lane(Enum):
-    """What a kind of work does at most."""
+    """The most expensive thing that a kind of work does."""
 
     WRITES = "writes"
     READS = "reads"
     JUDGES = "judges"
-    """From what is known; it reads at most now and then."""
+    """Decides from what is known, and reads only rarely."""
 
 
 _WORKERS: Final[Mapping[Lane, int]] = {Lane.WRITES: 16, Lane.READS: 8, Lane.JUDGES: 4}
@@ -76,13 +76,13 @@ class WorkQueue:
         self._repeated = Repeated(_LINES)
 
     def handle(self, work: str, handler: Callable[[Any], Awaitable[None]], lane: Lane = Lane.WRITES) -> None:
-        """Register the handler of a kind of work, and what it does at most."""
+        """Register the handler of a kind of work, and its lane."""
         self._handlers[work], self._lanes[work] = handler, lane
         self._defects[work] = Defects(self._metrics.defects, "work", work)
         self._series[work] = self._queue_metrics.of(work)
 
     def add(self, work: str, thing: Hashable, *, after_seconds: float = 0.0) -> None:
-        """Have a thing looked at, now or later; the earliest of several times stands."""
+        """Handle a thing, now or later; the earliest of several times counts."""
         self._add(Key(work, thing), after_seconds)
 
     def _add(self, key: Key, after_seconds: float) -> None:
@@ -148,11 +148,11 @@ class WorkQueue:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Something that the handler waited for was cancelled, not the worker: it logs this and goes on.
+            # Not the worker was cancelled, but something that the handler waited for: the worker continues.
             _log.warning("interrupted, trying again", work=key.work, thing=str(key.thing))
             self._retry(key)
         except Conflict as error:
-            # The cache was behind. Its next event adds the key again; the retry is for the case without one.
+            # The cache is outdated. Its next event adds the key again; if there is none, the retry helps.
             _log.debug("object changed meanwhile", work=key.work, thing=str(key.thing), error=str(error))
             self._retry(key)
         except KubeError as error:
@@ -167,14 +167,14 @@ class WorkQueue:
             self._failures.pop(key, None)
 
     def _report(self, key: Key, error: KubeError) -> None:
-        """Log a failed request: of thousands that fail for the same reason, the first ones."""
+        """Log a failed request; of many that fail for the same reason, only the first ones."""
         left_out = self._repeated.write((key.work, type(error)))
         if left_out is not None:
             about = {"work": key.work, "thing": str(key.thing), "error": str(error)}
             _log.warning("API request failed, trying again", **about, left_out=left_out)
 
     def _retry(self, key: Key, asked_seconds: float = 0.0) -> None:
-        """Have a key handled again: after the time that the server asked for, and after our own."""
+        """Handle a key again later: after the delay that the server wants, plus that of pie."""
         self._series[key.work].retried()
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1

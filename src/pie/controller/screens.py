@@ -1,4 +1,4 @@
-"""What shows to people and to Prometheus what became of targets."""
+"""Where results of targets are shown: to Prometheus, on the page and on the command line."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
 """Remembers what pods and PVCs showed, because objects show only their present state.
 
-Each watch event is taken in at once, by the uid of the pod: a later look at the cache may be too late.
+Each watch event is noted at once, by the uid of the pod: the cache shows only the newest state.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from pie.kube.client import Client
 from pie.kube.resources import PODS, PVCS
 
 _MOST_DELETED: Final = 4096
-"""Of so many deleted pods the sightings are kept: their runs may still be judged."""
+"""The sightings of this many deleted pods are kept, because their runs may still be judged."""
 
 
 class SightingsOfPods:

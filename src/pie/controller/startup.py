@@ -1,4 +1,4 @@
-"""Waiting for the first lists; what keeps pie from starting is in the status of every PieProbe."""
+"""Waits for the first lists, and writes into the status of every PieProbe what keeps pie from starting."""
 
 import asyncio
 from typing import Final
@@ -20,7 +20,7 @@ _EVERY_SECONDS: Final = 10.0
 
 
 class Startup:
-    """The time before the caches are complete: nothing is probed yet, and PieProbes must say why."""
+    """The time before the caches are complete: nothing is probed yet, and PieProbes say why."""
 
     def __init__(self, client: Client, caches: Caches, *, every_seconds: float = _EVERY_SECONDS) -> None:
         self._client = client

@@ -17,10 +17,10 @@ _log = structlog.get_logger()
 
 _INTERVAL_SECONDS: Final = 10.0
 _SHORT_SECONDS: Final = 3600.0
-"""How long a status stays shorter after the API server refused one: then all of it is tried again."""
+"""After a refusal, the status stays shorter for this long; then pie tries the whole status again."""
 
 _NO_CHANGE: Final = {"lastProvisionTime"}
-"""It changes with each run: written along with something else, never by itself."""
+"""It changes with each run, so it is written only together with another change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class _Order:
 
 
 class StatusWriter:
-    """The newest status of each PieProbe, until the API server has it."""
+    """The newest status of each PieProbe, until it is written."""
 
     def __init__(self, client: Client, caches: Caches, queue: WorkQueue) -> None:
         self._client = client
@@ -45,7 +45,7 @@ class StatusWriter:
         queue.handle("status", self._write)
 
     def order(self, stored: PieProbe, status: dict[str, Any], *, urgent: bool) -> None:
-        """Have a status written, an urgent one at once; the newest order stands."""
+        """Order that a status is written, an urgent one at once; a newer order replaces an older one."""
         name, uid = stored.metadata.name, stored.metadata.uid
         before = self._orders.get(name)
         urgent = urgent or (before is not None and before.uid == uid and before.urgent)
@@ -74,7 +74,7 @@ class StatusWriter:
             del self._orders[name]
 
     async def _write_what_fits(self, stored: PieProbe, order: _Order) -> None:
-        """Write a status, with less and less in it as long as the API server refuses what it says."""
+        """Write a status; each time the API server refuses it, leave out more."""
         name = stored.metadata.name
         while True:
             step = self._step(name)
@@ -97,6 +97,6 @@ class StatusWriter:
                 return
 
     def _step(self, name: str) -> int:
-        """Return how much shorter than wanted the status of a PieProbe has to be; see `shortened`."""
+        """Return the step of `shortened` for the status of a PieProbe."""
         step, since = self._short.get(name, (0, 0.0))
         return step if self._client.now() - since < _SHORT_SECONDS else 0

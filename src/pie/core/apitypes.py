@@ -1,6 +1,6 @@
-"""What the controller answers under `/api/v1`, as types: for the server that writes it and for who reads it.
+"""The answers of the controller under `/api/v1`, as types for server and clients.
 
-`docs/api.md` says it for people. Times are epoch seconds, durations seconds; what is not known is None.
+`docs/api.md` describes them. Times are epoch seconds, durations are seconds; what is not known is None.
 Readers ignore fields that they do not know, so fields may be added.
 """
 
@@ -16,11 +16,11 @@ State = Literal["fine", "warning", "bad", "unknown"]
 """`bad`: an incident is open. `warning`: a target is bad, or not probed. `unknown`: no run ended yet."""
 
 Cause = Literal["schedule", "retry", "followup"]
-"""What asked for a run: its due time; a bad verdict, to look again soon; a bad provision run elsewhere."""
+"""Why a run was started: it was due; to test a bad target again soon; after a bad run, on another node."""
 
 
 class Failure(Struct, frozen=True):
-    """Any answer with a status other than 200. `leader` says who leads, where a standby was asked."""
+    """Any answer with a status other than 200. A standby names the `leader`."""
 
     error: PlainText
     leader: PlainText | None = None
@@ -63,10 +63,10 @@ class ProbeView(Struct, frozen=True):
 
 
 class IncidentView(Struct, frozen=True):
-    """An incident. `words` is what a person woken by it reads first, `next` what to look at.
+    """An incident. `words` is what an alerted person should read first, `next` is what to look at.
 
     `area` is whose problem it is; one of the control plane has the same `id` in each PieProbe.
-    `ending` says of a closed one how it ended: `recovered`, or that nobody knows, and why.
+    `ending` says how a closed one ended: `recovered`, or why its recovery is not known.
     """
 
     id: PlainText
@@ -115,10 +115,10 @@ class Overview(Struct, frozen=True):
 
 
 class TargetView(Struct, frozen=True):
-    """A target. While it is suppressed, verdict, reason and message say so; `since`: for how long it is so.
+    """A target. While it is suppressed, verdict, reason and message say so. `since` is when this began.
 
-    `due` is the due time of the run that said so; `io` what its last measured run measured; `area` whose
-    problem the reason is, empty if nothing is wrong.
+    `due` is the due time of the run with this verdict, `io` the result of the last measured run, and `area`
+    whose problem the reason is; it is empty if nothing is wrong.
     """
 
     probe: PlainText

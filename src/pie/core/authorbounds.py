@@ -1,6 +1,6 @@
-"""What the author of a PieProbe may ask for, where the flags of the controller bound it.
+"""What the flags of the controller allow to authors of PieProbes.
 
-A bound that is not set allows everything. What is not allowed is refused like any other bad spec.
+A bound that is not set allows everything. Any other value is refused like an invalid spec.
 """
 
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ _EFFECTS: Final = frozenset({*HARD_EFFECTS, "PreferNoSchedule"})
 
 @dataclass(frozen=True, slots=True)
 class TaintRule:
-    """Taints that may be tolerated. `key` may end in `*`; an empty value or effect stands for any."""
+    """Taints that may be tolerated. `key` may end in `*`; an empty value or effect means any."""
 
     key: str
     value: str = ""
     effect: str = ""
 
     def covers(self, toleration: Mapping[str, Any]) -> bool:
-        """Tell whether all that a toleration tolerates is allowed by this rule."""
+        """Tell whether this rule allows a toleration."""
         key = str(toleration.get("key") or "")
         named = key.startswith(self.key[:-1]) if self.key.endswith("*") else key == self.key
         valued = toleration.get("operator") != "Exists" and (toleration.get("value") or "") == self.value
@@ -48,7 +48,7 @@ class AuthorBounds:
 
 
 def check_spec(probe: Probe, bounds: AuthorBounds) -> None:
-    """Raise SpecError for the first thing that a PieProbe asks for and may not have."""
+    """Raise SpecError for the first value of a PieProbe that is not allowed."""
     name, allowed = probe.priority_class_name, bounds.priority_classes
     if name and allowed is not None and name not in allowed:
         raise SpecError(
@@ -112,7 +112,7 @@ def _taint_rule(text: str) -> TaintRule:
 
 
 def size(text: str) -> str:
-    """Return a quantity as it is written. Raises ValueError for what is none."""
+    """Return the text of a quantity. Raises ValueError if it is not a quantity."""
     if text and ((found := quantity(text)) is None or found < 0):
         raise ValueError(f"{text!r} is not a quantity; write for example 10Gi")
     return text

@@ -33,7 +33,7 @@ STARTUP_TAINTS: Final = tuple(
         "s3.csi.scality.com",
     )
 )
-"""The keys of the start-up taints that public drivers remove, each of its own driver."""
+"""The keys of the start-up taints of public drivers; each driver removes its own."""
 
 _MOST_KEYS: Final = 8
 """A node's start-up taints that mount pods tolerate, beside the known ones."""
@@ -54,7 +54,7 @@ class Fault(StrEnum):
 class Fact:
     """What is known of a PieProbe's driver on a node now.
 
-    `listed`: the node's CSINode lists it; None where no CSINode ever did, so that it may be no CSI driver.
+    `listed`: the node's CSINode lists it; None: no CSINode ever did, so it may be no CSI driver.
     """
 
     name: str = ""
@@ -96,7 +96,7 @@ class DriverHistory:
     grown_up_at: float = 0.0
 
     def during(self, since: float, until: float) -> Span | None:
-        """Return what explains a bad run in [since, until] best: a taint, else the newest fault."""
+        """Return the best explanation of a bad run in [since, until]: a taint, else the newest fault."""
         if until < self.grown_up_at:
             return None
         found = [span for span in self.spans if span.meets(since, until)]
@@ -112,7 +112,7 @@ class DriverHistory:
 
 
 def is_startup_taint(taint: Taint, driver: str) -> bool:
-    """Tell whether a taint is a storage driver's: then it says nothing about maintenance."""
+    """Tell whether a taint is the start-up taint of a storage driver: then it is no maintenance."""
     return taint.effect in HARD_EFFECTS and is_startup_key(taint.key, driver)
 
 
@@ -124,9 +124,9 @@ def is_startup_key(key: str, driver: str) -> bool:
 def own_taint(taints: Iterable[Taint], driver: str, probe: Probe) -> Taint | None:
     """Return the start-up taint of this driver among a node's.
 
-    A taint of another purpose may have the driver's prefix, too, as on nodes that are kept for storage: a
-    PieProbe that tolerates such a key by name expects it there. One that names it in `spec.suppression` says
-    that it stands for maintenance.
+    Other taints may have the driver's prefix, too, for example on nodes that are reserved for storage: then
+    the PieProbe tolerates the key by name. If it names the key in `spec.suppression`, the taint is
+    maintenance.
     """
     expected = {toleration.get("key") for toleration in probe.tolerations} - set(STARTUP_TAINTS)
     expected |= {mark.key for mark in probe.suppression.marks if mark.kind is MarkKind.TAINT}
@@ -141,7 +141,7 @@ def _is_own(key: str, driver: str) -> bool:
 def follow(
     history: DriverHistory, fact: Fact, node: Node, probe: Probe, now: float, *, rebooted_at: float = 0.0
 ) -> DriverHistory:
-    """Return the history after the node was seen so at `now`; while there is no class, it stands."""
+    """Return the history after pie saw the node like this at `now`; without a class it does not change."""
     if not fact.name:
         return history
     if history.driver != fact.name:
@@ -199,7 +199,7 @@ _UNREGISTERED: Final = re.compile(
 
 
 def unregistered(words: str) -> bool:
-    """Tell whether a run's words say that its driver is not registered on the node."""
+    """Tell whether the message of a run says that its driver is not registered on the node."""
     return _UNREGISTERED.search(words) is not None
 
 
@@ -215,7 +215,7 @@ CONDITION: Final = "DriverAbsent"
 
 
 def driver_absent(nodes: Iterable[str]) -> Condition:
-    """Return the condition: on which nodes runs found no driver that ever was there."""
+    """Return the condition: on which nodes runs found that the driver was never registered."""
     named = sorted(nodes)
     if not named:
         message = "no node is known on which the driver was never registered"

@@ -21,7 +21,7 @@ from pie.core.trend import COLUMNS, Point, Trend
 GOOD_RUNS: Final = 10
 BAD_RUNS: Final = 20
 LETTERS: Final = ".osilfh"
-"""Nothing known, ok, suppressed, inconclusive, late, failed, hung: from good to bad."""
+"""Not known, ok, suppressed, inconclusive, late, failed, hung: from good to bad."""
 
 _RANK: Final = {
     Verdict.PENDING: 0,
@@ -91,7 +91,7 @@ def _numbers(side: Latency | None) -> Iterable[float]:
 
 
 def _side(numbers: Iterable[float]) -> Latency | None:
-    # Single precision carries seven digits; more would only look like knowledge.
+    # Single precision has seven digits; more digits would be wrong.
     known = {
         name: float(f"{number:.6g}")
         for name, number in zip(_MEASURES, numbers, strict=True)
@@ -110,7 +110,7 @@ class Strip:
         self._newest = 0
 
     def mark(self, column: int, verdict: Verdict) -> None:
-        """Note a verdict: the worst of a column stays, unless the run turns out to say nothing."""
+        """Note a verdict: the worst one of a column stays, unless the run is suppressed later."""
         if column <= self._newest - COLUMNS:
             return
         if column > self._newest:
@@ -179,13 +179,13 @@ class History:
         self._trends.pop(probe, None)
 
     def mark(self, target: Target, due: float, verdict: Verdict) -> None:
-        """Note what came of a due time, whether or not it had a run of its own."""
+        """Note the verdict of a due time, also if it had no run."""
         if (past := self._past.get(target)) is not None and verdict is not Verdict.PENDING:
             self.revision += 1
             past.strip.mark(int(due // past.step_seconds), verdict)
 
     def record(self, target: Target, run: PastRun) -> None:
-        """Remember a run, in place of what was known of it before (by due time and cause)."""
+        """Remember a run; it replaces what was known of it before (same due time and cause)."""
         if (past := self._past.get(target)) is None:
             return
         self.revision += 1
@@ -197,7 +197,7 @@ class History:
         del kept[:-most]
 
     def measure(self, target: Target, due: float, io: IoStats) -> None:
-        """Take in what the I/O of a run took that was due at `due`."""
+        """Note how long the I/O of the run with this due time took."""
         if (past := self._past.get(target)) is None:
             return
         trend = self._trends.get(target.probe)

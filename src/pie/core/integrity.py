@@ -1,9 +1,9 @@
-"""Whether a volume still holds what was written to it, judged from what the probe found there.
+"""Whether a volume still has the data that was written to it, from what the probe found there.
 
-The probe reports identity and sequence; what they should have been is known here: the identity from
-annotations on the PVC (so it survives the controller), the sequence from earlier results (so the first
-result after a restart is the new base for it). An identity counts only if the annotations name the uid of
-this PVC: a backup tool restores annotations onto a new PVC, whose volume is another one.
+The probe reports identity and sequence. The expected identity is in annotations of the PVC, so it survives a
+restart of the controller. The expected sequence comes from earlier results, so the first result after a
+restart is the new base. An identity counts only if the annotations have the uid of this PVC: a backup tool
+restores annotations onto a new PVC, which has another volume.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from pie.core.result import RecordStats
 class VolumeMemory:
     """What is known of a target's volume.
 
-    `identity` is the one it was given at its first run. `replaced_by` is the identity that a run gave to an
-    empty volume found in its place: later runs find that one, and it means lost, not swapped. `sequence` is
-    the newest record known to be written, `due_seconds` the due time of the run that wrote it: runs are in
-    order of due time, since the clocks of nodes differ. `unsure`: the identity was read from annotations of
-    an older pie, which do not say of which PVC they are; the first run shows it.
+    `identity` is from its first run. `replaced_by` is the identity that a run wrote to an empty volume in its
+    place: when later runs find it, the data is lost, not swapped. `sequence` is the newest record that was
+    certainly written, and `due_seconds` the due time of the run that wrote it: runs are ordered by due time,
+    since the clocks of nodes differ. `unsure`: the identity is from annotations of an older pie, which do not
+    name their PVC; the first run shows whether it is right.
     """
 
     identity: str | None = None
@@ -40,14 +40,14 @@ class VolumeMemory:
 
 
 def of_another(annotations: Mapping[str, str], claim_uid: str) -> bool:
-    """Tell whether what annotations say of a volume was said of another PVC than the one with this uid."""
+    """Tell whether annotations about a volume belong to another PVC than the one with this uid."""
     return annotations.get(ANNOTATION_IDENTITY_OF, claim_uid) != claim_uid
 
 
 def recall(
     annotations: Mapping[str, str], known: VolumeMemory, claim_uid: str, *, bad_before: bool = False
 ) -> VolumeMemory:
-    """Return the memory with what the annotations of the PVC with this uid say; they outlive the controller.
+    """Return the memory, completed from the annotations of the PVC with this uid.
 
     `bad_before`: an open incident of an earlier controller says that the target's data or I/O is bad. Then
     annotations that name no PVC count for this one: a PVC that was just restored has no incident.
@@ -60,12 +60,12 @@ def recall(
         return known
     replaced_by = annotations.get(ANNOTATION_REPLACED_BY, known.replaced_by)
     if replaced_by == identity:
-        replaced_by = None  # It was said of another PVC: no volume is replaced by itself.
+        replaced_by = None  # It is about another PVC: no volume is replaced by itself.
     return replace(known, identity=identity, replaced_by=replaced_by, unsure=unsure and not bad_before)
 
 
 def _surely(known: VolumeMemory, found: RecordStats) -> VolumeMemory:
-    """Return what is known for sure, now that a run read the volume to which annotations may belong."""
+    """Return what is certain after a run read the volume to which the annotations may belong."""
     if found.identity_found is None and found.corrupted:
         return known  # It shows nothing.
     if found.identity_found is not None and found.identity_found in (known.identity, known.replaced_by):
@@ -90,10 +90,10 @@ def judge_records(
         )
         return None, "", fresh_memory
     if found.identity_found is None and found.identity_written == known.identity:
-        # The very first run, read again: the controller ended between noting it and deleting its Job.
+        # The very first run, read again: the controller was restarted before it deleted the Job.
         return None, "", replace(known, sequence=max(known.sequence or 0, found.sequence_written or 0))
     if found.identity_found is None and found.corrupted:
-        return None, "", known  # No good record left: the probe says so itself, as DataCorrupted.
+        return None, "", known  # No good record is left: the probe reports DataCorrupted itself.
     if found.identity_found is None or found.identity_found == known.replaced_by:
         message = f"volume {known.identity[:8]} came back empty"
         return (

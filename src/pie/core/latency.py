@@ -24,9 +24,9 @@ _LEAST_TOLD_SECONDS = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class LatencyHistory:
-    """The typical latencies of a target's last runs that were not slow, and how many were slow since.
+    """The typical latencies of a target's last good runs, and the number of slow runs since then.
 
-    `told` is the median that an earlier controller wrote on the PVC.
+    `told` is the median in an annotation of the PVC, from an earlier controller.
     """
 
     seconds: tuple[float, ...] = ()

@@ -1,4 +1,4 @@
-"""The words of pie as types: what a user asks for, what is checked, and what came of it.
+"""The words of pie as types: what a user wants, what is checked, and the result.
 
 All durations are seconds; all times are epoch seconds on the API server's clock.
 """
@@ -25,7 +25,7 @@ class RunnerKind(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What became of a run, or of a target's last run.
+    """The result of a run, or of a target's last run.
 
     Only a target is `unknown`: it has had no good run for three periods, and nothing says that it is bad.
     """
@@ -41,7 +41,7 @@ class Verdict(StrEnum):
 
 
 class Stage(StrEnum):
-    """The steps of a run, in order. Each takes time of its own, and each can be where a run fails."""
+    """The steps of a run, in order. Each has its own duration, and a run can fail in each."""
 
     QUEUE = "queue"
     SCHEDULE = "schedule"
@@ -54,11 +54,11 @@ class Stage(StrEnum):
 
 
 IMAGE_ARCHITECTURES = ("amd64", "arm64")
-"""What the published image is built for, as Kubernetes names it in the label `kubernetes.io/arch`."""
+"""The architectures of the published image, as in the label `kubernetes.io/arch`."""
 
 BAD = frozenset({Verdict.LATE, Verdict.FAILED, Verdict.HUNG})
 NOT_GOOD = BAD | {Verdict.INCONCLUSIVE}
-"""Verdicts that have a cause which somebody has to look at: the storage is bad, or could not be tested."""
+"""Verdicts whose cause somebody has to look at: the storage is bad, or could not be tested."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,7 +97,7 @@ HARD_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
 
 
 class MarkKind(StrEnum):
-    """Where on a node a mark stands."""
+    """Where on a node a mark is."""
 
     TAINT = "taint"
     LABEL = "label"
@@ -107,10 +107,10 @@ class MarkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What stands for maintenance on a node; empty `value` and `effect` match any.
+    """A mark of maintenance on a node; an empty `value` or `effect` matches any.
 
-    Of a condition, `key` is the type and `value` the status. A taint counts only with an effect that keeps
-    pods away, NoSchedule or NoExecute.
+    For a condition, `key` is the type and `value` the status. A taint counts only with the effect NoSchedule
+    or NoExecute.
     """
 
     kind: MarkKind
@@ -119,18 +119,18 @@ class Mark:
     effect: str = ""
 
     def __str__(self) -> str:
-        """Return the mark as an operator would name it: `taint key=value:effect`."""
+        """Return the mark in words: `taint key=value:effect`."""
         value = f"={self.value}" if self.value else ""
         return f"{self.kind} {self.key}{value}{':' + self.effect if self.effect else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class SuppressionRules:
-    """When runs on a node are not held against the storage, besides what Kubernetes itself says of the node.
+    """When runs on a node are suppressed, in addition to what Kubernetes itself says of the node.
 
     `marks` are the spec's own; with `well_known` those of `pie.core.maintenance.marks` count too. A node is
     in grace for `reboot_grace_seconds` after a reboot and `new_node_grace_seconds` after it was created, at
-    most until the first good run on it. What lasts longer than `max_duration_seconds` is itself reported.
+    most until the first good run on it. A longer suppression than `max_duration_seconds` is reported.
     """
 
     marks: tuple[Mark, ...] = ()

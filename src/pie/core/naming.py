@@ -1,6 +1,6 @@
-"""Names and labels of the objects pie makes, compatible with the first (Go) pie.
+"""Names and labels of the objects that pie creates, compatible with the first (Go) pie.
 
-Names are bounded, so the parts are cut, and a hash of the uncut parts keeps the cut names apart. The names of
+Names are bounded, so their parts are cut; a hash of the uncut parts makes them unique. The names of
 CronJobs are in `pie.core.batch.naming`.
 """
 
@@ -15,10 +15,10 @@ from pie.core.wire import Metadata
 LABEL_VALUE_LIMIT = 63
 
 CONTAINER = "probe"
-"""The container of a pod that probes. A webhook may add others, which say nothing about a run."""
+"""The name of the container that probes. A webhook may add others, which say nothing about a run."""
 
 VOLUME = "volume"
-"""The volume of a pod that is probed. A webhook may add others to the pod."""
+"""The name of the probed volume in a pod. A webhook may add others to the pod."""
 
 LABEL_STORAGE_CLASS = "storage-class"
 LABEL_PROBE = "pie-probe"
@@ -31,16 +31,16 @@ ANNOTATION_IDENTITY = "pie.topolvm.io/volume-identity"
 # The uid of the PVC whose volume has this identity: a backup tool restores annotations onto another PVC.
 ANNOTATION_IDENTITY_OF = "pie.topolvm.io/volume-identity-of"
 ANNOTATION_REPLACED_BY = "pie.topolvm.io/volume-replaced-by"
-# On a mount claim: what a read and a write usually take there, seconds.
+# On the PVC of a mount target: how long a read and a write usually take there, seconds.
 ANNOTATION_USUAL_LATENCY = "pie.topolvm.io/usual-latency-seconds"
-# What the scheduler puts on a claim that waits for its node: from then on a volume is being made.
+# The scheduler sets it on a PVC that waits for its node: from then on a volume is being created.
 ANNOTATION_SELECTED_NODE = "volume.kubernetes.io/selected-node"
 # On a follow-up run's Job: the uid of the Job it follows.
 ANNOTATION_FOLLOWS = "pie.topolvm.io/follows"
-# On the Job of a run that no due time asked for: it is not counted as one.
+# On the Job of a run between two due times: it does not count for a due time.
 ANNOTATION_RETRY = "pie.topolvm.io/retry"
 # On a suspended CronJob, or on the PVC where pie starts the runs itself: since when its target is suppressed.
-# Labels and annotations of nodes do not tell.
+# The marks of nodes may not say it.
 ANNOTATION_SUPPRESSED_SINCE = "pie.topolvm.io/suppressed-since"
 GO_PIE_FINALIZER = "pie.topolvm.io/pod"
 
@@ -70,14 +70,14 @@ def compatible_names(prefix: str, parts: list[tuple[str, int]], target: Target) 
 
 @lru_cache(maxsize=16_384)
 def claim_names(target: Target) -> tuple[str, str]:
-    """Return the claim name Go pie gives (where it is legal), and the one to use where that is taken."""
+    """Return the PVC name of Go pie (if it is legal), and the one to use if that name is taken."""
     return compatible_names(
         kind_of(target).pvc, [(target.probe, 10), (target.node, 11), (target.storage_class, 14)], target
     )
 
 
 def claim_prefixes(probe: str) -> tuple[str, ...]:
-    """Return how the names of a PieProbe's claims begin; those of one whose name begins alike do so too."""
+    """Return the prefixes of the names of a PieProbe's PVCs; another PieProbe may have the same."""
     parts = [(probe, 10)]
     prefixes = [row.pvc for row in KINDS.values() if row.pvc]
     return tuple(cut(prefix, parts, "") for prefix in prefixes for cut in (_joined, _tidy))
@@ -92,7 +92,7 @@ def label_value(name: str) -> str:
 
 
 def labels(target: Target) -> dict[str, str]:
-    """Return the labels of a target's CronJob, Jobs, pods and claim."""
+    """Return the labels of a target's CronJob, Jobs, pods and PVC."""
     found = {LABEL_STORAGE_CLASS: label_value(target.storage_class), LABEL_PROBE: label_value(target.probe)}
     if target.node:
         found[LABEL_NODE] = label_value(target.node)
@@ -133,7 +133,7 @@ class Names:
 
 
 def target_of(metadata: Metadata) -> Target | None:
-    """Return the target an object was made for, by annotation or Go pie's labels; None if neither tells."""
+    """Return the target of an object, by its annotation or by Go pie's labels; None: it has neither."""
     if (text := metadata.annotations.get(ANNOTATION_TARGET)) is not None:
         return read_target(text)
     probe, storage_class = metadata.labels.get(LABEL_PROBE), metadata.labels.get(LABEL_STORAGE_CLASS)

@@ -210,7 +210,7 @@ def stage_of(run: Run) -> Stage:
 
 
 def belongs(metadata: Metadata, owners: Collection[str]) -> bool:
-    """Tell whether one of these owners (uids) owns an object: a label says nothing, anybody can write it."""
+    """Tell whether one of these owners (uids) owns an object. Labels prove nothing: anybody can write them."""
     return any(owner.uid and owner.uid in owners for owner in metadata.owner_references)
 
 

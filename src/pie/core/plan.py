@@ -18,7 +18,7 @@ from pie.core.wire import Claim, Metadata, OwnerReference
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create the object, unless there is one of its name meanwhile."""
+    """Create the object, unless one of its name exists by then."""
 
     manifest: Manifest
 
@@ -62,7 +62,7 @@ class Plan:
 
 
 class Owner(Enum):
-    """Whose an object is: the PieProbe's, an earlier one's of its name, nobody's, or somebody else's."""
+    """The owner of an object: the PieProbe, an earlier one of its name, nobody, or another one."""
 
     PIE_PROBE = auto()
     PREDECESSOR = auto()
@@ -92,7 +92,7 @@ def plan_claims(
     deletes: tuple[Action, ...] = tuple(Delete(found) for found in strays(there, name, owner))
     if wanted is None:
         return Plan(deletes)
-    # A PVC that is being deleted keeps its name until its last pod is gone; then pie looks again.
+    # A PVC that is being deleted keeps its name until its last pod ends; then pie looks again.
     current = named(there, name)
     if current is None:
         return Plan((*deletes, Create(wanted)) if create else deletes)
@@ -107,7 +107,7 @@ def together(claims: Plan, runs: Plan, stopped: Plan) -> tuple[Plan, Plan]:
     `stopped` is what to do so that nothing starts runs: they must not write to a volume of somebody else.
     """
     if claims.waits or runs.waits:
-        return Plan(waits=True), Plan(waits=True)  # Each that is deleted has us look again.
+        return Plan(waits=True), Plan(waits=True)  # When they are deleted, pie looks again.
     if taken := claims.taken or runs.taken:
         return Plan(taken=taken), stopped
     return claims, runs
@@ -147,7 +147,7 @@ def _taken(wanted: Manifest | None, there: Sequence[Metadata], owner: OwnerRefer
 
 
 def _made_for_the_target(found: Metadata, wanted: Manifest) -> bool:
-    """Tell whether an object without an owner carries the marks of the target; Go pie's are labels only."""
+    """Tell whether an object without an owner has the labels of the target, and its annotation if any."""
     metadata = wanted["metadata"]
     target = metadata["annotations"][ANNOTATION_TARGET]
     same_labels: bool = metadata["labels"].items() <= found.labels.items()
@@ -179,7 +179,7 @@ def stands(metadata: Metadata) -> bool:
 
 
 def adoption(found: Metadata, manifest: Manifest) -> dict[str, Any]:
-    """Return the patch that sets the owner of the very object that was looked at, if nobody changed it."""
+    """Return the patch that sets the owner of this object, unless somebody changed it since."""
     metadata = {
         "uid": found.uid,
         "resourceVersion": found.resource_version,

@@ -23,7 +23,7 @@ WITH_FS_TYPE: Final = "ReadWriteOnceWithFSType"
 
 _FS_TYPE: Final = ("csi.storage.k8s.io/fstype", "fstype")
 _LEAST_MEBIBYTES: Final = {"xfs": 300, "btrfs": 109}
-"""Of the smallest filesystem that mkfs.xfs ("must be larger than 300MB") and mkfs.btrfs make."""
+"""The smallest filesystems that mkfs.xfs ("must be larger than 300MB") and mkfs.btrfs can create."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +146,25 @@ def _fs_group(storage_class: StorageClass, policy: str) -> ClassWarning | None:
 
 
 def fs_type(storage_class: StorageClass) -> str:
-    """Return the filesystem that a class asks for; empty: it names none."""
+    """Return the filesystem type of a class; empty: it names none."""
     named = {key.lower(): value for key, value in storage_class.parameters.items()}
     return next((named[key] for key in _FS_TYPE if named.get(key)), "")
 
 
 def class_warning(found: Iterable[ClassWarning]) -> Condition:
-    """Return the condition that tells of warnings."""
-    told = tuple(found)
-    if not told:
+    """Return the condition with these warnings."""
+    warnings = tuple(found)
+    if not warnings:
         message = "nothing is known of the class that keeps probes from working"
         return status_condition(CONDITION, "False", Reason.OK, message)
-    words = " ".join(f"{each.message}. {ADVICE[each.reason]}" for each in told)
-    return status_condition(CONDITION, "True", told[0].reason, words)
+    words = " ".join(f"{each.message}. {ADVICE[each.reason]}" for each in warnings)
+    return status_condition(CONDITION, "True", warnings[0].reason, words)
 
 
 def topology_segments(keys: Iterable[str], nodes: Iterable[Mapping[str, str]]) -> frozenset[tuple[str, ...]]:
     """Return the distinct topology segments among nodes (given by their labels) for a driver's topology keys.
 
-    More than one means that a volume made in one of them does not mount everywhere.
+    If there are several, a volume that was created in one of them cannot be mounted everywhere.
     """
     ordered = tuple(keys)
     if not ordered:

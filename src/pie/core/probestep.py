@@ -130,7 +130,7 @@ def step(
 
 def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) -> dict[str, Any]:
     """Return the status of a PieProbe."""
-    # A PieProbe that was set up before goes on, unless its spec is wrong.
+    # A PieProbe that was set up before continues, unless its spec is invalid.
     whole = facts.probe is None or (facts.problem is not None and facts.problem[0] is Reason.INVALID_SPEC)
     # What is the storage's comes first.
     open_now = sorted((each for each in incidents if each.closed_at is None), key=lambda each: each.blind)
@@ -155,7 +155,7 @@ def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) ->
 def _view(facts: ProbeFacts) -> View:
     """Return what is bad or cannot be tested now, among the targets that count, and how the others are.
 
-    A target that had no turn yet is one that was not heard.
+    A target that had no turn yet is `unheard`.
     """
     judged = () if facts.stopped else facts.targets
     heard = {each.target: each.state.heard for each in judged if each.state.bad is None}

@@ -1,4 +1,4 @@
-"""Makes a report of answers of Prometheus: availability, suppressed time, incidents and latencies.
+"""Creates a report from answers of Prometheus: availability, suppressed time, incidents and latencies.
 
 Pure: answers in, report out. docs/report.md defines every number.
 """
@@ -33,7 +33,7 @@ def report(
     instant: Mapping[str, list[Sample]],
     ranges: Mapping[str, list[Series]],
 ) -> Report:
-    """Make the report of the answers, by the names of the queries."""
+    """Return the report; `instant` and `ranges` have the answers by the names of the queries."""
     nodes = _nodes(window, instant)
     names = {each.storage_class for each in nodes} | _values(instant["provision"], "storage_class")
     incidents = _incidents(window, ranges["incidents"])
@@ -179,7 +179,7 @@ def columns(window: Window) -> int:
 
 
 def _columns(window: Window, points: Iterable[tuple[float, float]]) -> tuple[float | None, ...]:
-    """Put points into columns; each stands for the time before it."""
+    """Put points into columns; a point is about the time before it."""
     values: list[float | None] = [None] * columns(window)
     for time, value in points:
         index = len(values) - 1 - round((window.end - time) / window.column)

@@ -17,15 +17,15 @@ _COARSE_MOMENTS: Final = 200
 _FINE_MOMENTS: Final = 2000
 # `increase` needs two scrapes, and more to be near the truth.
 _SCRAPES_OF_A_COLUMN: Final = 4
-# What is summed can be asked in parts: counters so long at a time, what is on or off for so many moments.
+# A sum can be queried in parts: of counters for this long, of gauges that are on or off for so many moments.
 _COUNTED: Final = frozenset({"mount", "mount_io", "provision", "suppressed_runs"})
 _PART_SECONDS: Final = 7 * 86_400
 _PART_MOMENTS: Final = 250
 
 SCRAPES: Final = "max(count_over_time(pie_build_info[{window}]))"
-"""How often pie was scraped, which tells the interval."""
+"""How often pie was scraped: this gives the interval."""
 PRESENCE: Final = "count(pie_provision_probe_total) or count(pie_mount_probe_total)"
-"""When a leader exported probes; asked over a range."""
+"""When a leader exported probes; a range query."""
 
 INSTANT: Final = {
     "mount": "sum by (storage_class, node, on_time) (increase(pie_mount_probe_total[{window}]))",
@@ -45,7 +45,7 @@ INSTANT: Final = {
         for quantile in ("0.5", "0.95", "0.99")
     },
 }
-"""Asked once, at the end of the window, or of each of its parts."""
+"""Instant queries, at the end of the window or of each of its parts."""
 
 RANGE: Final = {
     "incidents": "sum by (pie_probe_name, storage_class, scope, stage, reason)"
@@ -57,7 +57,7 @@ RANGE: Final = {
     "latency_trend": "quantile by (storage_class, direction)"
     ' (0.99, pie_target_io_latency_seconds{{quantile="0.99"}})',
 }
-"""Asked over the window: incidents in steps of `fine`, the rest in those of a `column` of the charts."""
+"""Range queries over the window: incidents in steps of `fine`, the others in steps of a `column`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Window:
         return max(1, math.ceil(self.seconds / _COLUMNS), scrapes)
 
     def parts(self, name: str) -> list[tuple[float, int]]:
-        """Return end and length of each part in which a query is asked, newest first; they are summed."""
+        """Return end and length of each part of a query, newest first; the answers are summed."""
         longest = _PART_SECONDS if name in _COUNTED else self.seconds
         if name == "suppressed_moments":
             longest = _PART_MOMENTS * self.fine

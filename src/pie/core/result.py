@@ -1,7 +1,7 @@
-"""What a probe pod tells the controller: one versioned JSON document in its termination message.
+"""The result of a probe pod: one versioned JSON document in its termination message.
 
 Kubernetes keeps at most 4,096 bytes of a container's termination message, so every text here is cut.
-The message is written by a pod, which makes it outside input: `decode` bounds every number and text.
+A pod writes the message, so it is input from outside: `decode` bounds every number and text.
 Fields that this version does not know are ignored; a document of another version is refused.
 """
 
@@ -34,7 +34,7 @@ class _Word(enum.StrEnum):
     meaning: str
 
     def __new__(cls, value: str, meaning: str) -> Self:
-        """Make a member that is a plain string and carries its meaning."""
+        """Return a member that is a plain string and has its meaning."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
@@ -110,7 +110,7 @@ class RecordStats(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     identity_found: Identity | None = None
-    """Of the newest good record: 32 hex digits made by the volume's first run. None: no record was there."""
+    """Of the newest good record: 32 hex digits from the volume's first run. None: there was no record."""
     sequence_found: Sequence | None = None
     """Of the newest good record."""
     identity_written: Identity | None = None
@@ -132,7 +132,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     message: Text = ""
     """For a person: what failed, on which file. Empty when ok."""
     direct: bool = False
-    """Whether fio's I/O went around the page cache (O_DIRECT): asked for, and the filesystem can."""
+    """Whether fio's I/O bypassed the page cache (O_DIRECT): wanted, and possible on the filesystem."""
     elapsed_seconds: Annotated[dict[StepName, Seconds], Meta(max_length=MAX_STEPS)] = msgspec.field(
         default_factory=dict
     )
@@ -156,7 +156,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether the storage did all that was asked of it."""
+        """Whether all steps succeeded."""
         return self.outcome is Outcome.OK
 
 

@@ -11,7 +11,7 @@ from pie.core.model import Target
 
 MINUTE_SECONDS = 60
 _MINUTES_OF_HOUR = 60
-# A moment that is a due time, but for the rounding of its own computing, is that due time.
+# A moment that differs from a due time only by rounding is that due time.
 _ROUNDING_MINUTES = 1e-6
 
 _FIRST_EARLY_PART = 1 / 8

@@ -36,7 +36,7 @@ SHORTEST: Final = len(_ROOM)
 
 
 def refuses_content(code: int, message: str) -> bool:
-    """Tell whether an answer of the API server means that an object as it is will never be accepted.
+    """Tell whether an answer of the API server means that it will never accept this object.
 
     etcd's own limit comes as a 500: `etcdserver: request is too large`.
     """

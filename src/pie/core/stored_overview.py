@@ -1,4 +1,4 @@
-"""The overview from the statuses of PieProbes alone, for when the controller cannot be asked."""
+"""The overview from the statuses of PieProbes alone, if the controller cannot be reached."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -38,7 +38,7 @@ def stored_overview(probes: Iterable[PieProbe], namespace: str, now: float) -> O
 
 
 def last_change(probes: Iterable[PieProbe]) -> float | None:
-    """Return the newest time that stands in the statuses, epoch seconds; None: there is none.
+    """Return the newest time in the statuses, epoch seconds; None: there is none.
 
     A status may still be true later: it is not written again if only a time changes.
     """
@@ -56,7 +56,7 @@ def last_change(probes: Iterable[PieProbe]) -> float | None:
 
 
 def outdated(overview: Overview, age: str) -> Overview:
-    """Return an overview that nobody keeps up to date: how the storage is now is unknown.
+    """Return an outdated overview: the present state of the storage is unknown.
 
     `age` is the age of the newest status; empty: there is none. An incident that was open then stays open.
     """
@@ -85,7 +85,7 @@ def _view(stored: PieProbe) -> ProbeView:
         state=state_of(
             targets,
             [each for each in from_status(stored.status) if each.closed_at is None],
-            # Without a status no controller has seen it yet; only one that says so is not probed.
+            # Without a status, no controller has seen it yet. Then it does not count as not probed.
             probed=not any(each.type == "Ready" and each.status == "False" for each in conditions),
         ),
         summary=str(stored.status.get("summary") or "no controller has seen it yet"),

@@ -1,4 +1,4 @@
-"""Which nodes can run probes at all. On the others a PieProbe has no targets, and its status says so once.
+"""Which nodes can run probes at all. On the others a PieProbe has no targets, as a condition says.
 
 The image is for Linux and for some architectures. A virtual node has no kubelet that mounts volumes of CSI
 drivers. A class may have its volumes in some parts of the cluster only.

@@ -1,8 +1,8 @@
-"""Text from outside, made fit to be shown: plain characters, on one line, bounded.
+"""Cleans text from outside: plain characters, on one line, bounded.
 
-What others wrote (a node's message, an Event, an error of a driver, a label of Prometheus) ends on terminals,
-in JUnit files, in a status and on a page. So it is cleaned once, where it enters: a field of type `PlainText`
-comes out of `pie.core.decode` clean, everything else goes through `one_line`.
+Texts of others (a node's message, an Event, an error of a driver, a label of Prometheus) are shown on
+terminals, in JUnit files, in a status and on a page. So they are cleaned once, where they enter:
+`pie.core.decode` cleans fields of type `PlainText`, and `one_line` all others.
 """
 
 import re
@@ -13,15 +13,15 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 MOST_CHARACTERS = 4096
-"""Of a text as it enters, so that a cause in the middle of it can be found."""
+"""The most of a text as it enters; so a cause in the middle of it can be found."""
 EVIDENCE_CHARACTERS = 256
-"""Of what is then said of a run, an error or a node."""
+"""The most of a message about a run, an error or a node."""
 
 CUT = " … "
 _LOOKED_AT = 16
-"""So many times the limit of a text is looked at; what may become of more is cut first."""
+"""Only this many times the limit of a text is read; a longer text is cut first."""
 
-# Characters that do something to a terminal, a line or the order of its letters, or that nobody sees:
+# Characters that control a terminal, a line or the direction of letters, or that are not visible:
 # controls, line ends, zero widths, marks of direction, tags, halves of surrogate pairs, private use, what XML
 # forbids.
 _UNFIT = (
@@ -32,7 +32,7 @@ _UNFIT = (
 )
 _unfit = re.compile(f"[{_UNFIT}]")
 
-# What a terminal takes for a command (ECMA-48): CSI; OSC, DCS and other strings; the rest.
+# Commands to a terminal (ECMA-48): CSI; OSC, DCS and other strings; others.
 _escape = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"
@@ -45,7 +45,7 @@ PLAIN = rf"\A[ -~]*+[^{_UNFIT}]*\Z"
 _plain = re.compile(PLAIN)
 
 PlainText = Annotated[str, Meta(max_length=MOST_CHARACTERS, pattern=PLAIN)]
-"""A field that holds what others say. `pie.core.decode` cleans what does not match."""
+"""The type of a field with a text of others. `pie.core.decode` cleans texts that do not match."""
 
 
 def few(names: Sequence[str], most: int = 5) -> str:
@@ -70,7 +70,7 @@ def one_line(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:
 
 
 _NOISE = re.compile(
-    # A path of three parts or more: its last part tells.
+    # A path of three parts or more: its last part matters.
     r"(?<![\w/:.])/(?:[^\s\"'(),;/]+/){2,}(?P<last>[^\s\"'(),;/]*)"
     # Identifiers, but not the name of a volume that was made of one: it identifies the volume.
     r"|(?<!pvc-)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b[0-9a-f]{32,}\b"
@@ -86,9 +86,9 @@ def _less(noise: re.Match[str]) -> str:
 
 
 def evidence(text: str, limit: int = EVIDENCE_CHARACTERS) -> str:
-    """Return what others said as one line of at most `limit` characters.
+    """Return a text of others as one line of at most `limit` characters.
 
-    Of a longer one, paths and identifiers go first: drivers put the cause after them.
+    In a longer text, paths and identifiers are left out first, since drivers write the cause after them.
     """
     plain = one_line(text, MOST_CHARACTERS)
     if len(plain) <= limit:
@@ -107,7 +107,7 @@ def plain_texts(found: Any) -> Any:
 
 
 def _fit(unfit: re.Match[str]) -> str:
-    """Return what stands for an unfit character: a blank, nothing for one that nobody sees, or U+FFFD."""
+    """Return the replacement of an unfit character: a blank, nothing if it is not visible, or U+FFFD."""
     character = unfit[0]
     if character.isspace():
         return " "

@@ -1,8 +1,8 @@
-"""What a CSI driver says of a volume's health, where a cluster serves it, beside what a run found.
+"""What a CSI driver reports about the health of a volume, in addition to what a run found.
 
-Kubernetes 1.37 (alpha: CSIVolumeHealth) has it in the pod's status, by the kubelet, in the PVC's, by the
-driver's controller, and for the driver's storage in the node's CSINode. Older clusters have Warning Events
-`VolumeConditionAbnormal` about PVC or pod.
+In Kubernetes 1.37 (alpha: CSIVolumeHealth) the kubelet writes it into the pod's status, and the driver's
+controller into the PVC's; the health of the driver's storage is in the node's CSINode. Older clusters have
+Warning Events `VolumeConditionAbnormal` about PVC or pod.
 """
 
 import re
@@ -16,7 +16,7 @@ from pie.core.wire import CSINode, HealthCondition
 
 _ABNORMAL: Final = "VolumeConditionAbnormal"
 _REPEATED_SECONDS: Final = 120.0
-"""Whoever finds a volume abnormal says so again each minute; that it is well again is no Warning."""
+"""An abnormal volume is reported again each minute; there is no Warning when it is normal again."""
 
 _OF_VOLUME: Final = re.compile(r"Volume (\S+): ")
 
@@ -24,9 +24,9 @@ _SAID_CHARACTERS: Final = 120
 
 
 def with_health(message: str, run: Run, *, good: bool, io: bool) -> str:
-    """Return the evidence of a run with what the driver says, also where the two contradict each other.
+    """Return the evidence of a run, with what the driver says, also if the two contradict each other.
 
-    `good`: the run was good. `io`: it stands or falls with its I/O.
+    `good`: the run was good. `io`: it failed in its I/O.
     """
     told = list(dict.fromkeys(_told(run)))
     if told:
@@ -39,7 +39,7 @@ def with_health(message: str, run: Run, *, good: bool, io: bool) -> str:
 
 
 def backend_of(found: CSINode | None, driver: str) -> str:
-    """Return what a driver says of its storage on a node; empty: nothing is wrong, or nothing is said."""
+    """Return what a driver reports to be wrong with its storage on a node; empty: nothing."""
     told = (each for each in found.status.storage_health if each.name == driver) if found is not None else ()
     return evidence("; ".join(_words(each.health_conditions) for each in told))
 
@@ -59,13 +59,13 @@ def _told(run: Run) -> Iterator[str]:
 
 
 def _is_ours(text: str, run: Run) -> bool:
-    """Tell whether an Event is about the probed volume: a kubelet names the pod's volume that it is about."""
+    """Tell whether an Event is about the probed volume: a kubelet names the volume of the pod."""
     named = _OF_VOLUME.match(text)
     return named is None or named[1] in {VOLUME, run.volume_name}
 
 
 def _says_healthy(run: Run) -> bool:
-    """Tell whether the driver was asked about the volume, and had nothing to say against it."""
+    """Tell whether the driver reports the health of the volume: then it reports no problem."""
     asked = run.pod is not None and any(each.name == VOLUME for each in run.pod.status.volume_health)
     return asked or (run.claim is not None and run.claim.status.health_status is not None)
 
