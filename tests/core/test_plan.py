@@ -13,7 +13,7 @@ from pie.core.batch.wire import CronJob, CronJobSpec
 from pie.core.manifests import Manifest
 from pie.core.model import Image
 from pie.core.naming import ANNOTATION_SPEC_HASH, ANNOTATION_TARGET
-from pie.core.plan import Action, Adopt, Apply, Create, Delete, Plan, plan_claims, together
+from pie.core.plan import Action, Adopt, Apply, Create, Delete, Plan, plan_objects, together
 from pie.core.wire import Claim, Metadata, OwnerReference
 from tests.core.build import MOUNT, at, probe
 
@@ -69,7 +69,8 @@ observed = Observed
 def plans(desired: Desired, there: Observed) -> tuple[Plan, Plan]:
     """Return what to do with the PVC and with the CronJob."""
     create, keep = desired.create, desired.keep_claim
-    claims = plan_claims(desired.claim, there.claims, OWNER, create=create, keep=keep)
+    pvcs = [each.metadata for each in there.claims]
+    claims = plan_objects(desired.claim, pvcs, OWNER, create=create, keep=keep)
     runs = plan_cronjobs(desired.cronjob, there.cronjobs, OWNER, create=create, drifted=there.drifted)
     return together(claims, runs, plan_cronjobs(None, there.cronjobs, OWNER))
 

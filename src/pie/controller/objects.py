@@ -17,7 +17,7 @@ from pie.core import manifests, naming
 from pie.core.kinds import kind_of
 from pie.core.manifests import KIND
 from pie.core.model import Probe, Target
-from pie.core.plan import Plan, plan_claims, together
+from pie.core.plan import Plan, plan_objects, together
 from pie.core.reasons import Reason
 from pie.core.target.effects import KeepObjects
 from pie.core.target.state import TargetState
@@ -129,7 +129,8 @@ class Objects:
         found = await self._claims.with_holder(owned, known, name, ask=wanted.create)
         if manifest is None and not found:
             self._names.release(target)
-        return name, plan_claims(manifest, found, owner, create=wanted.create, keep=wanted.keep_claim)
+        observed = [each.metadata for each in found]
+        return name, plan_objects(manifest, observed, owner, create=wanted.create, keep=wanted.keep_claim)
 
     def _note(self, target: Target, refusal: tuple[Reason, str] | None) -> None:
         if refusal == self._refused.get(target):

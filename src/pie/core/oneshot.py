@@ -210,7 +210,7 @@ def stage_of(run: Run) -> Stage:
 
 
 def belongs(metadata: Metadata, owners: Collection[str]) -> bool:
-    """Tell whether one of these owners (uids) owns an object. Labels prove nothing: anybody can write them."""
+    """Tell whether one of these owners (uids) owns an object: anybody can write a label."""
     return any(owner.uid and owner.uid in owners for owner in metadata.owner_references)
 
 

@@ -1,11 +1,10 @@
 """What to do so that a target has the objects that it should have: compares wanted and observed objects.
 
 pie deletes and changes only what its PieProbe owns, by uid. An object that has a target's name and labels and
-no owner, as after a restore from a backup, is adopted. Whatever else has the name is left alone. This module
-has the rules of ownership, and the PVC; the objects of a runner have a plan of their own beside it.
+no owner, as after a restore from a backup, is adopted. pie does not touch any other object of that name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from pie.core.manifests import Manifest
 from pie.core.naming import ANNOTATION_TARGET
 from pie.core.text import one_line
-from pie.core.wire import Claim, Metadata, OwnerReference
+from pie.core.wire import Metadata, OwnerReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +69,38 @@ class Owner(Enum):
     OTHER = auto()
 
 
-def plan_claims(
+def plan_objects(
     wanted: Manifest | None,
-    observed: Sequence[Claim],
+    observed: Sequence[Metadata],
     owner: OwnerReference,
     *,
     create: bool = True,
     keep: bool = False,
+    changes: Callable[[Metadata], tuple[Action, ...]] = lambda _current: (),
 ) -> Plan:
-    """Return what to do with the PVC of a target of the PieProbe `owner`.
+    """Return what to do with an object of a target of the PieProbe `owner`.
 
-    `observed` are its PVCs, and what else has the name of the wanted one. Without `create` nothing is created
-    that is not there yet; with `keep` an existing PVC stays although none is wanted.
+    `observed` are the target's objects of this kind, and another one that has the name of the wanted one.
+    Without `create` no missing object is created; with `keep` existing objects stay if none is wanted.
+    `changes` returns what to do with the existing object, if the PieProbe owns it.
     """
-    there = [each.metadata for each in observed]
-    if stopped := stop(wanted, there, owner):
+    if stopped := _stop(wanted, observed, owner):
         return stopped
     if wanted is None and keep:
         return Plan()
     name = name_of(wanted)
-    deletes: tuple[Action, ...] = tuple(Delete(found) for found in strays(there, name, owner))
+    deletes = tuple(Delete(found) for found in _strays(observed, name, owner))
     if wanted is None:
         return Plan(deletes)
-    # A PVC that is being deleted keeps its name until its last pod ends; then pie looks again.
-    current = named(there, name)
-    if current is None:
+    # An object that is being deleted keeps its name until it is gone; then pie looks again.
+    if (current := _named(observed, name)) is None:
         return Plan((*deletes, Create(wanted)) if create else deletes)
-    if owner_of(current, owner) is Owner.NOBODY and stands(current):
+    if not _stands(current):
+        return Plan(deletes)
+    if owner_of(current, owner) is Owner.NOBODY:
+        # The event of the adoption puts the target on the queue again.
         return Plan((*deletes, Adopt(current, wanted)))
-    return Plan(deletes)
+    return Plan((*deletes, *changes(current)))
 
 
 def together(claims: Plan, runs: Plan, stopped: Plan) -> tuple[Plan, Plan]:
@@ -113,7 +115,7 @@ def together(claims: Plan, runs: Plan, stopped: Plan) -> tuple[Plan, Plan]:
     return claims, runs
 
 
-def stop(wanted: Manifest | None, there: Sequence[Metadata], owner: OwnerReference) -> Plan | None:
+def _stop(wanted: Manifest | None, there: Sequence[Metadata], owner: OwnerReference) -> Plan | None:
     """Return a plan without actions if pie may not act, with who prevents it; None: pie may act."""
     if any(owner_of(found, owner) is Owner.PREDECESSOR for found in there):
         return Plan(waits=True)
@@ -136,7 +138,7 @@ def owner_of(found: Metadata, owner: OwnerReference) -> Owner:
 
 def _taken(wanted: Manifest | None, there: Sequence[Metadata], owner: OwnerReference) -> str:
     """Return what to report where an object that pie must not touch has the name of the wanted one."""
-    if wanted is None or (found := named(there, name_of(wanted))) is None or not stands(found):
+    if wanted is None or (found := _named(there, name_of(wanted))) is None or not _stands(found):
         return ""
     whose = owner_of(found, owner)
     if whose is Owner.PIE_PROBE or (whose is Owner.NOBODY and _made_for_the_target(found, wanted)):
@@ -154,16 +156,16 @@ def _made_for_the_target(found: Metadata, wanted: Manifest) -> bool:
     return same_labels and found.annotations.get(ANNOTATION_TARGET, target) == target
 
 
-def strays(there: Sequence[Metadata], name: str, owner: OwnerReference) -> list[Metadata]:
+def _strays(there: Sequence[Metadata], name: str, owner: OwnerReference) -> list[Metadata]:
     """Return the objects of the PieProbe that have another name than the wanted one."""
     return [
         found
         for found in there
-        if found.name != name and stands(found) and owner_of(found, owner) is Owner.PIE_PROBE
+        if found.name != name and _stands(found) and owner_of(found, owner) is Owner.PIE_PROBE
     ]
 
 
-def named(there: Sequence[Metadata], name: str) -> Metadata | None:
+def _named(there: Sequence[Metadata], name: str) -> Metadata | None:
     """Return the object of this name."""
     return next((found for found in there if found.name == name), None)
 
@@ -173,7 +175,7 @@ def name_of(wanted: Manifest | None) -> str:
     return str(wanted["metadata"]["name"]) if wanted is not None else ""
 
 
-def stands(metadata: Metadata) -> bool:
+def _stands(metadata: Metadata) -> bool:
     """Tell whether an object is not being deleted."""
     return not metadata.being_deleted
 

@@ -9,23 +9,6 @@ from collections.abc import Callable, Mapping
 from pie.core.model import Requirement, Term
 
 
-def _in(value: str | None, wanted: tuple[str, ...]) -> bool:
-    return value is not None and value in wanted
-
-
-def _not_in(value: str | None, wanted: tuple[str, ...]) -> bool:
-    # A node without the label passes NotIn: it has no value that NotIn could exclude.
-    return value is None or value not in wanted
-
-
-def _exists(value: str | None, _wanted: tuple[str, ...]) -> bool:
-    return value is not None
-
-
-def _does_not_exist(value: str | None, _wanted: tuple[str, ...]) -> bool:
-    return value is None
-
-
 def integer(text: str) -> int | None:
     """Return the 64-bit integer that Go's ParseInt(text, 10, 64) would, or None."""
     digits = text[1:] if text[:1] in {"+", "-"} else text
@@ -35,29 +18,21 @@ def integer(text: str) -> int | None:
     return value if -(1 << 63) <= value < 1 << 63 else None
 
 
-def _gt(value: str | None, wanted: tuple[str, ...]) -> bool:
-    left, right = _numbers(value, wanted)
-    return left is not None and right is not None and left > right
-
-
-def _lt(value: str | None, wanted: tuple[str, ...]) -> bool:
-    left, right = _numbers(value, wanted)
-    return left is not None and right is not None and left < right
-
-
-def _numbers(value: str | None, wanted: tuple[str, ...]) -> tuple[int | None, int | None]:
+def _numbers(value: str | None, wanted: tuple[str, ...]) -> tuple[int, int] | None:
+    """Return the numbers to compare; None: one of them is missing or not an integer."""
     if value is None or len(wanted) != 1:
-        return None, None
-    return integer(value), integer(wanted[0])
+        return None
+    left, right = integer(value), integer(wanted[0])
+    return (left, right) if left is not None and right is not None else None
 
 
 OPERATORS: dict[str, Callable[[str | None, tuple[str, ...]], bool]] = {
-    "In": _in,
-    "NotIn": _not_in,
-    "Exists": _exists,
-    "DoesNotExist": _does_not_exist,
-    "Gt": _gt,
-    "Lt": _lt,
+    "In": lambda value, wanted: value in wanted,
+    "NotIn": lambda value, wanted: value not in wanted,  # also without the label
+    "Exists": lambda value, _wanted: value is not None,
+    "DoesNotExist": lambda value, _wanted: value is None,
+    "Gt": lambda value, wanted: (found := _numbers(value, wanted)) is not None and found[0] > found[1],
+    "Lt": lambda value, wanted: (found := _numbers(value, wanted)) is not None and found[0] < found[1],
 }
 FIELD_OPERATORS = frozenset({"In", "NotIn"})
 FIELD_NAME = "metadata.name"

@@ -5,21 +5,8 @@ from collections.abc import Sequence
 from pie.core.batch.wire import CronJob, CronJobSpec
 from pie.core.manifests import Manifest
 from pie.core.naming import ANNOTATION_SPEC_HASH, GO_PIE_FINALIZER
-from pie.core.plan import (
-    Action,
-    Adopt,
-    Apply,
-    Create,
-    Delete,
-    Owner,
-    Plan,
-    name_of,
-    owner_of,
-    stands,
-    stop,
-    strays,
-)
-from pie.core.wire import OwnerReference
+from pie.core.plan import Action, Apply, Delete, Plan, plan_objects
+from pie.core.wire import Metadata, OwnerReference
 
 
 def plan_cronjobs(
@@ -30,35 +17,22 @@ def plan_cronjobs(
     create: bool = True,
     drifted: bool = False,
 ) -> Plan:
-    """Return what to do with the CronJob of a target of the PieProbe `owner`.
+    """Return what to do with the CronJob of a target of the PieProbe `owner`; see `pie.core.plan`.
 
-    `observed` are its CronJobs, and what else has the name of the wanted one. Without `create` nothing is
-    created that is not there yet. `drifted`: somebody else changed the CronJob's spec since pie wrote it.
+    `drifted`: somebody else changed the CronJob's spec since pie wrote it.
     """
-    there = [each.metadata for each in observed]
-    if stopped := stop(wanted, there, owner):
-        return stopped
-    name = name_of(wanted)
-    deletes: tuple[Action, ...] = tuple(Delete(found) for found in strays(there, name, owner))
-    if wanted is None:
-        return Plan(deletes)
-    current = next((each for each in observed if each.metadata.name == name), None)
-    if current is None:
-        return Plan((*deletes, Create(wanted)) if create else deletes)
-    if not stands(current.metadata):
-        return Plan(deletes)
-    if owner_of(current.metadata, owner) is Owner.NOBODY:
-        # The event of the adoption puts the target on the queue again.
-        return Plan((*deletes, Adopt(current.metadata, wanted)))
-    stored = current.metadata.annotations.get(ANNOTATION_SPEC_HASH)
-    if stored is None or GO_PIE_FINALIZER in current.spec.pod_finalizers:
-        # Go pie created it, or took it back and kept the annotation: after an apply, fields of its pod
-        # template would remain. So it is replaced.
-        return Plan((*deletes, Delete(current.metadata)))
-    other = stored != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
-    if other or drifted or _altered(current.spec, wanted["spec"]):
-        return Plan((*deletes, Apply(wanted)))
-    return Plan(deletes)
+
+    def changes(current: Metadata) -> tuple[Action, ...]:
+        spec = next(each.spec for each in observed if each.metadata is current)
+        stored = current.annotations.get(ANNOTATION_SPEC_HASH)
+        if wanted is None or stored is None or GO_PIE_FINALIZER in spec.pod_finalizers:
+            # Go pie created it, or took it back and kept the annotation: after an apply, fields of its pod
+            # template would remain. So it is replaced.
+            return (Delete(current),)
+        other = stored != wanted["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+        return (Apply(wanted),) if other or drifted or _altered(spec, wanted["spec"]) else ()
+
+    return plan_objects(wanted, [each.metadata for each in observed], owner, create=create, changes=changes)
 
 
 def _altered(found: CronJobSpec, wanted: Manifest) -> bool:
