@@ -14,4 +14,4 @@ sys.argv[0] = "kubectl-pie"
 
 from pie.__main__ import main  # noqa: E402  it is found only now
 
-sys.exit(main())
+main()

@@ -68,7 +68,7 @@ def _licences_of(name: str) -> tuple[str, ...]:
     except metadata.PackageNotFoundError:
         return ()
     for key in ("License-Expression", "License"):
-        said = (about.get(key) or "").strip()
+        said = "".join(about.get_all(key) or []).strip()
         if said and "\n" not in said:
             return (said,)
     classifiers = about.get_all("Classifier") or []
