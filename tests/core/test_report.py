@@ -108,6 +108,32 @@ def test_incidents_are_newest_first() -> None:
     assert (found.incidents[0].stage, found.incidents[0].reason) == ("io", "Hung")
 
 
+def test_each_incident_has_its_area_and_inconclusive_runs_are_no_suppressed_ones() -> None:
+    def incident(**labels: str) -> Series:
+        return Series(labels, ((9000.0, 1.0),))
+
+    found = made(
+        {
+            "provision": [Sample({"storage_class": "c", "on_time": "true"}, 9.0)],
+            "suppressed_runs": [Sample({"storage_class": "c", "reason": "NodeCordoned"}, 3.0)],
+            "inconclusive_runs": [Sample({"storage_class": "c", "reason": "ImagePull"}, 4.0)],
+        },
+        {
+            "incidents": [
+                incident(area="pie", storage_class="c", reason="ImagePull"),
+                incident(area="control-plane", reason="ControlPlaneLate"),
+            ]
+        },
+    )
+    assert {(each.area, each.storage_class) for each in found.incidents} == {
+        ("pie", "c"),
+        ("control-plane", ""),
+    }
+    (only,) = found.classes
+    assert only.suppressed_runs == {"NodeCordoned": 3}
+    assert only.inconclusive_runs == {"ImagePull": 4}
+
+
 def test_trends_have_a_value_for_each_column_and_gaps_where_nothing_was() -> None:
     last, before = WINDOW.end, WINDOW.end - WINDOW.column
     labels = {"storage_class": "c", "on_time": "true"}

@@ -37,6 +37,7 @@ def written(report: Report, form: str) -> str:
         seconds=duration,
         stage=stage_duration,
         md=markdown_escaped,
+        counts=counts,
         availability=lambda runs: share(runs.availability),
     )
     template = environment.get_template("report.html" if form == "html" else "report.md")
@@ -56,6 +57,11 @@ def share(value: float | None) -> str:
     if value >= 1:
         return "100 %"
     return f"{math.floor(value * 10_000) / 100:.2f} %"
+
+
+def counts(by_reason: dict[str, int]) -> str:
+    """Return counts by reason: `NodeRebooted 3, NodeCordoned 12`."""
+    return ", ".join(f"{reason} {count}" for reason, count in by_reason.items()) or "none"
 
 
 def duration(value: float | None) -> str:

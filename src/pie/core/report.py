@@ -106,20 +106,18 @@ def _class(
     ranges: Mapping[str, list[Series]],
 ) -> ClassReport:
     mine = [each for each in nodes if each.storage_class == name]
-    mount, mount_io, provision, suppressed = (
+    mount, mount_io, provision, suppressed, inconclusive = (
         _where(instant[query], storage_class=name)
-        for query in ("mount", "mount_io", "provision", "suppressed_runs")
+        for query in ("mount", "mount_io", "provision", "suppressed_runs", "inconclusive_runs")
     )
-    reasons = _table(suppressed, "reason")
     return ClassReport(
         storage_class=name,
         nodes=len(mine),
         mount=runs(_sum(mount, on_time="true"), _sum(mount, on_time="false"), _sum(mount_io)),
         provision=runs(_sum(provision, on_time="true"), _sum(provision, on_time="false")),
         suppressed_seconds=sum(each.suppressed_seconds for each in mine),
-        suppressed_runs={
-            reason: round(count) for (reason,), count in sorted(reasons.items()) if round(count)
-        },
+        suppressed_runs=_by_reason(suppressed),
+        inconclusive_runs=_by_reason(inconclusive),
         latency=_over_nodes([each.latency for each in mine]),
         stages=tuple(_stages(name, instant)),
         availability_trends=tuple(_availability_trends(name, window, ranges)),
@@ -128,6 +126,11 @@ def _class(
             for direction in _DIRECTIONS
         ),
     )
+
+
+def _by_reason(samples: Iterable[Sample]) -> dict[str, int]:
+    counts = _table(samples, "reason")
+    return {reason: round(count) for (reason,), count in sorted(counts.items()) if round(count)}
 
 
 def _over_nodes(latencies: list[Latency]) -> Latency:
@@ -194,6 +197,7 @@ def _incidents(window: Window, series: list[Series]) -> list[IncidentReport]:
         IncidentReport(
             probe=each.labels.get("pie_probe_name", ""),
             storage_class=each.labels.get("storage_class", ""),
+            area=each.labels.get("area", ""),
             scope=each.labels.get("scope", ""),
             stage=each.labels.get("stage", ""),
             reason=each.labels.get("reason", ""),

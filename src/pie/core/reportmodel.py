@@ -4,7 +4,7 @@ import msgspec
 
 
 class Runs(msgspec.Struct, frozen=True):
-    """Runs that were not suppressed: all, those not on time, and those with bad I/O or data."""
+    """Runs that tested the storage: all, those not on time, and those with bad I/O or data."""
 
     total: int = 0
     late: int = 0
@@ -50,7 +50,7 @@ class Trend(msgspec.Struct, frozen=True):
 
 
 class ClassReport(msgspec.Struct, frozen=True):
-    """One StorageClass. `suppressed_seconds` sums over its nodes."""
+    """One StorageClass. `suppressed_seconds` sums over its nodes; runs that did not count are by reason."""
 
     storage_class: str
     nodes: int
@@ -58,6 +58,7 @@ class ClassReport(msgspec.Struct, frozen=True):
     provision: Runs
     suppressed_seconds: float
     suppressed_runs: dict[str, int]
+    inconclusive_runs: dict[str, int]
     latency: Latency
     stages: tuple[StageTimes, ...]
     availability_trends: tuple[Trend, ...]
@@ -65,10 +66,14 @@ class ClassReport(msgspec.Struct, frozen=True):
 
 
 class IncidentReport(msgspec.Struct, frozen=True):
-    """An incident, to within a step; `closed` is None while it is open."""
+    """An incident, to within a step; `closed` is None while it is open.
+
+    `probe` and `storage_class` are empty for an incident of the control plane: it is one for the cluster.
+    """
 
     probe: str
     storage_class: str
+    area: str
     scope: str
     stage: str
     reason: str

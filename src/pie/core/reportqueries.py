@@ -18,7 +18,7 @@ _FINE_MOMENTS: Final = 2000
 # `increase` needs two scrapes, and more to be near the truth.
 _SCRAPES_OF_A_COLUMN: Final = 4
 # A sum can be queried in parts: of counters for this long, of gauges that are on or off for so many moments.
-_COUNTED: Final = frozenset({"mount", "mount_io", "provision", "suppressed_runs"})
+_COUNTED: Final = frozenset({"mount", "mount_io", "provision", "suppressed_runs", "inconclusive_runs"})
 _PART_SECONDS: Final = 7 * 86_400
 _PART_MOMENTS: Final = 250
 
@@ -33,6 +33,7 @@ INSTANT: Final = {
     ' (increase(pie_performance_on_mount_probe_total{{succeed="false"}}[{window}]))',
     "provision": "sum by (storage_class, on_time) (increase(pie_provision_probe_total[{window}]))",
     "suppressed_runs": "sum by (storage_class, reason) (increase(pie_suppressed_runs_total[{window}]))",
+    "inconclusive_runs": "sum by (storage_class, reason) (increase(pie_inconclusive_runs_total[{window}]))",
     "suppressed_moments": "count_over_time((max by (storage_class, node)"
     " (pie_target_suppressed))[{window}:{fine}])",
     "p50": "quantile_over_time(0.5, (max by (storage_class, node, direction)"
@@ -48,8 +49,8 @@ INSTANT: Final = {
 """Instant queries, at the end of the window or of each of its parts."""
 
 RANGE: Final = {
-    "incidents": "sum by (pie_probe_name, storage_class, scope, stage, reason)"
-    ' (max_over_time(pie_incident_open{{area=~"storage|"}}[{fine}]))',
+    "incidents": "sum by (pie_probe_name, storage_class, area, scope, stage, reason)"
+    " (max_over_time(pie_incident_open[{fine}]))",
     "mount_trend": "sum by (storage_class, on_time) (increase(pie_mount_probe_total[{column}]))",
     "mount_io_trend": "sum by (storage_class)"
     ' (increase(pie_performance_on_mount_probe_total{{succeed="false"}}[{column}]))',
