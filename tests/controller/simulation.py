@@ -26,6 +26,7 @@ from pie.core.wire import Claim, CSINode, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
+from pie.kube.leader import Reign
 from pie.kube.reflector import Reflector
 from tests.alerts import SERIES, Scrapes
 from tests.controller.actors import tick
@@ -73,6 +74,7 @@ class Simulation:
         record_size: int = 2**28,
         record_anonymous: bool = False,
         author_bounds: AuthorBounds | None = None,
+        reign: Reign | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._lag = lag
@@ -99,6 +101,7 @@ class Simulation:
             runner=ChosenRunner(client, caches, Image("i")),
             series=self._series,
             recorder=recorder,
+            reign=reign,
         )
         self._reflectors: dict[str, Reflector[Any]] = {
             each.resource.plural: each for each in caches.reflectors() if each.resource.plural in _TYPES

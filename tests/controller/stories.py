@@ -105,6 +105,7 @@ class Outcome:
         self.incidents = {(each["stage"], each["reason"]) for each in incidents}
         self.states = {target: (state.verdict, state.reason) for target, state in simulation.states().items()}
         self.accounts = Accounts(lines)
+        self.end = simulation.now() - DECIDED_SECONDS
         self._metrics = simulation.metrics()
         self.scrapes = simulation.scrapes
         runner, probe = simulation.controller.runner, simulation.controller.probes.spec("p")

@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -13,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from pie.kube.clock import boottime
-from pie.kube.leader import Deposed, Elector, LeaseTiming, NotLeading
+from pie.kube.leader import Deposed, Elector, LeaseTiming, NotLeading, Reign
 from pie.kube.lease import micro_time
 from tests.kube import elector_process
 from tests.kube.leaseserver import LeaseServer
@@ -101,6 +102,41 @@ async def test_a_released_lease_is_taken_at_once() -> None:
         server.lease["spec"]["leaseDurationSeconds"] = 60  # One who waited for its end would be too late.
         async with standing(server, "two") as (two, _):
             await asyncio.wait_for(two.leading.wait(), 5)
+
+
+async def reign_after(server: LeaseServer) -> Reign:
+    async with standing(server, "two") as (two, _):
+        assert two.reign is None
+        await asyncio.wait_for(two.leading.wait(), 10)
+        assert two.reign is not None
+        return two.reign
+
+
+async def test_the_first_leader_of_all_follows_nobody() -> None:
+    async with LeaseServer() as server:
+        assert (await reign_after(server)).unled_since is None
+
+
+@pytest.mark.parametrize(("holder", "worked"), [("", 0.0), ("one", QUICK.renew_period_seconds)])
+@pytest.mark.parametrize("lost_answers", [0, 1])
+async def test_a_leader_reigns_since_it_took_the_lease_and_knows_until_when_the_former_one_did(
+    holder: str, worked: float, lost_answers: int
+) -> None:
+    async with LeaseServer() as server:
+        renewed = float(int(time.time()))
+        server.hold(holder, renewTime=micro_time(renewed))
+        server.lose_answers = lost_answers
+        reign = await reign_after(server)
+        assert reign.unled_since == renewed
+        assert reign.since >= renewed + worked
+
+
+async def test_a_renewal_in_the_far_future_by_a_wrong_clock_is_not_believed() -> None:
+    async with LeaseServer() as server:
+        server.hold("", renewTime=micro_time(time.time() + 86_400))
+        reign = await reign_after(server)
+        assert reign.unled_since is None
+        assert reign.since < time.time() + 60
 
 
 async def test_one_who_slept_past_the_deadline_sends_nothing_more_and_is_deposed() -> None:

@@ -120,7 +120,15 @@ async def _control(settings: Settings) -> None:
                 recorder.start()
                 api.records = recorder
                 stack.push_async_callback(asyncio.to_thread, recorder.close)
-            controller = build(client, caches, settings, runner=runner, series=series, recorder=recorder)
+            controller = build(
+                client,
+                caches,
+                settings,
+                runner=runner,
+                series=series,
+                recorder=recorder,
+                reign=elector.reign if elector is not None else None,
+            )
             controller.start()
             api.source = controller.source
             group.create_task(controller.run())

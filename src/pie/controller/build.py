@@ -30,6 +30,7 @@ from pie.controller.teardown import Teardown
 from pie.controller.warnings import WarningEvents
 from pie.core.history import History
 from pie.kube.client import Client
+from pie.kube.leader import Reign
 from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.untested import UntestedSeries
@@ -98,8 +99,12 @@ def build(
     runner: Runner,
     series: Series,
     recorder: Recorder | None = None,
+    reign: Reign | None = None,
 ) -> Controller:
-    """Return a controller that keeps, judges and reports the PieProbes of a namespace."""
+    """Return a controller that keeps, judges and reports the PieProbes of a namespace.
+
+    `reign`: since when it leads, where a leader is elected.
+    """
     queue = WorkQueue(metrics=client.metrics)
     history = History(settings.minute_seconds)
     screens = Screens(series.targets, series.untested, series.runs, history)
@@ -138,6 +143,8 @@ def build(
         warnings=warnings,
         questions=questions,
         sightings=sightings,
+        now=client.now,
+        reign=reign,
     )
     targets = Targets(
         client,

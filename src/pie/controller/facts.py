@@ -1,6 +1,8 @@
 """Gathers what is known of a target from outside: the first of the three steps gather, decide, act."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
@@ -20,6 +22,10 @@ from pie.core.target.facts import NodesFact, TargetFacts
 from pie.core.target.state import TargetState
 from pie.core.volumehealth import backend_of
 from pie.core.wire import Claim
+from pie.kube.leader import Reign
+
+_TAKES_OVER_SECONDS: Final = 30.0
+"""All PieProbes that are there are read so soon after the controller began."""
 
 
 class Facts:
@@ -35,6 +41,8 @@ class Facts:
         warnings: WarningEvents,
         questions: Questions,
         sightings: SightingsOfPods,
+        now: Callable[[], float],
+        reign: Reign | None = None,
     ) -> None:
         self._caches = caches
         self._runner = runner
@@ -43,6 +51,8 @@ class Facts:
         self._warnings = warnings
         self._questions = questions
         self._sightings = sightings
+        self._now = now
+        self._reign = reign
         self.led_since = 0.0
 
     def gather(self, target: Target, state: TargetState) -> TargetFacts:
@@ -57,6 +67,9 @@ class Facts:
         if probe is None:
             return TargetFacts(known=True, untouchable=True)
         kind = self._runner.in_force(probe, target)
+        led_since, unled_since = self.led_since, None
+        if kind is RunnerKind.POD and self._reign is not None:
+            led_since, unled_since = self._reign.since, self._reign.unled_since
         live, pause = self._probes.live(target), entry.paused.get(target.kind)
         keep = pause is not None and not pause.keep and pause.resumes_by_itself and self._probes.has(target)
         claim = self._claim(target, probe)
@@ -66,7 +79,9 @@ class Facts:
             paused_by=pause,
             node_gone=bool(target.node) and ("", target.node) not in self._caches.nodes.store,
             keep_claim=keep,
-            led_since=self.led_since,
+            led_since=led_since,
+            unled_since=unled_since,
+            taking_over=self._now() < self.led_since + _TAKES_OVER_SECONDS,
             runner=kind,
             calendar=self._runner.calendar(probe, target, kind),
             other_calendar=self._runner.calendar(probe, target, _other(kind)),

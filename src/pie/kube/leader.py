@@ -20,11 +20,12 @@ from typing import Any, Final, Never, Self
 
 import structlog
 
+from pie.core.wire import parse_seconds
 from pie.kube.client import Client
 from pie.kube.clock import boottime
 from pie.kube.config import ClusterConfig
 from pie.kube.errors import AlreadyExists, Conflict, KubeError, WriteRefused
-from pie.kube.lease import Lease, held, micro_time
+from pie.kube.lease import Lease, LeaseSpec, held, micro_time
 from pie.kube.metrics import KubeMetrics
 from pie.kube.repeated import Repeated
 from pie.kube.resources import LEASES
@@ -69,6 +70,18 @@ class LeaseTiming:
         return 0.6 * (self.renew_deadline_seconds - self.renew_period_seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Reign:
+    """Since when a process leads; both are by the API server's clock, epoch seconds.
+
+    What was due at `since` or before belongs to those that led before. `unled_since` is until when the former
+    holder is known to have led; None: there was none.
+    """
+
+    since: float
+    unled_since: float | None = None
+
+
 DEFAULT_LEASE_TIMING: Final = LeaseTiming()
 
 
@@ -102,6 +115,8 @@ class Elector:
         self._clock = clock
         self._deadline: float | None = None  # None until the lease is held, and after it was released
         self._lease: Lease | None = None
+        self._former: Lease | None = None
+        self._reign: Reign | None = None
         self._changed_at = clock()
         self._client = Client(
             config,
@@ -126,6 +141,11 @@ class Elector:
     def holder(self) -> str:
         """The last known holder of the lease; empty if there is none."""
         return (self._lease.spec.holder_identity or "") if self._lease else ""
+
+    @property
+    def reign(self) -> Reign | None:
+        """Since when this process leads; None before the lease is held."""
+        return self._reign
 
     def deadline(self) -> float | None:
         """When the right to write ends, on the clock `boottime`; None without the right to write."""
@@ -232,10 +252,13 @@ class Elector:
         if lease is None or self._lease is None or lease.spec != self._lease.spec:
             self._changed_at = self._clock()
         self._lease = lease
+        if lease is not None and self.holder != self.identity:
+            self._former = lease
 
     async def _create(self) -> bool:
         sent_at = self._clock()
-        now = micro_time(self._client.now())
+        began = self._client.now()
+        now = micro_time(began)
         spec = held(self.identity, self._timing.lease_duration_seconds, now)
         body = {
             "apiVersion": LEASES.api_version,
@@ -247,6 +270,7 @@ class Elector:
             lease = await self._client.create(LEASES, body, self._namespace, decode=Lease)
         except AlreadyExists:
             return False
+        self._reign = Reign(began)
         return self._hold(lease, sent_at)
 
     async def _take(self, lease: Lease | None) -> bool:
@@ -254,11 +278,24 @@ class Elector:
         if lease is None:
             return False
         sent_at = self._clock()
-        now = micro_time(self._client.now())
+        began = self._client.now()
+        now = micro_time(began)
         spec = held(self.identity, self._timing.lease_duration_seconds, now)
         if lease.spec.holder_identity != self.identity:
             spec |= {"acquireTime": now, "leaseTransitions": (lease.spec.lease_transitions or 0) + 1}
-        return self._hold(await self._patch(lease, spec), sent_at)
+        written = await self._patch(lease, spec)
+        if self._reign is None:
+            self._reign = self._reign_from(began)
+        return self._hold(written, sent_at)
+
+    def _reign_from(self, began: float) -> Reign:
+        """Return since when this process leads: the former holder may have worked until its next renewal."""
+        former = self._former.spec if self._former is not None else LeaseSpec()
+        renewed = parse_seconds(former.renew_time or "")
+        if renewed is None or renewed > began + self._timing.lease_duration_seconds:
+            return Reign(began)  # Nobody knows, or its clock was wrong.
+        worked = self._timing.renew_period_seconds if former.holder_identity else 0.0
+        return Reign(max(began, renewed + worked), min(renewed, began))
 
     def _hold(self, lease: Lease, sent_at: float) -> bool:
         """Store that this process holds the lease, from the time of the request: others saw it no earlier."""

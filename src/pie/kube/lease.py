@@ -10,7 +10,7 @@ from pie.core.wire import Metadata
 
 
 class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):
-    """spec of a Lease. The times are for people: they are compared, never computed with."""
+    """spec of a Lease. Who may lead is never computed from its times, which are by other clocks."""
 
     holder_identity: PlainText | None = None
     lease_duration_seconds: int | None = None

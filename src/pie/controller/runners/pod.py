@@ -23,6 +23,7 @@ from pie.core.naming import (
     LABEL_PROBE,
     LABEL_STORAGE_CLASS,
     labels,
+    target_of,
 )
 from pie.core.plan import Action, Plan
 from pie.core.pods.calendar import Paced, paced
@@ -36,7 +37,7 @@ from pie.core.timeline import WarningEvent, pod_over
 from pie.core.wire import Claim, OwnerReference, Pod, parse_seconds
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists, ApiError, KubeError, ServerError, TooManyRequests, WriteRefused
-from pie.kube.resources import PODS
+from pie.kube.resources import PODS, PVCS
 
 _log = structlog.get_logger()
 
@@ -71,6 +72,7 @@ class PodRunner:
         self._refused: dict[Target, WarningEvent] = {}
         self._unanswered: dict[tuple[Target, Cause], str] = {}
         caches.listen(PODS, self._pod_changed)
+        caches.listen(PVCS, self._claim_changed)
 
     def start(self, queue: WorkQueue) -> None:
         """Begin to lead: from now on put targets whose runs change on the queue."""
@@ -85,6 +87,14 @@ class PodRunner:
         if new is not None:
             self._note_place(new, there=True)
             self._note(new, gone=False)
+
+    def _claim_changed(self, old: Claim | None, new: Claim | None) -> None:
+        """Look at a target when its PVC appears or goes: it has runs while it has one."""
+        claim = new if old is None else old if new is None else None
+        target = target_of(claim.metadata) if claim is not None else None
+        probe = self._caches.probe(target.probe) if target is not None else None
+        if target is not None and probe is not None and probe.spec.get("runner") == RunnerKind.POD:
+            self._wake(target)
 
     def _note_place(self, pod: Pod, *, there: bool) -> None:
         """Note whether a pod is there, of whichever runner, so that a target never has one too many."""
@@ -146,11 +156,12 @@ class PodRunner:
         since = self._since(probe, target)
         if since is None:
             return None
-        refused = self._refused.get(target)
+        refused, paused_since = self._refused.get(target), self.paused_since(target)
         return ScheduleFact(
             since=since,
             last_started=self._last_started.get(target, 0.0),
-            paused=self.paused_since(target) is not None,
+            paused=paused_since is not None,
+            paused_since=paused_since,
             busy=not self._has_room(target, "schedule"),
             by_pie=True,
             warnings=(refused,) if refused is not None else (),

@@ -25,8 +25,12 @@ _ASK_AGAIN_SECONDS: Final = 5.0
 def await_due(turn: Turn, after: float) -> None:
     """Wait for the first due time later than `after`, and for the time at which its run is missing."""
     due = turn.calendar.next_due(after)
-    late_at = due + max(turn.probe.threshold_seconds, _PATIENCE_MINUTES * turn.probe.minute_seconds)
-    turn.change(next_due=NextDue(due, late_at))
+    turn.change(next_due=NextDue(due, due + patience_seconds(turn)))
+
+
+def patience_seconds(turn: Turn) -> float:
+    """Return how long after a due time its run is missing."""
+    return max(turn.probe.threshold_seconds, _PATIENCE_MINUTES * turn.probe.minute_seconds)
 
 
 def open_due(turn: Turn) -> float | None:

@@ -50,14 +50,16 @@ class ScheduleFact:
     """The object that starts a target's runs.
 
     It exists `since` then (epoch seconds). `last_started` is the newest due time that it says it started a
-    run for. `paused`: it starts none now. `busy`: it says itself that a run of it goes on. A schedule that is
-    resumed, or whose last run ends late, starts the run that it missed. `by_pie`: pie starts the runs itself,
-    and `busy` is whether the target has a pod that keeps it from having another.
+    run for. `paused`: it starts none now (`paused_since`: since then, if pie starts the runs itself). `busy`:
+    it says itself that a run of it goes on. A schedule that is resumed, or whose last run ends late, starts
+    the run that it missed. `by_pie`: pie starts the runs itself, and `busy` is whether the target has a pod
+    that keeps it from having another.
     """
 
     since: float
     last_started: float = 0.0
     paused: bool = False
+    paused_since: float | None = None
     busy: bool = False
     by_pie: bool = False
     warnings: tuple[WarningEvent, ...] = ()
@@ -151,8 +153,10 @@ class TargetFacts:
     was deleted; `keep_claim`: its PVC stays). `paused_by` is why pie itself starts no runs. `runner` is the
     kind of runner in force, `calendar` has its due times, and `other_calendar` those of the other kind.
     `spread`, in [0, 1), differs between targets, so that many targets do not act at the same time.
-    Runs are known up to `runs_as_of`, pods up to `pods_as_of`. `objects` identify the target's own objects
-    as they are now: they change whenever somebody changed them.
+    Due times up to `led_since` are not those of this controller; `unled_since` is until when another one is
+    known to have led, and `taking_over`: this one has just begun. Runs are known up to `runs_as_of`, pods up
+    to `pods_as_of`. `objects` identify the target's own objects as they are now: they change whenever
+    somebody changed them.
     """
 
     known: bool = False
@@ -162,6 +166,8 @@ class TargetFacts:
     keep_claim: bool = False
     untouchable: bool = False
     led_since: float = 0.0
+    unled_since: float | None = None
+    taking_over: bool = False
     runner: RunnerKind = RunnerKind.CRON_JOB
     calendar: Calendar | None = None
     other_calendar: Calendar | None = None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pie.core.kinds import kind_of
-from pie.core.model import Verdict
+from pie.core.model import RunnerKind, Verdict
 from pie.core.reasons import Reason
 from pie.core.run import RunFact
 from pie.core.target.counting import count_untested, count_untested_io
@@ -22,10 +22,11 @@ def begin_or_retire(turn: Turn) -> None:
     if probe is None:
         turn.change(life=Life.ENDED)
     elif not turn.state.live:
-        turn.change(life=Life.LIVE, probe=probe, live_since=turn.now)
+        began = _began(turn)
+        turn.change(life=Life.LIVE, probe=probe, live_since=min(began, turn.now))
         turn.emit(Follow(probe.period_seconds))
         turn.emit(ReportChange())
-        await_due(turn, turn.now)
+        await_due(turn, began)
     elif before != probe:
         turn.change(probe=probe)
         if before is None or before.period_seconds != probe.period_seconds:
@@ -33,6 +34,15 @@ def begin_or_retire(turn: Turn) -> None:
             await_due(turn, turn.now)
     if turn.state.live:
         _follow_runner(turn)
+
+
+def _began(turn: Turn) -> float:
+    """Return from when on due times count; those of pods since this controller led, if it takes over."""
+    facts, anew = turn.facts, turn.state.life is Life.UNREAD
+    if facts.runner is not RunnerKind.POD or not (anew and facts.taking_over):
+        return turn.now
+    turn.change(gap_open=facts.unled_since is not None)
+    return facts.led_since
 
 
 def _follow_runner(turn: Turn) -> None:

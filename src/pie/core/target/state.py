@@ -234,7 +234,8 @@ class TargetState:
     since its last maintenance. `followed` are the runs that have a follow-up run, `failed_elsewhere_at` is
     when the last follow-up run was bad. `early_wait_seconds` is how long pie waited before the last early
     run, and `early_at` when the next one starts. `lost` are the newest due times whose runs somebody deleted
-    before pie read them. `runner` is the kind of runner in force, since `switched_at` (0.0: from the
+    before pie read them. `gap_open`: due times from before this controller led are still to be counted.
+    `runner` is the kind of runner in force, since `switched_at` (0.0: from the
     beginning). `starting` and `due_run` are runs that are to be started: between due times
     or as a follow-up run, and of the schedule. `kept` is what was last ordered for the target's objects.
     """
@@ -258,6 +259,7 @@ class TargetState:
     early_at: float | None = None
     starting: StartRun | None = None
     due_run: StartRun | None = None
+    gap_open: bool = False
     runner: RunnerKind | None = None
     switched_at: float = 0.0
     resume_at: float | None = None

@@ -11,6 +11,7 @@ from pie.core.target.early import probe_again
 from pie.core.target.effects import Effect
 from pie.core.target.facts import TargetFacts
 from pie.core.target.followup import follow_up
+from pie.core.target.gap import settle_gap
 from pie.core.target.judging import ask_what_is_missing, excuse_runs, judge_runs
 from pie.core.target.life import adopt_runs, begin_or_retire, take_answers
 from pie.core.target.objects import (
@@ -61,6 +62,7 @@ WHILE_LIVE: tuple[Phase, ...] = (
     weigh_records,
     count_runs,
     settle_due_times,
+    settle_gap,
     forget_old_verdict,
     # What pie does next.
     probe_again,
