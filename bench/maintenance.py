@@ -22,9 +22,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from pie.core.batch.cron import cron
 from pie.core.kinds import KINDS
 from pie.core.model import Kind, Target
-from pie.core.schedule import next_due
 from testbed.api import Api, ApiError
 from testbed.audit import Write
 from testbed.cluster import Cluster
@@ -97,7 +97,7 @@ class Replay:
 
     async def _remove_node(self, name: str) -> None:
         target = Target(PROBE, Kind.MOUNT, CLASS, name)
-        left = next_due(target, 60 * self._minutes, time.time()) - time.time()
+        left = cron(target, 60 * self._minutes).next_due(time.time()) - time.time()
         if left < CLEAR_SECONDS:
             await asyncio.sleep(left + CLEAR_SECONDS)
         await self._api.delete(f"/api/v1/nodes/{name}")

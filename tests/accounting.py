@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pie.core.batch.cron import Cron
+from pie.core.batch.cron import cron
 from pie.core.model import Target
-from pie.core.schedule import phase_minutes
 from pie.core.target.facts import Calendar
 
 
@@ -30,8 +29,7 @@ class Accounts:
 
     def errors(self, target: Target, period_seconds: int, since: float, until: float) -> list[str]:
         """Return the same for a target that has a CronJob."""
-        phase = phase_minutes(target, period_seconds)
-        return self.errors_by(target, Cron(phase, period_seconds, 60.0), since, until)
+        return self.errors_by(target, cron(target, period_seconds), since, until)
 
     def errors_by(self, target: Target, calendar: Calendar, since: float, until: float) -> list[str]:
         """Return in words which due times in (since, until] were not counted exactly once."""

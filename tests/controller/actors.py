@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from pie.core import selector
+from pie.core.batch.cron import cron
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
 from pie.core.model import HARD_EFFECTS
 from pie.core.parse import node_selector
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
-from pie.core.schedule import next_due
 from pie.core.tolerations import tolerated
 from pie.core.wire import Taint
 from tests.controller.sidecars import Sidecar, probe_state, rfc3339, seconds_of
@@ -227,7 +227,7 @@ def _start_due(world: World, cronjob: dict[str, Any], active: list[dict[str, Any
     now, period_seconds = world.now(), world.period_seconds
     node, last = cronjob["metadata"]["labels"].get("node", ""), cronjob["status"].get("lastScheduleTime")
     target = replace(TARGET, node=node) if node else PROVISION
-    due = next_due(target, period_seconds, now - period_seconds)
+    due = cron(target, period_seconds).next_due(now - period_seconds)
     began = max(seconds_of(cronjob["metadata"]["creationTimestamp"]), seconds_of(last) if last else 0.0)
     if due > now:
         return due

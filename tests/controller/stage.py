@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pie.core.batch.cron import cron
 from pie.core.model import Kind, Target
-from pie.core.schedule import next_due
 from testbed.api import Api
 from tests.harness import Pie, until
 
@@ -24,7 +24,7 @@ def _has_time_left(storage_class: str, node: str = "") -> bool:
     """Tell whether the hourly run of a target with such names is due when a test of now has long ended."""
     target = Target("p1", Kind.MOUNT if node else Kind.PROVISION, storage_class, node)
     now = time.time()
-    return next_due(target, HOURLY_MINUTES * 60, now) - now > _LONGEST_TEST_SECONDS
+    return cron(target, HOURLY_MINUTES * 60).next_due(now) - now > _LONGEST_TEST_SECONDS
 
 
 class Stage:

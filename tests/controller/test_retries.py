@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from pie.core.batch.cron import cron
 from pie.core.model import Kind, Target
 from pie.core.result import Outcome
-from pie.core.schedule import next_due
 from tests.controller.lives import lived
 from tests.controller.mounts import A, mounts, result
 from tests.controller.reported import until_incidents
@@ -27,9 +27,9 @@ def node_with_time_left(stage: Stage) -> str:
     names = [f"node-{stage.unique}-{number}" for number in range(50)]
     return max(
         names,
-        key=lambda name: next_due(
-            Target("p1", Kind.MOUNT, stage.storage_class, name), 60 * PERIOD_MINUTES, now
-        ),
+        key=lambda name: cron(
+            Target("p1", Kind.MOUNT, stage.storage_class, name), 60 * PERIOD_MINUTES
+        ).next_due(now),
     )
 
 
@@ -87,7 +87,7 @@ def test_a_bad_target_of_a_long_period_is_known_to_be_well_again_long_before_its
     kind: str,
 ) -> None:
     target = PROVISION if kind == Kind.PROVISION else TARGET
-    due = int(next_due(target, 59 * 60, T0) - T0)
+    due = int(cron(target, 59 * 60).next_due(T0) - T0)
     spec = {
         "probePeriod": 59,
         "disableMountProbes": kind == Kind.PROVISION,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.batch.cron import cron_schedule
+from pie.core.batch.cron import cron, cron_schedule, phase_minutes
 from pie.core.model import Kind, Target
-from pie.core.schedule import CLEAR_OF_DUE_SECONDS, dues_between, early_wait_seconds, next_due, phase_minutes
+from pie.core.schedule import CLEAR_OF_DUE_SECONDS, early_wait_seconds
 
 periods = st.integers(1, 59).map(lambda minutes: minutes * 60)
 moments = st.floats(1.6e9, 2.0e9)
@@ -33,7 +33,7 @@ def cron_minutes(target: Target, period_seconds: int) -> set[int]:
 def test_the_next_due_time_is_the_next_minute_that_the_cron_expression_names(
     target: Target, period_seconds: int, after: float
 ) -> None:
-    due = next_due(target, period_seconds, after)
+    due = cron(target, period_seconds).next_due(after)
     minutes = cron_minutes(target, period_seconds)
     assert due > after
     assert due % 60 == 0
@@ -44,11 +44,12 @@ def test_the_next_due_time_is_the_next_minute_that_the_cron_expression_names(
 
 @given(targets, periods, moments)
 def test_due_times_are_those_after_and_up_to(target: Target, period_seconds: int, after: float) -> None:
-    first = next_due(target, period_seconds, after)
-    second = next_due(target, period_seconds, first)
-    assert dues_between(target, period_seconds, after, second, limit=10) == [first, second]
-    assert dues_between(target, period_seconds, first, second, limit=10) == [second]
-    assert dues_between(target, period_seconds, first, second - 1, limit=10) == []
+    calendar = cron(target, period_seconds)
+    first = calendar.next_due(after)
+    second = calendar.next_due(first)
+    assert calendar.dues_between(after, second, limit=10) == [first, second]
+    assert calendar.dues_between(first, second, limit=10) == [second]
+    assert calendar.dues_between(first, second - 1, limit=10) == []
 
 
 @pytest.mark.parametrize("limit", [1, 3])
@@ -56,7 +57,8 @@ def test_a_count_over_a_long_silence_is_bounded(limit: int) -> None:
     target = Target("p", Kind.PROVISION, "c")
     newest = 1.8e9 - 1.8e9 % 60
     assert (
-        dues_between(target, 60, 1.7e9, 1.8e9, limit=limit) == [newest - 60 * i for i in range(limit)][::-1]
+        cron(target, 60).dues_between(1.7e9, 1.8e9, limit=limit)
+        == [newest - 60 * i for i in range(limit)][::-1]
     )
 
 
@@ -69,7 +71,7 @@ def test_the_phase_lies_within_the_period(target: Target, period_seconds: int) -
 def test_early_runs_are_few_ever_further_apart_and_clear_of_the_next_due_time(
     target: Target, period_seconds: int, ended_at: float
 ) -> None:
-    due = next_due(target, period_seconds, ended_at)
+    due = cron(target, period_seconds).next_due(ended_at)
     now, waits = ended_at, [0.0]
     while (wait := early_wait_seconds(period_seconds, due - now, waits[-1])) is not None:
         assert wait >= max(30, 2 * waits[-1])

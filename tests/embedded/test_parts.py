@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pie.core.batch.cron import cron_schedule
+from pie.core.batch.cron import cron, cron_schedule
 from pie.core.model import Kind, Target
 from pie.core.quantity import quantity
-from pie.core.schedule import next_due
 from pie.embedded.actors.cronjobs import last_due
 from pie.embedded.cel import CelError, compiled
 from pie.embedded.errors import Refused
@@ -39,12 +38,12 @@ def test_a_schedule_is_due_when_the_controller_expects_it_however_long_a_minute_
 ) -> None:
     target = Target("p", Kind.MOUNT, "c", node)
     schedule = cron_schedule(target, 60 * minutes)
-    due = next_due(target, 60 * minutes, after, minute_seconds)
+    due = cron(target, 60 * minutes, minute_seconds).next_due(after)
     first, number = int(after // minute_seconds), int(due // minute_seconds)
     assert number * minute_seconds == due
     assert last_due(schedule, first, number) == number
     assert last_due(schedule, first, number - 1) is None
-    assert next_due(target, 60 * minutes, due, minute_seconds) > due
+    assert cron(target, 60 * minutes, minute_seconds).next_due(due) > due
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from pie.core.batch.cron import cron
 from pie.core.model import Kind, Target
-from pie.core.schedule import next_due
 from testbed.cluster import Cluster
 from tests.accounting import Accounts
 from tests.conftest import demand_machine
@@ -128,7 +128,7 @@ class Rolling:
 
     async def remove(self, node: str) -> None:
         target = mount(node)
-        left = next_due(target, PERIOD_SECONDS, time.time()) - time.time()
+        left = cron(target, PERIOD_SECONDS).next_due(time.time()) - time.time()
         if left < CLEAR_SECONDS:
             await asyncio.sleep(left + CLEAR_SECONDS)
         await self.api.delete(f"/api/v1/nodes/{node}")

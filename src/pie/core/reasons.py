@@ -505,3 +505,25 @@ AREA: dict[Reason, Area] = {
     },
 }
 """The area of each reason: storage, unless a table above has another one."""
+
+
+class WithReason:
+    """Something that has a reason other than OK."""
+
+    __slots__ = ()
+    reason: Reason
+
+    @property
+    def area(self) -> Area:
+        """Whose problem it is."""
+        return AREA[self.reason]
+
+    @property
+    def blind(self) -> bool:
+        """Whether the storage cannot be tested."""
+        return self.area in CANNOT_TEST
+
+    @property
+    def certain(self) -> bool:
+        """Whether a run read it as a fact from the volume: no maintenance explains it."""
+        return self.reason in CERTAIN

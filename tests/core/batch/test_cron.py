@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.batch.cron import cron_schedule, due_seconds, manual
+from pie.core.batch.cron import cron, cron_schedule, due_seconds, manual
 from pie.core.batch.naming import ANNOTATION_INSTANTIATE, ANNOTATION_SCHEDULED
 from pie.core.batch.wire import CronJob, CronJobSpec, Job
-from pie.core.schedule import dues_between
 from pie.core.wire import Metadata, rfc3339
 from tests.core.build import MOUNT, T0, at
 
@@ -66,6 +65,6 @@ def test_a_job_of_no_cronjob_or_of_a_person_is_due_when_it_is_created() -> None:
 
 @given(st.integers(1, 59), st.integers(0, 86_400))
 def test_the_newest_due_time_is_one_of_the_targets(period: int, created: int) -> None:
-    expected = dues_between(MOUNT, period * 60, T0 + created - 7_200, T0 + created + 5, limit=1_000)[-1]
+    expected = cron(MOUNT, period * 60).dues_between(T0 + created - 7_200, T0 + created + 5, limit=1_000)[-1]
     schedule = cron_schedule(MOUNT, period * 60)
     assert due_seconds(job(created=created), cronjob(schedule)) == expected

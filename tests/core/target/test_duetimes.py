@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pie.core.batch.cron import Cron
+from pie.core.batch.cron import cron
 from pie.core.reasons import Reason
-from pie.core.schedule import phase_minutes
 from pie.core.target.effects import Ask, CountInconclusive, CountOnTime, Question
 from pie.core.target.facts import NodesFact, ScheduleFact, TargetFacts
 from pie.core.target.state import TargetState
@@ -21,7 +20,7 @@ FACTS = TargetFacts(
     known=True,
     probe=PROBE,
     led_since=BEGAN,
-    calendar=Cron(phase_minutes(MOUNT, PROBE.period_seconds), PROBE.period_seconds, PROBE.minute_seconds),
+    calendar=cron(MOUNT, PROBE.period_seconds, PROBE.minute_seconds),
     schedule=ScheduleFact(since=BEGAN - 10),
 )
 

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from pie.core.batch.cron import Cron
+from pie.core.batch.cron import cron
 from pie.core.model import Verdict
 from pie.core.reasons import Reason
 from pie.core.run import RunFact
-from pie.core.schedule import phase_minutes
 from pie.core.target.facts import ScheduleFact, TargetFacts
 from pie.core.target.state import TargetState
 from pie.core.target.step import look, step
@@ -16,7 +15,7 @@ from tests.core.build import PROVISION, T0, claim, pod, probe
 from tests.core.target.build import known
 
 PROBE = probe()
-CALENDAR = Cron(phase_minutes(PROVISION, 60), 60, PROBE.minute_seconds)
+CALENDAR = cron(PROVISION, 60, PROBE.minute_seconds)
 FACTS = TargetFacts(known=True, probe=PROBE, calendar=CALENDAR, schedule=ScheduleFact(since=T0 - 10))
 WAITS = RunFact("run", T0, T0, pod=pod(), claim=claim())
 

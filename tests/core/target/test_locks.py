@@ -5,12 +5,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from pie.core.batch.cron import Cron
+from pie.core.batch.cron import cron
 from pie.core.model import Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Note, Outcome, RecordStats, Result, encode
 from pie.core.run import RunFact
-from pie.core.schedule import phase_minutes
 from pie.core.target.effects import DiscardRun, KeepObjects
 from pie.core.target.facts import ScheduleFact, TargetFacts
 from pie.core.target.state import TargetState
@@ -22,7 +21,7 @@ from tests.core.target.build import known
 
 PERIOD_SECONDS = 600
 PROBE = probe(period_seconds=PERIOD_SECONDS)
-CALENDAR = Cron(phase_minutes(MOUNT, PERIOD_SECONDS), PERIOD_SECONDS, PROBE.minute_seconds)
+CALENDAR = cron(MOUNT, PERIOD_SECONDS, PROBE.minute_seconds)
 LOCKS: tuple[Note, ...] = ()
 NO_LOCKS, UNANSWERED = (Note.NO_LOCKS,), (Note.LOCK_UNANSWERED,)
 CLAIM = claim(bound=True)

@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from pie.core.batch.cron import Cron
+from pie.core.batch.cron import cron
 from pie.core.model import Target
 from pie.core.run import RunFact
-from pie.core.schedule import phase_minutes
 from pie.core.target.effects import Ask, Question
 from pie.core.target.facts import NodesFact, ScheduleFact, TargetFacts
 from pie.core.target.state import TargetState
@@ -23,7 +22,7 @@ def looked_at(target: Target, run: RunFact) -> Step:
     facts = TargetFacts(
         known=True,
         probe=probe(),
-        calendar=Cron(phase_minutes(target, 60), 60, 60),
+        calendar=cron(target, 60, 60),
         schedule=ScheduleFact(since=T0 - 100),
         claim=claim() if target is MOUNT else None,
         runs=(run,),

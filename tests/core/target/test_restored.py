@@ -1,11 +1,10 @@
 """A PVC with the annotations of another one: a backup tool restored it, and its volume is new."""
 
-from pie.core.batch.cron import Cron
+from pie.core.batch.cron import cron
 from pie.core.model import Verdict
 from pie.core.naming import ANNOTATION_IDENTITY, ANNOTATION_IDENTITY_OF, ANNOTATION_USUAL_LATENCY
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from pie.core.run import RunFact
-from pie.core.schedule import phase_minutes
 from pie.core.target.effects import Remember
 from pie.core.target.facts import NodesFact, ScheduleFact, TargetFacts
 from pie.core.target.state import TargetState
@@ -30,7 +29,7 @@ def test_its_first_run_is_good_and_binds_what_it_wrote_to_this_pvc() -> None:
     facts = TargetFacts(
         known=True,
         probe=PROBE,
-        calendar=Cron(phase_minutes(MOUNT, 60), 60, 60),
+        calendar=cron(MOUNT, 60, 60),
         schedule=ScheduleFact(since=T0 - 100),
         claim=restored,
         runs=(RunFact("run", T0, T0, pod=shown, over_at=T0 + 5),),

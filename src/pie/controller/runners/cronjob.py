@@ -16,7 +16,7 @@ from pie.controller.queue import WorkQueue
 from pie.core.apitypes import Cause
 from pie.core.batch.belonging import first_pod, is_pod_of, target_of_job
 from pie.core.batch.changes import cronjob_matters, no_longer_active
-from pie.core.batch.cron import Cron, due_seconds, manual
+from pie.core.batch.cron import Cron, cron, due_seconds, manual
 from pie.core.batch.disposal import Delete, to_delete
 from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
 from pie.core.batch.naming import cronjob_names
@@ -34,7 +34,6 @@ from pie.core.naming import (
 )
 from pie.core.plan import Action, Plan
 from pie.core.run import RunFact
-from pie.core.schedule import phase_minutes
 from pie.core.target.changes import run_matters
 from pie.core.target.effects import KeepObjects, StartRun
 from pie.core.target.facts import ScheduleFact
@@ -200,8 +199,7 @@ class CronJobRunner:
 
     def calendar(self, probe: Probe, target: Target, _kind: RunnerKind) -> Cron:
         """Return the due times of a target."""
-        phase = phase_minutes(target, probe.period_seconds)
-        return Cron(phase, probe.period_seconds, probe.minute_seconds)
+        return cron(target, probe.period_seconds, probe.minute_seconds)
 
     def schedule(self, _probe: Probe, target: Target) -> ScheduleFact | None:
         """Return the CronJob of a target, as what starts its runs."""

@@ -1,17 +1,24 @@
-"""The cron expression of a target, the due times it means, and which due time a Job is for."""
+"""The cron expression of a target, the due times it means, and which due time a Job is for.
+
+The phase spreads targets over the minutes of a period as Go pie does, by a checksum of their names. All
+CronJobs have `timeZone: Etc/UTC`, so that due times do not depend on where kube-controller-manager runs.
+"""
 
 import math
 import re
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
 from pie.core.batch.naming import ANNOTATION_INSTANTIATE, ANNOTATION_SCHEDULED
 from pie.core.batch.wire import CronJob, Job
 from pie.core.model import Target
-from pie.core.schedule import MINUTE_SECONDS, due_after, dues_of, phase_minutes
+from pie.core.schedule import MINUTE_SECONDS, dues_between
 from pie.core.wire import parse_seconds
 
 _MINUTES_OF_HOUR: Final = 60
+_ROUNDING_MINUTES: Final = 1e-6
+"""A moment that differs from a due time only by rounding is that due time."""
 _SCHEDULE: Final = re.compile(r"(\d{1,2})-59/(\d{1,2}) \* \* \* \*")
 _CLOCK_SECONDS: Final = 5.0
 """The clocks of kube-controller-manager and of the API server may differ by so much."""
@@ -21,7 +28,11 @@ _LATEST_SECONDS: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """The due times of a target: `pie.core.target.facts.Calendar` of a CronJob."""
+    """The due times of a target: `pie.core.target.facts.Calendar` of a CronJob.
+
+    Cron counts the minutes of an hour. If the period does not divide 60, the last interval of an hour is
+    shorter than the period. `minute_seconds` is how long a minute lasts: 60, but for demos.
+    """
 
     phase: int
     period_seconds: int
@@ -29,18 +40,29 @@ class Cron:
 
     def next_due(self, after: float) -> float:
         """Return the first due time later than `after`, epoch seconds."""
-        return due_after(self.phase, self.period_seconds, after, self.minute_seconds)
+        period = self.period_seconds // MINUTE_SECONDS
+        minute = math.floor(after / self.minute_seconds + _ROUNDING_MINUTES)
+        hour = minute // _MINUTES_OF_HOUR * _MINUTES_OF_HOUR
+        offset = self.phase + max(0, (minute - hour - self.phase) // period + 1) * period
+        if offset >= _MINUTES_OF_HOUR:
+            offset = _MINUTES_OF_HOUR + self.phase
+        return (hour + offset) * self.minute_seconds
 
     def dues_between(self, after: float, until: float, *, limit: int) -> list[float]:
         """Return the due times in (after, until], oldest first; of more than `limit`, the newest."""
-        return dues_of(
-            self.phase,
-            self.period_seconds,
-            after,
-            until,
-            limit=limit,
-            minute_seconds=self.minute_seconds,
-        )
+        longest_seconds = limit * self.period_seconds / MINUTE_SECONDS * self.minute_seconds
+        return dues_between(self.next_due, after, until, limit=limit, longest_seconds=longest_seconds)
+
+
+def phase_minutes(target: Target, period_seconds: int) -> int:
+    """Return the minute of the hour at which the target's first run is due."""
+    key = target.probe + target.storage_class + target.node
+    return zlib.crc32(key.encode()) % (period_seconds // MINUTE_SECONDS)
+
+
+def cron(target: Target, period_seconds: int, minute_seconds: float = MINUTE_SECONDS) -> Cron:
+    """Return the due times of a target."""
+    return Cron(phase_minutes(target, period_seconds), period_seconds, minute_seconds)
 
 
 def cron_schedule(target: Target, period_seconds: int) -> str:

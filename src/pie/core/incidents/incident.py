@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pie.core.model import Stage, Target
-from pie.core.reasons import AREA, CANNOT_TEST, CERTAIN, Area, Reason
+from pie.core.reasons import Reason, WithReason
 
 EVERY_NODE = ""
 """In a set of node names it stands for all nodes. It is also the node of a target of the whole class."""
@@ -36,7 +36,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(WithReason):
     """A target that is bad or cannot be tested: in which stage, why, the evidence, and on which node.
 
     `first_bad` is the due time of the first of its consecutive bad runs, epoch seconds; `bad_runs` is their
@@ -50,21 +50,6 @@ class Finding:
     node: str
     first_bad: float
     bad_runs: int
-
-    @property
-    def certain(self) -> bool:
-        """Whether a run read it as a fact from the volume: no maintenance explains it."""
-        return self.reason in CERTAIN
-
-    @property
-    def area(self) -> Area:
-        """Whose problem it is."""
-        return AREA[self.reason]
-
-    @property
-    def blind(self) -> bool:
-        """Whether the storage could not be tested."""
-        return self.area in CANNOT_TEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +73,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(WithReason):
     """One fault. `nodes` are the nodes on which it was seen, `targets` is the number of bad targets.
 
     `provision`: the provision target is bad, too. `restored`: the incident was read from a status, and no new
@@ -110,16 +95,6 @@ class Incident:
     closed_because: Closing | None = None
     closed_message: str = ""
     restored: bool = False
-
-    @property
-    def area(self) -> Area:
-        """Whose problem it is."""
-        return AREA[self.reason]
-
-    @property
-    def blind(self) -> bool:
-        """Whether the storage cannot be tested."""
-        return self.area in CANNOT_TEST
 
     def concerns(self, target: Target) -> bool:
         """Tell whether it was seen on a target; a status has only some of many nodes: then it may be any."""

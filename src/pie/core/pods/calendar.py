@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from pie.core.model import Probe, Target
-from pie.core.schedule import spread_seconds
+from pie.core.schedule import dues_between, spread_seconds
 
 _ROUNDING_PERIODS: Final = 1e-9
-"""A moment that is a due time, but for the rounding of its own computing, is that due time."""
+"""A moment that differs from a due time only by rounding is that due time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,8 @@ class Paced:
 
     def dues_between(self, after: float, until: float, *, limit: int) -> list[float]:
         """Return the due times in (after, until], oldest first; of more than `limit`, the newest."""
-        found: list[float] = []
-        due = self.next_due(max(after, until - limit * self.every_seconds))
-        while due <= until:
-            found.append(due)
-            due += self.every_seconds
-        return found[-limit:]
+        longest_seconds = limit * self.every_seconds
+        return dues_between(self.next_due, after, until, limit=limit, longest_seconds=longest_seconds)
 
 
 def paced(target: Target, probe: Probe) -> Paced:

@@ -12,7 +12,7 @@ from pie.core.judge import Judgement
 from pie.core.latency import LatencyHistory
 from pie.core.maintenance.heartbeat import Heartbeat, Pulse
 from pie.core.model import NOT_GOOD, Probe, RunnerKind, Stage, Target, Verdict
-from pie.core.reasons import CERTAIN, Reason
+from pie.core.reasons import CERTAIN, Reason, WithReason
 from pie.core.result import IoStats
 from pie.core.target.effects import StartRun
 from pie.core.target.ledger import Ledger
@@ -129,7 +129,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class BadStreak:
+class BadStreak(WithReason):
     """Bad (or inconclusive) runs of a target in a row: the newest one's stage, reason and evidence, how many.
 
     `first_bad` and `last_due` are due times, epoch seconds. `bad_runs` counts due times that a stuck run
@@ -151,11 +151,6 @@ class BadStreak:
             return self
         more = self.bad_runs if self.last_due > before.last_due else 0
         return replace(self, first_bad=before.first_bad, bad_runs=before.bad_runs + more)
-
-    @property
-    def certain(self) -> bool:
-        """Whether it is a fact that a run read, which no maintenance explains."""
-        return self.reason in CERTAIN
 
 
 @dataclass(frozen=True, slots=True)
