@@ -83,7 +83,7 @@ async def test_the_controller_suspends_and_resumes(seen: Seen) -> None:
         assert both.said == (
             "PieProbe a was paused before.\n"
             "PieProbe b is paused.\n"
-            "All CronJobs are suspended. PVCs and their data stay. To go on: pie resume -n pie"
+            "No run starts any more. PVCs and their data stay. To go on: pie resume -n pie"
             f" --kubeconfig {seen.kubeconfig}\n"
         )
         gone_on = await seen.pie("resume", "a")
@@ -99,7 +99,7 @@ async def test_where_no_controller_leads_the_command_suspends_and_resumes(seen: 
         await until(seen.has_four, "four CronJobs")
     stopped = await seen.pie("stop")
     assert (stopped.status, len(await seen.cronjobs(suspended=True))) == (0, 4)
-    assert "(no controller holds the Lease: this command suspended 4)" in stopped.said
+    assert "(no controller holds the Lease: this command suspended 4 CronJobs)" in stopped.said
 
     one, *_ = sorted(await seen.cronjobs(suspended=True))
     mark = {"metadata": {"annotations": {ANNOTATION_SUPPRESSED_SINCE: "2026-01-01T00:00:00Z"}}}

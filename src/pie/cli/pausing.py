@@ -119,8 +119,12 @@ async def _stop(whom: "Whom", names: list[str], timeout_seconds: float) -> int:
             else:
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
     if probes:
-        by = f" (no controller holds the Lease: this command suspended {suspended})" if suspended else ""
-        _say(f"All CronJobs are suspended{by}. PVCs and their data stay. To go on: pie resume{whom.options}")
+        by = (
+            f" (no controller holds the Lease: this command suspended {suspended} CronJobs)"
+            if suspended
+            else ""
+        )
+        _say(f"No run starts any more{by}. PVCs and their data stay. To go on: pie resume{whom.options}")
     return 0
 
 
