@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pie.cli.checkreport import junit, table
 from pie.core.model import Kind, Stage, Verdict
-from pie.core.oneshot import Checked, Left, Report, Skipped
+from pie.core.oneshot import Checked, CheckReport, Left, Skipped
 from pie.core.reasons import Reason
 from tests.hostile import HOSTILE, unfit
 
@@ -24,7 +24,7 @@ TARGETS = (
 
 def shown(width: int) -> list[str]:
     """Return what a terminal so wide shows."""
-    report = Report(
+    report = CheckReport(
         "c", "local", "d", "ns", "i", 0.0, 1.0, ok=False, error="", targets=TARGETS, skipped=(), left=()
     )
     console = Console(width=width, highlight=False)
@@ -52,7 +52,7 @@ def test_it_says_whose_problem_it_is() -> None:
         Kind.MOUNT, "n", Verdict.INCONCLUSIVE, node, Stage.SCHEDULE, "no CPU", "Look.", area="node"
     )
     targets = (replace(storage, area="storage"), blind)
-    report = Report(
+    report = CheckReport(
         "c", "local", "d", "ns", "i", 0.0, 1.0, ok=False, error="", targets=targets, skipped=(), left=()
     )
     suite = ET.fromstring(junit(report))  # noqa: S314  our own
@@ -72,11 +72,11 @@ def test_it_says_whose_problem_it_is() -> None:
 ANY = st.text(st.characters(exclude_categories=[])) | st.just(HOSTILE)
 
 
-def report_of(text: str) -> Report:
+def report_of(text: str) -> CheckReport:
     """Return a report in which everything that others name or say is this text."""
     bad = Checked(Kind.MOUNT, text, Verdict.LATE, Reason.MOUNT_FAILED, Stage.MOUNT, text, "Look there.", 60.0)
     unknown = Checked(Kind.MOUNT, text, Verdict.SUPPRESSED, Reason.NODE_NOT_READY, message=text)
-    return Report(
+    return CheckReport(
         text,
         text,
         text,

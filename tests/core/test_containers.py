@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.batch.disposal import Delete, to_delete
+from pie.core.batch.disposal import Disposal, to_delete
 from pie.core.batch.wire import CronJob, CronJobStatus, Job, JobStatus
 from pie.core.judge import Judgement, judge
 from pie.core.model import Stage, Target, Verdict
@@ -274,40 +274,40 @@ GOOD = {**TAKEN, "started": 3, "ended": 5, "message": message()}
 LINGERS = pod(**GOOD, beside=(runs_on("istio-proxy"),))
 LISTS = cronjob("job-uid")
 
-DELETED: dict[str, tuple[Job, Pod | None, CronJob | None, Delete]] = {
-    "a container runs on": (job(), LINGERS, LISTS, Delete.POD),
+DELETED: dict[str, tuple[Job, Pod | None, CronJob | None, Disposal]] = {
+    "a container runs on": (job(), LINGERS, LISTS, Disposal.POD),
     "a container never starts": (
         job(),
         pod(**GOOD, phase="Running", beside=(waits("z", "ErrImagePull"),)),
         LISTS,
-        Delete.POD,
+        Disposal.POD,
     ),
     "the pod is deleted already": (
         job(),
         pod(**GOOD, deleted=6, beside=(runs_on("z"),)),
         LISTS,
-        Delete.NOTHING,
+        Disposal.NOTHING,
     ),
     "a native sidecar runs on, which its kubelet ends": (
         job(),
         pod(**GOOD, phase="Running", init=(runs_on("istio-proxy"),)),
         LISTS,
-        Delete.NOTHING,
+        Disposal.NOTHING,
     ),
-    "the pod is over, and its Job not yet": (job(), pod(**GOOD), LISTS, Delete.NOTHING),
-    "the probe is at work": (job(), pod(**TAKEN, started=3, beside=(runs_on("z"),)), LISTS, Delete.NOTHING),
-    "the pod is not seen yet": (job(), None, LISTS, Delete.NOTHING),
-    "the Job is over and listed": (job(over="Failed"), None, LISTS, Delete.NOTHING),
-    "the Job is over": (job(over="Complete"), pod(**GOOD), cronjob("another"), Delete.JOB),
-    "the CronJob is gone": (job(over="Failed"), None, None, Delete.JOB),
-    "the Job is deleted already": (job(over="Failed", going=True), None, cronjob(), Delete.NOTHING),
-    "a one-off run": (job(scheduled=False), LINGERS, None, Delete.JOB),
+    "the pod is over, and its Job not yet": (job(), pod(**GOOD), LISTS, Disposal.NOTHING),
+    "the probe is at work": (job(), pod(**TAKEN, started=3, beside=(runs_on("z"),)), LISTS, Disposal.NOTHING),
+    "the pod is not seen yet": (job(), None, LISTS, Disposal.NOTHING),
+    "the Job is over and listed": (job(over="Failed"), None, LISTS, Disposal.NOTHING),
+    "the Job is over": (job(over="Complete"), pod(**GOOD), cronjob("another"), Disposal.JOB),
+    "the CronJob is gone": (job(over="Failed"), None, None, Disposal.JOB),
+    "the Job is deleted already": (job(over="Failed", going=True), None, cronjob(), Disposal.NOTHING),
+    "a one-off run": (job(scheduled=False), LINGERS, None, Disposal.JOB),
 }
 
 
 @pytest.mark.parametrize(("its", "seen", "by", "what"), DELETED.values(), ids=DELETED.keys())
 def test_of_a_counted_run_is_deleted_what_keeps_the_next_from_starting(
-    its: Job, seen: Pod | None, by: CronJob | None, what: Delete
+    its: Job, seen: Pod | None, by: CronJob | None, what: Disposal
 ) -> None:
     assert to_delete(its, seen, by) is what
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pie.core.driver import STARTUP_TAINTS, Fact, Fault, tainted_by, unregistered
+from pie.core.driver import STARTUP_TAINTS, DriverFact, Fault, tainted_by, unregistered
 from pie.core.kinds import KINDS
 from pie.core.maintenance.history import NodeHistory, observe
 from pie.core.manifests import pod_spec
@@ -15,10 +15,10 @@ from tests.core.nodes import node
 
 DRIVER = "d.example"
 OWN = Taint(f"{DRIVER}/not-ready", "NoSchedule")
-LISTED, UNLISTED, UNKNOWN = (Fact(DRIVER, listed) for listed in (True, False, None))
+LISTED, UNLISTED, UNKNOWN = (DriverFact(DRIVER, listed) for listed in (True, False, None))
 
 
-def seen(*moments: tuple[float, Node, Fact], **spec: Any) -> NodeHistory:
+def seen(*moments: tuple[float, Node, DriverFact], **spec: Any) -> NodeHistory:
     """Return the history of a node that was seen so, each time so many seconds after T0."""
     history = None
     for offset, found, fact in moments:
@@ -84,9 +84,9 @@ def test_a_node_that_has_just_booted_has_its_grace_too() -> None:
 
 
 def test_another_driver_has_a_history_of_its_own_and_none_is_forgotten_without_a_class() -> None:
-    gone = ((0, node(), LISTED), (10, node(), Fact()), (20, node(), UNLISTED))
+    gone = ((0, node(), LISTED), (10, node(), DriverFact()), (20, node(), UNLISTED))
     assert fault(seen(*gone), 0, 30) is Fault.GONE
-    other = Fact("other.example", listed=False)
+    other = DriverFact("other.example", listed=False)
     assert fault(seen((0, node(), LISTED), (10, node(), other)), 0, 30) is Fault.NEVER
 
 
@@ -126,7 +126,7 @@ def test_who_names_the_key_of_a_taint_expects_it(key: str, spec: Any, wanted: Fa
 def test_who_tolerates_a_known_start_up_taint_does_not_expect_it_to_stay() -> None:
     taint = Taint("ebs.csi.aws.com/agent-not-ready", "NoExecute")
     spec: Any = {"tolerations": ({"key": taint.key, "operator": "Exists"},)}
-    history = seen((0, node(taints=(taint,)), Fact("ebs.csi.aws.com", listed=True)), **spec)
+    history = seen((0, node(taints=(taint,)), DriverFact("ebs.csi.aws.com", listed=True)), **spec)
     assert fault(history, 0, 1) is Fault.TAINTED
 
 

@@ -13,7 +13,7 @@ from pie.core.decode import Unreadable, convert, decode
 from pie.core.incidents.stored import from_status
 from pie.core.judge import judge
 from pie.core.leaks import words
-from pie.core.maintenance.now import Facts, suppression
+from pie.core.maintenance.now import NodeNow, suppression
 from pie.core.parse import SpecError, parse_probe
 from pie.core.prometheus import PrometheusError, matrix, vector
 from pie.core.stored_overview import stored_overview
@@ -37,7 +37,9 @@ def read(sent: dict[str, Any], kind: type[Any]) -> Any:
 
 
 def node(spec: dict[str, Any], *conditions: dict[str, Any]) -> str:
-    found = suppression(Facts(read({"spec": spec, "status": {"conditions": conditions}}, Node), T0), probe())
+    found = suppression(
+        NodeNow(read({"spec": spec, "status": {"conditions": conditions}}, Node), T0), probe()
+    )
     assert found is not None
     return found.message
 

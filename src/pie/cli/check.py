@@ -13,7 +13,7 @@ from pie.cli.options import ContextOption, KubeconfigOption
 from pie.cli.output import USAGE, complain, plain_errors, structured
 
 if TYPE_CHECKING:
-    from pie.core.oneshot import Order, Report
+    from pie.core.oneshot import CheckReport, Order
 
 
 class Format(StrEnum):
@@ -148,7 +148,9 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
     raise typer.Exit(0 if report.ok else 1)
 
 
-async def _check(order: "Order", kubeconfig: str | None, context: str | None, signals: list[int]) -> "Report":
+async def _check(
+    order: "Order", kubeconfig: str | None, context: str | None, signals: list[int]
+) -> "CheckReport":
     """Perform the check. The first signal ends the check, the second one ends the clean-up."""
     from pie.cli.checkprogress import progress  # noqa: PLC0415
     from pie.controller.oneshot.perform import perform  # noqa: PLC0415
@@ -170,7 +172,7 @@ async def _check(order: "Order", kubeconfig: str | None, context: str | None, si
             return await perform(client, order, shown, stop)
 
 
-def _show(report: "Report", output: Format) -> None:
+def _show(report: "CheckReport", output: Format) -> None:
     """Print the report on standard output."""
     from pie.cli.checkreport import junit, table  # noqa: PLC0415
 

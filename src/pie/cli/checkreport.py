@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pie.cli.words import WIDE_COLUMNS, colour, many, seconds_text, whose_problem
 from pie.core.model import Verdict
-from pie.core.oneshot import Checked, Report
+from pie.core.oneshot import Checked, CheckReport
 from pie.core.reasons import Area
 from pie.core.text import MOST_CHARACTERS, one_line
 
@@ -20,7 +20,7 @@ _MOST_ROWS = 40
 _WORTH_SAYING_SECONDS = 0.1
 
 
-def table(report: Report, console: Console | None = None) -> None:
+def table(report: CheckReport, console: Console | None = None) -> None:
     """Print a report for people."""
     console = console or Console(highlight=False, markup=False)
     shown = report.targets
@@ -64,7 +64,7 @@ def _targets(shown: Sequence[Checked], *, wide: bool) -> Table:
     return rows
 
 
-def summary(report: Report) -> str:
+def summary(report: CheckReport) -> str:
     """Return a report in one line."""
     counts = Counter(each.verdict for each in report.targets)
     words = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
@@ -77,7 +77,7 @@ def summary(report: Report) -> str:
     return f"StorageClass {report.storage_class} {said}: {words or 'nothing was checked'}{skipped}"
 
 
-def junit(report: Report) -> str:
+def junit(report: CheckReport) -> str:
     """Return a report as JUnit XML: a test case for each check, and one for each node that was skipped."""
     failures = sum(each.bad for each in report.targets)
     skipped = len(report.skipped) + sum(_says_nothing(each) for each in report.targets)

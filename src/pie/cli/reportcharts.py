@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pie.core.reportmodel import IncidentReport, Report, Trend
+from pie.core.reportmodel import IncidentReport, Report, TrendReport
 
 WIDTH = 720.0
 HEIGHT = 120.0
@@ -38,7 +38,9 @@ class Bar:
     width: float
 
 
-def trend_chart(trends: Sequence[Trend], bottom: float | None = None, top: float | None = None) -> TrendChart:
+def trend_chart(
+    trends: Sequence[TrendReport], bottom: float | None = None, top: float | None = None
+) -> TrendChart:
     """Lay out curves; if no scale is given, the values determine it."""
     values = [value for trend in trends for value in trend.values if value is not None]
     low = min(values, default=0.0) if bottom is None else bottom

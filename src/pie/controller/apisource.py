@@ -13,7 +13,7 @@ from pie.controller.probeturns import ProbeTurns
 from pie.controller.settings import Settings
 from pie.controller.targets import Targets
 from pie.core.apitypes import (
-    Condition,
+    ConditionView,
     Counts,
     Heatmap,
     HeatRow,
@@ -217,8 +217,8 @@ def _slowness(each: SlowTarget) -> float:
     return max(each.read_p99_seconds or 0.0, each.write_p99_seconds or 0.0)
 
 
-def _condition(found: dict[str, Any]) -> Condition:
-    return Condition(found["type"], found["status"], found["reason"], found["message"])
+def _condition(found: dict[str, Any]) -> ConditionView:
+    return ConditionView(found["type"], found["status"], found["reason"], found["message"])
 
 
 def _run_view(past: PastRun) -> RunView:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pie.core import selector
-from pie.core.driver import Fact
+from pie.core.driver import DriverFact
 from pie.core.kinds import targets_of
 from pie.core.maintenance.admitted import admitted
 from pie.core.maintenance.excuse import nowhere
@@ -86,7 +86,9 @@ class Followed:
         (self.nodes.add if wanted else self.nodes.discard)(name)
         return wanted
 
-    def observe(self, name: str, node: Node | None, driver: Fact, now: float, *, known_until: float) -> None:
+    def observe(
+        self, name: str, node: Node | None, driver: DriverFact, now: float, *, known_until: float
+    ) -> None:
         """Note how a node is now; None: it is gone."""
         before = self.histories.get(name)
         if node is None:

@@ -7,7 +7,7 @@ import structlog
 from pie.controller.caches import Caches
 from pie.controller.followed import Followed
 from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
-from pie.core.driver import Fact
+from pie.core.driver import DriverFact
 from pie.core.kinds import targets_of
 from pie.core.maintenance.history import NodeHistory, fall_silent, prove
 from pie.core.maintenance.now import Suppression
@@ -210,11 +210,11 @@ class Nodes:
                 if scout is not None:
                     self._queue.add("target", scout)
 
-    def _driver(self, followed: Followed, name: str) -> Fact:
+    def _driver(self, followed: Followed, name: str) -> DriverFact:
         driver = followed.driver
         if driver not in self._drivers:
-            return Fact(driver)
-        return Fact(driver, driver in _drivers(self._caches.csi_nodes.store.get(("", name))))
+            return DriverFact(driver)
+        return DriverFact(driver, driver in _drivers(self._caches.csi_nodes.store.get(("", name))))
 
     def _matched(self, followed: Followed, name: str, *, wanted: bool, known: bool) -> None:
         """Note that a node matches now, or does not match any more, or has other labels."""

@@ -18,7 +18,7 @@ from pie.controller.questions import Questions
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.runners import Runner
 from pie.controller.screens import Screens
-from pie.core.apitypes import Cause
+from pie.core.apitypes import RunCause
 from pie.core.model import Probe, Target, Verdict
 from pie.core.target.effects import (
     Ask,
@@ -53,14 +53,14 @@ from pie.kube.resources import PODS, PVCS
 _log = structlog.get_logger()
 
 
-_CAUSES: Final = get_args(Cause)
+_CAUSES: Final = get_args(RunCause)
 _START_AGAIN_SECONDS: Final = 1.0
 """While another run is in the place of the one to be started."""
 
 
 class _Start(NamedTuple):
     target: Target
-    why: Cause
+    why: RunCause
 
 
 class Perform:

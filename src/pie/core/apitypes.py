@@ -15,7 +15,7 @@ from pie.core.text import PlainText
 State = Literal["fine", "warning", "bad", "unknown"]
 """`bad`: an incident is open. `warning`: a target is bad, or not probed. `unknown`: no run ended yet."""
 
-Cause = Literal["schedule", "retry", "followup"]
+RunCause = Literal["schedule", "retry", "followup"]
 """Why a run was started: it was due; to test a bad target again soon; after a bad run, on another node."""
 
 
@@ -26,7 +26,7 @@ class Failure(Struct, frozen=True):
     leader: PlainText | None = None
 
 
-class Condition(Struct, frozen=True):
+class ConditionView(Struct, frozen=True):
     """A condition of a PieProbe's status."""
 
     type: PlainText
@@ -59,7 +59,7 @@ class ProbeView(Struct, frozen=True):
     summary: PlainText
     period_seconds: int | None
     targets: Counts
-    conditions: tuple[Condition, ...]
+    conditions: tuple[ConditionView, ...]
 
 
 class IncidentView(Struct, frozen=True):
@@ -148,7 +148,7 @@ class RunView(Struct, frozen=True):
     """A run. `stages` are the durations that are known; `next` is what to look at, empty for a good run."""
 
     due: float
-    cause: Cause
+    cause: RunCause
     verdict: Verdict
     reason: PlainText
     message: PlainText

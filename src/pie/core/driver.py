@@ -51,7 +51,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class DriverFact:
     """What is known of a PieProbe's driver on a node now.
 
     `listed`: the node's CSINode lists it; None: no CSINode ever did, so it may be no CSI driver.
@@ -62,7 +62,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Outage:
     """A time in which a driver was not ready on a node, and why; `until` is None while it lasts."""
 
     fault: Fault
@@ -89,13 +89,13 @@ class DriverHistory:
     """
 
     driver: str = ""
-    spans: tuple[Span, ...] = ()
+    spans: tuple[Outage, ...] = ()
     registered: bool = False
     keys: tuple[str, ...] = ()
     keeps_off: bool = False
     grown_up_at: float = 0.0
 
-    def during(self, since: float, until: float) -> Span | None:
+    def during(self, since: float, until: float) -> Outage | None:
         """Return the best explanation of a bad run in [since, until]: a taint, else the newest fault."""
         if until < self.grown_up_at:
             return None
@@ -103,7 +103,7 @@ class DriverHistory:
         tainted = [span for span in found if span.fault is Fault.TAINTED]
         return next(reversed(tainted or found), None)
 
-    def throughout(self, since: float, until: float) -> Span | None:
+    def throughout(self, since: float, until: float) -> Outage | None:
         """Return the start-up taint that was on the node for all of [since, until]."""
         if until < self.grown_up_at:
             return None
@@ -139,7 +139,13 @@ def _is_own(key: str, driver: str) -> bool:
 
 
 def follow(
-    history: DriverHistory, fact: Fact, node: Node, probe: Probe, now: float, *, rebooted_at: float = 0.0
+    history: DriverHistory,
+    fact: DriverFact,
+    node: Node,
+    probe: Probe,
+    now: float,
+    *,
+    rebooted_at: float = 0.0,
 ) -> DriverHistory:
     """Return the history after pie saw the node like this at `now`; without a class it does not change."""
     if not fact.name:
@@ -161,7 +167,7 @@ def follow(
     return DriverHistory(fact.name, spans, registered, keys, keeps_off, grown_up_at)
 
 
-def _fault(fact: Fact, own: Taint | None, *, registered: bool) -> tuple[Fault, str] | None:
+def _fault(fact: DriverFact, own: Taint | None, *, registered: bool) -> tuple[Fault, str] | None:
     if own is not None:
         return Fault.TAINTED, f"the driver has not removed taint {own.key}:{own.effect}"
     if fact.listed is not False:
@@ -174,14 +180,14 @@ def _fault(fact: Fact, own: Taint | None, *, registered: bool) -> tuple[Fault, s
 _MOST_SPANS: Final = 16
 
 
-def _followed(spans: tuple[Span, ...], fault: tuple[Fault, str] | None, now: float) -> tuple[Span, ...]:
+def _followed(spans: tuple[Outage, ...], fault: tuple[Fault, str] | None, now: float) -> tuple[Outage, ...]:
     current = spans[-1] if spans and spans[-1].until is None else None
     if current is not None:
         if fault == (current.fault, current.message):
             return spans
-        spans = (*spans[:-1], Span(current.fault, current.message, current.since, now))
+        spans = (*spans[:-1], Outage(current.fault, current.message, current.since, now))
     if fault is not None:
-        spans = (*spans, Span(*fault, now))
+        spans = (*spans, Outage(*fault, now))
     return spans[-_MOST_SPANS:]
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from pie.core.apitypes import Cause
+from pie.core.apitypes import RunCause
 from pie.core.model import BAD, Stage, Target, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency
@@ -46,7 +46,7 @@ class PastRun(Struct, frozen=True, gc=False):
     """
 
     due: float
-    cause: Cause
+    cause: RunCause
     verdict: Verdict
     reason: Reason
     message: str = ""

@@ -12,7 +12,7 @@ from msgspec import Struct
 from pie.core import meshes
 from pie.core.judge import Judgement
 from pie.core.kinds import KINDS, kind_of
-from pie.core.maintenance.now import Facts, suppression
+from pie.core.maintenance.now import NodeNow, suppression
 from pie.core.manifests import POD_ANNOTATIONS, Manifest, claim, pod_spec
 from pie.core.model import BAD, NOT_GOOD, Image, Probe, Stage, SuppressionRules, Target, Verdict
 from pie.core.naming import ANNOTATION_TARGET, label_value
@@ -93,7 +93,7 @@ class Checked(Struct, frozen=True):
         return self.verdict in BAD
 
 
-class Report(Struct, frozen=True):
+class CheckReport(Struct, frozen=True):
     """The result of a check. `error` is what ended it early, `notes` is what was not done as ordered.
 
     `kept` are the pods and PVCs of bad targets, if the order was to keep them.
@@ -183,7 +183,7 @@ def choose(
         name = node.metadata.name
         if unfit := unsuitable(node, probe, storage_class):
             skipped.append(Skipped(name, Reason.NODE_UNSUITABLE, unfit))
-        elif (why := suppression(Facts(node, now, driver=driver), probe)) is not None:
+        elif (why := suppression(NodeNow(node, now, driver=driver), probe)) is not None:
             skipped.append(Skipped(name, why.reason, why.message))
         elif with_driver and name not in with_driver:
             message = (

@@ -12,12 +12,12 @@ from pie.core.prometheus import Sample, Series
 from pie.core.reportmodel import (
     ClassReport,
     IncidentReport,
-    Latency,
+    LatencyReport,
     NodeReport,
     Report,
     Runs,
     StageTimes,
-    Trend,
+    TrendReport,
 )
 from pie.core.reportqueries import Window
 
@@ -87,7 +87,7 @@ def _nodes(window: Window, instant: Mapping[str, list[Sample]]) -> list[NodeRepo
             node=node,
             runs=runs(on_time.get((name, node), 0), late.get((name, node), 0), bad.get((name, node), 0)),
             suppressed_seconds=min(float(window.seconds), moments.get((name, node), 0) * window.fine),
-            latency=Latency(
+            latency=LatencyReport(
                 read_p50_seconds=p50.get((name, node, "read")),
                 read_p99_seconds=p99.get((name, node, "read")),
                 write_p50_seconds=p50.get((name, node, "write")),
@@ -122,7 +122,9 @@ def _class(
         stages=tuple(_stages(name, instant)),
         availability_trends=tuple(_availability_trends(name, window, ranges)),
         latency_trends=tuple(
-            Trend(direction, _columns(window, _points(ranges["latency_trend"], name, direction=direction)))
+            TrendReport(
+                direction, _columns(window, _points(ranges["latency_trend"], name, direction=direction))
+            )
             for direction in _DIRECTIONS
         ),
     )
@@ -133,7 +135,7 @@ def _by_reason(samples: Iterable[Sample]) -> dict[str, int]:
     return {reason: round(count) for (reason,), count in sorted(counts.items()) if round(count)}
 
 
-def _over_nodes(latencies: list[Latency]) -> Latency:
+def _over_nodes(latencies: list[LatencyReport]) -> LatencyReport:
     """Return the typical latency of the nodes, and the worst of their 99th percentiles."""
 
     def known(field: str) -> list[float]:
@@ -145,7 +147,7 @@ def _over_nodes(latencies: list[Latency]) -> Latency:
     worst = {
         field: max(found) for field in ("read_p99_seconds", "write_p99_seconds") if (found := known(field))
     }
-    return Latency(**typical, **worst)
+    return LatencyReport(**typical, **worst)
 
 
 def _stages(name: str, instant: Mapping[str, list[Sample]]) -> Iterable[StageTimes]:
@@ -160,7 +162,9 @@ def _stages(name: str, instant: Mapping[str, list[Sample]]) -> Iterable[StageTim
         yield StageTimes(probe, stage, *(table.get((probe, stage)) for table in tables))
 
 
-def _availability_trends(name: str, window: Window, ranges: Mapping[str, list[Series]]) -> Iterable[Trend]:
+def _availability_trends(
+    name: str, window: Window, ranges: Mapping[str, list[Series]]
+) -> Iterable[TrendReport]:
     for probe, bad_query in (("mount", "mount_io_trend"), ("provision", "")):
         on_time, late = (
             dict(_points(ranges[f"{probe}_trend"], name, on_time=value)) for value in ("true", "false")
@@ -173,7 +177,7 @@ def _availability_trends(name: str, window: Window, ranges: Mapping[str, list[Se
         )
         points = [(time, value) for time, value in known if value is not None]
         if points:
-            yield Trend(probe, _columns(window, points))
+            yield TrendReport(probe, _columns(window, points))
 
 
 def columns(window: Window) -> int:

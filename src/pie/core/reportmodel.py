@@ -13,7 +13,7 @@ class Runs(msgspec.Struct, frozen=True):
     """Share of runs on time and good, 0 to 1; None where there were no runs."""
 
 
-class Latency(msgspec.Struct, frozen=True):
+class LatencyReport(msgspec.Struct, frozen=True):
     """Seconds of an I/O operation, by direction."""
 
     read_p50_seconds: float | None = None
@@ -39,10 +39,10 @@ class NodeReport(msgspec.Struct, frozen=True):
     node: str
     runs: Runs
     suppressed_seconds: float
-    latency: Latency
+    latency: LatencyReport
 
 
-class Trend(msgspec.Struct, frozen=True):
+class TrendReport(msgspec.Struct, frozen=True):
     """A number per column of the charts; None where nothing is known."""
 
     name: str
@@ -59,10 +59,10 @@ class ClassReport(msgspec.Struct, frozen=True):
     suppressed_seconds: float
     suppressed_runs: dict[str, int]
     inconclusive_runs: dict[str, int]
-    latency: Latency
+    latency: LatencyReport
     stages: tuple[StageTimes, ...]
-    availability_trends: tuple[Trend, ...]
-    latency_trends: tuple[Trend, ...]
+    availability_trends: tuple[TrendReport, ...]
+    latency_trends: tuple[TrendReport, ...]
 
 
 class IncidentReport(msgspec.Struct, frozen=True):

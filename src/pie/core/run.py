@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pie.core.apitypes import Cause
+from pie.core.apitypes import RunCause
 from pie.core.model import Target
 from pie.core.naming import agrees
 from pie.core.timeline import Sightings, WarningEvent
@@ -28,7 +28,7 @@ class RunFact:
     id: str
     due: float
     created: float
-    cause: Cause = "schedule"
+    cause: RunCause = "schedule"
     follows: str = ""
     pod: Pod | None = None
     claim: Claim | None = None

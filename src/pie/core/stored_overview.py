@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from pie.core.apitypes import Condition, Counts, Overview, ProbeView
+from pie.core.apitypes import ConditionView, Counts, Overview, ProbeView
 from pie.core.conditions import stored_conditions
 from pie.core.decode import Unreadable, convert
 from pie.core.incidents.stored import from_status
@@ -75,7 +75,7 @@ def outdated(overview: Overview, age: str) -> Overview:
 
 def _view(stored: PieProbe) -> ProbeView:
     targets = _read(stored.status.get("targets"), Counts) or Counts()
-    found = [_read(each, Condition) for each in stored_conditions(stored.status)]
+    found = [_read(each, ConditionView) for each in stored_conditions(stored.status)]
     conditions = tuple(each for each in found if each is not None)
     period_minutes = stored.spec.get("probePeriod", 1)
     return ProbeView(

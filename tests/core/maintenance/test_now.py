@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pie.core.driver import STARTUP_TAINTS
 from pie.core.maintenance.marks import OPENSHIFT_CONFIGS, WELL_KNOWN
-from pie.core.maintenance.now import Facts, Suppression, suppression
+from pie.core.maintenance.now import NodeNow, Suppression, suppression
 from pie.core.model import HARD_EFFECTS, Mark, MarkKind, SuppressionRules
 from pie.core.reasons import Reason
 from pie.core.tolerations import tolerated
@@ -33,7 +33,7 @@ DRIVER = "ebs.csi.aws.com"
 
 def found(seen: Node, *, now: float = 0.0, rebooted: float = 0.0, proven: float = 0.0, **spec: Any) -> Any:
     """Return what suppresses runs on a node, seen so many seconds after T0."""
-    facts = Facts(seen, T0 + now, rebooted and T0 + rebooted, proven and T0 + proven, DRIVER)
+    facts = NodeNow(seen, T0 + now, rebooted and T0 + rebooted, proven and T0 + proven, DRIVER)
     return suppression(facts, probe(**({"suppression": RULES} | spec)))
 
 

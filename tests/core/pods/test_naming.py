@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.apitypes import Cause
+from pie.core.apitypes import RunCause
 from pie.core.manifests import metadata_of
 from pie.core.model import Kind, Target
 from pie.core.naming import labels
@@ -20,7 +20,7 @@ TARGETS = [
     Target(PROBE.name, Kind.MOUNT, PROBE.storage_class, "n1"),
     Target(PROBE.name, Kind.MOUNT, PROBE.storage_class, LONG),
 ]
-CAUSES: list[Cause] = ["schedule", "followup", "retry"]
+CAUSES: list[RunCause] = ["schedule", "followup", "retry"]
 
 
 def metadata(target: Target, name: str, **fields: object) -> Metadata:
@@ -32,7 +32,7 @@ def metadata(target: Target, name: str, **fields: object) -> Metadata:
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 @given(st.sampled_from(CAUSES), st.integers(0, 2**33), st.integers(1, 3))
 def test_a_name_says_of_which_due_time_a_pod_is_and_why(
-    target: Target, cause: Cause, due: int, number: int
+    target: Target, cause: RunCause, due: int, number: int
 ) -> None:
     name = pod_name(target, cause, float(due), number)
     assert len(name) <= 253 - len("-volume")

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from pie.core.driver import Fault, Span
+from pie.core.driver import Fault, Outage
 from pie.core.judge import Judgement, by_area
 from pie.core.model import Stage, Verdict
 from pie.core.reasons import CERTAIN, Reason
 from pie.core.target.driver import Met, blame
 
 DRIVER = "d.example"
-TAINT = Span(Fault.TAINTED, "the driver has not removed taint d.example/x:NoSchedule", 0.0)
-GONE = Span(Fault.GONE, "driver d.example is not registered on the node any more", 0.0)
-NEVER = Span(Fault.NEVER, "driver d.example was never registered on the node", 0.0)
+TAINT = Outage(Fault.TAINTED, "the driver has not removed taint d.example/x:NoSchedule", 0.0)
+GONE = Outage(Fault.GONE, "driver d.example is not registered on the node any more", 0.0)
+NEVER = Outage(Fault.NEVER, "driver d.example was never registered on the node", 0.0)
 UNREGISTERED = "driver name d.example not found in the list of registered CSI drivers"
 CRASHED = "rpc error: code = Unavailable desc = connection refused"
 
@@ -92,7 +92,7 @@ def test_a_good_run_is_late_where_the_taint_keeps_applications_away() -> None:
 
 @pytest.mark.parametrize("during", [TAINT, GONE, NEVER, None])
 def test_a_good_run_stays_good_where_the_taint_went_or_only_the_csinode_says_something(
-    during: Span | None,
+    during: Outage | None,
 ) -> None:
     assert blame(OK, Met(DRIVER, during)) == OK
     assert blame(RUNNING, Met(DRIVER, during)) == RUNNING

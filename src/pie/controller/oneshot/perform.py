@@ -13,7 +13,7 @@ from pie.controller.oneshot.survey import CannotCheck, Survey, survey
 from pie.controller.oneshot.work import Worker
 from pie.core.kinds import KINDS
 from pie.core.model import NOT_GOOD, Image, Probe, Stage, Target
-from pie.core.oneshot import Checked, Maker, Order, Report, lease, passed, probe_of
+from pie.core.oneshot import Checked, CheckReport, Maker, Order, lease, passed, probe_of
 from pie.kube.client import Client
 from pie.kube.errors import KubeError
 from pie.kube.lease import Lease
@@ -47,7 +47,7 @@ class Interrupted(Exception):  # noqa: N818  an order, not an error
     """The check was ended before it created anything."""
 
 
-async def perform(client: Client, order: Order, progress: Progress, stop: asyncio.Event) -> Report:
+async def perform(client: Client, order: Order, progress: Progress, stop: asyncio.Event) -> CheckReport:
     """Perform a check. `stop` ends it early; if it is set again, it ends the clean-up.
 
     The report says what ended a check early: `INTERRUPTED` or an error. Before anything was created, this
@@ -86,13 +86,13 @@ class _Check:
             nodes=found.seen,
         )
 
-    async def perform(self, stop: asyncio.Event) -> Report:
+    async def perform(self, stop: asyncio.Event) -> CheckReport:
         """Check the targets, and clean up in every case."""
         started, began = self._client.now(), self._client.clock.monotonic()
         targets = self._targets()
         self._progress.begins(self._name, self._found, len(targets))
         error = await self._work_and_clean_up(targets, stop) if targets else ""
-        return Report(
+        return CheckReport(
             check=self._name,
             storage_class=self._order.storage_class,
             provisioner=self._found.storage_class.provisioner,

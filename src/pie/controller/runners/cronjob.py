@@ -13,11 +13,11 @@ import structlog
 from pie.controller.caches import Caches
 from pie.controller.ownership import Ownership, seed
 from pie.controller.queue import WorkQueue
-from pie.core.apitypes import Cause
+from pie.core.apitypes import RunCause
 from pie.core.batch.belonging import first_pod, is_pod_of, target_of_job
 from pie.core.batch.changes import cronjob_matters, no_longer_active
 from pie.core.batch.cron import Cron, cron, due_seconds, manual
-from pie.core.batch.disposal import Delete, to_delete
+from pie.core.batch.disposal import Disposal, to_delete
 from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
 from pie.core.batch.naming import cronjob_names
 from pie.core.batch.plan import plan_cronjobs
@@ -246,7 +246,7 @@ class CronJobRunner:
             return _FORGET
         pod = started.pod if not started.pod_gone else None
         what = to_delete(started.job, pod, self._cronjob(started.job))
-        return what.value if what is not Delete.NOTHING else ""
+        return what.value if what is not Disposal.NOTHING else ""
 
     def _cronjob(self, job: Job) -> CronJob | None:
         owner = job.metadata.controller_owner
@@ -385,7 +385,7 @@ def _is_of(job: Job, cronjob: str) -> bool:
     return owner is not None and owner.uid == cronjob
 
 
-def _cause(job: Job) -> Cause:
+def _cause(job: Job) -> RunCause:
     if ANNOTATION_RETRY in job.metadata.annotations or manual(job):
         return "retry"
     return "followup" if ANNOTATION_FOLLOWS in job.metadata.annotations else "schedule"

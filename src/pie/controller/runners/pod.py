@@ -13,7 +13,7 @@ import structlog
 from pie.controller.caches import Caches
 from pie.controller.ownership import Ownership
 from pie.controller.queue import WorkQueue
-from pie.core.apitypes import Cause
+from pie.core.apitypes import RunCause
 from pie.core.kinds import kind_of
 from pie.core.model import Image, Probe, RunnerKind, Target
 from pie.core.naming import (
@@ -70,7 +70,7 @@ class PodRunner:
         self._places: dict[_Place, set[str]] = {}
         self._last_started: dict[Target, float] = {}
         self._refused: dict[Target, WarningEvent] = {}
-        self._unanswered: dict[tuple[Target, Cause], str] = {}
+        self._unanswered: dict[tuple[Target, RunCause], str] = {}
         caches.listen(PODS, self._pod_changed)
         caches.listen(PVCS, self._claim_changed)
 
@@ -251,7 +251,7 @@ class PodRunner:
                 return True
         return False
 
-    async def _resolve(self, probe: Probe, target: Target, why: Cause) -> str | None:
+    async def _resolve(self, probe: Probe, target: Target, why: RunCause) -> str | None:
         """Find out whether a pod was created by a request that was not answered; return the pod's name."""
         name = self._unanswered.get((target, why))
         found = name is not None and await self._is_mine(probe, name)

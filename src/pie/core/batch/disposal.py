@@ -7,7 +7,7 @@ from pie.core.timeline import pod_over
 from pie.core.wire import Pod
 
 
-class Delete(Enum):
+class Disposal(Enum):
     """What to delete now."""
 
     NOTHING = "nothing"
@@ -17,7 +17,7 @@ class Delete(Enum):
     """The Job, and with it its pod."""
 
 
-def to_delete(job: Job, pod: Pod | None, cronjob: CronJob | None) -> Delete:
+def to_delete(job: Job, pod: Pod | None, cronjob: CronJob | None) -> Disposal:
     """Return what to delete of a counted run; `cronjob` is the Job's, None if it is gone or never was.
 
     If a Job is deleted while its CronJob lists it, the CronJob controller reports MissingJob. A Job may not
@@ -25,13 +25,13 @@ def to_delete(job: Job, pod: Pod | None, cronjob: CronJob | None) -> Delete:
     A one-off Job is deleted at once.
     """
     if job.metadata.being_deleted:
-        return Delete.NOTHING
+        return Disposal.NOTHING
     if not job.scheduled:
-        return Delete.JOB
+        return Disposal.JOB
     if job.finished_at is not None:
         active = cronjob.status.active if cronjob is not None else ()
-        return Delete.NOTHING if any(each.uid == job.metadata.uid for each in active) else Delete.JOB
-    return Delete.POD if pod is not None and _lingers(pod) else Delete.NOTHING
+        return Disposal.NOTHING if any(each.uid == job.metadata.uid for each in active) else Disposal.JOB
+    return Disposal.POD if pod is not None and _lingers(pod) else Disposal.NOTHING
 
 
 def _lingers(pod: Pod) -> bool:

@@ -10,7 +10,7 @@ from pie.core.causes import creating, images, mounting, node, provisioning, sche
 from pie.core.causes.creating import why_no_run
 from pie.core.causes.late import why_late
 from pie.core.causes.node import why_ended
-from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.causes.symptoms import Cause, Symptoms, cause
 from pie.core.model import Stage
 from pie.core.naming import CONTAINER
 from pie.core.reasons import Reason
@@ -21,22 +21,22 @@ __all__ = ["CHECKS", "Cause", "why_ended", "why_late", "why_no_run", "why_not_st
 
 def why_not_started(run: Run, times: Timeline, threshold_seconds: float) -> Cause:
     """Return why the run has not started by now."""
-    standing = Standing(run, times, threshold_seconds)
-    return next(found for check in CHECKS if (found := check(standing)) is not None)
+    symptoms = Symptoms(run, times, threshold_seconds)
+    return next(found for check in CHECKS if (found := check(symptoms)) is not None)
 
 
-def _start_slow(standing: Standing) -> Cause | None:
-    if not standing.mounted:
+def _start_slow(symptoms: Symptoms) -> Cause | None:
+    if not symptoms.mounted:
         return None
-    beside = f", but container {CONTAINER} has not started; {standing.beside}" if standing.beside else ""
-    return cause(Stage.START, Reason.START_SLOW, standing.on_node(f"the volume is mounted{beside}"))
+    beside = f", but container {CONTAINER} has not started; {symptoms.beside}" if symptoms.beside else ""
+    return cause(Stage.START, Reason.START_SLOW, symptoms.on_node(f"the volume is mounted{beside}"))
 
 
-def _not_started(standing: Standing) -> Cause:
-    return cause(Stage.START, Reason.NOT_STARTED, standing.on_node("its kubelet has not accepted the pod"))
+def _not_started(symptoms: Symptoms) -> Cause:
+    return cause(Stage.START, Reason.NOT_STARTED, symptoms.on_node("its kubelet has not accepted the pod"))
 
 
-CHECKS: tuple[Callable[[Standing], Cause | None], ...] = (
+CHECKS: tuple[Callable[[Symptoms], Cause | None], ...] = (
     # The control plane has created no pod.
     creating.no_pod,
     # The container cannot start, because its mounted volume does not work.

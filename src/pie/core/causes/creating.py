@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.causes.symptoms import Cause, Symptoms, cause
 from pie.core.kinds import kind_of
 from pie.core.model import Stage
 from pie.core.reasons import Reason
@@ -30,10 +30,10 @@ def refused(text: str) -> bool:
     return _REFUSED.search(text) is not None and not _NOT_NOW.search(text)
 
 
-def no_pod(standing: Standing) -> Cause | None:
-    if standing.run.pod is not None:
+def no_pod(symptoms: Symptoms) -> Cause | None:
+    if symptoms.run.pod is not None:
         return None
-    return _not_created(standing.warning("FailedCreate"), "the Job has no pod")
+    return _not_created(symptoms.warning("FailedCreate"), "the Job has no pod")
 
 
 def why_no_run(warnings: Iterable[WarningEvent], due_seconds: float, *, by_pie: bool = False) -> Cause:
@@ -57,12 +57,12 @@ def _not_created(text: str | None, otherwise: str) -> Cause:
     return cause(Stage.QUEUE, reason, text or otherwise)
 
 
-def no_pvc(standing: Standing) -> Cause | None:
-    run = standing.run
-    if standing.scheduled or run.claim is not None or kind_of(run.target).pvc:
+def no_pvc(symptoms: Symptoms) -> Cause | None:
+    run = symptoms.run
+    if symptoms.scheduled or run.claim is not None or kind_of(run.target).pvc:
         return None
     # The ephemeral volume controller of kube-controller-manager reports this about the pod.
-    text = standing.warning("FailedBinding", r"^ephemeral volume ")
+    text = symptoms.warning("FailedBinding", r"^ephemeral volume ")
     if text is not None and refused(text):
         return cause(Stage.PROVISION, Reason.CLAIM_REFUSED, text)
     if text is not None and "was not created for" in text:

@@ -2,7 +2,7 @@
 
 import re
 
-from pie.core.causes.standing import Cause, Standing, cause, first_cause
+from pie.core.causes.symptoms import Cause, Symptoms, cause, first_cause
 from pie.core.model import Stage
 from pie.core.reasons import Reason
 
@@ -14,8 +14,8 @@ _EVENTS = ("Failed", "InspectFailed", "ErrImageNeverPull", "BackOff")
 """Reasons of the kubelet's Events about images; Failed can also be about containers."""
 
 
-def image_pull(standing: Standing) -> Cause | None:
-    waiting, said = standing.waiting, image_texts(standing)
+def image_pull(symptoms: Symptoms) -> Cause | None:
+    waiting, said = symptoms.waiting, image_texts(symptoms)
     # If the pod was ended, the container's state does not show it any more.
     over = not waiting.reason
     if not _WAITS.search(waiting.reason) and not (over and said):
@@ -25,6 +25,6 @@ def image_pull(standing: Standing) -> Cause | None:
     return cause(Stage.START, Reason.IMAGE_PULL, text or waiting.reason)
 
 
-def image_texts(standing: Standing) -> list[str]:
+def image_texts(symptoms: Symptoms) -> list[str]:
     """Return the messages of the kubelet about images, newest first."""
-    return [text for text in standing.texts(*_EVENTS) if re.search(r"[Ii]mage", text)]
+    return [text for text in symptoms.texts(*_EVENTS) if re.search(r"[Ii]mage", text)]

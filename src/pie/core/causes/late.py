@@ -3,7 +3,7 @@
 from pie.core.causes.images import image_texts
 from pie.core.causes.mounting import mount_texts
 from pie.core.causes.scheduling import what_it_means
-from pie.core.causes.standing import Cause, Standing, cause, first_cause
+from pie.core.causes.symptoms import Cause, Symptoms, cause, first_cause
 from pie.core.model import Stage
 from pie.core.reasons import Reason
 from pie.core.timeline import Run, Timeline
@@ -26,34 +26,34 @@ def why_late(run: Run, times: Timeline, threshold_seconds: float) -> Cause:
     if slowest is None or took[slowest] < threshold_seconds / 2:
         return Cause(Stage.START, Reason.STARTED_LATE, total)
     what = f"{total}, {took[slowest]:.0f} s of it in {slowest}"
-    stage, reason, said = _said(Standing(run, times, threshold_seconds), slowest)
+    stage, reason, said = _said(Symptoms(run, times, threshold_seconds), slowest)
     return cause(stage, reason, f"{what}; {said}" if said else what)
 
 
-def _said(standing: Standing, slowest: Stage) -> tuple[Stage, Reason, str | None]:
+def _said(symptoms: Symptoms, slowest: Stage) -> tuple[Stage, Reason, str | None]:
     """Return the stage and the reason that took the time, with the message that explains it."""
     reason = _SLOW[slowest]
     match slowest:
         case Stage.SCHEDULE:
-            text = standing.warning("FailedScheduling") or ""
-            words = what_it_means(text, standing)
+            text = symptoms.warning("FailedScheduling") or ""
+            words = what_it_means(text, symptoms)
             if words is None:
                 return slowest, reason, None
             # The volume was created, but late.
             slow = words.stage is Stage.PROVISION
             return words.stage, Reason.PROVISION_SLOW if slow else words.reason, text
         case Stage.PROVISION:
-            return slowest, reason, standing.warning("ProvisioningFailed")
+            return slowest, reason, symptoms.warning("ProvisioningFailed")
         case Stage.ATTACH:
-            return slowest, reason, first_cause(mount_texts(standing))
+            return slowest, reason, first_cause(mount_texts(symptoms))
         case Stage.MOUNT:
-            ours, others = mount_texts(standing), mount_texts(standing, ours=False)
+            ours, others = mount_texts(symptoms), mount_texts(symptoms, ours=False)
             if others and not ours:
                 return Stage.START, Reason.START_SLOW, first_cause(others)
             return slowest, reason, first_cause(ours)
         case _:
-            image = first_cause(image_texts(standing))
-            return slowest, Reason.IMAGE_PULL if image else reason, image or _slow_init(standing.run)
+            image = first_cause(image_texts(symptoms))
+            return slowest, Reason.IMAGE_PULL if image else reason, image or _slow_init(symptoms.run)
 
 
 def _slow_init(run: Run) -> str | None:

@@ -3,7 +3,7 @@
 import re
 
 from pie.core.causes.drivererrors import no_answer, too_many_attached
-from pie.core.causes.standing import Cause, Standing, cause, first_cause
+from pie.core.causes.symptoms import Cause, Symptoms, cause, first_cause
 from pie.core.model import Stage
 from pie.core.naming import VOLUME
 from pie.core.reasons import Reason
@@ -24,61 +24,61 @@ _NO_DRIVERS = re.compile(
 )
 
 
-def about(standing: Standing, text: str) -> bool:
+def about(symptoms: Symptoms, text: str) -> bool:
     """Tell whether a text is about the probed volume, and not about one that admission added."""
     named, unmounted = _OF_VOLUME.search(text), _UNMOUNTED.search(text)
     if unmounted is not None:
         return VOLUME in re.split(r"[\s,]+", unmounted[1])
-    if named is not None and standing.run.volume_name:
-        return named[1] == standing.run.volume_name
+    if named is not None and symptoms.run.volume_name:
+        return named[1] == symptoms.run.volume_name
     return not _NO_DRIVERS.search(text)
 
 
-def mount_texts(standing: Standing, *, ours: bool = True) -> list[str]:
+def mount_texts(symptoms: Symptoms, *, ours: bool = True) -> list[str]:
     """Return the mount errors of the probed volume, or those of other volumes, newest first."""
-    return _texts(standing, "FailedMount", "FailedAttachVolume", ours=ours)
+    return _texts(symptoms, "FailedMount", "FailedAttachVolume", ours=ours)
 
 
-def _texts(standing: Standing, *reasons: str, ours: bool = True) -> list[str]:
-    return [text for text in standing.texts(*reasons) if about(standing, text) is ours]
+def _texts(symptoms: Symptoms, *reasons: str, ours: bool = True) -> list[str]:
+    return [text for text in symptoms.texts(*reasons) if about(symptoms, text) is ours]
 
 
-def _said(standing: Standing, pattern: str = "") -> str | None:
-    return first_cause(text for text in _texts(standing, "FailedMount") if re.search(pattern, text))
+def _said(symptoms: Symptoms, pattern: str = "") -> str | None:
+    return first_cause(text for text in _texts(symptoms, "FailedMount") if re.search(pattern, text))
 
 
-def mount_broken(standing: Standing) -> Cause | None:
+def mount_broken(symptoms: Symptoms) -> Cause | None:
     """Return the cause if the volume is mounted, but the container runtime cannot use the mount."""
-    if standing.times.started is not None:
+    if symptoms.times.started is not None:
         return None
-    over = standing.container.terminated
-    said = [standing.waiting.message, over.message if over is not None else ""]
-    texts = [*filter(None, said), *standing.texts("Failed")]
-    found = first_cause(text for text in texts if _names_mount(standing, text))
+    over = symptoms.container.terminated
+    said = [symptoms.waiting.message, over.message if over is not None else ""]
+    texts = [*filter(None, said), *symptoms.texts("Failed")]
+    found = first_cause(text for text in texts if _names_mount(symptoms, text))
     return cause(Stage.MOUNT, Reason.MOUNT_FAILED, found) if found is not None else None
 
 
-def _names_mount(standing: Standing, text: str) -> bool:
+def _names_mount(symptoms: Symptoms, text: str) -> bool:
     # The path where the kubelet mounts a volume: …/volumes/kubernetes.io~csi/<volume>/mount.
     named = _MOUNT.search(text)
-    return named is not None and standing.run.volume_name in {"", named[1]}
+    return named is not None and symptoms.run.volume_name in {"", named[1]}
 
 
-def mount_failed(standing: Standing) -> Cause | None:
-    text = _said(standing, rf"^(?!.*({_ABOUT_ATTACHING}))(?!{_GENERIC})")
-    if text is None or standing.mounted:
+def mount_failed(symptoms: Symptoms) -> Cause | None:
+    text = _said(symptoms, rf"^(?!.*({_ABOUT_ATTACHING}))(?!{_GENERIC})")
+    if text is None or symptoms.mounted:
         return None
     if "ReadWriteOncePod" in text:
         return cause(Stage.MOUNT, Reason.LOCKED, text)
     return cause(Stage.MOUNT, Reason.MOUNT_SLOW if no_answer(text) else Reason.MOUNT_FAILED, text)
 
 
-def attach_failed(standing: Standing) -> Cause | None:
-    seen = standing.run.seen
-    if standing.mounted or seen.attached:
+def attach_failed(symptoms: Symptoms) -> Cause | None:
+    seen = symptoms.run.seen
+    if symptoms.mounted or seen.attached:
         return None
-    text = first_cause([*filter(None, [seen.attach_error]), *_texts(standing, "FailedAttachVolume")])
-    text = text or _said(standing, _ABOUT_ATTACHING)
+    text = first_cause([*filter(None, [seen.attach_error]), *_texts(symptoms, "FailedAttachVolume")])
+    text = text or _said(symptoms, _ABOUT_ATTACHING)
     if not text:
         return None
     if too_many_attached(text):
@@ -86,18 +86,18 @@ def attach_failed(standing: Standing) -> Cause | None:
     return cause(Stage.ATTACH, Reason.ATTACH_SLOW if no_answer(text) else Reason.ATTACH_FAILED, text)
 
 
-def attach_slow(standing: Standing) -> Cause | None:
-    seen = standing.run.seen
-    if standing.mounted or not seen.attaching or seen.attached:
+def attach_slow(symptoms: Symptoms) -> Cause | None:
+    seen = symptoms.run.seen
+    if symptoms.mounted or not seen.attaching or seen.attached:
         return None
     return cause(Stage.ATTACH, Reason.ATTACH_SLOW)
 
 
-def not_mounted(standing: Standing) -> Cause | None:
+def not_mounted(symptoms: Symptoms) -> Cause | None:
     """Return the cause if the volume is not mounted, and only the general message says so."""
-    if standing.mounted or standing.times.acknowledged is None:
+    if symptoms.mounted or symptoms.times.acknowledged is None:
         return None
-    text = _said(standing)
+    text = _said(symptoms)
     if text is None:
         return None
     deleted = re.search(r"PVC is being deleted|persistentvolumeclaims? \"[^\"]*\" not found", text)
@@ -106,16 +106,16 @@ def not_mounted(standing: Standing) -> Cause | None:
     return cause(Stage.MOUNT, Reason.MOUNT_FAILED, text)
 
 
-def other_volume(standing: Standing) -> Cause | None:
+def other_volume(symptoms: Symptoms) -> Cause | None:
     """Return the cause if the pod waits for a volume that admission added to it."""
-    texts = mount_texts(standing, ours=False)
-    if standing.mounted or not texts:
+    texts = mount_texts(symptoms, ours=False)
+    if symptoms.mounted or not texts:
         return None
     text = first_cause(texts) or ""
     return cause(Stage.START, Reason.START_SLOW, f"another volume of the pod is not mounted: {text}")
 
 
-def mount_slow(standing: Standing) -> Cause | None:
-    if standing.mounted or standing.times.acknowledged is None:
+def mount_slow(symptoms: Symptoms) -> Cause | None:
+    if symptoms.mounted or symptoms.times.acknowledged is None:
         return None
-    return cause(Stage.MOUNT, Reason.MOUNT_SLOW, standing.on_node("the volume is not mounted"))
+    return cause(Stage.MOUNT, Reason.MOUNT_SLOW, symptoms.on_node("the volume is not mounted"))

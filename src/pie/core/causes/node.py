@@ -2,7 +2,7 @@
 
 import re
 
-from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.causes.symptoms import Cause, Symptoms, cause
 from pie.core.model import Stage
 from pie.core.naming import CONTAINER
 from pie.core.reasons import Reason
@@ -61,8 +61,8 @@ def why_ended(run: Run) -> Cause | None:
     return next((each for each in found if each is not None), None)
 
 
-def ended_by_node(standing: Standing) -> Cause | None:
-    return why_ended(standing.run)
+def ended_by_node(symptoms: Symptoms) -> Cause | None:
+    return why_ended(symptoms.run)
 
 
 def _started(ended: StateTerminated | None) -> bool:
@@ -120,30 +120,30 @@ def _not_executed(ended: StateTerminated | None) -> Cause | None:
     return None
 
 
-def container_lost(standing: Standing) -> Cause | None:
+def container_lost(symptoms: Symptoms) -> Cause | None:
     """Return the cause if the kubelet lost the container, for example in a restart of the node."""
-    ended = standing.container.terminated
-    if ended is None or standing.times.started is not None or standing.given_up:
+    ended = symptoms.container.terminated
+    if ended is None or symptoms.times.started is not None or symptoms.given_up:
         return None
     message = f"{ended.reason}, exit code {ended.exit_code}: {ended.message}"
     return cause(Stage.START, Reason.NO_RESULT, message)
 
 
-def ended_without_a_word(standing: Standing) -> Cause | None:
+def ended_without_a_word(symptoms: Symptoms) -> Cause | None:
     """Return the cause if the pod was ended before its container started, and nothing says why."""
-    status = standing.status
-    if standing.mounted or status.phase != "Failed" or standing.given_up:
+    status = symptoms.status
+    if symptoms.mounted or status.phase != "Failed" or symptoms.given_up:
         return None
-    message = status.message or standing.on_node("the pod was ended before its container started")
+    message = status.message or symptoms.on_node("the pod was ended before its container started")
     return cause(Stage.START, Reason.NOT_STARTED, message)
 
 
-def container_start_failed(standing: Standing) -> Cause | None:
-    waiting = standing.waiting
+def container_start_failed(symptoms: Symptoms) -> Cause | None:
+    waiting = symptoms.waiting
     # "name is reserved" only says that the runtime was slow before: that is not the cause.
-    said = standing.warning("Failed", r"^Error: (?!\w*Image\w*$|RegistryUnavailable$)")
+    said = symptoms.warning("Failed", r"^Error: (?!\w*Image\w*$|RegistryUnavailable$)")
     # If the pod was ended, the container's state does not show it any more.
-    over = standing.status.phase == "Failed" and not waiting.reason
+    over = symptoms.status.phase == "Failed" and not waiting.reason
     if waiting.reason not in _CANNOT_CREATE and not (over and said):
         return None
     text = said or waiting.message
@@ -151,19 +151,19 @@ def container_start_failed(standing: Standing) -> Cause | None:
     return cause(Stage.START, reason, text or waiting.reason)
 
 
-def sandbox_failed(standing: Standing) -> Cause | None:
-    text = standing.warning("FailedCreatePodSandBox")
-    if text is None or standing.mounted:
+def sandbox_failed(symptoms: Symptoms) -> Cause | None:
+    text = symptoms.warning("FailedCreatePodSandBox")
+    if text is None or symptoms.mounted:
         return None
     return cause(Stage.START, Reason.SANDBOX_FAILED, text)
 
 
-def node_not_able(standing: Standing) -> Cause | None:
+def node_not_able(symptoms: Symptoms) -> Cause | None:
     """Return the cause if the kubelet fails before it mounts volumes: no network, cgroup or directory."""
-    if standing.mounted:
+    if symptoms.mounted:
         return None
-    text = standing.warning("NetworkNotReady") or standing.warning("FailedPodSandBoxStatus")
+    text = symptoms.warning("NetworkNotReady") or symptoms.warning("FailedPodSandBoxStatus")
     if text is not None:
         return cause(Stage.START, Reason.SANDBOX_FAILED, text)
-    text = standing.warning("FailedCreatePodContainer") or standing.warning("Failed", "pod data directories")
+    text = symptoms.warning("FailedCreatePodContainer") or symptoms.warning("Failed", "pod data directories")
     return cause(Stage.START, Reason.CONTAINER_START_FAILED, text) if text is not None else None

@@ -1,7 +1,7 @@
 """A PVC that has no volume, or has lost it, as its state and its provisioner report it."""
 
 from pie.core.causes.drivererrors import no_answer, no_capacity
-from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.causes.symptoms import Cause, Symptoms, cause
 from pie.core.model import Stage
 from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.reasons import Reason
@@ -10,22 +10,22 @@ from pie.core.timeline import ANNOTATION_PROVISIONER, being_provisioned
 _STATIC = "kubernetes.io/no-provisioner"
 
 
-def volume_lost(standing: Standing) -> Cause | None:
+def volume_lost(symptoms: Symptoms) -> Cause | None:
     """Return the cause if the PersistentVolume of the PVC is gone, or belongs to another PVC."""
-    claim = standing.run.claim
+    claim = symptoms.run.claim
     if claim is None or claim.status.phase != "Lost":
         return None
-    texts = standing.texts("ClaimLost", "ClaimMisbound")
-    what = texts[0] if texts else f"its PersistentVolume {standing.run.volume_name} is gone"
+    texts = symptoms.texts("ClaimLost", "ClaimMisbound")
+    what = texts[0] if texts else f"its PersistentVolume {symptoms.run.volume_name} is gone"
     return cause(Stage.PROVISION, Reason.VOLUME_MISSING, f"PVC {claim.metadata.name} is Lost: {what}")
 
 
-def pvc_deleted(standing: Standing) -> Cause | None:
+def pvc_deleted(symptoms: Symptoms) -> Cause | None:
     """Return the cause if somebody deleted the PVC: no pod can use it any more."""
-    claim = standing.run.claim
-    if standing.scheduled or claim is None or not claim.metadata.being_deleted:
+    claim = symptoms.run.claim
+    if symptoms.scheduled or claim is None or not claim.metadata.being_deleted:
         return None
-    pod = standing.run.pod
+    pod = symptoms.run.pod
     ended = pod.metadata.deleted_seconds if pod is not None else None
     if ended is not None and (claim.metadata.deleted_seconds or 0.0) >= ended:
         return None  # the PVC of an ephemeral volume is deleted after its pod
@@ -33,11 +33,11 @@ def pvc_deleted(standing: Standing) -> Cause | None:
     return cause(Stage.PROVISION, Reason.CLAIM_DELETED, message)
 
 
-def provisioning_failed(standing: Standing) -> Cause | None:
-    claim = standing.run.claim
-    text = standing.warning("ProvisioningFailed") or standing.warning("VolumeMismatch")
-    text = text or standing.warning("FailedBinding", r"^(?!ephemeral volume )")
-    if standing.scheduled or text is None or (claim is not None and claim.status.phase == "Bound"):
+def provisioning_failed(symptoms: Symptoms) -> Cause | None:
+    claim = symptoms.run.claim
+    text = symptoms.warning("ProvisioningFailed") or symptoms.warning("VolumeMismatch")
+    text = text or symptoms.warning("FailedBinding", r"^(?!ephemeral volume )")
+    if symptoms.scheduled or text is None or (claim is not None and claim.status.phase == "Bound"):
         return None
     if no_capacity(text):
         return cause(Stage.PROVISION, Reason.NO_CAPACITY, text)
@@ -45,9 +45,9 @@ def provisioning_failed(standing: Standing) -> Cause | None:
     return cause(Stage.PROVISION, reason, text)
 
 
-def provisioner_silent(standing: Standing) -> Cause | None:
-    claim = standing.run.claim
-    if standing.scheduled or claim is None or not being_provisioned(claim):
+def provisioner_silent(symptoms: Symptoms) -> Cause | None:
+    claim = symptoms.run.claim
+    if symptoms.scheduled or claim is None or not being_provisioned(claim):
         return None
     marks = claim.metadata.annotations
     if marks.get(ANNOTATION_PROVISIONER) == _STATIC:
@@ -59,11 +59,11 @@ def provisioner_silent(standing: Standing) -> Cause | None:
     return cause(Stage.PROVISION, Reason.PROVISIONER_SILENT, message)
 
 
-def provisioned_late(standing: Standing) -> Cause | None:
+def provisioned_late(symptoms: Symptoms) -> Cause | None:
     """Of a PVC that got its volume so late that its pod is not bound to a node yet, or was ended before."""
-    took = standing.times.seconds.get(Stage.PROVISION, 0.0)
-    if standing.scheduled or took < standing.threshold_seconds / 2:
+    took = symptoms.times.seconds.get(Stage.PROVISION, 0.0)
+    if symptoms.scheduled or took < symptoms.threshold_seconds / 2:
         return None
-    said = standing.warning("ProvisioningFailed")
+    said = symptoms.warning("ProvisioningFailed")
     what = f"the volume was created after {took:.0f} s"
     return cause(Stage.PROVISION, Reason.PROVISION_SLOW, f"{what}; {said}" if said else what)

@@ -11,7 +11,7 @@ fails at the node affinity or before: the reason of a later plugin is about its 
 import re
 from dataclasses import dataclass
 
-from pie.core.causes.standing import Cause, Standing, cause
+from pie.core.causes.symptoms import Cause, Symptoms, cause
 from pie.core.model import Stage
 from pie.core.reasons import Reason
 from pie.core.wire import Claim
@@ -91,14 +91,14 @@ _PREEMPTION = re.compile(r"\bpreemption: .*$", re.DOTALL)
 _NEXT = re.compile(r", (?=\d+ )")
 
 
-def unschedulable(standing: Standing) -> Cause | None:
-    if standing.scheduled or standing.run.pod is None:
+def unschedulable(symptoms: Symptoms) -> Cause | None:
+    if symptoms.scheduled or symptoms.run.pod is None:
         return None
-    text = standing.scheduler_says
-    said = what_it_means(text, standing)
-    if said is None or _is_over(said, standing.run.claim):
+    text = symptoms.scheduler_says
+    said = what_it_means(text, symptoms)
+    if said is None or _is_over(said, symptoms.run.claim):
         return None
-    selector = standing.run.pod.spec.node_selector
+    selector = symptoms.run.pod.spec.node_selector
     if selector and said.reason is Reason.NO_MATCHING_NODE:
         text = _with_selector(selector, text)
     return cause(said.stage, said.reason, text)
@@ -115,14 +115,14 @@ def _is_over(said: _Words, claim: Claim | None) -> bool:
     )
 
 
-def what_it_means(text: str, standing: Standing) -> _Words | None:
+def what_it_means(text: str, symptoms: Symptoms) -> _Words | None:
     """Return the words in a message of the scheduler that decide; None: pie knows none of them."""
     asked = _PREEMPTION.sub("", text)
     entries = _NEXT.split(asked.partition(" nodes are available: ")[2])
     # The reason of a pinned pod's own node counts one node; so may reasons of other nodes.
-    own = ", ".join(entry for entry in entries if entry.startswith("1 ") and standing.pinned)
+    own = ", ".join(entry for entry in entries if entry.startswith("1 ") and symptoms.pinned)
     # Only admission sets a nodeSelector; then the pod's own node may lack these labels.
-    pod = standing.run.pod
+    pod = symptoms.run.pod
     selected = pod is not None and bool(pod.spec.node_selector)
     found = (
         _first(_OF_PVC, asked),
@@ -143,7 +143,7 @@ def _with_selector(selector: dict[str, str], text: str) -> str:
     return f"the pod got nodeSelector {pairs}, which pie does not set (a default of the namespace?): {text}"
 
 
-def not_scheduled(standing: Standing) -> Cause | None:
-    if standing.scheduled or standing.run.pod is None:
+def not_scheduled(symptoms: Symptoms) -> Cause | None:
+    if symptoms.scheduled or symptoms.run.pod is None:
         return None
-    return cause(Stage.SCHEDULE, Reason.NOT_SCHEDULED, standing.scheduler_says)
+    return cause(Stage.SCHEDULE, Reason.NOT_SCHEDULED, symptoms.scheduler_says)

@@ -6,7 +6,7 @@ The whole life of a run counts, not one moment: a node may be under maintenance 
 from dataclasses import dataclass, field, replace
 
 from pie.core import driver as drivers
-from pie.core.maintenance.now import Facts, Suppression, suppression
+from pie.core.maintenance.now import NodeNow, Suppression, suppression
 from pie.core.model import Probe
 from pie.core.reasons import Reason
 from pie.core.wire import Node, condition, epoch_seconds
@@ -19,7 +19,7 @@ _CLOCK_SECONDS = 1.0
 _FIRST_START_SECONDS = 600.0
 # If a node changes often, more spans than this say nothing more about one run.
 MOST_SPANS = 16
-_NO_DRIVER = drivers.Fact()
+_NO_DRIVER = drivers.DriverFact()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def observe(
     now: float,
     *,
     known_until: float = 0.0,
-    driver: drivers.Fact = _NO_DRIVER,
+    driver: drivers.DriverFact = _NO_DRIVER,
 ) -> NodeHistory:
     """Return the history after pie saw the node like this at `now`; None: the node is gone.
 
@@ -113,7 +113,7 @@ def observe(
     history = replace(history, boot_id=boot_id or history.boot_id, seen_at=now)
     followed = drivers.follow(history.driver, driver, node, probe, now, rebooted_at=history.rebooted_at)
     history = replace(history, driver=followed)
-    why = suppression(Facts(node, now, history.rebooted_at, history.proven_at, driver.name), probe)
+    why = suppression(NodeNow(node, now, history.rebooted_at, history.proven_at, driver.name), probe)
     if why is not None and why.reason is Reason.NODE_NOT_READY and first is not None:
         why = replace(why, since=min(max(why.since, known_until), now))
     return _follow(history, why, now)

@@ -35,7 +35,7 @@ class Suppression:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class NodeNow:
     """A node now; from its history when it booted, and when its last good run began (0.0: not seen).
 
     `driver` is the name of the driver that the PieProbe probes.
@@ -48,7 +48,7 @@ class Facts:
     driver: str = ""
 
 
-def suppression(facts: Facts, probe: Probe) -> Suppression | None:
+def suppression(facts: NodeNow, probe: Probe) -> Suppression | None:
     """Return why runs of this probe on the node are suppressed now; None: they count.
 
     The first check that finds something gives the reason, so a cordon is not reported as its taint.
@@ -59,14 +59,14 @@ def suppression(facts: Facts, probe: Probe) -> Suppression | None:
     return None
 
 
-def _deleted(facts: Facts, _probe: Probe) -> Suppression | None:
+def _deleted(facts: NodeNow, _probe: Probe) -> Suppression | None:
     deleted = facts.node.metadata.deletion_timestamp
     if deleted is None:
         return None
     return Suppression(Reason.NODE_DELETED, "the node is being deleted", _since(deleted, facts.now))
 
 
-def _marked(facts: Facts, probe: Probe) -> Suppression | None:
+def _marked(facts: NodeNow, probe: Probe) -> Suppression | None:
     rules = probe.suppression
     for mark in rules.marks:
         if (found := _carries(facts.node, mark)) is not None:
@@ -83,7 +83,7 @@ def _marked(facts: Facts, probe: Probe) -> Suppression | None:
     return None
 
 
-def _reconfigured(facts: Facts) -> Suppression | None:
+def _reconfigured(facts: NodeNow) -> Suppression | None:
     current, desired = (facts.node.metadata.annotations.get(key, "") for key in OPENSHIFT_CONFIGS)
     if current == desired or not current or not desired:
         return None
@@ -93,7 +93,7 @@ def _reconfigured(facts: Facts) -> Suppression | None:
     return Suppression(Reason.NODE_MARKED, message, facts.now)
 
 
-def _cordoned(facts: Facts, _probe: Probe) -> Suppression | None:
+def _cordoned(facts: NodeNow, _probe: Probe) -> Suppression | None:
     if not facts.node.spec.unschedulable:
         return None
     # The node controller notes the time in the taint that it adds to a cordoned node.
@@ -102,7 +102,7 @@ def _cordoned(facts: Facts, _probe: Probe) -> Suppression | None:
     return Suppression(Reason.NODE_CORDONED, "spec.unschedulable is true", _since(stamp, facts.now))
 
 
-def _not_ready(facts: Facts, _probe: Probe) -> Suppression | None:
+def _not_ready(facts: NodeNow, _probe: Probe) -> Suppression | None:
     ready = condition(facts.node.status.conditions, "Ready")
     if ready is not None and ready.status == "True":
         return None
@@ -113,7 +113,7 @@ def _not_ready(facts: Facts, _probe: Probe) -> Suppression | None:
     return Suppression(Reason.NODE_NOT_READY, message, _since(ready.last_transition_time, facts.now))
 
 
-def _tainted(facts: Facts, probe: Probe) -> Suppression | None:
+def _tainted(facts: NodeNow, probe: Probe) -> Suppression | None:
     for taint in facts.node.spec.taints:
         if is_startup_taint(taint, facts.driver):
             continue  # It is no maintenance; see `pie.core.driver`.
@@ -123,20 +123,20 @@ def _tainted(facts: Facts, probe: Probe) -> Suppression | None:
     return None
 
 
-def _rebooted(facts: Facts, probe: Probe) -> Suppression | None:
+def _rebooted(facts: NodeNow, probe: Probe) -> Suppression | None:
     message = "the node has booted"
     return _grace(
         Reason.NODE_REBOOTED, message, facts, facts.rebooted_at, probe.suppression.reboot_grace_seconds
     )
 
 
-def _new(facts: Facts, probe: Probe) -> Suppression | None:
+def _new(facts: NodeNow, probe: Probe) -> Suppression | None:
     created = facts.node.metadata.created_seconds
     message = "the node is new"
     return _grace(Reason.NODE_NEW, message, facts, created, probe.suppression.new_node_grace_seconds)
 
 
-def _grace(reason: Reason, message: str, facts: Facts, began: float, seconds: float) -> Suppression | None:
+def _grace(reason: Reason, message: str, facts: NodeNow, began: float, seconds: float) -> Suppression | None:
     if not began or facts.proven_at > began or facts.now >= began + seconds:
         return None
     message = f"{message}; bad runs are suppressed for {seconds:g} s, or until the first good run"

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pie.core.apitypes import Cause
+from pie.core.apitypes import RunCause
 from pie.core.batch.naming import cronjob_names
 from pie.core.model import Target
 from pie.core.naming import agrees, target_of
@@ -19,12 +19,12 @@ TRIES: Final = 3
 """So many names has a run."""
 
 _KIND: Final = "PieProbe"
-_LETTERS: Final[dict[Cause, str]] = {"schedule": "s", "followup": "x", "retry": "r"}
+_LETTERS: Final[dict[RunCause, str]] = {"schedule": "s", "followup": "x", "retry": "r"}
 _CAUSES: Final = {letter: cause for cause, letter in _LETTERS.items()}
 _SUFFIX: Final = re.compile(r"-([sxr])([0-9a-f]{1,12})(-[0-9])?", re.ASCII)
 
 
-def pod_name(target: Target, cause: Cause, due_seconds: float, number: int = 1) -> str:
+def pod_name(target: Target, cause: RunCause, due_seconds: float, number: int = 1) -> str:
     """Return the name of the pod of a run; `number` is which try to create it this is.
 
     Names begin as those of the target's CronJob do, by which volumes that were left behind are found.
@@ -43,7 +43,7 @@ class RunOfPod:
 
     target: Target
     probe_uid: str
-    cause: Cause
+    cause: RunCause
     due: float
 
 

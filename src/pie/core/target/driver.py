@@ -6,7 +6,7 @@ A start-up taint that stays is a fault by itself: no application with a volume c
 
 from dataclasses import dataclass, replace
 
-from pie.core.driver import DriverHistory, Fault, Span, tainted_by, unregistered
+from pie.core.driver import DriverHistory, Fault, Outage, tainted_by, unregistered
 from pie.core.judge import Judgement, by_area
 from pie.core.maintenance.excuse import lived_until
 from pie.core.model import Stage, Verdict
@@ -29,8 +29,8 @@ class Met:
     """
 
     driver: str = ""
-    during: Span | None = None
-    throughout: Span | None = None
+    during: Outage | None = None
+    throughout: Outage | None = None
     there: bool = False
     anywhere: bool = True
     pinned: bool = False
@@ -64,7 +64,7 @@ def _met(turn: Turn, case: Case) -> Met:
     )
 
 
-def _taint_of_any(nodes: NodesFact, since: float, until: float) -> Span | None:
+def _taint_of_any(nodes: NodesFact, since: float, until: float) -> Outage | None:
     """Return the start-up taint on a node that a provision run could have used without it."""
     histories = (nodes.histories.get(name) for name in sorted(nodes.matching))
     spans = (each.driver.during(since, until) for each in histories if each is not None)
@@ -109,7 +109,7 @@ def blame(judgement: Judgement, met: Met) -> Judgement:
     )
 
 
-def _in_spite_of_taint(judgement: Judgement, taint: Span | None) -> Judgement:
+def _in_spite_of_taint(judgement: Judgement, taint: Outage | None) -> Judgement:
     """Judge a run that was good on a node from which the driver's taint keeps applications."""
     if taint is None:
         return judgement
@@ -125,7 +125,7 @@ def _in_spite_of_taint(judgement: Judgement, taint: Span | None) -> Judgement:
     )
 
 
-def _not_ready(judgement: Judgement, span: Span | None) -> Judgement:
+def _not_ready(judgement: Judgement, span: Outage | None) -> Judgement:
     message = _message(span, judgement.message)
     late = _late(judgement)
     return replace(late, reason=Reason.DRIVER_NOT_READY, stage=Stage.MOUNT, message=message)
@@ -138,6 +138,6 @@ def _late(judgement: Judgement) -> Judgement:
     return replace(judgement, verdict=Verdict.LATE, on_time=False)
 
 
-def _message(span: Span | None, words: str) -> str:
+def _message(span: Outage | None, words: str) -> str:
     """Return the evidence: the words of the run, after what is known of its node."""
     return one_line(f"{span.message}: {words}" if span is not None else words)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pie.core.apitypes import Cause
+from pie.core.apitypes import RunCause
 from pie.core.history import PastRun
 from pie.core.judge import Judgement
 from pie.core.maintenance.now import Suppression
@@ -127,7 +127,7 @@ class StartRun:
     the time at which it was ordered.
     """
 
-    why: Cause
+    why: RunCause
     due: float
     until: float
     without: str = ""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from pie.core.apitypes import Cause
+from pie.core.apitypes import RunCause
 from pie.core.history import PastRun
 from pie.core.integrity import VolumeMemory
 from pie.core.judge import Judgement
@@ -65,7 +65,7 @@ class RunState:
     id: str
     due: float
     created: float
-    cause: Cause
+    cause: RunCause
     follows: str = ""
     pod: Pod | None = None
     pod_gone: bool = False

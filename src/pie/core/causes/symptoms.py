@@ -38,7 +38,7 @@ _NOTHING_YET = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Symptoms:
     """A run that has not started, with what the checks look at."""
 
     run: Run
