@@ -3,7 +3,7 @@
 Runs PieProbes on two real nodes, for a class whose volumes are attached and for one whose are not, and counts
 in the API server's audit log:
 
-    python bench/run_writes.py [--runs 3] [--runner CronJob]
+    python bench/run_writes.py [--runs 3]
 
 `pie.core.cost.lines` has these figures; `tests/real/test_api_writes.py` compares them with what it counts.
 """
@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from testbed.cluster import Cluster
 from tests.harness import GROUP, Pie, apply_probe, gone, pieprobe, until
 from tests.real.conftest import install_crd
 
-OF_THE_CLUSTER = frozenset({"persistentvolumes", "volumeattachments", "nodes"})
+OF_VOLUMES = frozenset({"persistentvolumes", "volumeattachments"})
 NOT_OF_A_RUN = frozenset({"leases", "pieprobes/status"})
 BINDING = ("kube-scheduler", "create", "pods/binding")
 
@@ -41,15 +41,16 @@ class Wrote(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Runs to count: of a kind of probe, for a class.
-
-    `whole_cluster`: count the writes to objects without a namespace, too.
-    """
+    """Runs to count: of a kind of probe, for a class, by a runner."""
 
     provision: bool
     storage_class: str
     runner: str = "CronJob"
-    whole_cluster: bool = True
+
+    @property
+    def attach(self) -> bool:
+        """Whether volumes of the class are attached."""
+        return self.storage_class == "attachable"
 
     @property
     def namespace(self) -> str:
@@ -74,7 +75,11 @@ class Counted:
 
 
 async def count(cluster: Cluster, asked: Sequence[Asked], runs: int) -> list[Counted]:
-    """Count so many runs of each target, all at the same time; the first run of a target does not count."""
+    """Count so many runs of each target, all at the same time; the first run of a target does not count.
+
+    At most one class may attach at a time: the writes to nodes are counted as its own.
+    """
+    assert sum(each.attach for each in asked) <= 1
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_count(cluster, each, runs)) for each in asked]
     return [task.result() for task in tasks]
@@ -84,16 +89,17 @@ async def _count(cluster: Cluster, asked: Asked, runs: int) -> Counted:
     namespace = asked.namespace
     await cluster.create_namespace(namespace)
     targets = 1 if asked.provision else cluster.spec.nodes
+    names: set[str] = set()
     async with Pie(cluster.kubeconfig, namespace, "--leader-elect") as pie:
         await pie.leads()
         began = cluster.audit.now()
         await apply_probe(cluster.api, namespace, _pieprobe(asked))
-        since = await _settled(cluster, asked, began, targets)
-        until_ = await _settled(cluster, asked, since, targets * runs)
+        since = await _settled(cluster, asked, names, began, targets)
+        until_ = await _settled(cluster, asked, names, since, targets * runs)
         path = f"{GROUP}/namespaces/{namespace}/pieprobes/p1"
         await cluster.api.delete(path)
         await until(lambda: gone(cluster.api, path), f"{path} is gone")
-    counted = Counter(_writes(cluster, asked, since, until_))
+    counted = Counter(_writes(cluster, asked, names, since, until_))
     return Counted(asked, _runs(counted), counted)
 
 
@@ -105,21 +111,27 @@ def _pieprobe(asked: Asked) -> dict[str, object]:
     return pieprobe("p1", asked.storage_class, "kubernetes.io/hostname", **spec)
 
 
-async def _settled(cluster: Cluster, asked: Asked, since: datetime, runs: int) -> datetime:
-    """Return a moment at which so many runs have ended, and nothing of any run is left."""
+async def _settled(cluster: Cluster, asked: Asked, names: set[str], since: datetime, runs: int) -> datetime:
+    """Return a moment at which so many runs have ended, and nothing of any run is left.
+
+    Meanwhile, note the names of their volumes and attachments: these have no namespace.
+    """
 
     async def settled() -> datetime | None:
-        if _runs(Counter(_writes(cluster, asked, since, cluster.audit.now()))) < runs:
-            return None
         namespace = asked.namespace
+        all_volumes = await cluster.api.items("/api/v1/persistentvolumes")
+        volumes = [each for each in all_volumes if each["spec"]["claimRef"]["namespace"] == namespace]
+        names.update(each["metadata"]["name"] for each in volumes)
+        attachments = await cluster.api.items("/apis/storage.k8s.io/v1/volumeattachments")
+        attached = [each for each in attachments if each["spec"]["source"]["persistentVolumeName"] in names]
+        names.update(each["metadata"]["name"] for each in attached)
+        if _runs(Counter(_writes(cluster, asked, names, since, cluster.audit.now()))) < runs:
+            return None
         for path in (f"/apis/batch/v1/namespaces/{namespace}/jobs", f"/api/v1/namespaces/{namespace}/pods"):
             if await cluster.api.items(path):
                 return None
-        volumes = await cluster.api.items("/api/v1/persistentvolumes")
-        if any(each["status"].get("phase") != "Bound" for each in volumes):
-            return None
-        attached = await cluster.api.items("/apis/storage.k8s.io/v1/volumeattachments")
-        return None if attached else cluster.audit.now()
+        unbound = any(each["status"].get("phase") != "Bound" for each in volumes)
+        return None if attached or unbound else cluster.audit.now()
 
     moment: datetime = await until(settled, f"{runs} runs in {asked.namespace}", 60 * (runs + 4), 0.5)
     return moment
@@ -130,7 +142,9 @@ def _runs(counted: Counter[Wrote]) -> int:
     return sum(n for wrote, n in counted.items() if (wrote.actor, wrote.verb, wrote.resource) == BINDING)
 
 
-def _writes(cluster: Cluster, asked: Asked, since: datetime, until_: datetime) -> Iterator[Wrote]:
+def _writes(
+    cluster: Cluster, asked: Asked, names: Collection[str], since: datetime, until_: datetime
+) -> Iterator[Wrote]:
     for event in cluster.audit.events(since, until_):
         about = event.object_ref
         if (
@@ -141,7 +155,8 @@ def _writes(cluster: Cluster, asked: Asked, since: datetime, until_: datetime) -
             and event.resource not in NOT_OF_A_RUN
             and (
                 about.namespace == asked.namespace
-                or (asked.whole_cluster and not about.namespace and about.resource in OF_THE_CLUSTER)
+                or (about.resource in OF_VOLUMES and about.name in names)
+                or (about.resource == "nodes" and asked.attach)
             )
         ):
             yield Wrote(event.agent, _client(event), event.verb, event.resource)
@@ -154,14 +169,22 @@ def _client(event: AuditEvent) -> str:
     return event.user_agent.rpartition("/")[2].rpartition(":")[2]
 
 
-async def main(runs: int, runner: str) -> None:
-    """Count all four kinds of run, one after the other."""
+def together(*, provision: bool) -> list[list[Asked]]:
+    """Return the runs to count, in groups of those that can be counted at the same time."""
+    cronjob = [Asked(provision, storage_class) for storage_class in ("local", "attachable")]
+    return [
+        [*cronjob, Asked(provision, "local", runner="Pod")],
+        [Asked(provision, "attachable", runner="Pod")],
+    ]
+
+
+async def main(runs: int) -> None:
+    """Count runs of all kinds."""
     async with Cluster(nodes=2, attachable=True) as cluster:
         await install_crd(cluster.api)
         for provision in (False, True):
-            for storage_class in ("local", "attachable"):
-                asked = Asked(provision=provision, storage_class=storage_class, runner=runner)
-                for counted in await count(cluster, [asked], runs):
+            for asked in together(provision=provision):
+                for counted in await count(cluster, asked, runs):
                     print(counted.table(), flush=True)
 
 
@@ -170,6 +193,4 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--runner", default="CronJob")
-    arguments = parser.parse_args()
-    asyncio.run(main(arguments.runs, arguments.runner))
+    asyncio.run(main(parser.parse_args().runs))

@@ -9,7 +9,7 @@ from rich.text import Text
 from pie.cli.words import many, seconds_text
 from pie.core.cost.lines import Source
 from pie.core.cost.load import MINUTE
-from pie.core.cost.plan import PART
+from pie.core.cost.plan import LONGEST_QUEUE_SECONDS, PART
 from pie.core.cost.report import CeilingView, CostReport, DemandView, number
 
 _SHOWN_SHARE = 0.01
@@ -32,7 +32,13 @@ def _headline(found: CostReport) -> Text:
     if found.passed:
         return Text(f"too much: {many(found.passed, 'ceiling')} of the cluster would be passed", "bold red")
     if found.recommendation.change:
-        return Text("no ceiling is passed, but other work in the cluster would wait", "bold yellow")
+        waits = _longest_queue(found).queue_seconds
+        but = (
+            f"requests of others would wait up to {seconds_text(waits)}"
+            if waits > LONGEST_QUEUE_SECONDS
+            else f"more than {PART:.0%} of one is used"
+        )
+        return Text(f"no ceiling is passed, but {but}", "bold yellow")
     return Text("the cluster can take this", "bold green")
 
 
@@ -91,8 +97,12 @@ def _met_at(each: CeilingView) -> str:
     return f"{math.ceil(seconds / MINUTE)} min"
 
 
+def _longest_queue(found: CostReport) -> CeilingView:
+    return max(found.ceilings, key=lambda each: each.queue_seconds)
+
+
 def _queue(found: CostReport) -> list[Text]:
-    worst = max(found.ceilings, key=lambda each: each.queue_seconds)
+    worst = _longest_queue(found)
     if worst.queue_seconds < 1:
         return []
     words = (

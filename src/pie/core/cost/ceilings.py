@@ -158,8 +158,9 @@ def _pods_at_once(demand: Demand) -> float:
 
 def _pods_unread(demand: Demand) -> float:
     """Return how many finished pods are kept until pie reads them."""
-    kept = FINISHED_KEPT if demand.runner is RunnerKind.CRON_JOB else 1
-    return float(kept * sum(demand.targets().values()))
+    if demand.runner is RunnerKind.POD:
+        return _pods_at_once(demand)  # pie itself starts runs
+    return float(FINISHED_KEPT * sum(demand.targets().values()))
 
 
 def _of_a_kubelet(demands: Sequence[Demand], cluster: Cluster) -> Ceiling:

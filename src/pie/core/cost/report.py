@@ -9,7 +9,7 @@ from pie.core.cost.ceilings import Ceiling, Cluster
 from pie.core.cost.figures import figures
 from pie.core.cost.lines import run_lines
 from pie.core.cost.load import MINUTE, Demand, rates, set_up
-from pie.core.cost.plan import LONGEST_QUEUE_SECONDS, Plan, plan
+from pie.core.cost.plan import Plan, plan
 
 
 class DemandView(Struct, frozen=True):
@@ -179,24 +179,13 @@ def advice(found: Plan) -> str:
             f"no period is long enough ({recommended.fewer}): probe fewer nodes, with a narrower"
             " spec.nodeSelector, and use runner Pod"
         )
-    return f"use {'; '.join(_spec(each, many=len(found.demands) > 1) for each in recommended.demands)}"
+    if len(recommended.demands) == 1:
+        return f"use {_spec(recommended.demands[0])}"
+    return "; ".join(f"for PieProbe {each.name}: {_spec(each)}" for each in recommended.demands)
 
 
-def _spec(demand: Demand, *, many: bool) -> str:
-    name = f"for {demand.name} " if many and demand.name else ""
-    return f"{name}runner {demand.runner} and probePeriod {math.ceil(demand.period_seconds / MINUTE)}"
-
-
-def reasons(found: Plan) -> str:
-    """Return why something must change, in words; empty: nothing must."""
-    said = [
-        f"{each.name} would need {number(each.used)} of {number(each.limit)} {each.unit}"
-        for each in found.passed
-    ]
-    queue = found.longest_queue
-    if not said and queue.queue_seconds > LONGEST_QUEUE_SECONDS:
-        return f"requests of others would wait {number(queue.queue_seconds)} s behind the runs ({queue.name})"
-    return "; ".join(said)
+def _spec(demand: Demand) -> str:
+    return f"runner {demand.runner} and probePeriod {math.ceil(demand.period_seconds / MINUTE)}"
 
 
 def number(value: float) -> str:
