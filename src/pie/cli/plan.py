@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def plan(  # noqa: PLR0917  Typer reads flags from parameters
     nodes: Annotated[
-        int | None, typer.Option(min=0, help="Number of nodes to probe; with -f for each PieProbe in it.")
+        int | None,
+        typer.Option(min=0, max=1_000_000, help="Number of nodes to probe; with -f for each PieProbe in it."),
     ] = None,
     period: Annotated[str, typer.Option(help="Period: minutes (5), or a duration (90s, 10m).")] = "1",
     runner: Annotated[str, typer.Option(help="CronJob or Pod.")] = "CronJob",

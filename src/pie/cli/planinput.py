@@ -8,6 +8,7 @@ import yaml
 
 from pie.core.cost.ceilings import Cluster
 from pie.core.cost.load import MINUTE, Demand, demand_of
+from pie.core.cost.plan import LONGEST_MINUTES
 from pie.core.cost.report import CostReport, report
 from pie.core.decode import Unreadable, convert
 from pie.core.model import Probe, RunnerKind
@@ -15,6 +16,8 @@ from pie.core.parse import SpecError, duration_seconds, parse_probe
 from pie.core.quantity import quantity
 from pie.core.wire import PieProbe
 
+SHORTEST_SECONDS = 30
+"""Of a period with runner Pod; with CronJobs it is a minute."""
 DEFAULT_VERSION = "1.36"
 
 _VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})")
@@ -64,7 +67,7 @@ class Flags:
             raise CannotPlan(f"--runner must be {' or '.join(RunnerKind)}")
         return Demand(
             nodes=self.nodes,
-            period_seconds=_period(self.period),
+            period_seconds=_period(self.period, RunnerKind(self.runner)),
             runner=RunnerKind(self.runner),
             mount=self.mount,
             provision=self.provision,
@@ -87,7 +90,7 @@ def probes_in(manifest: str) -> list[Probe]:
     """Return the PieProbes of a manifest, which may have other objects, too. Raises CannotPlan."""
     try:
         documents = list(yaml.safe_load_all(manifest))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CannotPlan(f"the manifest is not YAML: {error}") from None
     stored = [each for document in documents for each in _objects(document) if each.get("kind") == "PieProbe"]
     if not stored:
@@ -114,7 +117,7 @@ def parsed(stored: PieProbe) -> Probe:
     try:
         return parse_probe(stored)
     except SpecError as error:
-        raise CannotPlan(f"PieProbe {stored.metadata.name}: {error}") from None
+        raise CannotPlan(f"PieProbe {stored.metadata.name or 'without a name'}: {error}") from None
 
 
 def has_unused(version: str) -> bool:
@@ -125,10 +128,12 @@ def has_unused(version: str) -> bool:
     return (int(found[1]), int(found[2])) >= _UNUSED_SINCE
 
 
-def _period(text: str) -> float:
+def _period(text: str, runner: RunnerKind) -> float:
     seconds = float(text) * MINUTE if re.fullmatch(r"\d{1,5}", text) else _duration(text, "--period")
-    if seconds <= 0:
-        raise CannotPlan("--period must be longer than zero")
+    if not SHORTEST_SECONDS <= seconds <= LONGEST_MINUTES * MINUTE:
+        raise CannotPlan(f"--period must be from {SHORTEST_SECONDS} seconds to {LONGEST_MINUTES} minutes")
+    if runner is RunnerKind.CRON_JOB and seconds % MINUTE:
+        raise CannotPlan("--period must be whole minutes with runner CronJob")
     return seconds
 
 

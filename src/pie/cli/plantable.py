@@ -57,8 +57,7 @@ def _period(seconds: float) -> str:
 
 
 def _recommended(found: CostReport) -> str:
-    rate = f"; then {found.recommendation.budget} writes and Events a second"
-    return found.recommendation.words + rate
+    return f"{found.recommendation.words}; then {found.recommendation.budget} writes and Events a second"
 
 
 def _plain(*columns: tuple[str, bool]) -> Table:

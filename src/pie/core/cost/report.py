@@ -173,7 +173,7 @@ def advice(found: Plan) -> str:
     """Return what to do, in words."""
     recommended = found.recommendation
     if found.as_recommended:
-        return "the cluster can take this; nothing needs to change"
+        return "change nothing"
     if recommended.fewer:
         return (
             f"no period is long enough ({recommended.fewer}): probe fewer nodes, with a narrower"
