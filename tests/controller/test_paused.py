@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pie.core.model import RunnerKind, Verdict
@@ -26,12 +26,14 @@ from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import T0, TARGET, World
 
 on_each_runner = pytest.mark.parametrize("runner", list(RunnerKind))
+few = settings(quick, max_examples=6)
 NOTICED_SECONDS = 50
 """A pause is noticed so late, if watches have gaps."""
 
 
 def paused(world: World, *, paused: bool = True) -> None:
-    world.put("pieprobes", {**world.objects["pieprobes"]["p"], "spec": {**SPEC, "paused": paused}})
+    probe = world.objects["pieprobes"]["p"]
+    world.put("pieprobes", {**probe, "spec": {**probe["spec"], "paused": paused}})
 
 
 def resumed(world: World) -> None:
@@ -70,7 +72,7 @@ def test_a_paused_pieprobe_has_no_due_times_and_goes_on_after_it(runner: RunnerK
 
 
 @on_each_runner
-@quick
+@few
 @given(st.integers(70, 250), st.integers(0, 120), GAPS)
 def test_no_due_time_is_lost_or_counted_twice(
     runner: RunnerKind, at: int, seconds: int, gaps: list[tuple[str, int, int]]
@@ -81,7 +83,7 @@ def test_no_due_time_is_lost_or_counted_twice(
 
 
 @on_each_runner
-@quick
+@few
 @given(st.integers(70, 250), st.integers(0, 120), st.sampled_from(["does not mount", "hangs", "fails"]))
 def test_bad_storage_is_not_counted_in_the_pause(
     runner: RunnerKind, at: int, seconds: int, state: str
@@ -92,6 +94,35 @@ def test_bad_storage_is_not_counted_in_the_pause(
         runner=runner,
     )
     assert wrongly_counted(outcome, at, at + seconds) == []
+    assert {verdict for verdict, _ in outcome.states.values()} == {Verdict.OK}
+
+
+@on_each_runner
+@few
+@given(st.lists(st.integers(70, 330), min_size=1, max_size=6), st.sampled_from(["well", "hangs", "fails"]))
+def test_however_often_it_is_paused_and_resumed(runner: RunnerKind, toggles: list[int], state: str) -> None:
+    script: Script = [(65, storage(state)), (331, resumed), (331, storage("well"))]
+    script += [(at, (paused, resumed)[i % 2]) for i, at in enumerate(sorted(toggles))]
+    outcome = played(script, runner=runner)
+    twice = [each for each in outcome.errors(END) if "was counted 0 times" not in each]
+    assert twice == []
+    for target, (since, calendar) in outcome.calendars.items():
+        assert outcome.accounts.errors_by(target, calendar, max(since, T0 + 331), END) == []
+    assert {verdict for verdict, _ in outcome.states.values()} == {Verdict.OK}
+
+
+@on_each_runner
+def test_one_that_is_created_paused_has_no_objects_until_it_is_resumed(runner: RunnerKind) -> None:
+    found: list[set[str]] = []
+
+    def note(world: World) -> None:
+        kinds = ("persistentvolumeclaims", "cronjobs", "jobs", "pods")
+        found.append({kind for kind in kinds if world.objects[kind]})
+
+    outcome = played([(1, note), (150, note), (151, resumed)], spec={**SPEC, "paused": True}, runner=runner)
+    assert found == [set(), set()]
+    assert wrongly_counted(outcome, 0, 151) == []
+    assert outcome.counted_as() == {"on time"}
     assert {verdict for verdict, _ in outcome.states.values()} == {Verdict.OK}
 
 
