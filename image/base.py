@@ -34,7 +34,7 @@ USER_ID = 1001  # a number, or kubelet cannot check runAsNonRoot
 _ACCOUNT = f"pie:x:{USER_ID}:{USER_ID}:pie:/nonexistent:/usr/sbin/nologin"
 _GROUP = f"pie:x:{USER_ID}:"
 _EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
-_KEPT = "/usr/share/doc/*/copyright"  # the licences of what the image ships
+_LICENCES = "/usr/share/doc/*/copyright"  # the licences of what the image ships
 _ERROR_TAIL_CHARACTERS = 2000
 
 
@@ -107,7 +107,7 @@ def _make(fio: Path, target: Path) -> None:
             "--variant=essential",
             "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
             *(f"--dpkgopt=path-exclude={path}" for path in _EXCLUDED),
-            f"--dpkgopt=path-include={_KEPT}",
+            f"--dpkgopt=path-include={_LICENCES}",
             f"--include={','.join(PACKAGES)}",
             hooks=(
                 f'mkdir -p "$1/{SITE_PACKAGES}" "$1{documents}"',
@@ -169,7 +169,11 @@ def _download_dependencies(target: Path) -> None:
             *("--target", str(target), "--requirement", str(LOCK)),
         ]
     )
-    shutil.rmtree(target / "bin", ignore_errors=True)  # scripts with this machine's interpreter in them
+    # Scripts name this machine's interpreter: with them, images from two machines would not be equal.
+    shutil.rmtree(target / "bin", ignore_errors=True)
+    for files in target.glob("*.dist-info/RECORD"):
+        lines = files.read_text().splitlines(keepends=True)
+        files.write_text("".join(line for line in lines if not line.startswith("../../bin/")))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from image.base import MAX_AGE_SECONDS, base_layer
 from image.recipe import base, cache_directory
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine"), pytest.mark.timeout(1500)]
 
 
 def test_a_layer_is_taken_from_the_cache_for_a_week_and_then_made_again_with_equal_content(

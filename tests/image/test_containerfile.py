@@ -83,7 +83,7 @@ def run(root: Path, volume: Path, *command: str) -> str:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 class TestBuilt:
     """The image that buildah built."""
 
