@@ -48,6 +48,16 @@ class Sightings:
     attach_error: str = ""
     node: str = ""
 
+    def attached_as(self, said: "Sightings") -> "Sightings":
+        """Return these sightings with what others say about the attachment."""
+        return replace(
+            self,
+            attaching=said.attaching,
+            attached=said.attached,
+            attach_seconds=said.attach_seconds,
+            attach_error=said.attach_error,
+        )
+
 
 def sight(seen: Sightings, pod: Pod | None, claim: Claim | None, now: float) -> Sightings:
     """Return the sightings with what pod and PVC show now; what was seen before stays."""

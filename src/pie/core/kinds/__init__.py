@@ -1,6 +1,6 @@
 """The table of the kinds of probe. A new kind is a module beside this one, and a row here.
 
-What the kinds have in common asks the row of a target's kind, never for a kind by name.
+Code that all kinds share asks the row of a target's kind, and never for a kind by its name.
 """
 
 from collections.abc import Iterator

@@ -70,7 +70,7 @@ _LOOKS_LIKE_A_NAME: Final = re.compile(r"(?:mount|provision|pie-pvc|pie-check)-.
 
 
 class Anonymous:
-    """Hashes names with a secret key. Without the key nobody can find a name by trying."""
+    """Hashes names with a secret key. Without the key, names cannot be guessed."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key

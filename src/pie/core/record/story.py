@@ -8,7 +8,7 @@ from pie.core.wire import rfc3339
 
 
 def story(taken: TakenStep) -> Iterator[str]:
-    """Yield a line for each thing that a step did; a step that only took in new facts says so."""
+    """Yield a line for each thing that a step did, or one line if it only noted new facts."""
     before, after = taken.before.standing, taken.done.state.standing
     said = [line for each in taken.done.effects if (line := words(each))]
     if (before.verdict, before.reason, before.message) != (after.verdict, after.reason, after.message):

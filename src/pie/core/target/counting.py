@@ -15,6 +15,7 @@ from pie.core.target.effects import (
     CountOnTime,
     CountSucceeded,
     CountSuppressed,
+    Effect,
     Mark,
     Observe,
     Record,
@@ -47,17 +48,17 @@ def _count(turn: Turn, case: Case) -> RunState:
     """Count each answer of a run once, and the due times it blocks."""
     run, judgement = turn.state.runs[case.id], case.judgement
     if run.cause == "retry" and judgement.verdict is not Verdict.HUNG:
-        return run  # The series count due times; but a hang blocks those that follow.
+        return run  # The series count due times only; but a hang blocks the next ones.
     if judgement.on_time is not None and not run.on_time_counted:
         run = turn.change_run(run.id, on_time_counted=True)
         count_on_time(turn, run.due, on_time=judgement.on_time)
     if judgement.succeeded is not None and not run.succeeded_counted:
         run = turn.change_run(run.id, succeeded_counted=True)
         turn.emit(CountSucceeded(run.due, judgement.succeeded))
-    # What the run found on its volume may make it bad, but not late.
+    # Wrong data on the volume may make the run bad, but not late.
     untested = judgement if case.decided_elsewhere else case.own
     if untested.verdict in UNTESTED and not run.on_time_counted:
-        # One that had been on time stays so: only its I/O says nothing.
+        # A run that was on time stays on time: only its I/O is not tested.
         count_untested(turn, run.due, untested.verdict, untested.reason)
     elif untested.verdict in UNTESTED and untested.on_time and untested.ended:
         count_untested_io(turn, run, untested.verdict, untested.reason)
@@ -78,27 +79,27 @@ def _count_blocked(turn: Turn, case: Case, run: RunState) -> None:
 
 
 def count_on_time(turn: Turn, due: float, *, on_time: bool) -> bool:
-    """Count a due time, and tell whether that was still to be done."""
-    if due in turn.state.ledger:
-        return False
-    turn.change(ledger=turn.state.ledger.mark(due))
-    turn.emit(CountOnTime(due, on_time))
-    return True
+    """Count a due time; return False if it was counted before."""
+    return _count_once(turn, due, CountOnTime(due, on_time))
 
 
 def count_untested(turn: Turn, due: float, verdict: Verdict, reason: Reason) -> bool:
-    """Count a due time as suppressed or inconclusive, and tell whether that was still to be done."""
+    """Count a due time as suppressed or inconclusive; return False if it was counted before."""
+    suppressed = verdict is Verdict.SUPPRESSED
+    count = CountSuppressed(due, reason) if suppressed else CountInconclusive(due, reason)
+    return _count_once(turn, due, count, Mark(due, verdict))
+
+
+def _count_once(turn: Turn, due: float, *effects: Effect) -> bool:
     if due in turn.state.ledger:
         return False
     turn.change(ledger=turn.state.ledger.mark(due))
-    suppressed = verdict is Verdict.SUPPRESSED
-    turn.emit(CountSuppressed(due, reason) if suppressed else CountInconclusive(due, reason))
-    turn.emit(Mark(due, verdict))
+    turn.effects += effects
     return True
 
 
 def count_untested_io(turn: Turn, run: RunState, verdict: Verdict, reason: Reason) -> None:
-    """Count a run that was on time and did not test I/O, where its I/O is counted apart and was not yet."""
+    """Count a run that was on time and did not test I/O, if I/O is counted apart and not counted yet."""
     if run.succeeded_counted or not kind_of(turn.target).io_apart:
         return
     turn.change_run(run.id, succeeded_counted=True)
@@ -120,10 +121,11 @@ def still_so(turn: Turn, verdict: Verdict, dues: int) -> None:
 
 
 def note(turn: Turn, judgement: Judgement, due: float, node: str, *, runs: int = 1) -> None:
-    """Note the target's verdict; a run in flight, or one that was suppressed, leaves the last one standing.
+    """Note the target's verdict; it does not change while a run is pending, or if it is suppressed.
 
-    So does an inconclusive one where the storage was bad: it does not show that it is well again.
-    `runs` is of how many runs it is the verdict: a follow-up run's is that of the first one, too.
+    If the storage was bad, an inconclusive run does not change it either: it does not show that the storage
+    is good again. `runs` is the number of runs with this verdict: a follow-up run counts for the first one,
+    too.
     """
     before = turn.state.standing
     if judgement.verdict in {Verdict.PENDING, Verdict.SUPPRESSED} or due < before.due:
@@ -154,7 +156,7 @@ def note(turn: Turn, judgement: Judgement, due: float, node: str, *, runs: int =
 
 
 def _note_streak(turn: Turn, judgement: Judgement, due: float, node: str, runs: int) -> None:
-    """Note for how many runs in a row the target is bad, or could not be tested."""
+    """Note for how many consecutive runs the target is bad, or could not be tested."""
     state = turn.state
     this = BadStreak(
         stage=judgement.stage or Stage.IO,
@@ -167,7 +169,7 @@ def _note_streak(turn: Turn, judgement: Judgement, due: float, node: str, runs: 
         noted_at=turn.now,
     )
     if judgement.verdict is Verdict.INCONCLUSIVE:
-        # What was said of the same run before its cause was known does not count any more.
+        # An earlier verdict on the same run, before its cause was known, does not count any more.
         bad = state.bad if state.bad is not None and state.bad.first_bad < due else None
         turn.change(bad=bad, blind=this.after(state.blind))
     elif judgement.verdict in BAD:
@@ -175,18 +177,18 @@ def _note_streak(turn: Turn, judgement: Judgement, due: float, node: str, runs: 
     else:
         turn.change(bad=None, blind=None, heard=due)
     new = state.heard is None and turn.state.heard is not None
-    if new or _told(state) != _told(turn.state):
+    if new or _reported(state) != _reported(turn.state):
         turn.emit(ReportChange())
 
 
-def _told(state: TargetState) -> list[BadStreak | None]:
-    """Return what opens or changes an incident; its first evidence stands while stage and reason do."""
+def _reported(state: TargetState) -> list[BadStreak | None]:
+    """Return what opens or changes an incident; its first evidence stays while stage and reason do."""
     streaks = (state.bad, state.blind)
     return [each and replace(each, last_due=0.0, noted_at=0.0, evidence="") for each in streaks]
 
 
 def _show(turn: Turn, case: Case) -> None:
-    """Show what is known of a run by now; where another run decides the due time, it is not marked."""
+    """Show what is known of a run; it marks its due time unless another run decides that."""
     run = turn.state.runs[case.id]
     judgement = case.own if case.decided_elsewhere else case.judgement
     if judgement.verdict is Verdict.PENDING:
@@ -213,7 +215,7 @@ def _show(turn: Turn, case: Case) -> None:
 
 
 def _record(turn: Turn, case: Case) -> None:
-    """Take in what an ended run measured, if it says anything; its objects are not needed any more."""
+    """Note what an ended run measured, if it tested anything; its objects are not needed any more."""
     run, judgement = turn.change_run(case.id, recorded=True), case.judgement
     end_hang(turn, run)
     turn.ended.append(run)
@@ -242,7 +244,7 @@ def end_hang(turn: Turn, run: RunState) -> None:
 
 
 def _look_again(turn: Turn, case: Case) -> None:
-    """Have a run that goes on judged again when time alone could change something."""
+    """Judge a run that has not ended again when its judgement can change without news."""
     judgement = case.judgement
     blocks = judgement.bad or case.decided_elsewhere or judgement.verdict in UNTESTED
     turn.wake(

@@ -1,7 +1,7 @@
-"""Due times for which there is no run: each is counted all the same.
+"""Due times for which there is no run: each is counted, too.
 
-Where maintenance kept a run from being started, the due time is suppressed; else Kubernetes started none,
-since kube-controller-manager is down or far behind: without this, a dead control plane would be silence.
+If maintenance prevented the run, the due time is suppressed. Otherwise Kubernetes started none, because
+kube-controller-manager is down or slow: this shows a control plane that does not work.
 """
 
 from dataclasses import replace
@@ -22,10 +22,12 @@ _PATIENCE_MINUTES: Final = 0.5
 _ASK_AGAIN_SECONDS: Final = 5.0
 
 
-def await_due(turn: Turn, after: float) -> None:
-    """Wait for the first due time later than `after`, and for the time at which its run is missing."""
+def await_due(turn: Turn, after: float) -> float:
+    """Wait for the first due time later than `after`; return when its run is missing."""
     due = turn.calendar.next_due(after)
-    turn.change(next_due=NextDue(due, due + patience_seconds(turn)))
+    late_at = due + patience_seconds(turn)
+    turn.change(next_due=NextDue(due, late_at))
+    return late_at
 
 
 def patience_seconds(turn: Turn) -> float:
@@ -47,20 +49,19 @@ def settle_due_times(turn: Turn) -> None:
     if awaited is None:
         return
     if awaited.due <= turn.now < awaited.late_at and has_run(turn, awaited.due):
-        await_due(turn, awaited.due)
-        turn.wake(turn.state.next_due.late_at if turn.state.next_due else None)
+        turn.wake(await_due(turn, awaited.due))
     elif turn.now < awaited.late_at:
         turn.wake(awaited.late_at)
     elif _meant(turn, awaited.due) and not _decided(turn, awaited):
         turn.wake(turn.now + _ASK_AGAIN_SECONDS)
     else:
         # After a long silence only the newest due time is settled.
-        await_due(turn, max(awaited.due, turn.now - turn.probe.period_seconds))
-        turn.wake(max(turn.now + SOON_SECONDS, turn.state.next_due.late_at) if turn.state.next_due else None)
+        late_at = await_due(turn, max(awaited.due, turn.now - turn.probe.period_seconds))
+        turn.wake(max(turn.now + SOON_SECONDS, late_at))
 
 
 def _meant(turn: Turn, due: float) -> bool:
-    """Tell whether there should be a run for a due time, and is none as far as we know."""
+    """Tell whether there should be a run for a due time, and pie knows of none."""
     schedule, paused = turn.facts.schedule, turn.state.paused
     if due <= turn.facts.led_since or (paused is not None and paused.has(due)):
         return False

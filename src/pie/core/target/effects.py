@@ -1,4 +1,4 @@
-"""What is to be done for a target: data, carried out by one `match` in `pie.controller.perform`.
+"""What to do for a target: data, which one `match` in `pie.controller.perform` carries out.
 
 Counts and series are updated at once and cannot fail. An effect that needs the API server is an order: the
 shell repeats it until it is done, and the next step sees the result in the facts.
@@ -91,12 +91,12 @@ class SetVerdict:
 
 @dataclass(frozen=True, slots=True)
 class ReportChange:
-    """Have the PieProbe's incidents looked at: what is bad of this target changed."""
+    """Look at the PieProbe's incidents: something about this target changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Note in the history what a due time was."""
+    """Note the verdict of a due time in the history."""
 
     due: float
     verdict: Verdict
@@ -104,7 +104,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Note a run in the history, in place of what was known of it before."""
+    """Note a run in the history; it replaces what was known of it before."""
 
     run: PastRun
 
@@ -150,7 +150,7 @@ class DiscardRun:
 
 @dataclass(frozen=True, slots=True)
 class KeepObjects:
-    """Have the target's objects as they should be.
+    """Keep the target's objects as they should be.
 
     `live`: it has them; else they are deleted, but with `keep_claim` its PVC is kept. `create` False: nothing
     is created that is not there yet. `paused_since`: no run is started, since then (epoch seconds);
@@ -176,7 +176,7 @@ class Remember:
 
 
 class Question(StrEnum):
-    """What the API server can be asked about a run."""
+    """A question to the API server about a run."""
 
     POD = "pod"
     EVENTS = "events"
@@ -194,7 +194,7 @@ class Question(StrEnum):
 class Ask:
     """Ask the API server; the answer comes as a fact. `run` is empty where it is about the target.
 
-    The answer is to show how things are at `since` or later, epoch seconds.
+    The answer must show the state at `since` or later, epoch seconds.
     """
 
     what: Question
@@ -212,7 +212,7 @@ class ProveNode:
 
 @dataclass(frozen=True, slots=True)
 class NoteSilence:
-    """The kubelet of a node is silent, as found at `until`: that suppresses runs there, and why."""
+    """Note that the kubelet of a node was silent at `until`: this suppresses runs there; `why` says it."""
 
     node: str
     why: Suppression

@@ -1,4 +1,4 @@
-"""What is known of one target from outside, gathered anew for each step."""
+"""What is known of one target from outside, gathered for each step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -99,7 +99,7 @@ class NodesFact:
 
 @dataclass(frozen=True, slots=True)
 class PodAnswer:
-    """The pod of a run as it was at `as_of` or later; None: there was none, or (not `certain`) who knows."""
+    """The pod of a run at `as_of` or later; None: there was none, or (not `certain`) it is not known."""
 
     as_of: float
     pod: Pod | None
@@ -116,7 +116,7 @@ class AttachmentAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LeaseAnswer:
-    """What a look at the Lease of a run's node showed, when; None: there is no Lease."""
+    """The Lease of a run's node, and when it was read; None: there is no Lease."""
 
     looked_at: float
     beat: Heartbeat | None
@@ -124,9 +124,9 @@ class LeaseAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the API server said when it was asked, by the id of the run.
+    """Answers of the API server, by the id of the run.
 
-    `nodes`: up to when the run's node is known to be as the watch shows it.
+    `nodes` is up to when the run's node is certainly as the watch shows it.
     """
 
     pods: Mapping[str, PodAnswer] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class Answers:
     nodes: Mapping[str, float] = field(default_factory=dict)
 
     def joined(self, new: "Answers") -> "Answers":
-        """Return these answers with new ones; the newer answer to the same question counts."""
+        """Return these answers and new ones; a new answer replaces the old one to the same question."""
         return Answers(
             {**self.pods, **new.pods},
             {**self.attachments, **new.attachments},

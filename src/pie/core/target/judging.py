@@ -1,4 +1,4 @@
-"""What each run says by now, whether maintenance explains it, and what has to be asked first."""
+"""The judgement of each run, whether maintenance explains it, and what has to be asked first."""
 
 from pie.core.judge import judge
 from pie.core.kinds import kind_of
@@ -11,13 +11,13 @@ from pie.core.target.turn import Case, Turn
 from pie.core.timeline import Run, pod_over
 
 POD_CATCHES_UP_SECONDS = 2.0
-"""The watch of pods may be so far behind that of the objects that stand for runs."""
+"""The watch of pods may be this much behind the watch of the objects that stand for runs."""
 
 _ASK_AGAIN_SECONDS = 10.0
-"""What a run waits for is asked no more often."""
+"""A question about a run is not asked more often."""
 
 _PATIENCE_SECONDS = 5.0
-"""A run that has ended waits so long for what its attachment says, before it is recorded without."""
+"""A run that has ended waits this long for the answer about its attachment."""
 
 
 def judge_runs(turn: Turn) -> None:

@@ -1,4 +1,4 @@
-"""A target begins, changes and ends, and its runs come and go."""
+"""A target begins, changes and ends; so do its runs."""
 
 from dataclasses import replace
 
@@ -59,7 +59,7 @@ def _follow_runner(turn: Turn) -> None:
 
 
 def _retire(turn: Turn) -> None:
-    """Forget all but the runs, which may still be there when the target lives again."""
+    """Forget everything except the runs, which may still exist when the target lives again."""
     if turn.facts.node_gone:
         _count_what_the_node_ended(turn)
     turn.emit(Forget())
@@ -81,11 +81,11 @@ def _count_what_the_node_ended(turn: Turn) -> None:
 
 
 def adopt_runs(turn: Turn) -> None:
-    """Take up the runs that there are, as they are now; forget those that are gone."""
+    """Update the existing runs, and forget those that do not exist any more."""
     known = turn.state.runs
     runs = {fact.id: _updated(turn, known.get(fact.id) or _adopted(fact), fact) for fact in turn.facts.runs}
     followed = frozenset(run.follows for run in runs.values() if run.follows)
-    # What a follow-up run said outlives it, as long as the run that it follows is there.
+    # The verdict of a follow-up run counts as long as the run that it follows exists.
     turn.change(runs=runs, followed=followed | (turn.state.followed & runs.keys()))
     starting = turn.state.starting
     if starting is not None and (
@@ -96,14 +96,14 @@ def adopt_runs(turn: Turn) -> None:
 
 
 def _adopted(fact: RunFact) -> RunState:
-    # A retry is of no due time, so there is none to count.
+    # A retry has no due time to count.
     return RunState(
         fact.id, fact.due, fact.created, fact.cause, fact.follows, on_time_counted=fact.cause == "retry"
     )
 
 
 def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
-    """Return the run as it is now, or as the API server said after the watch."""
+    """Return the run as it is now, by the watch or by a newer answer of the API server."""
     pod, pod_gone, known_until = fact.pod or run.pod, fact.pod_gone, fact.pod_known_until
     answer = turn.facts.answers.pods.get(fact.id)
     if answer is not None and answer.as_of > turn.facts.pods_as_of and (answer.pod or answer.certain):
@@ -128,36 +128,23 @@ def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
 
 
 def _joined(known: Sightings, seen: Sightings) -> Sightings:
-    """Return what was seen, with what the attachment said when it was asked for."""
+    """Return what pie saw, and what is known of the attachment."""
     return replace(
         seen,
         ready=seen.ready or known.ready,
         waiting=seen.waiting or known.waiting,
         bound=seen.bound or known.bound,
         node=seen.node or known.node,
-        attaching=known.attaching,
-        attached=known.attached,
-        attach_seconds=known.attach_seconds,
-        attach_error=known.attach_error,
-    )
+    ).attached_as(known)
 
 
 def take_answers(turn: Turn) -> None:
-    """Take in what the API server said about attachments, until the run's pod is seen to go on."""
+    """Note the answers about attachments, until the pod of the run has started."""
     for run_id, answer in turn.facts.answers.attachments.items():
         run = turn.state.runs.get(run_id)
         if run is None or run.recorded:
             continue
         pending = run.pod is not None and run.pod.status.phase == "Pending"
-        seen = run.seen
-        if answer.seen is not None:
-            said = answer.seen
-            seen = replace(
-                seen,
-                attaching=said.attaching,
-                attached=said.attached,
-                attach_seconds=said.attach_seconds,
-                attach_error=said.attach_error,
-            )
-        # While a run waits, what is said may change.
+        seen = run.seen.attached_as(answer.seen) if answer.seen is not None else run.seen
+        # While a run waits, the answer may change.
         turn.change_run(run_id, seen=seen, attachment_known=answer.seen is None or not pending)

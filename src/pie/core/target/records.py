@@ -29,7 +29,7 @@ def weigh_records(turn: Turn) -> None:
 
 
 def _note_locks(turn: Turn, case: Case) -> None:
-    """Note whether the volume has file locks, if the run came far enough to ask for one."""
+    """Note whether the volume has file locks, if the run tried to lock."""
     result, claim = case.judgement.result, _claim_of(turn, case)
     if result is not None and claim is not None and (result.ok or result.records is not None):
         turn.change(volume=replace(_volume(turn, claim), locked=result.locked))
@@ -58,7 +58,7 @@ def _at_work(pod: Pod | None, known_until: float = math.inf) -> tuple[float, flo
 
 
 def _believed(judgement: Judgement) -> Judgement:
-    """Return what can be believed of a run that met another on its volume: not what it says of the data."""
+    """Return the judgement of a run that met another one on its volume: it proves nothing about the data."""
     if judgement.reason not in CERTAIN:
         return judgement
     message = f"another run was at work on the volume, which has no file locks: {judgement.message}"
@@ -110,7 +110,7 @@ def _with_latency(turn: Turn, case: Case, judgement: Judgement) -> Judgement:
 
 
 def _claim_of(turn: Turn, case: Case) -> Claim | None:
-    """Return the PVC that a run used; None: it is gone, and a new one has nothing to do with the run."""
+    """Return the PVC that a run used; None: it does not exist any more, only a newer one."""
     claim, pod = turn.facts.claim, case.run.pod
     if claim is None or pod is None or claim.metadata.created_seconds > pod.metadata.created_seconds:
         return None
@@ -125,7 +125,7 @@ def _volume(turn: Turn, claim: Claim) -> Volume:
 
 
 def _remember(turn: Turn) -> None:
-    """Order that the PVC's annotations say what is known of the volume, unless they do."""
+    """Order the annotations of the PVC about the volume, unless they are up to date."""
     claim, known = turn.facts.claim, turn.state.volume
     if claim is None or known is None or known.claim_uid != claim.metadata.uid:
         return

@@ -1,4 +1,4 @@
-"""What is remembered of one target: frozen, and replaced as a whole by each step."""
+"""What pie remembers of one target: frozen, and replaced as a whole by each step."""
 
 import math
 from collections.abc import Mapping
@@ -27,17 +27,17 @@ class Life(StrEnum):
     """Its PieProbe was not read yet: nothing is decided."""
     LIVE = "live"
     ENDED = "ended"
-    """Its runs do not count any more; what is left of it goes."""
+    """Its runs do not count any more; its objects are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """A bad run that does not count yet, because its node may have died a moment ago.
 
-    `said` is what the run is doubted to be (on time, succeeded). It is doubted from `since` until `until` at
-    least, epoch seconds. `before` is the first of those looks at its node's Lease that all showed the same
-    renewal, `pulse` what they say; `looked_at` is when the last one was. `believed`: it is doubted no more,
-    or not before `again_at`. `silence_noted_at`: when it was noted last that the kubelet is silent.
+    `said` are the answers in doubt (on time, succeeded). It is doubted from `since` until `until` at least,
+    epoch seconds. `before` is the first of the reads of its node's Lease that all showed the same renewal,
+    `pulse` is what they show, and `looked_at` is when the last one was. `believed`: it is not doubted any
+    more, or not before `again_at`. `silence_noted_at` is when pie noted last that the kubelet is silent.
     """
 
     said: tuple[bool | None, bool | None]
@@ -90,7 +90,7 @@ class RunState:
 
     @property
     def of_schedule(self) -> bool:
-        """Whether a due time asked for the run; a follow-up run has the due time of the run it follows."""
+        """Whether the run has a due time; a follow-up run has that of the run it follows."""
         return self.cause != "retry"
 
 

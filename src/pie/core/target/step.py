@@ -43,12 +43,12 @@ Phase = Callable[[Turn], None]
 ALWAYS: tuple[Phase, ...] = (begin_or_retire, adopt_runs)
 
 TO_JUDGE: tuple[Phase, ...] = (
-    # What is known: of each run, of what was asked, of maintenance, of the storage driver on the node.
+    # What is known: answers, the judgement of each run, maintenance, the storage driver on the node.
     take_answers,
     judge_runs,
     excuse_runs,
     blame_driver,
-    # What is not known yet holds a run back: nothing is concluded from it in this turn.
+    # If something is not known yet, nothing is concluded from the run in this turn.
     ask_what_is_missing,
     hold_doubts,
 )

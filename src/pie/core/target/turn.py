@@ -16,15 +16,16 @@ from pie.core.timeline import Run
 
 SOON_SECONDS = 0.01
 MOST_DUES = 16
-"""Due times that one look at a run counts at most; a ledger remembers as many."""
+"""One look at a run counts at most this many due times; a ledger remembers as many."""
 
 
 @dataclass(slots=True)
 class Case:
     """A run that is judged in this turn.
 
-    `judgement` is what counts; `own` what the run itself says, also when another run decides its due time.
-    `held`: nothing is concluded in this turn. `decided_elsewhere`: a follow-up run decides its due time.
+    `judgement` is what counts; `own` is the judgement of the run itself, also if another run decides its due
+    time. `held`: nothing is concluded in this turn. `decided_elsewhere`: a follow-up run decides its due
+    time.
     """
 
     id: str
@@ -87,7 +88,7 @@ class Turn:
         self.effects.append(effect)
 
     def wake(self, *moments: float | None) -> None:
-        """Have the target looked at again at the first of some moments, epoch seconds."""
+        """Look at the target again at the first of these moments, epoch seconds."""
         self.wake_at = min((at for at in (self.wake_at, *moments) if at is not None), default=None)
 
     def open_cases(self) -> Iterator[Case]:
