@@ -81,6 +81,26 @@ REFUSED: dict[str, tuple[Json, str]] = {
     ),
     "period of zero": (pieprobe(probePeriod=0), r"probePeriod is in minutes and must be from 1 to 59"),
     "period of an hour": (pieprobe(probePeriod=60), r"probePeriod is in minutes and must be from 1 to 59"),
+    "seconds below thirty": (
+        pieprobe(runner="Pod", probePeriodSeconds=29, probeThreshold="10s"),
+        r"probePeriodSeconds in body should be greater than or equal to 30",
+    ),
+    "seconds with a CronJob": (
+        pieprobe(probePeriodSeconds=90),
+        r"probePeriodSeconds needs runner Pod; a CronJob counts minutes",
+    ),
+    "seconds beside minutes": (
+        pieprobe(runner="Pod", probePeriod=2, probePeriodSeconds=90),
+        r"probePeriodSeconds takes the place of probePeriod; remove one of them",
+    ),
+    "threshold above the period in seconds": (
+        pieprobe(runner="Pod", probePeriodSeconds=30),
+        r"probeThreshold 1m is longer than probePeriodSeconds",
+    ),
+    "deadline above the period in seconds": (
+        pieprobe(runner="Pod", probePeriodSeconds=90, deadline="91s"),
+        r"deadline 91s is longer than probePeriodSeconds",
+    ),
     "period with a unit": (pieprobe(probePeriod="1m"), r"spec\.probePeriod in body must be of type integer"),
     "threshold without a unit": (pieprobe(probeThreshold="30"), r'"30" is not a duration .* such as 30s'),
     "empty threshold": (pieprobe(probeThreshold=""), r'"" is not a duration'),
@@ -199,6 +219,12 @@ ACCEPTED: dict[str, Json] = {
         "In", *(f"node-{i}" for i in range(1000)), key="kubernetes.io/hostname"
     ),
     "runner Pod": pieprobe(runner="Pod"),
+    "runner Pod every 30 seconds": pieprobe(
+        runner="Pod", probePeriodSeconds=30, probeThreshold="30s", deadline="30s"
+    ),
+    "a threshold of more than a minute": pieprobe(
+        runner="Pod", probePeriodSeconds=120, probeThreshold="90s", deadline="2m"
+    ),
     "everything": pieprobe(
         probeThreshold="45s",
         deadline="45s",

@@ -52,6 +52,12 @@ def test_the_smallest_spec_of_go_pie_has_its_defaults() -> None:
         ({"deadline": "x"}, "spec.deadline"),
         ({"deadline": "59s"}, "spec.deadline"),
         ({"runner": "Job"}, "spec.runner"),
+        ({"probePeriodSeconds": 90}, "spec.probePeriodSeconds"),
+        ({"runner": "Pod", "probePeriodSeconds": 29}, "spec.probePeriodSeconds"),
+        ({"runner": "Pod", "probePeriodSeconds": 3601}, "spec.probePeriodSeconds"),
+        ({"runner": "Pod", "probePeriodSeconds": 90, "probePeriod": 2}, "spec.probePeriodSeconds"),
+        ({"runner": "Pod", "probePeriodSeconds": 30}, "spec.probeThreshold"),
+        ({"runner": "Pod", "probePeriodSeconds": 90, "deadline": "x"}, "spec.deadline"),
         ({"pvcCapacity": "lots"}, "spec.pvcCapacity"),
         ({"resources": {"limits": ["cpu"]}}, "spec.resources.limits"),
         ({"resources": {"limits": {"memory": "lots"}}}, "spec.resources.limits.memory"),
@@ -128,6 +134,7 @@ json_values = st.recursive(
 fields = st.sampled_from(
     [
         "probePeriod",
+        "probePeriodSeconds",
         "probeThreshold",
         "nodeSelector",
         "resources",

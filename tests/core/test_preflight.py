@@ -120,3 +120,18 @@ def test_segments_are_what_the_drivers_keys_tell_apart() -> None:
     assert len(topology_segments(["zone"], labels)) == 1
     assert len(topology_segments(["zone", "host"], labels)) == 2
     assert topology_segments([], labels) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("period_seconds", "attaches", "paused"),
+    [(30, True, True), (59, True, True), (60, True, False), (30, False, False)],
+)
+def test_a_period_that_is_too_short_to_attach_is_refused(
+    period_seconds: int,
+    attaches: bool,
+    paused: bool,
+) -> None:
+    found = preflight(
+        probe(period_seconds=period_seconds), storage_class(), 2, frozenset(), attaches=attaches
+    )
+    assert {each.reason for each in found.values()} == ({Reason.PERIOD_TOO_SHORT} if paused else set())

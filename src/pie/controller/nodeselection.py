@@ -11,9 +11,17 @@ from pie.controller.caches import Caches
 from pie.core import selector
 from pie.core.kinds import KINDS
 from pie.core.model import Probe
-from pie.core.preflight import ClassWarning, Pause, fs_type, preflight, topology_segments, warnings
+from pie.core.preflight import (
+    SHORTEST_WITH_ATTACH_SECONDS,
+    ClassWarning,
+    Pause,
+    fs_type,
+    preflight,
+    topology_segments,
+    warnings,
+)
 from pie.core.suitable import unsuitable
-from pie.core.volumeobjects import CSIDriver
+from pie.core.volumeobjects import CSIDriver, CSIDriverSpec
 from pie.core.wire import StorageClass
 from pie.kube.client import Client
 from pie.kube.errors import KubeError
@@ -21,8 +29,10 @@ from pie.kube.resources import CSI_DRIVERS
 
 _log = structlog.get_logger()
 
-_POLICY_SECONDS: Final = 600.0
+_DRIVER_SECONDS: Final = 600.0
 """A driver's CSIDriver hardly ever changes."""
+_UNKNOWN: Final = CSIDriverSpec(attach_required=False)
+"""It says nothing, or there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,7 @@ class NodeFinder:
         self._client = client
         self._caches = caches
         self._keys: dict[str, tuple[str, ...]] = {}
-        self._policies: dict[str, tuple[str, float]] = {}
+        self._drivers: dict[str, tuple[CSIDriverSpec, float]] = {}
 
     def by_topology(self, probe: Probe) -> bool:
         """Tell whether the driver's topology decides what is paused, because PVCs are bound before pods."""
@@ -54,32 +64,33 @@ class NodeFinder:
 
     async def find(self, probe: Probe) -> NodeSelection:
         """Return the nodes, and what is paused, as they are now."""
-        policy = await self._fs_group_policy(self._caches.storage_class(probe.storage_class))
+        spec = await self._driver(probe, self._caches.storage_class(probe.storage_class))
         # Read after the request: classes and nodes may have changed meanwhile.
         storage_class, matching = self._caches.storage_class(probe.storage_class), self._matching(probe)
         keys: tuple[str, ...] = ()
         if storage_class is not None and self.by_topology(probe):
             keys = self._topology_keys(storage_class.driver, matching)
         segments = topology_segments(keys, matching.values())
-        paused = preflight(probe, storage_class, len(matching), segments)
-        return NodeSelection(set(matching), paused, warnings(probe, storage_class, policy))
+        paused = preflight(probe, storage_class, len(matching), segments, attaches=spec.attach_required)
+        return NodeSelection(set(matching), paused, warnings(probe, storage_class, spec.fs_group_policy))
 
-    async def _fs_group_policy(self, storage_class: StorageClass | None) -> str:
-        """Return the fsGroupPolicy of a class's driver, if it matters; empty: it is not known."""
-        if storage_class is None or fs_type(storage_class) or not storage_class.driver:
-            return ""
+    async def _driver(self, probe: Probe, storage_class: StorageClass | None) -> CSIDriverSpec:
+        """Return what a class's driver says of itself, if it matters."""
+        short = probe.period_seconds < SHORTEST_WITH_ATTACH_SECONDS
+        if storage_class is None or not storage_class.driver or (fs_type(storage_class) and not short):
+            return _UNKNOWN
         driver, now = storage_class.driver, self._client.now()
-        policy, asked_at = self._policies.get(driver, ("", -math.inf))
-        if now < asked_at + _POLICY_SECONDS:
-            return policy
+        known, asked_at = self._drivers.get(driver, (_UNKNOWN, -math.inf))
+        if now < asked_at + _DRIVER_SECONDS:
+            return known
         try:
             found = await self._client.get_or_none(CSI_DRIVERS, driver, decode=CSIDriver)
         except KubeError as error:
             _log.debug("the CSIDriver is not known", driver=driver, error=str(error))
-            return policy
-        policy = found.spec.fs_group_policy if found is not None else ""
-        self._policies[driver] = policy, now
-        return policy
+            return known
+        spec = found.spec if found is not None else _UNKNOWN
+        self._drivers[driver] = spec, now
+        return spec
 
     def _matching(self, probe: Probe) -> dict[str, Mapping[str, str]]:
         storage_class = self._caches.storage_class(probe.storage_class)

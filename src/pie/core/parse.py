@@ -20,11 +20,14 @@ from pie.core.model import (
     Term,
 )
 from pie.core.quantity import quantity
+from pie.core.schedule import MINUTE_SECONDS
 from pie.core.selector import FIELD_NAME, FIELD_OPERATORS, OPERATORS, integer
 from pie.core.text import MOST_CHARACTERS, one_line
 from pie.core.wire import PieProbe
 
 _T = TypeVar("_T")
+SHORTEST_PERIOD_SECONDS = 30
+LONGEST_PERIOD_SECONDS = 3600
 
 
 class SpecError(ValueError):
@@ -71,17 +74,17 @@ def parse_probe(
     period_minutes = _field(spec, "probePeriod", int, 1)
     if not 1 <= period_minutes <= 59:  # noqa: PLR2004  minutes of cron's hour
         raise SpecError("spec.probePeriod", f"{period_minutes} is not within 1 and 59 minutes")
-    period_seconds = 60 * period_minutes
+    runner = _field(spec, "runner", str, RunnerKind.CRON_JOB.value)
+    if runner not in set(RunnerKind):
+        raise SpecError("spec.runner", f"{runner[:64]!r} is neither CronJob nor Pod")
+    period_seconds = _period_seconds(spec, 60 * period_minutes, RunnerKind(runner))
     threshold_seconds = duration_seconds(_field(spec, "probeThreshold", str, "1m"), "spec.probeThreshold")
     if threshold_seconds > period_seconds:
-        raise SpecError("spec.probeThreshold", "must be no longer than spec.probePeriod")
+        raise SpecError("spec.probeThreshold", "must be no longer than the period")
     deadline = _field(spec, "deadline", str, "")
     deadline_seconds = duration_seconds(deadline, "spec.deadline") if deadline else float(period_seconds)
     if deadline_seconds < threshold_seconds:
         raise SpecError("spec.deadline", "must be no shorter than spec.probeThreshold")
-    runner = _field(spec, "runner", str, RunnerKind.CRON_JOB.value)
-    if runner not in set(RunnerKind):
-        raise SpecError("spec.runner", f"{runner[:64]!r} is neither CronJob nor Pod")
     capacity = str(spec.get("pvcCapacity", "100Mi"))
     if (size := quantity(capacity)) is None or size < 0:
         raise SpecError("spec.pvcCapacity", f"{capacity[:64]!r} is not a quantity; write for example 100Mi")
@@ -110,6 +113,21 @@ def parse_probe(
         architectures=architectures,
         runner=RunnerKind(runner),
     )
+
+
+def _period_seconds(spec: Mapping[str, Any], by_minutes: int, runner: RunnerKind) -> int:
+    """Return the period: `probePeriodSeconds`, where it is set."""
+    path, seconds = "spec.probePeriodSeconds", _field(spec, "probePeriodSeconds", int, 0)
+    if "probePeriodSeconds" not in spec or spec["probePeriodSeconds"] is None:
+        return by_minutes
+    if not SHORTEST_PERIOD_SECONDS <= seconds <= LONGEST_PERIOD_SECONDS:
+        limits = f"{SHORTEST_PERIOD_SECONDS} and {LONGEST_PERIOD_SECONDS}"
+        raise SpecError(path, f"{seconds} is not within {limits} seconds")
+    if runner is not RunnerKind.POD:
+        raise SpecError(path, "needs spec.runner Pod")
+    if by_minutes != MINUTE_SECONDS:
+        raise SpecError(path, "takes the place of spec.probePeriod; remove one of them")
+    return seconds
 
 
 def _field(spec: Mapping[str, Any], name: str, kind: type[_T], default: _T, path: str = "spec") -> _T:

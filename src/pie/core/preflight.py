@@ -54,18 +54,34 @@ class Pause:
 
 
 def preflight(
-    probe: Probe, storage_class: StorageClass | None, nodes: int, segments: frozenset[tuple[str, ...]]
+    probe: Probe,
+    storage_class: StorageClass | None,
+    nodes: int,
+    segments: frozenset[tuple[str, ...]],
+    *,
+    attaches: bool = False,
 ) -> dict[str, Pause]:
     """Return the kinds of probe that are paused.
 
-    `nodes` is how many match; `segments` are the driver's topology segments among them, see
-    `topology_segments`.
+    `nodes` is how many match; `attaches`: the driver attaches volumes to nodes. `segments` are the driver's
+    topology segments among them, see `topology_segments`.
     """
     found = {name: _pause(kind, probe, storage_class, nodes, segments) for name, kind in KINDS.items()}
+    if attaches and probe.period_seconds < SHORTEST_WITH_ATTACH_SECONDS:
+        found = {name: _TOO_SHORT if why is None or why.keep else why for name, why in found.items()}
     if probe.paused:
         by_user = Pause(Reason.PAUSED, MEANING[Reason.PAUSED], keep=True, stops=True)
         found = {name: by_user if why is None or why.keep else why for name, why in found.items()}
     return {name: pause for name, pause in found.items() if pause is not None}
+
+
+SHORTEST_WITH_ATTACH_SECONDS: Final = 60
+"""Kubelets report about every ten seconds which volumes are in use: a faster run would not be attached."""
+
+_TOO_SHORT: Final = Pause(
+    Reason.PERIOD_TOO_SHORT,
+    f"the driver attaches volumes, so spec.probePeriodSeconds must be {SHORTEST_WITH_ATTACH_SECONDS} or more",
+)
 
 
 def _pause(

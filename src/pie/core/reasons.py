@@ -114,6 +114,7 @@ class Reason(StrEnum):
     IMMEDIATE_BINDING_WITH_TOPOLOGY = "ImmediateBindingWithTopology"
     CAPACITY_TOO_SMALL = "CapacityTooSmall"
     FS_GROUP_IGNORED = "FsGroupIgnored"
+    PERIOD_TOO_SHORT = "PeriodTooShort"
     COST_HIGH = "CostHigh"
     NO_MATCHING_NODE = "NoMatchingNode"
     NODE_UNSUITABLE = "NodeUnsuitable"
@@ -368,6 +369,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "spec.pvcCapacity is less than the smallest filesystem of the class's type.",
         "Create the PieProbe again with a larger pvcCapacity, unless its runs are good.",
     ),
+    Reason.PERIOD_TOO_SHORT: (
+        "The class's driver attaches volumes, which is too slow for this probePeriodSeconds.",
+        "Set spec.probePeriodSeconds to 60 or more.",
+    ),
     Reason.FS_GROUP_IGNORED: (
         "The class names no fsType, so its driver may ignore fsGroup, and pods without root may not write.",
         "Set the class's parameter csi.storage.k8s.io/fstype, unless the runs are good.",
@@ -483,6 +488,7 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
         Reason.CAPACITY_TOO_SMALL,
         Reason.FS_GROUP_IGNORED,
+        Reason.PERIOD_TOO_SHORT,
         Reason.COST_HIGH,
     ),
 }
