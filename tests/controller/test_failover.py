@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from pie.core.model import Verdict
 from pie.core.reasons import Reason
+from pie.core.wire import rfc3339
 from pie.kube.leader import Reign
 from tests.controller.actors import tick
 from tests.controller.simulation import Simulation
@@ -28,7 +29,7 @@ from tests.controller.stories import (
     storage,
 )
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import NODE, T0, TARGET, World
+from tests.controller.world import NODE, PROVISION, T0, TARGET, World
 
 POD = {**SPEC, "runner": "Pod"}
 RENEW_SECONDS = 5
@@ -119,6 +120,27 @@ def test_a_node_in_maintenance_is_why_its_due_times_had_no_run_while_nobody_led(
     outcome, _ = taken_over([(100, World.cordon)], dies=150, gap=200)
     assert Reason.NO_CONTROLLER not in outcome.accounts.as_what(TARGET)
     assert outcome.accounts.as_what(TARGET)[Reason.NODE_CORDONED] >= 3
+
+
+def test_since_when_a_target_is_paused_survives_the_leader() -> None:
+    since: list[float | None] = []
+
+    async def play() -> None:
+        first = Simulation(at_once)
+        first.world.begin(POD)
+        await first.run(200, [(100, World.cordon)])
+        for simulation in (first, Simulation(at_once, first, reign=Reign(first.now(), first.now()))):
+            if simulation is not first:
+                await simulation.run(60, [])
+            since.extend(simulation.controller.runner.paused_since(each) for each in (TARGET, PROVISION))
+        status = first.world.objects["pieprobes"]["p"]["status"]
+        assert status["provisionPausedSince"] == rfc3339(T0 + 100)
+        last = Simulation(at_once, first)
+        await last.run(60, [(0, World.uncordon)])
+        assert "provisionPausedSince" not in first.world.objects["pieprobes"]["p"]["status"]
+
+    in_virtual_time(play())
+    assert since == [T0 + 100] * 4
 
 
 @pytest.mark.parametrize("state", ["fails", "hangs", "does not mount"])

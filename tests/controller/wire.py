@@ -119,7 +119,9 @@ class Wire:
                 found, changed = world.objects[kind][name], (body or {}).get("metadata", {})
                 self._check(request, changed, found["metadata"])
                 if request.subresource == "status":
-                    written = {**found, "status": {**found.get("status", {}), **body["status"]}}
+                    status = {**found.get("status", {}), **body["status"]}
+                    kept = {key: value for key, value in status.items() if value is not None}
+                    written = {**found, "status": kept}
                     self._hold_to_limits(kind, written)
                     found = world.put(kind, written)
                 return world.patch_metadata(kind, found, changed)

@@ -86,6 +86,9 @@ class FactsOfProbes:
             self._nodes.suppression(target),
             self._nodes.judged_since(target),
             self._caches.zone(target.node),
+            self._nodes.suppressed_since(target, [self._runner.paused_since(target)])
+            if not target.node
+            else None,
         )
 
     def _paused_since(self, probe: Probe | None) -> dict[str, list[float | None]]:

@@ -18,7 +18,7 @@ from pie.core.incidents.stored import MOST_IN_STATUS, to_status
 from pie.core.kinds import KINDS, kind_of
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue, long_suppressed
-from pie.core.model import Probe, Target, Verdict
+from pie.core.model import Probe, RunnerKind, Target, Verdict
 from pie.core.permissions import MissingPermission, permission_missing
 from pie.core.preflight import ClassWarning, Pause, class_warning, paused_by_user
 from pie.core.reasons import Reason
@@ -27,19 +27,26 @@ from pie.core.suitable import without_probes
 from pie.core.target.state import BadStreak, TargetState
 from pie.core.wire import PieProbe, rfc3339
 
+PAUSED_SINCE: Final = "provisionPausedSince"
+"""Of a status: since when the provision target is suppressed, if pie starts its runs itself."""
+
 _PERMISSIONS_SECONDS: Final = 600.0
 """While a permission is missing, the PieProbe is looked at so often: some may be granted by then."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetNow:
-    """A target whose runs count, as it is now. `zone` is that of its node."""
+    """A target whose runs count, as it is now. `zone` is that of its node.
+
+    `suppressed_since` is known where no node is the target's own.
+    """
 
     target: Target
     state: TargetState
     suppression: Suppression | None = None
     judged_since: float = 0.0
     zone: str = ""
+    suppressed_since: float | None = None
 
     @property
     def lacks_driver(self) -> bool:
@@ -147,9 +154,18 @@ def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) ->
     )
     provisions = (each for each in facts.targets if not kind_of(each.target).pvc)
     last = max((each.state.standing.last_ok for each in provisions), default=0.0)
-    return (
-        found | {"incidents": to_status(incidents)} | ({"lastProvisionTime": rfc3339(last)} if last else {})
-    )
+    found |= {"incidents": to_status(incidents)} | ({"lastProvisionTime": rfc3339(last)} if last else {})
+    return found | _paused_since(facts)
+
+
+def _paused_since(facts: ProbeFacts) -> dict[str, Any]:
+    """Return since when a class is suppressed whose runs pie starts itself, for the next leader to read."""
+    by_pie = facts.probe is not None and facts.probe.runner is RunnerKind.POD
+    if not by_pie and PAUSED_SINCE not in facts.stored.status:
+        return {}
+    since = (each.suppressed_since for each in facts.targets if each.suppression is not None and by_pie)
+    first = min((each for each in since if each is not None), default=None)
+    return {PAUSED_SINCE: rfc3339(first) if first is not None else None}
 
 
 def _view(facts: ProbeFacts) -> View:

@@ -29,6 +29,7 @@ from pie.core.plan import Action, Plan
 from pie.core.pods.calendar import Paced, paced
 from pie.core.pods.manifests import run_pod
 from pie.core.pods.naming import TRIES, RunOfPod, pod_name, run_of_pod
+from pie.core.probestep import PAUSED_SINCE
 from pie.core.run import RunFact
 from pie.core.target.effects import KeepObjects, StartRun
 from pie.core.target.facts import ScheduleFact
@@ -211,7 +212,11 @@ class PodRunner:
         return ()
 
     def paused_since(self, target: Target) -> float | None:
-        """Return since when a target is paused, as its PVC says."""
+        """Return since when a target is paused, as its PVC says, or the status where it keeps none."""
+        if not kind_of(target).pvc:
+            stored = self._caches.probe(target.probe)
+            said = stored.status.get(PAUSED_SINCE) if stored is not None else None
+            return parse_seconds(said) if isinstance(said, str) else None
         claim = self._claim(target)
         marks: Mapping[str, str] = claim.metadata.annotations if claim is not None else {}
         return parse_seconds(marks.get(ANNOTATION_SUPPRESSED_SINCE, ""))

@@ -48,7 +48,8 @@ def pause_or_resume(turn: Turn) -> None:
         return
     why, schedule = facts.nodes.suppression, facts.schedule
     by_pie, kept = schedule is not None and schedule.by_pie, turn.state.kept
-    was_paused = schedule is not None and (schedule.paused or (by_pie and kept is not None and kept.paused))
+    # What the PVC or the status says of it may be older; it is for the next leader.
+    was_paused = kept.paused if by_pie and kept is not None else schedule is not None and schedule.paused
     since: float | None = facts.nodes.suppressed_since or now
     suppressed = why is not None and why.blocks
     in_the_way = any(_lingers(turn, fact) or _is_in_the_way(turn, fact) for fact in facts.runs)
