@@ -6,12 +6,13 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
 import pie
 from image.archive import Layer, add_tree, write
-from image.base import COMPILE, PYTHON, SITE_PACKAGES, USER_ID, ImageError, base_layer, run
+from image.base import COMPILE, MAX_AGE_SECONDS, PYTHON, SITE_PACKAGES, USER_ID, ImageError, base_layer, run
 
 _GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
 _ENTRY = Path(__file__).parent / "entry.py"
@@ -52,7 +53,17 @@ def build_base(output: Path, *, name: str) -> str:
 
 def base() -> Layer:
     """Return the base layer, from the cache if it is there."""
-    return base_layer(cache_directory())
+    layer = base_layer(cache_directory())
+    delete_old(layer.path.parent)
+    return layer
+
+
+def delete_old(current: Path) -> None:
+    """Delete directories beside `current` that were made for other inputs, more than two weeks ago."""
+    kind = current.name.partition("-")[0]
+    for directory in current.parent.glob(f"{kind}-*/"):
+        if directory != current and time.time() - directory.stat().st_mtime > 2 * MAX_AGE_SECONDS:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def architecture() -> str:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from testbed import fault_commands
+from testbed import fault_commands, images
 from testbed.build import binaries, programs
 from testbed.cluster import Cluster, running_names
 from testbed.fault_commands import DEFAULT_NAME, Name, attach, run
@@ -116,9 +116,11 @@ def power_on(node: NodeName, name: Name = DEFAULT_NAME) -> None:
 
 @app.command()
 def build() -> None:
-    """Build all programs of the testbed now, so that later starts are fast."""
+    """Build all programs and the image's base layer now, so that later starts are fast."""
     for program in run(binaries(programs())).values():
         print(program)
+    if not missing(nodes=True):
+        print(run(images.containerd_root()))
 
 
 @app.command()

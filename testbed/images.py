@@ -38,7 +38,7 @@ async def make(directory: Path) -> None:
     """Create in `directory` what nodes need. The first time it takes a minute, later a second."""
     directory.mkdir(exist_ok=True)  # noqa: ASYNC240  one call on a local disk
     try:
-        root = await _containerd_root()
+        root = await containerd_root()
         await asyncio.to_thread(recipe.build, directory / "pie.tar", name=PIE, with_base=False)
     except ImageError as error:
         raise TestbedError(str(error)) from error
@@ -68,7 +68,7 @@ async def remove(socket: Path, image: str) -> None:
     await _run("ctr", "--address", str(socket), "--namespace", "k8s.io", "images", "remove", image)
 
 
-async def _containerd_root() -> Path:
+async def containerd_root() -> Path:
     """Take containerd's directory with the base layer from the cache, or create it."""
     layer = await asyncio.to_thread(recipe.base)
     version = hashlib.sha256((await _run("containerd", "--version")).encode()).hexdigest()
@@ -78,6 +78,7 @@ async def _containerd_root() -> Path:
         if not root.exists():
             print(f"testbed: unpacking pie's base layer; kept in {root}", flush=True)
             await _make_root(root)
+            await asyncio.to_thread(recipe.delete_old, root)
     return root
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from testbed.cluster import Cluster
 from testbed.packages import missing
 
-LONGEST = ("tests/real/", "tests/embedded/test_faults", "tests/controller/")
+LONGEST = ("tests/real/", "tests/image/", "tests/embedded/test_faults", "tests/controller/")
 REAL_FIXTURES = {"control_plane", "namespace", "start_cluster", "real_cluster"}
 
 # How fast an example is depends on who else uses the machine. The same code gets the same examples each time:
