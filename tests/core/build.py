@@ -105,7 +105,7 @@ def pod(
 def run(shown: Pod | None, target: Target = MOUNT, /, *warnings: tuple[str, str], **changes: Any) -> Run:
     """Return a run due and created at T0 whose pod is `shown`, with Warning Events by reason and message."""
     events = tuple(WarningEvent(reason, text, T0 + 7 + i) for i, (reason, text) in enumerate(warnings))
-    return Run(target, "job-uid", T0, T0, shown, warnings=events, **changes)
+    return Run(target, T0, T0, shown, warnings=events, **changes)
 
 
 def claim(*, created: float = 0, asked: bool = True, bound: bool = False) -> Claim:

@@ -38,8 +38,8 @@ def test_a_pod_that_others_delete_with_a_word_says_whose_word_it_was(
     shown = pod(scheduled=1, acknowledged=1, started=started, deleted=9)
     said = Condition("DisruptionTarget", "True", "PreemptionByScheduler", "default-scheduler: preempting")
     status = replace(shown.status, conditions=(*shown.status.conditions, said))
-    deleted = {"job_deleted_seconds": T0 + 9, "pod_known_until": T0 + 9} if by_job else {}
-    seen = run(replace(shown, status=status), MOUNT, job_finished=True, **deleted)
+    deleted = {"deleted_at": T0 + 9, "pod_known_until": T0 + 9} if by_job else {}
+    seen = run(replace(shown, status=status), MOUNT, over=True, **deleted)
     judgement = judge(seen, probe(), T0 + 12)
     assert (judgement.verdict, judgement.reason) == (Verdict.INCONCLUSIVE, Reason.EVICTED)
     assert judgement.message.startswith("PreemptionByScheduler")

@@ -276,7 +276,7 @@ def test_what_was_said_before_the_run_is_not_about_it() -> None:
     old = run(CREATING, MOUNT, REFUSED, PLUGIN_GONE)
     earlier = tuple(type(each)(each.reason, each.message, each.seen_seconds - 3600) for each in old.warnings)
     found = run(CREATING)
-    with_old = Run(found.target, "", T0, T0, CREATING, warnings=earlier)
+    with_old = Run(found.target, T0, T0, CREATING, warnings=earlier)
     assert why_not_started(with_old, timeline(with_old), 30.0) == why_not_started(
         found, timeline(found), 30.0
     )

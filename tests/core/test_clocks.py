@@ -63,9 +63,9 @@ def test_no_verdict_depends_on_the_clock_of_its_node(
 ) -> None:
     outcome = data.draw(st.sampled_from([Outcome.OK, Outcome.IO_ERROR, Outcome.KILLED, None]))
     ahead = data.draw(st.integers(-600, 600))
-    words: dict[str, Any] = {"job_finished": "ended" in moments}
+    words: dict[str, Any] = {"over": "ended" in moments}
     if "ended" in moments and data.draw(st.booleans()):
-        words["job_ended_seconds"] = T0 + moments["ended"] + 1  # the Job's controller sees it a moment later
+        words["over_at"] = T0 + moments["ended"] + 1  # the Job's controller sees it a moment later
     right, wrong = (run(shown(moments, outcome, clock), target, **words) for clock in (0, ahead))
     now = T0 + max(moments.values(), default=0.0) + data.draw(st.floats(0, 900))
     assert excused(wrong, history, now) == excused(right, history, now)

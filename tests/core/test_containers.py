@@ -110,7 +110,7 @@ def test_a_run_is_over_and_judged_as_soon_as_its_probe_has_ended(
     target=st.sampled_from([MOUNT, PROVISION]),
     phase=st.sampled_from(["Running", "Succeeded", "Failed"]),
     reason=st.sampled_from(["", "DeadlineExceeded"]),
-    job_finished=st.booleans(),
+    over=st.booleans(),
 )
 def test_neither_other_containers_nor_their_order_nor_what_ends_them_changes_a_verdict(
     *,
@@ -120,14 +120,14 @@ def test_neither_other_containers_nor_their_order_nor_what_ends_them_changes_a_v
     target: Target,
     phase: str,
     reason: str,
-    job_finished: bool,
+    over: bool,
 ) -> None:
     """The lingering pod is ended later: by its deadline, by pie itself, by whomever."""
     statuses = [*alone.status.container_statuses, *others]
     order.shuffle(statuses)
     shown = with_others(alone, tuple(statuses), phase=phase, reason=reason)
     expected = judged(alone, target, 46)
-    found = judged(shown, target, 3600, job_finished=job_finished, job_ended_seconds=T0 + 3600)
+    found = judged(shown, target, 3600, over=over, over_at=T0 + 3600)
     assert (found.verdict, found.reason, found.on_time, found.succeeded, found.ended) == (
         expected.verdict,
         expected.reason,
@@ -319,6 +319,6 @@ def test_the_deletion_of_its_pod_changes_nothing_about_a_run(end: str) -> None:
     going = msgspec.structs.replace(
         shown, metadata=msgspec.structs.replace(shown.metadata, deletion_timestamp=at(50))
     )
-    for changes in ({}, {"job_finished": True, "job_ended_seconds": T0 + 51}):
+    for changes in ({}, {"over": True, "over_at": T0 + 51}):
         judgement = judged(going, MOUNT, 60, **changes)
         assert (judgement.verdict, judgement.reason) == (verdict, reason)

@@ -46,7 +46,7 @@ def node(spec: dict[str, Any], *conditions: dict[str, Any]) -> str:
 
 def run(status: dict[str, Any]) -> str:
     pod = read({"metadata": {"name": "x", "creationTimestamp": CREATED}, "status": status}, Pod)
-    return judge(Run(MOUNT, "uid", T0, created_seconds=T0, pod=pod), probe(), as_of=T0 + 300).message
+    return judge(Run(MOUNT, T0, created_seconds=T0, pod=pod), probe(), as_of=T0 + 300).message
 
 
 def container(state: dict[str, Any]) -> dict[str, Any]:

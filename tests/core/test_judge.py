@@ -201,9 +201,9 @@ def test_a_hung_pod_being_deleted_is_still_hung() -> None:
 
 
 def test_a_pod_that_somebody_deleted_says_nothing_about_storage() -> None:
-    before_start = run(pod(scheduled=1), job_finished=True)
+    before_start = run(pod(scheduled=1), over=True)
     assert judge(before_start, probe(), T0 + 5).verdict is Verdict.INCONCLUSIVE
-    in_mid_run = run(pod(scheduled=1, acknowledged=1, started=3), job_finished=True)
+    in_mid_run = run(pod(scheduled=1, acknowledged=1, started=3), over=True)
     assert (judge(in_mid_run, probe(), T0 + 5).verdict, judge(in_mid_run, probe(), T0 + 5).succeeded) == (
         Verdict.INCONCLUSIVE,
         None,
@@ -223,7 +223,7 @@ def test_a_pod_that_somebody_deleted_says_nothing_about_storage() -> None:
 def test_a_pod_that_is_deleted_when_it_is_late_was_late(
     seen: Pod | None, ended: float, verdict: Verdict
 ) -> None:
-    judgement = judge(run(seen, job_finished=True, job_ended_seconds=T0 + ended), probe(), T0 + 100)
+    judgement = judge(run(seen, over=True, over_at=T0 + ended), probe(), T0 + 100)
     assert (judgement.verdict, judgement.ended) == (verdict, True)
     assert judgement.on_time is (None if verdict is Verdict.INCONCLUSIVE else False)
 
@@ -300,7 +300,7 @@ lives = st.builds(
 def test_every_life_has_a_verdict_and_an_unended_one_a_next_look_or_a_word(
     seen: object, target: object, finished: bool, age: float
 ) -> None:
-    judgement = judge(run(seen, target, job_finished=finished), probe(), T0 + age)  # type: ignore[arg-type]
+    judgement = judge(run(seen, target, over=finished), probe(), T0 + age)  # type: ignore[arg-type]
     if not judgement.ended:
         assert judgement.check_at is not None or judgement.needs_cause
         assert judgement.check_at is None or judgement.check_at > T0 + age
@@ -350,19 +350,19 @@ def test_a_run_whose_job_was_deleted_is_judged_from_the_last_that_was_seen(
     seen: Pod | None, known_until: float, expected: tuple[object, ...]
 ) -> None:
     # When exactly it was deleted nobody knows: it was seen to be gone much later.
-    gone = run(seen, job_finished=True, job_deleted_seconds=T0 + 200, pod_known_until=T0 + known_until)
+    gone = run(seen, over=True, deleted_at=T0 + 200, pod_known_until=T0 + known_until)
     found = judge(gone, probe(), T0 + 200)
     assert (found.verdict, found.reason, found.on_time, found.succeeded) == expected
     assert found.ended
 
 
 def test_a_pod_that_outlives_its_deleted_job_is_followed_but_not_late_for_that() -> None:
-    waits = run(TERMINATING, job_deleted_seconds=T0 + 5)
+    waits = run(TERMINATING, deleted_at=T0 + 5)
     assert judge(waits, probe(), T0 + 29).verdict is Verdict.PENDING
     assert judge(waits, probe(), T0 + 30).reason is Reason.JOB_DELETED
-    was_late = run(pod(scheduled=1, acknowledged=1), job_deleted_seconds=T0 + 31)
+    was_late = run(pod(scheduled=1, acknowledged=1), deleted_at=T0 + 31)
     assert judge(was_late, probe(), T0 + 32).verdict is Verdict.LATE
-    hangs = run(STARTED, job_deleted_seconds=T0 + 5)
+    hangs = run(STARTED, deleted_at=T0 + 5)
     assert judge(hangs, probe(), T0 + 1 + HUNG_AFTER).verdict is Verdict.HUNG
 
 

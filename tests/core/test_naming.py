@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.batch.naming import CRONJOB_NAME_LIMIT, cronjob_names
+from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
 from pie.core.naming import ANNOTATION_TARGET, Names, claim_names, label_value, labels, target_of
 from pie.core.wire import Metadata
@@ -58,7 +58,7 @@ def test_a_cut_that_would_be_illegal_is_shortened_and_gets_twelve_digits(target:
 def test_every_name_is_legal_and_short_enough_for_a_cronjob(target: Target) -> None:
     for name in cronjob_names(target):
         assert SUBDOMAIN.fullmatch(name)
-        assert len(name) <= CRONJOB_NAME_LIMIT
+        assert len(name) <= 52
     for name in claim_names(target) if target.node else ():
         assert SUBDOMAIN.fullmatch(name)
 

@@ -18,7 +18,7 @@ DONE = encode(
 
 def test_every_stage_of_a_mount_run_has_its_time() -> None:
     ended = pod(scheduled=2, acknowledged=102, started=107, ended=109, message=DONE)
-    seen = Run(MOUNT, "", T0 - 1, T0, ended, seen=Sightings(ready=T0 + 105))
+    seen = Run(MOUNT, T0 - 1, T0, ended, seen=Sightings(ready=T0 + 105))
     assert timeline(seen).seconds == {
         Stage.QUEUE: 1.0,
         Stage.SCHEDULE: 2.0,

@@ -55,7 +55,7 @@ class Life:
     target: Target
     pods: tuple[tuple[float, Pod], ...]
     claims: tuple[tuple[float, Claim], ...]
-    job_finished: bool
+    over: bool
 
     @property
     def last(self) -> float:
@@ -149,7 +149,7 @@ def lives(draw: st.DrawFn) -> Life:
 def its_run(life: Life, seen: Sightings) -> Run:
     """Return the run as its last state and what was seen of those before make it."""
     last, its_claim = life.pods[-1][1], life.claims[-1][1]
-    return run(last, life.target, claim=its_claim, job_finished=life.job_finished, seen=seen)
+    return run(last, life.target, claim=its_claim, over=life.over, seen=seen)
 
 
 def verdict(life: Life, seen: Sightings, as_of: float) -> Judgement:
@@ -334,7 +334,7 @@ def test_an_ended_run_has_one_verdict_and_time_does_not_change_it(
     life: Life, first: float, second: float
 ) -> None:
     once, again = (verdict(life, Sightings(), life.last + after) for after in (first, second))
-    assert once.ended == life.job_finished
+    assert once.ended == life.over
     if once.ended:
         assert once.verdict in {Verdict.OK, Verdict.LATE, Verdict.FAILED, Verdict.INCONCLUSIVE}
         assert once == again

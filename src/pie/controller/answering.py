@@ -85,4 +85,4 @@ def node_of(target: Target, run: RunState) -> str:
 
 
 def _seen(target: Target, run: RunState) -> Run:
-    return Run(target, run.id, run.due, run.created, run.pod, run.claim, seen=run.seen)
+    return Run(target, run.due, run.created, run.pod, run.claim, seen=run.seen)

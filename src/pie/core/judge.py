@@ -76,7 +76,7 @@ class _Case:
 
     @property
     def over(self) -> bool:
-        return self.pod_over or self.run.job_finished
+        return self.pod_over or self.run.over
 
     @property
     def late(self) -> bool:
@@ -109,7 +109,7 @@ class _Case:
         if not self.over:
             return self.as_of
         # If the Job does not say when it ended, what came after the last look at its pod is not known.
-        unknown = self.pod_over or self.run.job_ended_seconds is not None
+        unknown = self.pod_over or self.run.over_at is not None
         return 0.0 if unknown else self.run.pod_known_until or 0.0
 
     @property
@@ -207,7 +207,7 @@ def _in_time_to_start(case: _Case) -> Judgement | None:
 def _deleted_in_time(case: _Case) -> Judgement | None:
     # Its pod may still exist: that it does not start says nothing.
     pod = case.run.pod.metadata.deleted_seconds if case.run.pod is not None else None
-    deleted = [each for each in (case.run.job_deleted_seconds, pod) if each is not None]
+    deleted = [each for each in (case.run.deleted_at, pod) if each is not None]
     if case.started or not deleted or min(deleted) >= case.late_at:
         return None
     return _deleted(case, "the container started")
@@ -230,7 +230,7 @@ def _deleted_when_late(case: _Case) -> Judgement | None:
     # it is late only if it was deleted after the time at which no run can start any more.
     if case.started or case.pod_over:
         return None
-    seen, ended = case.run.pod is not None, case.run.job_ended_seconds or 0.0
+    seen, ended = case.run.pod is not None, case.run.over_at or 0.0
     late_by_stamp = ended >= (case.late_at + DEADLINE_SLACK_SECONDS if seen else case.give_up_at)
     if not late_by_stamp and case.unended_until < case.late_at:
         return None
@@ -249,7 +249,7 @@ def _deleted(case: _Case, before: str) -> Judgement:
     """Return that somebody deleted the Job or the pod, or the cause that the pod itself names."""
     if (cause := why_ended(case.run)) is not None:
         return _cut_off(case, cause)
-    by_job = case.run.job_deleted_seconds is not None
+    by_job = case.run.deleted_at is not None
     reason, what = (Reason.JOB_DELETED, "the Job") if by_job else (Reason.POD_DELETED, "the pod")
     message = f"{what} was deleted before {before}"
     return _cut_off(case, Cause(Stage.IO if case.started else Stage.START, reason, message))
@@ -316,7 +316,7 @@ def _deleted_in_mid_run(case: _Case) -> Judgement | None:
     result = case.result
     killed = isinstance(result, Result) and result.outcome is Outcome.KILLED
     # The Job is over, and the pod had not ended when pie saw it last: it was deleted.
-    vanished = result is None and case.run.job_finished and not case.pod_over
+    vanished = result is None and case.run.over and not case.pod_over
     if not vanished and not (case.being_deleted and (result is None or killed)):
         return None
     return _deleted(case, "the run ended")

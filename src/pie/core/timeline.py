@@ -85,25 +85,24 @@ def being_provisioned(claim: Claim) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt: its Job, and its pod as soon as there is one.
+    """One attempt, and its pod as soon as there is one.
 
-    `due_seconds` is the due time, `created_seconds` when the Job was created. `claim` is the PVC of the pod.
+    `due_seconds` is the due time, `created_seconds` when the run was created. `claim` is the PVC of the pod.
     `pod` is the pod as pie saw it last, also after it was deleted; until `pod_known_until` it was like that.
-    `job_finished`: the run is over. `job_ended_seconds` is when the Job ended, as it says itself, and
-    `job_deleted_seconds` when somebody deleted it.
+    `over`: the run is over. `over_at` is when it ended, as its own object (the Job) says, and `deleted_at` is
+    when somebody deleted that object.
     `warnings` are about pod and PVC, oldest first. `backend` is what the driver reports to be wrong with its
     storage on the run's node.
     """
 
     target: Target
-    job_uid: str
     due_seconds: float
     created_seconds: float
     pod: Pod | None = None
     claim: Claim | None = None
-    job_finished: bool = False
-    job_ended_seconds: float | None = None
-    job_deleted_seconds: float | None = None
+    over: bool = False
+    over_at: float | None = None
+    deleted_at: float | None = None
     pod_known_until: float | None = None
     seen: Sightings = Sightings()
     warnings: tuple[WarningEvent, ...] = ()

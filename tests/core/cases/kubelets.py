@@ -235,7 +235,6 @@ DEAD_MOUNTS = (
         "opencontainers/runc libcontainer/rootfs_linux.go",
         Run(
             MOUNT,
-            "job",
             T0,
             T0,
             ended(

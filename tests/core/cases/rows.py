@@ -50,7 +50,7 @@ def warned(*texts: tuple[str, str], seconds: float = 5) -> tuple[WarningEvent, .
 
 def run(shown: Pod | None, target: Target = MOUNT, *warnings: tuple[str, str], **changes: Any) -> Run:
     """Return a run created at T0."""
-    return Run(target, "job", T0, T0, shown, warnings=warned(*warnings), **changes)
+    return Run(target, T0, T0, shown, warnings=warned(*warnings), **changes)
 
 
 def bound_claim(volume: str = VOLUME) -> Claim:
@@ -68,9 +68,7 @@ def unprovisioned(*texts: str, ago: float = 0) -> Run:
     """Return a run for which a provisioner says these of its PVC, the oldest first, `ago` before the run."""
     said = [("ProvisioningFailed", text) for text in texts]
     found = run(pod(unschedulable="waits"), PROVISION, claim=claim())
-    return Run(
-        found.target, "job", T0, T0, found.pod, claim=found.claim, warnings=warned(*said, seconds=5 - ago)
-    )
+    return Run(found.target, T0, T0, found.pod, claim=found.claim, warnings=warned(*said, seconds=5 - ago))
 
 
 def on_node(*warnings: tuple[str, str], waiting: StateWaiting | None = None, **changes: Any) -> Run:

@@ -7,8 +7,6 @@ from pie.core.kinds import KINDS
 from pie.core.model import Target
 from pie.core.naming import compatible_names
 
-CRONJOB_NAME_LIMIT = 52
-
 # The annotation that the CronJob controller puts on its Jobs.
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-cronjob-scheduled-timestamp
 ANNOTATION_SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"

@@ -34,7 +34,7 @@ def lived_until(run: Run, judgement: Judgement, now: float) -> float:
     """
     if not judgement.ended:
         return now
-    ended = run.job_ended_seconds or run.job_deleted_seconds or _ended_seconds(timeline(run))
+    ended = run.over_at or run.deleted_at or _ended_seconds(timeline(run))
     return min(now, max(run.created_seconds, ended) + SLACK_SECONDS) if ended is not None else now
 
 

@@ -35,14 +35,13 @@ def judge_runs(turn: Turn) -> None:
         outlived = run.deleted_at is not None and caught_up
         seen = Run(
             turn.target,
-            run.id,
             run.due,
             run.created,
             run.pod,
             run.claim,
-            job_finished=over,
-            job_ended_seconds=run.over_at,
-            job_deleted_seconds=run.deleted_at,
+            over=over,
+            over_at=run.over_at,
+            deleted_at=run.deleted_at,
             pod_known_until=run.pod_known_until,
             seen=run.seen,
             warnings=run.warnings,
