@@ -160,7 +160,8 @@ async def test_a_release_keeps_its_pieprobes_when_upgraded_and_leaves_the_crd_wh
     await cluster.create_namespace(namespace)
     api, probes = cluster.api, f"{GROUP}/namespaces/{namespace}/pieprobes"
     where = ("--kubeconfig", str(cluster.kubeconfig), "--namespace", namespace)
-    values = ("--values", str(EVERYTHING), "--set", "replicaCount=0")
+    # Without a scheduler the hook of the uninstallation would wait for its minute.
+    values = ("--values", str(EVERYTHING), "--set", "replicaCount=0,uninstall.stop=false")
     await succeeds("install", RELEASE, str(CHART), *where, *values)
     await until(lambda: established(api), "PieProbes are served")
     await succeeds("upgrade", RELEASE, str(CHART), *where, *values)
