@@ -5,13 +5,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pie.core.yamltext import read_yaml
 
 
 @lru_cache(maxsize=1)
 def pieprobe_crd() -> dict[str, Any]:
     """Return the CustomResourceDefinition of PieProbe that belongs to this version of pie."""
-    crd: dict[str, Any] = yaml.safe_load(pieprobe_crd_text())
+    crd: dict[str, Any] = read_yaml(pieprobe_crd_text())
     return crd
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from pie.core.yamltext import read_yaml
 from tests.alerting.conftest import RULES, promtool
 from tests.chart.helm import one, refusal, rendered
 
@@ -29,7 +29,7 @@ def test_nothing_is_installed_unless_it_is_asked_for() -> None:
 
 
 def test_the_rules_are_those_of_the_file_without_the_disabled_ones() -> None:
-    groups = yaml.safe_load(RULES.read_text())["groups"]
+    groups = read_yaml(RULES.read_text())["groups"]
     assert installed(disabled=[]) == groups
     assert [*alerts(installed())] == [each for each in alerts(groups) if each != "NodeUnderMaintenance"]
     assert "pie-maintenance" not in {group["name"] for group in installed()}

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dashboard.__main__ import FILE
 from dashboard.grafana import text
 from dashboard.panels import ROWS
+from pie.core.yamltext import read_yaml
 from tests.alerting.conftest import ROOT, RULES, promtool
 from tests.alerting.queries import queries
 from tests.chart.helm import one, rendered
@@ -37,7 +37,7 @@ def test_every_query_is_valid(tmp_path: Path) -> None:
 
 def test_it_shows_only_metrics_that_are_exported_or_recorded() -> None:
     documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE))
-    groups = yaml.safe_load(RULES.read_text())["groups"]
+    groups = read_yaml(RULES.read_text())["groups"]
     recorded = {rule.get("record") for group in groups for rule in group["rules"]}
     names = re.compile(r"\b(?:pie[_:]|workqueue_|process_)[\w:]+")
     used = {name for query in queries(FILE) for name in names.findall(query)}

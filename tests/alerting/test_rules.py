@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from pie.core.yamltext import read_yaml
 from tests.alerting.conftest import HERE, ROOT, RULES, promtool
 
 PAGE = (ROOT / "docs/alerts.md").read_text()
@@ -15,7 +15,7 @@ METRICS = (ROOT / "docs/metrics.md").read_text()
 
 
 def rules(kind: str) -> list[dict[str, Any]]:
-    groups = yaml.safe_load(RULES.read_text())["groups"]
+    groups = read_yaml(RULES.read_text())["groups"]
     return [rule for group in groups for rule in group["rules"] if kind in rule]
 
 
@@ -64,14 +64,14 @@ def test_the_rules_use_only_metrics_that_pie_exports() -> None:
 
 
 def test_the_alerts_on_counters_are_those_of_the_page() -> None:
-    counters = yaml.safe_load((HERE / "go.yaml").read_text())["groups"][0]["rules"]
+    counters = read_yaml((HERE / "go.yaml").read_text())["groups"][0]["rules"]
     assert [each["expr"] for each in counters] == re.findall(r"\| `(sum without .*?)` \|", PAGE)
 
 
 def test_the_recipe_that_silences_other_alerts_is_the_one_of_the_story_of_maintenance() -> None:
     (promql,) = re.findall(r"```promql\n(.*?)```", PAGE, re.DOTALL)
     assert f"expr: {' '.join(promql.split())}\n" in (HERE / "stories.yaml").read_text()
-    inhibition = yaml.safe_load(re.findall(r"```yaml\n(inhibit_rules.*?)```", PAGE, re.DOTALL)[0])
+    inhibition = read_yaml(re.findall(r"```yaml\n(inhibit_rules.*?)```", PAGE, re.DOTALL)[0])
     (source,) = inhibition["inhibit_rules"][0]["source_matchers"]
     (alert,) = (each for each in rules("alert") if source == f"alertname = {each['alert']}")
     assert inhibition["inhibit_rules"][0]["equal"] == ["node"]

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from pie.core.yamltext import read_documents, read_yaml
 from testbed.build import BuildError, binary
 
 Json = dict[str, Any]
 CHART = Path(__file__).parents[2] / "charts/pie"
 IMAGE = ("--set", "image.repository=registry.example.com/pie")
-VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+VERSION = read_yaml((CHART / "Chart.yaml").read_text())["version"]
 RELEASE = "pie"
 
 
@@ -49,7 +49,7 @@ def rendered(*values: str, release: str = RELEASE, namespace: str = "pie") -> li
     """Return the chart's manifests."""
     result = template(*IMAGE, *values, release=release, namespace=namespace)
     assert result.returncode == 0, result.stderr
-    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
+    return [manifest for manifest in read_documents(result.stdout) if manifest]
 
 
 def one(kind: str, *values: str, release: str = RELEASE, namespace: str = "pie") -> Json:
@@ -74,4 +74,4 @@ def notes(directory: Path, *values: str) -> str:
     where = ("--namespace", "storage", "--kube-version", "1.35.0", "--show-only", "templates/notes.yaml")
     result = helm("template", RELEASE, str(chart), *where, *IMAGE, *values)
     assert result.returncode == 0, result.stderr
-    return str(yaml.safe_load(result.stdout)["notes"])
+    return str(read_yaml(result.stdout)["notes"])

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
+from pie.core.yamltext import read_yaml
 from tests.chart.golden import CASES, GOLDEN, PLAIN, golden, plain, render
 from tests.chart.helm import CHART, one
 
@@ -27,5 +27,5 @@ def test_every_golden_file_has_its_values() -> None:
 
 def test_the_crd_is_the_one_that_everything_else_uses_and_outlives_the_release() -> None:
     crd = one("CustomResourceDefinition")
-    assert crd == yaml.safe_load((CHART / "files/pieprobe.yaml").read_text())
+    assert crd == read_yaml((CHART / "files/pieprobe.yaml").read_text())
     assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"

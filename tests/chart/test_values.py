@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pie.core.probepods import probe_pods
+from pie.core.yamltext import read_documents, read_yaml
 from tests.chart.golden import CASES
 from tests.chart.helm import CHART, IMAGE, helm, notes, one, refusal, rendered
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(900)
 Json = dict[str, Any]
 ROOT = CHART.parents[1]
 POLICIES = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
-VALUES: Json = yaml.safe_load((CHART / "values.yaml").read_text())
+VALUES: Json = read_yaml((CHART / "values.yaml").read_text())
 
 
 def deployment(*values: str, release: str = "pie") -> Json:
@@ -343,7 +343,7 @@ def test_helm_test_checks_a_storage_class_with_the_rights_that_the_docs_name() -
             for verb in rule["verbs"]
         }
         for roles in (
-            list(yaml.safe_load_all(documented[1]))[:2],
+            list(read_documents(documented[1]))[:2],
             [each for each in hooks if each["kind"] in {"Role", "ClusterRole"}],
         )
     )

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import yaml
 
+from pie.core.yamltext import read_yaml
 from testbed.cluster import Cluster
 from tests.conftest import demand_machine
 from tests.controller.stage import Stage
@@ -28,7 +28,7 @@ def shared_control_plane() -> Iterator[str]:
 @pytest.fixture
 async def stage(control_plane: Cluster, namespace: str) -> AsyncIterator[Stage]:
     """Set the stage for one test."""
-    crd = yaml.safe_load(CRD.read_text())
+    crd = read_yaml(CRD.read_text())
     await control_plane.api.apply(f"{CRDS}/{crd['metadata']['name']}", crd)
 
     async def established() -> bool:

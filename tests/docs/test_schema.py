@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pie.core.yamltext import read_yaml
 
 ROOT = Path(__file__).parents[2]
-VERSION = yaml.safe_load((ROOT / "charts/pie/files/pieprobe.yaml").read_text())["spec"]["versions"][0]
+VERSION = read_yaml((ROOT / "charts/pie/files/pieprobe.yaml").read_text())["spec"]["versions"][0]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
 PAGE = (ROOT / "docs/spec.md").read_text()
 

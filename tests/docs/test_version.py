@@ -2,9 +2,8 @@
 
 import tomllib
 
-import yaml
-
 import pie
+from pie.core.yamltext import read_yaml
 from tests.harness import ROOT
 
 LAST_OF_GO_PIE = (0, 17)
@@ -12,7 +11,7 @@ LAST_OF_GO_PIE = (0, 17)
 
 def test_package_image_and_chart_have_one_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    chart = yaml.safe_load((ROOT / "charts/pie/Chart.yaml").read_text())
+    chart = read_yaml((ROOT / "charts/pie/Chart.yaml").read_text())
     # The chart's default tag of the image is its appVersion.
     assert {project, chart["version"], chart["appVersion"]} == {pie.__version__}
 

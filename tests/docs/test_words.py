@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import typer.main
-import yaml
 
 from pie.cli.app import app
 from pie.core.reasons import ADVICE, MEANING
+from pie.core.yamltext import read_yaml
 
 LONGEST_LINE = 140
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,7 @@ def test_the_chart(source: Path) -> None:
 
 
 def test_the_crd() -> None:
-    crd = yaml.safe_load((ROOT / "charts/pie/files/pieprobe.yaml").read_text())
+    crd = read_yaml((ROOT / "charts/pie/files/pieprobe.yaml").read_text())
     assert {text: avoided(text) for text in descriptions(crd) if avoided(text)} == {}
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 
+from pie.core.yamltext import read_yaml
 from pie.embedded.cluster import EmbeddedCluster
 from testbed.cluster import Cluster
 from tests.embedded.conftest import PlainApi, Start
@@ -43,7 +43,7 @@ async def server(real_name: str) -> AsyncIterator[Server]:
         return
     async with Cluster.attach(real_name) as real:
         await real.create_namespace(namespace)
-        crd = yaml.safe_load(CRD.read_text())
+        crd = read_yaml(CRD.read_text())
         await real.api.apply(f"{CRDS}/{crd['metadata']['name']}", crd)
         found = Server(real.api, namespace)
 

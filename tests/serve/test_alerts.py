@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-import yaml
 from prometheus_client.samples import Sample
 
+from pie.core.yamltext import read_yaml
 from tests.alerts import ALERT, RULE, SERIES, Scrapes, Story, wrong
 
 pytestmark = pytest.mark.usefixtures("promtool")
@@ -99,7 +99,7 @@ def test_scrapes_of_one_pieprobe_are_told_from_those_of_another() -> None:
 
 
 def test_the_rule_is_the_one_that_the_chart_installs() -> None:
-    groups = yaml.safe_load((CHART / "files/rules.yaml").read_text())["groups"]
+    groups = read_yaml((CHART / "files/rules.yaml").read_text())["groups"]
     (shipped,) = (rule for group in groups for rule in group["rules"] if rule.get("alert") == ALERT)
     series, limit = RULE.split(" > ")
     assert shipped["expr"] == f"sum without (pod, instance) ({series}) > {limit}"

@@ -9,10 +9,10 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
-import yaml
 from msgspec import to_builtins
 
 from pie.core.wire import parse_seconds
+from pie.core.yamltext import read_yaml
 from pie.embedded import cel
 from pie.embedded.kinds import Json
 from pie.packaged import pieprobe_crd
@@ -25,7 +25,7 @@ _RULES: Final = "x-kubernetes-validations"
 @lru_cache(maxsize=1)
 def shapes() -> dict[str, Json]:
     """Return the shapes of objects, by kind, as far as they are needed. `Any` is for every kind."""
-    found: dict[str, Json] = yaml.safe_load((files("pie.embedded") / "shapes.yaml").read_text())
+    found: dict[str, Json] = read_yaml((files("pie.embedded") / "shapes.yaml").read_text())
     return found
 
 
