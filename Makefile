@@ -16,6 +16,9 @@ MARKERS ?= $(MARKERS_$(TIER))
 WORKERS_fast := --numprocesses 4 --dist worksteal
 WORKERS_real := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
+# Tests start hundreds of Python processes: each would compile pie again where Python may not keep its bytecode.
+COMPILED := PYTHONDONTWRITEBYTECODE=
+
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
@@ -40,7 +43,7 @@ lint: setup ## Check style, types and imports
 test: lint ## Lint, then the tests that need neither Go nor root; TIER=real: all tests
 	@case "$(TIER)" in fast) ;; real) $(MAKE) --no-print-directory prepare-real ;; \
 		*) echo "TIER is fast or real, not $(TIER)" >&2; exit 2 ;; esac
-	$(BIN)/pytest $(if $(MARKERS),-m "$(MARKERS)") $(WORKERS_$(TIER))
+	$(COMPILED) $(BIN)/pytest $(if $(MARKERS),-m "$(MARKERS)") $(WORKERS_$(TIER))
 
 # Says what the machine lacks for the real tests; builds Kubernetes and the rest when it is not in the cache.
 prepare-real: setup
