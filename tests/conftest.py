@@ -10,21 +10,15 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from testbed.cluster import Cluster
 from testbed.packages import missing
+from tests.examples import load_profile
 
 LONGEST = ("tests/real/", "tests/image/", "tests/embedded/test_faults", "tests/controller/")
 REAL_FIXTURES = {"control_plane", "namespace", "start_cluster", "real_cluster"}
 
-# How fast an example is depends on who else uses the machine. The same code gets the same examples each time:
-# `make explore` tries others.
-settings.register_profile(
-    "pie", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
-settings.register_profile("explore", settings.get_profile("pie"), derandomize=False)
-settings.load_profile("pie")
+load_profile()
 
 
 def pytest_configure() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -16,6 +16,7 @@ from tests.accounting import Accounts
 from tests.controller.simulation import Simulation
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import BASE_SPEC, NODE, PROVISION, T0, TARGET, World
+from tests.examples import examples
 from tests.harness import PERFORMANCE, Samples
 
 SPEC = {**BASE_SPEC, "suppression": {"newNodeGrace": "0s", "rebootGrace": "30s"}}
@@ -199,12 +200,7 @@ def played(
 
 
 END = T0 + BEGIN_SECONDS + BUSY_SECONDS + QUIET_SECONDS - DECIDED_SECONDS
-quick = settings(
-    max_examples=15,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow],
-)
+quick = settings(examples(0.25), phases=[Phase.explicit, Phase.generate])
 
 
 def fails_on(state: str, *nodes: str) -> Action:

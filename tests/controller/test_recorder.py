@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -31,6 +31,7 @@ from tests.controller.stories import (
 )
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import TARGET, World
+from tests.examples import examples
 
 FAULTS: Script = [
     (100, storage("does not mount")),
@@ -124,7 +125,7 @@ def count(record: bytes) -> int:
 
 
 @given(place=st.integers(0, 30_000), value=st.integers(0, 255))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(0.2)
 def test_a_damaged_file_is_a_clear_error_or_says_the_same(
     record: bytes, count: int, place: int, value: int
 ) -> None:

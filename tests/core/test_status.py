@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.decode import decode
@@ -18,6 +18,7 @@ from pie.core.shorter import SHORTEST, refuses_content, shortened
 from pie.core.status import not_started, status
 from pie.core.wire import PieProbe
 from pie.embedded.schema import errors, pieprobe_schema
+from tests.examples import examples
 from tests.hostile import HOSTILE, assert_fit
 
 OK = (Kind.MOUNT, "n1", Verdict.OK, Reason.OK)
@@ -235,7 +236,7 @@ def incident(number: int, evidence: str, closed_at: float | None) -> Incident:
     )
 
 
-@settings(max_examples=30)
+@examples(0.3)
 @given(TEXT, TEXT, st.lists(st.tuples(TEXT, st.none() | st.floats(0, 1e9)), max_size=30))
 def test_a_status_keeps_to_the_crd_whatever_it_is_told_and_shrinks_when_it_has_to(
     problem: str, pause: str, told: list[tuple[str, float | None]]

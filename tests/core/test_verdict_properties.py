@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import msgspec
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from pie.core.judge import Judgement, judge
@@ -40,6 +40,7 @@ from pie.core.wire import (
 )
 from tests.core.build import MOUNT, PROVISION, T0, at, claim, message, pod, probe, run
 from tests.core.nodes import LONG_AGO, node
+from tests.examples import examples
 
 PROBE = probe()
 LONG_AFTER_SECONDS = 1000.0
@@ -304,7 +305,7 @@ def excused(life: Life, history: NodeHistory, as_of: float) -> Judgement:
     return excuse(judgement, found, PROBE, span, now)
 
 
-@settings(max_examples=500)
+@examples(5)
 @given(lives(), node_lives(), st.data())
 def test_sightings_of_a_node_lost_or_late_end_in_the_verdict_of_its_full_history(
     life: Life, its_node: NodeLife, data: st.DataObject

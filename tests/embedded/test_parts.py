@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.batch.cron import cron, cron_schedule
@@ -17,6 +17,7 @@ from pie.embedded.kinds import LEASES
 from pie.embedded.patch import ApplyConflict, apply, merge
 from pie.embedded.selectors import selector
 from pie.embedded.store import Store
+from tests.examples import examples
 
 WORD = st.text("abcxyz-", min_size=1, max_size=4)
 JSON = st.recursive(
@@ -139,7 +140,7 @@ def test_rules(text: str, scope: dict[str, Any] | None, value: Any) -> None:
         assert compiled(text)(scope) == value
 
 
-@settings(max_examples=30)
+@examples(0.3)
 @given(OBJECT, OBJECT)
 def test_a_merge_patch_holds_what_it_says_and_leaves_the_rest(
     target: dict[str, Any], patch: dict[str, Any]

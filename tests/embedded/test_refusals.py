@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.embedded.actors.cronjobs import run_cronjobs
@@ -40,6 +40,7 @@ from pie.embedded.store import Store
 from tests.embedded.conftest import PlainApi, Start
 from tests.embedded.server import Server, claim
 from tests.embedded.volumes import standing_volume
+from tests.examples import examples
 
 POD: Json = {
     "metadata": {"name": "x", "labels": {"a": "b"}, "annotations": {"a": "b"}},
@@ -249,7 +250,7 @@ def with_odd(thing: Any, path: tuple[Any, ...], odd: Any) -> Any:
     return changed
 
 
-@settings(max_examples=400, deadline=None)
+@examples(4)
 @given(st.sampled_from(list(GOOD)).flatmap(lambda kind: st.tuples(*_mutation(kind))))
 def test_whatever_is_odd_in_an_object_no_actor_dies_of_it(
     mutation: tuple[Kind, tuple[Any, ...], Any],

@@ -1,6 +1,6 @@
 """The ring: what runs leave is right, what a crash leaves is torn, everything else is corruption."""
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pie.probe.ring import (
@@ -17,6 +17,7 @@ from pie.probe.ring import (
     offset_of,
     slot_of,
 )
+from tests.examples import examples
 
 IDENTITY = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
@@ -56,7 +57,7 @@ def test_what_undisturbed_runs_leave_is_right(runs: int) -> None:
 
 
 @given(RUNS, st.lists(st.tuples(st.booleans(), TORN, st.integers(0, 3)), max_size=12))
-@settings(max_examples=200)
+@examples(2)
 def test_no_sequence_of_runs_and_crashes_is_called_corruption(
     runs: int, events: list[tuple[bool, list[int], int]]
 ) -> None:
@@ -83,7 +84,7 @@ def test_no_sequence_of_runs_and_crashes_is_called_corruption(
     st.integers(min_value=0, max_value=RING_BYTES - 1),
     st.integers(min_value=1, max_value=255),
 )
-@settings(max_examples=500)
+@examples(5)
 def test_any_single_changed_byte_is_found(
     runs: int, crashed: bool, sectors: list[int], at: int, change: int
 ) -> None:

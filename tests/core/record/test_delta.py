@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.model import Stage, Verdict
@@ -14,8 +14,9 @@ from pie.core.target.ledger import Ledger
 from pie.core.target.state import BadStreak, RunState, Standing, TargetState
 from pie.core.wire import ContainerState, ContainerStatus, Metadata, Pod, PodStatus, StateWaiting
 from tests.core.build import MOUNT
+from tests.examples import examples
 
-quick = settings(max_examples=40, deadline=None)
+quick = examples(0.4)
 times = st.floats(0, 2e9)
 texts = st.text("abc é", max_size=4)
 waiting = st.none() | st.builds(StateWaiting, reason=texts)
