@@ -35,28 +35,28 @@ class Stopped(Exception):  # noqa: N818  an order, not an error
 
 async def run(settings: Settings) -> signal.Signals:
     """Run the controller; return the signal that ended it. Raises Deposed when another one leads."""
-    told: list[signal.Signals] = []
+    came: list[signal.Signals] = []
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_stop_on_signal(told))
+            group.create_task(_stop_on_signal(came))
             group.create_task(_control(settings))
     except* Stopped:
         _log.info("stopped")
-    return told[0]
+    return came[0]
 
 
-async def _stop_on_signal(told: list[signal.Signals]) -> None:
+async def _stop_on_signal(came: list[signal.Signals]) -> None:
     """Put the signal that comes first on the list, and raise Stopped."""
-    came = asyncio.Event()
+    arrived = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def note(number: signal.Signals) -> None:
-        told.append(number)
-        came.set()
+        came.append(number)
+        arrived.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, note, number)
-    await came.wait()
+    await arrived.wait()
     raise Stopped
 
 

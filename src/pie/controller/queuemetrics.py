@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _LABELS: Final = ("name", "controller")
 _SECONDS: Final = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0)
-"""Of client-go's buckets (powers of ten) those that can occur here."""
+"""Those of client-go's buckets (powers of ten) that can occur here."""
 
 
 class QueueMetrics:

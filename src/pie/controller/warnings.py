@@ -32,7 +32,7 @@ _KINDS: Final = frozenset({"Pod", "PersistentVolumeClaim"})
 
 _CREATORS: Final = frozenset({"CronJob", "Job"})
 _NOT_CREATED: Final = "FailedCreate"
-"""Of a CronJob or a Job, only this Event matters: it could not create its Job or pod."""
+"""The only Event that matters about a CronJob or a Job: it could not create its Job or pod."""
 
 _WARNINGS: Final = "type=Warning"
 _WATCH_SECONDS: Final = 300.0

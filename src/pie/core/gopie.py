@@ -11,7 +11,7 @@ from pie.core.naming import LABEL_PROBE, LABEL_STORAGE_CLASS
 from pie.core.wire import Metadata
 
 SELECTOR: Final = f"{LABEL_STORAGE_CLASS},!{LABEL_PROBE}"
-"""Of the labels of its CronJobs and pods."""
+"""A label selector for its CronJobs and pods."""
 
 FINALIZERS: Final = frozenset({"pie.topolvm.io/node", "pie.topolvm.io/storage-class"})
 """On nodes and StorageClasses. Without that Go pie they cannot be deleted."""

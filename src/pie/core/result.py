@@ -18,7 +18,7 @@ from pie.core.text import EVIDENCE_CHARACTERS, PLAIN, one_line
 
 VERSION = 1
 MAX_BYTES = 4096
-"""Of a termination message (Kubernetes: core/v1 Container.terminationMessagePath)."""
+"""The limit of a termination message (Kubernetes: core/v1 Container.terminationMessagePath)."""
 MAX_TEXT = EVIDENCE_CHARACTERS
 MAX_STEPS = 16
 MAX_NOTES = 8

@@ -8,7 +8,7 @@ from pie.core.model import Target
 MINUTE_SECONDS = 60
 
 _FIRST_EARLY_PART = 1 / 8
-"""Of the period: the first wait. So there are at most three in a period."""
+"""The first wait, as a part of the period. So there are at most three early runs in a period."""
 
 _SHORTEST_EARLY_WAIT_SECONDS = 30.0
 CLEAR_OF_DUE_SECONDS = 45.0

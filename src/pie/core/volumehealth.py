@@ -28,9 +28,9 @@ def with_health(message: str, run: Run, *, good: bool, io: bool) -> str:
 
     `good`: the run was good. `io`: it failed in its I/O.
     """
-    told = list(dict.fromkeys(_told(run)))
-    if told:
-        words = evidence("; ".join(told), _SAID_CHARACTERS)
+    reported = list(dict.fromkeys(_reported(run)))
+    if reported:
+        words = evidence("; ".join(reported), _SAID_CHARACTERS)
         before = message or ("the I/O of the probe worked" if good else "")
         return _joined(before, f"{'but ' if good else ''}the driver says: {words}")
     if not good and io and _says_healthy(run):
@@ -40,11 +40,11 @@ def with_health(message: str, run: Run, *, good: bool, io: bool) -> str:
 
 def backend_of(found: CSINode | None, driver: str) -> str:
     """Return what a driver reports to be wrong with its storage on a node; empty: nothing."""
-    told = (each for each in found.status.storage_health if each.name == driver) if found is not None else ()
-    return evidence("; ".join(_words(each.health_conditions) for each in told))
+    health = found.status.storage_health if found is not None else ()
+    return evidence("; ".join(_words(each.health_conditions) for each in health if each.name == driver))
 
 
-def _told(run: Run) -> Iterator[str]:
+def _reported(run: Run) -> Iterator[str]:
     """Yield each problem of a run's volume that the driver reports."""
     if run.pod is not None:
         ours = (each for each in run.pod.status.volume_health if each.name == VOLUME)

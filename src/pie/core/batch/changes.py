@@ -7,7 +7,7 @@ from pie.core.wire import Metadata
 
 
 def cronjob_matters(old: CronJob | None, new: CronJob | None) -> bool:
-    """Tell whether a target has to be looked at because of its CronJob.
+    """Tell whether a change of a CronJob requires a look at its target.
 
     That a run was started or ended is seen by its Job; see also `no_longer_active`.
     """

@@ -21,7 +21,7 @@ from pie.core.wire import rfc3339
 # Finished pods wait here to be read when the controller is away.
 _HISTORY_LIMIT = 10
 _HISTORY_LIMIT_WITH_VOLUMES = 2
-"""Of finished pods that keep a volume of their own."""
+"""The limit if each finished pod keeps its own volume."""
 
 
 def cronjob(

@@ -60,7 +60,7 @@ def provisioner_silent(symptoms: Symptoms) -> Cause | None:
 
 
 def provisioned_late(symptoms: Symptoms) -> Cause | None:
-    """Of a PVC that got its volume so late that its pod is not bound to a node yet, or was ended before."""
+    """Return the cause if the PVC got its volume late, so that its pod was ended or is not bound yet."""
     took = symptoms.times.seconds.get(Stage.PROVISION, 0.0)
     if symptoms.scheduled or took < symptoms.threshold_seconds / 2:
         return None

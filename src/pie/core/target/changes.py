@@ -1,4 +1,4 @@
-"""Which news of a run can change what is decided about its target: of its pod, its objects, its answers."""
+"""Which changes of a run's pod, objects and answers can change a decision about its target."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from pie.core.wire import Pod
 
 
 def pod_matters(state: TargetState, old: Pod | None, new: Pod | None) -> bool:
-    """Tell whether a target has to be looked at because of a pod that appeared, changed or is gone.
+    """Tell whether a pod that appeared, changed or was deleted requires a look at its target.
 
     A pod that waited and still waits says nothing new about a run that is in time; when that time is over,
     the target is looked at anyway. What is known to be late has its reason from what the pod says now.
@@ -22,7 +22,7 @@ def pod_matters(state: TargetState, old: Pod | None, new: Pod | None) -> bool:
 
 
 def run_matters(old: RunFact, new: RunFact) -> bool:
-    """Tell whether a target has to be looked at because of what the runner's objects say of a run.
+    """Tell whether a change of the runner's objects requires a look at the target of a run.
 
     A run whose pod is over is judged by its pod: that its other objects are over too says nothing new.
     """
@@ -31,7 +31,7 @@ def run_matters(old: RunFact, new: RunFact) -> bool:
 
 
 def answers_matter(run: RunState, answers: Answers) -> bool:
-    """Tell whether a target has to be looked at because of what was answered about a run of it.
+    """Tell whether answers about a run require a look at its target.
 
     That the node of a doubted run is alive is needed only when its doubt ends, and then it is looked at.
     """

@@ -1,4 +1,4 @@
-"""Whether a storage driver that is missing on a node, or not ready there, explains what a run says.
+"""Whether a storage driver that is missing on a node, or not ready there, explains a bad run.
 
 A CSINode alone proves nothing: after a crash it still lists the driver. So only a bad run is explained by it.
 A start-up taint that stays is a fault by itself: no application with a volume can run on the node.
@@ -42,7 +42,7 @@ class Met:
 
 
 def blame_driver(turn: Turn) -> None:
-    """Say of runs that met a driver that is missing or not ready that it is the driver."""
+    """Name the driver as the reason of runs that met a missing driver, or one that was not ready."""
     for case in turn.cases:
         case.judgement = case.own = blame(case.judgement, _met(turn, case))
 
@@ -58,7 +58,7 @@ def _met(turn: Turn, case: Case) -> Met:
         history.during(since, until) if case.run.node else _taint_of_any(nodes, since, until),
         history.throughout(since, until) if turn.target.node else None,
         history.registered or _once_well(turn),
-        # Of a mount target, one node is known.
+        # A mount target knows only one node.
         anywhere or bool(turn.target.node),
         bool(turn.target.node),
     )
@@ -132,7 +132,7 @@ def _not_ready(judgement: Judgement, span: Outage | None) -> Judgement:
 
 
 def _late(judgement: Judgement) -> Judgement:
-    """Return the judgement of a run that is held against somebody again."""
+    """Return the judgement of a run that counts as late again."""
     if judgement.verdict is not Verdict.INCONCLUSIVE:
         return judgement
     return replace(judgement, verdict=Verdict.LATE, on_time=False)

@@ -93,7 +93,7 @@ def _decided(turn: Turn, awaited: NextDue) -> bool:
         awaited = replace(awaited, blocked=True)
         turn.change(next_due=awaited)
     if schedule is not None and schedule.last_started >= due and not awaited.started_at:
-        # The watch of runs may be slower than that of their schedules: have it confirmed, and wait for it.
+        # The watch of runs may be behind the watch of their schedules: confirm it, and wait.
         awaited = replace(awaited, started_at=now)
         turn.change(next_due=awaited)
         turn.emit(Ask(Question.RUNS))

@@ -107,7 +107,7 @@ def _waits_for_attachment(turn: Turn, case: Case, run: RunState) -> bool:
     A short run may end before anybody saw it start, and its attachment is deleted soon after it.
     """
     judgement, now = case.judgement, turn.now
-    # Of a PVC that outlives its runs, a provisioner in its back-off may have said why before pie listened.
+    # If a PVC outlives its runs, its provisioner may have reported the cause before the watch began.
     silent = judgement.reason is Reason.PROVISIONER_SILENT and kind_of(turn.target).pvc
     unexplained = silent or not run.warnings
     if judgement.needs_cause and not judgement.ended and unexplained and not run.events_asked:

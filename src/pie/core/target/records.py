@@ -100,8 +100,8 @@ def _with_latency(turn: Turn, case: Case, judgement: Judgement) -> Judgement:
         return judgement
     volume = _volume(turn, claim)
     marks = claim.metadata.annotations
-    told = {} if of_another(marks, claim.metadata.uid) else marks
-    history = volume.latency or recall_latency(told, slow=turn.facts.io_bad_before)
+    own_marks = {} if of_another(marks, claim.metadata.uid) else marks
+    history = volume.latency or recall_latency(own_marks, slow=turn.facts.io_bad_before)
     message, latency = judge_latency(history, seconds)
     turn.change(volume=replace(volume, latency=latency))
     if not message:

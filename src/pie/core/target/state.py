@@ -130,7 +130,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class BadStreak(WithReason):
-    """Bad (or inconclusive) runs of a target in a row: the newest one's stage, reason and evidence, how many.
+    """Consecutive bad (or inconclusive) runs: stage, reason and evidence of the newest one, and their number.
 
     `first_bad` and `last_due` are due times, epoch seconds. `bad_runs` counts due times that a stuck run
     blocked, too.
