@@ -94,10 +94,11 @@ async def test_the_controller_suspends_and_resumes(seen: Seen) -> None:
 
 
 async def test_where_no_controller_leads_the_command_suspends_and_resumes(seen: Seen) -> None:
-    async with Pie(Path(seen.kubeconfig), "pie", "--leader-elect"):
+    async with Pie(Path(seen.kubeconfig), "pie", "--leader-elect") as pie:
         await seen.apply("a", "b")
         await until(seen.has_four, "four CronJobs")
-    stopped = await seen.pie("stop")
+        await pie.stop()
+    stopped = await seen.pie("stop", "--timeout", "0")
     assert (stopped.status, len(await seen.cronjobs(suspended=True))) == (0, 4)
     assert "(no controller holds the Lease: this command suspended 4 CronJobs)" in stopped.said
 
@@ -114,7 +115,7 @@ async def test_where_no_controller_leads_the_command_suspends_and_resumes(seen: 
     await seen.api.patch(LEASE, {"spec": spec})
     stuck = await seen.pie("stop", "--timeout", "0")
     assert stuck.status == 1
-    assert stuck.complained.startswith("pie stop: 3 CronJobs are not suspended yet, as mount-")
+    assert stuck.complained.startswith("pie stop: 3 CronJobs are not suspended yet: mount-")
     forgiven = await seen.pie("stop", "--timeout", "0", "--best-effort")
     assert (forgiven.status, forgiven.complained) == (0, stuck.complained)
 

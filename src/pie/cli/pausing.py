@@ -1,6 +1,7 @@
 """`pie stop` and `pie resume`: pause PieProbes, and have them probe again."""
 
 import asyncio
+import math
 import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from pie.core.batch.wire import CronJob
     from pie.core.wire import PieProbe
 
-_LOOK_AGAIN_SECONDS: Final = 1.0
+_LOOK_AGAIN_SECONDS: Final = 2.0
+_AT_A_TIME: Final = 20
+"""CronJobs that are changed at the same time."""
 
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[PROBE]...", help="Names of PieProbes. Default: all.")
@@ -100,30 +103,28 @@ def _run(command: str, work: Coroutine[None, None, int]) -> int:
 async def _stop(whom: "Whom", names: list[str], timeout_seconds: float) -> int:
     from pie.cli.ask import cluster_of  # noqa: PLC0415
     from pie.core.batch.pausing import to_suspend  # noqa: PLC0415
+    from pie.core.text import few  # noqa: PLC0415
 
     async with cluster_of(whom) as cluster:
         probes = await _chosen(cluster, names)
         await _set_paused(cluster, probes, paused=True)
         uids = {each.metadata.uid for each in probes}
-        clock, suspended = asyncio.get_running_loop().time, 0
+        clock, suspended, looks = asyncio.get_running_loop().time, 0, 0
         until = clock() + timeout_seconds
         while running := to_suspend(await _cronjobs(cluster), uids):
-            if not await cluster.leads():
-                suspended += await _suspend(cluster, running, suspend=True)
-            elif clock() >= until:
-                left = ", ".join(sorted(each.metadata.name for each in running)[:3])
-                complain(
-                    "pie stop", f"{len(running)} CronJobs are not suspended yet, as {left}; see pie's log"
-                )
+            looks += 1
+            if looks > 1 and clock() >= until:
+                found = sorted(each.metadata.name for each in running)
+                left = f"{len(found)} CronJobs are not suspended yet: {few(found, 3)}"
+                complain("pie stop", f"{left}. To wait for them: pie stop{whom.options}")
                 return 1
+            if await cluster.leads():  # It suspends them as fast as its budget of writes allows.
+                await asyncio.sleep(min(_LOOK_AGAIN_SECONDS, timeout_seconds))
             else:
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                suspended += await _suspend(cluster, running, suspend=True, until=until)
     if probes:
-        by = (
-            f" (no controller holds the Lease: this command suspended {suspended} CronJobs)"
-            if suspended
-            else ""
-        )
+        here = f" (no controller holds the Lease: this command suspended {suspended} CronJobs)"
+        by = here if suspended else ""
         _say(f"No run starts any more{by}. PVCs and their data stay. To go on: pie resume{whom.options}")
     return 0
 
@@ -185,23 +186,32 @@ async def _cronjobs(cluster: "Cluster") -> "list[CronJob]":
     return page.items
 
 
-async def _suspend(cluster: "Cluster", cronjobs: "list[CronJob]", *, suspend: bool) -> int:
-    """Suspend or resume CronJobs; return how many still were there."""
+async def _suspend(
+    cluster: "Cluster", cronjobs: "list[CronJob]", *, suspend: bool, until: float = math.inf
+) -> int:
+    """Suspend or resume CronJobs, some at a time, until that moment; return how many are done."""
+    clock, done = asyncio.get_running_loop().time, 0
+    for first in range(0, len(cronjobs), _AT_A_TIME):
+        some = cronjobs[first : first + _AT_A_TIME]
+        done += sum(await asyncio.gather(*(_suspend_one(cluster, each, suspend=suspend) for each in some)))
+        if clock() >= until:
+            break
+    return done
+
+
+async def _suspend_one(cluster: "Cluster", cronjob: "CronJob", *, suspend: bool) -> bool:
+    """Suspend or resume a CronJob; False: it is gone, or another one has its name."""
     from pie.core.batch.wire import CronJob  # noqa: PLC0415
-    from pie.kube.errors import NotFound  # noqa: PLC0415
+    from pie.kube.errors import Invalid, NotFound  # noqa: PLC0415
     from pie.kube.resources import CRONJOBS  # noqa: PLC0415
 
-    done = 0
-    for each in cronjobs:
-        body = {"metadata": {"uid": each.metadata.uid}, "spec": {"suspend": suspend}}
-        try:
-            await cluster.client.merge_patch(
-                CRONJOBS, each.metadata.name, body, cluster.namespace, decode=CronJob
-            )
-        except NotFound:
-            continue  # Somebody deleted it meanwhile.
-        done += 1
-    return done
+    name, uid = cronjob.metadata.name, cronjob.metadata.uid
+    body = {"metadata": {"uid": uid}, "spec": {"suspend": suspend}}
+    try:
+        await cluster.client.merge_patch(CRONJOBS, name, body, cluster.namespace, decode=CronJob)
+    except (NotFound, Invalid):
+        return False
+    return True
 
 
 def _say(line: str) -> None:
