@@ -144,6 +144,17 @@ def test_a_pod_that_is_deleted_in_time_is_not_late_though_the_watch_of_jobs_does
     assert outcome.errors(END) == []
 
 
+@pytest.mark.parametrize("state", ["hangs", "does not mount"])
+def test_a_pod_that_is_deleted_in_time_is_not_late_though_its_job_is_seen_later_and_not_yet_its_end(
+    state: str,
+) -> None:
+    script = [(115, storage(state)), (130, World.evict), (131, storage("well"))]
+    gaps = [("jobs", 101, 35), ("jobs", 129, 19)]  # at second 136 the Jobs of second 129 are seen
+    outcome = played(script, with_gaps(gaps))
+    assert outcome.counted_as() == {"on time", Reason.POD_DELETED}
+    assert outcome.errors(END) == []
+
+
 def test_a_pod_that_is_deleted_in_mid_run_did_not_hang_though_the_watch_of_jobs_does_not_show_its_end() -> (
     None
 ):

@@ -1,6 +1,7 @@
 """What runs count as: each due time once, each answer of a run once; and the target's verdict."""
 
 from dataclasses import replace
+from typing import Final
 
 from pie.core.deletedruns import lose
 from pie.core.history import PastRun, measured
@@ -9,6 +10,7 @@ from pie.core.kinds import kind_of
 from pie.core.model import BAD, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.target.effects import (
+    Ask,
     CountCutShort,
     CountInconclusive,
     CountLost,
@@ -18,6 +20,7 @@ from pie.core.target.effects import (
     Effect,
     Mark,
     Observe,
+    Question,
     Record,
     ReportChange,
     SetVerdict,
@@ -29,6 +32,8 @@ from pie.core.timeline import timeline
 
 UNTESTED = frozenset({Verdict.SUPPRESSED, Verdict.INCONCLUSIVE})
 """Verdicts of runs that did not test the storage."""
+
+_ASK_AGAIN_SECONDS: Final = 5.0
 
 
 def count_runs(turn: Turn) -> None:
@@ -245,10 +250,12 @@ def end_hang(turn: Turn, run: RunState) -> None:
 
 def _look_again(turn: Turn, case: Case) -> None:
     """Judge a run that has not ended again when its judgement can change without news."""
-    judgement = case.judgement
-    blocks = judgement.bad or case.decided_elsewhere or judgement.verdict in UNTESTED
-    turn.wake(
-        judgement.check_at,
-        turn.calendar.next_due(case.as_of) if blocks else None,
-        turn.now + PATIENCE_SECONDS if case.undecided else None,
-    )
+    judgement, due = case.judgement, None
+    if judgement.bad or case.decided_elsewhere or judgement.verdict in UNTESTED:
+        due = turn.calendar.next_due(case.as_of)
+        if due <= turn.now:
+            # What is known of the run does not reach the due time that it blocks.
+            if turn.state.runs[case.id].waits_for_pod and turn.facts.runs_as_of < due:
+                turn.emit(Ask(Question.RUNS))
+            due = turn.now + _ASK_AGAIN_SECONDS
+    turn.wake(judgement.check_at, due, turn.now + PATIENCE_SECONDS if case.undecided else None)

@@ -24,8 +24,7 @@ def judge_runs(turn: Turn) -> None:
     """Judge the runs that are not recorded yet, oldest first, by what is known up to now."""
     for known in turn.state.unread():
         run = known
-        as_of = min(turn.now, max(turn.facts.pods_as_of, _asked_at(turn, run)))
-        ended_at = run.over_at or run.deleted_at
+        as_of, ended_at = _known_until(turn, run), run.over_at or run.deleted_at
         caught_up = ended_at is not None and as_of > ended_at + POD_CATCHES_UP_SECONDS
         if run.pod is None and caught_up:
             run = turn.change_run(run.id, pod_gone=True)  # The watch reaches beyond its end, and has no pod.
@@ -57,9 +56,18 @@ def _pod_went(run: RunState) -> bool:
     return run.pod is not None and run.pod_gone
 
 
-def _asked_at(turn: Turn, run: RunState) -> float:
+def _known_until(turn: Turn, run: RunState) -> float:
+    """Return up to when a run is known.
+
+    If a run has no pod, its pod may be deleted already: only the end of the run's own objects shows this.
+    """
+    as_of = min(turn.now, _pod_known_until(turn, run))
+    return min(as_of, turn.facts.runs_as_of) if run.waits_for_pod else as_of
+
+
+def _pod_known_until(turn: Turn, run: RunState) -> float:
     answer = turn.facts.answers.pods.get(run.id)
-    return answer.as_of if answer is not None else 0.0
+    return max(turn.facts.pods_as_of, answer.as_of if answer is not None else 0.0)
 
 
 def excuse_runs(turn: Turn) -> None:
@@ -82,8 +90,11 @@ def ask_what_is_missing(turn: Turn) -> None:
         if case.unseen_end and case.judgement.needs_cause:
             at = (run.over_at or run.deleted_at or turn.now) + POD_CATCHES_UP_SECONDS
         if at is not None and case.as_of < at <= turn.now:
-            # It is time to judge the run, and its pod is not known as it is at that time.
-            turn.emit(Ask(Question.POD, run.id, at))
+            # It is time to judge the run, and it is not known as it is at that time.
+            if _pod_known_until(turn, run) < at:
+                turn.emit(Ask(Question.POD, run.id, at))
+            if run.waits_for_pod and turn.facts.runs_as_of < at:
+                turn.emit(Ask(Question.RUNS))
             turn.hold(case, turn.now + _ASK_AGAIN_SECONDS)
         elif case.unseen_end and case.judgement.needs_cause:
             turn.hold(case, at)

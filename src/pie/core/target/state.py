@@ -93,6 +93,11 @@ class RunState:
         """Whether the run has a due time; a follow-up run has that of the run it follows."""
         return self.cause != "retry"
 
+    @property
+    def waits_for_pod(self) -> bool:
+        """Whether it has no pod, and no end that explains this."""
+        return self.pod is None and self.over_at is None and self.deleted_at is None
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
