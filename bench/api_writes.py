@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from testbed.audit import Write
 from testbed.cluster import Cluster
-from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, until
+from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, pieprobe, until
 from tests.real.conftest import install_crd
 
 NAMESPACE = "pie"
@@ -72,19 +72,8 @@ async def measure(nodes: int, minutes: int) -> Cost:
 
 def probe(period_minutes: int) -> dict[str, object]:
     """Return a PieProbe for every simulated node, without provision probe."""
-    rule = {"key": "type", "operator": "In", "values": ["kwok"]}
-    return {
-        "apiVersion": "pie.topolvm.io/v1alpha1",
-        "kind": "PieProbe",
-        "metadata": {"name": "p1"},
-        "spec": {
-            "monitoringStorageClass": "kwok",
-            "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},
-            "probePeriod": period_minutes,
-            "probeThreshold": "1m",
-            "disableProvisionProbe": True,
-        },
-    }
+    spec = {"probePeriod": period_minutes, "probeThreshold": "1m", "disableProvisionProbe": True}
+    return pieprobe("p1", "kwok", "type=kwok", **spec, suppression={})
 
 
 async def reconcile(

@@ -31,7 +31,7 @@ from testbed.cluster import Cluster
 from testbed.kwok import add_nodes
 from tests.accounting import Accounts
 from tests.alerts import Scraper
-from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, until
+from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, pieprobe, until
 from tests.real.conftest import install_crd
 
 NAMESPACE, PROBE, CLASS = "pie", "p1", "kwok"
@@ -219,19 +219,8 @@ async def every(works: Iterable[Awaitable[None]]) -> None:
 
 def probe(minutes: int) -> dict[str, Any]:
     """Return a PieProbe for every simulated node."""
-    rule = {"key": "type", "operator": "In", "values": ["kwok"]}
-    return {
-        "apiVersion": "pie.topolvm.io/v1alpha1",
-        "kind": "PieProbe",
-        "metadata": {"name": PROBE},
-        "spec": {
-            "monitoringStorageClass": CLASS,
-            "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},
-            "probePeriod": minutes,
-            "probeThreshold": "1m",
-            "suppression": {"newNodeGrace": "2m", "rebootGrace": "1m"},
-        },
-    }
+    grace = {"newNodeGrace": "2m", "rebootGrace": "1m"}
+    return pieprobe(PROBE, CLASS, "type=kwok", probePeriod=minutes, probeThreshold="1m", suppression=grace)
 
 
 if __name__ == "__main__":

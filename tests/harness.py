@@ -242,8 +242,9 @@ class Pie:
 
 
 def pieprobe(name: str, storage_class: str, label: str, **spec: Any) -> dict[str, Any]:
-    """Return a PieProbe that selects the nodes with a label key."""
-    rule = {"key": label, "operator": "Exists"}
+    """Return a PieProbe that selects the nodes with a label, `key` or `key=value`."""
+    key, _, value = label.partition("=")
+    rule = {"key": key, "operator": "In", "values": [value]} if value else {"key": key, "operator": "Exists"}
     wanted = {
         "monitoringStorageClass": storage_class,
         "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},

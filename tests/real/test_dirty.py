@@ -20,12 +20,13 @@ from testbed.faults import Options
 from testbed.kwok_stages import OTHER_ARCHITECTURE, OTHER_OS, WITHOUT_DRIVER
 from tests.accounting import Accounts
 from tests.dirty.expected import EXPECTED, RIGHT, TRUE
-from tests.harness import GROUP, Pie, apply_probe, until
+from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
 from tests.real.conftest import install_crd
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 NAMESPACE, PROBE, PERIOD_SECONDS = "pie", "dirty", 60
+SPEC = {"probePeriod": PERIOD_SECONDS // 60, "probeThreshold": "40s", "deadline": "50s"}
 WELL_NODES = 3
 SOILED_SECONDS = 1.5 * PERIOD_SECONDS
 # What became of a due time is known so long after it, at the latest.
@@ -61,7 +62,7 @@ async def test_in_a_dirty_cluster_nothing_crashes_and_each_due_time_is_counted_o
     for name, one_in in DIRT.items():
         await faults.inflict(cluster, name, options=Options(pods=PODS, one_in=one_in))
     async with Pie(cluster.kubeconfig, NAMESPACE, "--log-level", "debug") as pie:
-        await apply_probe(api, NAMESPACE, pieprobe())
+        await apply_probe(api, NAMESPACE, pieprobe(PROBE, kwok.STORAGE_CLASS, "type=kwok", **SPEC))
         since = await begin(cluster)
         await asyncio.sleep(SOILED_SECONDS)
         now = time.time()
@@ -111,21 +112,3 @@ async def begin(cluster: Cluster) -> dict[Target, float]:
         target = Target(PROBE, Kind.MOUNT if node else Kind.PROVISION, kwok.STORAGE_CLASS, node)
         since[target] = datetime.fromisoformat(item["metadata"]["creationTimestamp"]).timestamp()
     return since
-
-
-def pieprobe() -> dict[str, Any]:
-    """Return a PieProbe for every simulated node."""
-    rule = {"key": "type", "operator": "In", "values": ["kwok"]}
-    return {
-        "apiVersion": "pie.topolvm.io/v1alpha1",
-        "kind": "PieProbe",
-        "metadata": {"name": PROBE},
-        "spec": {
-            "monitoringStorageClass": kwok.STORAGE_CLASS,
-            "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},
-            "probePeriod": PERIOD_SECONDS // 60,
-            "probeThreshold": "40s",
-            "deadline": "50s",
-            "suppression": {"newNodeGrace": "0s"},
-        },
-    }
