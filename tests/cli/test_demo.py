@@ -33,10 +33,11 @@ async def run(*arguments: str, **environment: str) -> tuple[int, str]:
     return process.returncode or 0, said.decode()
 
 
-async def story(name: str, nodes: int) -> str:
+async def story(name: str, nodes: int, *more: str) -> str:
     """Play a story to its end; return what the terminal showed."""
     demand("fio")
-    status, said = await run("--headless", "--scenario", name, "--nodes", str(nodes), "--minute-seconds", "4")
+    usual = ("--headless", "--scenario", name, "--nodes", str(nodes), "--minute-seconds", "4")
+    status, said = await run(*usual, *more)
     assert status == 0, said
     return said
 
@@ -62,6 +63,13 @@ async def test_a_dead_node_plugin_is_one_incident_with_its_stage_and_reason_and_
     assert "volumes are not mounted in the whole class (nodes node-2, node-3, node-4)" in said
     assert re.search(r"late +mount/demo/embedded/node-[234]  MountFailed .*connection refused", said)
     assert runs(said)[1] >= 3
+
+
+@pytest.mark.real  # for its length only
+async def test_with_pods_that_pie_starts_itself_the_story_ends_the_same() -> None:
+    said = await story("crash", 4, "--runner", "Pod")
+    assert incidents(said, "Opened") == incidents(said, "Closed") == ["MountFailed"]
+    assert "Locked" not in said
 
 
 @pytest.mark.real  # for its length only

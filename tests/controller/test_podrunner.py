@@ -14,7 +14,7 @@ from pie.core.reasons import Reason
 from pie.kube.errors import Unreachable
 from pie.kube.transport import Answer, Request
 from tests.controller.simulation import Simulation
-from tests.controller.stories import SPEC, Script, at_once, played, storage
+from tests.controller.stories import SPEC, Lag, Script, at_once, played, storage
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import NODE, PROVISION, T0, TARGET, World
 from tests.core.build import probe
@@ -32,15 +32,16 @@ class Lived:
         *nodes: str,
         spec: dict[str, Any] = POD,
         seconds: int = SECONDS,
+        lag: Lag = at_once,
         prepare: Callable[[Simulation], None] = lambda _: None,
     ) -> None:
         self.pods: dict[str, dict[str, Any]] = {}
         self.most_at_once: Counter[str] = Counter()
-        self._prepare = prepare
+        self._prepare, self._lag = prepare, lag
         in_virtual_time(self._live(script, nodes, spec, seconds))
 
     async def _live(self, script: Script, nodes: tuple[str, ...], spec: dict[str, Any], seconds: int) -> None:
-        simulation = self.simulation = Simulation(at_once)
+        simulation = self.simulation = Simulation(self._lag)
         simulation.world.each_second["note"] = self._note
         simulation.world.begin(spec, *nodes)
         self._prepare(simulation)
@@ -128,6 +129,19 @@ def test_a_pod_whose_creation_is_not_answered_is_created_once(done: bool) -> Non
     assert not [name for name in names if name.endswith("-2")]
     assert lived.verdicts() == {Verdict.OK}
     assert lived.most_at_once[NODE] == 1
+
+
+def test_a_pod_that_the_watch_does_not_show_yet_keeps_its_target_from_having_another_one() -> None:
+    def slow(simulation: Simulation) -> None:
+        creates = lambda request: request.verb == "create" and request.resource.plural == "pods"  # noqa: E731
+        simulation.wire.answers_after = lambda request: 65.0 if creates(request) else 0.0
+
+    def behind(kind: str, second: int) -> int:
+        return max(0, second - 95) if kind == "pods" and second < 230 else 0
+
+    lived = Lived([(96, storage("hangs")), (300, storage("well"))], lag=behind, prepare=slow, seconds=700)
+    assert lived.most_at_once[NODE] == 1
+    assert lived.verdicts() == {Verdict.OK}
 
 
 def test_a_name_that_another_object_has_leads_to_another_name_for_the_same_due_time() -> None:

@@ -5,6 +5,7 @@ import errno
 import shutil
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,13 @@ _FIRST_STORY = "crash"
 _NO_STORY = "none"
 
 
+class _Runner(StrEnum):
+    """Values of spec.runner. `pie.core.model` has them too, but `--help` does not load it."""
+
+    CRON_JOB = "CronJob"
+    POD = "Pod"
+
+
 @dataclass(frozen=True, slots=True)
 class _Options:
     nodes: int
@@ -29,6 +37,7 @@ class _Options:
     headless: bool
     minute_seconds: float
     port: int
+    runner: _Runner
 
 
 app = typer.Typer(name="demo", rich_markup_mode=None)
@@ -57,6 +66,9 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
         float, typer.Option(min=2, help="Real seconds per minute of the schedules; 60 is real time.")
     ] = 10.0,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free port.")] = 0,
+    runner: Annotated[
+        _Runner, typer.Option(help="What starts the probe pods: spec.runner of the PieProbe.")
+    ] = _Runner.CRON_JOB,
 ) -> None:
     """Run a small cluster in this process, and pie on it: real I/O on directories, no Kubernetes needed.
 
@@ -84,7 +96,7 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
     status = 0
     try:
         status = asyncio.run(
-            _demo(narrator, _Options(nodes, story, headless, minute_seconds, port), duration),
+            _demo(narrator, _Options(nodes, story, headless, minute_seconds, port, runner), duration),
         )
     except TimeoutError:
         narrator.say(f"the time is over{', before the end of the story' if playing_for_result else ''}")
@@ -133,7 +145,7 @@ async def _demo(narrator: "Narrator", options: _Options, duration: float | None)
         panel_port = await stack.enter_async_context(serving(panel_app(cluster), "127.0.0.1:0"))
         panel_url = f"http://127.0.0.1:{panel_port}"
         (cluster.directory / PANEL_FILE).write_text(panel_url)
-        _apply_probe(cluster)
+        _apply_probe(cluster, options.runner)
         settings = Settings(
             container_image="pie",
             kubeconfig=str(cluster.kubeconfig),
@@ -169,7 +181,7 @@ def _refusal(error: BaseException, port: int) -> typer.BadParameter | None:
     return None
 
 
-def _apply_probe(cluster: "EmbeddedCluster") -> None:
+def _apply_probe(cluster: "EmbeddedCluster", runner: _Runner) -> None:
     from pie.embedded.kinds import PIE_PROBES  # noqa: PLC0415
     from pie.embedded.machines import STORAGE_CLASS  # noqa: PLC0415
 
@@ -177,6 +189,7 @@ def _apply_probe(cluster: "EmbeddedCluster") -> None:
     spec = {
         "monitoringStorageClass": STORAGE_CLASS,
         "nodeSelector": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]},
+        "runner": runner.value,
         "probeThreshold": "5s",
         # A run that waited for a fault to end has time left to finish.
         "deadline": "30s",

@@ -6,7 +6,7 @@ whatever the API server answers or does not answer, and deletes it when it is co
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -44,6 +44,8 @@ _log = structlog.get_logger()
 
 _POD: Final = "pod"
 _FORGET: Final = "forget"
+_CATCH_UP_SECONDS: Final = 2.0
+"""A watch that is known to be complete so long after a pod was created has shown it."""
 
 _Place = tuple[str, ...]
 """The labels of a target."""
@@ -55,6 +57,13 @@ class _Known:
 
     of: RunOfPod
     fact: RunFact
+
+
+class _Created(NamedTuple):
+    """A pod that pie created, and that the watch does not show yet: why it was started, and when."""
+
+    why: RunCause
+    at: float
 
 
 class PodRunner:
@@ -69,6 +78,7 @@ class PodRunner:
         self._known: dict[str, _Known] = {}
         self._runs_of: dict[Target, set[str]] = {}
         self._places: dict[_Place, set[str]] = {}
+        self._unseen: dict[Target, dict[str, _Created]] = {}
         self._last_started: dict[Target, float] = {}
         self._refused: dict[Target, WarningEvent] = {}
         self._unanswered: dict[tuple[Target, RunCause], str] = {}
@@ -129,6 +139,7 @@ class PodRunner:
             by_pie=True,
         )
         self._known[found.uid] = _Known(of, fact)
+        self._unseen.get(of.target, {}).pop(found.uid, None)
         self._runs_of.setdefault(of.target, set()).add(found.uid)
         self._last_started.pop(of.target, None)
         if gone:
@@ -183,11 +194,23 @@ class PodRunner:
 
     def _has_room(self, target: Target, why: str) -> bool:
         """Tell whether a target may have one more pod: one, and a follow-up run if it keeps no PVC."""
-        there = self._places.get(_place(labels(target)), set())
+        there, unseen = self._places.get(_place(labels(target)), set()), self._not_seen_yet(target)
         if kind_of(target).pvc:
-            return not there
+            return not there and not unseen
         follow_ups = {uid for uid in there if uid in self._known and self._known[uid].of.cause == "followup"}
-        return not (follow_ups if why == "followup" else there - follow_ups)
+        of_schedule = there - follow_ups
+        for uid, created in unseen.items():
+            (follow_ups if created.why == "followup" else of_schedule).add(uid)
+        return not (follow_ups if why == "followup" else of_schedule)
+
+    def _not_seen_yet(self, target: Target) -> Mapping[str, _Created]:
+        """Return the pods that pie created and the watch does not show; not those that went unseen."""
+        unseen, as_of = self._unseen.get(target, {}), self._caches.pods.heard_at
+        for uid in [uid for uid, created in unseen.items() if as_of > created.at + _CATCH_UP_SECONDS]:
+            del unseen[uid]
+        if not unseen:
+            self._unseen.pop(target, None)
+        return unseen
 
     def schedule_uids(self, _target: Target) -> tuple[str, ...]:
         """Return nothing: no object starts the runs."""
@@ -259,7 +282,7 @@ class PodRunner:
     async def _resolve(self, probe: Probe, target: Target, why: RunCause) -> str | None:
         """Find out whether a pod was created by a request that was not answered; return the pod's name."""
         name = self._unanswered.get((target, why))
-        found = name is not None and await self._is_mine(probe, name)
+        found = name is not None and await self._is_mine(probe, target, why, name)
         self._unanswered.pop((target, why), None)
         return name if found else None
 
@@ -279,9 +302,9 @@ class PodRunner:
             follows=order.follows,
         )
         try:
-            await self._client.create(PODS, manifest, self._caches.namespace, decode=Pod)
+            created = await self._client.create(PODS, manifest, self._caches.namespace, decode=Pod)
         except AlreadyExists:
-            return await self._is_mine(probe, name)
+            return await self._is_mine(probe, target, order.why, name)
         except KubeError as error:
             if not isinstance(error, ApiError | WriteRefused) or isinstance(error, ServerError):
                 self._unanswered[target, order.why] = name
@@ -290,13 +313,22 @@ class PodRunner:
                 self._refused[target] = WarningEvent("FailedCreate", text, self._client.now())
             raise
         _log.debug("started a run", target=str(target), pod=name)
+        self._note_created(target, order.why, created)
         return True
 
-    async def _is_mine(self, probe: Probe, name: str) -> bool:
+    def _note_created(self, target: Target, why: RunCause, pod: Pod) -> None:
+        uid = pod.metadata.uid
+        if uid not in self._known:
+            self._unseen.setdefault(target, {})[uid] = _Created(why, self._client.now())
+
+    async def _is_mine(self, probe: Probe, target: Target, why: RunCause, name: str) -> bool:
         """Tell whether the pod of this name is a run of the PieProbe."""
         found = await self._client.get_or_none(PODS, name, self._caches.namespace, decode=Pod)
         of = run_of_pod(found.metadata) if found is not None else None
-        return of is not None and of.probe_uid == probe.uid
+        mine = of is not None and of.probe_uid == probe.uid
+        if found is not None and mine:
+            self._note_created(target, why, found)
+        return mine
 
     async def discard(self, run: str) -> None:
         """Delete the pod of a run that is counted; forget a run whose pod is gone."""
