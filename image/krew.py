@@ -55,8 +55,8 @@ def _linux(machine: str) -> tuple[str, ...]:
 PLATFORMS = (
     Platform("linux", "amd64", _linux("x86_64")),
     Platform("linux", "arm64", _linux("aarch64")),
-    Platform("darwin", "amd64", tuple(f"macosx_{tag}_x86_64" for tag in ("10_9", "10_12", "10_13"))),
-    Platform("darwin", "arm64", ("macosx_11_0_arm64",)),
+    Platform("darwin", "amd64", ("macosx_13_0_x86_64",)),
+    Platform("darwin", "arm64", ("macosx_13_0_arm64",)),
 )
 
 

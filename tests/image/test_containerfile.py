@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 import pie
+from image.sbom import debian_packages
 from tests.harness import ROOT
 from tests.image.buildah import Buildah, debian
 
 CONTAINERFILE = (ROOT / "Containerfile").read_text()
+STORAGE_SYSTEMS = ("librbd", "librados", "libgfapi", "glusterfs", "librdmacm", "libibverbs", "libnbd")
 # Mounts over the read-only root what kubelet mounts there, and runs a command as the image's user.
 READ_ONLY = """set -e
 mount --bind "$1" "$1"
@@ -109,3 +111,13 @@ class TestBuilt:
         libraries = {Path(line.split()[0]).name.partition(".so")[0] for line in loaded.splitlines()}
         loader = next(name for name in libraries if name.startswith("ld-linux"))
         assert libraries <= {"linux-vdso", "libm", "libmvec", "libc", "libz", loader}
+
+    def test_its_packages_can_be_listed_and_none_is_of_a_storage_system(
+        self, buildah: Buildah, built: str, tmp_path: Path
+    ) -> None:
+        buildah("push", "--quiet", built, f"docker-archive:{tmp_path / 'pie.tar'}")
+        components = debian_packages(tmp_path / "pie.tar")
+        names = {each.name for each in components}
+        assert {"fio", "libc6", "python3"} <= names
+        assert [name for name in names if name.startswith(STORAGE_SYSTEMS)] == []
+        assert all(each.licences for each in components)
