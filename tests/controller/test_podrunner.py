@@ -11,8 +11,11 @@ from pie.core.naming import ANNOTATION_SUPPRESSED_SINCE
 from pie.core.pods.calendar import paced
 from pie.core.pods.naming import pod_name
 from pie.core.reasons import Reason
+from pie.core.result import Outcome, RecordStats, Result, encode
 from pie.kube.errors import Unreachable
 from pie.kube.transport import Answer, Request
+from tests.controller.actors import report
+from tests.controller.sidecars import probe_state
 from tests.controller.simulation import Simulation
 from tests.controller.stories import SPEC, Lag, Script, at_once, played, storage
 from tests.controller.virtualtime import in_virtual_time
@@ -171,3 +174,31 @@ def test_a_pod_that_somebody_deletes_at_once_is_no_late_run() -> None:
 
     outcome = played([(100, janitor)], runner=RunnerKind.POD)
     assert "late" not in outcome.counted_as()
+
+
+def test_a_pod_is_deleted_once_its_phase_says_that_it_ended() -> None:
+    phases: list[str] = []
+
+    def ends_in_two_steps(world: World, pod: dict[str, Any]) -> bool:
+        """End the container first and the pod a second later, as real kubelets do."""
+        if "running" not in (state := probe_state(pod)):
+            return False
+        records = RecordStats(identity_found="a" * 32, identity_written="a" * 32)
+        message = encode(Result(probe="mount", outcome=Outcome.OK, records=records)).decode()
+        ended = {"exitCode": 0, **state["running"], "finishedAt": world.node_time(NODE), "message": message}
+        report(world, pod, "Running", {"terminated": ended})
+        return True
+
+    def prepare(simulation: Simulation) -> None:
+        send, world = simulation.wire.send, simulation.world
+
+        async def note(request: Request) -> Answer:
+            if request.verb == "delete" and request.resource.plural == "pods":
+                phases.append(world.objects["pods"][str(request.name)]["status"]["phase"])
+            return await send(request)
+
+        simulation.wire.send = note  # type: ignore[method-assign]  # the transport has the one method
+        world.kubelets["ends in two steps"] = ends_in_two_steps
+
+    assert Lived([], prepare=prepare).verdicts() == {Verdict.OK}
+    assert set(phases) == {"Succeeded"}

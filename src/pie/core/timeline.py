@@ -134,6 +134,16 @@ def pod_over(pod: Pod) -> bool:
     )
 
 
+def pod_ending(pod: Pod) -> bool:
+    """Tell whether the kubelet is about to end a pod: all its containers have ended, and its phase has not.
+
+    The kubelet writes twice more for a pod that is deleted in this state, and deletes it once more.
+    """
+    if pod.status.phase in {"Succeeded", "Failed"} or pod.metadata.being_deleted or not pod_over(pod):
+        return False
+    return all(each.state.terminated is not None for each in pod.status.container_statuses)
+
+
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """When things happened in a run, epoch seconds; None: not yet, or not known.

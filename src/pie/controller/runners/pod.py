@@ -34,7 +34,7 @@ from pie.core.run import RunFact
 from pie.core.target.effects import KeepObjects, StartRun
 from pie.core.target.facts import ScheduleFact
 from pie.core.text import evidence
-from pie.core.timeline import WarningEvent, pod_over
+from pie.core.timeline import WarningEvent, pod_ending, pod_over
 from pie.core.wire import Claim, OwnerReference, Pod, parse_seconds
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists, ApiError, KubeError, ServerError, TooManyRequests, WriteRefused
@@ -135,7 +135,7 @@ class PodRunner:
             pod_gone=gone,
             pod_known_until=at if gone else 0.0,
             over_at=over_at,
-            discardable=_FORGET if gone else "" if found.being_deleted else _POD,
+            discardable=_FORGET if gone else "" if found.being_deleted or pod_ending(pod) else _POD,
             by_pie=True,
         )
         self._known[found.uid] = _Known(of, fact)

@@ -3,7 +3,7 @@
 from enum import Enum
 
 from pie.core.batch.wire import CronJob, Job
-from pie.core.timeline import pod_over
+from pie.core.timeline import pod_ending, pod_over
 from pie.core.wire import Pod
 
 
@@ -38,4 +38,4 @@ def _lingers(pod: Pod) -> bool:
     """Tell whether a container beside `probe` keeps a pod from ending; kubelets end init containers."""
     if pod.metadata.being_deleted or pod.status.phase in {"Succeeded", "Failed"}:
         return False
-    return pod_over(pod) and any(each.state.terminated is None for each in pod.status.container_statuses)
+    return pod_over(pod) and not pod_ending(pod)
