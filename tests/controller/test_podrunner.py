@@ -160,6 +160,13 @@ def test_a_name_that_another_object_has_leads_to_another_name_for_the_same_due_t
     assert pod_name(TARGET, "schedule", due, 2) in names
 
 
+def test_a_pod_that_is_not_bound_is_late_at_its_threshold() -> None:
+    spec = {**POD, "probeThreshold": "10s"}
+    due = int(paced(TARGET, probe()).next_due(T0 + 100) - T0)
+    lived = Lived([(90, storage("does not bind"))], spec=spec, seconds=due + 15)
+    assert lived.simulation.states()[TARGET].verdict is Verdict.LATE
+
+
 def test_a_quota_that_refuses_pods_is_the_reason_of_the_due_times_without_one() -> None:
     def refuse(world: World) -> None:
         world.pods_are_refused = "forbidden: exceeded quota: q, requested: pods=1"

@@ -120,6 +120,7 @@ def test_the_smallest_spec_gets_the_defaults(storing: Kubectl) -> None:
         "disableMountProbes": False,
         "provisionOnRetain": False,
         "runner": "CronJob",
+        "paused": False,
     }
 
 

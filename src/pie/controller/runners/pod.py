@@ -142,7 +142,7 @@ class PodRunner:
         self._unseen.get(of.target, {}).pop(found.uid, None)
         self._runs_of.setdefault(of.target, set()).add(found.uid)
         self._last_started.pop(of.target, None)
-        if gone:
+        if gone or known is None:
             self._wake(of.target)
 
     def _wake(self, target: Target) -> None:
