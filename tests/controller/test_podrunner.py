@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -165,6 +166,18 @@ def test_a_pod_that_is_not_bound_is_late_at_its_threshold() -> None:
     due = int(paced(TARGET, probe()).next_due(T0 + 100) - T0)
     lived = Lived([(90, storage("does not bind"))], spec=spec, seconds=due + 15)
     assert lived.simulation.states()[TARGET].verdict is Verdict.LATE
+
+
+@pytest.mark.parametrize("seconds", [30, 45, 90])
+def test_a_period_in_seconds_has_a_run_each_time(seconds: int) -> None:
+    spec = {**POD, "probePeriodSeconds": seconds, "deadline": "25s"}
+    due_times = sorted(
+        int(pod["metadata"]["name"].rpartition("-s")[2], 16)
+        for pod in Lived([], spec=spec).pods.values()
+        if pod["metadata"]["labels"].get("node")
+    )
+    assert len(due_times) >= SECONDS // seconds - 1
+    assert {after - before for before, after in pairwise(due_times)} == {seconds}
 
 
 def test_a_quota_that_refuses_pods_is_the_reason_of_the_due_times_without_one() -> None:

@@ -111,6 +111,19 @@ def test_the_runner_of_a_pieprobe_is_changed_and_all_stays_well(first: RunnerKin
         assert switch.outcome.accounts.as_what(target)[Reason.NO_CONTROLLER] <= 1
 
 
+def test_a_period_of_seconds_is_set_together_with_the_runner() -> None:
+    def in_seconds(world: World) -> None:
+        runner(RunnerKind.POD)(world)
+        found = world.objects["pieprobes"]["p"]
+        spec = {**found["spec"], "probePeriodSeconds": 30, "deadline": "30s"}
+        world.put("pieprobes", {**found, "spec": spec})
+
+    switch = Switch(RunnerKind.CRON_JOB, [(199, in_seconds)], 200)
+    assert not switch.simulation.world.objects["cronjobs"]
+    assert switch.outcome.accounts.as_what(TARGET)["on time"] >= 3 + QUIET_SECONDS // 30 - 2
+    assert switch.outcome.counted_as() <= {"on time", Reason.NO_CONTROLLER}
+
+
 @both_ways
 @pytest.mark.parametrize("state", ["hangs", "does not mount", "fails"])
 def test_a_target_has_one_pod_across_runners_also_while_a_run_hangs(first: RunnerKind, state: str) -> None:

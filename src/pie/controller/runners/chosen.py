@@ -15,6 +15,7 @@ from pie.controller.runners.pod import PodRunner
 from pie.core.model import Image, Probe, RunnerKind, Target
 from pie.core.plan import Action, Plan
 from pie.core.run import RunFact
+from pie.core.schedule import MINUTE_SECONDS
 from pie.core.target.effects import KeepObjects, StartRun
 from pie.core.target.facts import Calendar, ScheduleFact
 from pie.core.wire import OwnerReference, Pod
@@ -54,7 +55,8 @@ class ChosenRunner:
 
     def calendar(self, probe: Probe, target: Target, kind: RunnerKind) -> Calendar:
         """Return the due times of a target with a runner."""
-        return self._runner(kind).calendar(probe, target, kind)
+        found = probe if kind is RunnerKind.POD else _in_minutes(probe)
+        return self._runner(kind).calendar(found, target, kind)
 
     def schedule(self, probe: Probe, target: Target) -> ScheduleFact | None:
         """Return what starts a target's runs; None: nothing does."""
@@ -121,7 +123,7 @@ class ChosenRunner:
             return await self._cronjobs.plan(None, target, _DELETE, owner, "")
         since = wanted.paused_since or self._client.now()
         paused = replace(wanted, create=False, paused_since=since)
-        return await self._cronjobs.plan(probe, target, paused, owner, claim)
+        return await self._cronjobs.plan(_in_minutes(probe), target, paused, owner, claim)
 
     async def carry_out(self, target: Target, actions: Iterable[Action]) -> None:
         """Create, change or delete a target's CronJob."""
@@ -136,3 +138,9 @@ class ChosenRunner:
         """Delete the objects of a run that is counted."""
         await self._cronjobs.discard(run)
         await self._pods.discard(run)
+
+
+def _in_minutes(probe: Probe) -> Probe:
+    """Return the spec with a period that a CronJob can have: that of pods may be less than a minute."""
+    minutes = max(1, probe.period_seconds // MINUTE_SECONDS)
+    return replace(probe, period_seconds=minutes * MINUTE_SECONDS)
