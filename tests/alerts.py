@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ class Scrapes:
 
     def add(self, at: float, samples: Iterable[Sample]) -> None:
         """Add a scrape; only the series of incidents are kept."""
-        values = {_series(each.labels): each.value for each in samples if each.name == SERIES}
+        values = {
+            _series(tuple(sorted(each.labels.items()))): each.value for each in samples if each.name == SERIES
+        }
         self.taken.append((at, values))
 
     def between(self, since: float, until: float, **labels: str) -> "Scrapes":
@@ -50,8 +53,9 @@ class Scrapes:
         )
 
 
-def _series(labels: dict[str, str]) -> str:
-    inner = ",".join(f"{name}={json.dumps(value)}" for name, value in sorted(labels.items()))
+@lru_cache(maxsize=10_000)
+def _series(labels: tuple[tuple[str, str], ...]) -> str:
+    inner = ",".join(f"{name}={json.dumps(value)}" for name, value in labels)
     return f"{SERIES}{{{inner}}}"
 
 

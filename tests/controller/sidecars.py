@@ -31,6 +31,7 @@ class Sidecar:
         return {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", **times}}
 
 
+@lru_cache(maxsize=10_000)
 def rfc3339(seconds: float) -> str:
     """Return a Kubernetes time."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

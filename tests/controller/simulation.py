@@ -77,6 +77,7 @@ class Simulation:
         reign: Reign | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
+        self._time = loop.time
         self._lag = lag
         self._begin = before._begin if before is not None else loop.time()
         self.world = before.world if before is not None else World(self.now)
@@ -90,6 +91,7 @@ class Simulation:
         registry = self._registry = CollectorRegistry()
         self._series = register_series(registry, self.now)
         self.scrapes = Scrapes()
+        self._alerted_on = registry.restricted_registry([SERIES])
         settings = Settings(container_image="i", author_bounds=author_bounds or AuthorBounds())
         recorder = self._recorder = (
             Recorder(record, record_size, client.metrics, anonymous=record_anonymous) if record else None
@@ -109,7 +111,7 @@ class Simulation:
 
     def now(self) -> float:
         """Epoch seconds."""
-        return T0 + asyncio.get_running_loop().time() - self._begin
+        return T0 + self._time() - self._begin
 
     def states(self) -> dict[Target, Standing]:
         """Return the last verdict on each target."""
@@ -122,7 +124,7 @@ class Simulation:
 
     def _scrape(self) -> None:
         """Scrape the series that alerts are made of."""
-        found = self._registry.restricted_registry([SERIES]).collect()
+        found = self._alerted_on.collect()
         self.scrapes.add(self.now(), (sample for metric in found for sample in metric.samples))
 
     async def run(self, seconds: int, script: Iterable[tuple[int, Callable[[World], None]]]) -> None:
@@ -150,12 +152,13 @@ class Simulation:
 
     def _deliver(self, second: int) -> None:
         """Give each cache the list of some seconds ago, never an older one than it has."""
-        now = asyncio.get_running_loop().time()
+        now = self._time()
         for kind, reflector in self._reflectors.items():
-            old, age = self._old[kind], self._lag(kind, second)
+            old = self._old[kind]
             old.append(self.world.snapshot(kind))
-            age = min(age, len(old) - 1)
-            del old[: -1 - age]
+            age = min(self._lag(kind, second), len(old) - 1)
+            if len(old) > age + 1:
+                del old[: -1 - age]
             asked_at = now - age
             if old[0] is self._given.get(kind):
                 reflector._heard(asked_at)

@@ -119,7 +119,7 @@ class World:
     injected: dict[str, tuple[Sidecar, ...]] = field(default_factory=dict)
     _ownerless: dict[str, float] = field(default_factory=dict)
     _unmade: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _snapshots: dict[str, tuple[tuple[Any, ...], bytes]] = field(default_factory=dict)
+    _snapshots: dict[str, tuple[int, Any, bytes]] = field(default_factory=dict)
     cronjobs_idle: tuple[Any, ...] = ()
     """The Jobs and CronJobs as the CronJob controller left them; until it has something to do again."""
 
@@ -145,11 +145,10 @@ class World:
     def snapshot(self, kind: str) -> bytes:
         """Return all objects of a kind, as they are now: the same bytes object while nothing changes."""
         objects, known = self.objects[kind], self._snapshots.get(kind)
-        state = self.written, objects.revision
-        if known is None or known[0] != state:
+        if known is None or known[0] != objects.revision or known[1] != self.written:
             encoded = msgspec.json.encode([self.written(each) for each in objects.values()])
-            known = self._snapshots[kind] = state, encoded
-        return known[1]
+            known = self._snapshots[kind] = objects.revision, self.written, encoded
+        return known[2]
 
     @property
     def heartbeat(self) -> float:
