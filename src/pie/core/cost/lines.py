@@ -73,7 +73,7 @@ _STARTED_BY: Final = {
         Line(Actor.PIE, "", "delete the Job", 1),
     ),
     # pie creates and deletes the pod; a pod that has ended is deleted by one request.
-    RunnerKind.POD: (Line(Actor.PIE, "", "create and delete the pod", 2, source=_CALCULATED),),
+    RunnerKind.POD: (Line(Actor.PIE, "", "create and delete the pod", 2),),
 }
 _NEW_VOLUME: Final = (
     Line(_MANAGER, EPHEMERAL, "create the PVC", 1),
