@@ -32,6 +32,7 @@ from tests.alerts import SERIES, Scrapes
 from tests.controller.actors import tick
 from tests.controller.wire import Wire
 from tests.controller.world import NAMESPACE, T0, World
+from tests.rights import permitted
 
 _TYPES: Final[dict[str, Any]] = {
     "nodes": Node,
@@ -83,7 +84,7 @@ class Simulation:
         self.world = before.world if before is not None else World(self.now)
         clock = ExactClock(loop.time, T0 - self._begin)
         client = self.client = Client(ClusterConfig(server="https://simulation"), clock=clock)
-        self.wire = Wire(self.world)
+        self.wire = Wire(self.world, permitted)
         client._transport = self.wire  # type: ignore[assignment]  # it has the one method that is used
         caches = self._caches = Caches(client, NAMESPACE)
         self._old: dict[str, list[bytes]] = {kind: [] for kind in _TYPES}

@@ -17,11 +17,12 @@ from tests.controller.world import World, owner_of
 class Wire:
     """Answers requests from the simulation's objects.
 
-    `forbidden` are the verbs and kinds that pie has no permission for.
+    `forbidden` are the verbs and kinds that pie has no permission for; it has none for what is not `allowed`.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, allowed: Callable[[Request], bool] = lambda _request: True) -> None:
         self._world = world
+        self._allowed = allowed
         self.forbidden: set[tuple[str, str]] = set()
         self.asked: Counter[tuple[str, str]] = Counter()
         self.answers_after: Callable[[Request], float] = lambda _request: 0.0
@@ -39,7 +40,7 @@ class Wire:
 
     def _permit(self, request: Request) -> None:
         what = request.verb, request.resource.plural
-        if what in self.forbidden:
+        if what in self.forbidden or not self._allowed(request):
             words = f'{what[1]} is forbidden: User "pie" cannot {what[0]} resource "{what[1]}"'
             raise Forbidden(403, "Forbidden", f"cannot {request}: 403 Forbidden: {words}")
 

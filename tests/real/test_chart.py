@@ -13,31 +13,14 @@ from testbed.api import Api, ApiError
 from testbed.cluster import Cluster
 from tests.chart.golden import GOLDEN
 from tests.chart.helm import CHART, IMAGE, RELEASE, helm, rendered
-from tests.harness import CRD, GROUP, ON_TIME, Pie, apply_probe, gone, pieprobe, until
+from tests.chart.install import KINDS, install
+from tests.harness import CRD, GROUP, apply_probe, gone, pieprobe, until
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
 
 Json = dict[str, Any]
 EVERYTHING = GOLDEN / "everything.values.yaml"
 CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pieprobes.pie.topolvm.io"
-KINDS = {
-    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
-    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/{name}",
-    "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts/{name}",
-    "Service": "/api/v1/namespaces/{namespace}/services/{name}",
-    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments/{name}",
-    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/{name}",
-    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings/{name}",
-    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}",
-    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{name}",
-}
-
-
-async def install(api: Api, namespace: str, *values: str) -> None:
-    """Apply the chart's manifests as the API server's strict validation takes them."""
-    for manifest in await asyncio.to_thread(rendered, *values, namespace=namespace):
-        path = KINDS[manifest["kind"]].format(namespace=namespace, name=manifest["metadata"]["name"])
-        await api.apply(path, manifest)
 
 
 async def test_both_replicas_are_let_into_a_namespace_of_the_restricted_level(
@@ -50,51 +33,6 @@ async def test_both_replicas_are_let_into_a_namespace_of_the_restricted_level(
         return len(await api.items(f"/api/v1/namespaces/{restricted_namespace}/pods")) == 2
 
     await until(admitted, "two pods of the controller are created")
-
-
-async def test_the_rights_that_the_chart_gives_are_enough(
-    start_cluster: Callable[..., Awaitable[Cluster]],
-) -> None:
-    cluster = await start_cluster(kwok_nodes=2)
-    api, namespace = cluster.api, "storage"
-    await cluster.create_namespace(namespace)
-    await install(api, namespace, "--set", "replicaCount=0")
-    kubeconfig = await cluster.service_account_kubeconfig(namespace, RELEASE)
-    left_behind = await leave_a_pod_as_go_pie_did(api, namespace)
-
-    async with Pie(kubeconfig, namespace, "--leader-elect") as pie:
-        await pie.leads()
-        await apply_probe(api, namespace, pieprobe("p", "kwok", "type", probeThreshold="30s"))
-        for node in cluster.spec.kwok_node_names:
-            await pie.until_value(
-                ON_TIME["mount"], lambda value: value >= 1, 150, pie_probe_name="p", node=node, on_time="true"
-            )
-        await pie.until_value(
-            ON_TIME["provision"], lambda value: value >= 1, 150, pie_probe_name="p", on_time="true"
-        )
-        await until(lambda: gone(api, left_behind), "the pod that Go pie left behind is free to go")
-        await api.delete(f"{GROUP}/namespaces/{namespace}/pieprobes/p")
-        await until(
-            lambda: gone(api, f"/apis/batch/v1/namespaces/{namespace}/cronjobs"), "the CronJobs are gone"
-        )
-        lines = (await pie.samples()).text.splitlines()
-        refused = [line for line in lines if 'code="403"' in line and not line.endswith(" 0.0")]
-        assert refused == []
-
-
-async def leave_a_pod_as_go_pie_did(api: Api, namespace: str) -> str:
-    """Delete a pod that carries Go pie's finalizer, so that it waits for pie; return its path."""
-    pods = f"/api/v1/namespaces/{namespace}/pods"
-    metadata = {
-        "name": "left-behind",
-        "finalizers": ["pie.topolvm.io/pod"],
-        "labels": {"pie-probe": "old", "storage-class": "kwok"},
-    }
-    container = {"name": "probe", "image": "pie.test/pie:dev"}
-    spec = {"nodeSelector": {"no": "such-node"}, "containers": [container]}
-    await api.create(pods, {"metadata": metadata, "spec": spec})
-    await api.delete(f"{pods}/left-behind")
-    return f"{pods}/left-behind"
 
 
 # As far as an upgrade is concerned, the chart of the Go implementation: the CRD is one of its templates.
