@@ -27,7 +27,7 @@ def test_it_has_all_that_pie_needs_in_the_namespace_with_the_image() -> None:
     kinds = {each["kind"]: each for each in more}
     wanted = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Deployment"}
     assert wanted | {"Service", "PodDisruptionBudget"} <= kinds.keys()
-    assert {each["metadata"].get("namespace", "storage") for each in more} == {"storage"}
+    assert {each["metadata"].get("namespace", "storage") for each in more} == {"storage", "kube-node-lease"}
     assert kinds["ClusterRoleBinding"]["subjects"][0]["namespace"] == "storage"
     pod = kinds["Deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]

@@ -59,6 +59,7 @@ def test_every_reason_is_documented_with_its_area_its_meaning_and_what_to_do(rea
         "README.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "SECURITY.md",
         *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
     ],
 )
