@@ -7,7 +7,7 @@ import pytest
 from testbed import kwok
 from testbed.api import Api
 from testbed.cluster import Cluster
-from testbed.kwok_stages import WITHOUT_DRIVER
+from testbed.kwok_stages import OTHER_ARCHITECTURE, OTHER_OS, WITHOUT_DRIVER
 from tests.chart.helm import RELEASE
 from tests.chart.install import install
 from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until
@@ -18,15 +18,17 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 NAMESPACE = "storage"
 SPEC = {"probeThreshold": "20s", "deadline": "30s"}
-PLUGIN = "OwnerReferencesPermissionEnforcement"
+ARGUMENTS = (
+    "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
+    "--feature-gates=WatchList=false",  # or no cache would need a list
+)
 CREATED = 201
 
 
 async def test_the_rights_that_the_chart_gives_are_enough_and_none_is_too_much(
     start_cluster: Callable[..., Awaitable[Cluster]],
 ) -> None:
-    plugins = {"kube-apiserver": [f"--enable-admission-plugins={PLUGIN}"]}
-    cluster = await start_cluster(kwok_nodes=2, arguments=plugins)
+    cluster = await start_cluster(kwok_nodes=2, arguments={"kube-apiserver": ARGUMENTS})
     api, probes = cluster.api, f"{GROUP}/namespaces/{NAMESPACE}/pieprobes"
     await cluster.create_namespace(NAMESPACE)
     await install(api, NAMESPACE, "--set", "replicaCount=0")
@@ -35,7 +37,7 @@ async def test_the_rights_that_the_chart_gives_are_enough_and_none_is_too_much(
 
     async with Pie(kubeconfig, NAMESPACE, "--leader-elect") as pie:
         await pie.leads()
-        await kwok.add_nodes(api, [WITHOUT_DRIVER])  # on which no volume is mounted
+        await kwok.add_nodes(api, [WITHOUT_DRIVER, OTHER_OS, OTHER_ARCHITECTURE])  # on which all runs are bad
         await apply_probe(api, NAMESPACE, pieprobe("p", "kwok", "type", **SPEC))
         await apply_probe(api, NAMESPACE, pieprobe("q", "kwok", "type", runner="Pod", **SPEC))
         for probe in ("p", "q"):
@@ -45,8 +47,10 @@ async def test_the_rights_that_the_chart_gives_are_enough_and_none_is_too_much(
             await pie.until_value(ON_TIME["provision"], some, 150, **of, on_time="true")
             await pie.until_value(ON_TIME["mount"], some, 150, **of, node=WITHOUT_DRIVER, on_time="false")
         await until(lambda: gone(api, left_behind), "the pod that Go pie left behind is free to go")
-        await api.patch(f"{probes}/p", {"spec": {"disableMountProbes": True}})
-        await until(lambda: all_mounts_gone(api), "the CronJobs and PVCs of mount targets are deleted", 60)
+        follow_up = Right(OF_RELEASE, "jobs", "create")
+        await until(lambda: is_used(cluster, follow_up), "a provision run was bad, and followed up", 300, 2)
+        none = pieprobe("p", "kwok", "no-such-label")["spec"]["nodeSelector"]
+        await api.patch(f"{probes}/p", {"spec": {"nodeSelector": none}})
         unused = await until_used(cluster)
         for probe in ("p", "q"):
             await api.delete(f"{probes}/{probe}")
@@ -62,9 +66,8 @@ def some(value: float) -> bool:
     return value >= 1
 
 
-async def all_mounts_gone(api: Api) -> bool:
-    claims = await api.items(f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims", selector="node")
-    return not [each for each in claims if each["metadata"]["labels"]["pie-probe"] == "p"]
+async def is_used(cluster: Cluster, right: Right) -> bool:
+    return right in used(cluster)
 
 
 async def until_used(cluster: Cluster) -> set[Right]:
@@ -75,7 +78,7 @@ async def until_used(cluster: Cluster) -> set[Right]:
         return wanted <= set(used(cluster))
 
     try:
-        await until(all_used, "every right is used", 240, 2)
+        await until(all_used, "every right is used", 180, 2)
     except AssertionError:
         return set(wanted) - set(used(cluster))
     return set()
