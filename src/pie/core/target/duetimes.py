@@ -13,6 +13,7 @@ from pie.core.model import BAD, Verdict
 from pie.core.reasons import Reason
 from pie.core.target.counting import count_on_time, count_untested, lose_run, note, still_so
 from pie.core.target.effects import Ask, Mark, Question, Record
+from pie.core.target.facts import ScheduleFact
 from pie.core.target.state import NextDue
 from pie.core.target.turn import SOON_SECONDS, Turn
 
@@ -88,7 +89,7 @@ def _decided(turn: Turn, awaited: NextDue) -> bool:
         # A bad one counts it, and after a good one the schedule starts the run.
         turn.change(next_due=replace(awaited, blocked=True))
         return False
-    if schedule is not None and schedule.by_pie and schedule.busy:
+    if schedule is not None and _is_kept_waiting(turn, schedule, awaited):
         # The pod of a run that is counted does not go.
         awaited = replace(awaited, blocked=True)
         turn.change(next_due=awaited)
@@ -121,6 +122,12 @@ def _decided(turn: Turn, awaited: NextDue) -> bool:
     else:
         _count_missed(turn, due)
     return True
+
+
+def _is_kept_waiting(turn: Turn, schedule: ScheduleFact, awaited: NextDue) -> bool:
+    """Tell whether pie does not start the run because a pod is there, as the watch shows by now."""
+    known = turn.facts.runs_as_of >= awaited.late_at
+    return schedule.by_pie and schedule.busy and schedule.last_started < awaited.due and known
 
 
 def _is_behind(turn: Turn, until: float, *, nodes: bool) -> bool:
