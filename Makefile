@@ -67,6 +67,9 @@ maintenance: prepare-real ## Reboot, cordon and taint 300 simulated nodes wave b
 outage: setup ## Let a CSI driver crash on 5,000 simulated nodes: one incident, few reads (Python only, minutes)
 	$(BIN)/python bench/outage.py
 
+site: setup ## Build the documentation site into build/site, with search; it fails on a dead link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 run: setup ## Show pie at work on a small cluster in one process: real I/O, faults, a page (Python only)
 	@$(BIN)/pie demo $(DEMO)
 
@@ -86,4 +89,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test explore prepare-real verdicts faults maintenance outage run run-real lock clean
+.PHONY: help setup lint test explore prepare-real verdicts faults maintenance outage site run run-real lock clean

@@ -1,0 +1,59 @@
+"""Hook of MkDocs: adds to `docs/` the pages of the repository's root, and the files that pages link to.
+
+GitHub shows the same pages, so links in them are those of the repository. Here they become those of the site.
+"""
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+AT_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+"""Pages of the repository's root, with their names on the site."""
+
+LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
+CHART = re.compile(r"^```mermaid\n.*?^```\n", re.DOTALL | re.MULTILINE)
+"""A chart that GitHub draws. The site has no program that draws it, and loads none from another host."""
+
+
+def at_site(path: str) -> str:
+    """Return where the site has a file of the repository."""
+    if path in AT_ROOT:
+        return AT_ROOT[path]
+    return path.removeprefix("docs/") if path.startswith("docs/") else f"files/{path}"
+
+
+def in_repository(uri: str) -> str:
+    """Return which page of the repository the site shows at `uri`."""
+    return {shown: path for path, shown in AT_ROOT.items()}.get(uri, f"docs/{uri}")
+
+
+def target(page: str, link: str) -> str:
+    """Return which file of the repository a link on a page of the repository leads to."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(page), link))
+
+
+def for_site(text: str, page: str) -> str:
+    """Return the text of a page of the repository, with the links of the site."""
+    here = posixpath.dirname(at_site(page)) or "."
+    moved = LINK.sub(lambda link: posixpath.relpath(at_site(target(page, link.group())), here), text)
+    return CHART.sub("", moved)
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add the pages of the root, and each file outside `docs/` that a page links to."""
+    pages = [*AT_ROOT, *(in_repository(file.src_uri) for file in files.documentation_pages())]
+    linked = {target(page, link) for page in pages for link in LINK.findall((ROOT / page).read_text())}
+    for path in sorted({*AT_ROOT, *(path for path in linked if (ROOT / path).is_file())}):
+        if not path.startswith("docs/"):
+            files.append(File.generated(config, at_site(path), abs_src_path=str(ROOT / path)))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001  MkDocs names them
+    """Give each page the links of the site."""
+    return for_site(markdown, in_repository(page.file.src_uri))
