@@ -12,10 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    *(ROOT / "docs").glob("*.md"),
-    *(ROOT / each for each in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 LOADED = re.compile(
     r'<(?:script|img|iframe)[^>]* src="?(?:https?:)?//[^>]*|<link[^>]* href="?(?:https?:)?//[^>]*'
 )
@@ -64,8 +61,8 @@ def test_the_site_has_every_page_search_finds_a_reason_and_nothing_comes_from_an
 def test_a_dead_link_or_a_page_outside_the_navigation_fails_the_build(tmp_path: Path) -> None:
     for directory in ("docs", "website", "charts"):
         shutil.copytree(ROOT / directory, tmp_path / directory)
-    for name in ("mkdocs.yml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        shutil.copy(ROOT / name, tmp_path)
+    for path in (ROOT / "mkdocs.yml", *ROOT.glob("*.md")):
+        shutil.copy(path, tmp_path)
     (tmp_path / "docs/lost.md").write_text(
         "[a reason](reasons.md#NoSuchReason), [a page](nosuch.md), [a file](../charts/nosuch.yaml)\n"
     )
