@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -72,6 +73,15 @@ def test_a_dead_link_or_a_page_outside_the_navigation_fails_the_build(tmp_path: 
     for wrong in ("#NoSuchReason", "'nosuch.md'", "'files/charts/nosuch.yaml'"):
         assert [line for line in warnings if wrong in line], built.stderr
     assert "- lost.md" in built.stderr
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    sections = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    shown = [
+        name for section in sections for pages in section.values() for page in pages for name in page.values()
+    ]
+    at_site = [page.name if page.parent.name == "docs" else page.name.lower() for page in PAGES]
+    assert sorted(shown) == sorted("index.md" if name == "readme.md" else name for name in at_site)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
