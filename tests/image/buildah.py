@@ -56,7 +56,9 @@ def debian(directory: Path) -> Path:
     """Make an image of Debian alone, as the slim images of registries have it."""
     tar, image = directory / "debian.tar", directory / "debian-image.tar"
     left_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man")]
-    command = ["mmdebstrap", "--quiet", "--variant=apt", "--format=tar", *left_out, "bookworm", str(tar)]
+    merged = ("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", "--include=usr-is-merged")
+    options = ("--quiet", "--variant=apt", "--format=tar", *merged, *left_out)
+    command = ["mmdebstrap", *options, "bookworm", str(tar)]
     subprocess.run(command, check=True)
     paths = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
     write(image, name="debian:12", architecture=architecture(), run={"Env": [paths]}, layers=[Layer.of(tar)])

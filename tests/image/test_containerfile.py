@@ -50,14 +50,16 @@ def test_the_image_has_the_version_of_the_package() -> None:
 
 
 @pytest.fixture(scope="module")
-def buildah(tmp_path_factory: pytest.TempPathFactory) -> Buildah:
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
     missing = [program for program in ("buildah", "mmdebstrap") if shutil.which(program) is None]
     if missing or os.geteuid() != 0:
         reason = f"needs root and these packages: {', '.join(missing) or 'none'}"
         if os.environ.get("CI"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
-    return Buildah(tmp_path_factory.mktemp("buildah"))
+    directory = tmp_path_factory.mktemp("buildah")
+    yield Buildah(directory)
+    shutil.rmtree(directory)  # gigabytes, which pytest would keep
 
 
 @pytest.fixture(scope="module")
