@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import structlog
 from typer.testing import CliRunner
 
 from pie.cli.app import app
+from tests import forked
 from tests.embedded.conftest import start_embedded  # noqa: F401  a fixture for the tests here
 from tests.probe.conftest import demand
 
@@ -75,7 +75,7 @@ async def started(*arguments: str, **environment: str) -> AsyncIterator[Command]
     """Run `pie` with these arguments; it ends with the context at the latest."""
     ours = {"COLUMNS": "200", "PIE_CONTAINER_IMAGE": "", "KUBECONFIG": "", "PYTHONFAULTHANDLER": "1"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pie", *arguments),
+        *forked.command(*arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **ours, **environment},

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pie.cli.demofault import addresses
+from tests import forked
 from tests.cli.conftest import within
 from tests.harness import ROOT
 from tests.probe.conftest import demand
@@ -22,8 +23,10 @@ pytestmark = pytest.mark.timeout(240)
 
 
 async def run(*arguments: str, **environment: str) -> tuple[int, str]:
+    # What changes Python itself must be there when Python starts.
+    anew = "PYTHONPATH" in environment
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pie", "demo", *arguments),
+        *((sys.executable, "-m", "pie", "demo", *arguments) if anew else forked.command("demo", *arguments)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "COLUMNS": "200", **environment},
@@ -146,7 +149,7 @@ async def printed(command: str, **environment: str) -> tuple[int, str]:
         ended = await within(*command.split())
         return ended.status, ended.said + ended.complained
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pie", *command.split()),
+        *forked.command(*command.split()),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **environment},
@@ -228,7 +231,7 @@ async def test_the_end_by_hand_is_a_good_one_where_nobody_waits_for_a_story() ->
 async def running(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a demo in the background."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pie", "demo", *arguments),
+        *forked.command("demo", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1", **environment},

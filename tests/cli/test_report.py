@@ -28,6 +28,7 @@ from pie.core.prometheus import Sample, Series, vector
 from pie.core.reportmodel import Report
 from pie.core.reportqueries import INSTANT, Window
 from pie.embedded.panel import HEADER
+from tests import forked
 from tests.alerting.conftest import ROOT, RULES
 from tests.alerting.queries import queries
 from tests.cli.conftest import within
@@ -42,7 +43,7 @@ EVIL = '<script>alert("x")</script> | `a` [b](http://c)'
 
 async def report(*arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pie", "report", *arguments),
+        *forked.command("report", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "COLUMNS": "200"},
