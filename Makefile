@@ -35,9 +35,16 @@ $(STAMP): pyproject.toml requirements/dev.lock
 setup: $(STAMP) ## Make the virtual environment in .venv
 
 lint: setup ## Check style, types and imports
+	@$(MAKE) --no-print-directory --jobs --output-sync style types imports
+
+style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types:
 	$(BIN)/mypy
+
+imports:
 	$(BIN)/lint-imports
 
 test: lint ## Lint, then the tests that need neither Go nor root; TIER=real: all tests
@@ -89,4 +96,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint test explore prepare-real verdicts faults maintenance outage site run run-real lock clean
+.PHONY: help setup lint style types imports test explore prepare-real verdicts faults maintenance outage site run run-real lock clean
