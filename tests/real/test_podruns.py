@@ -1,0 +1,75 @@
+"""`runner: Pod` on real nodes with real volumes: runs are good, also while the runner is changed."""
+
+from typing import Any
+
+import pytest
+
+from tests.harness import ON_TIME, gone, until
+from tests.real.conftest import Probed
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
+
+NAME = "pods"
+NODES = ["node-1", "node-2"]
+POD: dict[str, Any] = {
+    "runner": "Pod",
+    "probePeriodSeconds": 30,
+    "probePeriod": 1,
+    "probeThreshold": "30s",
+    "deadline": "30s",
+}
+CRONJOB: dict[str, Any] = {"runner": "CronJob", "probePeriodSeconds": None, "probeThreshold": "30s"}
+
+
+async def pods(probed: Probed) -> list[dict[str, Any]]:
+    """Return the pods of the PieProbe."""
+    return await probed.api.items(probed.path("pods"), selector=f"pie-probe={NAME}")
+
+
+async def owned_by_probe(probed: Probed) -> list[dict[str, Any]]:
+    """Return the pods that the PieProbe itself owns."""
+    found = await pods(probed)
+    return [each for each in found if each["metadata"]["ownerReferences"][0]["kind"] == "PieProbe"]
+
+
+async def well(probed: Probed) -> bool:
+    """Tell whether all targets are well."""
+    status = (await probed.api.get(probed.path("pieprobes", NAME))).get("status") or {}
+    targets = status.get("targets") or {}
+    return targets.get("ok") == targets.get("total") == len(NODES) + 1
+
+
+async def two_more_runs(probed: Probed) -> None:
+    """Wait until each target had two more good runs."""
+    for metric, labels in (
+        (ON_TIME["provision"], {}),
+        *((ON_TIME["mount"], {"node": node}) for node in NODES),
+    ):
+        await probed.more(metric, 240, by=2, pie_probe_name=NAME, on_time="true", **labels)
+
+
+async def test_pods_that_pie_starts_itself_are_good_runs_and_the_runner_can_be_changed(
+    probed: Probed,
+) -> None:
+    await probed.probe(NAME, NODES, **POD)
+    try:
+        found = await until(lambda: owned_by_probe(probed), "a pod of the PieProbe", 90, 0.1)
+        assert all(each["spec"]["schedulerName"] == "default-scheduler" for each in found)
+        await two_more_runs(probed)
+        await until(lambda: well(probed), "all targets are well", 60)
+        assert await probed.api.items(probed.path("cronjobs")) == []
+        assert await probed.api.items(probed.path("jobs")) == []
+        path = probed.path("pieprobes", NAME)
+        await probed.api.patch(path, {"spec": CRONJOB})
+        await until(lambda: probed.api.items(probed.path("cronjobs")), "the CronJobs", 60)
+        await two_more_runs(probed)
+        await probed.api.patch(path, {"spec": POD})
+        await until(lambda: gone(probed.api, probed.path("cronjobs")), "the CronJobs are gone", 120)
+        await two_more_runs(probed)
+        samples = await probed.pie.samples()
+        late = [each for name in ON_TIME.values() for each in samples.all(name)]
+        wrong = [each for each in late if each.labels["on_time"] == "false" and each.value]
+        assert wrong == []
+        await until(lambda: well(probed), "all targets are well", 60)
+    finally:
+        await probed.api.delete(probed.path("pieprobes", NAME))
