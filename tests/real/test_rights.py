@@ -44,7 +44,6 @@ async def test_the_rights_that_the_chart_gives_are_enough_and_none_is_too_much(
             of = {"pie_probe_name": probe}
             for node in cluster.spec.kwok_node_names:
                 await pie.until_value(PERFORMANCE, some, 150, **of, node=node, succeed="true")
-            await pie.until_value(ON_TIME["provision"], some, 150, **of, on_time="true")
             await pie.until_value(ON_TIME["mount"], some, 150, **of, node=WITHOUT_DRIVER, on_time="false")
         await until(lambda: gone(api, left_behind), "the pod that Go pie left behind is free to go")
         follow_up = Right(OF_RELEASE, "jobs", "create")
