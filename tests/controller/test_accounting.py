@@ -155,6 +155,13 @@ def test_a_pod_that_is_deleted_in_time_is_not_late_though_its_job_is_seen_later_
     assert outcome.errors(END) == []
 
 
+def test_a_pod_that_pie_started_and_never_saw_is_deleted_and_not_late_though_the_next_run_is_good() -> None:
+    # The pod of second 132 is deleted before the watch shows it; the next run ends before that is settled.
+    gaps = [("pods", 131, 12), ("nodes", 161, 45)]
+    outcome = played([(133, World.evict)], with_gaps(gaps), runner=RunnerKind.POD)
+    assert outcome.counted_as() == {"on time", Reason.POD_DELETED}
+
+
 def test_a_pod_that_is_deleted_in_mid_run_did_not_hang_though_the_watch_of_jobs_does_not_show_its_end() -> (
     None
 ):

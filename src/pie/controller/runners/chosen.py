@@ -115,6 +115,8 @@ class ChosenRunner:
         self, probe: Probe | None, target: Target, wanted: KeepObjects, owner: OwnerReference, claim: str
     ) -> Plan:
         """Return what to do with a target's objects; `claim` is the name of its PVC."""
+        if not wanted.live:
+            self._pods.forget(target)
         if probe is None or not wanted.live or probe.runner is RunnerKind.CRON_JOB:
             return await self._cronjobs.plan(probe, target, wanted, owner, claim)
         if not self._cronjobs.objects(probe, target):

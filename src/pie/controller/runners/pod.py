@@ -141,7 +141,6 @@ class PodRunner:
         self._known[found.uid] = _Known(of, fact)
         self._unseen.get(of.target, {}).pop(found.uid, None)
         self._runs_of.setdefault(of.target, set()).add(found.uid)
-        self._last_started.pop(of.target, None)
         if gone or known is None:
             self._wake(of.target)
 
@@ -253,6 +252,10 @@ class PodRunner:
         self._caches.pods.confirm()
 
     # What is done.
+
+    def forget(self, target: Target) -> None:
+        """Forget which run of a target that ended was started last."""
+        self._last_started.pop(target, None)
 
     async def plan(
         self, _probe: Probe | None, _target: Target, _wanted: KeepObjects, _owner: OwnerReference, _claim: str
