@@ -71,6 +71,9 @@ faults: prepare-real ## Break real storage in every way, and write docs/faults.m
 maintenance: prepare-real ## Reboot, cordon and taint 300 simulated nodes wave by wave: no failure, no incident (root, Go)
 	$(BIN)/python bench/maintenance.py
 
+weather: prepare-real ## Kill, freeze, slow and garble what pie talks to, and write docs/reliability.md (Go; 25 minutes)
+	$(BIN)/python -m tests.weather
+
 outage: setup ## Let a CSI driver crash on 5,000 simulated nodes: one incident, few reads (Python only, minutes)
 	$(BIN)/python bench/outage.py
 
@@ -96,4 +99,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint style types imports test explore prepare-real verdicts faults maintenance outage site run run-real lock clean
+.PHONY: help setup lint style types imports test explore prepare-real verdicts faults maintenance weather outage site run run-real lock clean

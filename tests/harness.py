@@ -141,6 +141,11 @@ class Pie:
             await self._leading.wait()
 
     @property
+    def running(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
     def leading(self) -> bool:
         """Whether the process said that it leads."""
         return self._leading.is_set()

@@ -1,0 +1,44 @@
+"""docs/reliability.md, written by `make weather`."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tests.harness import ROOT
+from tests.weather.rows import Row
+from tests.weather.scene import Outcome
+
+PAGE: Final = ROOT / "docs" / "reliability.md"
+
+_HEAD: Final = """\
+# Hostile weather
+
+What pie does when the control plane, its answers or pie itself fail. Each row has a controller of its own on
+the real control plane with simulated nodes, period 1, and a proxy of the tests between the two. Counted are:
+
+- **crashes**: the controller ended by itself;
+- **lost or doubled**: due times that were not counted, or twice by one process. (A run that is under way
+  when a controller is killed is counted by it and by the next one, whose counters start at 0);
+- **false incidents**: incidents of the storage, which worked all the time;
+- **recovery**: seconds from the end of the weather until the storage was tested well again on every node. The
+  next due time is up to 60 s away, so about 70 s is normal.
+
+`make weather` writes this page, and fails if one of the first three is not 0. Where the PieProbe itself was
+deleted, due times count from its new creation on.
+
+"""
+
+
+def cells(row: Row, outcome: Outcome) -> str:
+    """Return a row of the table."""
+    recovery = "never" if outcome.recovery_seconds is None else f"{outcome.recovery_seconds:.0f}"
+    return (
+        f"| {row.title} | {outcome.counted} | {outcome.crashes} | {len(outcome.miscounted)}"
+        f" | {outcome.false_incidents} | {recovery} |\n"
+    )
+
+
+def write(rows: Sequence[Row], outcomes: Sequence[Outcome], setting: str) -> None:
+    """Write the page."""
+    head = "| Weather | Due times | Crashes | Lost or doubled | False incidents | Recovery, s |\n"
+    table = "".join(cells(row, outcome) for row, outcome in zip(rows, outcomes, strict=True))
+    PAGE.write_text(f"{_HEAD}{setting}\n\n{head}|---|--:|--:|--:|--:|--:|\n{table}")

@@ -1,0 +1,171 @@
+"""Where a row plays: a namespace with a PieProbe, its controller, and the proxy that it goes through."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pie.core.model import Kind, Target
+from testbed.api import Api
+from testbed.cluster import Cluster
+from tests.accounting import Accounts
+from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
+from tests.weather.proxy import Proxy
+
+PROBE: Final = "weather"
+CLASS: Final = "kwok"
+PERIOD_MINUTES: Final = 1
+DECIDED_SECONDS: Final = 75
+"""What became of a due time is known so long after it, at the latest."""
+RECOVERY_SECONDS: Final = 300.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a row did to pie: all zero, and the seconds until each target was probed well again."""
+
+    crashes: int
+    miscounted: tuple[str, ...]
+    false_incidents: int
+    recovery_seconds: float | None
+    counted: int
+    """How many due times were counted."""
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing was harmed."""
+        harmed = self.crashes or self.miscounted or self.false_incidents
+        return not harmed and self.recovery_seconds is not None and self.counted > 0
+
+
+def by_one_process(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield log entries without the due times that an earlier process had counted, too.
+
+    A run that was under way when its controller was killed is counted by the next one: its counters are new.
+    """
+    process, counted_by = 0, dict[tuple[str, float], int]()
+    for entry in entries:
+        process += entry["event"] == "serving"
+        if "due" in entry and counted_by.setdefault((entry["target"], entry["due"]), process) < process:
+            continue
+        yield entry
+
+
+class Scene:
+    """Use it in `async with`."""
+
+    def __init__(self, cluster: Cluster, nodes: list[str]) -> None:
+        self.cluster = cluster
+        self.namespace = f"weather-{uuid.uuid4().hex[:8]}"
+        self._nodes = nodes
+        self._began = 0.0
+        self._since: dict[Target, float] = {}
+        self._open = AsyncExitStack()
+        self.proxy: Proxy
+        self.pie: Pie
+
+    @property
+    def api(self) -> Api:
+        """The administrator's client, which does not go through the proxy."""
+        return self.cluster.api
+
+    async def __aenter__(self) -> Self:
+        """Start it all; return when every target was probed well."""
+        directory = Path(self._open.enter_context(TemporaryDirectory()))
+        await self.cluster.create_namespace(self.namespace)
+        self.proxy = await self._open.enter_async_context(Proxy(self.cluster.kubeconfig, directory))
+        self.pie = Pie(self.proxy.kubeconfig, self.namespace, "--log-level", "debug")
+        await self._open.enter_async_context(self.pie)
+        await self.pie.leads(60)
+        await self.apply()
+        await until(self._all_good, "every target was probed well", RECOVERY_SECONDS, 1)
+        await self._note_targets()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the controller, and delete the namespace."""
+        await self._open.__aexit__(kind, error, trace)
+        await self.api.delete(f"/api/v1/namespaces/{self.namespace}")
+
+    async def apply(self) -> None:
+        """Create the PieProbe on the nodes of the scene."""
+        body = pieprobe(PROBE, CLASS, "", probePeriod=PERIOD_MINUTES, probeThreshold="40s", deadline="50s")
+        of = {"key": "metadata.name", "operator": "In"}
+        terms = [{"matchFields": [{**of, "values": [node]}]} for node in self._nodes]
+        body["spec"]["nodeSelector"]["nodeSelectorTerms"] = terms
+        await apply_probe(self.api, self.namespace, body)
+
+    async def times(self, count: int, at_once: int, work: Callable[[int], Awaitable[Any]]) -> None:
+        """Do something many times, some at a time."""
+        free = asyncio.Semaphore(at_once)
+
+        async def one(number: int) -> None:
+            async with free:
+                await work(number)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                group.create_task(one(number))
+
+    async def outcome(self, *, forgets: bool) -> Outcome:
+        """Return what became of pie: wait until all is well again, and one more period."""
+        began = time.time()
+        try:
+            await until(
+                lambda: self._all_good_since(began), "every target was probed well again", RECOVERY_SECONDS, 1
+            )
+            recovered: float | None = time.time() - began
+        except AssertionError:
+            recovered = None
+        await asyncio.sleep(DECIDED_SECONDS)
+        accounts = Accounts(by_one_process(self.pie.entries))
+        if forgets:
+            await self._note_targets()
+        now = time.time() - DECIDED_SECONDS
+        errors = [
+            each
+            for target, since in self._since.items()
+            for each in accounts.errors(target, 60 * PERIOD_MINUTES, since, now)
+        ]
+        counted = sum(accounts.as_what(target).total() for target in self._since)
+        return Outcome(
+            int(not self.pie.running), tuple(errors), await self._storage_incidents(), recovered, counted
+        )
+
+    async def _all_good(self) -> bool:
+        return await self._all_good_since(0.0)
+
+    async def _all_good_since(self, since: float) -> bool:
+        """Tell whether the series say of every target that its last run after a moment was good."""
+        if not self.pie.running:
+            return False
+        samples = await self.pie.samples()
+        healthy = samples.all("pie_target_healthy")
+        last = samples.all("pie_target_last_success_timestamp_seconds")
+        well = sum(each.value == 1 for each in healthy)
+        recent = sum(each.value > since for each in last)
+        return well == recent == len(self._nodes) + 1
+
+    async def _note_targets(self) -> None:
+        """Note from when on each target has due times: those after its CronJob was created."""
+        self._since.clear()
+        for item in await self.api.items(f"/apis/batch/v1/namespaces/{self.namespace}/cronjobs"):
+            node = item["metadata"]["labels"].get("node", "")
+            target = Target(PROBE, Kind.MOUNT if node else Kind.PROVISION, CLASS, node)
+            self._since[target] = datetime.fromisoformat(item["metadata"]["creationTimestamp"]).timestamp()
+        assert len(self._since) == len(self._nodes) + 1, self._since
+
+    async def _storage_incidents(self) -> int:
+        """Return how many incidents of the storage opened: in the status, where they outlive the process."""
+        found = await self.api.find(f"{GROUP}/namespaces/{self.namespace}/pieprobes/{PROBE}")
+        incidents = (found or {}).get("status", {}).get("incidents") or []
+        return sum(each["area"] == "storage" for each in incidents)
