@@ -95,7 +95,8 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
 
         heat: Heatmap = await ask("heatmap?probe=p1&columns=2", Heatmap)
         (row,) = heat.rows
-        assert (row.node, row.verdict, row.cells[-1]) == (target.node, "late", "l")
+        assert (row.node, row.verdict) == (target.node, "late")
+        assert "l" in row.cells  # of the last column, unless that has just begun
         assert heat.step_seconds == 59 * 60
         assert heat.start <= time.time() < heat.start + 2 * heat.step_seconds
 
@@ -109,7 +110,7 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
         assert found.targets[0].reason == "NodeCordoned"
 
         trend: LatencyTrend = await ask("latency?probe=p1&columns=2", LatencyTrend)
-        assert trend.write_median_seconds[-1] == pytest.approx(0.002, rel=0.1)
+        assert [each for each in trend.write_median_seconds if each] == [pytest.approx(0.002, rel=0.1)]
 
 
 async def test_a_late_run_that_another_one_speaks_for_is_shown_but_is_not_the_verdict(stage: Stage) -> None:

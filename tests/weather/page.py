@@ -37,8 +37,13 @@ def cells(row: Row, outcome: Outcome) -> str:
     )
 
 
-def write(rows: Sequence[Row], outcomes: Sequence[Outcome], setting: str) -> None:
-    """Write the page."""
+def write(lines: Sequence[str], setting: str) -> None:
+    """Write the page, with the lines of its table."""
     head = "| Weather | Due times | Crashes | Lost or doubled | False incidents | Recovery, s |\n"
-    table = "".join(cells(row, outcome) for row, outcome in zip(rows, outcomes, strict=True))
-    PAGE.write_text(f"{_HEAD}{setting}\n\n{head}|---|--:|--:|--:|--:|--:|\n{table}")
+    PAGE.write_text(f"{_HEAD}{setting}\n\n{head}|---|--:|--:|--:|--:|--:|\n{''.join(lines)}")
+
+
+def known_lines() -> dict[str, str]:
+    """Return the lines of the table on the page as it is, by the titles of their rows."""
+    found = PAGE.read_text().splitlines(keepends=True) if PAGE.exists() else []
+    return {line.split(" | ")[0].removeprefix("| "): line for line in found if line.startswith("| ")}

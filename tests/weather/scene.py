@@ -4,16 +4,18 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self
 
+import aiohttp
+
 from pie.core.model import Kind, Target
-from testbed.api import Api
+from testbed.api import Api, ApiError
 from testbed.cluster import Cluster
 from tests.accounting import Accounts
 from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
@@ -58,6 +60,14 @@ def by_one_process(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str
         yield entry
 
 
+def _ready() -> dict[str, str]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "type": "Ready", "status": "True", "reason": "KubeletReady",
+        "lastHeartbeatTime": now, "lastTransitionTime": now,
+    }
+
+
 class Scene:
     """Use it in `async with`."""
 
@@ -84,6 +94,8 @@ class Scene:
         self.pie = Pie(self.proxy.kubeconfig, self.namespace, "--log-level", "debug")
         await self._open.enter_async_context(self.pie)
         await self.pie.leads(60)
+        kubelets = asyncio.create_task(self._report_nodes())
+        self._open.callback(kubelets.cancel)
         await self.apply()
         await until(self._all_good, "every target was probed well", RECOVERY_SECONDS, 1)
         await self._note_targets()
@@ -103,6 +115,17 @@ class Scene:
         terms = [{"matchFields": [{**of, "values": [node]}]} for node in self._nodes]
         body["spec"]["nodeSelector"]["nodeSelectorTerms"] = terms
         await apply_probe(self.api, self.namespace, body)
+
+    async def _report_nodes(self) -> None:
+        """Report the nodes as Ready, as kubelets do after an outage; KWOK reports that once only."""
+        while True:
+            with suppress(ApiError, aiohttp.ClientError, TimeoutError):  # kubelets try again, too
+                for node in await self.api.items("/api/v1/nodes"):
+                    conditions = {each["type"]: each["status"] for each in node["status"]["conditions"]}
+                    if conditions["Ready"] != "True":
+                        path = f"/api/v1/nodes/{node['metadata']['name']}/status"
+                        await self.api.patch(path, {"status": {"conditions": [_ready()]}}, patch="strategic")
+            await asyncio.sleep(5)
 
     async def times(self, count: int, at_once: int, work: Callable[[int], Awaitable[Any]]) -> None:
         """Do something many times, some at a time."""
