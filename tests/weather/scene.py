@@ -63,8 +63,11 @@ def by_one_process(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str
 def _ready() -> dict[str, str]:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
-        "type": "Ready", "status": "True", "reason": "KubeletReady",
-        "lastHeartbeatTime": now, "lastTransitionTime": now,
+        "type": "Ready",
+        "status": "True",
+        "reason": "KubeletReady",
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": now,
     }
 
 
@@ -119,13 +122,17 @@ class Scene:
     async def _report_nodes(self) -> None:
         """Report the nodes as Ready, as kubelets do after an outage; KWOK reports that once only."""
         while True:
-            with suppress(ApiError, aiohttp.ClientError, TimeoutError):  # kubelets try again, too
-                for node in await self.api.items("/api/v1/nodes"):
-                    conditions = {each["type"]: each["status"] for each in node["status"]["conditions"]}
-                    if conditions["Ready"] != "True":
-                        path = f"/api/v1/nodes/{node['metadata']['name']}/status"
-                        await self.api.patch(path, {"status": {"conditions": [_ready()]}}, patch="strategic")
+            with suppress(ApiError, aiohttp.ClientError, OSError, TimeoutError):  # kubelets try again, too
+                async with asyncio.timeout(5):
+                    await self._report_unready_nodes()
             await asyncio.sleep(5)
+
+    async def _report_unready_nodes(self) -> None:
+        for node in await self.api.items("/api/v1/nodes"):
+            conditions = {each["type"]: each["status"] for each in node["status"]["conditions"]}
+            if conditions["Ready"] != "True":
+                path = f"/api/v1/nodes/{node['metadata']['name']}/status"
+                await self.api.patch(path, {"status": {"conditions": [_ready()]}}, patch="strategic")
 
     async def times(self, count: int, at_once: int, work: Callable[[int], Awaitable[Any]]) -> None:
         """Do something many times, some at a time."""
