@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -74,8 +75,10 @@ class Command:
 async def started(*arguments: str, **environment: str) -> AsyncIterator[Command]:
     """Run `pie` with these arguments; it ends with the context at the latest."""
     ours = {"COLUMNS": "200", "PIE_CONTAINER_IMAGE": "", "KUBECONFIG": "", "PYTHONFAULTHANDLER": "1"}
+    # aiohttp reads $SSL_CERT_FILE when it is imported.
+    fresh = "SSL_CERT_FILE" in environment
     process = await asyncio.create_subprocess_exec(
-        *forked.command(*arguments),
+        *([sys.executable, "-m", "pie", *arguments] if fresh else forked.command(*arguments)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **ours, **environment},

@@ -16,8 +16,8 @@ What pie does when the control plane, its answers or pie itself fail. Each row h
 the real control plane with simulated nodes, period 1, and a proxy of the tests between the two. Counted are:
 
 - **crashes**: the controller ended by itself;
-- **lost or doubled**: due times that were not counted, or twice by one process. (A run that is under way
-  when a controller is killed is counted by it and by the next one, whose counters start at 0);
+- **lost or doubled**: due times that were not counted, or twice by one process. (A run that goes on
+  while its controller is killed is counted by it and by the next one, whose counters start at 0);
 - **false incidents**: incidents of the storage, which worked all the time;
 - **recovery**: seconds from the end of the weather until the storage was tested well again on every node. The
   next due time is up to 60 s away, so about 70 s is normal.
