@@ -139,7 +139,8 @@ async def user_with_the_documented_rights(cluster: Cluster, namespace: str) -> P
     await api.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": "checker"}})
     for role in (each for each in roles if each["metadata"]["name"] == "pie-check"):
         kind, name = role["kind"], f"{namespace}-checker"
-        scope = f"{rbac}/namespaces/{namespace}" if kind == "Role" else rbac
+        of = role["metadata"].get("namespace")
+        scope = f"{rbac}/namespaces/{namespace if of == 'default' else of}" if of else rbac
         role["metadata"] = {"name": name}
         await api.create(f"{scope}/{kind.lower()}s", role)
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
