@@ -91,7 +91,7 @@ class Objects:
         self._note(target, taken)
         if taken is not None:
             self._queue.add("objects", target, after_seconds=_LOOK_AGAIN_SECONDS)
-        elif self._orders.get(target) == order:
+        elif self._orders.get(target) is order:  # an equal one is a newer one
             del self._orders[target]
 
     async def _kept(
