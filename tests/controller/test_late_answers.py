@@ -30,7 +30,7 @@ def test_a_write_whose_answer_is_later_than_its_watch_event_is_no_defect(verb: s
     assert verb in in_virtual_time(play())
 
 
-def test_a_cronjob_that_is_replaced_is_created_also_if_the_deletion_is_answered_after_its_watch_event() -> None:
+def test_a_cronjob_is_replaced_also_if_its_deletion_is_answered_after_its_watch_event() -> None:
     async def play() -> set[str]:
         simulation = Simulation(at_once)
         world = simulation.world
@@ -39,7 +39,8 @@ def test_a_cronjob_that_is_replaced_is_created_also_if_the_deletion_is_answered_
         uid = world.objects["pieprobes"]["p"]["metadata"]["uid"]
         by = {"apiVersion": API_VERSION, "kind": "PieProbe", "name": "p", "uid": uid, "controller": True}
         for kind, name in (("persistentvolumeclaims", PVC), ("cronjobs", CRONJOB)):
-            of_go_pie = {"name": name, "namespace": NAMESPACE, "labels": labels(TARGET), "ownerReferences": [by]}
+            of_go_pie = {"name": name, "namespace": NAMESPACE}
+            of_go_pie |= {"labels": labels(TARGET), "ownerReferences": [by]}
             world.put(kind, {"metadata": of_go_pie, "spec": {"suspend": False}, "status": {"phase": "Bound"}})
         await simulation.run(60, [])
         assert simulation.wire.asked["delete", "cronjobs"] == 1

@@ -163,7 +163,7 @@ ROWS: Final = (
     Row("200 PieProbes are created and deleted", _many_probes),
     Row("the PieProbe is deleted and created again five times", _probe_recreated, forgets=True),
     Row("the namespace is deleted and created again", _namespace_deleted, forgets=True),
-    Row("kube-apiserver is killed for 30 s", killed("kube-apiserver", 30), alone=True, quick=True),
+    Row("kube-apiserver is killed for 30 s", killed("kube-apiserver", 30), alone=True),
     Row("kube-apiserver is frozen for 45 s", frozen("kube-apiserver", 45), alone=True),
     Row("etcd is frozen for 45 s", frozen("etcd", 45), alone=True),
     Row("10,000 pods of others in pie's namespace", _unrelated_pods, alone=True),
