@@ -12,11 +12,10 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self
 
-import aiohttp
-
 from pie.core.model import Kind, Target
-from testbed.api import Api, ApiError
+from testbed.api import Api
 from testbed.cluster import Cluster
+from testbed.errors import TestbedError
 from tests.accounting import Accounts
 from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
 from tests.weather.proxy import Proxy
@@ -122,7 +121,7 @@ class Scene:
     async def _report_nodes(self) -> None:
         """Report the nodes as Ready, as kubelets do after an outage; KWOK reports that once only."""
         while True:
-            with suppress(ApiError, aiohttp.ClientError, OSError, TimeoutError):  # kubelets try again, too
+            with suppress(TestbedError, TimeoutError):  # kubelets try again, too
                 async with asyncio.timeout(5):
                     await self._report_unready_nodes()
             await asyncio.sleep(5)
