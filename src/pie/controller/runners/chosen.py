@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from pie.controller.caches import Caches
 from pie.controller.queue import WorkQueue
-from pie.controller.runners import Runner
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.runners.pod import PodRunner
 from pie.core.model import Image, Probe, RunnerKind, Target
@@ -45,23 +44,21 @@ class ChosenRunner:
 
     def in_force(self, probe: Probe, target: Target) -> RunnerKind:
         """Return which runner starts the runs of a target now."""
-        found = self._cronjobs.schedule(probe, target)
-        if probe.runner is RunnerKind.CRON_JOB or (found is not None and not found.paused):
+        if probe.runner is RunnerKind.CRON_JOB:
             return RunnerKind.CRON_JOB
-        return RunnerKind.POD
-
-    def _runner(self, kind: RunnerKind) -> Runner:
-        return self._pods if kind is RunnerKind.POD else self._cronjobs
+        found = self._cronjobs.schedule(target)
+        return RunnerKind.CRON_JOB if found is not None and not found.paused else RunnerKind.POD
 
     def calendar(self, probe: Probe, target: Target, kind: RunnerKind) -> Calendar:
         """Return the due times of a target with a runner."""
-        found = probe if kind is RunnerKind.POD else _in_minutes(probe)
-        return self._runner(kind).calendar(found, target, kind)
+        if kind is RunnerKind.POD:
+            return self._pods.calendar(probe, target)
+        return self._cronjobs.calendar(_in_minutes(probe), target)
 
     def schedule(self, probe: Probe, target: Target) -> ScheduleFact | None:
         """Return what starts a target's runs; None: nothing does."""
         if self.in_force(probe, target) is RunnerKind.CRON_JOB:
-            return self._cronjobs.schedule(probe, target)
+            return self._cronjobs.schedule(target)
         found = self._pods.schedule(probe, target)
         # A Job that goes on may still get its pod.
         jobs = self._cronjobs.runs(probe, target)
@@ -86,7 +83,7 @@ class ChosenRunner:
 
     def objects(self, probe: Probe, target: Target) -> tuple[object, ...]:
         """Return what identifies a target's objects as they are now."""
-        found = self._cronjobs.objects(probe, target)
+        found = self._cronjobs.objects(target)
         if not found or probe.runner is RunnerKind.CRON_JOB:
             return found
         return (*found, bool(self._cronjobs.runs(probe, target)))
@@ -98,11 +95,10 @@ class ChosenRunner:
 
     def as_of(self, probe: Probe, target: Target) -> float:
         """Return up to when a target's runs are known."""
-        pods = self._pods.as_of(probe, target)
-        jobs = self._cronjobs.as_of(probe, target)
+        pods, jobs = self._pods.as_of(), self._cronjobs.as_of()
         if probe.runner is RunnerKind.CRON_JOB:
             return jobs
-        return min(pods, jobs) if self._cronjobs.objects(probe, target) else pods
+        return min(pods, jobs) if self._cronjobs.objects(target) else pods
 
     def confirm(self) -> None:
         """Have the watches confirm soon that they are complete."""
@@ -119,7 +115,7 @@ class ChosenRunner:
             self._pods.forget(target)
         if probe is None or not wanted.live or probe.runner is RunnerKind.CRON_JOB:
             return await self._cronjobs.plan(probe, target, wanted, owner, claim)
-        if not self._cronjobs.objects(probe, target):
+        if not self._cronjobs.objects(target):
             return Plan()
         if not self._cronjobs.runs(probe, target):
             return await self._cronjobs.plan(None, target, _DELETE, owner, "")
@@ -133,7 +129,8 @@ class ChosenRunner:
 
     async def run(self, probe: Probe, target: Target, order: StartRun, claim: str) -> bool:
         """Start a run; False: not yet, since another run of the target is in its place."""
-        runner = self._runner(self.in_force(probe, target))
+        by_pod = self.in_force(probe, target) is RunnerKind.POD
+        runner = self._pods if by_pod else self._cronjobs
         return await runner.run(probe, target, order, claim)
 
     async def discard(self, run: str) -> None:

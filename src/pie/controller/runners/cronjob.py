@@ -23,7 +23,7 @@ from pie.core.batch.naming import cronjob_names
 from pie.core.batch.plan import plan_cronjobs
 from pie.core.batch.wire import CronJob, Job
 from pie.core.manifests import KIND
-from pie.core.model import Image, Probe, RunnerKind, Target
+from pie.core.model import Image, Probe, Target
 from pie.core.naming import (
     ANNOTATION_FOLLOWS,
     ANNOTATION_RETRY,
@@ -193,15 +193,11 @@ class CronJobRunner:
         """Return the targets that have CronJobs or Jobs."""
         return self._cronjobs_of.keys() | self._runs_of.keys()
 
-    def in_force(self, _probe: Probe, _target: Target) -> RunnerKind:
-        """Return the kind of this runner."""
-        return RunnerKind.CRON_JOB
-
-    def calendar(self, probe: Probe, target: Target, _kind: RunnerKind) -> Cron:
+    def calendar(self, probe: Probe, target: Target) -> Cron:
         """Return the due times of a target."""
         return cron(target, probe.period_seconds, probe.minute_seconds)
 
-    def schedule(self, _probe: Probe, target: Target) -> ScheduleFact | None:
+    def schedule(self, target: Target) -> ScheduleFact | None:
         """Return the CronJob of a target, as what starts its runs."""
         cronjobs = list(self._cronjobs_of.get(target, {}).values())
         if not cronjobs:
@@ -266,7 +262,7 @@ class CronJobRunner:
         started = self._started.get(uid) if kind == "Job" else None
         return started.target if started is not None else None
 
-    def objects(self, _probe: Probe, target: Target) -> tuple[object, ...]:
+    def objects(self, target: Target) -> tuple[object, ...]:
         """Return what identifies a target's CronJobs as they are now, their status left out."""
         return tuple(
             (
@@ -285,7 +281,7 @@ class CronJobRunner:
                 return parse_seconds(each.metadata.annotations.get(ANNOTATION_SUPPRESSED_SINCE, ""))
         return None
 
-    def as_of(self, _probe: Probe, _target: Target) -> float:
+    def as_of(self) -> float:
         """Return up to when the Jobs are known."""
         return self._jobs.heard_at
 

@@ -4,7 +4,7 @@ The step of a target decides when a run is due (`pie.core.target.starting`). Thi
 whatever the API server answers or does not answer, and deletes it when it is counted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -25,17 +25,16 @@ from pie.core.naming import (
     labels,
     target_of,
 )
-from pie.core.plan import Action, Plan
 from pie.core.pods.calendar import Paced, paced
 from pie.core.pods.manifests import run_pod
 from pie.core.pods.naming import TRIES, RunOfPod, pod_name, run_of_pod
 from pie.core.probestep import PAUSED_SINCE
 from pie.core.run import RunFact
-from pie.core.target.effects import KeepObjects, StartRun
+from pie.core.target.effects import StartRun
 from pie.core.target.facts import ScheduleFact
 from pie.core.text import evidence
 from pie.core.timeline import WarningEvent, pod_ending, pod_over
-from pie.core.wire import Claim, OwnerReference, Pod, parse_seconds
+from pie.core.wire import Claim, Pod, parse_seconds
 from pie.kube.client import Client
 from pie.kube.errors import AlreadyExists, ApiError, KubeError, ServerError, TooManyRequests, WriteRefused
 from pie.kube.resources import PODS, PVCS
@@ -154,11 +153,7 @@ class PodRunner:
         """Return the targets that have runs."""
         return set(self._runs_of)
 
-    def in_force(self, _probe: Probe, _target: Target) -> RunnerKind:
-        """Return the kind of this runner."""
-        return RunnerKind.POD
-
-    def calendar(self, probe: Probe, target: Target, _kind: RunnerKind) -> Paced:
+    def calendar(self, probe: Probe, target: Target) -> Paced:
         """Return the due times of a target."""
         return paced(target, probe)
 
@@ -211,10 +206,6 @@ class PodRunner:
             self._unseen.pop(target, None)
         return unseen
 
-    def schedule_uids(self, _target: Target) -> tuple[str, ...]:
-        """Return nothing: no object starts the runs."""
-        return ()
-
     def runs(self, probe: Probe | None, target: Target) -> tuple[RunFact, ...]:
         """Return a target's pods as runs: of this PieProbe; without one, all."""
         found = (self._known[uid] for uid in self._runs_of.get(target, ()))
@@ -224,14 +215,6 @@ class PodRunner:
         """Return the target of a run's pod."""
         known = self._known.get(pod.metadata.uid)
         return known.of.target if known is not None else None
-
-    def target_of_event(self, _kind: str, _uid: str) -> Target | None:
-        """Return nothing: pods are known by themselves."""
-        return None
-
-    def objects(self, _probe: Probe, _target: Target) -> tuple[object, ...]:
-        """Return nothing: a target has no objects but its PVC."""
-        return ()
 
     def paused_since(self, target: Target) -> float | None:
         """Return since when a target is paused, as its PVC says, or the status where it keeps none."""
@@ -243,7 +226,7 @@ class PodRunner:
         marks: Mapping[str, str] = claim.metadata.annotations if claim is not None else {}
         return parse_seconds(marks.get(ANNOTATION_SUPPRESSED_SINCE, ""))
 
-    def as_of(self, _probe: Probe, _target: Target) -> float:
+    def as_of(self) -> float:
         """Return up to when the pods are known."""
         return self._caches.pods.heard_at
 
@@ -256,15 +239,6 @@ class PodRunner:
     def forget(self, target: Target) -> None:
         """Forget which run of a target that ended was started last."""
         self._last_started.pop(target, None)
-
-    async def plan(
-        self, _probe: Probe | None, _target: Target, _wanted: KeepObjects, _owner: OwnerReference, _claim: str
-    ) -> Plan:
-        """Return that there is nothing to do: a target has no objects but its PVC."""
-        return Plan()
-
-    async def carry_out(self, target: Target, actions: Iterable[Action]) -> None:
-        """Do nothing."""
 
     async def run(self, probe: Probe, target: Target, order: StartRun, claim: str) -> bool:
         """Create the pod of a run; False: not yet, since another pod of the target is still there."""
