@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -160,11 +162,8 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         "--health-probe-bind-address": health_probe_bind_address,
     }
     for option, address in listening.items():
-        try:
+        with _refused(option):
             parse_address(address)
-        except ValueError as error:
-            complain("pie controller", f"{option}: {error}")
-            raise typer.Exit(USAGE) from None
     architectures = tuple(each.strip() for each in image_architectures.split(","))
     if not all(each.isalnum() and each.isascii() and each.islower() for each in architectures):
         complain(
@@ -172,7 +171,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
             f"--image-architectures: {image_architectures!r} is no list like amd64,arm64",
         )
         raise typer.Exit(USAGE)
-    try:
+    with _refused("--allowed-tolerations, --max-pvc-capacity or --max-resources"):
         author_bounds = AuthorBounds(
             priority_classes=names(allowed_priority_classes)
             if allowed_priority_classes is not None
@@ -182,9 +181,6 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
             resources=sizes(max_resources),
             targets=max_targets,
         )
-    except ValueError as error:
-        complain("pie controller", f"--allowed-tolerations, --max-pvc-capacity or --max-resources: {error}")
-        raise typer.Exit(USAGE) from None
     settings = Settings(
         container_image=container_image,
         image_pull_secrets=tuple(image_pull_secret or ()),
@@ -223,21 +219,24 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
 def _probe_pods(text: str) -> "ProbePods":
     from pie.core.probepods import probe_pods  # noqa: PLC0415
 
-    try:
+    with _refused("--probe-pods"):
         return probe_pods(text)
-    except ValueError as error:
-        complain("pie controller", f"--probe-pods: {error}")
-        raise typer.Exit(USAGE) from None
 
 
 def _web_file(path: Path) -> "WebFile":
-    from pie.core.webconfig import WebConfigError  # noqa: PLC0415
     from pie.serve.webfile import WebFile  # noqa: PLC0415
 
-    try:
+    with _refused("--web-config-file"):
         return WebFile(path)
-    except WebConfigError as error:
-        complain("pie controller", f"--web-config-file: {error}")
+
+
+@contextmanager
+def _refused(option: str) -> Iterator[None]:
+    """End the command with a line that names the option if its value cannot be used (ValueError)."""
+    try:
+        yield
+    except ValueError as error:
+        complain("pie controller", f"{option}: {error}")
         raise typer.Exit(USAGE) from None
 
 
