@@ -1,6 +1,6 @@
 """What happens to pods in real clusters, each with its undo: webhooks, policies, limits, deletions.
 
-None of them is a fault of the storage. They concern the pods of `Options.pods`, `<namespace>/<labels>`;
+They are not faults of the storage. They concern the pods of `Options.pods`, `<namespace>/<labels>`;
 limits and quotas concern the whole namespace.
 """
 

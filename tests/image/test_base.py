@@ -1,4 +1,4 @@
-"""The base layer is made again after a week, and equal packages give an equal layer."""
+"""The base layer is built again after a week, and equal packages give an equal layer."""
 
 import os
 import shutil

@@ -293,7 +293,7 @@ class Elector:
         former = self._former.spec if self._former is not None else LeaseSpec()
         renewed = parse_seconds(former.renew_time or "")
         if renewed is None or renewed > began + self._timing.lease_duration_seconds:
-            return Reign(began)  # Nobody knows, or its clock was wrong.
+            return Reign(began)  # The former holder never renewed the Lease, or its clock was wrong.
         worked = self._timing.renew_period_seconds if former.holder_identity else 0.0
         return Reign(max(began, renewed + worked), min(renewed, began))
 

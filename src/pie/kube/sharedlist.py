@@ -120,7 +120,7 @@ class SharedList(Generic[T]):
         """Return all objects, as they were at `since` (the API server's clock) or later."""
         needed = self._local(since)
         while (found := self._answers(needed)) is None:
-            # Done, too: to wait for it would not let anything else go on, and so never end.
+            # A task that is done does not suspend who awaits it, so this loop would never end.
             if self._listing is None or self._listing.done():
                 if self._error is not None and self._now() < self._next_at:
                     raise self._error.with_traceback(None)
@@ -181,6 +181,6 @@ class SharedList(Generic[T]):
 
 
 def _heard(listing: asyncio.Task[None]) -> None:
-    """Take the error of a list that nobody waits for any more."""
+    """Read the error of a list, so that asyncio does not report it again."""
     if not listing.cancelled():
         listing.exception()

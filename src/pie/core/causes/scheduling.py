@@ -116,7 +116,7 @@ def _is_over(said: _Words, claim: Claim | None) -> bool:
 
 
 def what_it_means(text: str, symptoms: Symptoms) -> _Words | None:
-    """Return the words in a message of the scheduler that decide; None: pie knows none of them."""
+    """Return the words of a scheduler message that decide its cause; None: the message has no known words."""
     asked = _PREEMPTION.sub("", text)
     entries = _NEXT.split(asked.partition(" nodes are available: ")[2])
     # The reason of a pinned pod's own node counts one node; so may reasons of other nodes.

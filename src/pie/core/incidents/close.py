@@ -1,8 +1,7 @@
 """Why an incident was closed: no target is bad because of it any more.
 
 The incident is recovered if at least one of its targets had a good run; nodes that are under maintenance now
-are named. Otherwise nobody knows whether the fault is gone: the targets are suppressed, or do not exist any
-more.
+are named. Otherwise it is unknown whether the fault is gone: the targets are suppressed or deleted.
 """
 
 from collections import Counter
