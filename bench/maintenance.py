@@ -15,8 +15,6 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +26,18 @@ from pie.core.model import Kind, Target
 from testbed.api import Api, ApiError
 from testbed.audit import Write
 from testbed.cluster import Cluster
-from testbed.kwok import add_nodes
-from tests.accounting import Accounts
+from testbed.kwok import add_nodes, report_ready
+from tests.accounting import DECIDED_SECONDS, Accounts, targets_since
 from tests.alerts import Scraper
-from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, pieprobe, until
+from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, pieprobe, some_at_a_time, until
 from tests.real.conftest import install_crd
 
 NAMESPACE, PROBE, CLASS = "pie", "p1", "kwok"
 SUPPRESSED = "pie_suppressed_runs_total"
 CLUSTER_MANAGER = {"key": "ToBeDeletedByClusterAutoscaler", "value": "1700000000", "effect": "NoSchedule"}
 CILIUM = {"key": "node.cilium.io/agent-not-ready", "effect": "NoExecute"}
-_PARALLEL = asyncio.Semaphore(16)
 # A target is not removed so close to its due time: it would be anybody's guess which came first.
 CLEAR_SECONDS = 5
-# What became of a due time is known so long after it, at the latest.
-DECIDED_SECONDS = 75
 
 
 async def main(nodes: int, waves: int, minutes: int) -> bool:
@@ -77,7 +72,7 @@ class Replay:
         for number in range(waves):
             await self._wave(number + 1, self._names[number * size : (number + 1) * size])
         await self._new_node()
-        await self._note_targets()
+        self._since = await targets_since(self._api, NAMESPACE, PROBE, CLASS)
         await self._remove_node(self._names[-1])
         since = time.time()
         await until(
@@ -86,14 +81,6 @@ class Replay:
         alerts = await self._scraper.wrong("alert", began, None)
         scraping.cancel()
         return await self._report(alerts)
-
-    async def _note_targets(self) -> None:
-        """Note from when on each target has due times: those after its CronJob was made."""
-        for item in await self._api.items(f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs"):
-            node = item["metadata"]["labels"].get("node", "")
-            target = Target(PROBE, Kind.MOUNT if node else Kind.PROVISION, CLASS, node)
-            created = datetime.fromisoformat(item["metadata"]["creationTimestamp"])
-            self._since[target] = created.timestamp()
 
     async def _remove_node(self, name: str) -> None:
         target = Target(PROBE, Kind.MOUNT, CLASS, name)
@@ -112,12 +99,12 @@ class Replay:
         """Take some nodes through a maintenance of about half a period."""
         began = time.time()
         since = self._cluster.audit.now()
-        await every(self._drain(name, tainted=i % 3 == 0) for i, name in enumerate(names))
-        await every(self._go_down(name) for name in names)
+        await some_at_a_time(self._drain(name, tainted=i % 3 == 0) for i, name in enumerate(names))
+        await some_at_a_time(self._go_down(name) for name in names)
         await asyncio.sleep(30 * self._minutes)
         quiet = self._cluster.audit.count_writes(since, namespace=NAMESPACE)
         suspended = quiet[Write("pie", "patch", "cronjobs")]
-        await every(self._come_back(name) for name in names)
+        await some_at_a_time(self._come_back(name) for name in names)
         print(
             f"wave {number}: {len(names)} nodes, {time.time() - began:.0f} s;"
             f" {suspended} CronJobs suspended or resumed meanwhile"
@@ -131,7 +118,7 @@ class Replay:
         for pod in await self._api.items(f"/api/v1/namespaces/{NAMESPACE}/pods", selector=f"node={name}"):
             if pod["status"].get("phase") in {"Pending", "Running"}:
                 await self._kill(pod)
-        await self._ready(name, "False")
+        await report_ready(self._api, name, "False")
 
     async def _kill(self, pod: dict[str, Any]) -> None:
         """End a pod as a reboot does: the kubelet finds its containers gone, and nothing left of them."""
@@ -143,20 +130,9 @@ class Replay:
             print(f"  {error}")  # it ended by itself just now
 
     async def _come_back(self, name: str) -> None:
-        await self._ready(name, "True", boot_id=str(uuid.uuid4()))
+        await report_ready(self._api, name, "True", boot_id=str(uuid.uuid4()))
         spec = {"taints": None, "unschedulable": None}
         await self._api.patch(f"/api/v1/nodes/{name}", {"spec": spec})
-
-    async def _ready(self, name: str, status: str, boot_id: str = "") -> None:
-        path = f"/api/v1/nodes/{name}"
-        found = (await self._api.get(path))["status"]
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        for condition in found["conditions"]:
-            if condition["type"] == "Ready":
-                condition |= {"status": status, "lastTransitionTime": stamp, "lastHeartbeatTime": stamp}
-        info = found["nodeInfo"] | ({"bootID": boot_id} if boot_id else {})
-        body = {"status": {"conditions": found["conditions"], "nodeInfo": info}}
-        await self._api.patch(f"{path}/status", body)
 
     async def _new_node(self) -> None:
         """Add a node as it comes: its network agent takes a minute."""
@@ -205,16 +181,6 @@ class Replay:
                 print(f"on time, and their I/O cut short: {each.value:.0f} {each.labels['reason']}")
         print(f"not counted exactly once: {len(errors)}", *errors[:20], sep="\n  ")
         return late == failed == 0 and not status.get("incidents") and not alerts and not errors
-
-
-async def every(works: Iterable[Awaitable[None]]) -> None:
-    """Do many small things, some at a time."""
-
-    async def one(work: Awaitable[None]) -> None:
-        async with _PARALLEL:
-            await work
-
-    await asyncio.gather(*(one(work) for work in works))
 
 
 def probe(minutes: int) -> dict[str, Any]:

@@ -80,6 +80,20 @@ async def add_nodes(
             group.create_task(add(number, name))
 
 
+async def report_ready(api: Api, name: str, status: str, *, boot_id: str = "") -> None:
+    """Report a simulated node as its kubelet would: whether it is Ready, and that it was booted again."""
+    now = _now()
+    ready = {"type": "Ready", "status": status, "lastHeartbeatTime": now, "lastTransitionTime": now}
+    body: Json = {"status": {"conditions": [ready]}}
+    if boot_id:
+        body["status"]["nodeInfo"] = {"bootID": boot_id}
+    await api.patch(f"/api/v1/nodes/{name}/status", body, patch="strategic")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _csi_node(name: str, uid: str, *, driver: bool) -> Json:
     """Return the CSINode that a kubelet writes about its registered drivers."""
     owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
@@ -102,7 +116,7 @@ def _node(name: str, *, zone: str, oddities: Mapping[str, str]) -> Json:
     }
     labels = {key: value for key, value in labels.items() if value}
     annotations = {_ANNOTATION: "fake", "node.alpha.kubernetes.io/ttl": "0"}
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = _now()
     good = {"Ready": "True", "MemoryPressure": "False", "DiskPressure": "False", "PIDPressure": "False"}
     resources = {"cpu": "32", "memory": "256Gi", "pods": "110"}
     return {

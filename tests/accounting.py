@@ -2,11 +2,26 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from pie.core.batch.cron import cron
-from pie.core.model import Target
+from pie.core.model import Kind, Target
 from pie.core.target.facts import Calendar
+from testbed.api import Api
+
+DECIDED_SECONDS = 75
+"""What became of a due time is known so long after it, at the latest."""
+
+
+async def targets_since(api: Api, namespace: str, probe: str, storage_class: str) -> dict[Target, float]:
+    """Return the targets of a PieProbe, and since when each has due times: since its CronJob exists."""
+    since: dict[Target, float] = {}
+    for item in await api.items(f"/apis/batch/v1/namespaces/{namespace}/cronjobs"):
+        node = item["metadata"]["labels"].get("node", "")
+        target = Target(probe, Kind.MOUNT if node else Kind.PROVISION, storage_class, node)
+        since[target] = datetime.fromisoformat(item["metadata"]["creationTimestamp"]).timestamp()
+    return since
 
 
 class Accounts:

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +41,17 @@ async def until(
             return last
         await asyncio.sleep(every_seconds)
     raise AssertionError(f"not within {timeout_seconds:g} s: {what}")
+
+
+async def some_at_a_time(works: Iterable[Awaitable[Any]], most: int = 16) -> None:
+    """Do many small things, at most so many at the same time."""
+    free = asyncio.Semaphore(most)
+
+    async def one(work: Awaitable[Any]) -> None:
+        async with free:
+            await work
+
+    await asyncio.gather(*(one(work) for work in works))
 
 
 class Samples:

@@ -131,12 +131,11 @@ class Proxy:
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
         passed = web.StreamResponse(status=answer.status, headers=kept)
         await passed.prepare(request)
-        parts: AsyncIterator[bytes] = aiter(answer.content.iter_any())
-        if request.query.get("watch"):
-            parts = self._watched(answer)
+        watch = bool(request.query.get("watch"))
+        parts = self._watched(answer) if watch else aiter(answer.content.iter_any())
         async for part in parts:
             await passed.write(part)
-        if request.query.get("watch") and self.weather.watch_seconds is not None and not self.weather.gone:
+        if watch and self.weather.watch_seconds is not None and not self.weather.gone:
             self._cut(request)
         await passed.write_eof()
         return passed

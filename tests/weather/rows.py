@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from testbed.api import ApiError
-from tests.harness import GROUP, gone, pieprobe, until
+from tests.harness import GROUP, apply_probe, gone, pieprobe, some_at_a_time, until
 from tests.real.conftest import CRDS, install_crd
 from tests.weather.proxy import FINE, Weather
 from tests.weather.scene import PROBE, Scene
 
 _UNRELATED: Final = 10_000
 _PROBES: Final = 200
-_PARALLEL: Final = 16
 
 Happening = Callable[[Scene], Awaitable[None]]
 
@@ -43,24 +42,14 @@ def proxied(weather: Weather, seconds: float) -> Happening:
     return happens
 
 
-def killed(component: str, seconds: float) -> Happening:
-    """Return what ends a component of the control plane and starts it again later."""
+def without(component: str, seconds: float, *, frozen: bool = False) -> Happening:
+    """Return what kills a component of the control plane, or freezes it, and starts or thaws it later."""
 
     async def happens(scene: Scene) -> None:
-        await scene.cluster.kill(component)
+        cluster = scene.cluster
+        await (cluster.freeze if frozen else cluster.kill)(component)
         await asyncio.sleep(seconds)
-        await scene.cluster.start(component)
-
-    return happens
-
-
-def frozen(component: str, seconds: float) -> Happening:
-    """Return what freezes a component of the control plane for a while."""
-
-    async def happens(scene: Scene) -> None:
-        await scene.cluster.freeze(component)
-        await asyncio.sleep(seconds)
-        await scene.cluster.thaw(component)
+        await (cluster.thaw if frozen else cluster.start)(component)
 
     return happens
 
@@ -88,19 +77,15 @@ async def _unrelated_pods(scene: Scene) -> None:
         "metadata": {"generateName": "other-"},
         "spec": {"schedulerName": "none", "containers": [container]},
     }
-    await scene.times(_UNRELATED, _PARALLEL, lambda _: scene.api.create(path, body))
+    await some_at_a_time(scene.api.create(path, body) for _ in range(_UNRELATED))
 
 
 async def _many_probes(scene: Scene) -> None:
     path = f"{GROUP}/namespaces/{scene.namespace}/pieprobes"
 
-    async def create(number: int) -> Any:
-        return await scene.api.apply(
-            f"{path}/many-{number}", pieprobe(f"many-{number}", "kwok", "no-node-has-it")
-        )
-
-    await scene.times(_PROBES, _PARALLEL, create)
-    await scene.times(_PROBES, _PARALLEL, lambda number: scene.api.delete(f"{path}/many-{number}"))
+    bodies = [pieprobe(f"many-{number}", "kwok", "no-node-has-it") for number in range(_PROBES)]
+    await some_at_a_time(apply_probe(scene.api, scene.namespace, body) for body in bodies)
+    await some_at_a_time(scene.api.delete(f"{path}/{body['metadata']['name']}") for body in bodies)
 
 
 async def _crd_deleted(scene: Scene) -> None:
@@ -163,9 +148,9 @@ ROWS: Final = (
     Row("200 PieProbes are created and deleted", _many_probes),
     Row("the PieProbe is deleted and created again five times", _probe_recreated, forgets=True),
     Row("the namespace is deleted and created again", _namespace_deleted, forgets=True),
-    Row("kube-apiserver is killed for 30 s", killed("kube-apiserver", 30), alone=True),
-    Row("kube-apiserver is frozen for 45 s", frozen("kube-apiserver", 45), alone=True),
-    Row("etcd is frozen for 45 s", frozen("etcd", 45), alone=True),
+    Row("kube-apiserver is killed for 30 s", without("kube-apiserver", 30), alone=True),
+    Row("kube-apiserver is frozen for 45 s", without("kube-apiserver", 45, frozen=True), alone=True),
+    Row("etcd is frozen for 45 s", without("etcd", 45, frozen=True), alone=True),
     Row("10,000 pods of others in pie's namespace", _unrelated_pods, alone=True),
     Row("the CRD is deleted and created again", _crd_deleted, alone=True, forgets=True),
 )

@@ -3,28 +3,26 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self
 
-from pie.core.model import Kind, Target
+from pie.core.model import Target
 from testbed.api import Api
 from testbed.cluster import Cluster
 from testbed.errors import TestbedError
-from tests.accounting import Accounts
+from testbed.kwok import report_ready
+from tests.accounting import DECIDED_SECONDS, Accounts, targets_since
 from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
 from tests.weather.proxy import Proxy
 
 PROBE: Final = "weather"
 CLASS: Final = "kwok"
 PERIOD_MINUTES: Final = 1
-DECIDED_SECONDS: Final = 75
-"""What became of a due time is known so long after it, at the latest."""
 RECOVERY_SECONDS: Final = 300.0
 
 
@@ -49,7 +47,7 @@ class Outcome:
 def by_one_process(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield log entries without the due times that an earlier process had counted, too.
 
-    A run that was under way when its controller was killed is counted by the next one: its counters are new.
+    A run that goes on while its controller is killed is counted by the next one too, whose counters are new.
     """
     process, counted_by = 0, dict[tuple[str, float], int]()
     for entry in entries:
@@ -59,17 +57,6 @@ def by_one_process(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str
         yield entry
 
 
-def _ready() -> dict[str, str]:
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "type": "Ready",
-        "status": "True",
-        "reason": "KubeletReady",
-        "lastHeartbeatTime": now,
-        "lastTransitionTime": now,
-    }
-
-
 class Scene:
     """Use it in `async with`."""
 
@@ -77,7 +64,6 @@ class Scene:
         self.cluster = cluster
         self.namespace = f"weather-{uuid.uuid4().hex[:8]}"
         self._nodes = nodes
-        self._began = 0.0
         self._since: dict[Target, float] = {}
         self._open = AsyncExitStack()
         self.proxy: Proxy
@@ -99,7 +85,7 @@ class Scene:
         kubelets = asyncio.create_task(self._report_nodes())
         self._open.callback(kubelets.cancel)
         await self.apply()
-        await until(self._all_good, "every target was probed well", RECOVERY_SECONDS, 1)
+        await self._until_all_good(0.0)
         await self._note_targets()
         return self
 
@@ -130,28 +116,13 @@ class Scene:
         for node in await self.api.items("/api/v1/nodes"):
             conditions = {each["type"]: each["status"] for each in node["status"]["conditions"]}
             if conditions["Ready"] != "True":
-                path = f"/api/v1/nodes/{node['metadata']['name']}/status"
-                await self.api.patch(path, {"status": {"conditions": [_ready()]}}, patch="strategic")
-
-    async def times(self, count: int, at_once: int, work: Callable[[int], Awaitable[Any]]) -> None:
-        """Do something many times, some at a time."""
-        free = asyncio.Semaphore(at_once)
-
-        async def one(number: int) -> None:
-            async with free:
-                await work(number)
-
-        async with asyncio.TaskGroup() as group:
-            for number in range(count):
-                group.create_task(one(number))
+                await report_ready(self.api, node["metadata"]["name"], "True")
 
     async def outcome(self, *, forgets: bool) -> Outcome:
         """Return what became of pie: wait until all is well again, and one more period."""
         began = time.time()
         try:
-            await until(
-                lambda: self._all_good_since(began), "every target was probed well again", RECOVERY_SECONDS, 1
-            )
+            await self._until_all_good(began)
             recovered: float | None = time.time() - began
         except AssertionError:
             recovered = None
@@ -170,8 +141,8 @@ class Scene:
             int(not self.pie.running), tuple(errors), await self._storage_incidents(), recovered, counted
         )
 
-    async def _all_good(self) -> bool:
-        return await self._all_good_since(0.0)
+    async def _until_all_good(self, since: float) -> None:
+        await until(lambda: self._all_good_since(since), "every target was probed well", RECOVERY_SECONDS, 1)
 
     async def _all_good_since(self, since: float) -> bool:
         """Tell whether the series say of every target that its last run after a moment was good."""
@@ -186,11 +157,7 @@ class Scene:
 
     async def _note_targets(self) -> None:
         """Note from when on each target has due times: those after its CronJob was created."""
-        self._since.clear()
-        for item in await self.api.items(f"/apis/batch/v1/namespaces/{self.namespace}/cronjobs"):
-            node = item["metadata"]["labels"].get("node", "")
-            target = Target(PROBE, Kind.MOUNT if node else Kind.PROVISION, CLASS, node)
-            self._since[target] = datetime.fromisoformat(item["metadata"]["creationTimestamp"]).timestamp()
+        self._since = await targets_since(self.api, self.namespace, PROBE, CLASS)
         assert len(self._since) == len(self._nodes) + 1, self._since
 
     async def _storage_incidents(self) -> int:
