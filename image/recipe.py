@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pie
@@ -18,11 +19,11 @@ _GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
 _ENTRY = Path(__file__).parent / "entry.py"
 
 
-def build(output: Path, *, name: str, with_base: bool = True) -> str:
+def build(output: Path, *, name: str, with_base: bool = True, labels: Mapping[str, str] = {}) -> str:
     """Build the image `name` (with its tag) as a tar at `output`; return its ID, equal for equal content.
 
     The first time takes minutes and needs mmdebstrap, later ones a second. Without its base layer
-    the tar is small, and of use where `build_base` was imported before.
+    the tar is small, and of use where `build_base` was imported before. Other `labels` give another ID.
     """
     below = base()
     with tempfile.TemporaryDirectory(prefix="pie-image-") as directory:
@@ -39,6 +40,7 @@ def build(output: Path, *, name: str, with_base: bool = True) -> str:
                     "org.opencontainers.image.title": "pie",
                     "org.opencontainers.image.licenses": "Apache-2.0",
                     "org.opencontainers.image.version": pie.__version__,
+                    **labels,
                 },
             },
             layers=[below, _pie_layer(Path(directory))],

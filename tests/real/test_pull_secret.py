@@ -24,9 +24,14 @@ IMAGE_PULL = {"area": "pie", "probe": "provision", "reason": "ImagePull"}
 
 @pytest.fixture
 async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
-    """Serve pie's image on loopback."""
+    """Serve pie's image on loopback, under an ID of its own.
+
+    The nodes of the testbed hold the same layers as `pie.test/pie:dev`. A kubelet that pulled an image ID
+    with a secret wants that secret of each later pod, under whatever name (KubeletEnsureSecretPulledImages).
+    """
     tar, base = tmp_path / "pie.tar", await asyncio.to_thread(recipe.base)
-    await asyncio.to_thread(recipe.build, tar, name="pie:private", with_base=False)
+    labels = {"pie.test/registry": "private"}
+    await asyncio.to_thread(recipe.build, tar, name="pie:private", with_base=False, labels=labels)
     async with Registry("team/pie", "private", tar, blobs={base.sha256: base.path}) as serving:
         yield serving
 
