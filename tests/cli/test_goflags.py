@@ -68,8 +68,8 @@ def test_a_flag_with_a_meaning_is_read_as_go_reads_it(arguments: list[str], read
 def test_a_flag_without_a_meaning_goes_with_its_value_and_is_named_once(
     arguments: list[str], named: list[str]
 ) -> None:
-    found = read(["--namespace", "a", *arguments, "--budget=3"])
-    assert found.arguments == ("--namespace", "a", "--budget=3")
+    found = read(["--namespace", "a", *arguments, "--kube-api-qps=3"])
+    assert found.arguments == ("--namespace", "a", "--kube-api-qps=3")
     assert list(found.ignored) == named
 
 

@@ -17,7 +17,7 @@ class Turns(Pacer):
     """A pacer that lets everything pass, and counts what was urgent."""
 
     def __init__(self) -> None:
-        super().__init__(budget=1e6, burst=10**6)
+        super().__init__(qps=1e6, burst=10**6)
         self.urgent = 0
 
     async def wait(self, *, urgent: bool = False) -> None:

@@ -53,7 +53,7 @@ async def test_every_matching_node_gets_a_claim_and_a_cronjob_and_the_class_one(
 async def test_nodes_are_followed_as_they_come_go_and_change_their_labels(stage: Stage) -> None:
     await stage.make_class()
     first = await stage.node()
-    async with stage.pie("--budget", "50") as pie:
+    async with stage.pie("--kube-api-qps", "50") as pie:
         await apply(stage, disableProvisionProbe=True)
         await until_names(stage, "cronjobs", {mount_names(stage, first)[0]})
         second = await stage.node()

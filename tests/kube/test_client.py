@@ -272,7 +272,7 @@ async def test_credentials_in_the_address_of_the_server_are_no_label() -> None:
 
 
 async def test_the_pacer_holds_writes_back_and_learns_from_429() -> None:
-    pacer = Pacer(budget=50, burst=1)
+    pacer = Pacer(qps=50, burst=1)
     async with ScriptedServer(failure(429, "TooManyRequests"), *[answer(pod("a", 1))] * 9) as server:
         async with Client(server.config, pacer=pacer, backoff=QUICK) as client:
             await WRITES["POST"](client)
@@ -289,8 +289,8 @@ READS: dict[str, Callable[[Client], Coroutine[None, None, object]]] = {
 
 
 @pytest.mark.parametrize("verb", READS)
-async def test_reads_have_a_budget_of_their_own_and_slow_down_with_the_server(verb: str) -> None:
-    reads, writes = Pacer(budget=50, burst=1), Pacer(budget=50, burst=1)
+async def test_reads_have_a_rate_of_their_own_and_slow_down_with_the_server(verb: str) -> None:
+    reads, writes = Pacer(qps=50, burst=1), Pacer(qps=50, burst=1)
     good = answer(pod("a", 1) | {"items": []})
     async with ScriptedServer(failure(503, "ServiceUnavailable"), *[good] * 9) as server:
         async with Client(server.config, pacer=writes, read_pacer=reads, backoff=QUICK) as client:
@@ -303,7 +303,7 @@ async def test_reads_have_a_budget_of_their_own_and_slow_down_with_the_server(ve
 
 @pytest.mark.parametrize("verb", READS)
 async def test_one_429_holds_back_the_other_reads_too(verb: str) -> None:
-    reads = Pacer(budget=1000, burst=10)
+    reads = Pacer(qps=1000, burst=10)
     good = answer(pod("a", 1) | {"items": []})
     busy = failure(429, "TooManyRequests", headers={"Retry-After": "1"})
     async with ScriptedServer(busy, *[good] * 9) as server:
@@ -317,7 +317,7 @@ async def test_one_429_holds_back_the_other_reads_too(verb: str) -> None:
 
 @pytest.mark.parametrize("status", [500, 503, 504, None])
 async def test_the_pacer_learns_from_a_server_that_fails_or_hangs(status: int | None) -> None:
-    pacer = Pacer(budget=50, burst=1)
+    pacer = Pacer(qps=50, burst=1)
     async with ScriptedServer() as server:
         if status is not None:
             server.then(failure(status, "", headers={"Retry-After": "7"}))

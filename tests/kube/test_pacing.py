@@ -19,7 +19,7 @@ class Clock:
 
 
 async def test_a_burst_passes_and_the_rest_is_spread() -> None:
-    pacer = Pacer(budget=100, burst=3)
+    pacer = Pacer(qps=100, burst=3)
     loop = asyncio.get_running_loop()
     started = loop.time()
     passed = []
@@ -32,7 +32,7 @@ async def test_a_burst_passes_and_the_rest_is_spread() -> None:
 
 async def test_waiters_are_served_in_order_and_urgent_ones_first() -> None:
     clock = Clock()
-    pacer = Pacer(budget=1000, burst=1, clock=clock)
+    pacer = Pacer(qps=1000, burst=1, clock=clock)
     await pacer.wait()
     served: list[str] = []
 
@@ -54,7 +54,7 @@ async def test_waiters_are_served_in_order_and_urgent_ones_first() -> None:
 
 async def test_a_cancelled_waiter_takes_no_turn() -> None:
     clock = Clock()
-    pacer = Pacer(budget=10, burst=1, clock=clock)
+    pacer = Pacer(qps=10, burst=1, clock=clock)
     await pacer.wait()
     gone, stays = (asyncio.create_task(pacer.wait()) for _ in range(2))
     await eventually(lambda: pacer.waiting == 2, "both wait")
@@ -65,7 +65,7 @@ async def test_a_cancelled_waiter_takes_no_turn() -> None:
 
 
 async def test_a_turn_that_came_and_was_not_used_goes_to_the_next() -> None:
-    pacer = Pacer(budget=0.001, burst=1)
+    pacer = Pacer(qps=0.001, burst=1)
     late = asyncio.create_task(pacer.wait())
     turn = asyncio.create_task(pacer.wait())
     await eventually(late.done, "the only token is taken")
@@ -79,7 +79,7 @@ async def test_a_turn_that_came_and_was_not_used_goes_to_the_next() -> None:
 async def test_429_and_slowness_halve_the_rate_once_a_second_and_good_answers_raise_it() -> None:
     clock = Clock()
     rates: list[float] = []
-    pacer = Pacer(budget=10, burst=1, clock=clock, on_rate=rates.append)
+    pacer = Pacer(qps=10, burst=1, clock=clock, on_rate=rates.append)
     pacer.failed()
     pacer.failed()
     pacer.answered(took_seconds=3)
@@ -98,22 +98,22 @@ async def test_429_and_slowness_halve_the_rate_once_a_second_and_good_answers_ra
 
 async def test_the_rate_never_falls_to_nothing() -> None:
     clock = Clock()
-    pacer = Pacer(budget=10, burst=1, clock=clock)
+    pacer = Pacer(qps=10, burst=1, clock=clock)
     for _ in range(50):
         clock.seconds += 1
         pacer.failed()
     assert pacer.rate == 0.5
 
 
-@pytest.mark.parametrize(("budget", "burst"), [(0, 1), (-1, 1), (1, 0)])
-def test_a_budget_that_allows_nothing_is_refused(budget: float, burst: int) -> None:
-    with pytest.raises(ValueError, match="budget must be positive"):
-        Pacer(budget, burst)
+@pytest.mark.parametrize(("qps", "burst"), [(0, 1), (-1, 1), (1, 0)])
+def test_a_rate_that_allows_nothing_is_refused(qps: float, burst: int) -> None:
+    with pytest.raises(ValueError, match="qps must be positive"):
+        Pacer(qps, burst)
 
 
 async def test_nothing_goes_out_while_the_server_wants_to_be_left_alone() -> None:
     clock = Clock()
-    pacer = Pacer(budget=1000, burst=10, clock=clock)
+    pacer = Pacer(qps=1000, burst=10, clock=clock)
     pacer.failed(hold_seconds=0.05)
     turns = [asyncio.create_task(pacer.wait(urgent=urgent)) for urgent in (False, True)]
     await eventually(lambda: pacer.waiting == 2, "both wait, with tokens left")

@@ -60,8 +60,13 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         str | None,
         typer.Option(help="Default: $KUBECONFIG, ~/.kube/config, or the service account of the pod."),
     ] = None,
-    budget: Annotated[
-        float, typer.Option(min=1, help="The most API writes per second that the controller may do.")
+    kube_api_qps: Annotated[
+        float,
+        typer.Option(
+            "--kube-api-qps",
+            min=1,
+            help="The most writes a second that the controller itself sends to the API server.",
+        ),
     ] = 200.0,
     image_architectures: Annotated[
         str,
@@ -191,7 +196,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         web_file=_web_file(web_config_file) if web_config_file is not None else None,
         leader_elect=leader_elect,
         kubeconfig=kubeconfig,
-        budget=budget,
+        kube_api_qps=kube_api_qps,
         image_architectures=architectures,
         probe_pods=_probe_pods(probe_pods),
         author_bounds=author_bounds,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pie.embedded.store import Change
 
 _COLOURS = {"ok": "green", "suppressed": "yellow"}
-BUDGET: Final = Settings("").budget
+QPS: Final = Settings("").kube_api_qps
 """Writes per second that the demo's controller may make at most."""
 _READS = {"get", "list", "watch"}
 _AGAIN_SECONDS = 20.0
@@ -109,7 +109,7 @@ class Counted(NamedTuple):
     @property
     def pace(self) -> str:
         """The rate of writes that pie allows itself, as text."""
-        return f"allows itself {self.write_rate:.0f} of {BUDGET:.0f} writes a second"
+        return f"allows itself {self.write_rate:.0f} of {QPS:.0f} writes a second"
 
     def __str__(self) -> str:
         """Return it in one line: `runs: 31 on time, 0 late, …; 120 writes to the API server`."""

@@ -118,7 +118,7 @@ async def _stop(whom: "Whom", names: list[str], timeout_seconds: float) -> int:
                 left = f"{len(found)} CronJobs are not suspended yet: {few(found, 3)}"
                 complain("pie stop", f"{left}. To wait for them: pie stop{whom.options}")
                 return 1
-            if await cluster.leads():  # It suspends them as fast as its budget of writes allows.
+            if await cluster.leads():  # It suspends them as fast as --kube-api-qps allows.
                 await asyncio.sleep(min(_LOOK_AGAIN_SECONDS, timeout_seconds))
             else:
                 suspended += await _suspend(cluster, running, suspend=True, until=until)

@@ -29,7 +29,7 @@ class Step:
     minutes: float = 0.0
     until: Said | None = None
     slowed: bool = False
-    """Wait until pie allows itself fewer writes a second than its budget, and print how many."""
+    """Wait until pie allows itself fewer writes a second than --kube-api-qps, and print how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 import aiohttp
 from rich.markup import escape
 
-from pie.cli.narrator import BUDGET, Counted, Narrator, counted
+from pie.cli.narrator import QPS, Counted, Narrator, counted
 from pie.cli.stories import Said, Step, Story
 from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.faults import FaultError
@@ -92,9 +92,9 @@ class Storyteller:
         if step.until is not None and not self._says(step.until):
             return False
         counts = await self._counted() if step.slowed else None
-        if counts is not None and counts.write_rate < BUDGET:
+        if counts is not None and counts.write_rate < QPS:
             self._narrator.say(f"pie {counts.pace}")
-        return counts is None or counts.write_rate < BUDGET
+        return counts is None or counts.write_rate < QPS
 
     def _says(self, until: Said) -> bool:
         """Tell whether exactly these incidents are open; if none, whether every target is healthy."""

@@ -14,7 +14,7 @@ from pie.controller.caches import Caches
 from pie.controller.gopie import report_leftovers
 from pie.controller.recorder import Recorder
 from pie.controller.runners.chosen import ChosenRunner
-from pie.controller.settings import LEASE_NAME, READ_BUDGET, READ_BURST, Settings
+from pie.controller.settings import LEASE_NAME, READ_BURST, READ_QPS, Settings
 from pie.controller.startup import Startup
 from pie.core.model import Image
 from pie.kube.client import Client
@@ -65,8 +65,8 @@ async def _control(settings: Settings) -> None:
     namespace = settings.namespace or config.namespace
     registry = _registry()
     metrics = KubeMetrics(registry)
-    pacer = Pacer(settings.budget, max(1, int(settings.budget)), on_rate=metrics.write_rate.set)
-    read_pacer = Pacer(READ_BUDGET, READ_BURST, slow_seconds=2.0, on_rate=metrics.read_rate.set)
+    pacer = Pacer(settings.kube_api_qps, max(1, int(settings.kube_api_qps)), on_rate=metrics.write_rate.set)
+    read_pacer = Pacer(READ_QPS, READ_BURST, slow_seconds=2.0, on_rate=metrics.read_rate.set)
     async with AsyncExitStack() as stack:
         elector: Elector | None = None
         if settings.leader_elect:

@@ -55,9 +55,9 @@ class WorkQueue:
 
     All things of one kind of work have the type that its handler takes.
 
-    Each lane has its own workers. Writes wait for the budget and reads for the API server, and verdicts must
-    not wait for either. A handler that raises is called again later. An error that is not one of the API
-    server is a defect of pie: it is logged and counted.
+    Each lane has its own workers. Writes and reads wait for the API server, writes also for --kube-api-qps,
+    and verdicts must not wait for either. A handler that raises is called again later. An error that is not
+    one of the API server is a defect of pie: it is logged and counted.
     """
 
     def __init__(self, workers: Mapping[Lane, int] = _WORKERS, *, metrics: KubeMetrics | None = None) -> None:

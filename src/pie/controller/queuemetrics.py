@@ -41,7 +41,7 @@ class QueueMetrics:
         )
         self.work_seconds = Histogram(
             "workqueue_work_duration_seconds",
-            "How long handling a thing took, its waiting for the API server and for the budget included.",
+            "How long handling a thing took, its waiting for the API server and for --kube-api-qps included.",
             _LABELS,
             buckets=_SECONDS,
             registry=registry,

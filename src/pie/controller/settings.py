@@ -12,7 +12,7 @@ from pie.serve.webfile import WebFile
 LEASE_NAME = "pie.topolvm.io"
 """The name of the Lease that the leader holds."""
 
-READ_BUDGET: Final = 50.0
+READ_QPS: Final = 50.0
 READ_BURST: Final = 100
 """At most this many reads per second, and at most this many at once after a pause.
 
@@ -39,7 +39,7 @@ class Settings:
     web_file: WebFile | None = None
     leader_elect: bool = False
     kubeconfig: str | None = None
-    budget: float = 200.0
+    kube_api_qps: float = 200.0
     image_architectures: tuple[str, ...] = IMAGE_ARCHITECTURES
     probe_pods: ProbePods = field(default_factory=ProbePods)
     author_bounds: AuthorBounds = field(default_factory=AuthorBounds)

@@ -40,7 +40,7 @@ FIELD_MANAGER: Final = "pie"
 RETRY: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
 """Waiting between the tries of one request."""
 
-_NO_BUDGET: Final = 1_000_000
+_NO_LIMIT: Final = 1_000_000
 """So many requests per second that nothing is ever delayed."""
 
 T = TypeVar("T")
@@ -327,7 +327,7 @@ class Client:
 
 
 def _unpaced() -> Pacer:
-    return Pacer(budget=_NO_BUDGET, burst=_NO_BUDGET)
+    return Pacer(qps=_NO_LIMIT, burst=_NO_LIMIT)
 
 
 def _decoded(request: Request, body: bytes, kind: type[T]) -> T:

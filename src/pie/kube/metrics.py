@@ -78,7 +78,7 @@ class KubeMetrics:
         self.write_rate = Gauge(
             "pie_client_write_rate",
             "Writes per second that pie allows itself now; "
-            "below the budget when the API server is slow or fails.",
+            "below --kube-api-qps when the API server is slow or fails.",
             registry=registry,
         )
         self.read_rate = Gauge(

@@ -1,4 +1,4 @@
-"""Pacing of requests: no more per second than the budget, and fewer when the API server is slow or fails."""
+"""Pacing of requests: no more per second than is allowed, and fewer when the API server is slow or fails."""
 
 import asyncio
 import heapq
@@ -8,25 +8,25 @@ from itertools import count
 from typing import Final
 
 _SLOWEST: Final = 0.05
-"""The rate never falls below this part of the budget, or recovery would never be noticed."""
+"""The rate never falls below this part of what is allowed, or recovery would never be noticed."""
 
 _CUT: Final = 0.5
 _RISE: Final = 0.02
-"""Multiplicative decrease, additive increase (of the budget, per good answer), as in TCP (RFC 5681)."""
+"""Multiplicative decrease, additive increase (of what is allowed, per good answer), as in TCP (RFC 5681)."""
 
 
 class Pacer:
     """A token bucket that adapts itself.
 
-    `budget` is the requests per second that are allowed at most and `burst` how many may go at once after a
+    `qps` is the requests per second that are allowed at most and `burst` how many may go at once after a
     pause. Waiters are served in order, urgent ones first. A request that takes longer than `slow_seconds`, or
     that fails at the server, halves the rate, at most once in `settle_seconds`; every good one raises it by
-    a fiftieth of the budget. Nothing goes out while the server wants to be left alone (429 with Retry-After).
+    a fiftieth of `qps`. Nothing goes out while the server wants to be left alone (429 with Retry-After).
     """
 
     def __init__(
         self,
-        budget: float,
+        qps: float,
         burst: int,
         *,
         slow_seconds: float = 1.0,
@@ -34,15 +34,15 @@ class Pacer:
         clock: Callable[[], float] = time.monotonic,
         on_rate: Callable[[float], None] = lambda _rate: None,
     ) -> None:
-        if budget <= 0 or burst < 1:
-            raise ValueError(f"budget must be positive and burst at least 1, not {budget} and {burst}")
-        self._budget = budget
+        if qps <= 0 or burst < 1:
+            raise ValueError(f"qps must be positive and burst at least 1, not {qps} and {burst}")
+        self._qps = qps
         self._burst = burst
         self._slow_seconds = slow_seconds
         self._settle_seconds = settle_seconds
         self._clock = clock
         self._on_rate = on_rate
-        self._rate = budget
+        self._rate = qps
         self._tokens = float(burst)
         self._filled_at = clock()
         self._cut_at = float("-inf")
@@ -50,7 +50,7 @@ class Pacer:
         self._order = count()
         self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
-        on_rate(budget)
+        on_rate(qps)
 
     @property
     def rate(self) -> float:
@@ -80,7 +80,7 @@ class Pacer:
         if took_seconds >= self._slow_seconds:
             self._cut()
         else:
-            self._set_rate(min(self._budget, self._rate + self._budget * _RISE))
+            self._set_rate(min(self._qps, self._rate + self._qps * _RISE))
 
     def failed(self, hold_seconds: float = 0.0) -> None:
         """Note that the server said 429 or 5xx, or nothing at all; and send nothing for so long."""
@@ -93,7 +93,7 @@ class Pacer:
             now - self._cut_at >= self._settle_seconds
         ):  # one cut for all the requests that were in flight together
             self._cut_at = now
-            self._set_rate(max(self._budget * _SLOWEST, self._rate * _CUT))
+            self._set_rate(max(self._qps * _SLOWEST, self._rate * _CUT))
 
     def _set_rate(self, rate: float) -> None:
         self._fill()  # at the old rate
