@@ -74,6 +74,25 @@ def test_labels_and_the_address_of_the_docs_reach_every_alert_and_the_rules_stay
     assert {each["labels"]["severity"] for each in own} == {"x"}
 
 
+def test_the_runbooks_are_files_of_the_docs_or_pages_of_the_site() -> None:
+    files = alerts(installed(docsUrl="https://git.example.com/pie/docs"))
+    site = alerts(installed(docsUrl="https://docs.example.com/pie/", docsSuffix="/"))
+    pages = {
+        name: (files[name]["annotations"]["runbook_url"], site[name]["annotations"]["runbook_url"])
+        for name in ("StorageIncident", "PieAbsent")
+    }
+    assert pages == {
+        "StorageIncident": (
+            "https://git.example.com/pie/docs/runbooks/{{ $labels.reason }}.md",
+            "https://docs.example.com/pie/runbooks/{{ $labels.reason }}/",
+        ),
+        "PieAbsent": (
+            "https://git.example.com/pie/docs/alerts.md#PieAbsent",
+            "https://docs.example.com/pie/alerts/#PieAbsent",
+        ),
+    }
+
+
 def test_an_objective_that_no_share_can_meet_is_refused() -> None:
     for objective in ("1", "99", '"0.99"'):
         assert "/prometheusRule/objective" in refusal("--set-json", f"prometheusRule.objective={objective}")

@@ -39,10 +39,10 @@ def test_the_page_explains_every_alert_with_its_severity_and_no_other() -> None:
     ]
 
 
-def test_every_alert_leads_to_its_reason_or_to_its_row_of_the_page() -> None:
+def test_every_alert_leads_to_the_runbook_of_its_reason_or_to_its_row_of_the_page() -> None:
     for each in rules("alert"):
         reason = "reason" in each["annotations"]["summary"]
-        expected = "docs/reasons.md#{{ $labels.reason }}" if reason else f"docs/alerts.md#{each['alert']}"
+        expected = "docs/runbooks/{{ $labels.reason }}.md" if reason else f"docs/alerts.md#{each['alert']}"
         assert each["annotations"]["runbook_url"] == expected
 
 

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+IN_NAVIGATION = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+PAGES = [*IN_NAVIGATION, *(ROOT / "docs/runbooks").glob("*.md")]
 LOADED = re.compile(
     r'<(?:script|img|iframe)[^>]* src="?(?:https?:)?//[^>]*|<link[^>]* href="?(?:https?:)?//[^>]*'
 )
@@ -48,9 +49,11 @@ def test_the_site_has_every_page_search_finds_a_reason_and_nothing_comes_from_an
     assert built.returncode == 0, built.stderr
     index = json.loads((tmp_path / "search/search_index.json").read_text())
     found = {
-        each["location"].partition("#")[0] for each in index["docs"] if "ProvisionerSilent" in each["text"]
+        each["location"].partition("#")[0]
+        for each in index["docs"]
+        if "ProvisionerSilent" in f"{each['title']} {each['text']}"
     }
-    assert "reasons/" in found
+    assert {"reasons/", "runbooks/ProvisionerSilent/"} <= found
     pages = {page.parent.name: page.read_text() for page in tmp_path.glob("*/index.html")}
     assert pages.keys() >= {page.stem for page in (ROOT / "docs").glob("*.md")}
     assert 'id="ProvisionerSilent"' in pages["reasons"]
@@ -80,7 +83,7 @@ def test_every_page_is_in_the_navigation_once() -> None:
     shown = [
         name for section in sections for pages in section.values() for page in pages for name in page.values()
     ]
-    at_site = [page.name if page.parent.name == "docs" else page.name.lower() for page in PAGES]
+    at_site = [page.name.lower() if page.parent == ROOT else page.name for page in IN_NAVIGATION]
     assert sorted(shown) == sorted("index.md" if name == "readme.md" else name for name in at_site)
 
 

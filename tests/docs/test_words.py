@@ -139,7 +139,7 @@ def test_whole_words_are_found_and_no_names(text: str, found: list[str]) -> None
     assert avoided(text) == found
 
 
-PAGES = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
+PAGES = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
 MODULES = [*SOURCES.rglob("*.py")]
 WEB = [*SOURCES.rglob("*.html"), *SOURCES.rglob("*.js"), *SOURCES.rglob("*.md")]
 CHART = [each for each in (ROOT / "charts").rglob("*") if each.is_file() and "files" not in each.parts]

@@ -1,0 +1,64 @@
+"""Each reason has a runbook page, which is generated, and whose commands can be typed as they are."""
+
+import re
+import shlex
+
+import pytest
+import typer.main
+
+from pie.cli.app import app
+from pie.core.reasons import ADVICE, MEANING, Reason
+from website.runbooks import page
+from website.runbooks.entry import commands, runbooks
+
+KUBECTL = frozenset({"get", "describe", "logs", "auth", "debug"})
+"""What a runbook asks of kubectl before anything is known: it only reads."""
+
+LINES = sorted({line for each in commands().checks.values() for line in each.commands.splitlines()})
+SECTIONS = ("## How pie knows", "## What to check", "## What to do")
+
+
+def test_every_reason_has_a_runbook_and_there_is_no_other() -> None:
+    assert set(runbooks()) == set(Reason)
+    assert {path.stem for path in page.DIRECTORY.glob("*.md")} == {str(reason) for reason in Reason}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_page_is_that_of_the_code(reason: Reason) -> None:
+    written = (page.DIRECTORY / f"{reason}.md").read_text()
+    assert written == page.page(reason), "run: make runbooks"
+    assert all(section in written for section in SECTIONS)
+    flat = " ".join(written.split())
+    assert MEANING[reason] in flat
+    assert ADVICE[reason] in flat
+
+
+def test_the_table_of_reasons_is_that_of_the_code() -> None:
+    assert page.INDEX.read_text() == page.index(), "run: make runbooks"
+
+
+def test_runbooks_name_checks_that_exist_and_every_check_is_used() -> None:
+    assert {name for each in runbooks().values() for name in each.check} == set(commands().checks)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_uses_only_variables_that_the_page_sets(line: str) -> None:
+    used = set(re.findall(r"\$([A-Z_]+)\b", line))
+    assert used <= set(commands().variables)
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if not line.startswith("pie ")])
+def test_what_is_checked_with_kubectl_only_reads(line: str) -> None:
+    command = re.sub(r"^[A-Z]+=\$\((.*)\)$", r"\1", line)
+    program, verb, *_ = shlex.split(command)
+    assert program == "kubectl"
+    assert verb in KUBECTL
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("pie ")])
+def test_what_is_checked_with_pie_are_commands_and_options_that_it_has(line: str) -> None:
+    _, name, *arguments = shlex.split(line)
+    command = typer.main.get_command(app)
+    subcommand = getattr(command, "commands", {})[name]
+    with subcommand.make_context(name, arguments) as context:
+        assert context.params
