@@ -6,15 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-# fast: needs neither Go nor root. real: adds the real control plane, real nodes, csi-sanity.
+# fast: needs neither Go nor root. real: all tests, also those with a real control plane, real nodes, csi-sanity.
+# The others are parts of real (tests/tiers/table.py). MARKERS=real: without what the fast tier runs.
 TIER ?= fast
-MARKERS_fast := not real
-MARKERS_real :=
-MARKERS ?= $(MARKERS_$(TIER))
+TIERS := fast real main oldest image weather testbed shown
+MARKERS ?=
 # Tests mostly wait: the fast ones for the embedded cluster, the real ones for the next minute. Of the real ones
 # three files at a time, each with testbeds of its own, in the order of tests/conftest.py: the longest first.
 WORKERS_fast := --numprocesses 4 --dist worksteal
 WORKERS_real := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+WORKERS = $(WORKERS_$(if $(filter fast,$(TIER)),fast,real))
 
 # Tests start hundreds of Python processes: each would compile pie again where Python may not keep its bytecode.
 COMPILED := PYTHONDONTWRITEBYTECODE=
@@ -48,9 +49,9 @@ imports:
 	$(BIN)/lint-imports
 
 test: lint ## Lint, then the tests that need neither Go nor root; TIER=real: all tests
-	@case "$(TIER)" in fast) ;; real) $(MAKE) --no-print-directory prepare-real ;; \
-		*) echo "TIER is fast or real, not $(TIER)" >&2; exit 2 ;; esac
-	$(COMPILED) $(BIN)/pytest $(if $(MARKERS),-m "$(MARKERS)") $(WORKERS_$(TIER))
+	@if [ -z "$(filter $(TIER),$(TIERS))" ]; then echo "TIER is one of: $(TIERS); not $(TIER)" >&2; exit 2; fi
+	@[ "$(TIER)" = fast ] || $(MAKE) --no-print-directory prepare-real
+	$(COMPILED) $(BIN)/python -m tests.tiers run $(TIER) $(if $(MARKERS),-m "$(MARKERS)") $(WORKERS)
 
 # Says what the machine lacks for the real tests; builds Kubernetes and the rest when it is not in the cache.
 prepare-real: setup

@@ -23,9 +23,9 @@ MODULES = Path(__file__).parent / "go"
 _IMPORT = re.compile(r'_ "(?P<package>[^"]+)"(?:\s*// (?P<name>\S+)$)?', re.MULTILINE)
 _VERSION = re.compile(r"^v\d+$")
 _ERROR_TAIL_CHARACTERS = 2000
-# Modules with a build cache of their own, which is deleted after the build. Another version of Kubernetes
-# shares almost nothing with the other modules, and would add 2.2 GB to Go's build cache for one program.
-_CACHED_FOR_ITSELF = {"kubernetes-oldest"}
+# Modules of this prefix have a build cache of their own, which is deleted after the build: a version of
+# Kubernetes shares almost nothing with the other modules, and would add gigabytes to Go's build cache.
+_CACHED_FOR_ITSELF = "kubernetes"
 
 
 class BuildError(TestbedError):
@@ -73,20 +73,32 @@ async def binary(tool: str) -> Path:
         raise BuildError(
             f"no Go program {tool!r} under {MODULES} (there are: {', '.join(sorted(programs()))})"
         )
-    directory = cache_directory() / f"{program.module.name}-{fingerprint(program)}"
-    path = directory / tool
+    path = place(program)
     if path.exists():
         return path
-    directory.mkdir(parents=True, exist_ok=True)
-    async with locked(directory / ".lock"):
-        if not path.exists():
-            await _build(program, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    async with locked(path.parent / ".lock"):
+        await build_module([each for each in programs().values() if each.module == program.module])
     return path
 
 
 async def binaries(tools: Iterable[str]) -> dict[str, Path]:
     """Return the paths of several programs, built one after the other: each build uses all cores."""
     return {tool: await binary(tool) for tool in tools}
+
+
+async def build_module(siblings: Iterable[Program]) -> None:
+    """Build the programs of one module that are not in the cache."""
+    absent = [program for program in siblings if not place(program).exists()]
+    for program in absent:
+        await _build(program, place(program))
+    for program in absent:
+        shutil.rmtree(_own_cache(program), ignore_errors=True)
+
+
+def place(program: Program) -> Path:
+    """Return where a program is, or will be when it is built."""
+    return cache_directory() / f"{program.module.name}-{fingerprint(program)}" / program.name
 
 
 def cache_directory() -> Path:
@@ -112,9 +124,8 @@ async def _build(program: Program, path: Path) -> None:
         program.package,
     ]
     environment = {**os.environ, **({"CGO_ENABLED": "0"} if program.static else {})}
-    own_cache = path.parent / "go-build"
-    if program.module.name in _CACHED_FOR_ITSELF:
-        environment["GOCACHE"] = str(own_cache)
+    if program.module.name.startswith(_CACHED_FOR_ITSELF):
+        environment["GOCACHE"] = str(_own_cache(program))
     print(f"testbed: building {program.name} ({program.package}); kept in {path.parent}", flush=True)
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -127,8 +138,12 @@ async def _build(program: Program, path: Path) -> None:
     if process.returncode != 0:
         tail = output.decode(errors="replace")[-_ERROR_TAIL_CHARACTERS:]
         raise BuildError(f"go build of {program.package} in {program.module} failed:\n{tail}")
-    shutil.rmtree(own_cache, ignore_errors=True)  # continue a build that was interrupted
     unfinished.replace(path)
+
+
+def _own_cache(program: Program) -> Path:
+    """Return the build cache of a module that has one. It remains after a build that was interrupted."""
+    return place(program).parent / "go-build"
 
 
 @asynccontextmanager

@@ -14,6 +14,8 @@ import pytest
 from testbed.cluster import Cluster
 from testbed.packages import missing
 from tests.examples import load_profile
+from tests.tiers.results import PROPERTY
+from tests.tiers.table import tier_of
 
 LONGEST = ("tests/real/", "tests/image/", "tests/embedded/test_faults", "tests/controller/")
 REAL_FIXTURES = {"control_plane", "namespace", "start_cluster", "real_cluster"}
@@ -28,11 +30,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a testbed, and have the longest files begun first."""
+    """Mark the tests that use a testbed, name the tier of each, and have the longest files begun first."""
     items.sort(key=lambda item: [not item.nodeid.startswith(start) for start in LONGEST])
     for item in items:
         if REAL_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
+        real = item.get_closest_marker("real") is not None
+        item.user_properties.append((PROPERTY, tier_of(item.nodeid.partition("::")[0], real=real).name))
 
 
 def demand_machine(*, nodes: bool) -> None:

@@ -52,3 +52,22 @@ async def test_without_go_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(BuildError, match=r"install Go 1\.26"):
         await build.binary("etcd")
+
+
+@pytest.mark.real  # for its length only: Go compiles its runtime
+async def test_a_version_of_kubernetes_leaves_no_build_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    module = tmp_path / "modules/kubernetes-1.0"
+    for name in ("one", "two"):
+        (module / name).mkdir(parents=True)
+        (module / name / "main.go").write_text("package main\n\nfunc main() {}\n")
+    (module / "go.mod").write_text("module m\n\ngo 1.25.0\n")
+    imports = 'import (\n\t_ "m/one"\n\t_ "m/two"\n)\n'
+    (module / "tools.go").write_text(f"//go:build tools\n\npackage tools\n\n{imports}")
+    programs = build.find_programs(module.parent)
+    directory = build.place(programs["one"]).parent
+    directory.mkdir(parents=True)
+    await build.build_module(programs.values())
+    assert sorted(path.name for path in directory.iterdir()) == ["one", "two"]
