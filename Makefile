@@ -82,7 +82,7 @@ outage: setup ## Let a CSI driver crash on 5,000 simulated nodes: one incident, 
 	$(BIN)/python bench/outage.py
 
 site: setup ## Build the documentation site into build/site, with search; it fails on a dead link
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 run: setup ## Show pie at work on a small cluster in one process: real I/O, faults, a page (Python only)
 	@$(BIN)/pie demo $(DEMO)

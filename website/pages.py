@@ -1,6 +1,7 @@
-"""Hook of MkDocs: adds to `docs/` the pages of the repository's root, and the files that pages link to.
+"""Hook of MkDocs: adds the pages of the repository's root, reference pages, and the files that pages link to.
 
-GitHub shows the same pages, so links in them are those of the repository. Here they become those of the site.
+GitHub shows the same pages, so links in them are those of the repository. Here they become those of the
+site, and each row of a table that is about one name gets an anchor of that name.
 """
 
 import posixpath
@@ -11,6 +12,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from website import reference
+
 ROOT = Path(__file__).parents[1]
 AT_ROOT = {
     page.name: "index.md" if page.name == "README.md" else page.name.lower() for page in ROOT.glob("*.md")
@@ -18,8 +21,8 @@ AT_ROOT = {
 """Pages of the repository's root, with their names on the site."""
 
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
-CHART = re.compile(r"^```mermaid\n.*?^```\n", re.DOTALL | re.MULTILINE)
-"""A chart that GitHub draws. The site has no program that draws it, and loads none from another host."""
+ROW = re.compile(r"^\| (?=`([\w.]+)` \|)", re.MULTILINE)
+"""The beginning of a row about one name: a metric, a field."""
 
 
 def at_site(path: str) -> str:
@@ -42,8 +45,20 @@ def target(page: str, link: str) -> str:
 def for_site(text: str, page: str) -> str:
     """Return the text of a page of the repository, with the links of the site."""
     here = posixpath.dirname(at_site(page)) or "."
-    moved = LINK.sub(lambda link: posixpath.relpath(at_site(target(page, link.group())), here), text)
-    return CHART.sub("", moved)
+    return LINK.sub(lambda link: posixpath.relpath(at_site(target(page, link.group())), here), text)
+
+
+def with_anchors(text: str) -> str:
+    """Return a page in which the first row about each name has an anchor."""
+    known: set[str] = set()
+
+    def marked(row: re.Match[str]) -> str:
+        name = row[1]
+        new = name not in known
+        known.add(name)
+        return f"| {reference.anchor(name)}" if new else row[0]
+
+    return ROW.sub(marked, text)
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -53,9 +68,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for path in sorted({*AT_ROOT, *(path for path in linked if (ROOT / path).is_file())}):
         if not path.startswith("docs/"):
             files.append(File.generated(config, at_site(path), abs_src_path=str(ROOT / path)))
+    for uri, page in reference.PAGES.items():
+        files.append(File.generated(config, uri, content=page()))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001  MkDocs names them
     """Give each page the links of the site."""
-    return for_site(markdown, in_repository(page.file.src_uri))
+    return with_anchors(for_site(markdown, in_repository(page.file.src_uri)))
