@@ -130,6 +130,37 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "capacity of zero": (pieprobe(pvcCapacity=0), r'pvcCapacity "0" is not a quantity greater than zero'),
     "negative capacity": (pieprobe(pvcCapacity="-1Gi"), r'"-1Gi" is not a quantity greater than zero'),
     "unknown runner": (pieprobe(runner="Job"), r'Unsupported value: "Job"'),
+    **{
+        f"io.{field} of {value!r}": (
+            pieprobe(io={field: value}),
+            f"spec\\.io\\.{field}: .*supported values: ",
+        )
+        for field, value in [
+            ("blockSize", "3k"),
+            ("blockSize", "4k --exec_prerun=id"),
+            ("size", "50MB"),
+            ("size", ""),
+            ("runtime", "1m"),
+            ("readWrite", "trim"),
+            ("fsync", -1),
+            ("ioDepth", 0),
+            ("rateIops", 100),
+        ]
+    },
+    "io.direct in words": (
+        pieprobe(io={"direct": "yes"}),
+        r"spec\.io\.direct in body must be of type boolean",
+    ),
+    "io of fio's own": (pieprobe(io={"ioengine": "exec"}), r'unknown field "spec\.io\.ioengine"'),
+    "io.maxLatency in words": (pieprobe(io={"maxLatency": "fast"}), r'maxLatency "fast" is not a duration'),
+    "io.maxLatency of zero": (
+        pieprobe(io={"maxLatency": "0s"}),
+        r'maxLatency "0s" is not a duration longer than',
+    ),
+    "io that lasts to the deadline": (
+        pieprobe(io={"runtime": "10s"}, probeThreshold="10s", deadline="10s"),
+        r"deadline 10s is not longer than io\.runtime 10s",
+    ),
     "toleration without key": (
         pieprobe(tolerations=[{"value": "a"}]),
         r"tolerates every taint, and then its operator must be Exists",
@@ -231,6 +262,18 @@ ACCEPTED: dict[str, Json] = {
         disableProvisionProbe=True,
         disableMountProbes=False,
         provisionOnRetain=True,
+        io={
+            "blockSize": "512",
+            "size": "1G",
+            "runtime": "20s",
+            "readWrite": "randrw",
+            "direct": False,
+            "fsync": 128,
+            "ioDepth": 16,
+            "rateIops": 8192,
+            "maxLatency": "1.5ms",
+        },
+        integrity={"enabled": False},
         runner="CronJob",
         priorityClassName="system-node-critical",
         tolerations=[

@@ -303,7 +303,9 @@ class World:
         job = self.put("jobs", {"metadata": {**metadata, "ownerReferences": [owner]}, "status": {}})
         by = {"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
         pod = {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [by]}
-        pod_spec = spec["template"]["spec"] if spec is not None else {}
+        template = spec["template"] if spec is not None else {"metadata": {}, "spec": {}}
+        pod["annotations"] = template["metadata"].get("annotations", {})
+        pod_spec = template["spec"]
         self._unmade[name] = {"metadata": pod, "spec": pod_spec, "status": {"phase": "Pending"}}
         self.make_refused_pods()
         if name in self._unmade:

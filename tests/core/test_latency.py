@@ -9,6 +9,7 @@ from pie.core.latency import (
     RUNS_REMEMBERED,
     SLOW_RUNS_IN_A_ROW,
     LatencyHistory,
+    above_limit,
     judge_latency,
     recall_latency,
     typical_seconds,
@@ -67,6 +68,27 @@ def test_what_is_usual_is_written_once_and_when_it_is_another_magnitude() -> Non
     assert recall_latency(told, slow=False).annotations(told) == {}
     fastest = after(*(0.0,) * RUNS_NEEDED)[1]
     assert fastest.annotations(fastest.annotations({})) == {}
+
+
+def test_runs_with_other_options_have_a_history_of_their_own() -> None:
+    large = "--block-size 1M"
+    told = after(*USUAL, history=LatencyHistory(options=large))[1].annotations({})
+    assert told == {"pie.topolvm.io/usual-latency-seconds": "0.001 --block-size 1M"}
+    assert recall_latency(told, slow=False, options=large).usual == 0.001
+    assert recall_latency(told, slow=False).usual is None
+    # What was written of other runs is replaced.
+    assert after(*USUAL)[1].annotations(told) == {"pie.topolvm.io/usual-latency-seconds": "0.001"}
+
+
+def test_reads_and_writes_are_held_to_the_limit_each() -> None:
+    quick = Latency(iops=1, mean_seconds=0.001, p50_seconds=9, p99_seconds=9, max_seconds=9)
+    slow = Latency(iops=1, mean_seconds=0.0505, p50_seconds=0, p99_seconds=0, max_seconds=9)
+    assert above_limit(IoStats(read=quick, write=slow), 0.05) == (
+        "a write took 50.5 ms on average, more than spec.io.maxLatency (50 ms)"
+    )
+    assert above_limit(IoStats(read=slow), 0.05).startswith("a read took 50.5 ms")
+    assert above_limit(IoStats(read=slow, write=quick), 0.0505) == ""
+    assert above_limit(IoStats(), 0.001) == ""
 
 
 @given(st.text() | st.floats().map(str))

@@ -8,10 +8,11 @@ import pytest
 from pie.core import meshes
 from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
-from pie.core.model import Image
+from pie.core.model import Image, Target
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH, labels, target_of
+from pie.core.parse import parse_probe
 from pie.core.probepods import ProbePods, probe_pods
-from pie.core.wire import Metadata
+from pie.core.wire import Metadata, PieProbe
 from pie.probe.main import parse
 from tests.core.build import MOUNT, PROVISION, T0, probe
 
@@ -66,6 +67,88 @@ def test_a_pod_tells_its_probe_how_large_the_volume_should_be() -> None:
     command = container["command"]
     assert command[:3] == ["pie", "probe", "mount"]
     assert parse(command[2:]).capacity_bytes == 3 * 2**29
+
+
+GO_PIES = ["pie", "probe", "mount", "--path", "/pie", "--capacity", str(100 * 2**20)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "more"),
+    [
+        ({}, []),
+        ({"io": {}, "integrity": {}}, []),
+        ({"io": None, "integrity": {"enabled": True}}, []),
+        # What Go pie does anyway: a probe of an older image, too, knows this command.
+        (
+            {
+                "io": {
+                    "blockSize": "4k",
+                    "size": "50M",
+                    "runtime": "1s",
+                    "readWrite": "readwrite",
+                    "direct": True,
+                    "fsync": 0,
+                    "ioDepth": 1,
+                    "rateIops": 0,
+                    "maxLatency": "1ms",
+                }
+            },
+            [],
+        ),
+        (
+            {"io": {"blockSize": "1M", "readWrite": "randread"}, "integrity": {"enabled": False}},
+            ["--block-size", "1M", "--read-write", "randread", "--no-integrity"],
+        ),
+        (
+            {
+                "io": {
+                    "size": "1G",
+                    "runtime": "20s",
+                    "direct": False,
+                    "fsync": 1,
+                    "ioDepth": 16,
+                    "rateIops": 16,
+                }
+            },
+            [
+                "--size",
+                "1G",
+                "--runtime",
+                "20",
+                "--fsync",
+                "1",
+                "--io-depth",
+                "16",
+                "--rate-iops",
+                "16",
+                "--no-direct",
+            ],
+        ),
+    ],
+)
+def test_a_mount_pod_is_the_same_but_for_what_the_spec_asks_for(
+    spec: dict[str, Any], more: list[str]
+) -> None:
+    selector = {"nodeSelectorTerms": [ROLE]}
+    stored = {"monitoringStorageClass": "c", "nodeSelector": selector}
+
+    def template(target: Target, **fields: Any) -> dict[str, Any]:
+        asked = parse_probe(PieProbe(metadata=Metadata(name="p"), spec=stored | fields))
+        made = cronjob(asked, target, name="n", claim="c", image=Image("i"))
+        return dict(made["spec"]["jobTemplate"]["spec"]["template"])
+
+    plain, asked = template(MOUNT), template(MOUNT, **spec)
+    (container,) = plain["spec"]["containers"]
+    assert container["command"] == GO_PIES
+    assert "args" not in container
+    (container,) = asked["spec"]["containers"]
+    assert container["command"] == GO_PIES + more
+    options = parse(container["command"][2:])
+    assert options.job.options() + ([] if options.integrity else ["--no-integrity"]) == more
+    container["command"] = GO_PIES
+    assert asked["metadata"]["annotations"].pop("pie.topolvm.io/probe-options", "") == " ".join(more)
+    assert asked == plain
+    assert template(PROVISION, **spec) == template(PROVISION)
 
 
 def test_probe_pods_pull_their_image_as_they_are_told() -> None:

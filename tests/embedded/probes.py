@@ -4,7 +4,7 @@ from pie.embedded.cluster import EmbeddedCluster
 from pie.embedded.kinds import PODS, PVCS
 
 
-def start_probe(cluster: EmbeddedCluster) -> None:
+def start_probe(cluster: EmbeddedCluster, *options: str) -> None:
     """Make a claim and a pod that probes its volume."""
     requests = {"requests": {"storage": "1Gi"}}
     claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": "embedded", "resources": requests}
@@ -12,7 +12,7 @@ def start_probe(cluster: EmbeddedCluster) -> None:
     container = {
         "name": "probe",
         "command": ["pie", "probe", "mount"],
-        "args": ["--path", "/mounted"],
+        "args": ["--path", "/mounted", *options],
         "volumeMounts": [{"name": "v", "mountPath": "/mounted"}],
     }
     volume = {"name": "v", "persistentVolumeClaim": {"claimName": "v"}}

@@ -14,14 +14,14 @@ from tests.embedded.probes import start_probe
 from tests.harness import until
 from tests.probe.conftest import demand
 
-# Runs a cluster in a directory and under a fault that are given, with one probe that takes a minute.
+# Runs a cluster in a directory and under a fault that are given, with one probe that takes twenty seconds.
 RUN_A_CLUSTER = """
 import asyncio, pathlib, sys
 from pie.embedded.cluster import EmbeddedCluster
 from tests.embedded.probes import start_probe
 
 async def main():
-    options = ("--runtime", "60", "--size", "4M", "--read-write", "randwrite")
+    options = ("--runtime", "20", "--size", "1G", "--rate-iops", "16", "--read-write", "randwrite")
     directory = pathlib.Path(sys.argv[1])
     async with EmbeddedCluster(nodes=1, directory=directory, probe_options=options) as cluster:
         await cluster.faults.inject(sys.argv[2])
@@ -66,7 +66,7 @@ async def test_what_runs_goes_on_without_its_kubelet_and_is_told_when_that_is_ba
     start_embedded: Start,
 ) -> None:
     demand("fio")
-    options = ("--size", "256M", "--runtime", "4", "--read-write", "randwrite")
+    options = ("--size", "256M", "--runtime", "5", "--read-write", "randwrite")
     cluster = await start_embedded(nodes=1, node_grace_seconds=1.0, probe_options=options)
 
     def pod() -> Json:
@@ -93,6 +93,19 @@ async def test_what_runs_goes_on_without_its_kubelet_and_is_told_when_that_is_ba
     await until(lambda: is_phase("Succeeded"), "the kubelet says how the probe ended")
     await until(lambda: is_ready("True"), "the node is Ready again")
     assert pod()["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+
+
+async def test_the_options_of_a_pod_count_before_those_of_the_cluster(start_embedded: Start) -> None:
+    cluster = await start_embedded(nodes=1, probe_options=("--size", "4M", "--no-integrity"))
+    start_probe(cluster, "--size", "1M", "--block-size", "1M", "--read-write", "write")
+
+    async def has_ended() -> bool:
+        return bool(cluster.registry.get(PODS, "pie", "p")["status"]["phase"] == "Succeeded")
+
+    await until(has_ended, "the probe ends")
+    (volume,) = (cluster.directory / "volumes").rglob(".pie")
+    assert (volume / "fio" / "job").stat().st_size == 2**20
+    assert not (volume / "records").exists()
 
 
 async def test_a_slow_api_server_takes_two_seconds_more_until_it_is_well_again(start_embedded: Start) -> None:

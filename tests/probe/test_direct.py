@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import pytest
 
+from pie.core.iojob import IoJob
 from pie.core.result import Outcome
-from pie.probe import fio, ownio
+from pie.probe import ownio
 from pie.probe.failure import Failure
 from pie.probe.records import Records
 from pie.probe.volume import O_DIRECT, REFUSED_DIRECT, Volume
@@ -80,7 +81,7 @@ def test_any_other_error_of_a_record_is_the_volumes(refusing: Refusing, number: 
 @refusals
 def test_pies_own_measuring_goes_without_it(refusing: Refusing, number: int) -> None:
     refusing.number = number
-    assert ownio.run(refusing, fio.Job(size="64k")).write is not None
+    assert ownio.run(refusing, IoJob(size="64k")).write is not None
     assert not refusing.can_direct
 
 
@@ -88,7 +89,7 @@ def test_pies_own_measuring_goes_without_it(refusing: Refusing, number: int) -> 
 def test_any_other_error_of_pies_own_measuring_is_the_volumes(refusing: Refusing, number: int) -> None:
     refusing.number = number
     with pytest.raises(Failure, match="measuring on"):
-        ownio.run(refusing, fio.Job(size="64k"))
+        ownio.run(refusing, IoJob(size="64k"))
 
 
 FIO = """#!/bin/sh

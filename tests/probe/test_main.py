@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from pie.core.iojob import OPTIONS, IoJob
 from pie.core.result import Outcome, decode
+from pie.probe import fio
+from pie.probe.failure import Failure
 from pie.probe.main import main, parse
 from pie.probe.ring import RING_BYTES
-from pie.probe.volume import why_too_small
+from pie.probe.volume import Volume, why_too_small
 from tests.harness import ROOT
 from tests.probe.conftest import Probe
 
@@ -107,10 +110,10 @@ def test_a_system_without_o_direct_and_fadvise_is_measured_through_the_page_cach
 
 
 @pytest.mark.usefixtures("fio")
-def test_a_job_that_fio_refuses_is_a_failed_fio_with_its_own_words(probe: Probe, volume: Path) -> None:
-    result = probe("mount", volume, "--size", "1", "--block-size", "4k")
-    assert result.outcome is Outcome.FIO_FAILED
-    assert "fio:" in result.message
+def test_a_job_that_fio_refuses_is_a_failed_fio_with_its_own_words(volume: Path) -> None:
+    with Volume.open(volume, check_mount=False) as opened, pytest.raises(Failure, match="fio:") as caught:
+        fio.run(opened, IoJob(size="1"))
+    assert caught.value.outcome is Outcome.FIO_FAILED
 
 
 def test_a_corrupted_record_is_reported_until_it_is_restored_and_never_overwritten(
@@ -230,13 +233,13 @@ def test_a_run_told_to_stop_says_where_it_was_and_takes_fio_with_it(volume: Path
     log.touch()
     argv = ["--path", str(volume), "--no-mount-check", "--termination-log", str(log), "--fsync", "1"]
     process = subprocess.Popen([sys.executable, "-m", "pie", "probe", "mount", *argv, "--size", "64M"])
-    fio = wait_for_child(process)
+    child = wait_for_child(process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 1
     result = decode(log.read_text())
     assert result.outcome is Outcome.KILLED
     assert re.fullmatch(r"stopped by SIGTERM in step fio after \d+\.\d s", result.message)
-    assert select.select([fio], [], [], 10)[0], "fio outlived the probe"
+    assert select.select([child], [], [], 10)[0], "fio outlived the probe"
 
 
 def wait_for_child(process: subprocess.Popen[bytes]) -> int:
@@ -272,11 +275,27 @@ def test_without_a_termination_log_the_result_is_on_stdout_and_no_file_is_made(
     assert not log.exists()
 
 
+REFUSED = [
+    *(
+        (option, value)
+        for option in OPTIONS.values()
+        for value in ("", "3", "-1", "--exec_prerun=id", "1;id")
+    ),
+    ("--read-write", "trim"),
+    ("--size", "2G"),
+    ("--size", "50m"),
+    ("--runtime", "60"),
+    ("--rate-iops", "100"),
+]
+"""Values that are in none of the closed sets."""
+
+
 def test_bad_arguments_leave_a_result_too(capfd: pytest.CaptureFixture[str]) -> None:
     for argv in (
         ["provision"],
         ["mount", "--path", "/x", "--size", "-1"],
         ["mount", "--path", "/x", "--fsync", "x"],
+        *(["mount", "--path", "/x", option, value] for option, value in REFUSED),
         [],
     ):
         assert main(argv) == 1
@@ -301,16 +320,21 @@ def test_a_long_path_does_not_break_the_message(probe: Probe, volume: Path) -> N
 
 
 def test_the_default_job_is_go_pies() -> None:
-    arguments = parse(["mount", "--path", "/pie"]).job.arguments("/pie/job")
-    job = {argument for argument in arguments if argument.startswith("--")} - {
+    assert fio.arguments(parse(["mount", "--path", "/pie"]).job, "/pie/job") == [
+        "fio",
         "--name=pie",
         "--filename=/pie/job",
-        "--thread",
+        "--direct=1",
+        "--rw=readwrite",
+        "--bs=4k",
+        "--size=50M",
+        "--numjobs=1",
         "--clocksource=clock_gettime",
+        "--thread",
+        "--runtime=1",
         "--output-format=json",
         "--eta=never",
-    }
-    assert job == {"--direct=1", "--rw=readwrite", "--bs=4k", "--size=50M", "--numjobs=1", "--runtime=1"}
+    ]
 
 
 def test_every_option_reaches_fio() -> None:
@@ -325,10 +349,16 @@ def test_every_option_reaches_fio() -> None:
         "randrw",
         "--no-direct",
         "--fsync",
-        "3",
+        "4",
+        "--io-depth",
+        "8",
+        "--rate-iops",
+        "64",
     ]
-    arguments = parse(["mount", "--path", "/pie", *job]).job.arguments("/a:b")
-    assert {"--bs=8k", "--size=1G", "--runtime=5", "--rw=randrw", "--direct=0", "--fsync=3"} < set(arguments)
+    arguments = fio.arguments(parse(["mount", "--path", "/pie", *job]).job, "/a:b")
+    assert {"--bs=8k", "--runtime=5", "--rw=randrw", "--direct=0", "--fsync=4"} < set(arguments)
+    # Eight threads share the file and the rate.
+    assert {f"--size={2**27}", f"--offset_increment={2**27}", "--numjobs=8", "--rate_iops=8"} < set(arguments)
     assert r"--filename=/a\:b" in arguments
 
 
@@ -349,3 +379,39 @@ def test_the_files_are_private_to_the_probes_user_and_group(probe: Probe, volume
     probe("provision", volume)
     assert not stat.S_IMODE((volume / ".pie").stat().st_mode) & stat.S_IRWXO
     assert not stat.S_IMODE((volume / ".pie/records").stat().st_mode) & stat.S_IRWXO
+
+
+ONE_AT_A_TIME = ("--block-size", "64k", "--read-write", "randread", "--rate-iops", "16", "--runtime", "2")
+
+
+@pytest.mark.usefixtures("fio")
+@pytest.mark.parametrize("tool", ["fio", "pie"])
+def test_a_job_that_only_reads_reads_what_it_finds_or_lays_out(probe: Probe, volume: Path, tool: str) -> None:
+    without = {"PATH": "/nowhere"} if tool == "pie" else {}
+    found = probe("mount", volume, *FAST, *ONE_AT_A_TIME, "--without-fio", env=without)
+    assert found.ok, found.message
+    assert found.io is not None
+    assert (found.io.tool, found.io.write) == (tool, None)
+    assert found.io.read is not None
+
+
+@pytest.mark.usefixtures("fio")
+@pytest.mark.parametrize("tool", ["fio", "pie"])
+@pytest.mark.parametrize("size", ["1M", "16M"])
+def test_many_operations_at_a_time_use_the_whole_file(
+    probe: Probe, volume: Path, tool: str, size: str
+) -> None:
+    without = {"PATH": "/nowhere"} if tool == "pie" else {}
+    job = ("--size", size, "--io-depth", "16", "--block-size", "1M", "--read-write", "write")
+    found = probe("mount", volume, *job, "--without-fio", env=without)
+    assert found.ok, found.message
+    assert found.io is not None
+    assert found.io.read is None
+    assert found.io.write is not None
+    assert (volume / ".pie/fio/job").stat().st_size == int(size.removesuffix("M")) * 2**20
+
+
+def test_no_integrity_keeps_no_records(probe: Probe, volume: Path) -> None:
+    found = probe("mount", volume, *FAST, "--without-fio", "--no-integrity")
+    assert (found.ok, found.records) == (True, None)
+    assert not (volume / ".pie/records").exists()

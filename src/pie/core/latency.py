@@ -26,12 +26,14 @@ _LEAST_TOLD_SECONDS = 1e-6
 class LatencyHistory:
     """The typical latencies of a target's last good runs, and the number of slow runs since then.
 
-    `told` is the median in an annotation of the PVC, from an earlier controller.
+    `told` is the median in an annotation of the PVC, from an earlier controller. `options` are those of the
+    runs' command: runs with others do other I/O, and are not compared.
     """
 
     seconds: tuple[float, ...] = ()
     slow_runs: int = 0
     told: float | None = None
+    options: str = ""
 
     @property
     def usual(self) -> float | None:
@@ -42,20 +44,24 @@ class LatencyHistory:
         """Return what to write on a PVC with these annotations: nothing unless the magnitude changed."""
         if self.usual is None:
             return {}
-        usual, told = max(self.usual, _LEAST_TOLD_SECONDS), _told(present)
+        usual, told = max(self.usual, _LEAST_TOLD_SECONDS), _told(present, self.options)
         if told is not None and told / 2 < usual < told * 2:
             return {}
-        return {ANNOTATION_USUAL_LATENCY: f"{usual:.3g}"}
+        return {ANNOTATION_USUAL_LATENCY: f"{usual:.3g} {self.options}".rstrip()}
 
 
-def recall_latency(annotations: Mapping[str, str], *, slow: bool) -> LatencyHistory:
+def recall_latency(annotations: Mapping[str, str], *, slow: bool, options: str = "") -> LatencyHistory:
     """Return the history that a PVC has in its annotations; `slow`: the target was slow before."""
-    return LatencyHistory(slow_runs=SLOW_RUNS_IN_A_ROW - 1 if slow else 0, told=_told(annotations))
+    told = _told(annotations, options)
+    return LatencyHistory(slow_runs=SLOW_RUNS_IN_A_ROW - 1 if slow else 0, told=told, options=options)
 
 
-def _told(annotations: Mapping[str, str]) -> float | None:
+def _told(annotations: Mapping[str, str], options: str) -> float | None:
+    text, _, of_options = annotations.get(ANNOTATION_USUAL_LATENCY, "").partition(" ")
+    if of_options != options:
+        return None
     try:
-        seconds = float(annotations.get(ANNOTATION_USUAL_LATENCY, ""))
+        seconds = float(text)
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) and seconds >= _LEAST_TOLD_SECONDS else None
@@ -68,6 +74,19 @@ def typical_seconds(measured: IoStats) -> float | None:
     """
     sides = [side.p50_seconds for side in (measured.read, measured.write) if side is not None]
     return sum(sides) if sides else None
+
+
+def above_limit(measured: IoStats, most_seconds: float) -> str:
+    """Return in words that reads or writes took longer than they may, by their mean; empty: they did not."""
+    for name, side in (("a read", measured.read), ("a write", measured.write)):
+        if side is not None and side.mean_seconds > most_seconds:
+            took, most = _milliseconds(side.mean_seconds), _milliseconds(most_seconds)
+            return f"{name} took {took} on average, more than spec.io.maxLatency ({most})"
+    return ""
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.4g} ms"
 
 
 def judge_latency(history: LatencyHistory, seconds: float) -> tuple[str, LatencyHistory]:

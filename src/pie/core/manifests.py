@@ -11,7 +11,7 @@ from pie.core import meshes
 from pie.core.driver import STARTUP_TAINTS, with_tolerations
 from pie.core.kinds import kind_of
 from pie.core.model import Image, Probe, Target
-from pie.core.naming import ANNOTATION_TARGET, CONTAINER, VOLUME, labels
+from pie.core.naming import ANNOTATION_OPTIONS, ANNOTATION_TARGET, CONTAINER, VOLUME, labels
 from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME
 from pie.core.suitable import avoided
@@ -47,9 +47,12 @@ def pod_template(probe: Probe, target: Target, *, claim: str, image: Image, with
         required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         rule = {"key": FIELD_NAME, "operator": "NotIn", "values": [without]}
         required["nodeSelectorTerms"] = _with_rules(required, "matchFields", [rule])
+    options = " ".join(kind_of(target).options(probe))
     marks = {
         "labels": meshes.LABELS | image.pods.labels | labels(target),
-        "annotations": POD_ANNOTATIONS | image.pods.annotations,
+        "annotations": POD_ANNOTATIONS
+        | image.pods.annotations
+        | ({ANNOTATION_OPTIONS: options} if options else {}),
     }
     return {"metadata": marks, "spec": spec}
 
@@ -100,7 +103,13 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
             {
                 "name": CONTAINER,
                 "image": image.reference,
-                "command": [*kind_of(target).command, "--path", MOUNT_PATH, *_capacity(probe)],
+                "command": [
+                    *kind_of(target).command,
+                    "--path",
+                    MOUNT_PATH,
+                    *_capacity(probe),
+                    *kind_of(target).options(probe),
+                ],
                 "resources": probe.resources or image.pods.resources,
                 "securityContext": {
                     "allowPrivilegeEscalation": False,

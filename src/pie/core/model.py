@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from pie.core.iojob import IoJob
 from pie.core.probepods import ProbePods
 
 
@@ -161,6 +162,8 @@ class Probe:
     schedules really lasts: sixty, but in a demo. `node_selector` is a disjunction of terms.
     `node_selector_json`, `resources` and `tolerations` are kept as the user wrote them, for the pods.
     `architectures` are those that the image of the pods has; none: not known. `paused`: it has no runs.
+    `io` is the job of mount runs; one with a mean latency above `max_latency_seconds` is slow. `integrity`:
+    they keep records on the volume.
     """
 
     namespace: str
@@ -185,6 +188,9 @@ class Probe:
     suppression: SuppressionRules = field(default_factory=SuppressionRules)
     architectures: tuple[str, ...] = IMAGE_ARCHITECTURES
     runner: RunnerKind = RunnerKind.CRON_JOB
+    io: IoJob = field(default_factory=IoJob)
+    max_latency_seconds: float | None = None
+    integrity: bool = True
 
     @property
     def real_period_seconds(self) -> float:

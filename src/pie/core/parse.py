@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, TypeVar
 
+from pie.core import iojob
+from pie.core.iojob import IoJob
 from pie.core.model import (
     HARD_EFFECTS,
     IMAGE_ARCHITECTURES,
@@ -89,6 +91,7 @@ def parse_probe(
     if (size := quantity(capacity)) is None or size < 0:
         raise SpecError("spec.pvcCapacity", f"{capacity[:64]!r} is not a quantity; write for example 100Mi")
     selector = _field(spec, "nodeSelector", dict, {})
+    io = _field(spec, "io", dict, {})
     return Probe(
         namespace=stored.metadata.namespace,
         name=stored.metadata.name,
@@ -112,6 +115,9 @@ def parse_probe(
         suppression=suppression_rules(_field(spec, "suppression", dict, {}), "spec.suppression"),
         architectures=architectures,
         runner=RunnerKind(runner),
+        io=_io_job(io, min(deadline_seconds, float(period_seconds))),
+        max_latency_seconds=_duration(io, "maxLatency", 0.0, _IO) or None,
+        integrity=_field(_field(spec, "integrity", dict, {}), "enabled", bool, True, "spec.integrity"),
     )
 
 
@@ -138,6 +144,36 @@ def _field(spec: Mapping[str, Any], name: str, kind: type[_T], default: _T, path
         raise SpecError(f"{path}.{name}", f"must be a {kind.__name__}, not {type(value).__name__}")
     if isinstance(value, str) and value != one_line(value, MOST_CHARACTERS):
         raise SpecError(f"{path}.{name}", f"{value[:64]!r} is not plain text on one line")
+    return value
+
+
+_IO = "spec.io"
+
+
+def _io_job(spec: Mapping[str, Any], deadline_seconds: float) -> IoJob:
+    """Return the I/O job of mount runs; raises SpecError for a value that is in none of the closed sets."""
+    usual = IoJob()
+    runtimes = tuple(f"{seconds}s" for seconds in iojob.RUNTIME_SECONDS)
+    runtime = _one_of(spec, "runtime", runtimes, f"{usual.runtime_seconds}s")
+    job = IoJob(
+        block_size=_one_of(spec, "blockSize", iojob.BLOCK_SIZES, usual.block_size),
+        size=_one_of(spec, "size", iojob.SIZES, usual.size),
+        runtime_seconds=int(runtime.removesuffix("s")),
+        read_write=_one_of(spec, "readWrite", iojob.READ_WRITE, usual.read_write),
+        direct=_field(spec, "direct", bool, usual.direct, _IO),
+        fsync=_one_of(spec, "fsync", iojob.FSYNC, usual.fsync),
+        io_depth=_one_of(spec, "ioDepth", iojob.IO_DEPTHS, usual.io_depth),
+        rate_iops=_one_of(spec, "rateIops", iojob.RATES, usual.rate_iops),
+    )
+    if "runtime" in spec and job.runtime_seconds >= deadline_seconds:
+        raise SpecError(f"{_IO}.runtime", "must be shorter than spec.deadline")
+    return job
+
+
+def _one_of(spec: Mapping[str, Any], name: str, allowed: tuple[_T, ...], default: _T) -> _T:
+    value = _field(spec, name, type(default), default, _IO)
+    if value not in allowed:
+        raise SpecError(f"{_IO}.{name}", f"must be one of {', '.join(map(str, allowed))}")
     return value
 
 

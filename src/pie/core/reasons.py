@@ -274,7 +274,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "If pie often restarts, find out why; two replicas with --leader-elect take over within seconds.",
     ),
     Reason.IO_SLOW: (
-        "I/O worked, but several consecutive runs took many times as long as this target's earlier runs.",
+        "I/O worked, but was slower than spec.io.maxLatency, or much slower than usual in consecutive runs.",
         "Look at the back end's load and its disks' health; see pie_target_io_latency_seconds.",
     ),
     Reason.DATA_LOST: (

@@ -9,43 +9,42 @@ from pathlib import Path
 
 import msgspec
 
+from pie.core.iojob import IoJob, size_bytes
 from pie.core.result import IoStats, Latency, Outcome
 from pie.core.text import one_line
 from pie.probe.failure import Failure, doing, outcome_of
 from pie.probe.volume import REFUSED_DIRECT, Volume
 
 
-class Job(msgspec.Struct, frozen=True):
-    """fio's job; the defaults are Go pie's job exactly. Sizes in fio's notation."""
+def arguments(job: IoJob, filename: str) -> list[str]:
+    """Give fio's command line. A colon separates fio's file names, so one in a path is escaped.
 
-    block_size: str = "4k"
-    size: str = "50M"
-    runtime_seconds: int = 1
-    read_write: str = "readwrite"
-    direct: bool = True
-    fsync: int = 0
-    """Sync after this many writes; 0: never, as in Go pie's job."""
-
-    def arguments(self, filename: str) -> list[str]:
-        """Give the command line. A colon separates fio's file names, so one in a path is escaped."""
-        return [
-            "fio",
-            "--name=pie",
-            "--filename=" + filename.replace("\\", "\\\\").replace(":", "\\:"),
-            f"--direct={int(self.direct)}",
-            f"--rw={self.read_write}",
-            f"--bs={self.block_size}",
-            f"--size={self.size}",
-            "--numjobs=1",
-            # The kernel's clock: fio's own costs more CPU to calibrate than a small job.
-            "--clocksource=clock_gettime",
-            # As a process its worker would be in a session of its own, and outlive a fio that is killed.
-            "--thread",
-            f"--runtime={self.runtime_seconds}",
-            *([f"--fsync={self.fsync}"] if self.fsync else []),
-            "--output-format=json",
-            "--eta=never",
-        ]
+    More than one operation at a time is done by threads: fio's asynchronous engines need a library, or system
+    calls that a pod may not have. Each thread has a part of the file.
+    """
+    threads = job.threads
+    part = size_bytes(job.size) // threads
+    shared = ["--group_reporting", f"--offset_increment={part}"] if threads > 1 else []
+    return [
+        "fio",
+        "--name=pie",
+        "--filename=" + filename.replace("\\", "\\\\").replace(":", "\\:"),
+        f"--direct={int(job.direct)}",
+        f"--rw={job.read_write}",
+        f"--bs={job.block_size}",
+        f"--size={part if shared else job.size}",
+        f"--numjobs={threads}",
+        # The kernel's clock: fio's own costs more CPU to calibrate than a small job.
+        "--clocksource=clock_gettime",
+        # As a process its worker would be in a session of its own, and outlive a fio that is killed.
+        "--thread",
+        f"--runtime={job.runtime_seconds}",
+        *([f"--fsync={job.fsync}"] if job.fsync else []),
+        *([f"--rate_iops={job.rate_iops // threads}"] if job.rate_iops else []),
+        *shared,
+        "--output-format=json",
+        "--eta=never",
+    ]
 
 
 class _Total(msgspec.Struct, frozen=True):
@@ -74,7 +73,7 @@ class _Report(msgspec.Struct, frozen=True):
     jobs: list[_Job]
 
 
-def run(volume: Volume, job: Job) -> IoStats:
+def run(volume: Volume, job: IoJob) -> IoStats:
     """Run the job on a file of pie's own in the volume, which stays there for the next run."""
     file = volume.own / "fio" / "job"
     volume.make_directory(file.parent)
@@ -85,9 +84,9 @@ def run(volume: Volume, job: Job) -> IoStats:
     )
 
 
-def _measured(volume: Volume, file: Path, job: Job) -> IoStats:
+def _measured(volume: Volume, file: Path, job: IoJob) -> IoStats:
     """Run the job; raises OSError if O_DIRECT is refused, Failure for all else."""
-    status, stdout, stderr = _run(job.arguments(str(file)), volume.lock)
+    status, stdout, stderr = _run(arguments(job, str(file)), volume.lock)
     report, spoken = parse(stdout)
     if status == 0 and report is not None and report.error == 0:
         return IoStats(read=_latency(report.read), write=_latency(report.write))

@@ -10,12 +10,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Never
 
+from pie.core.iojob import (
+    BLOCK_SIZES,
+    FSYNC,
+    IO_DEPTHS,
+    RATES,
+    READ_WRITE,
+    RUNTIME_SECONDS,
+    SIZES,
+    IoJob,
+)
 from pie.core.result import Outcome, ProbeName, Result, encode
-from pie.probe.fio import Job
 from pie.probe.run import Options, Run
 
 TERMINATION_LOG = Path("/dev/termination-log")
-READ_WRITE = ("read", "write", "readwrite", "randread", "randwrite", "randrw")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -63,28 +71,50 @@ def parse(argv: Sequence[str]) -> Options:
             "--termination-log", type=Path, default=TERMINATION_LOG, help="takes the result as JSON"
         )
         probe.add_argument("--no-mount-check", action="store_true", help="take any directory for a volume")
-    job = Job()
-    mount.add_argument("--block-size", type=_size, default=job.block_size, help="of fio's job (%(default)s)")
-    mount.add_argument("--size", type=_size, default=job.size, help="of fio's file (%(default)s)")
-    mount.add_argument("--runtime", type=_count, default=job.runtime_seconds, help="in seconds (%(default)s)")
+    job = IoJob()
+    mount.add_argument(
+        "--block-size", choices=BLOCK_SIZES, default=job.block_size, help="of fio's job (%(default)s)"
+    )
+    mount.add_argument("--size", choices=SIZES, default=job.size, help="of fio's file (%(default)s)")
+    mount.add_argument(
+        "--runtime",
+        type=int,
+        choices=RUNTIME_SECONDS,
+        default=job.runtime_seconds,
+        help="in seconds (%(default)s)",
+    )
     mount.add_argument(
         "--read-write", choices=READ_WRITE, default=job.read_write, help="fio's rw (%(default)s)"
     )
     mount.add_argument("--direct", action=argparse.BooleanOptionalAction, default=job.direct, help="O_DIRECT")
-    mount.add_argument("--fsync", type=_count, default=job.fsync, help="sync after so many writes (0: never)")
+    mount.add_argument(
+        "--fsync", type=int, choices=FSYNC, default=job.fsync, help="sync after so many writes (0: never)"
+    )
+    mount.add_argument(
+        "--io-depth", type=int, choices=IO_DEPTHS, default=job.io_depth, help="operations at a time"
+    )
+    mount.add_argument(
+        "--rate-iops",
+        type=int,
+        choices=RATES,
+        default=job.rate_iops,
+        help="at most so many reads a second, and so many writes (0: no limit)",
+    )
     mount.add_argument(
         "--without-fio", action="store_true", help="where there is no fio, measure without it, for demos"
     )
     mount.add_argument("--no-integrity", action="store_true", help="keep no records on the volume")
     given = parser.parse_args(argv)
     if given.probe == "mount":
-        job = Job(
+        job = IoJob(
             block_size=given.block_size,
             size=given.size,
             runtime_seconds=given.runtime,
             read_write=given.read_write,
             direct=given.direct,
             fsync=given.fsync,
+            io_depth=given.io_depth,
+            rate_iops=given.rate_iops,
         )
     return Options(
         probe=given.probe,
@@ -151,21 +181,9 @@ class _Parser(argparse.ArgumentParser):
         raise _UsageError(message)
 
 
-def _size(text: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]{0,15}[kKmMgG]?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size like 4k or 50M")
-    return text
-
-
 def _bytes(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,20}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
     return int(text)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from pie.core.iojob import IoJob
 from pie.core.result import IoStats, Note, Outcome, ProbeName, RecordStats, Result
 from pie.core.text import one_line
 from pie.probe import fio
@@ -23,7 +24,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     probe: ProbeName
     path: Path
-    job: fio.Job = fio.Job()
+    job: IoJob = IoJob()
     integrity: bool = True
     capacity_bytes: int = 0
     """What was asked for; 0: any size will do."""

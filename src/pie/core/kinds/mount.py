@@ -17,4 +17,5 @@ ROW = Row(
     enabled=lambda probe: probe.mount_enabled,
     disabled="disableMountProbes is true",
     condition="MountHealthy",
+    options=lambda probe: [*probe.io.options(), *(() if probe.integrity else ("--no-integrity",))],
 )

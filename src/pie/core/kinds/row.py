@@ -1,6 +1,6 @@
 """What distinguishes one kind of probe from another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pie.core.model import Probe
@@ -11,7 +11,7 @@ class Row:
     """A kind of probe.
 
     `name` is in the names of objects and metrics, in labels and in the API. `command` is what the container
-    runs; the path of the volume is appended.
+    runs; the path of the volume is appended, then the `options` that the spec adds.
     `per_node`: each matching node is a target, and its runs are pinned to it. Otherwise there is one target,
     its runs go to any matching node, and a bad one is followed by a run on another node.
     `pvc` is how the names of the PVCs begin that the targets keep. If it is empty, each run has a new volume,
@@ -32,6 +32,7 @@ class Row:
     enabled: Callable[[Probe], bool]
     disabled: str
     condition: str
+    options: Callable[[Probe], Sequence[str]] = lambda _: ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself: a run would be counted before its follow-up run ends."""

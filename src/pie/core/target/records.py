@@ -2,19 +2,23 @@
 
 import math
 from dataclasses import replace
+from typing import Final
 
 from pie.core.integrity import judge_records, of_another, recall
 from pie.core.judge import Judgement, with_records
 from pie.core.kinds import kind_of
-from pie.core.latency import judge_latency, recall_latency, typical_seconds
+from pie.core.latency import above_limit, judge_latency, recall_latency, typical_seconds
 from pie.core.model import Stage, Verdict
-from pie.core.naming import CONTAINER
+from pie.core.naming import ANNOTATION_OPTIONS, CONTAINER
 from pie.core.reasons import CERTAIN, Reason
+from pie.core.result import IoStats
 from pie.core.target.effects import Remember
 from pie.core.target.state import Volume
 from pie.core.target.turn import Case, Turn
 from pie.core.text import evidence
 from pie.core.wire import Claim, ContainerState, Pod, epoch_seconds
+
+_MOST_OPTIONS: Final = 256
 
 
 def weigh_records(turn: Turn) -> None:
@@ -90,23 +94,40 @@ def _with_integrity(turn: Turn, case: Case) -> Judgement:
 
 
 def _with_latency(turn: Turn, case: Case, judgement: Judgement) -> Judgement:
-    """Call a good run late if its I/O was slow for its target; what it counts as stays."""
-    claim = _claim_of(turn, case)
-    if judgement.verdict is not Verdict.OK or judgement.result is None or claim is None:
+    """Call a good run late if its I/O was slow; what it counts as stays."""
+    io = judgement.result.io if judgement.result is not None else None
+    if judgement.verdict is not Verdict.OK or io is None:
         return judgement
-    io = judgement.result.io
-    seconds = typical_seconds(io) if io is not None else None
-    if seconds is None:
-        return judgement
-    volume = _volume(turn, claim)
-    marks = claim.metadata.annotations
-    own_marks = {} if of_another(marks, claim.metadata.uid) else marks
-    history = volume.latency or recall_latency(own_marks, slow=turn.facts.io_bad_before)
-    message, latency = judge_latency(history, seconds)
-    turn.change(volume=replace(volume, latency=latency))
+    most = turn.probe.max_latency_seconds
+    message = _compared(turn, case, io)
+    if most is not None:
+        message = above_limit(io, most) or message
     if not message:
         return judgement
     return replace(judgement, verdict=Verdict.LATE, reason=Reason.IO_SLOW, stage=Stage.IO, message=message)
+
+
+def _compared(turn: Turn, case: Case, io: IoStats) -> str:
+    """Say how slow the I/O of a run was in comparison with earlier ones; empty: not slow, or not known."""
+    claim, seconds = _claim_of(turn, case), typical_seconds(io)
+    if claim is None or seconds is None:
+        return ""
+    volume = _volume(turn, claim)
+    marks = claim.metadata.annotations
+    own_marks = {} if of_another(marks, claim.metadata.uid) else marks
+    options = _options_of(case)
+    history = volume.latency
+    if history is None or history.options != options:
+        history = recall_latency(own_marks, slow=turn.facts.io_bad_before, options=options)
+    message, latency = judge_latency(history, seconds)
+    turn.change(volume=replace(volume, latency=latency))
+    return message
+
+
+def _options_of(case: Case) -> str:
+    """Return the options of a run's command, as its pod says."""
+    marks = case.run.pod.metadata.annotations if case.run.pod is not None else {}
+    return marks.get(ANNOTATION_OPTIONS, "")[:_MOST_OPTIONS]
 
 
 def _claim_of(turn: Turn, case: Case) -> Claim | None:
