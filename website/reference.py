@@ -106,7 +106,9 @@ def _field(path: str, schema: Mapping[str, Any]) -> str:
     kind = schema.get("type", "integer or string" if "x-kubernetes-int-or-string" in schema else "object")
     facts = [f"default {_code(_plain(schema['default']))}"] if "default" in schema else []
     facts += [words.format(schema[key]) for key, words in BOUNDS.items() if key in schema]
-    facts += ["one of " + ", ".join(_code(each) for each in schema["enum"])] if "enum" in schema else []
+    facts += (
+        ["one of " + ", ".join(_code(_plain(each)) for each in schema["enum"])] if "enum" in schema else []
+    )
     about = " ".join(schema.get("description", "").split())
     return f"| {anchor(path)}`{path}` | {_cell(', '.join([kind, *facts]))} | {_cell(about)} |\n"
 
