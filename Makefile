@@ -78,6 +78,9 @@ maintenance: prepare-real ## Reboot, cordon and taint 300 simulated nodes wave b
 weather: prepare-real ## Kill, freeze, slow and garble what pie talks to, and write docs/reliability.md (Go; 25 minutes)
 	$(BIN)/python -m tests.weather
 
+versions: prepare-real ## Try every pinned version of Kubernetes, and write docs/versions.md (root, Go; an hour or two)
+	$(BIN)/python -m tests.versions $(VERSIONS)
+
 outage: setup ## Let a CSI driver crash on 5,000 simulated nodes: one incident, few reads (Python only, minutes)
 	$(BIN)/python bench/outage.py
 
@@ -103,4 +106,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint style types imports test explore prepare-real verdicts runbooks faults maintenance weather outage site run run-real lock clean
+.PHONY: help setup lint style types imports test explore prepare-real verdicts runbooks faults maintenance weather versions outage site run run-real lock clean

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from testbed import fault_commands, images
-from testbed.build import binaries, programs
+from testbed.build import binaries, usual_programs
 from testbed.cluster import Cluster, running_names
 from testbed.fault_commands import DEFAULT_NAME, Name, attach, run
 from testbed.packages import debian_packages, missing
@@ -116,8 +116,8 @@ def power_on(node: NodeName, name: Name = DEFAULT_NAME) -> None:
 
 @app.command()
 def build() -> None:
-    """Build all programs and the image's base layer now, so that later starts are fast."""
-    for program in run(binaries(programs())).values():
+    """Build the programs that tests need and the image's base layer now, so that later starts are fast."""
+    for program in run(binaries(usual_programs())).values():
         print(program)
     if not missing(nodes=True):
         print(run(images.containerd_root()))

@@ -63,6 +63,21 @@ def find_programs(modules: Path) -> dict[str, Program]:
     return found
 
 
+def kubernetes_versions() -> dict[str, str]:
+    """Return which versions of Kubernetes are pinned whole, each with its suffix: see `Spec.kubernetes`."""
+    return {
+        _pinned_kubernetes((program.module / "go.mod").read_text()): name.partition("-")[2]
+        for name, program in programs().items()
+        if program.package.endswith("/cmd/kubelet")
+    }
+
+
+def usual_programs() -> dict[str, Program]:
+    """Return all programs but those that only `make versions` needs, by name."""
+    rare = tuple(f"-{suffix}" for suffix in kubernetes_versions().values() if suffix)
+    return {name: program for name, program in programs().items() if not name.endswith(rare)}
+
+
 async def binary(tool: str) -> Path:
     """Return the path of a program; build it first if it is not in the cache.
 
@@ -166,9 +181,14 @@ def fingerprint(program: Program) -> str:
 
 def _linker_flags(go_mod: str) -> str:
     """Give Kubernetes the version it was tagged with: `go build` alone would say v0.0.0."""
-    kubernetes = re.search(r"require k8s\.io/kubernetes (v\S+)", go_mod)
-    stamp = f" -X k8s.io/component-base/version.gitVersion={kubernetes[1]}" if kubernetes else ""
+    version = _pinned_kubernetes(go_mod)
+    stamp = f" -X k8s.io/component-base/version.gitVersion=v{version}" if version else ""
     return f"-s -w{stamp}"
+
+
+def _pinned_kubernetes(go_mod: str) -> str:
+    match = re.search(r"require k8s\.io/kubernetes v(\S+)", go_mod)
+    return match[1] if match else ""
 
 
 def _name(package: str) -> str:

@@ -9,7 +9,7 @@ import aiohttp
 import yaml
 
 from testbed.api import Api
-from testbed.build import binaries
+from testbed.build import binary
 from testbed.errors import TestbedError
 from testbed.kubeconfig import Kubeconfig
 from testbed.ports import Slot
@@ -37,28 +37,26 @@ class ControlPlane:
         processes: Processes,
         slot: Slot,
         *,
-        apiserver: str,
-        components: Sequence[str],
+        programs: Mapping[str, str],
         nodes: Iterable[str] = (),
         arguments: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Take ports; nothing is started yet.
 
-        `apiserver`: the program that serves the API; the name of its process is always `kube-apiserver`.
-        `components`: which of kube-controller-manager and kube-scheduler run, too.
+        `programs`: the program of kube-apiserver and of every other component that runs.
         `nodes`: names that may log in as kubelets. `arguments`: more command line, by component.
         """
         self.kubeconfig = directory / "kubeconfig"
         self.audit_log = directory / "audit.log"
         self._directory = directory
         self._processes = processes
-        self._apiserver = apiserver
-        self._components = components
+        self._programs = {"etcd": "etcd", **programs}
+        self._components = [component for component in programs if component != "kube-apiserver"]
         self._arguments = arguments or {}
         self._etcd = f"http://127.0.0.1:{slot.port()}"
         self._etcd_peer = f"http://127.0.0.1:{slot.port()}"
         self._port = slot.port()
-        self._ports = {component: slot.port() for component in components}
+        self._ports = {component: slot.port() for component in self._components}
         self._users = {
             ADMIN: "system:masters",
             "system:kube-controller-manager": "",
@@ -81,10 +79,10 @@ class ControlPlane:
 
     async def start(self) -> None:
         """Start all components and wait until each is healthy and a namespace's pods can be created."""
-        programs = await binaries(["etcd", self._apiserver, *self._components])
+        programs = {name: await binary(tool) for name, tool in self._programs.items()}
         await self._prepare()
-        await self._processes.start("etcd", self._argv("etcd", programs["etcd"]))
-        await self._processes.start("kube-apiserver", self._argv("kube-apiserver", programs[self._apiserver]))
+        for name in ("etcd", "kube-apiserver"):
+            await self._processes.start(name, self._argv(name, programs[name]))
         await self.wait_until_healthy("kube-apiserver")
         self.user_kubeconfig(ADMIN).rename(self.kubeconfig)
         async with asyncio.TaskGroup() as group:

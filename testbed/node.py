@@ -62,13 +62,14 @@ class Node:
         processes: Processes,
         slot: Slot,
         kubeconfig: Path,
+        kubelet: str = "kubelet",
         labels: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is started yet. `index` is the number of the node, from 0; `testbed` is its directory.
 
-        `kubeconfig` is the kubelet's own, read when it starts. `labels` are put on the Node when it registers
-        (of the `kubernetes.io` labels only those that a kubelet may set, such as
-        `topology.kubernetes.io/zone`).
+        `kubeconfig` is the kubelet's own, read when it starts; `kubelet` is its program.
+        `labels` are put on the Node when it registers (of the `kubernetes.io` labels only those that a
+        kubelet may set, such as `topology.kubernetes.io/zone`).
         """
         if index >= MAX_NODES:
             raise TestbedError(f"a testbed has at most {MAX_NODES} real nodes: {name} is one too many")
@@ -82,6 +83,7 @@ class Node:
         self._processes = processes
         self._port = slot.port()
         self._kubeconfig = kubeconfig
+        self._program = kubelet
         self._labels = labels or {}
         self._subnet = _subnet(slot.number, index)
 
@@ -108,7 +110,7 @@ class Node:
         config.write_text(json.dumps(self._kubelet_config(), indent=2))
         labels = ",".join(f"{key}={value}" for key, value in self._labels.items())
         command: list[str | Path] = [
-            await binary("kubelet"),
+            await binary(self._program),
             f"--config={config}",
             f"--kubeconfig={self._kubeconfig}",
             f"--hostname-override={self.name}",

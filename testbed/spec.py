@@ -25,9 +25,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The capacity for all volumes of one real node."""
     attachable: bool = False
     """Real nodes also have storage that must be attached first, StorageClass `attachable`."""
-    apiserver: str = "kube-apiserver"
-    """The program that serves the API: `kube-apiserver`, or `kube-apiserver-oldest` of the oldest Kubernetes
-    that pie supports. There is no controller manager and no scheduler of that version."""
+    kubernetes: str = ""
+    """Which Kubernetes, by the suffix of its programs: `1.37` has `kube-apiserver-1.37`, `kubelet-1.37` …
+    Of `oldest`, the oldest that pie supports, there is the API server only. Nothing: the usual one."""
     kube_controller_manager: bool = True
     kube_scheduler: bool = True
     arguments: dict[str, list[str]] = {}
@@ -45,10 +45,15 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def programs(self) -> list[str]:
         """The Go programs that it needs."""
-        kubelets = ["kubelet", "csi-provisioner"] if self.nodes else []
+        kubernetes = ["kube-apiserver", *self.components, *(["kubelet"] if self.nodes else [])]
+        provisioner = ["csi-provisioner"] if self.nodes else []
         attacher = ["csi-attacher"] if self.nodes and self.attachable else []
         kwok = ["kwok"] if self.kwok_nodes else []
-        return ["etcd", self.apiserver, *self.components, *kubelets, *attacher, *kwok]
+        return ["etcd", *map(self.program, kubernetes), *provisioner, *attacher, *kwok]
+
+    def program(self, component: str) -> str:
+        """Return the program of a component of Kubernetes, of the wanted version."""
+        return f"{component}-{self.kubernetes}" if self.kubernetes else component
 
     @property
     def node_names(self) -> list[str]:

@@ -34,8 +34,7 @@ class Supervisor:
             directory,
             self._processes,
             slot,
-            apiserver=spec.apiserver,
-            components=spec.components,
+            programs={name: spec.program(name) for name in ("kube-apiserver", *spec.components)},
             nodes=spec.node_names,
             arguments=spec.arguments,
         )
@@ -47,6 +46,7 @@ class Supervisor:
                 processes=self._processes,
                 slot=slot,
                 kubeconfig=self._control_plane.user_kubeconfig(f"system:node:{name}"),
+                kubelet=spec.program("kubelet"),
             )
             for index, name in enumerate(spec.node_names)
         }

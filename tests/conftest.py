@@ -78,7 +78,7 @@ def shared_control_plane() -> Iterator[str]:
 def shared_oldest_api_server() -> Iterator[str]:
     """Name of an API server of the oldest Kubernetes that pie supports, shared by the session."""
     demand_machine(nodes=False)
-    cluster = Cluster(apiserver="kube-apiserver-oldest", kube_controller_manager=False, kube_scheduler=False)
+    cluster = Cluster(kubernetes="oldest", kube_controller_manager=False, kube_scheduler=False)
     asyncio.run(cluster.bring_up())
     yield cluster.name
     asyncio.run(cluster.take_down())

@@ -132,14 +132,12 @@ class Bounded:
         return ""
 
 
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["kube-apiserver", "kube-apiserver-oldest"]
-)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["", "oldest"], ids=["usual", "oldest"])
 async def api(request: Any) -> AsyncIterator[Api]:
     """Give an API server with a namespace and a release for each of the bounds, and one of others."""
     demand_machine(nodes=False)
     parts: Any = {"kube_controller_manager": False, "kube_scheduler": False}
-    async with Cluster(apiserver=request.param, **parts) as cluster:
+    async with Cluster(kubernetes=request.param, **parts) as cluster:
         await install_crd(cluster.api)
         await cluster.create_namespace("others")
         for number, bounds in enumerate(BOUNDS):

@@ -13,6 +13,14 @@ def test_every_pinned_program_is_found_by_name() -> None:
     assert kubernetes | {"etcd", "kwok", "csi-provisioner", "csi-attacher", "pause"} <= set(build.programs())
 
 
+def test_other_versions_of_kubernetes_are_not_among_the_usual_programs() -> None:
+    rare = build.programs().keys() - build.usual_programs().keys()
+    suffixes = [suffix for suffix in build.kubernetes_versions().values() if suffix]
+    components = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
+    assert rare == {f"{component}-{suffix}" for component in components for suffix in suffixes}
+    assert all(pin.startswith(f"{suffix}.") for pin, suffix in build.kubernetes_versions().items() if suffix)
+
+
 def test_kubernetes_is_told_the_version_that_its_module_is_pinned_to() -> None:
     program = build.programs()["kubelet"]
     version = (program.module / "go.mod").read_text().partition("require k8s.io/kubernetes ")[2].split()[0]

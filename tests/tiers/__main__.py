@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from testbed.build import cache_directory, place, programs
+from testbed.build import cache_directory, place, usual_programs
 from testbed.packages import debian_packages
 from tests.tiers import results, stamp
 from tests.tiers.table import EVERYTHING, FAST, TESTBED, Run, rows, selection, too_long
@@ -45,8 +45,8 @@ def run(context: typer.Context, tier: str) -> None:
 
 @app.command(name="machine")
 def print_machine() -> None:
-    """Print `warm` when all programs of the testbed are in its cache, else `fresh`."""
-    typer.echo("warm" if all(place(each).exists() for each in programs().values()) else "fresh")
+    """Print `warm` when all programs that the tests need are in its cache, else `fresh`."""
+    typer.echo("warm" if all(place(each).exists() for each in usual_programs().values()) else "fresh")
 
 
 @app.command(name="table")
