@@ -76,6 +76,7 @@ class Simulation:
         record_anonymous: bool = False,
         author_bounds: AuthorBounds | None = None,
         reign: Reign | None = None,
+        budget: float | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._time = loop.time
@@ -93,7 +94,7 @@ class Simulation:
         self._series = register_series(registry, self.now)
         self.scrapes = Scrapes()
         self._alerted_on = registry.restricted_registry([SERIES])
-        settings = Settings(container_image="i", author_bounds=author_bounds or AuthorBounds())
+        settings = Settings(container_image="i", author_bounds=author_bounds or AuthorBounds(), budget=budget)
         recorder = self._recorder = (
             Recorder(record, record_size, client.metrics, anonymous=record_anonymous) if record else None
         )

@@ -110,12 +110,16 @@ class Outcome:
         self._metrics = simulation.metrics()
         self.scrapes = simulation.scrapes
         runner, probe = simulation.controller.runner, simulation.controller.probes.spec("p")
+        paces = simulation.controller.paces
         self.calendars: dict[Target, tuple[float, Calendar]] = {}
         for target in TARGETS.values():
             schedule = runner.schedule(probe, target) if probe is not None else None
             if schedule is not None and probe is not None:
                 kind = runner.in_force(probe, target)
-                self.calendars[target] = schedule.since, runner.calendar(probe, target, kind)
+                self.calendars[target] = (
+                    schedule.since,
+                    runner.calendar(probe, target, kind, paces.parts(probe)),
+                )
 
     @cached_property
     def counted(self) -> Samples:

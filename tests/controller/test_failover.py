@@ -122,6 +122,17 @@ def test_a_node_in_maintenance_is_why_its_due_times_had_no_run_while_nobody_led(
     assert outcome.accounts.as_what(TARGET)[Reason.NODE_CORDONED] >= 3
 
 
+def test_a_thinned_due_time_that_nobody_led_at_is_counted_and_no_other() -> None:
+    begin, gap = 250, 400
+    outcome, _ = taken_over([], dies=begin, gap=gap, spec={**POD, "budget": 0.25})
+    for target, (since, calendar) in outcome.calendars.items():
+        counted = outcome.accounts.errors_by(target, calendar, max(since, T0 + 70), outcome.end)
+        assert counted == []
+        due = calendar.dues_between(T0 + begin, T0 + begin + gap, limit=99)
+        assert len(due) <= gap / 180 + 1
+        assert outcome.accounts.as_what(target)[Reason.NO_CONTROLLER] in {len(due), len(due) + 1}
+
+
 def test_since_when_a_target_is_paused_survives_the_leader() -> None:
     since: list[float | None] = []
 

@@ -13,6 +13,7 @@ from pie.core.model import Target
 from pie.core.reasons import ADVICE, AREA, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
 from pie.serve.incidentgauge import IncidentGauge
+from pie.serve.paceseries import PaceSeries
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.untested import UntestedSeries
 from website.runbooks.page import index_row
@@ -31,6 +32,7 @@ def metric_types() -> set[tuple[str, str]]:
     RecorderMetrics(registry)
     RunSeries(registry)
     IncidentGauge(registry)
+    PaceSeries(registry)
     series = TargetSeries()
     for name, kind in KINDS.items():
         series.add(Target("probe", name, "class", "node" if kind.per_node else ""))

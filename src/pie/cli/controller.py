@@ -68,6 +68,15 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
             help="The most writes a second that the controller itself sends to the API server.",
         ),
     ] = 200.0,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="WRITES",
+            help="The most writes and Events in a second that all PieProbes may cause, counting those of"
+            " everybody. Over it, runs of PieProbes with runner Pod are thinned. Default: no limit.",
+        ),
+    ] = None,
     image_architectures: Annotated[
         str,
         typer.Option(
@@ -197,6 +206,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         leader_elect=leader_elect,
         kubeconfig=kubeconfig,
         kube_api_qps=kube_api_qps,
+        budget=budget,
         image_architectures=architectures,
         probe_pods=_probe_pods(probe_pods),
         author_bounds=author_bounds,

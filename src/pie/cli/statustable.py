@@ -11,6 +11,7 @@ from rich.text import Text
 from pie.cli.words import colour, latency_text, many, seconds_text, whose_problem
 from pie.core.apitypes import IncidentView, Overview, ProbeView
 from pie.core.model import Verdict
+from pie.core.pace.condition import SLOW
 
 _STATE_COLOURS = {"fine": "bold green", "warning": "bold yellow", "bad": "bold red", "unknown": "bold"}
 _MOST_INCIDENTS = 10
@@ -28,6 +29,8 @@ def table(overview: Overview, options: str = "", note: str = "") -> Group:
     ]
     if overview.probes:
         parts += [Text(), _Probes(overview.probes)]
+    if slower := [line for each in overview.probes if (line := _slowed(each))]:
+        parts += [Text(), *slower]
     open_now = [each for each in overview.incidents if each.closed is None]
     for incident in open_now[:_MOST_INCIDENTS]:
         parts += [Text(), *_incident(incident, overview.now, options)]
@@ -82,6 +85,16 @@ class _Probes:
 
 def _said(probe: ProbeView) -> Text:
     return Text(probe.summary, _STATE_COLOURS[probe.state].removeprefix("bold").strip())
+
+
+def _slowed(probe: ProbeView) -> Text | None:
+    """Say why runs start less often than the spec says; None: they do not."""
+    effective, period = probe.effective_period_seconds, probe.period_seconds
+    if effective is None or period is None or effective <= period:
+        return None
+    often = f"each target is probed every {seconds_text(effective)} instead of every {seconds_text(period)}"
+    why = [each.reason for each in probe.conditions if each.type in SLOW and each.status == "True"]
+    return Text(f"{probe.name}: {often}" + (f" ({', '.join(why)})" if why else ""), "yellow")
 
 
 def _incident(incident: IncidentView, now: float, options: str) -> list[Text]:

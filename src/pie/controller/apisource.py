@@ -29,6 +29,7 @@ from pie.core.apitypes import (
 from pie.core.history import History, PastRun
 from pie.core.model import Probe, Target, Verdict
 from pie.core.overview import incident_views, state_of, summary, worst
+from pie.core.pace.parts import EFFECTIVE_PERIOD
 from pie.core.reasons import ADVICE, AREA, MEANING
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
@@ -176,6 +177,7 @@ class ApiSource:
             period_seconds=spec.period_seconds if spec is not None else None,
             targets=targets,
             conditions=conditions,
+            effective_period_seconds=current.get(EFFECTIVE_PERIOD),
         )
 
     def _slowest(self) -> tuple[SlowTarget, ...]:

@@ -13,6 +13,7 @@ from pie.controller.events import EventWriter
 from pie.controller.facts import Facts
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
+from pie.controller.paces import Paces
 from pie.controller.perform import Perform
 from pie.controller.probefacts import FactsOfProbes
 from pie.controller.probes import Probes
@@ -32,6 +33,7 @@ from pie.core.history import History
 from pie.kube.client import Client
 from pie.kube.leader import Reign
 from pie.serve.incidentgauge import IncidentGauge
+from pie.serve.paceseries import PaceSeries
 from pie.serve.series import RunSeries, TargetSeries
 from pie.serve.untested import UntestedSeries
 
@@ -44,6 +46,7 @@ class Series:
     runs: RunSeries
     untested: UntestedSeries
     incidents: IncidentGauge
+    paces: PaceSeries
 
 
 def register_series(registry: CollectorRegistry, now: Callable[[], float]) -> Series:
@@ -53,7 +56,9 @@ def register_series(registry: CollectorRegistry, now: Callable[[], float]) -> Se
     """
     untested = UntestedSeries()
     registry.register(untested)
-    return Series(TargetSeries(now), RunSeries(registry), untested, IncidentGauge(registry))
+    return Series(
+        TargetSeries(now), RunSeries(registry), untested, IncidentGauge(registry), PaceSeries(registry)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Controller:
     source: ApiSource
     schema: ServedSchema
     queue: WorkQueue
+    paces: Paces
 
     def start(self) -> None:
         """Begin to lead, once the caches have seen their lists."""
@@ -119,6 +125,7 @@ def build(
         bounds=settings.author_bounds,
         architectures=settings.image_architectures,
     )
+    paces = Paces(caches, queue, probes=probes, budget=settings.budget, now=client.now, series=series.paces)
     objects = Objects(client, caches, queue, probes=probes, runner=runner)
     warnings = WarningEvents(client, caches.namespace, partial(queue.add, "warning"))
     questions = Questions(client, caches, queue, runner=runner, warnings=warnings)
@@ -144,6 +151,7 @@ def build(
         questions=questions,
         sightings=sightings,
         now=client.now,
+        paces=paces,
         reign=reign,
     )
     targets = Targets(
@@ -171,6 +179,7 @@ def build(
         teardown=teardown,
         questions=questions,
         schema=schema,
+        paces=paces,
     )
     probe_turns = ProbeTurns(
         client,
@@ -179,6 +188,7 @@ def build(
         facts=of_probes,
         teardown=teardown,
         events=events,
+        paces=paces,
         series=series.incidents,
     )
     source = ApiSource(
@@ -205,4 +215,5 @@ def build(
         source,
         schema,
         queue,
+        paces,
     )

@@ -6,6 +6,7 @@ from typing import Final
 
 from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
+from pie.controller.paces import Paces
 from pie.controller.probes import Probes
 from pie.controller.questions import Questions
 from pie.controller.runners import Runner
@@ -42,6 +43,7 @@ class Facts:
         questions: Questions,
         sightings: SightingsOfPods,
         now: Callable[[], float],
+        paces: Paces,
         reign: Reign | None = None,
     ) -> None:
         self._caches = caches
@@ -52,6 +54,7 @@ class Facts:
         self._questions = questions
         self._sightings = sightings
         self._now = now
+        self._paces = paces
         self._reign = reign
         self.led_since = 0.0
 
@@ -73,6 +76,7 @@ class Facts:
         live, pause = self._probes.live(target), entry.paused.get(target.kind)
         keep = pause is not None and not pause.keep and pause.resumes_by_itself and self._probes.has(target)
         claim = self._claim(target, probe)
+        parts, pace = self._paces.parts(probe), self._paces.of(probe.name)
         facts = TargetFacts(
             known=True,
             probe=with_tolerations(probe, self._nodes.startup_taints(target)) if live else None,
@@ -83,8 +87,11 @@ class Facts:
             unled_since=unled_since,
             taking_over=self._now() < self.led_since + _TAKES_OVER_SECONDS,
             runner=kind,
-            calendar=self._runner.calendar(probe, target, kind),
-            other_calendar=self._runner.calendar(probe, target, _other(kind)),
+            calendar=self._runner.calendar(probe, target, kind, parts),
+            other_calendar=self._runner.calendar(probe, target, _other(kind), parts),
+            every=parts[-1].every,
+            paced_since=parts[-1].since,
+            early=pace.early,
             spread=spread_seconds(target, 1.0),
             claim=claim,
             objects=(*self._runner.objects(probe, target), *self._claims(target, probe)),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
+from pie.controller.paces import Paces
 from pie.controller.probes import Probes
 from pie.controller.questions import Questions
 from pie.controller.runners import Runner
@@ -36,6 +37,7 @@ class FactsOfProbes:
         teardown: Teardown,
         questions: Questions,
         schema: ServedSchema,
+        paces: Paces,
     ) -> None:
         self._client = client
         self._caches = caches
@@ -47,6 +49,7 @@ class FactsOfProbes:
         self._teardown = teardown
         self._questions = questions
         self._schema = schema
+        self._paces = paces
 
     def gather(self, stored: PieProbe) -> ProbeFacts | None:
         """Return what is known of a PieProbe now; None: its spec was not read yet."""
@@ -76,6 +79,7 @@ class FactsOfProbes:
             attaches=entry.probe is not None and self._questions.attaches(entry.probe.storage_class),
             losing=_losing(entry.probe, targets),
             crd_lacks=self._schema.missing,
+            pace=self._paces.of(name),
         )
 
     def target(self, target: Target) -> TargetNow:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pie.controller.caches import Caches
 from pie.controller.events import EventWriter
+from pie.controller.paces import Paces
 from pie.controller.probefacts import FactsOfProbes
 from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.controller.statuswriter import StatusWriter
@@ -14,7 +15,7 @@ from pie.controller.teardown import Teardown
 from pie.core.incidents.cluster import is_open_in
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.stored import from_status
-from pie.core.probestep import ProbeStep, status_of, step
+from pie.core.probestep import ProbeStep, status_of, step, wanted
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
 from pie.serve.incidentgauge import IncidentGauge
@@ -32,6 +33,7 @@ class ProbeTurns:
         facts: FactsOfProbes,
         teardown: Teardown,
         events: EventWriter,
+        paces: Paces,
         series: IncidentGauge,
     ) -> None:
         self._client = client
@@ -40,6 +42,7 @@ class ProbeTurns:
         self._facts = facts
         self._teardown = teardown
         self._events = events
+        self._paces = paces
         self._series = series
         self._status = StatusWriter(client, caches, queue)
         self._incidents: dict[str, tuple[str, tuple[Incident, ...]]] = {}
@@ -80,8 +83,11 @@ class ProbeTurns:
             self._teardown.forget(name)
             self._series.remove(name)
             self._status.forget(name)
+            self._paces.note(name, None)
             return
         before, facts, now = self.incidents(stored), self._facts.gather(stored), self._client.now()
+        if facts is not None and facts.known and facts.probe is not None:
+            self._paces.note(name, wanted(facts, facts.probe))
         others = self._of_others(stored)
         done = step(before, facts, now, others) if facts is not None else ProbeStep(before)
         self._incidents[name] = stored.metadata.uid, done.incidents

@@ -40,6 +40,7 @@ class Settings:
     leader_elect: bool = False
     kubeconfig: str | None = None
     kube_api_qps: float = 200.0
+    budget: float | None = None
     image_architectures: tuple[str, ...] = IMAGE_ARCHITECTURES
     probe_pods: ProbePods = field(default_factory=ProbePods)
     author_bounds: AuthorBounds = field(default_factory=AuthorBounds)

@@ -50,7 +50,10 @@ class Counts(Struct, frozen=True):
 
 
 class ProbeView(Struct, frozen=True):
-    """A PieProbe. `summary` is the line of its printer column: `fine`, or what is broken and where."""
+    """A PieProbe. `summary` is the line of its printer column: `fine`, or what is broken and where.
+
+    `effective_period_seconds` is longer than the period while its runs are thinned.
+    """
 
     name: PlainText
     namespace: PlainText
@@ -60,6 +63,7 @@ class ProbeView(Struct, frozen=True):
     period_seconds: int | None
     targets: Counts
     conditions: tuple[ConditionView, ...]
+    effective_period_seconds: int | None = None
 
 
 class IncidentView(Struct, frozen=True):

@@ -164,6 +164,7 @@ class Probe:
     `architectures` are those that the image of the pods has; none: not known. `paused`: it has no runs.
     `io` is the job of mount runs; one with a mean latency above `max_latency_seconds` is slow. `integrity`:
     they keep records on the volume.
+    `budget`: so many writes and Events in a second may everybody cause for it; None: no limit.
     """
 
     namespace: str
@@ -191,6 +192,7 @@ class Probe:
     io: IoJob = field(default_factory=IoJob)
     max_latency_seconds: float | None = None
     integrity: bool = True
+    budget: float | None = None
 
     @property
     def real_period_seconds(self) -> float:

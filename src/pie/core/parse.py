@@ -3,6 +3,7 @@
 The CRD refuses most of this at `kubectl apply`; a PieProbe stored under an older CRD still gets here.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -30,6 +31,7 @@ from pie.core.wire import PieProbe
 _T = TypeVar("_T")
 SHORTEST_PERIOD_SECONDS = 30
 LONGEST_PERIOD_SECONDS = 3600
+SMALLEST_BUDGET = 0.1
 
 
 class SpecError(ValueError):
@@ -118,7 +120,20 @@ def parse_probe(
         io=_io_job(io, min(deadline_seconds, float(period_seconds))),
         max_latency_seconds=_duration(io, "maxLatency", 0.0, _IO) or None,
         integrity=_field(_field(spec, "integrity", dict, {}), "enabled", bool, True, "spec.integrity"),
+        budget=_budget(spec),
     )
+
+
+def _budget(spec: Mapping[str, Any]) -> float | None:
+    """Return the writes and Events in a second that the PieProbe may cause; None: no limit."""
+    path, value = "spec.budget", spec.get("budget")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpecError(path, f"must be a number, not {type(value).__name__}")
+    if not SMALLEST_BUDGET <= value < math.inf:
+        raise SpecError(path, f"must be at least {SMALLEST_BUDGET} writes a second")
+    return float(value)
 
 
 def _period_seconds(spec: Mapping[str, Any], by_minutes: int, runner: RunnerKind) -> int:

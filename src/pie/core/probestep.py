@@ -7,6 +7,7 @@ from typing import Any, Final
 from pie.core.blind import blind
 from pie.core.conditions import Condition, stored_conditions
 from pie.core.cost.condition import cost_high
+from pie.core.cost.load import demand_of
 from pie.core.crd import crd_outdated
 from pie.core.deletedruns import runs_deleted
 from pie.core.driver import driver_absent
@@ -19,6 +20,9 @@ from pie.core.kinds import KINDS, kind_of
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue, long_suppressed
 from pie.core.model import Probe, RunnerKind, Target, Verdict
+from pie.core.pace.budget import Pace, Wanted
+from pie.core.pace.condition import over_budget
+from pie.core.pace.parts import EFFECTIVE_PERIOD
 from pie.core.permissions import MissingPermission, permission_missing
 from pie.core.preflight import ClassWarning, Pause, class_warning, paused_by_user
 from pie.core.reasons import Reason
@@ -73,7 +77,7 @@ class ProbeFacts:
     `attaches`: the driver of its class is known to attach volumes.
     `overdue` are the nodes that are suppressed for too long, the next one from `next_overdue_at` on. `losing`
     are the targets that lost runs, each with the time until which it is named.
-    `crd_lacks`: fields that the CRD in the cluster does not have.
+    `crd_lacks`: fields that the CRD in the cluster does not have. `pace` is how often its targets are probed.
     """
 
     stored: PieProbe
@@ -94,6 +98,7 @@ class ProbeFacts:
     attaches: bool = False
     losing: Mapping[Target, float] = field(default_factory=dict)
     crd_lacks: tuple[str, ...] = ()
+    pace: Pace = Pace()  # noqa: RUF009  frozen
 
     @property
     def stopped(self) -> bool:
@@ -155,7 +160,19 @@ def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) ->
     provisions = (each for each in facts.targets if not kind_of(each.target).pvc)
     last = max((each.state.standing.last_ok for each in provisions), default=0.0)
     found |= {"incidents": to_status(incidents)} | ({"lastProvisionTime": rfc3339(last)} if last else {})
-    return found | _paused_since(facts)
+    return found | _paused_since(facts) | _effective_period(facts)
+
+
+def _effective_period(facts: ProbeFacts) -> dict[str, Any]:
+    if facts.probe is None:
+        return {}
+    return {EFFECTIVE_PERIOD: facts.probe.period_seconds * facts.pace.every}
+
+
+def wanted(facts: ProbeFacts, probe: Probe) -> Wanted:
+    """Return what the PieProbe costs at its own period, and its budget."""
+    paused = _without_runs(facts)
+    return Wanted(demand_of(probe, facts.matching, attach=facts.attaches, paused=paused), probe.budget)
 
 
 def _paused_since(facts: ProbeFacts) -> dict[str, Any]:
@@ -213,13 +230,17 @@ def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: floa
         yield runs_deleted(target for target, until in facts.losing.items() if until > now)
         yield class_warning(() if _disproved(facts) else facts.warnings)
         yield _cost_high(facts, facts.probe)
+        yield over_budget(facts.probe, facts.pace)
     yield permission_missing(facts.not_permitted)
     yield crd_outdated(facts.crd_lacks)
 
 
 def _cost_high(facts: ProbeFacts, probe: Probe) -> Condition:
-    without_runs = frozenset(kind for kind, pause in facts.paused.items() if not pause.keep)
-    return cost_high(probe, facts.matching, attach=facts.attaches, paused=without_runs)
+    return cost_high(probe, facts.matching, attach=facts.attaches, paused=_without_runs(facts))
+
+
+def _without_runs(facts: ProbeFacts) -> frozenset[str]:
+    return frozenset(kind for kind, pause in facts.paused.items() if not pause.keep)
 
 
 def _disproved(facts: ProbeFacts) -> bool:

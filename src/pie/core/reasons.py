@@ -116,6 +116,8 @@ class Reason(StrEnum):
     FS_GROUP_IGNORED = "FsGroupIgnored"
     PERIOD_TOO_SHORT = "PeriodTooShort"
     COST_HIGH = "CostHigh"
+    RUNS_THINNED = "RunsThinned"
+    BUDGET_NOT_HELD = "BudgetNotHeld"
     NO_MATCHING_NODE = "NoMatchingNode"
     NODE_UNSUITABLE = "NodeUnsuitable"
     DISABLED = "Disabled"
@@ -381,6 +383,14 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The PieProbe costs more than a part of the cluster can take, so other work there may wait.",
         "Use the runner and the period that the message recommends; pie plan shows all figures.",
     ),
+    Reason.RUNS_THINNED: (
+        "The runs would cause more writes than the budget allows, so each target is probed less often.",
+        "Raise spec.budget or --budget, set a longer period, or probe fewer nodes.",
+    ),
+    Reason.BUDGET_NOT_HELD: (
+        "The runs cause more writes than the budget allows, and runs that CronJobs start cannot be thinned.",
+        "Set spec.runner to Pod: its runs cost less and are thinned; or set a longer spec.probePeriod.",
+    ),
     Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY: (
         "PVCs are bound before a node is chosen, so their volumes can be on the wrong nodes.",
         "Use a class with volumeBindingMode WaitForFirstConsumer.",
@@ -490,6 +500,8 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.FS_GROUP_IGNORED,
         Reason.PERIOD_TOO_SHORT,
         Reason.COST_HIGH,
+        Reason.RUNS_THINNED,
+        Reason.BUDGET_NOT_HELD,
     ),
 }
 WITHOUT_AREA = frozenset({Reason.OK, Reason.PENDING, Reason.DISABLED})

@@ -10,6 +10,7 @@ from pie.core.conditions import stored_conditions
 from pie.core.decode import Unreadable, convert
 from pie.core.incidents.stored import from_status
 from pie.core.overview import incident_views, state_of, summary, worst
+from pie.core.pace.parts import EFFECTIVE_PERIOD
 from pie.core.wire import PieProbe, parse_seconds
 
 T = TypeVar("T")
@@ -77,6 +78,7 @@ def _view(stored: PieProbe) -> ProbeView:
     targets = _read(stored.status.get("targets"), Counts) or Counts()
     found = [_read(each, ConditionView) for each in stored_conditions(stored.status)]
     conditions = tuple(each for each in found if each is not None)
+    effective = stored.status.get(EFFECTIVE_PERIOD)
     period_minutes = stored.spec.get("probePeriod", 1)
     return ProbeView(
         name=stored.metadata.name,
@@ -92,6 +94,7 @@ def _view(stored: PieProbe) -> ProbeView:
         period_seconds=60 * period_minutes if isinstance(period_minutes, int) else None,
         targets=targets,
         conditions=conditions,
+        effective_period_seconds=effective if isinstance(effective, int) else None,
     )
 
 

@@ -1,13 +1,16 @@
 """Due times of pods that pie starts itself: spread over the period, to the second, and always the same."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.model import Kind, Target
-from pie.core.pods.calendar import Paced, paced
+from pie.core.pace.budget import MOST_EVERY
+from pie.core.pace.parts import EFFECTIVE_PERIOD, PacePart, stored_every
+from pie.core.pods.calendar import Paced, paced, slowed
 from tests.core.build import probe
 
 PERIODS = st.integers(1, 3600)
@@ -49,3 +52,35 @@ def test_many_targets_are_spread_evenly_over_the_period(period_seconds: int) -> 
 def test_in_a_demo_a_minute_lasts_as_long_as_its_minutes_do() -> None:
     target = Target("p", Kind.MOUNT, "c", "n1")
     assert paced(target, probe(period_seconds=120, minute_seconds=4.0)).every_seconds == 8
+
+
+EVERY = st.lists(st.tuples(st.floats(1, 500), st.integers(1, 5)), max_size=5)
+
+
+@given(EVERY, st.integers(30, 90), st.floats(0, 3000))
+def test_where_the_pace_changes_due_times_are_in_order_and_at_least_a_period_apart(
+    changes: list[tuple[float, int]], period: int, after: float
+) -> None:
+    since, parts = 1000.0, [PacePart()]
+    for wait, every in changes:
+        since += wait
+        parts.append(PacePart(since, every))
+    spec, target = probe(period_seconds=period), Target("p", Kind.MOUNT, "c", "n1")
+    calendar = slowed(target, spec, parts)
+    found = calendar.dues_between(0.0, 5000.0, limit=10_000)
+    assert found == sorted(set(found))
+    assert all(later - earlier >= period for earlier, later in pairwise(found))
+    assert calendar.dues_between(after, 4000.0, limit=10_000) == [
+        each for each in found if after < each <= 4000
+    ]
+    assert calendar.next_due(after) == next(each for each in found if each > after)
+    last = [each for each in found if each > since + period]
+    assert {later - earlier for earlier, later in pairwise(last)} == {period * parts[-1].every}
+
+
+def test_a_status_of_another_period_or_of_nobody_slows_nothing_down() -> None:
+    stored = [
+        {},
+        *({EFFECTIVE_PERIOD: each} for each in (None, True, "120", -60, 0, 90, 60, 180, 60 * 10**12)),
+    ]
+    assert [stored_every(each, 60) for each in stored] == [1, 1, 1, 1, 1, 1, 1, 1, 3, MOST_EVERY]

@@ -3,11 +3,12 @@
 Everything else of pie sees runs (`pie.core.run`) and schedules, never the objects of a runner.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from pie.controller.queue import WorkQueue
 from pie.core.model import Probe, RunnerKind, Target
+from pie.core.pace.parts import ALWAYS, PacePart
 from pie.core.plan import Action, Plan
 from pie.core.run import RunFact
 from pie.core.target.effects import KeepObjects, StartRun
@@ -27,8 +28,10 @@ class Runner(Protocol):
     def in_force(self, probe: Probe, target: Target) -> RunnerKind:
         """Return which kind of runner starts the runs of a target now."""
 
-    def calendar(self, probe: Probe, target: Target, kind: RunnerKind) -> Calendar:
-        """Return the due times of a target with a kind of runner."""
+    def calendar(
+        self, probe: Probe, target: Target, kind: RunnerKind, paces: Sequence[PacePart] = ALWAYS
+    ) -> Calendar:
+        """Return the due times of a target with a kind of runner, which can be slowed down if it is pie."""
 
     def schedule(self, probe: Probe, target: Target) -> ScheduleFact | None:
         """Return what starts a target's runs; None: nothing does."""

@@ -4,7 +4,7 @@ A due time belongs to the runner that was in force when it was due. A CronJob st
 suspended; it is deleted when none of its runs is left, since its Jobs would be deleted with it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pie.controller.caches import Caches
@@ -12,6 +12,7 @@ from pie.controller.queue import WorkQueue
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.runners.pod import PodRunner
 from pie.core.model import Image, Probe, RunnerKind, Target
+from pie.core.pace.parts import ALWAYS, PacePart
 from pie.core.plan import Action, Plan
 from pie.core.run import RunFact
 from pie.core.schedule import MINUTE_SECONDS
@@ -49,10 +50,12 @@ class ChosenRunner:
         found = self._cronjobs.schedule(target)
         return RunnerKind.CRON_JOB if found is not None and not found.paused else RunnerKind.POD
 
-    def calendar(self, probe: Probe, target: Target, kind: RunnerKind) -> Calendar:
+    def calendar(
+        self, probe: Probe, target: Target, kind: RunnerKind, paces: Sequence[PacePart] = ALWAYS
+    ) -> Calendar:
         """Return the due times of a target with a runner."""
         if kind is RunnerKind.POD:
-            return self._pods.calendar(probe, target)
+            return self._pods.calendar(probe, target, paces)
         return self._cronjobs.calendar(_in_minutes(probe), target)
 
     def schedule(self, probe: Probe, target: Target) -> ScheduleFact | None:

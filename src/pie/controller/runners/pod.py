@@ -4,7 +4,7 @@ The step of a target decides when a run is due (`pie.core.target.starting`). Thi
 whatever the API server answers or does not answer, and deletes it when it is counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -25,13 +25,14 @@ from pie.core.naming import (
     labels,
     target_of,
 )
-from pie.core.pods.calendar import Paced, paced
+from pie.core.pace.parts import PacePart
+from pie.core.pods.calendar import slowed
 from pie.core.pods.manifests import run_pod
 from pie.core.pods.naming import TRIES, RunOfPod, pod_name, run_of_pod
 from pie.core.probestep import PAUSED_SINCE
 from pie.core.run import RunFact
 from pie.core.target.effects import StartRun
-from pie.core.target.facts import ScheduleFact
+from pie.core.target.facts import Calendar, ScheduleFact
 from pie.core.text import evidence
 from pie.core.timeline import WarningEvent, pod_ending, pod_over
 from pie.core.wire import Claim, Pod, parse_seconds
@@ -153,9 +154,9 @@ class PodRunner:
         """Return the targets that have runs."""
         return set(self._runs_of)
 
-    def calendar(self, probe: Probe, target: Target) -> Paced:
+    def calendar(self, probe: Probe, target: Target, paces: Sequence[PacePart]) -> Calendar:
         """Return the due times of a target."""
-        return paced(target, probe)
+        return slowed(target, probe, paces)
 
     def schedule(self, probe: Probe, target: Target) -> ScheduleFact | None:
         """Return since when pie starts a target's runs: since it has its PVC, if it keeps one."""

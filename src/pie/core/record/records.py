@@ -14,7 +14,7 @@ import msgspec
 from pie.core.batch.cron import Cron
 from pie.core.decode import Unreadable, convert
 from pie.core.model import Target
-from pie.core.pods.calendar import Paced
+from pie.core.pods.calendar import Paced, Slowed
 from pie.core.record.delta import Delta, Shared, delta, patched
 from pie.core.target.effects import Effect
 from pie.core.target.facts import Calendar, TargetFacts
@@ -148,7 +148,8 @@ def _facts_of(tree: Any) -> TargetFacts:
 def _calendar_of(tree: Any) -> Calendar | None:
     if tree is None:
         return None
-    return convert(tree, Paced) if "phase_seconds" in tree else convert(tree, Cron)
+    kinds: dict[str, type[Calendar]] = {"phase_seconds": Paced, "parts": Slowed}
+    return convert(tree, next((kind for field, kind in kinds.items() if field in tree), Cron))
 
 
 @cache

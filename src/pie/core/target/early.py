@@ -15,7 +15,7 @@ def probe_again(turn: Turn) -> None:
     """Order an early run when its time has come; after a run that ended bad, choose that time."""
     if turn.ended:
         _choose_time(turn)
-    if (at := turn.state.early_at) is None or turn.facts.stopped:
+    if (at := turn.state.early_at) is None or turn.facts.stopped or not turn.facts.early:
         return
     if turn.now < at:
         turn.wake(at)
@@ -37,7 +37,7 @@ def _wanted(turn: Turn) -> bool:
 
 def _choose_time(turn: Turn) -> None:
     wait = None
-    if _wanted(turn):
+    if turn.facts.early and _wanted(turn):
         after_due = any(run.of_schedule for run in turn.ended)
         before = 0.0 if after_due else turn.state.early_wait_seconds
         due = turn.calendar.next_due(turn.now)

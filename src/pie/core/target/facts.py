@@ -152,6 +152,8 @@ class TargetFacts:
     `probe` is the PieProbe's spec if the target is one of its; None: the target ended (`node_gone`: its node
     was deleted; `keep_claim`: its PVC stays). `paused_by` is why pie itself starts no runs. `runner` is the
     kind of runner in force, `calendar` has its due times, and `other_calendar` those of the other kind.
+    `every`: the effective period is so many periods, since `paced_since` (0.0: from the beginning); `early`:
+    bad targets have early runs.
     `spread`, in [0, 1), differs between targets, so that many targets do not act at the same time.
     Due times up to `led_since` are not those of this controller; `unled_since` is until when another one is
     known to have led, and `taking_over`: this one has just begun. Runs are known up to `runs_as_of`, pods up
@@ -171,6 +173,9 @@ class TargetFacts:
     runner: RunnerKind = RunnerKind.CRON_JOB
     calendar: Calendar | None = None
     other_calendar: Calendar | None = None
+    every: int = 1
+    paced_since: float = 0.0
+    early: bool = True
     spread: float = 0.0
     schedule: ScheduleFact | None = None
     runs: tuple[RunFact, ...] = ()

@@ -34,6 +34,7 @@ def begin_or_retire(turn: Turn) -> None:
             await_due(turn, turn.now)
     if turn.state.live:
         _follow_runner(turn)
+        _follow_pace(turn)
 
 
 def _began(turn: Turn) -> float:
@@ -56,6 +57,17 @@ def _follow_runner(turn: Turn) -> None:
         awaited = turn.state.next_due
         if awaited is None or awaited.due > turn.now:
             await_due(turn, turn.now)
+
+
+def _follow_pace(turn: Turn) -> None:
+    """Wait for another due time when the effective period changed. Those that passed before stay due."""
+    since = turn.facts.paced_since
+    if since == turn.state.paced_since:
+        return
+    turn.change(paced_since=since)
+    awaited = turn.state.next_due
+    if awaited is None or awaited.due > since:
+        await_due(turn, max(since, turn.state.live_since))
 
 
 def _retire(turn: Turn) -> None:

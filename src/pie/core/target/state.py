@@ -235,9 +235,10 @@ class TargetState:
     when the last follow-up run was bad. `early_wait_seconds` is how long pie waited before the last early
     run, and `early_at` when the next one starts. `lost` are the newest due times whose runs somebody deleted
     before pie read them. `gap_open`: due times from before this controller led are still to be counted.
-    `runner` is the kind of runner in force, since `switched_at` (0.0: from the
-    beginning). `starting` and `due_run` are runs that are to be started: between due times
-    or as a follow-up run, and of the schedule. `kept` is what was last ordered for the target's objects.
+    `runner` is the kind of runner in force, since `switched_at` (0.0: from the beginning). `paced_since` is
+    when the effective period changed last. `starting` and `due_run` are runs that are to be started: between
+    due times or as a follow-up run, and of the schedule. `kept` is what was last ordered for the
+    target's objects.
     """
 
     target: Target
@@ -262,6 +263,7 @@ class TargetState:
     gap_open: bool = False
     runner: RunnerKind | None = None
     switched_at: float = 0.0
+    paced_since: float = 0.0
     resume_at: float | None = None
     resumed_at: float = 0.0
     judged_since: float = 0.0

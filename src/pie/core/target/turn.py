@@ -72,6 +72,11 @@ class Turn:
         at = self.state.switched_at
         return Switched(other, at, calendar) if at and other is not None else calendar
 
+    @property
+    def effective_seconds(self) -> float:
+        """How long it really is from one due time to the next."""
+        return self.probe.real_period_seconds * self.facts.every
+
     def change(self, **fields: Any) -> None:
         """Change the state, if it is not so already."""
         if any(getattr(self.state, name) != value for name, value in fields.items()):

@@ -24,7 +24,7 @@ def forget_old_verdict(turn: Turn) -> None:
         return
     before = state.standing
     since = max(before.last_ok, state.live_since, state.judged_since, state.resumed_at)
-    unknown_at = since + _PERIODS * turn.probe.real_period_seconds
+    unknown_at = max(since, state.paced_since) + _PERIODS * turn.effective_seconds
     if turn.now < unknown_at:
         turn.wake(unknown_at)
     elif before.verdict is not Verdict.UNKNOWN or before.noted_at < state.judged_since:

@@ -58,12 +58,19 @@ function timelines(each) {
   return [links.flatMap((each) => [each, " "]), more > 0 ? `and ${more} more` : null];
 }
 
+function often(probe) {
+  const period = probe.period_seconds ?? 60;
+  const effective = probe.effective_period_seconds ?? period;
+  const every = `every ${plural(effective / 60, "minute")}`;
+  return effective > period ? `${every}, slowed down from ${period / 60}` : every;
+}
+
 function card(probe, selected, select) {
   const { targets } = probe;
   const counts = ORDER.filter((word) => targets[word]);
   const button = h(`button.card.${probe.state}`, { type: "button", id: `class-${probe.name}`, "aria-pressed": String(selected) },
     h("span.title", {}, h("span.dot", { "aria-hidden": "true" }, GLYPH[probe.state]), probe.storage_class),
-    h("span.sub", {}, `PieProbe ${probe.name} · every ${plural((probe.period_seconds ?? 60) / 60, "minute")}`),
+    h("span.sub", {}, `PieProbe ${probe.name} · ${often(probe)}`),
     h("span.parts", { "aria-hidden": "true" }, counts.map((word) => grow(h(`span.part.${word}`), targets[word]))),
     h("span.counts", {}, counts.length ? counts.map((word) => h("span", {}, `${MARKS[word]} ${targets[word].toLocaleString()} ${word}`)) : "no targets"),
     h("span.summary", {}, probe.summary));

@@ -1,0 +1,90 @@
+"""How fast the runs of each PieProbe start, and since when: as the budgets allow."""
+
+from collections.abc import Callable
+
+import structlog
+
+from pie.controller.caches import Caches
+from pie.controller.probes import Probes
+from pie.controller.queue import SETTLE_SECONDS, WorkQueue
+from pie.core.model import Probe, RunnerKind
+from pie.core.pace.budget import Pace, Wanted, paces
+from pie.core.pace.parts import ALWAYS, PacePart, changed, stored_every
+from pie.serve.paceseries import PaceSeries
+
+_log = structlog.get_logger()
+
+
+class Paces:
+    """The pace of each PieProbe, by name. `revision` grows with each change.
+
+    `budget` is what all PieProbes may cause together, writes and Events in a second; None: no limit.
+    """
+
+    def __init__(
+        self,
+        caches: Caches,
+        queue: WorkQueue,
+        *,
+        probes: Probes,
+        budget: float | None,
+        now: Callable[[], float],
+        series: PaceSeries,
+    ) -> None:
+        self._caches = caches
+        self._queue = queue
+        self._probes = probes
+        self._budget = budget
+        self._now = now
+        self._series = series
+        self._wanted: dict[str, Wanted] = {}
+        self._parts: dict[str, tuple[PacePart, ...]] = {}
+        self._paces: dict[str, Pace] = {}
+        self.revision = 0
+
+    def parts(self, probe: Probe) -> tuple[PacePart, ...]:
+        """Return since when the effective period is what it is; at first as the former leader left it."""
+        if (found := self._parts.get(probe.name)) is None:
+            found = self._parts[probe.name] = self._stored(probe)
+        return found
+
+    def _stored(self, probe: Probe) -> tuple[PacePart, ...]:
+        stored = self._caches.probe(probe.name)
+        if stored is None or probe.runner is not RunnerKind.POD:
+            return ALWAYS
+        return (PacePart(every=stored_every(stored.status, probe.period_seconds)),)
+
+    def of(self, name: str) -> Pace:
+        """Return the pace of a PieProbe now."""
+        return self._paces.get(name) or Pace()
+
+    def note(self, name: str, wanted: Wanted | None) -> None:
+        """Note what a PieProbe would cost, or that it is gone; slow down all as far as needed."""
+        if wanted is None:
+            for table in (self._wanted, self._parts, self._paces):
+                table.pop(name, None)
+            self._series.remove(name)
+        elif self._wanted.get(name) == wanted:
+            return
+        else:
+            self._wanted[name] = wanted
+        self.look()
+
+    def look(self) -> None:
+        """Decide all paces anew, once all PieProbes are known."""
+        specs = {name: spec for name in self._probes.names() if (spec := self._probes.spec(name)) is not None}
+        unread = (each for each in self._caches.probes.store if not self._probes.known(each[1]))
+        if self._wanted.keys() != specs.keys() or any(unread):
+            return
+        before = {name: self.parts(spec)[-1].every for name, spec in specs.items()}
+        for name, pace in paces(self._wanted, self._budget, before=before).items():
+            self._series.show(specs[name], pace)
+            if pace == self._paces.get(name):
+                continue
+            self._paces[name] = pace
+            self._parts[name] = changed(self.parts(specs[name]), pace.every, self._now())
+            self.revision += 1
+            self._queue.add("targets", name)
+            self._queue.add("probe", name, after_seconds=SETTLE_SECONDS)
+            if pace.every != before[name]:
+                _log.info("the effective period is another", probe=name, periods=pace.every)
