@@ -23,9 +23,9 @@ MODULES = Path(__file__).parent / "go"
 _IMPORT = re.compile(r'_ "(?P<package>[^"]+)"(?:\s*// (?P<name>\S+)$)?', re.MULTILINE)
 _VERSION = re.compile(r"^v\d+$")
 _ERROR_TAIL_CHARACTERS = 2000
-# Modules of this prefix have a build cache of their own, which is deleted after the build: a version of
-# Kubernetes shares almost nothing with the other modules, and would add gigabytes to Go's build cache.
-_CACHED_FOR_ITSELF = "kubernetes"
+# Modules with these prefixes have a build cache of their own, which is deleted after the build: they share
+# almost nothing with the other modules, and would add gigabytes to Go's build cache.
+_CACHED_FOR_ITSELF = ("helm4", "kubernetes")
 
 
 class BuildError(TestbedError):

@@ -20,20 +20,25 @@ VERSION = read_yaml((CHART / "Chart.yaml").read_text())["version"]
 RELEASE = "pie"
 
 
+MAIN = "helm"
+"""The helm that tests run: version 3. Some run version 4 too."""
+PROGRAMS = (MAIN, "helm4")
+
+
 @cache
-def program() -> Path:
-    """Return helm, which is built when it is not in the cache; without Go skip the test, in CI fail."""
+def program(name: str = MAIN) -> Path:
+    """Return a helm, which is built when it is not in the cache; without Go skip the test, in CI fail."""
     try:
-        return asyncio.run(binary("helm"))
+        return asyncio.run(binary(name))
     except BuildError as error:
         if os.environ.get("CI"):
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
 
 
-def helm(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str, seconds: float = 60, name: str = MAIN) -> subprocess.CompletedProcess[str]:
     """Run helm."""
-    command = [program(), *arguments]
+    command = [program(name), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
 
 
@@ -46,10 +51,11 @@ def template(
 
 
 def rendered(*values: str, release: str = RELEASE, namespace: str = "pie") -> list[Json]:
-    """Return the chart's manifests."""
+    """Return the chart's manifests; of a list, its items."""
     result = template(*IMAGE, *values, release=release, namespace=namespace)
     assert result.returncode == 0, result.stderr
-    return [manifest for manifest in read_documents(result.stdout) if manifest]
+    documents = [document for document in read_documents(result.stdout) if document]
+    return [each for document in documents for each in document.get("items", [document])]
 
 
 def one(kind: str, *values: str, release: str = RELEASE, namespace: str = "pie") -> Json:

@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from pie.core.yamltext import read_documents
 from testbed.api import Api, ApiError
 from testbed.cluster import Cluster
-from tests.chart.golden import GOLDEN
-from tests.chart.helm import CHART, IMAGE, RELEASE, helm, rendered
+from tests.chart.golden import CASES, GOLDEN
+from tests.chart.helm import CHART, IMAGE, MAIN, PROGRAMS, RELEASE, helm, rendered
 from tests.chart.install import KINDS, install
-from tests.harness import CRD, GROUP, apply_probe, gone, pieprobe, until
+from tests.embedded.conftest import kubectl_path
+from tests.harness import GROUP, Pie, apply_probe, gone, pieprobe, until, until_condition
+from tests.real.gochart import go_claim, write_go_chart
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
 
 Json = dict[str, Any]
 EVERYTHING = GOLDEN / "everything.values.yaml"
+CLASS = "some-class"
+NODE = "n1"
 CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pieprobes.pie.topolvm.io"
 
 
@@ -35,60 +39,97 @@ async def test_both_replicas_are_let_into_a_namespace_of_the_restricted_level(
     await until(admitted, "two pods of the controller are created")
 
 
-# As far as an upgrade is concerned, the chart of the Go implementation: the CRD is one of its templates.
-GO_TEMPLATES = {
-    "deployment.yaml": {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "pie"},
-        "spec": {
-            "selector": {
-                "matchLabels": {
-                    "app.kubernetes.io/name": "pie",
-                    "app.kubernetes.io/instance": "{{ .Release.Name }}",
-                }
-            },
-            "template": {
-                "metadata": {
-                    "labels": {
-                        "app.kubernetes.io/name": "pie",
-                        "app.kubernetes.io/instance": "{{ .Release.Name }}",
-                    }
-                },
-                "spec": {"containers": [{"name": "controller", "image": "registry.example.com/go-pie"}]},
-            },
-        },
-    },
-    "service.yaml": {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "pie"},
-        "spec": {
-            "selector": {"app.kubernetes.io/name": "pie"},
-            "ports": [{"name": "metrics", "port": 8080}, {"name": "receiver", "port": 8082}],
-        },
-    },
-}
-
-
-async def test_an_upgrade_from_the_go_chart_keeps_the_probes(
-    start_cluster: Callable[..., Awaitable[Cluster]], tmp_path: Path
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_an_upgrade_from_the_go_chart_and_back_keeps_pieprobes_and_pvcs(
+    start_cluster: Callable[..., Awaitable[Cluster]], tmp_path: Path, program: str
 ) -> None:
     # One of its own: in the shared control plane other tests install the CRD without helm.
-    control_plane, namespace = await start_cluster(kube_scheduler=False), "pie"
-    await control_plane.create_namespace(namespace)
-    await write_go_chart(tmp_path)
-    where = ("--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace)
-    await succeeds("install", RELEASE, str(tmp_path), *where)
-    api = control_plane.api
+    cluster, namespace = await start_cluster(kube_scheduler=False), "pie"
+    await cluster.create_namespace(namespace)
+    write_go_chart(tmp_path)
+    where = ("--kubeconfig", str(cluster.kubeconfig), "--namespace", namespace)
+    await succeeds("install", RELEASE, str(tmp_path), *where, program=program)
+    api = cluster.api
     await until(lambda: has_been_applied(api, namespace), "PieProbes are served")
-    await succeeds("upgrade", RELEASE, str(CHART), *where, "--reset-values", *IMAGE)
+    await api.create("/api/v1/nodes", {"metadata": {"name": NODE, "labels": {"some-label": ""}}})
+    await api.create(
+        "/apis/storage.k8s.io/v1/storageclasses",
+        {"metadata": {"name": CLASS}, "provisioner": "csi.example.com"},
+    )
+    (before,) = await api.items(f"{GROUP}/namespaces/{namespace}/pieprobes")
+    claims = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
+    claim = await api.create(claims, go_claim(before, NODE))
+    crd = await api.get(CRD_PATH)
 
+    await succeeds("upgrade", RELEASE, str(CHART), *where, "--reset-values", *IMAGE, program=program)
     (probe,) = await until(lambda: served(api, namespace), "PieProbes are served again")
-    assert "deletionTimestamp" not in probe["metadata"]
+    assert is_the_same(probe, before)
     assert (await api.get(CRD_PATH))["spec"]["versions"][0]["additionalPrinterColumns"]
-    ports = (await api.get(f"/api/v1/namespaces/{namespace}/services/pie"))["spec"]["ports"]
-    assert [port["name"] for port in ports] == ["metrics"]
+    assert await ports(api, namespace) == ["metrics"]
+    await works(cluster, namespace)
+
+    # The steps of docs/migrating.md. Pie has no pods here: nothing schedules them.
+    await kubectl(cluster, "--namespace", namespace, "delete", "cronjobs", "-l", "pie-probe")
+    await succeeds("upgrade", RELEASE, str(tmp_path), *where, "--reset-values", program=program)
+    await until(lambda: prunes(api, namespace), "the schema of the Go implementation is served")
+    labelled = ("--namespace", namespace, "label", "pieprobes", "--all", "back=yes")
+    await kubectl(cluster, *labelled)  # their schema takes what is stored
+    (back,) = await api.items(f"{GROUP}/namespaces/{namespace}/pieprobes")
+    assert is_the_same(back, before)
+    assert back["spec"] == before["spec"]
+    assert is_the_same(await api.get(CRD_PATH), crd)
+    assert await ports(api, namespace) == ["metrics", "receiver"]
+    (kept,) = await api.items(claims)
+    assert is_the_same(kept, claim)
+    assert kept["metadata"]["labels"] == claim["metadata"]["labels"]
+    assert kept["metadata"]["ownerReferences"] == claim["metadata"]["ownerReferences"]
+    assert await gone(api, f"/apis/batch/v1/namespaces/{namespace}/cronjobs")
+
+
+async def works(cluster: Cluster, namespace: str) -> None:
+    """Run a controller: it uses the PVC of the Go implementation, and a field that this does not know."""
+    api = cluster.api
+    async with Pie(cluster.kubeconfig, namespace):
+        await api.patch(f"{GROUP}/namespaces/{namespace}/pieprobes/p", {"spec": {"deadline": "1m"}})
+        await until_condition(api, namespace, "p", "Ready", "True")
+
+        async def created() -> bool:
+            return len(await api.items(f"/apis/batch/v1/namespaces/{namespace}/cronjobs")) == 2
+
+        await until(created, "a CronJob for the node, and one for the class")
+
+
+async def prunes(api: Api, namespace: str) -> bool:
+    """Tell whether the API server shows PieProbes as the Go implementation knows them."""
+    found = await served(api, namespace) or []
+    return ["deadline" in each["spec"] for each in found] == [False]
+
+
+async def ports(api: Api, namespace: str) -> list[str]:
+    """Return the names of the ports of the release's Service."""
+    service = await api.get(f"/api/v1/namespaces/{namespace}/services/pie")
+    return [each["name"] for each in service["spec"]["ports"]]
+
+
+def is_the_same(found: Json, before: Json) -> bool:
+    """Tell whether an object was neither deleted nor created anew."""
+    now, then = found["metadata"], before["metadata"]
+    return (now["name"], now["uid"]) == (then["name"], then["uid"]) and "deletionTimestamp" not in now
+
+
+async def kubectl(cluster: Cluster, *arguments: str) -> None:
+    """Run kubectl, which must not fail."""
+    argv = (kubectl_path(), "--kubeconfig", str(cluster.kubeconfig), *arguments)
+    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.DEVNULL)
+    assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("values", CASES, ids=lambda path: path.name.partition(".")[0])
+def test_helm_4_renders_what_helm_3_renders(values: Path) -> None:
+    arguments = ("template", RELEASE, str(CHART), "--values", str(values), "--kube-version", "1.35.0")
+    one, other = (helm(*arguments, name=name) for name in PROGRAMS)
+    assert (one.returncode, other.returncode) == (0, 0), other.stderr
+    assert list(read_documents(one.stdout)) == list(read_documents(other.stdout))
 
 
 async def test_a_release_keeps_its_pieprobes_when_upgraded_and_leaves_the_crd_when_uninstalled(
@@ -138,23 +179,10 @@ async def established(api: Api) -> bool:
     )
 
 
-async def succeeds(*arguments: str) -> None:
+async def succeeds(*arguments: str, program: str = MAIN) -> None:
     """Run helm, which must not fail."""
-    result = await asyncio.to_thread(helm, *arguments)
+    result = await asyncio.to_thread(helm, *arguments, name=program)
     assert result.returncode == 0, result.stderr
-
-
-async def write_go_chart(directory: Path) -> None:
-    """Write a chart like that of the Go implementation."""
-    (directory / "Chart.yaml").write_text("apiVersion: v2\nname: pie\nversion: 0.0.1\n")
-    templates = directory / "templates"
-    templates.mkdir()
-    crd = yaml.safe_load(CRD.read_text())
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    crd["spec"]["versions"] = [version]
-    for name, manifest in {**GO_TEMPLATES, "crd.yaml": crd}.items():
-        (templates / name).write_text(yaml.safe_dump(manifest))
 
 
 async def served(api: Api, namespace: str) -> list[Json] | None:
@@ -168,9 +196,11 @@ async def served(api: Api, namespace: str) -> list[Json] | None:
 
 
 async def has_been_applied(api: Api, namespace: str) -> bool:
-    """Try to apply a PieProbe; a new resource is served a moment after it is there."""
+    """Try to apply a PieProbe of the Go implementation; a resource is served a moment after it is there."""
+    probe = pieprobe("p", CLASS, "some-label")
+    del probe["spec"]["suppression"]
     try:
-        await apply_probe(api, namespace, pieprobe("p", "some-class", "some-label"))
+        await apply_probe(api, namespace, probe)
     except ApiError as error:
         if error.status == 404:
             return False
@@ -205,6 +235,7 @@ async def test_the_uninstall_hook_may_do_what_it_does_and_does_not_keep_the_rele
     assert left.stdout.strip() == ""
     assert await gone(api, f"/apis/batch/v1/namespaces/{namespace}/jobs")
     assert await gone(api, f"/apis/apps/v1/namespaces/{namespace}/deployments")
-    # docs/install.md names them: helm does not delete the other objects of a hook whose Job failed.
-    roles = await api.items(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles")
-    assert {each["metadata"]["name"] for each in roles} == {f"{RELEASE}-stop"}
+    rights = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+    assert await gone(api, f"{rights}/roles")
+    assert await gone(api, f"{rights}/rolebindings")
+    assert await gone(api, f"/api/v1/namespaces/{namespace}/serviceaccounts/{RELEASE}-stop")

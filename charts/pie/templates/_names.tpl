@@ -91,11 +91,10 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
 {{/*
-Annotations of the objects that exist only while the release is uninstalled, with their weight. After the deletion: a
-hook that fails before it would keep the release.
+Annotations of the objects that exist only while the release is uninstalled. After the deletion: a hook that fails
+before it would keep the release.
 */}}
 {{- define "pie.uninstallHook" -}}
 helm.sh/hook: post-delete
-helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end -}}
