@@ -200,8 +200,8 @@ def test_gaps_in_the_watches_change_no_verdict_in_the_end(
 ) -> None:
     script = [*soiled(dirt, 0, END_SECONDS), *script]
     if runner == RunnerKind.POD:
-        # A pod that is not yet seen to be gone delays the next one. So a run that maintenance cut short in one
-        # story may be over in the other: the nodes come back, and the runs after that are compared.
+        # A pod that is not yet seen to be gone delays the next one. So a run that maintenance cut short in
+        # one story may be over in the other: the nodes come back, and the runs after that are compared.
         script += [(GOES, World.power_on), (GOES, World.uncordon)]
     assert played(script, with_gaps(gaps), runner=runner).states == played(script, runner=runner).states
 
