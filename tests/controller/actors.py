@@ -98,7 +98,8 @@ def _kubelet(world: World, pod: dict[str, Any]) -> None:
     elif pod["status"]["phase"] == "Pending":
         _start(world, pod, age, mounts=storage != "does not mount")
     elif "terminated" in probe_state(pod) or (age >= _ENDED_AFTER and storage != "hangs"):
-        _end(world, pod, _OUTCOMES.get(storage, Outcome.OK))
+        named = pod["spec"]["containers"][0]["command"][2] if "containers" in pod["spec"] else ""
+        _end(world, pod, world.outcomes.get(named, _OUTCOMES.get(storage, Outcome.OK)))
 
 
 def _start(world: World, pod: dict[str, Any], age: float, *, mounts: bool) -> None:

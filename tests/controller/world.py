@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from pie.core.model import Kind, Target
+from pie.core.result import Outcome
 from pie.embedded.schema import pieprobe_schema
 from tests.controller.sidecars import Sidecar, rfc3339
 
@@ -73,8 +74,9 @@ class World:
 
     Nodes beside the first one are always well, but for the storage, whose state holds on the nodes of
     `storage_fails_on` (None: everywhere), and the power, if there is `one_power_supply` for all.
-    `job_ttl_seconds`: what a policy sets as ttlSecondsAfterFinished of all Jobs. `deletes_jobs`: which Jobs
-    a janitor deletes, each second. `collector_seconds`: how long the pods of deleted Jobs stay. `sidecars`:
+    `outcomes`: how the probes of some kinds end, whatever the storage.
+    `job_ttl_seconds`: what a policy sets as ttlSecondsAfterFinished of all Jobs. `deletes_jobs`: which Jobs a
+    janitor deletes, each second. `collector_seconds`: how long the pods of deleted Jobs stay. `sidecars`:
     what a webhook adds to each new pod. `jobs_are_stamped`: the CronJob controller says which due time a
     Job is for. `node_clock_seconds`: how far the clocks of nodes are ahead, `node_clocks` those of some.
     `pods_are_refused`: why no pod can be created, if none can. `each_second`: what else happens each second.
@@ -93,6 +95,7 @@ class World:
     storage: str = "well"
     io_seconds: float | None = None
     storage_fails_on: frozenset[str] | None = None
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
     status_schema: dict[str, Any] = field(default_factory=lambda: pieprobe_schema()["properties"]["status"])
     largest_object_bytes: int = 1_500_000
     sidecars: tuple[Sidecar, ...] = ()

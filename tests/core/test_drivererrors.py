@@ -3,7 +3,7 @@
 import pytest
 
 from pie.core.causes import drivererrors
-from pie.core.causes.drivererrors import Words, is_echo, no_capacity, too_many_attached
+from pie.core.causes.drivererrors import Words, is_echo, no_capacity, not_offered, too_many_attached
 from tests.core.cases.page import KINDS
 
 FULL = """\
@@ -168,3 +168,52 @@ def test_each_text_that_matches_has_one_of_the_words_that_are_looked_for_first(n
     rows = [each.message for rows in KINDS.values() for row in rows for each in row.run.warnings]
     for text in here + rows:
         assert words.found_in(text) == bool(words.pattern.search(text.lower())), text
+
+
+NOT_OFFERED = """\
+rpc error: code = Unimplemented desc = unknown service csi.v1.Controller
+rpc error: code = Unimplemented desc = method NodeStageVolume not implemented
+code = InvalidArgument desc = block volumes are not supported
+code = InvalidArgument desc = block volume capability not supported
+code = InvalidArgument desc = Volume capability not supported
+code = InvalidArgument desc = Volume capabilities not supported
+code = InvalidArgument desc = volume capabilities are not supported: only filesystem volumes are supported
+code = InvalidArgument desc = driver only supports mount access type volume capability
+code = InvalidArgument desc = cannot do block access type with NFS
+code = InvalidArgument desc = raw block mode is not supported by this storage class
+code = InvalidArgument desc = Unsupported access mode for Block volume mode
+code = InvalidArgument desc = the driver does not support block volumes
+code = Internal desc = invalid volume mode Block
+code = InvalidArgument desc = volumeMode Block isn't supported
+rancher.io/local-path does not support block volume provisioning
+example.com/nfs does not support block volume provisioning
+MapVolume.SetUpDevice failed for volume "pv": block volumes not yet supported by this driver
+persistentvolumeclaims "x" is forbidden: volume mode Block is not allowed by policy
+"""
+
+OFFERED_AND_BROKEN = """\
+code = Internal desc = failed to open block device /dev/rbd0: no such device
+code = Internal desc = rbd: map failed: (95) Operation not supported
+code = Internal desc = failed to map block device /dev/rbd3: operation not supported
+code = Internal desc = mapping of the block device failed: exit status 5
+code = Internal desc = cannot open block device /dev/vdb: device or resource busy
+code = DeadlineExceeded desc = context deadline exceeded
+code = Unavailable desc = connection refused
+code = ResourceExhausted desc = no space left in the pool of block volumes
+code = Internal desc = block size 4096 does not match
+code = InvalidArgument desc = unknown parameters in the StorageClass: pool
+code = Internal desc = could not allow access to the initiator group: timed out
+code = Internal desc = failed to find supported filesystem
+MapVolume.SetUpDevice failed for volume "pv": driver name x not found in the list of registered CSI drivers
+"""
+
+
+@pytest.mark.parametrize("text", NOT_OFFERED.splitlines())
+def test_words_that_say_that_raw_block_volumes_do_not_exist(text: str) -> None:
+    assert not_offered(text)
+    assert not_offered(f'failed to provision volume with StorageClass "c": rpc error: {text}')
+
+
+@pytest.mark.parametrize("text", OFFERED_AND_BROKEN.splitlines())
+def test_words_of_a_fault_of_a_block_volume_do_not_say_that_it_does_not_exist(text: str) -> None:
+    assert not not_offered(text)

@@ -106,7 +106,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
     """  # noqa: D301  \b is Click's
     from pie.controller.oneshot.perform import INTERRUPTED, Interrupted  # noqa: PLC0415  `pie --help` is quick
     from pie.controller.oneshot.survey import CannotCheck  # noqa: PLC0415
-    from pie.core.kinds import KINDS  # noqa: PLC0415
+    from pie.core.kinds import ALWAYS  # noqa: PLC0415
     from pie.core.model import Kind  # noqa: PLC0415
     from pie.core.oneshot import Order  # noqa: PLC0415
     from pie.core.parse import SpecError, duration_seconds  # noqa: PLC0415
@@ -120,7 +120,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
         storage_class=storage_class,
         namespace=namespace or "",
         nodes=nodes,
-        kinds=frozenset(asked or KINDS),
+        kinds=frozenset(asked or ALWAYS),
         each_node=each_node,
         image=image,
         image_pull_secrets=tuple(image_pull_secret or ()),

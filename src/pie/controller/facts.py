@@ -14,9 +14,10 @@ from pie.controller.sightings import SightingsOfPods
 from pie.controller.warnings import WarningEvents
 from pie.core.driver import with_tolerations
 from pie.core.incidents.stored import from_status
-from pie.core.kinds import kind_of, targets_of
+from pie.core.kinds import is_canary, kind_of, spec_for, targets_of
 from pie.core.model import Probe, RunnerKind, Stage, Target
 from pie.core.naming import claim_names
+from pie.core.pace.parts import ALWAYS
 from pie.core.run import RunFact
 from pie.core.schedule import spread_seconds
 from pie.core.target.facts import NodesFact, TargetFacts
@@ -69,6 +70,7 @@ class Facts:
         probe = entry.probe
         if probe is None:
             return TargetFacts(known=True, untouchable=True)
+        probe = spec_for(probe, target)
         kind = self._runner.in_force(probe, target)
         led_since, unled_since = self.led_since, None
         if kind is RunnerKind.POD and self._reign is not None:
@@ -76,7 +78,9 @@ class Facts:
         live, pause = self._probes.live(target), entry.paused.get(target.kind)
         keep = pause is not None and not pause.keep and pause.resumes_by_itself and self._probes.has(target)
         claim = self._claim(target, probe)
-        parts, pace = self._paces.parts(probe), self._paces.of(probe.name)
+        # What has a period of its own is rare enough not to be slowed down.
+        parts = ALWAYS if is_canary(target) else self._paces.parts(probe)
+        pace = self._paces.of(probe.name)
         facts = TargetFacts(
             known=True,
             probe=with_tolerations(probe, self._nodes.startup_taints(target)) if live else None,

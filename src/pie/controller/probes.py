@@ -11,7 +11,7 @@ from pie.controller.problems import problem
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.screens import Screens
 from pie.core.authorbounds import AuthorBounds, check_spec, check_targets
-from pie.core.kinds import targets_of
+from pie.core.kinds import kind_of, targets_of
 from pie.core.model import IMAGE_ARCHITECTURES, Probe, Target
 from pie.core.parse import SpecError, parse_probe
 from pie.core.preflight import ClassWarning, Pause
@@ -104,7 +104,7 @@ class Probes:
     def has(self, target: Target) -> bool:
         """Tell whether a target is one of its PieProbe's, paused or not."""
         probe = self.spec(target.probe)
-        if probe is None or target.storage_class != probe.storage_class:
+        if probe is None or target.storage_class != probe.storage_class or not kind_of(target).enabled(probe):
             return False
         return not target.node or self._nodes.matches(target.probe, target.node)
 

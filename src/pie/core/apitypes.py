@@ -92,6 +92,7 @@ class IncidentView(Struct, frozen=True):
     provision: bool = False
     area: PlainText = ""
     ending: PlainText = ""
+    canaries: tuple[PlainText, ...] = ()
 
 
 class SlowTarget(Struct, frozen=True):

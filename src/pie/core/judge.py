@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from pie.core.causes import Cause, why_ended, why_late, why_no_run, why_not_started
+from pie.core.causes.drivererrors import not_offered
 from pie.core.kinds import kind_of
 from pie.core.model import BAD, Probe, Stage, Verdict
 from pie.core.reasons import INCONCLUSIVE, Reason
@@ -163,11 +164,27 @@ def missed(
 def judge(run: Run, probe: Probe, as_of: float) -> Judgement:
     """Judge a run from what is known up to `as_of`."""
     case = _Case(run, probe, timeline(run), as_of)
-    found = by_area(next(judgement for check in CHECKS if (judgement := check(case)) is not None))
+    found = next(judgement for check in CHECKS if (judgement := check(case)) is not None)
+    found = by_area(_as_offered(found, run))
     good = found.verdict is Verdict.OK
     if not good and found.verdict not in BAD:
         return found
     return replace(found, message=with_health(found.message, run, good=good, io=found.stage is Stage.IO))
+
+
+_REFUSALS = frozenset(
+    {Reason.PROVISIONING_FAILED, Reason.CLAIM_REFUSED, Reason.ATTACH_FAILED, Reason.MOUNT_FAILED}
+)
+"""What a run is called whose volume somebody refuses."""
+
+
+def _as_offered(judgement: Judgement, run: Run) -> Judgement:
+    """Return the run of a canary as not offered, if the words of its refusal say so: nothing will come."""
+    if not kind_of(run.target).canary or judgement.reason not in _REFUSALS:
+        return judgement
+    if not not_offered(judgement.message):
+        return judgement
+    return replace(judgement, reason=Reason.NOT_OFFERED, replace=not judgement.ended)
 
 
 def by_area(judgement: Judgement) -> Judgement:

@@ -21,6 +21,9 @@ Manifest = dict[str, Any]
 API_VERSION = "pie.topolvm.io/v1alpha1"
 KIND = "PieProbe"
 MOUNT_PATH = "/pie"
+DEVICE_PATH = "/dev/pie"
+DISK_GROUP: Final = 6
+"""The group `disk` of the device files of most distributions."""
 # The user of the image; fsGroup makes a fresh volume's root writable for it.
 USER_ID = 1001
 SECURITY_CONTEXT: Final[Manifest] = {
@@ -78,7 +81,7 @@ def claim(probe: Probe, target: Target, *, name: str) -> Manifest:
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": metadata_of(probe, target, name),
-        "spec": _claim_spec(probe),
+        "spec": _claim_spec(probe, target),
     }
 
 
@@ -91,7 +94,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        "securityContext": image.pods.secured(SECURITY_CONTEXT),
+        "securityContext": image.pods.secured(SECURITY_CONTEXT | _groups(target)),
         "affinity": {
             "nodeAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": (
@@ -106,7 +109,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
                 "command": [
                     *kind_of(target).command,
                     "--path",
-                    MOUNT_PATH,
+                    _path(target),
                     *_capacity(probe),
                     *kind_of(target).options(probe),
                 ],
@@ -116,7 +119,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
-                "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT_PATH}],
+                **_use_of_volume(target),
             }
         ],
         "volumes": [{"name": VOLUME, **_volume(probe, target, claim)}],
@@ -135,6 +138,21 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
     return spec
 
 
+def _groups(target: Target) -> Manifest:
+    """Return what lets the probe use a raw device; a kubelet applies fsGroup to filesystems only."""
+    return {"supplementalGroups": [DISK_GROUP]} if kind_of(target).block else {}
+
+
+def _path(target: Target) -> str:
+    return DEVICE_PATH if kind_of(target).block else MOUNT_PATH
+
+
+def _use_of_volume(target: Target) -> Manifest:
+    if kind_of(target).block:
+        return {"volumeDevices": [{"name": VOLUME, "devicePath": DEVICE_PATH}]}
+    return {"volumeMounts": [{"name": VOLUME, "mountPath": MOUNT_PATH}]}
+
+
 def _capacity(probe: Probe) -> list[str]:
     """Return the arguments with the size that the volume should have."""
     capacity = quantity(probe.pvc_capacity)
@@ -150,15 +168,17 @@ def _this_node(node: str) -> Manifest:
 def _volume(probe: Probe, target: Target, claim: str) -> Manifest:
     if kind_of(target).pvc:
         return {"persistentVolumeClaim": {"claimName": claim}}
-    template = {"metadata": {"labels": labels(target)}, "spec": _claim_spec(probe)}
+    template = {"metadata": {"labels": labels(target)}, "spec": _claim_spec(probe, target)}
     return {"ephemeral": {"volumeClaimTemplate": template}}
 
 
-def _claim_spec(probe: Probe) -> Manifest:
+def _claim_spec(probe: Probe, target: Target) -> Manifest:
+    mode = {"volumeMode": "Block"} if kind_of(target).block else {}
     return {
         "accessModes": ["ReadWriteOnce"],
         "storageClassName": probe.storage_class,
         "resources": {"requests": {"storage": probe.pvc_capacity}},
+        **mode,
     }
 
 

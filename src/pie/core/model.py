@@ -3,6 +3,7 @@
 All durations are seconds; all times are epoch seconds on the API server's clock.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -155,6 +156,13 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """How a PieProbe tests a feature of its class: how often. Off where a PieProbe has none of its name."""
+
+    period_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """A PieProbe, parsed: what to check, how often, and when a run counts as late.
 
@@ -165,6 +173,7 @@ class Probe:
     `io` is the job of mount runs; one with a mean latency above `max_latency_seconds` is slow. `integrity`:
     they keep records on the volume.
     `budget`: so many writes and Events in a second may everybody cause for it; None: no limit.
+    `canaries` are those that are switched on, by the kind of probe.
     """
 
     namespace: str
@@ -193,6 +202,7 @@ class Probe:
     max_latency_seconds: float | None = None
     integrity: bool = True
     budget: float | None = None
+    canaries: Mapping[str, Canary] = field(default_factory=dict)
 
     @property
     def real_period_seconds(self) -> float:

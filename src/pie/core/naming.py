@@ -23,6 +23,9 @@ VOLUME = "volume"
 LABEL_STORAGE_CLASS = "storage-class"
 LABEL_PROBE = "pie-probe"
 LABEL_NODE = "node"
+# Of the objects of kinds that Go pie does not have: its labels distinguish only class and node.
+LABEL_KIND = "pie.topolvm.io/kind"
+_KINDS_OF_GO_PIE = frozenset({Kind.PROVISION, Kind.MOUNT})
 
 # The uncut names, since labels end at 63 characters and a node's or class's name may be longer.
 ANNOTATION_TARGET = "pie.topolvm.io/target"
@@ -98,6 +101,8 @@ def labels(target: Target) -> dict[str, str]:
     found = {LABEL_STORAGE_CLASS: label_value(target.storage_class), LABEL_PROBE: label_value(target.probe)}
     if target.node:
         found[LABEL_NODE] = label_value(target.node)
+    if target.kind not in _KINDS_OF_GO_PIE:
+        found[LABEL_KIND] = target.kind
     return found
 
 

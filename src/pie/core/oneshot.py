@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from pie.core import meshes
 from pie.core.judge import Judgement
-from pie.core.kinds import KINDS, kind_of
+from pie.core.kinds import ALWAYS, kind_of
 from pie.core.maintenance.now import NodeNow, suppression
 from pie.core.manifests import POD_ANNOTATIONS, Manifest, claim, pod_spec
 from pie.core.model import BAD, NOT_GOOD, Image, Probe, Stage, SuppressionRules, Target, Verdict
@@ -41,7 +41,7 @@ class Order:
     storage_class: str
     namespace: str
     nodes: str = ""
-    kinds: frozenset[str] = field(default_factory=lambda: frozenset(KINDS))
+    kinds: frozenset[str] = field(default_factory=lambda: ALWAYS)
     each_node: bool = False
     image: str = ""
     image_pull_secrets: tuple[str, ...] = ()

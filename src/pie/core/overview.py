@@ -99,5 +99,6 @@ def _view(incident: Incident, probe: str, storage_class: str) -> IncidentView:
         opened=incident.opened_at,
         closed=incident.closed_at,
         provision=incident.provision,
+        canaries=tuple(sorted(incident.canaries)),
         ending=how_it_ended(incident) if incident.closed_at is not None else "",
     )

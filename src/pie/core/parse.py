@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 from pie.core import iojob
 from pie.core.iojob import IoJob
+from pie.core.kinds import KINDS
 from pie.core.model import (
     HARD_EFFECTS,
     IMAGE_ARCHITECTURES,
+    Canary,
     Mark,
     MarkKind,
     Probe,
@@ -32,6 +34,8 @@ _T = TypeVar("_T")
 SHORTEST_PERIOD_SECONDS = 30
 LONGEST_PERIOD_SECONDS = 3600
 SMALLEST_BUDGET = 0.1
+CANARY_PERIOD_SECONDS = (60, 7 * 24 * 3600)
+"""The shortest and the longest period of a canary."""
 
 
 class SpecError(ValueError):
@@ -121,6 +125,7 @@ def parse_probe(
         max_latency_seconds=_duration(io, "maxLatency", 0.0, _IO) or None,
         integrity=_field(_field(spec, "integrity", dict, {}), "enabled", bool, True, "spec.integrity"),
         budget=_budget(spec),
+        canaries=_canaries(_field(spec, "canaries", dict, {}), "spec.canaries"),
     )
 
 
@@ -134,6 +139,19 @@ def _budget(spec: Mapping[str, Any]) -> float | None:
     if not SMALLEST_BUDGET <= value < math.inf:
         raise SpecError(path, f"must be at least {SMALLEST_BUDGET} writes a second")
     return float(value)
+
+
+def _canaries(spec: Mapping[str, Any], path: str) -> dict[str, Canary]:
+    """Return the canaries that are switched on; the API server drops those that this pie does not know."""
+    found = {}
+    for name in (each.name for each in KINDS.values() if each.canary):
+        if (entry := _field(spec, name, dict, None, path)) is not None:
+            where = f"{path}.{name}"
+            seconds = duration_seconds(_field(entry, "period", str, "6h", where), f"{where}.period")
+            if not CANARY_PERIOD_SECONDS[0] <= seconds <= CANARY_PERIOD_SECONDS[1]:
+                raise SpecError(f"{where}.period", "is not within 1m and 168h")
+            found[name] = Canary(round(seconds))
+    return found
 
 
 def _period_seconds(spec: Mapping[str, Any], by_minutes: int, runner: RunnerKind) -> int:

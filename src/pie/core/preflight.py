@@ -66,9 +66,18 @@ def preflight(
     `nodes` is how many match; `attaches`: the driver attaches volumes to nodes. `segments` are the driver's
     topology segments among them, see `topology_segments`.
     """
-    found = {name: _pause(kind, probe, storage_class, nodes, segments) for name, kind in KINDS.items()}
-    if attaches and probe.period_seconds < SHORTEST_WITH_ATTACH_SECONDS:
-        found = {name: _TOO_SHORT if why is None or why.keep else why for name, why in found.items()}
+    kinds = {name: kind for name, kind in KINDS.items() if not kind.canary or kind.enabled(probe)}
+    found = {name: _pause(kind, probe, storage_class, nodes, segments) for name, kind in kinds.items()}
+    if attaches:
+        short = {
+            name
+            for name, row in kinds.items()
+            if row.spec(probe).period_seconds < SHORTEST_WITH_ATTACH_SECONDS
+        }
+        found = {
+            name: _TOO_SHORT if name in short and (why is None or why.keep) else why
+            for name, why in found.items()
+        }
     if probe.paused:
         by_user = Pause(Reason.PAUSED, MEANING[Reason.PAUSED], keep=True, stops=True)
         found = {name: by_user if why is None or why.keep else why for name, why in found.items()}

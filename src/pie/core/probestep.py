@@ -16,7 +16,7 @@ from pie.core.incidents.cluster import joined
 from pie.core.incidents.fold import fold, where_leaks_are_explained
 from pie.core.incidents.incident import Finding, Incident, View
 from pie.core.incidents.stored import MOST_IN_STATUS, to_status
-from pie.core.kinds import KINDS, kind_of
+from pie.core.kinds import KINDS, is_canary, kind_of
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue, long_suppressed
 from pie.core.model import Probe, RunnerKind, Target, Verdict
@@ -156,8 +156,11 @@ def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) ->
         now=rfc3339(now),
         more=_more_conditions(facts, open_now, now),
         incidents=open_now,
+        canaries=_canaries(facts),
     )
-    provisions = (each for each in facts.targets if not kind_of(each.target).pvc)
+    provisions = (
+        each for each in facts.targets if not kind_of(each.target).pvc and not is_canary(each.target)
+    )
     last = max((each.state.standing.last_ok for each in provisions), default=0.0)
     found |= {"incidents": to_status(incidents)} | ({"lastProvisionTime": rfc3339(last)} if last else {})
     return found | _paused_since(facts) | _effective_period(facts)
@@ -173,6 +176,12 @@ def wanted(facts: ProbeFacts, probe: Probe) -> Wanted:
     """Return what the PieProbe costs at its own period, and its budget."""
     paused = _without_runs(facts)
     return Wanted(demand_of(probe, facts.matching, attach=facts.attaches, paused=paused), probe.budget)
+
+
+def _canaries(facts: ProbeFacts) -> dict[str, str]:
+    """Return the canaries that are switched on, each with what was said last about it."""
+    said = {each.target.kind: each.state.standing.message for each in facts.targets}
+    return {name: said.get(name, "") for name in (facts.probe.canaries if facts.probe is not None else ())}
 
 
 def _paused_since(facts: ProbeFacts) -> dict[str, Any]:

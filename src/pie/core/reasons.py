@@ -80,6 +80,7 @@ class Reason(StrEnum):
     READ_ONLY = "ReadOnly"
     NO_SPACE = "NoSpace"
     PERMISSION_DENIED = "PermissionDenied"
+    BLOCK_PERMISSION = "BlockPermission"
     VOLUME_MISSING = "VolumeMissing"
     VOLUME_TOO_SMALL = "VolumeTooSmall"
     LOCKED = "Locked"
@@ -99,6 +100,9 @@ class Reason(StrEnum):
     NODE_REBOOTED = "NodeRebooted"
     NODE_NEW = "NodeNew"
     NO_USABLE_NODE = "NoUsableNode"
+
+    # The class does not offer what a canary tests.
+    NOT_OFFERED = "NotOffered"
 
     # A target has had no good run for a while.
     NO_RECENT_RUN = "NoRecentRun"
@@ -335,6 +339,13 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Every matching node is suppressed, so a new volume could not be used on any node.",
         "Finish the maintenance of one of the nodes.",
     ),
+    Reason.NOT_OFFERED: (
+        "The StorageClass, or its driver, does not offer what the canary tests; the message has its words.",
+        (
+            "Not a fault. If the class should offer it, look at the driver's version and settings;"
+            " else remove it from spec.canaries."
+        ),
+    ),
     Reason.NO_RECENT_RUN: (
         "The target has had no good run for three periods, and no bad one either.",
         "Look at the target's runs (pie explain): does its CronJob start any, and how do they end?",
@@ -417,6 +428,10 @@ _PROBES: dict[Reason, str] = {
     Reason.READ_ONLY: "A filesystem goes read-only after I/O errors: look at the kernel log, then repair it.",
     Reason.NO_SPACE: "The probe's volume is full: look for a full thin pool, or raise spec.pvcCapacity.",
     Reason.PERMISSION_DENIED: "Look at fsGroup support of the driver (CSIDriver.spec.fsGroupPolicy).",
+    Reason.BLOCK_PERMISSION: (
+        "The pod is in group 6 (disk). Look at owner and mode of the device on the node, or set"
+        " device_ownership_from_security_context in the container runtime."
+    ),
     Reason.DATA_CORRUPTED: "Treat it as corruption: stop writers, look at the back end's disks and memory.",
     Reason.VOLUME_MISSING: (
         "If the PVC is Lost, find who deleted its volume; else look at the driver's node pod."
@@ -452,6 +467,7 @@ _OF_RUNS: dict[Area, tuple[Reason, ...]] = {
         Reason.EVICTED,
         Reason.OUT_OF_MEMORY,
         Reason.NO_RESULT,
+        Reason.BLOCK_PERMISSION,
     ),
     Area.PIE: (
         Reason.POD_REFUSED,
@@ -466,6 +482,7 @@ _OF_RUNS: dict[Area, tuple[Reason, ...]] = {
         Reason.FIO_FAILED,
         Reason.LOCKED,
         Reason.INTERNAL,
+        Reason.NOT_OFFERED,
         Reason.PAUSED,
     ),
     Area.CONTROL_PLANE: (Reason.CONTROL_PLANE_LATE, Reason.NOT_SCHEDULED, Reason.SCHEDULE_SLOW),

@@ -54,6 +54,10 @@ class Outcome(_Word):
     READ_ONLY = "ReadOnly", "The volume's filesystem is mounted read-only."
     NO_SPACE = "NoSpace", "The volume has no space (or no inode, or no quota) left for a small new file."
     PERMISSION_DENIED = "PermissionDenied", "The probe's user may not write to the volume."
+    BLOCK_PERMISSION = (
+        "BlockPermission",
+        "The probe's user may not open the device of a raw block volume: EACCES or EPERM.",
+    )
     DATA_CORRUPTED = "DataCorrupted", "A record on the volume is not what was written there."
     VOLUME_MISSING = "VolumeMissing", "The PVC has lost its volume, or no volume is mounted at the path."
     VOLUME_TOO_SMALL = "VolumeTooSmall", "The volume's filesystem is far smaller than spec.pvcCapacity."
@@ -74,7 +78,7 @@ class Note(_Word):
     NO_RENAME = "NoRename", "The volume cannot rename a file."
 
 
-ProbeName = Literal["mount", "provision"]
+ProbeName = Literal["mount", "provision", "block"]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Sequence = Annotated[int, Meta(ge=0, le=2**62)]
 Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from pie.core.conditions import Condition, explained, status_condition, stored_conditions
 from pie.core.incidents.incident import Incident
@@ -17,7 +18,9 @@ from pie.core.text import few, one_line
 # While these suppress a node, runs go on, and the first good run ends them.
 _GRACES = frozenset({Reason.NODE_NEW, Reason.NODE_REBOOTED})
 _OF_SOME_TARGETS = frozenset({Reason.CLAIM_REFUSED, Reason.POD_REFUSED, Reason.NAME_TAKEN})
+_NOT_ASKED = frozenset({Reason.DISABLED, Reason.NOT_OFFERED})
 _UNTESTED = frozenset({Verdict.INCONCLUSIVE, Verdict.UNKNOWN})
+NO_CANARIES: Final[Mapping[str, str]] = MappingProxyType({})
 _LONGEST_SUMMARY = 512
 _LONGEST_MESSAGE = 4096
 
@@ -33,22 +36,28 @@ def status(
     refused: tuple[Reason, str] | None = None,
     more: Iterable[Condition] = (),
     incidents: Sequence[Incident] = (),
+    canaries: Mapping[str, str] = NO_CANARIES,
 ) -> dict[str, Any]:
     """Return the status to write.
 
     `problem` is what keeps the whole PieProbe from working, `refused` what keeps some targets from it.
     `targets` have kind, node, last verdict and its reason. `stored` is the status so far: a condition whose
     status does not change keeps its transition time; the others get `now`, an RFC 3339 time. `more` are
-    further conditions, `incidents` the open ones. Right after a restart no target has a verdict yet: then the
-    conditions of the stored status stay, if they are about the same generation of the spec. A condition stays
-    "False" while an incident is open.
+    further conditions, `incidents` the open ones. `canaries` are those that are switched on, each with what
+    was said last about it.
+    Right after a restart no target has a verdict yet: then the conditions of the stored status stay, if they
+    are about the same generation of the spec. A condition stays "False" while an incident is open.
     """
     known = tuple(targets)
     counts = Counter(verdict for _, _, verdict, _ in known)
+    tested = Counter(verdict for _, _, verdict, reason in known if reason is not Reason.NOT_OFFERED)
     old = _by_type(stored)
     healthy = []
-    for kind in KINDS.values():
+    for kind in (each for each in KINDS.values() if not each.canary or each.name in canaries):
         fresh = _healthy(kind, problem, paused.get(kind.name), [t for t in known if t[0] == kind.name])
+        if fresh["reason"] == Reason.NOT_OFFERED:
+            said = f"canary {kind.name} is paused: {canaries[kind.name]}"
+            fresh["message"] = explained(said, Reason.NOT_OFFERED)
         before = old.get(fresh["type"], {})
         same_spec = before.get("observedGeneration") == generation
         healthy.append(_latest(fresh, before if same_spec else {}, _open(kind, incidents)))
@@ -58,7 +67,7 @@ def status(
         "observedGeneration": generation,
         "conditions": conditions,
         "summary": summary(
-            conditions, counts, incidents, _all_suppressed(known), str(stored.get("summary", ""))
+            conditions, tested, incidents, _all_suppressed(known), str(stored.get("summary", ""))
         ),
         "targets": {
             "total": len(known),
@@ -76,7 +85,8 @@ def not_started(
     What was bad stays bad. What was good becomes unknown.
     """
     old = _by_type(stored)
-    not_bad = [name for name in _healths() if old.get(name, {}).get("status") != "False"]
+    names = [kind.condition for kind in KINDS.values() if not kind.canary or kind.condition in old]
+    not_bad = [name for name in names if old.get(name, {}).get("status") != "False"]
     unknown = [status_condition(name, "Unknown", *problem) for name in not_bad]
     fresh = [status_condition("Ready", "False", *problem), *unknown]
     replaced = {condition["type"] for condition in fresh}
@@ -127,7 +137,7 @@ def summary(
         return suppressed
     if untested := _untested(counts):
         return untested
-    asked = [by_type[name] for name in _healths() if by_type[name]["reason"] != Reason.DISABLED]
+    asked = [each for each in _healths(conditions) if each["reason"] not in _NOT_ASKED]
     if all(condition["status"] == "True" for condition in asked):
         return "fine"
     if before and any(condition["status"] == "False" for condition in asked):
@@ -144,8 +154,10 @@ def _untested(counts: Mapping[Verdict, int]) -> str:
     return ""
 
 
-def _healths() -> list[str]:
-    return [kind.condition for kind in KINDS.values()]
+def _healths(conditions: Iterable[Condition]) -> list[Condition]:
+    """Return those of the conditions that are about a kind of probe."""
+    types = {kind.condition for kind in KINDS.values()}
+    return [each for each in conditions if each["type"] in types]
 
 
 def _line(text: str) -> str:
@@ -196,7 +208,8 @@ def _healthy(
 def _open(kind: Row, incidents: Sequence[Incident]) -> Incident | None:
     """Return the first of the open incidents that has targets of a kind; None: there is none."""
     for each in incidents:
-        in_it = each.targets > each.provision if kind.per_node else each.provision
+        of_class = kind.name in each.canaries if kind.canary else each.provision
+        in_it = each.on_nodes > 0 if kind.per_node else of_class
         if in_it and each.stage is not Stage.TEARDOWN and not each.blind:
             return each
     return None

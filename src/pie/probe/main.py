@@ -1,4 +1,4 @@
-"""`pie probe mount` and `pie probe provision`: read the options, run, leave the result in the pod."""
+"""`pie probe mount`, `provision` and `block`: read the options, run, leave the result in the pod."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Never
+from typing import Never, get_args
 
 from pie.core.iojob import (
     BLOCK_SIZES,
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         options = parse(argv)
     except _UsageError as error:
-        probe: ProbeName = "provision" if "provision" in argv[:1] else "mount"
+        probe: ProbeName = next((each for each in get_args(ProbeName) if each in argv[:1]), "mount")
         unread = Result(probe=probe, outcome=Outcome.INTERNAL, message=f"bad arguments: {error}")
         report(unread, TERMINATION_LOG)
         return 1
@@ -57,20 +57,27 @@ def parse(argv: Sequence[str]) -> Options:
         epilog="Examples: pie probe mount --path /mnt/volume;"
         " pie probe provision --path /tmp --no-mount-check",
     )
-    probes = parser.add_subparsers(dest="probe", required=True, metavar="{mount,provision}")
+    probes = parser.add_subparsers(dest="probe", required=True, metavar="{mount,provision,block}")
     mount = probes.add_parser(
         "mount", help="measure an existing volume, and check what earlier runs left on it"
     )
     provision = probes.add_parser("provision", help="write to a fresh volume and read it back")
-    for probe in (mount, provision):
-        probe.add_argument("--path", type=Path, required=True, help="where the volume is mounted")
+    block = probes.add_parser("block", help="write to a fresh raw block volume and read it back")
+    for probe in (mount, provision, block):
+        probe.add_argument(
+            "--path", type=Path, required=True, help="where the volume is mounted, or its device"
+        )
         probe.add_argument(
             "--capacity", type=_bytes, default=0, help="in bytes, of the volume that was asked for (0: any)"
         )
         probe.add_argument(
             "--termination-log", type=Path, default=TERMINATION_LOG, help="takes the result as JSON"
         )
-        probe.add_argument("--no-mount-check", action="store_true", help="take any directory for a volume")
+        probe.add_argument(
+            "--no-mount-check",
+            action="store_true",
+            help="take any directory for a volume, or any file for a device",
+        )
     job = IoJob()
     mount.add_argument(
         "--block-size", choices=BLOCK_SIZES, default=job.block_size, help="of fio's job (%(default)s)"

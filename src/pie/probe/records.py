@@ -5,7 +5,6 @@ does not vouch for a disk. The file is made whole under another name first, so a
 where a filesystem cannot rename, that other file stays until the ring is whole.
 """
 
-import mmap
 import os
 import time
 from collections.abc import Iterator
@@ -13,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pie.core.result import Outcome
+from pie.probe.aligned import read_at, write_at
 from pie.probe.failure import Failure, doing
 from pie.probe.ring import (
     RING_BYTES,
-    SECTOR_BYTES,
     SLOT_BYTES,
     Findings,
     Record,
@@ -87,7 +86,7 @@ class Records:
 
         def read(direct: int) -> bytes:
             with _opened(self._path, os.O_RDONLY | direct) as descriptor:
-                return _read(descriptor, offset, length)
+                return read_at(descriptor, offset, length)
 
         return self._volume.past_cache(read)
 
@@ -96,7 +95,7 @@ class Records:
 
         def write(direct: int) -> None:
             with _opened(path, os.O_WRONLY | flags | direct) as descriptor:
-                _write(descriptor, offset, content)
+                write_at(descriptor, offset, content)
                 os.fsync(descriptor)
 
         self._volume.past_cache(write)
@@ -111,28 +110,3 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _read(descriptor: int, offset: int, length: int) -> bytes:
-    """Read up to `length` bytes into a page-aligned buffer, as O_DIRECT demands."""
-    with mmap.mmap(-1, length) as buffer:
-        with memoryview(buffer) as view:
-            done = 0
-            while done < length:
-                with view[done:] as rest:
-                    count = os.preadv(descriptor, [rest], offset + done)
-                done += count
-                if count == 0 or count % SECTOR_BYTES:  # the end of the file
-                    break
-        return buffer[:done]
-
-
-def _write(descriptor: int, offset: int, content: bytes) -> None:
-    """Write all of `content` from a page-aligned buffer, as O_DIRECT demands."""
-    with mmap.mmap(-1, len(content)) as buffer:
-        buffer.write(content)
-        with memoryview(buffer) as view:
-            done = 0
-            while done < len(content):
-                with view[done:] as rest:
-                    done += os.pwritev(descriptor, [rest], offset + done)

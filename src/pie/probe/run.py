@@ -12,6 +12,7 @@ from pie.core.iojob import IoJob
 from pie.core.result import IoStats, Note, Outcome, ProbeName, RecordStats, Result
 from pie.core.text import one_line
 from pie.probe import fio
+from pie.probe.device import Device
 from pie.probe.failure import Failure
 from pie.probe.records import Records
 from pie.probe.ring import Findings
@@ -51,21 +52,40 @@ class Run:
         self._notes: list[Note] = []
 
     def __call__(self) -> None:
-        """Do all steps. After a failed step the others still run and report."""
+        """Do all steps."""
         try:
-            with self._timed("prepare"):
-                volume = Volume.open(self._options.path, check_mount=self._options.check_mount)
-                if why := why_too_small(volume.root, self._options.capacity_bytes):
-                    self.failed(Failure(Outcome.VOLUME_TOO_SMALL, why))
-            self._notes = volume.notes
-            with volume:
-                for name, step in self._steps():
-                    self._attempt(name, step, volume)
+            if self._options.probe == "block":
+                self._use_device()
+            else:
+                self._use_volume()
         except Failure as failure:
             self.failed(failure)
         except Exception as error:  # noqa: BLE001  every error must be in the result
             kind = type(error).__name__
             self.failed(Failure(Outcome.INTERNAL, f"in step {self._step}: {kind}: {error}"))
+
+    def _use_volume(self) -> None:
+        """Use a filesystem. After a failed step the others still run and report."""
+        with self._timed("prepare"):
+            volume = Volume.open(self._options.path, check_mount=self._options.check_mount)
+            if why := why_too_small(volume.root, self._options.capacity_bytes):
+                self.failed(Failure(Outcome.VOLUME_TOO_SMALL, why))
+        self._notes = volume.notes
+        with volume:
+            for name, step in self._steps():
+                self._attempt(name, step, volume)
+
+    def _use_device(self) -> None:
+        """Use a raw block device."""
+        options = self._options
+        with self._timed("prepare"):
+            device = Device.open(options.path, options.capacity_bytes, check_device=options.check_mount)
+        with device:
+            self._direct = device.direct
+            with self._timed("write"):
+                device.write()
+            with self._timed("read"):
+                device.read()
 
     def killed(self) -> None:
         """Store that the run must stop."""

@@ -62,7 +62,7 @@ def _quantiles(values: _Values, _now: float) -> _Samples:
 
 def _metrics() -> Iterator[_Metric]:
     """Yield the families of each kind of probe, then those that targets of all kinds have."""
-    for kind in KINDS.values():
+    for kind in (each for each in KINDS.values() if not each.canary):
         yield _Metric(
             f"pie_{kind.name}_probe_total",
             "counter",
@@ -70,6 +70,13 @@ def _metrics() -> Iterator[_Metric]:
             (kind.name,),
             lambda v, _: ((',on_time="true"', v.on_time), (',on_time="false"', v.late)),
         )
+    yield _Metric(
+        "pie_canary_runs_total",
+        "counter",
+        "Runs of canaries, by canary, and by whether the feature of the class worked in time.",
+        tuple(name for name, kind in KINDS.items() if kind.canary),
+        lambda v, _: ((f'{v.probe},on_time="true"', v.on_time), (f'{v.probe},on_time="false"', v.late)),
+    )
     for kind in (each for each in KINDS.values() if each.io_apart):
         yield _Metric(
             f"pie_performance_on_{kind.name}_probe_total",

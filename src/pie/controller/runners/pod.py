@@ -19,6 +19,7 @@ from pie.core.model import Image, Probe, RunnerKind, Target
 from pie.core.naming import (
     ANNOTATION_FOLLOWS,
     ANNOTATION_SUPPRESSED_SINCE,
+    LABEL_KIND,
     LABEL_NODE,
     LABEL_PROBE,
     LABEL_STORAGE_CLASS,
@@ -47,6 +48,7 @@ _FORGET: Final = "forget"
 _CATCH_UP_SECONDS: Final = 2.0
 """A watch that is known to be complete so long after a pod was created has shown it."""
 
+_PLACE: Final = (LABEL_PROBE, LABEL_STORAGE_CLASS, LABEL_NODE, LABEL_KIND)
 _Place = tuple[str, ...]
 """The labels of a target."""
 
@@ -325,4 +327,4 @@ class PodRunner:
 
 
 def _place(found: Mapping[str, str]) -> _Place:
-    return tuple(found.get(label, "") for label in (LABEL_PROBE, LABEL_STORAGE_CLASS, LABEL_NODE))
+    return tuple(found.get(label, "") for label in _PLACE)

@@ -112,6 +112,30 @@ _ATTACHED = _words(
 )
 
 
+# What says that a feature does not exist: gRPC's code for it, the words of the PV controller and of
+# sig-storage-lib-external-provisioner ("does not support block volume provisioning"), of CSI drivers, and of
+# the kubelet (k8s.io/kubernetes pkg/volume/csi).
+_UNSUPPORTED = (
+    r"(?<!operation )((is|are) not|isn't|aren't|not|not (yet|currently)|un) ?"
+    r"(supported|implemented|offered|allowed)"
+)
+_FEATURE = (
+    r"(raw )?block\b( (volume|device|access|mode)\w*)?|block.?mode|volume.?mode\b|volume capabilit\w+"
+    r"|access (mode|type)s?\b"
+)
+_NOT_OFFERED = _words(
+    "unimplemented|support|implement|offer|allow|invalid|unknown|cannot do",
+    r"code = unimplemented",
+    rf"\b(does not|doesn't|do not|cannot|no) (support|offer|provide|implement)\w*\b.{{0,60}}\b({_FEATURE})",
+    rf"\b({_FEATURE}).{{0,80}}\b{_UNSUPPORTED}\b",
+    rf"\b{_UNSUPPORTED}\b.{{0,60}}\b({_FEATURE})",
+    r"\bonly\b.{0,40}\b(mount|filesystem)\b.{0,40}\bsupported",
+    r"\bonly supports?\b.{0,40}\b(mount|filesystem)\b",
+    rf"\bcannot do ({_FEATURE})",
+    r"\b(invalid|unknown)\b.{0,30}\b(volume.?mode|volume capabilit\w+)",
+)
+
+
 def passes(text: str) -> bool:
     """Tell whether a text is about something that resolves by itself."""
     return _PASSES.found_in(text)
@@ -139,3 +163,8 @@ def no_capacity(text: str) -> bool:
 def too_many_attached(text: str) -> bool:
     """Tell whether a node has as many volumes as it can have."""
     return _ATTACHED.found_in(text) and not _OF_CALLS.found_in(text)
+
+
+def not_offered(text: str) -> bool:
+    """Tell whether a text says that the driver, its class or a kubelet does not know raw block volumes."""
+    return _NOT_OFFERED.found_in(text)

@@ -38,6 +38,7 @@ def merged(parts: Iterable[Incident]) -> Incident:
         opened_at=min(each.opened_at for each in known),
         nodes=frozenset().union(*(each.nodes for each in known)),
         provision=any(each.provision for each in known),
+        canaries=frozenset().union(*(each.canaries for each in known)),
         targets=sum(each.targets for each in open_now or known),
         closed_at=None if open_now else max(each.closed_at or 0.0 for each in known),
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pie.core.incidents.incident import EVERY_NODE, Finding, Incident, Scope, View
+from pie.core.kinds import is_canary
 from pie.core.model import Stage
 from pie.core.reasons import Area, Reason
 
@@ -56,7 +57,11 @@ class _Group:
 
     @property
     def provision(self) -> bool:
-        return len(self.mounts) < len(self.findings)
+        return any(not each.target.node and not is_canary(each.target) for each in self.findings)
+
+    @property
+    def canaries(self) -> frozenset[str]:
+        return frozenset(each.target.kind for each in self.findings if is_canary(each.target))
 
     @property
     def leading(self) -> Finding:
@@ -224,6 +229,7 @@ def _kinship(incident: Incident, group: _Group) -> tuple[bool, bool, int, bool]:
     if incident.area is not Area.STORAGE:
         return (True, True, 0, True)  # One for each area.
     shared = len(incident.nodes & group.nodes) + (incident.provision and group.provision)
+    shared += len(incident.canaries & group.canaries)
     same_stage = incident.stage is stage
     same_fault = same_stage and (incident.reason is group.leading.reason or stage is not Stage.IO)
     return (same_fault, same_stage and shared > 0, shared, same_fault)
@@ -256,7 +262,8 @@ def _opened(group: _Group, view: View, now: float) -> Incident:
         opened_at=group.first_bad,
         nodes=group.nodes,
         provision=group.provision,
-        targets=len(group.nodes) + group.provision,
+        canaries=group.canaries,
+        targets=len(group.nodes) + group.provision + len(group.canaries),
     )
 
 
@@ -267,6 +274,7 @@ def _updated(owners: list[Incident], group: _Group, view: View) -> Incident:
         return oldest  # Other targets have no verdict yet.
     nodes = frozenset().union(group.nodes, *(each.nodes for each in owners))
     provision = group.provision or any(each.provision for each in owners)
+    canaries = group.canaries.union(*(each.canaries for each in owners))
     scope, zone = _scope(group, view)
     for owner in owners:
         scope, zone = _wider((scope, zone), (owner.scope, owner.zone))
@@ -284,7 +292,8 @@ def _updated(owners: list[Incident], group: _Group, view: View) -> Incident:
         evidence=named.evidence,
         nodes=nodes,
         provision=provision,
-        targets=max(len(nodes) + provision, *(each.targets for each in owners)),
+        canaries=canaries,
+        targets=max(len(nodes) + provision + len(canaries), *(each.targets for each in owners)),
         restored=False,
     )
 

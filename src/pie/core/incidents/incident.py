@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pie.core.kinds import is_canary
 from pie.core.model import Stage, Target
 from pie.core.reasons import Reason, WithReason
 
@@ -76,9 +77,9 @@ class View:
 class Incident(WithReason):
     """One fault. `nodes` are the nodes on which it was seen, `targets` is the number of bad targets.
 
-    `provision`: the provision target is bad, too. `restored`: the incident was read from a status, and no new
-    run has confirmed it yet. `closed_because` and `closed_message` (which nodes are under maintenance) say
-    why it was closed, if that is known.
+    `provision`: the provision target is bad, too; `canaries` are those that are bad. `restored`: the incident
+    was read from a status, and no new run has confirmed it yet. `closed_because` and `closed_message` (which
+    nodes are under maintenance) say why it was closed, if that is known.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Incident(WithReason):
     opened_at: float
     nodes: frozenset[str] = frozenset()
     provision: bool = False
+    canaries: frozenset[str] = frozenset()
     zone: str = ""
     targets: int = 0
     closed_at: float | None = None
@@ -99,5 +101,15 @@ class Incident(WithReason):
     def concerns(self, target: Target) -> bool:
         """Tell whether it was seen on a target; a status has only some of many nodes: then it may be any."""
         if not target.node:
-            return self.provision
-        return target.node in self.nodes or len(self.nodes) < self.targets - self.provision
+            return target.kind in self.canaries if is_canary(target) else self.provision
+        return target.node in self.nodes or len(self.nodes) < self.on_nodes
+
+    @property
+    def on_nodes(self) -> int:
+        """How many of its targets are those of nodes."""
+        return self.targets - self.provision - len(self.canaries)
+
+    @property
+    def only_canaries(self) -> bool:
+        """Whether nothing but canaries is bad."""
+        return bool(self.canaries) and not self.provision and not self.on_nodes

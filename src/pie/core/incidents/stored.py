@@ -33,6 +33,7 @@ class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     evidence: PlainText = ""
     targets: int = 0
     provision: bool = False
+    canaries: list[PlainText] = []
     closed_at: str | None = None
     closed_because: Closing | None = None
     closed_message: PlainText = ""
@@ -56,6 +57,7 @@ def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
             evidence=one_line(each.evidence, _LONGEST_EVIDENCE),
             targets=each.targets,
             provision=each.provision,
+            canaries=sorted(each.canaries),
             closed_at=rfc3339(each.closed_at) if each.closed_at is not None else None,
             closed_because=each.closed_because,
             closed_message=one_line(each.closed_message, _LONGEST_CLOSED_MESSAGE),
@@ -85,6 +87,7 @@ def _restored(entry: Any) -> Incident | None:
             opened_at=datetime.fromisoformat(stored.opened_at).timestamp(),
             nodes=frozenset(stored.nodes),
             provision=stored.provision,
+            canaries=frozenset(stored.canaries),
             zone=stored.zone,
             targets=stored.targets,
             closed_at=datetime.fromisoformat(stored.closed_at).timestamp() if stored.closed_at else None,

@@ -27,16 +27,16 @@ def headline(incident: Incident) -> str:
 
 
 def broken(incident: Incident) -> str:
-    """Return what is broken: `volumes are not mounted`."""
-    if incident.blind:
-        return "pie cannot test the storage"
-    return _BROKEN[incident.stage]
+    """Return what is broken: `volumes are not mounted`; where only canaries are bad, with their names."""
+    what = "pie cannot test the storage" if incident.blind else _BROKEN[incident.stage]
+    named = f"canary {', '.join(sorted(incident.canaries))}: " if incident.only_canaries else ""
+    return named + what
 
 
 def where(incident: Incident) -> str:
     """Return where: `on node n1`, `in zone a (nodes …)`, `in the whole class`."""
     names = sorted(incident.nodes)
-    more = max(len(names), incident.targets - incident.provision) - _NAMED_NODES
+    more = max(len(names), incident.on_nodes) - _NAMED_NODES
     listed = ", ".join(names[:_NAMED_NODES]) + (f" and {more} more" if more > 0 else "")
     match incident.scope:
         case Scope.ZONE:

@@ -6,17 +6,31 @@ Code that all kinds share asks the row of a target's kind, and never for a kind 
 from collections.abc import Iterator
 from typing import Final
 
-from pie.core.kinds import mount, provision
+from pie.core.kinds import block, mount, provision
 from pie.core.kinds.row import Row
 from pie.core.model import Probe, Target
 
-KINDS: Final[dict[str, Row]] = {row.name: row for row in (provision.ROW, mount.ROW)}
+KINDS: Final[dict[str, Row]] = {row.name: row for row in (provision.ROW, mount.ROW, block.ROW)}
 """By name, in the order in which they are shown."""
+
+
+ALWAYS: Final = frozenset(row.name for row in KINDS.values() if not row.canary)
+"""The kinds whose subject each class offers."""
 
 
 def kind_of(target: Target) -> Row:
     """Return the row of a target's kind."""
     return KINDS[target.kind]
+
+
+def is_canary(target: Target) -> bool:
+    """Tell whether a target is one of a canary."""
+    return kind_of(target).canary
+
+
+def spec_for(probe: Probe, target: Target) -> Probe:
+    """Return a PieProbe as a target of it sees it: with the period and the runner of its kind."""
+    return kind_of(target).spec(probe)
 
 
 def targets_of(probe: Probe, node: str = "") -> Iterator[Target]:

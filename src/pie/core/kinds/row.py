@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pie.core.model import Probe
 
 
+def _as_it_is(probe: Probe) -> Probe:
+    return probe
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A kind of probe.
@@ -21,6 +25,9 @@ class Row:
     another node may do better. `on_time` says in the help of its metric when a run is on time.
     `enabled` tells whether a PieProbe asks for it, and `disabled` says why not. `condition` is the type of
     its condition in the status.
+    `canary`: it tests a feature that not every class offers, see `pie.core.kinds.canary`. `block`: the volume
+    is a raw device, without a filesystem. `spec` returns a PieProbe as the targets see it: a kind may have a
+    period and a runner of its own.
     """
 
     name: str
@@ -33,6 +40,9 @@ class Row:
     disabled: str
     condition: str
     options: Callable[[Probe], Sequence[str]] = lambda _: ()
+    canary: bool = False
+    block: bool = False
+    spec: Callable[[Probe], Probe] = _as_it_is
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself: a run would be counted before its follow-up run ends."""

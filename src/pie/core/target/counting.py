@@ -140,7 +140,9 @@ def note(turn: Turn, judgement: Judgement, due: float, node: str, *, runs: int =
         return
     ok, hung = judgement.verdict is Verdict.OK, judgement.verdict is Verdict.HUNG
     verdict = judgement.verdict
-    if verdict is Verdict.INCONCLUSIVE and before.verdict is Verdict.UNKNOWN:
+    if judgement.reason is Reason.NOT_OFFERED or (
+        verdict is Verdict.INCONCLUSIVE and before.verdict is Verdict.UNKNOWN
+    ):
         verdict = Verdict.UNKNOWN
     now = replace(
         before,
@@ -173,7 +175,9 @@ def _note_streak(turn: Turn, judgement: Judgement, due: float, node: str, runs: 
         last_due=due,
         noted_at=turn.now,
     )
-    if judgement.verdict is Verdict.INCONCLUSIVE:
+    if judgement.reason is Reason.NOT_OFFERED:
+        turn.change(bad=None, blind=None, heard=due)
+    elif judgement.verdict is Verdict.INCONCLUSIVE:
         # An earlier verdict on the same run, before its cause was known, does not count any more.
         bad = state.bad if state.bad is not None and state.bad.first_bad < due else None
         turn.change(bad=bad, blind=this.after(state.blind))

@@ -63,8 +63,8 @@ def settle_due_times(turn: Turn) -> None:
 
 def _meant(turn: Turn, due: float) -> bool:
     """Tell whether there should be a run for a due time, and pie knows of none."""
-    schedule, paused = turn.facts.schedule, turn.state.paused
-    if due <= turn.facts.led_since or (paused is not None and paused.has(due)):
+    schedule = turn.facts.schedule
+    if due <= turn.facts.led_since or turn.state.paused_at(due):
         return False
     if not _of_former_runner(turn, due) and (schedule is None or schedule.since >= due):
         return False

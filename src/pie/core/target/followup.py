@@ -8,6 +8,7 @@ from dataclasses import replace
 from enum import Enum
 
 from pie.core.model import Verdict
+from pie.core.reasons import Reason
 from pie.core.target.effects import ReportNode, StartRun
 from pie.core.target.state import FollowUp, RunState
 from pie.core.target.turn import SOON_SECONDS, Case, Turn
@@ -31,7 +32,8 @@ def follow_up(turn: Turn) -> None:
         return
     for case in turn.open_cases():
         run = turn.state.runs[case.id]
-        if not case.judgement.needs_cause or run.cause != "schedule":
+        not_offered = case.judgement.reason is Reason.NOT_OFFERED  # the class says so, and not a node
+        if not case.judgement.needs_cause or not_offered or run.cause != "schedule":
             continue
         decides = _verdict_from(turn, case, run)
         if decides is VerdictFrom.UNDECIDED and case.judgement.ended:

@@ -28,7 +28,7 @@ def begin_or_retire(turn: Turn) -> None:
         turn.emit(ReportChange())
         await_due(turn, began)
     elif before != probe:
-        turn.change(probe=probe)
+        turn.change(probe=probe, not_offered=None)
         if before is None or before.period_seconds != probe.period_seconds:
             turn.emit(Follow(probe.period_seconds))
             await_due(turn, turn.now)

@@ -43,4 +43,4 @@ def _due(turn: Turn, schedule: ScheduleFact) -> float | None:
     newest = turn.calendar.dues_between(since, turn.now, limit=1)
     if not newest or newest[0] <= max(since, schedule.last_started) or has_run(turn, newest[0]):
         return None
-    return newest[0] if state.paused is None or not state.paused.has(newest[0]) else None
+    return newest[0] if not state.paused_at(newest[0]) else None

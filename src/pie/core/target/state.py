@@ -122,12 +122,13 @@ class Standing:
         """Return the verdict after a maintenance that ended then: none, if it was not good before.
 
         The fault may be over, which only the next run can tell. What a run read stands until another run
-        reads something else.
+        reads something else; so does what the class does not offer.
         """
         if (
             self.verdict not in NOT_GOOD | {Verdict.UNKNOWN}
             or self.noted_at >= maintenance
             or self.reason in CERTAIN
+            or self.reason is Reason.NOT_OFFERED
         ):
             return self
         return Standing(due=self.due, last_ok=self.last_ok, io=self.io)
@@ -160,7 +161,7 @@ class BadStreak(WithReason):
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """The last time for which the user paused the PieProbe, epoch seconds; no due time is in it."""
+    """A time for which a target is paused, epoch seconds; no due time is in it."""
 
     since: float
     until: float = math.inf
@@ -171,7 +172,7 @@ class Paused:
 
     @property
     def over(self) -> bool:
-        """Whether the PieProbe was resumed."""
+        """Whether it is known when it ends."""
         return self.until < math.inf
 
 
@@ -239,6 +240,8 @@ class TargetState:
     when the effective period changed last. `starting` and `due_run` are runs that are to be started: between
     due times or as a follow-up run, and of the schedule. `kept` is what was last ordered for the
     target's objects.
+    `paused` is when the user paused the PieProbe last, `not_offered` when the class last did not offer what a
+    canary tests.
     """
 
     target: Target
@@ -269,6 +272,7 @@ class TargetState:
     judged_since: float = 0.0
     live_since: float = 0.0
     paused: Paused | None = None
+    not_offered: Paused | None = None
     lost: tuple[float, ...] = ()
     kept: Kept | None = None
 
@@ -276,6 +280,10 @@ class TargetState:
     def live(self) -> bool:
         """Whether runs of the target count."""
         return self.life is Life.LIVE
+
+    def paused_at(self, due: float) -> bool:
+        """Tell whether a due time has no run because the target was paused, by the user or as not offered."""
+        return any(each is not None and each.has(due) for each in (self.paused, self.not_offered))
 
     @property
     def unlocked(self) -> bool:

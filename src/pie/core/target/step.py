@@ -21,6 +21,7 @@ from pie.core.target.objects import (
     pause_or_resume,
     start_runs,
 )
+from pie.core.target.offered import pause_what_is_not_offered
 from pie.core.target.paused import note_pause
 from pie.core.target.records import weigh_records
 from pie.core.target.starting import start_due_run
@@ -59,6 +60,7 @@ WHILE_LIVE: tuple[Phase, ...] = (
     *TO_JUDGE,
     # Whose verdict decides a due time is known before anything is weighed or counted.
     follow_up,
+    pause_what_is_not_offered,
     weigh_records,
     count_runs,
     settle_due_times,

@@ -108,6 +108,5 @@ class Turn:
     def dues_blocked_by(self, run: RunState, until: float) -> list[float]:
         """Return the due times up to `until` that passed while a run was under way."""
         after = max(run.due, self.facts.led_since)
-        paused = self.state.paused
         dues = self.calendar.dues_between(after, until, limit=MOST_DUES)
-        return [due for due in dues if paused is None or not paused.has(due)]
+        return [due for due in dues if not self.state.paused_at(due)]

@@ -23,6 +23,8 @@ def forget_old_verdict(turn: Turn) -> None:
     if state.bad is not None or facts.nodes.suppression is not None or facts.paused_by is not None:
         return
     before = state.standing
+    if before.reason is Reason.NOT_OFFERED:
+        return
     since = max(before.last_ok, state.live_since, state.judged_since, state.resumed_at)
     unknown_at = max(since, state.paced_since) + _PERIODS * turn.effective_seconds
     if turn.now < unknown_at:
