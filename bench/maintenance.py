@@ -5,7 +5,8 @@ Runs on the real control plane with simulated (KWOK) nodes, and says what became
     python bench/maintenance.py [--nodes 300] [--waves 6] [--minutes 3]
 
 Each node is in one wave: cordoned (every third one tainted by a cluster manager instead), its probes killed
-without a word, NotReady, then Ready with another bootID and free again. Ends with an error if a single run
+without a word, NotReady, then Ready with another bootID and free again. With the default arguments it writes
+docs/suppression.md and the measured rates in README.md. Ends with an error if a single run
 counted as a failure, if an alert on the storage fired, or if a due time was not counted exactly once.
 """
 
@@ -29,6 +30,7 @@ from testbed.cluster import Cluster
 from testbed.kwok import add_nodes, report_ready
 from tests.accounting import DECIDED_SECONDS, Accounts, targets_since
 from tests.alerts import Scraper
+from tests.faults import rates
 from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, pieprobe, some_at_a_time, until
 from tests.real.conftest import install_crd
 
@@ -38,6 +40,8 @@ CLUSTER_MANAGER = {"key": "ToBeDeletedByClusterAutoscaler", "value": "1700000000
 CILIUM = {"key": "node.cilium.io/agent-not-ready", "effect": "NoExecute"}
 # A target is not removed so close to its due time: it would be anybody's guess which came first.
 CLEAR_SECONDS = 5
+# Nodes, waves and minutes of the replay that docs/suppression.md and README.md show.
+ON_THE_PAGE = (300, 6, 3)
 
 
 async def main(nodes: int, waves: int, minutes: int) -> bool:
@@ -47,7 +51,11 @@ async def main(nodes: int, waves: int, minutes: int) -> bool:
         await cluster.create_namespace(NAMESPACE)
         async with Pie(cluster.kubeconfig, NAMESPACE, "--leader-elect", "--log-level", "debug") as pie:
             await pie.leads()
-            return await Replay(cluster, pie, nodes, minutes).run(waves)
+            replay = Replay(cluster, pie, nodes, minutes)
+            good = await replay.run(waves)
+    if (nodes, waves, minutes) == ON_THE_PAGE:
+        rates.write_maintenance(replay.report)
+    return good
 
 
 class Replay:
@@ -62,6 +70,7 @@ class Replay:
         self._since: dict[Target, float] = {}
         self._until: dict[Target, float] = {}
         self._scraper = Scraper(pie)
+        self.report: list[str] = []
 
     async def run(self, waves: int) -> bool:
         """Do it all; tell whether all went well."""
@@ -161,9 +170,11 @@ class Replay:
         )
         failed = sum(each.value for each in samples.all(PERFORMANCE) if each.labels["succeed"] == "false")
         status = (await self._api.get(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{PROBE}"))["status"]
-        print(f"counted as failures: {late:.0f} late, {failed:.0f} failed")
-        print(f"incidents: {status.get('incidents', [])}")
-        print(f"alerts: {alerts}")
+        self.report += [
+            f"counted as failures: {late:.0f} late, {failed:.0f} failed",
+            f"incidents: {status.get('incidents', [])}",
+            f"alerts: {alerts}",
+        ]
         accounts = Accounts(self._pie.entries)
         errors = [
             error
@@ -173,13 +184,18 @@ class Replay:
         for kind in KINDS:
             targets = [target for target in self._since if target.kind == kind]
             counts = sum((accounts.as_what(target) for target in targets), Counter())
-            print(f"{counts.total()} due times of {len(targets)} {kind} targets:")
-            for what, count in counts.most_common():
-                print(f"  {count:5} {what}")
-        for each in samples.all(SUPPRESSED):
-            if each.value and each.labels["probe"] == "performance":
-                print(f"on time, and their I/O cut short: {each.value:.0f} {each.labels['reason']}")
-        print(f"not counted exactly once: {len(errors)}", *errors[:20], sep="\n  ")
+            self.report.append(f"{counts.total()} due times of {len(targets)} {kind} targets:")
+            self.report += [f"  {count:5} {what}" for what, count in counts.most_common()]
+        self.report += [
+            f"on time, and their I/O cut short: {each.value:.0f} {each.labels['reason']}"
+            for each in samples.all(SUPPRESSED)
+            if each.value and each.labels["probe"] == "performance"
+        ]
+        self.report += [
+            f"not counted exactly once: {len(errors)}",
+            *(f"  {error}" for error in errors[:20]),
+        ]
+        print(*self.report, sep="\n")
         return late == failed == 0 and not status.get("incidents") and not alerts and not errors
 
 
@@ -193,8 +209,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--nodes", type=int, default=300)
-    parser.add_argument("--waves", type=int, default=6)
-    parser.add_argument("--minutes", type=int, default=3)
+    for name, default in zip(("--nodes", "--waves", "--minutes"), ON_THE_PAGE, strict=True):
+        parser.add_argument(name, type=int, default=default)
     arguments = parser.parse_args()
     sys.exit(0 if asyncio.run(main(arguments.nodes, arguments.waves, arguments.minutes)) else 1)

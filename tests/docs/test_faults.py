@@ -41,3 +41,28 @@ def test_a_row_that_was_wrong_is_no_fault_that_was_found(was: str, wrong: str) -
         return int(counted[1])
 
     assert found(page.replace(known, known.replace(was, wrong))) == found(page) - 1
+
+
+def test_the_page_of_the_maintenance_takes_what_the_next_one_reports() -> None:
+    page = rates.MAINTENANCE.read_text()
+    report = [
+        *("counted as failures: 1 late, 2 failed", "incidents: ['x']", "alerts: []"),
+        *("10 due times of 1 provision targets:", "20 due times of 2 mount targets:", "     20 on time"),
+    ]
+    changed = rates.with_replay(page, report)
+    assert "| 3 of 30 due times, incidents |" in rates.paragraph(PAGE.read_text(), changed)
+    assert len(changed.splitlines()) == len(page.splitlines()) - len(replay(page)) + len(report)
+    assert replay(changed) == report
+    assert rates.with_replay(changed, replay(page)) == page
+
+
+def replay(page: str) -> list[str]:
+    """Return the lines of the report."""
+    lines = page.splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("counted as failures"))
+    return lines[begin : lines.index("```", begin)]
+
+
+def test_a_page_without_the_report_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 reports of `make maintenance`, not one"):
+        rates.with_replay("# Suppression\n", ["counted as failures: 0 late, 0 failed"])

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -13,6 +14,7 @@ README = Path(__file__).parents[2] / "README.md"
 MAINTENANCE = PAGE.with_name("suppression.md")
 COMMAND = "python -m tests.faults.rates"
 _MARKS = "<!-- measured -->\n", "<!-- end of measured -->\n"
+_REPLAY = re.compile(r"(?<=^```\n)counted as failures: .*?(?=^```$)", re.MULTILINE | re.DOTALL)
 _RESULT, _REPORTED = 5, 7
 
 
@@ -70,6 +72,21 @@ def parts() -> tuple[str, str, str]:
     before, _, rest = README.read_text().partition(_MARKS[0])
     old, _, after = rest.partition(_MARKS[1])
     return before + _MARKS[0], old, _MARKS[1] + after
+
+
+def with_replay(page: str, report: Sequence[str]) -> str:
+    """Return docs/suppression.md with what the last maintenance reported."""
+    text = "".join(f"{line}\n" for line in report)
+    changed, count = _REPLAY.subn(lambda _: text, page)
+    if count != 1:
+        raise ValueError(f"{MAINTENANCE.name} has {count} reports of `make maintenance`, not one")
+    return changed
+
+
+def write_maintenance(report: Sequence[str]) -> None:
+    """Write what the last maintenance reported, here and in README.md."""
+    MAINTENANCE.write_text(with_replay(MAINTENANCE.read_text(), report))
+    write()
 
 
 def write() -> None:
