@@ -66,8 +66,8 @@ explore: setup ## Try the property tests with random examples; `make test` tries
 verdicts: setup ## Write docs/verdicts.md from the tables in tests/core/cases
 	$(BIN)/python -m tests.core.cases
 
-runbooks: setup ## Write docs/runbooks and the table of docs/reasons.md from the code and website/runbooks
-	$(BIN)/python -m website.runbooks
+pages: setup ## Write the pages of docs that are generated from the code: runbooks, and two tables
+	$(BIN)/python -m website
 
 faults: prepare-real ## Break real storage in every way, and write docs/faults.md (root, half an hour)
 	$(BIN)/python -m tests.faults
@@ -106,4 +106,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint style types imports test explore prepare-real verdicts runbooks faults maintenance weather versions outage site run run-real lock clean
+.PHONY: help setup lint style types imports test explore prepare-real verdicts pages faults maintenance weather versions outage site run run-real lock clean

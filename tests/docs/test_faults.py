@@ -24,7 +24,7 @@ def test_each_fault_is_told_once() -> None:
 
 
 def test_the_readme_leads_with_what_the_pages_say_was_measured() -> None:
-    pages = PAGE.read_text(), rates.MAINTENANCE.read_text()
+    pages = PAGE.read_text(), rates.MAINTENANCE.read_text(), rates.WEATHER.read_text()
     assert rates.parts()[1] == rates.paragraph(*pages), f"run: {rates.COMMAND}"
 
 
@@ -32,11 +32,11 @@ def test_the_readme_leads_with_what_the_pages_say_was_measured() -> None:
     ("was", "wrong"), [("the same", "**nothing**"), ("nothing |", "a second incident |")]
 )
 def test_a_row_that_was_wrong_is_no_fault_that_was_found(was: str, wrong: str) -> None:
-    page, maintenance = PAGE.read_text(), rates.MAINTENANCE.read_text()
+    page, *others = PAGE.read_text(), rates.MAINTENANCE.read_text(), rates.WEATHER.read_text()
     known = next(each for each in page.splitlines() if "| the same |" in each and "node-1" in each)
 
     def found(text: str) -> int:
-        counted = re.search(r"nothing else \| (\d+) of", rates.paragraph(text, maintenance))
+        counted = re.search(r"nothing else \| (\d+) of", rates.paragraph(text, *others))
         assert counted is not None
         return int(counted[1])
 

@@ -10,7 +10,7 @@ IN_THE_TESTBED = "pie.test/pie:dev"
 
 
 def test_every_text_names_the_image_by_its_one_name_and_the_tag_of_this_version() -> None:
-    files = [ROOT / "README.md", ROOT / "Containerfile", *(ROOT / "docs").glob("*.md")]
+    files = [ROOT / "README.md", ROOT / "Containerfile", *(ROOT / "docs").rglob("*.md")]
     for directory in ("src", "charts", "image"):
         files += [path for path in (ROOT / directory).rglob("*") if path.suffix in {".py", ".md", ".yaml"}]
     named = {

@@ -26,7 +26,7 @@ def test_every_reason_has_a_runbook_and_there_is_no_other() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_the_page_is_that_of_the_code(reason: Reason) -> None:
     written = (page.DIRECTORY / f"{reason}.md").read_text()
-    assert written == page.page(reason), "run: make runbooks"
+    assert written == page.page(reason), "run: make pages"
     assert all(section in written for section in SECTIONS)
     flat = " ".join(written.split())
     assert MEANING[reason] in flat
@@ -34,7 +34,7 @@ def test_the_page_is_that_of_the_code(reason: Reason) -> None:
 
 
 def test_the_table_of_reasons_is_that_of_the_code() -> None:
-    assert page.INDEX.read_text() == page.index(), "run: make runbooks"
+    assert page.INDEX.read_text() == page.index(), "run: make pages"
 
 
 def test_runbooks_name_checks_that_exist_and_every_check_is_used() -> None:

@@ -1,4 +1,4 @@
-"""Writes what README.md says was measured, from docs/faults.md and docs/suppression.md."""
+"""Writes what README.md says was measured, from the pages on faults, maintenance and hostile weather."""
 
 import re
 import sys
@@ -12,14 +12,15 @@ from tests.faults.row import PERIOD_SECONDS, Row
 
 README = Path(__file__).parents[2] / "README.md"
 MAINTENANCE = PAGE.with_name("suppression.md")
+WEATHER = PAGE.with_name("reliability.md")
 COMMAND = "python -m tests.faults.rates"
 _MARKS = "<!-- measured -->\n", "<!-- end of measured -->\n"
 _REPLAY = re.compile(r"(?<=^```\n)counted as failures: .*?(?=^```$)", re.MULTILINE | re.DOTALL)
 _RESULT, _REPORTED = 5, 7
 
 
-def paragraph(faults: str, maintenance: str) -> str:
-    """Return the paragraph for the texts of these two pages."""
+def paragraph(faults: str, maintenance: str, weather: str) -> str:
+    """Return the paragraph for the texts of these three pages."""
     lines = [(row, _cells(faults, number, row)) for number, row in enumerate(ROWS)]
     with_incident = [cells for row, cells in lines if row.expected.incident]
     without = [cells for row, cells in lines if not row.expected.incident]
@@ -29,6 +30,8 @@ def paragraph(faults: str, maintenance: str) -> str:
     took = f"median {median(times):.0f} s, worst {times[-1]:.0f} s"
     failures = sum(map(int, _only(r"counted as failures: (\d+) late, (\d+) failed", maintenance)))
     due = sum(map(int, re.findall(r"^(\d+) due times of", maintenance, re.MULTILINE)))
+    harm = re.findall(r"^\| .* \| \d+ \| (\d+) \| (\d+) \| (\d+) \| [\d-]+ \|$", weather, re.MULTILINE)
+    crashes, lost, false = (sum(map(int, column)) for column in zip(*harm, strict=True))
     (incidents,) = _only(r"^incidents: \[(.*)\]$", maintenance)
     rows = (
         (
@@ -44,11 +47,19 @@ def paragraph(faults: str, maintenance: str) -> str:
             "False alarms in a rolling maintenance of 300 simulated nodes",
             f"{failures} of {due:,} due times, {'incidents' if incidents else 'no incident'}",
         ),
+        (
+            (
+                "Crashes, lost or doubled due times, false incidents while the control plane or pie fails"
+                f" in {len(harm)} ways"
+            ),
+            f"{crashes}, {lost}, {false}",
+        ),
     )
     table = "".join(f"| {what} | {figure} |\n" for what, figure in (("Measured", ""), ("---", "---"), *rows))
     return (
         f"{table}\nEach fault and what pie reported: [docs/faults.md](docs/faults.md); the maintenance:\n"
-        "[docs/suppression.md](docs/suppression.md).\n"
+        "[docs/suppression.md](docs/suppression.md); the failures of the control plane:\n"
+        "[docs/reliability.md](docs/reliability.md).\n"
     )
 
 
@@ -92,7 +103,9 @@ def write_maintenance(report: Sequence[str]) -> None:
 def write() -> None:
     """Write the paragraph for the pages as they are now."""
     before, _, after = parts()
-    README.write_text(before + paragraph(PAGE.read_text(), MAINTENANCE.read_text()) + after)
+    README.write_text(
+        before + paragraph(PAGE.read_text(), MAINTENANCE.read_text(), WEATHER.read_text()) + after
+    )
 
 
 if __name__ == "__main__":

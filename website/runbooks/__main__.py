@@ -1,5 +1,0 @@
-"""Write docs/runbooks and the table of docs/reasons.md."""
-
-from website.runbooks.page import write
-
-write()
