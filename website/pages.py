@@ -24,6 +24,9 @@ LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 ROW = re.compile(r"^\| (?=`([\w.]+)` \|)", re.MULTILINE)
 """The beginning of a row about one name: a metric, a field."""
 
+CODE_IN_ROW = re.compile(r"^\|.*", re.MULTILINE), re.compile(r"`[^`]*`")
+"""A row of a table, and code in it. GitHub needs `\\|` there; Python-Markdown shows the backslash."""
+
 
 def at_site(path: str) -> str:
     """Return where the site has a file of the repository."""
@@ -61,6 +64,12 @@ def with_anchors(text: str) -> str:
     return ROW.sub(marked, text)
 
 
+def with_bars(text: str) -> str:
+    """Return a page in which the code in tables has its bars without a backslash."""
+    row, code = CODE_IN_ROW
+    return row.sub(lambda found: code.sub(lambda each: each[0].replace(r"\|", "|"), found[0]), text)
+
+
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the pages of the root, and each file outside `docs/` that a page links to."""
     pages = [*AT_ROOT, *(in_repository(file.src_uri) for file in files.documentation_pages())]
@@ -75,4 +84,4 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001  MkDocs names them
     """Give each page the links of the site."""
-    return with_anchors(for_site(markdown, in_repository(page.file.src_uri)))
+    return with_bars(with_anchors(for_site(markdown, in_repository(page.file.src_uri))))

@@ -9,6 +9,7 @@ import typer.main
 
 from pie.cli.app import app
 from pie.core.yamltext import read_yaml
+from pie.probe.main import parsers
 
 CRD: Final = Path(__file__).parents[1] / "charts/pie/files/pieprobe.yaml"
 BOUNDS: Final = {
@@ -60,9 +61,31 @@ def flags() -> str:
     for name, command in commands():
         about = command.help.partition("\n\n")[0].replace("\n", " ")
         rows = [_row(name, each, command) for each in command.params if not each.hidden]
-        table = "| Flag | Meaning |\n|---|---|\n" + "".join(rows) if rows else "It has no flags.\n"
-        parts.append(f"## {name}\n\n{about}\n\n{table}")
+        parts.append(f"## {name}\n\n{about}\n\n{_table(rows) if rows else ''}")
+    for probe, options in probe_options().items():
+        rows = [_probe_row(f"pie probe {probe}", *option) for option in options]
+        parts.append(f"## pie probe {probe}\n\nWhat the controller gives a probe pod.\n\n{_table(rows)}")
     return "\n".join(parts)
+
+
+def probe_options() -> dict[str, list[tuple[tuple[str, ...], str]]]:
+    """Return the options of `pie probe` by probe, with their meanings: it loads no CLI framework."""
+    found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+    for probe, parser in parsers()[1].items():
+        options = [each for each in parser._actions if each.dest != "help"]  # noqa: SLF001  argparse lists them nowhere else
+        found[probe] = [
+            (tuple(each.option_strings), (each.help or "") % {"default": each.default}) for each in options
+        ]
+    return found
+
+
+def _probe_row(command: str, names: tuple[str, ...], meaning: str) -> str:
+    anchors = "".join(anchor(flag_anchor(command, name)) for name in names)
+    return f"| {anchors}{_code(', '.join(names))} | {_cell(meaning)} |\n"
+
+
+def _table(rows: list[str]) -> str:
+    return "| Flag | Meaning |\n|---|---|\n" + "".join(rows)
 
 
 def _row(name: str, parameter: Any, command: Any) -> str:

@@ -88,6 +88,14 @@ def test_every_picture_is_a_file_because_the_site_draws_no_diagrams(site: Path) 
     assert [picture for picture in pictures if not picture.exists()] == []
 
 
+def test_code_in_tables_shows_its_bars_as_they_are_typed(site: Path) -> None:
+    shown = {
+        page: re.findall(r"<code>[^<]*\\\|[^<]*</code>", page.read_text()) for page in site.rglob("*.html")
+    }
+    assert {page: found for page, found in shown.items() if found} == {}
+    assert "table|json|yaml|junit" in (site / "flags/index.html").read_text()
+
+
 def test_every_reason_has_an_anchor_and_a_page(site: Path) -> None:
     assert {str(reason) for reason in Reason} <= anchors(site / "reasons/index.html")
     assert [each for each in Reason if not (site / "runbooks" / each / "index.html").exists()] == []
@@ -110,7 +118,13 @@ def test_every_flag_of_every_command_has_an_anchor(site: Path) -> None:
         for flag in each.opts
         if flag.startswith("--") and not each.hidden
     }
-    assert {"pie-check--nodes", "pie-controller--kube-api-qps", "pie-demo-fault--node"} <= flags
+    flags |= {
+        reference.flag_anchor(f"pie probe {probe}", name)
+        for probe, options in reference.probe_options().items()
+        for names, _ in options
+        for name in names
+    }
+    assert {"pie-check--nodes", "pie-demo-fault--node", "pie-probe-mount--path"} <= flags
     assert flags <= anchors(site / "flags/index.html")
 
 

@@ -49,8 +49,8 @@ def main(argv: Sequence[str]) -> int:
     return 0 if result.ok else 1
 
 
-def parse(argv: Sequence[str]) -> Options:
-    """Read the command line, what comes after `pie probe`."""
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return what reads the command line after `pie probe`, and its part for each probe."""
     parser = _Parser(
         prog="pie probe",
         description="Use a mounted volume as an application would, once.",
@@ -111,7 +111,12 @@ def parse(argv: Sequence[str]) -> Options:
         "--without-fio", action="store_true", help="where there is no fio, measure without it, for demos"
     )
     mount.add_argument("--no-integrity", action="store_true", help="keep no records on the volume")
-    given = parser.parse_args(argv)
+    return parser, {"mount": mount, "provision": provision, "block": block}
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line, what comes after `pie probe`."""
+    given, job = parsers()[0].parse_args(argv), IoJob()
     if given.probe == "mount":
         job = IoJob(
             block_size=given.block_size,
