@@ -61,6 +61,22 @@ def _per_minute(counter: str, *labels: str, only: str = "") -> tuple[Query, ...]
     return (Query(f"sum by ({', '.join(labels)}) ({rate}) * 60", legend),)
 
 
+def _io_of_a_class() -> Panel:
+    buckets = f'rate(pie_io_latency_seconds_bucket{{{CLASS}, statistic="median"}}[$__rate_interval])'
+    return Panel(
+        "I/O latency of a class",
+        (
+            Query(
+                f"histogram_quantile(0.99, sum by (storage_class, direction, le) ({buckets}))",
+                "{{storage_class}} {{direction}}",
+            ),
+        ),
+        "99 of 100 mount runs had a lower median latency, measured by fio.",
+        unit="s",
+        width=12,
+    )
+
+
 def _stages(probe: str) -> Panel:
     buckets = f'rate(pie_stage_duration_seconds_bucket{{{CLASS}, probe="{probe}"}}[$__rate_interval])'
     return Panel(
@@ -178,6 +194,20 @@ ROWS: Final = (
         (
             _stages("mount"),
             _stages("provision"),
+            Panel(
+                "Start of pods with a volume",
+                (
+                    Query(
+                        "histogram_quantile(0.99, sum by (storage_class, probe, le)"
+                        f" (rate(pie_pod_startup_seconds_bucket{{{CLASS}}}[$__rate_interval])))",
+                        "{{storage_class}} {{probe}}",
+                    ),
+                ),
+                "99 of 100 pods ran earlier after their creation. Only pods whose image was on the node.",
+                unit="s",
+                width=12,
+            ),
+            _io_of_a_class(),
             Panel(
                 "I/O latency of the slowest nodes",
                 (

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pie.controller.caches import Caches
-from pie.core.wire import Claim, Metadata, OwnerReference, Pod
+from pie.core.wire import Claim, OwnerReference, Pod, PodMetadata
 from pie.kube.client import Client
 from pie.kube.config import ClusterConfig
 from pie.kube.reflector import Reflector
@@ -13,9 +13,9 @@ def caches() -> Caches:
     return Caches(Client(ClusterConfig(server="http://127.0.0.1:1")), "pie")
 
 
-def metadata(uid: str, kind: str, owner: str) -> Metadata:
+def metadata(uid: str, kind: str, owner: str) -> PodMetadata:
     by = OwnerReference(kind=kind, name=owner, uid=owner, controller=True)
-    return Metadata(name=uid, namespace="pie", uid=uid, owner_references=(by,))
+    return PodMetadata(name=uid, namespace="pie", uid=uid, owner_references=(by,))
 
 
 def show(cache: Reflector[Any], *items: Any) -> None:

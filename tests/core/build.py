@@ -14,7 +14,11 @@ from pie.core.wire import (
     ContainerState,
     ContainerStatus,
     Metadata,
+    OwnedPodFields,
+    OwnedPodStatus,
     Pod,
+    PodManagedFields,
+    PodMetadata,
     PodSpec,
     PodStatus,
     StateRunning,
@@ -62,6 +66,7 @@ def pod(
     deleted: float | None = None,
     unschedulable: str = "",
     waiting: StateWaiting | None = None,
+    reported: float | None = None,
     beside: tuple[ContainerStatus, ...] = (),
     init: tuple[ContainerStatus, ...] = (),
 ) -> Pod:
@@ -89,7 +94,12 @@ def pod(
         conditions = (Condition("PodScheduled", "False", "Unschedulable", unschedulable),)
     statuses = tuple(sorted((ContainerStatus("probe", state), *beside), key=lambda each: each.name))
     return Pod(
-        metadata=Metadata(name="pod", creation_timestamp=at(0), deletion_timestamp=at(deleted)),
+        metadata=PodMetadata(
+            name="pod",
+            creation_timestamp=at(0),
+            deletion_timestamp=at(deleted),
+            managed_fields=(PodManagedFields(at(reported), OwnedPodFields(OwnedPodStatus({}))),),
+        ),
         spec=PodSpec("n1" if scheduled is not None else "", active_deadline_seconds=60),
         status=PodStatus(
             phase=phase or "Pending",

@@ -1,14 +1,16 @@
 """How long each stage took, and that what was not seen is unknown."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pie.core.decode import decode
 from pie.core.judge import judge
 from pie.core.model import Kind, Stage, Verdict
 from pie.core.naming import ANNOTATION_SELECTED_NODE
 from pie.core.result import Outcome, Result, encode
-from pie.core.timeline import Run, Sightings, sight, timeline
-from pie.core.wire import Claim, Condition, Metadata, Pod
+from pie.core.timeline import Run, Sightings, pod_startup_seconds, sight, timeline
+from pie.core.wire import Claim, Condition, Metadata, Pod, StateWaiting, parse_seconds
 from tests.core.build import MOUNT, PROVISION, T0, at, claim, pod, probe, run
 
 DONE = encode(
@@ -105,3 +107,62 @@ def test_a_node_that_the_scheduler_takes_back_is_still_the_one_of_the_run() -> N
     chosen = Claim(metadata=Metadata(annotations={ANNOTATION_SELECTED_NODE: "n7"}))
     seen = sight(sight(Sightings(), None, chosen, T0), None, Claim(metadata=Metadata()), T0 + 1)
     assert run(pod(), PROVISION, claim=Claim(metadata=Metadata()), seen=seen).node == "n7"
+
+
+def test_the_first_report_of_a_running_container_is_the_end_of_its_start() -> None:
+    bound = {"scheduled": 1, "acknowledged": 1}
+    seen = sight(Sightings(), pod(**bound, waiting=StateWaiting("ContainerCreating"), reported=2), None, T0)
+    assert seen.running_reported is None
+    seen = sight(seen, pod(**bound, started=5, reported=6), None, T0)
+    seen = sight(seen, pod(**bound, started=5, reported=7), None, T0)
+    seen = sight(seen, pod(**bound, started=5, ended=8, reported=9), None, T0)
+    assert seen.running_reported == T0 + 6
+
+
+@pytest.mark.parametrize(
+    ("reported", "present", "seconds"),
+    [(T0 + 6, True, 6.0), (T0, True, 0.0), (T0 - 1, True, 0.0), (T0 + 6, False, None), (None, True, None)],
+)
+def test_a_start_is_timed_if_no_image_was_pulled_and_both_times_are_known(
+    reported: float | None, present: bool, seconds: float | None
+) -> None:
+    started = pod(scheduled=1, acknowledged=1, started=5)
+    seen = Sightings(running_reported=reported, image_present=present)
+    assert pod_startup_seconds(run(started, seen=seen)) == seconds
+    assert pod_startup_seconds(run(None, seen=seen)) is None
+
+
+def test_a_container_that_was_never_seen_running_is_not_timed() -> None:
+    ended = pod(scheduled=1, acknowledged=1, started=5, ended=6, reported=7)
+    assert sight(Sightings(), ended, None, T0).running_reported is None
+
+
+def entry(manager: str, second: int, *parts: str) -> str:
+    """Return an entry of managedFields as the API server writes it."""
+    owned = ",".join(f'"f:{part}":{{}}' for part in parts)
+    return (
+        f'{{"manager":"{manager}","operation":"Update","apiVersion":"v1","subresource":"status",'
+        f'"time":"2026-01-01T00:00:0{second}Z","fieldsType":"FieldsV1","fieldsV1":{{"f:status":{{{owned}}}}}}}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("entries", "second"),
+    [
+        ((entry("kubelet", 3, "conditions", "containerStatuses"),), 3),
+        # k3s runs scheduler and kubelet under one name; others write conditions only.
+        ((entry("k3s", 3, "containerStatuses"), entry("kube-controller-manager", 5, "conditions")), 3),
+        ((entry("kubelet", 3, "containerStatuses"), entry("another", 4, "containerStatuses")), 4),
+        ((entry("kubelet", 3, "conditions"),), None),
+        (('{"manager":"x","time":null,"fieldsV1":null}',), None),
+        (('{"time":null,"fieldsV1":{"f:status":{"f:containerStatuses":{}}}}',), None),
+        ((), None),
+    ],
+)
+def test_the_report_on_the_containers_is_found_whoever_wrote_it(
+    entries: tuple[str, ...], second: int | None
+) -> None:
+    text = f'{{"metadata":{{"name":"p","managedFields":[{",".join(entries)}]}}}}'
+    reported = decode(text, Pod).metadata.containers_reported_seconds
+    assert reported == (None if second is None else parse_seconds(f"2026-01-01T00:00:0{second}Z"))
+    assert decode('{"metadata":{"managedFields":null}}', Pod).metadata.containers_reported_seconds is None

@@ -14,7 +14,8 @@ from pie.core.reasons import ADVICE, AREA, MEANING, Reason
 from pie.kube.metrics import KubeMetrics
 from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.paceseries import PaceSeries
-from pie.serve.series import RunSeries, TargetSeries
+from pie.serve.runseries import RunSeries
+from pie.serve.series import TargetSeries
 from pie.serve.untested import UntestedSeries
 from website.runbooks.page import index_row
 

@@ -15,7 +15,8 @@ from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency
 from pie.kube.metrics import KubeMetrics, ReflectorMetrics
 from pie.serve.incidentgauge import IncidentGauge
-from pie.serve.series import RunSeries, TargetSeries
+from pie.serve.runseries import RunSeries
+from pie.serve.series import TargetSeries
 from pie.serve.untested import UntestedSeries
 from tests.core.build import probe
 
@@ -183,6 +184,27 @@ def test_the_stages_of_a_class_go_with_its_last_pieprobe() -> None:
     assert count() is None
 
 
+def test_latencies_of_a_class_and_starts_of_a_pieprobe_are_few_series_and_go_with_them() -> None:
+    registry = CollectorRegistry()
+    series = RunSeries(registry)
+    side = Latency(iops=1, mean_seconds=0.25, p50_seconds=0.2, p99_seconds=0.9, max_seconds=1)
+    targets = [Target(MOUNT.probe, Kind.MOUNT, MOUNT.storage_class, f"n{i}") for i in range(100)]
+    series.add(MOUNT.probe, MOUNT.storage_class)
+    for target in targets:
+        series.io(target, IoStats(write=side))
+        series.started(target, 3.0)
+    of_class = {"storage_class": MOUNT.storage_class, "direction": "write", "statistic": "p99"}
+    assert registry.get_sample_value("pie_io_latency_seconds_count", of_class) == 100
+    assert registry.get_sample_value("pie_io_latency_seconds_bucket", {**of_class, "le": "0.5"}) == 0
+    of_probe = {"pie_probe_name": MOUNT.probe, "storage_class": MOUNT.storage_class, "probe": "mount"}
+    assert registry.get_sample_value("pie_pod_startup_seconds_sum", of_probe) == 300
+    assert len([sample for metric in registry.collect() for sample in metric.samples]) < 100
+    series.remove(MOUNT.probe)
+    series.io(targets[0], IoStats(write=side))
+    series.started(targets[0], 3.0)
+    assert [sample for metric in registry.collect() for sample in metric.samples] == []
+
+
 @pytest.mark.usefixtures("promtool")
 def test_promtool_finds_nothing_to_complain_about() -> None:
     text = everything_shown()
@@ -208,6 +230,8 @@ def everything_shown() -> bytes:
         series.set_health(target, healthy=False, at_seconds=1.0, hung_since=1.0)
         runs.add(target.probe, target.storage_class)
         runs.stages(target, dict.fromkeys(Stage, 1.0))
+        runs.io(target, IoStats(read=side, write=side))
+        runs.started(target, 3.0)
         runs.left_behind(target, {Reason.VOLUME_LEAKED: 1})
         untested.suppressed.count(target, Reason.NODE_CORDONED)
         untested.show(target, Reason.NODE_CORDONED)

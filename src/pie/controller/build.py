@@ -11,6 +11,7 @@ from pie.controller.apisource import ApiSource
 from pie.controller.caches import Caches
 from pie.controller.events import EventWriter
 from pie.controller.facts import Facts
+from pie.controller.imagepulls import ImagePulls
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
 from pie.controller.paces import Paces
@@ -34,7 +35,8 @@ from pie.kube.client import Client
 from pie.kube.leader import Reign
 from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.paceseries import PaceSeries
-from pie.serve.series import RunSeries, TargetSeries
+from pie.serve.runseries import RunSeries
+from pie.serve.series import TargetSeries
 from pie.serve.untested import UntestedSeries
 
 
@@ -73,6 +75,7 @@ class Controller:
     teardown: Teardown
     probe_turns: ProbeTurns
     warnings: WarningEvents
+    pulls: ImagePulls
     history: History
     source: ApiSource
     schema: ServedSchema
@@ -94,6 +97,7 @@ class Controller:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.warnings.run())
+            group.create_task(self.pulls.run())
             group.create_task(self.queue.run())
 
 
@@ -129,7 +133,8 @@ def build(
     objects = Objects(client, caches, queue, probes=probes, runner=runner)
     warnings = WarningEvents(client, caches.namespace, partial(queue.add, "warning"))
     questions = Questions(client, caches, queue, runner=runner, warnings=warnings)
-    sightings = SightingsOfPods(client, caches)
+    pulls = ImagePulls(client, caches.namespace)
+    sightings = SightingsOfPods(client, caches, pulls)
     events = EventWriter(client, caches, queue)
     perform = Perform(
         client,
@@ -211,6 +216,7 @@ def build(
         teardown,
         probe_turns,
         warnings,
+        pulls,
         history,
         source,
         schema,

@@ -140,10 +140,13 @@ class Perform:
                 show.history.mark(target, due, verdict)
             case Record(run):
                 show.history.record(target, run)
-            case Observe(due, seconds, io):
+            case Observe(due, seconds, io, startup_seconds):
                 show.runs.stages(target, seconds)
+                if startup_seconds is not None:
+                    show.runs.started(target, startup_seconds)
                 if io is not None:
                     show.series.set_latency(target, io)
+                    show.runs.io(target, io)
                     show.history.measure(target, due, io)
             case StartRun():
                 key = _Start(target, effect.why)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from pie.core.history import History
-from pie.serve.series import RunSeries, TargetSeries
+from pie.serve.runseries import RunSeries
+from pie.serve.series import TargetSeries
 from pie.serve.untested import UntestedSeries
 
 

@@ -4,9 +4,11 @@ Each watch event is noted at once, by the uid of the pod: the cache shows only t
 """
 
 from collections import deque
+from dataclasses import replace
 from typing import Final
 
 from pie.controller.caches import Caches
+from pie.controller.imagepulls import ImagePulls
 from pie.core.timeline import Sightings, sight
 from pie.core.wire import Claim, Pod
 from pie.kube.client import Client
@@ -19,8 +21,9 @@ _MOST_DELETED: Final = 4096
 class SightingsOfPods:
     """The table of sightings, by the uid of the pod; those of the last deleted pods are kept for a while."""
 
-    def __init__(self, client: Client, caches: Caches) -> None:
+    def __init__(self, client: Client, caches: Caches, pulls: ImagePulls) -> None:
         self._client = client
+        self._pulls = pulls
         self._seen: dict[str, Sightings] = {}
         self._deleted: deque[str] = deque()
         caches.listen(PODS, self._pod_changed)
@@ -28,7 +31,8 @@ class SightingsOfPods:
 
     def of(self, pod: Pod, claim: Claim | None) -> Sightings:
         """Return what was seen of a pod and its PVC."""
-        return sight(self._seen.get(pod.metadata.uid, Sightings()), pod, claim, self._client.now())
+        seen = sight(self._seen.get(pod.metadata.uid, Sightings()), pod, claim, self._client.now())
+        return replace(seen, image_present=self._pulls.none_for(pod))
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if new is not None:

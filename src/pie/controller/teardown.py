@@ -28,7 +28,7 @@ from pie.core.volumeobjects import PersistentVolume
 from pie.core.wire import Claim, Metadata, Pod
 from pie.kube.client import Client
 from pie.kube.resources import PODS, PVCS, PVS
-from pie.serve.series import RunSeries
+from pie.serve.runseries import RunSeries
 
 _log = structlog.get_logger()
 

@@ -6,27 +6,17 @@ Events have no watch cache, so a list is expensive for the API server. pie lists
 object of a bad run of which it knows no Event, for example after a restart, and only a few times a minute.
 """
 
-import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable
 from typing import Final, Never
 
-import structlog
-
+from pie.controller.eventwatch import EventWatch
 from pie.core.batch.naming import may_be_cronjob
 from pie.core.text import evidence
 from pie.core.timeline import WarningEvent
 from pie.core.wire import Event, InvolvedObject
 from pie.kube.client import Client
-from pie.kube.defects import Defects
-from pie.kube.errors import Forbidden, KubeError, Unreachable
-from pie.kube.repeated import Repeated
 from pie.kube.resources import EVENTS
-from pie.kube.timing import RECONNECT
-from pie.kube.watchstream import Added, EventDecoder, Failed, Marked, Modified, events
-
-_log = structlog.get_logger()
 
 _KINDS: Final = frozenset({"Pod", "PersistentVolumeClaim"})
 
@@ -35,9 +25,6 @@ _NOT_CREATED: Final = "FailedCreate"
 """The only Event that matters about a CronJob or a Job: it could not create its Job or pod."""
 
 _WARNINGS: Final = "type=Warning"
-_WATCH_SECONDS: Final = 300.0
-_OVERTIME_SECONDS: Final = 30.0
-
 _OBJECTS_OF_TARGET: Final = 3
 """There may be a Warning about a run's pod, about its PVC, and about its Job or CronJob."""
 
@@ -65,9 +52,7 @@ class WarningEvents:
         self._on_warning = on_warning
         self._most_objects = _FEWEST_OBJECTS
         self._ring: OrderedDict[str, tuple[WarningEvent, ...]] = OrderedDict()
-        self._decoder = EventDecoder(Event)
-        self._repeated = Repeated()
-        self._defects = Defects(client.metrics.defects, "watch", EVENTS.plural)
+        self._watch = EventWatch(client, namespace, _WARNINGS, self._hear)
         self._listed_at: deque[float] = deque(maxlen=_LISTS)
 
     def make_room(self, targets: int) -> None:
@@ -101,63 +86,12 @@ class WarningEvents:
 
     async def run(self) -> Never:
         """Watch until cancelled."""
-        version, failures = "", 0
-        while True:
-            began = self._client.now()
-            try:
-                version = version or await self._present()
-                version = await self._listen(version)
-            except Unreachable as error:
-                if self._repeated.write(Unreachable) is not None:
-                    _log.info("watch of Events interrupted", error=str(error))
-            except KubeError as error:
-                version = ""
-                if self._repeated.write(KubeError) is not None and not isinstance(error, Forbidden):
-                    _log.warning("watch of Events failed", error=str(error))
-            except Exception as error:  # noqa: BLE001  a defect here must not end the controller
-                version = ""
-                self._defects.note(error)
-            failures = 0 if self._client.now() - began > _WATCH_SECONDS / 10 else failures + 1
-            await asyncio.sleep(RECONNECT.delay(failures))
+        await self._watch.run()
 
-    async def _present(self) -> str:
-        """Return the resourceVersion from which on everything is new."""
-        page = await self._client.list_page(EVENTS, self._namespace, decode=Marked, limit=1)
-        return page.resource_version
-
-    async def _listen(self, version: str) -> str:
-        """Watch until the stream ends; return the resourceVersion to go on from, empty for "from now"."""
-        query: Mapping[str, str | None] = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "fieldSelector": _WARNINGS,
-            "resourceVersion": version,
-            "timeoutSeconds": f"{_WATCH_SECONDS:.0f}",
-        }
-        total_seconds = _WATCH_SECONDS + _OVERTIME_SECONDS
-        # Silence is normal here: there may be no Event for a long time, and no bookmark.
-        async with (
-            self._client.watch(
-                EVENTS,
-                self._namespace,
-                query=query,
-                inactivity_seconds=total_seconds,
-                total_seconds=total_seconds,
-            ) as chunks,
-            aclosing(events(chunks, self._decoder)) as stream,
-        ):
-            async for heard in stream:
-                match heard:
-                    case Added(event) | Modified(event):
-                        version = event.metadata.resource_version
-                        if _matters(event):
-                            self._note(event, self._client.now())
-                            self._on_warning(event.involved_object)
-                    case Failed():
-                        return ""
-                    case other:
-                        version = other.object.metadata.resource_version or version
-        return version
+    def _hear(self, event: Event) -> None:
+        if _matters(event):
+            self._note(event, self._client.now())
+            self._on_warning(event.involved_object)
 
     def _note(self, event: Event, seen_seconds: float) -> None:
         uid, message = event.involved_object.uid, evidence(event.message, _MOST_CHARACTERS)

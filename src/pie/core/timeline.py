@@ -35,6 +35,8 @@ class Sightings:
     was requested, and that the PVC had one.
     `attaching`, `attached`, `attach_error` and `attach_seconds` are from the VolumeAttachment, if the driver
     attaches volumes: whether there is one, its state, its last error, and how long it took.
+    `running_reported` is when the API server wrote the first status that shows the container running, by its
+    own clock. `image_present`: no image was pulled for the pod, as far as its Events say.
     `node` is the node that the scheduler chose last for a volume. Kubernetes removes this choice from the PVC
     if the volume cannot be created there.
     """
@@ -46,6 +48,8 @@ class Sightings:
     attached: bool = False
     attach_seconds: float | None = None
     attach_error: str = ""
+    running_reported: float | None = None
+    image_present: bool = False
     node: str = ""
 
     def attached_as(self, said: "Sightings") -> "Sightings":
@@ -65,6 +69,9 @@ def sight(seen: Sightings, pod: Pod | None, claim: Claim | None, now: float) -> 
         ready = condition(pod.status.conditions, "PodReadyToStartContainers")
         if ready is not None and ready.status == "True":
             seen = replace(seen, ready=epoch_seconds(ready.last_transition_time) or None)
+    runs = pod is not None and pod.status.container(CONTAINER).running is not None
+    if pod is not None and runs and seen.running_reported is None:
+        seen = replace(seen, running_reported=pod.metadata.containers_reported_seconds)
     chosen = claim.metadata.annotations.get(ANNOTATION_SELECTED_NODE) if claim is not None else None
     if chosen and chosen != seen.node:
         seen = replace(seen, node=chosen)
@@ -190,6 +197,17 @@ def timeline(run: Run) -> Timeline:
         ready=run.seen.ready,
     )
     return replace(times, seconds=_durations(run, times))
+
+
+def pod_startup_seconds(run: Run) -> float | None:
+    """Return the time from the creation of a run's pod until its container was reported to run.
+
+    Both are times of the API server. None: a time is not known, or an image may have been pulled meanwhile.
+    """
+    reported = run.seen.running_reported
+    if run.pod is None or reported is None or not run.seen.image_present:
+        return None
+    return _between(run.pod.metadata.created_seconds or None, reported)
 
 
 def _durations(run: Run, times: Timeline) -> dict[Stage, float]:

@@ -335,10 +335,48 @@ class PodStatus(Object, frozen=True):
         return next(named, ContainerState())
 
 
+class OwnedPodStatus(Object, frozen=True):
+    """Which parts of a pod's status an entry of managedFields owns: here only one part is read."""
+
+    container_statuses: dict[str, Any] | None = msgspec.field(default=None, name="f:containerStatuses")
+
+
+class OwnedPodFields(Object, frozen=True):
+    """Which fields of a pod an entry of managedFields owns."""
+
+    status: OwnedPodStatus = msgspec.field(default=OwnedPodStatus(), name="f:status")
+
+
+class PodManagedFields(Object, frozen=True):
+    """metadata.managedFields[] of a pod."""
+
+    time: datetime | None = None
+    fields_v1: OwnedPodFields = msgspec.field(default=OwnedPodFields(), name="fieldsV1")
+
+
+class PodMetadata(Metadata, frozen=True):
+    """metadata of a pod. Of the managed fields only those of the newest report on its containers are kept."""
+
+    managed_fields: tuple[PodManagedFields, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Leave out what pie does not use."""
+        entries = self.managed_fields
+        if entries:
+            own = [each for each in entries if each.fields_v1.status.container_statuses is not None]
+            newest = sorted(own, key=lambda each: epoch_seconds(each.time))[-1:]
+            msgspec.structs.force_setattr(self, "managed_fields", tuple(newest))
+
+    @property
+    def containers_reported_seconds(self) -> float | None:
+        """When the API server wrote the last report on the containers, epoch seconds; None: not known."""
+        return next((epoch_seconds(each.time) or None for each in self.managed_fields), None)
+
+
 class Pod(Object, frozen=True):
     """A v1 Pod."""
 
-    metadata: Metadata
+    metadata: PodMetadata
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 

@@ -43,6 +43,7 @@ _STAMPS: Final = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriod
 _SERVERS: Final = (*_STAMPS, "uid", "generation", "resourceVersion")
 _FIXED: Final = (*_SERVERS, "name", "namespace")
 _MODIFIED: Final = "the object has been modified; please apply your changes to the latest version"
+_CONTAINERS: Final[Json] = {"f:status": {"f:containerStatuses": {}}}
 
 
 def seconds_of(stamp: str) -> float:
@@ -137,6 +138,9 @@ class Registry:
 
         def edit(copy: Json) -> None:
             status = {**copy.get("status", {}), **fields}
+            if fields.get("containerStatuses") and status != copy.get("status"):
+                who = {"manager": "kubelet", "operation": "Update", "subresource": "status", "paths": []}
+                copy["metadata"]["managedFields"] = [{**who, "time": self.stamp(), "fieldsV1": _CONTAINERS}]
             copy["status"] = {key: value for key, value in status.items() if value is not None}
 
         return self.change(KIND_OF[item["kind"]], *key_of(item), edit, door="status")

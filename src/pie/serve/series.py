@@ -5,14 +5,11 @@ that a large cluster has. A target's series are there, at zero, from the moment 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
 from pie.core.kinds import KINDS
-from pie.core.model import Kind, Stage, Target
-from pie.core.reasons import Reason
+from pie.core.model import Kind, Target
 from pie.core.result import IoStats, Latency
 
 
@@ -200,73 +197,3 @@ def _labels(target: Target) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-# Timestamps have whole seconds, so finer buckets have no meaning; a period is an hour at most.
-_STAGE_BUCKETS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
-
-
-_LEFT = (Reason.VOLUME_LEAKED, Reason.TEARDOWN_STUCK, Reason.NODE_GONE)
-
-
-class RunSeries:
-    """Series of a PieProbe's runs that are few enough for prometheus-client."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._lost = Counter(
-            "pie_lost_runs",
-            "Runs whose Job was deleted before pie read the result.",
-            ("pie_probe_name", "reason"),
-            registry=registry,
-        )
-
-        self._stages = Histogram(
-            "pie_stage_duration_seconds",
-            "How long the stages of finished runs took;"
-            " a stage is left out if pie did not see its beginning and end.",
-            ("storage_class", "probe", "stage"),
-            buckets=_STAGE_BUCKETS,
-            registry=registry,
-        )
-
-        self._left = Gauge(
-            "pie_leaked_volumes",
-            "PVCs and PVs of finished probes that were not deleted within the run's deadline, by reason.",
-            ("pie_probe_name", "storage_class", "reason"),
-            registry=registry,
-        )
-        self._classes: dict[str, str] = {}
-
-    def add(self, probe: str, storage_class: str) -> None:
-        """Show the series of a PieProbe, at zero if they are new: `increase` needs a beginning."""
-        self._classes[probe] = storage_class
-        self._lost.labels(probe, "Pruned")
-        for reason in _LEFT:
-            self._left.labels(probe, storage_class, reason.value)
-
-    def left_behind(self, target: Target, counts: Mapping[Reason, int]) -> None:
-        """Show how many volumes a target's PieProbe left behind, while its class has a PieProbe."""
-        if self._classes.get(target.probe) != target.storage_class:
-            return
-        for reason in _LEFT:
-            self._left.labels(target.probe, target.storage_class, reason.value).set(counts.get(reason, 0))
-
-    def stages(self, target: Target, seconds: Mapping[Stage, float]) -> None:
-        """Record the durations of a run's stages, unless the last PieProbe of its class is deleted."""
-        if target.storage_class not in self._classes.values():
-            return
-        for stage, duration in seconds.items():
-            self._stages.labels(target.storage_class, target.kind, stage.value).observe(duration)
-
-    def lost(self, probe: str, reason: str) -> None:
-        """Count a lost run; the reason is `Pruned`."""
-        if probe in self._classes:
-            self._lost.labels(probe, reason).inc()
-
-    def remove(self, probe: str) -> None:
-        """Delete the series of a PieProbe, and with the last PieProbe of a class the series of the class."""
-        for series in (self._lost, self._left):
-            series.remove_by_labels({"pie_probe_name": probe})
-        storage_class = self._classes.pop(probe, None)
-        if storage_class is not None and storage_class not in self._classes.values():
-            self._stages.remove_by_labels({"storage_class": storage_class})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from pie.core.batch.belonging import first_pod, target_of_job
@@ -9,7 +10,7 @@ from pie.core.batch.naming import ANNOTATION_INSTANTIATE, cronjob_names
 from pie.core.batch.wire import CronJob, Job
 from pie.core.model import Kind, Target
 from pie.core.naming import ANNOTATION_TARGET, labels
-from pie.core.wire import Metadata, OwnerReference, Pod
+from pie.core.wire import Metadata, OwnerReference, Pod, PodMetadata
 from tests.core.build import MOUNT, PROVISION, at
 
 NAME = cronjob_names(MOUNT)[0]
@@ -44,7 +45,8 @@ def job(name: str = f"{NAME}-28333334", target: Target = MOUNT, **fields: Any) -
 def pod(name: str = f"{NAME}-28333334-abcde", target: Target = MOUNT, **fields: Any) -> Pod:
     by = owner("Job", f"{NAME}-28333334", "job")
     marks = {"name": name, "annotations": {}, "owner_references": by, "creation_timestamp": at(0)}
-    return Pod(metadata=metadata(target, **{**marks, **fields}))
+    shown = metadata(target, **{**marks, **fields})
+    return Pod(metadata=PodMetadata(**msgspec.structs.asdict(shown)))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pie.core.wire import (
     ContainerStatus,
     Metadata,
     Pod,
+    PodMetadata,
     PodSpec,
     PodStatus,
     StateTerminated,
@@ -86,7 +87,7 @@ def with_image(reason: str, message: str, *warnings: tuple[str, str]) -> Run:
 def refused(reason: str, message: str) -> Run:
     """Return a run whose pod a kubelet refused, or ended as kubelets before 1.25 do: a status of four fields."""
     status = PodStatus("Failed", reason, message, at(1))
-    return run(Pod(Metadata(name="pod", creation_timestamp=at(0)), PodSpec("n1"), status), MOUNT)
+    return run(Pod(PodMetadata(name="pod", creation_timestamp=at(0)), PodSpec("n1"), status), MOUNT)
 
 
 def disrupted(reason: str, message: str, *, started: bool = True) -> Run:

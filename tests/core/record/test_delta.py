@@ -12,7 +12,7 @@ from pie.core.reasons import Reason
 from pie.core.record.delta import changes, delta, patched
 from pie.core.target.ledger import Ledger
 from pie.core.target.state import BadStreak, RunState, Standing, TargetState
-from pie.core.wire import ContainerState, ContainerStatus, Metadata, Pod, PodStatus, StateWaiting
+from pie.core.wire import ContainerState, ContainerStatus, Pod, PodMetadata, PodStatus, StateWaiting
 from tests.core.build import MOUNT
 from tests.examples import examples
 
@@ -23,7 +23,7 @@ waiting = st.none() | st.builds(StateWaiting, reason=texts)
 containers = st.builds(ContainerStatus, name=texts, state=st.builds(ContainerState, waiting=waiting))
 pods = st.builds(
     Pod,
-    metadata=st.builds(Metadata, name=texts, annotations=st.dictionaries(texts, texts, max_size=2)),
+    metadata=st.builds(PodMetadata, name=texts, annotations=st.dictionaries(texts, texts, max_size=2)),
     status=st.builds(PodStatus, phase=texts, container_statuses=st.lists(containers, max_size=2).map(tuple)),
 )
 runs = st.builds(

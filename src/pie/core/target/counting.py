@@ -28,7 +28,7 @@ from pie.core.target.effects import (
 from pie.core.target.followup import PATIENCE_SECONDS, follow_up_ended
 from pie.core.target.state import BadStreak, RunState, TargetState
 from pie.core.target.turn import Case, Turn
-from pie.core.timeline import timeline
+from pie.core.timeline import pod_startup_seconds, timeline
 
 UNTESTED = frozenset({Verdict.SUPPRESSED, Verdict.INCONCLUSIVE})
 """Verdicts of runs that did not test the storage."""
@@ -232,7 +232,8 @@ def _record(turn: Turn, case: Case) -> None:
         lose_run(turn, run.due)
     if judgement.verdict not in UNTESTED or judgement.succeeded:
         io = judgement.result.io if judgement.result is not None else None
-        turn.emit(Observe(run.due, timeline(case.run).seconds, io))
+        startup = pod_startup_seconds(case.run)
+        turn.emit(Observe(run.due, timeline(case.run).seconds, io, startup))
         if io is not None:
             turn.change(standing=replace(turn.state.standing, io=io))
     if run.follows:

@@ -111,11 +111,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Observe:
-    """Add the durations of the stages of an ended run, and of its I/O."""
+    """Add the durations of the stages of an ended run, of its I/O, and of the start of its pod."""
 
     due: float
     seconds: Mapping[Stage, float]
     io: IoStats | None
+    startup_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ def _joined(known: Sightings, seen: Sightings) -> Sightings:
         ready=seen.ready or known.ready,
         waiting=seen.waiting or known.waiting,
         bound=seen.bound or known.bound,
+        running_reported=seen.running_reported or known.running_reported,
         node=seen.node or known.node,
     ).attached_as(known)
 

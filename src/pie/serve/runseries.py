@@ -1,0 +1,115 @@
+"""The series of runs that are few enough for prometheus-client: by PieProbe or by class, not by node."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from pie.core.model import Stage, Target
+from pie.core.reasons import Reason
+from pie.core.result import IoStats
+
+# Timestamps have whole seconds, so finer buckets have no meaning; a period is an hour at most.
+_STAGE_BUCKETS = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+
+_STARTUP_BUCKETS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 13.0, 21.0, 34.0, 60.0, 120.0, 300.0, 900.0)
+_IO_BUCKETS = (
+    *(0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01),
+    *(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+
+_LEFT = (Reason.VOLUME_LEAKED, Reason.TEARDOWN_STUCK, Reason.NODE_GONE)
+
+
+class RunSeries:
+    """The series of runs, which go with their PieProbe or with the last PieProbe of their class."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._lost = Counter(
+            "pie_lost_runs",
+            "Runs whose Job was deleted before pie read the result.",
+            ("pie_probe_name", "reason"),
+            registry=registry,
+        )
+
+        self._stages = Histogram(
+            "pie_stage_duration_seconds",
+            "How long the stages of finished runs took;"
+            " a stage is left out if pie did not see its beginning and end.",
+            ("storage_class", "probe", "stage"),
+            buckets=_STAGE_BUCKETS,
+            registry=registry,
+        )
+
+        self._io = Histogram(
+            "pie_io_latency_seconds",
+            "Latencies of mount runs, as fio measured them: the median and the 99th percentile of each run.",
+            ("storage_class", "direction", "statistic"),
+            buckets=_IO_BUCKETS,
+            registry=registry,
+        )
+
+        self._startup = Histogram(
+            "pie_pod_startup_seconds",
+            "Creation of a probe pod until its container was reported to run with its volume,"
+            " both by the API server's clock; only of pods whose image was present on the node.",
+            ("pie_probe_name", "storage_class", "probe"),
+            buckets=_STARTUP_BUCKETS,
+            registry=registry,
+        )
+
+        self._left = Gauge(
+            "pie_leaked_volumes",
+            "PVCs and PVs of finished probes that were not deleted within the run's deadline, by reason.",
+            ("pie_probe_name", "storage_class", "reason"),
+            registry=registry,
+        )
+        self._classes: dict[str, str] = {}
+
+    def add(self, probe: str, storage_class: str) -> None:
+        """Show the series of a PieProbe, at zero if they are new: `increase` needs a beginning."""
+        self._classes[probe] = storage_class
+        self._lost.labels(probe, "Pruned")
+        for reason in _LEFT:
+            self._left.labels(probe, storage_class, reason.value)
+
+    def left_behind(self, target: Target, counts: Mapping[Reason, int]) -> None:
+        """Show how many volumes a target's PieProbe left behind, while its class has a PieProbe."""
+        if self._classes.get(target.probe) != target.storage_class:
+            return
+        for reason in _LEFT:
+            self._left.labels(target.probe, target.storage_class, reason.value).set(counts.get(reason, 0))
+
+    def stages(self, target: Target, seconds: Mapping[Stage, float]) -> None:
+        """Record the durations of a run's stages, unless the last PieProbe of its class is deleted."""
+        if target.storage_class not in self._classes.values():
+            return
+        for stage, duration in seconds.items():
+            self._stages.labels(target.storage_class, target.kind, stage.value).observe(duration)
+
+    def io(self, target: Target, measured: IoStats) -> None:
+        """Record the latencies of a run, unless the last PieProbe of its class is deleted."""
+        if target.storage_class not in self._classes.values():
+            return
+        for direction, side in (("read", measured.read), ("write", measured.write)):
+            if side is not None:
+                self._io.labels(target.storage_class, direction, "median").observe(side.p50_seconds)
+                self._io.labels(target.storage_class, direction, "p99").observe(side.p99_seconds)
+
+    def started(self, target: Target, seconds: float) -> None:
+        """Record how long the pod of a run took to start, while its class has its PieProbe."""
+        if self._classes.get(target.probe) == target.storage_class:
+            self._startup.labels(target.probe, target.storage_class, target.kind).observe(seconds)
+
+    def lost(self, probe: str, reason: str) -> None:
+        """Count a lost run; the reason is `Pruned`."""
+        if probe in self._classes:
+            self._lost.labels(probe, reason).inc()
+
+    def remove(self, probe: str) -> None:
+        """Delete the series of a PieProbe, and with the last PieProbe of a class the series of the class."""
+        for series in (self._lost, self._left, self._startup):
+            series.remove_by_labels({"pie_probe_name": probe})
+        storage_class = self._classes.pop(probe, None)
+        if storage_class is not None and storage_class not in self._classes.values():
+            for histogram in (self._stages, self._io):
+                histogram.remove_by_labels({"storage_class": storage_class})
