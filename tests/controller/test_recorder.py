@@ -1,24 +1,29 @@
 """What a controller did is recorded, and can be run again."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
+from pie.controller.recorder import Recorder
 from pie.core.decode import Unreadable
-from pie.core.model import BAD, Verdict
+from pie.core.model import BAD, Target, Verdict
 from pie.core.record.file import FORMAT, Head, Truncated, head_line, only, read_head, read_records
+from pie.core.record.records import TakenStep
 from pie.core.record.replay import replay, steps
 from pie.core.target.duetimes import settle_due_times
 from pie.core.target.facts import TargetFacts
 from pie.core.target.followup import follow_up
 from pie.core.target.judging import judge_runs
 from pie.core.target.objects import pause_or_resume
-from pie.core.target.state import TargetState
+from pie.core.target.state import Life, TargetState
 from pie.core.target.step import WHILE_LIVE, Phase, Step, step
+from pie.kube.metrics import KubeMetrics
 from tests.controller.simulation import Simulation
 from tests.controller.stories import (
     OTHER,
@@ -32,6 +37,7 @@ from tests.controller.stories import (
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import TARGET, World
 from tests.examples import examples
+from tests.harness import Samples
 
 FAULTS: Script = [
     (100, storage("does not mount")),
@@ -182,3 +188,67 @@ def test_the_records_of_one_target_are_a_file_of_their_own(record: bytes) -> Non
     taken = list(steps(only(record, TARGET)))
     assert taken == [each for each in steps(record) if each.before.target == TARGET]
     assert only(record, replace(TARGET, node="n9")) == b""
+
+
+def steps_of(target: Target, number: int) -> list[TakenStep]:
+    """Return steps that each change the state; the next begins where one ends."""
+    states = [TargetState(target, Life.LIVE, early_at=float(at)) for at in range(number + 1)]
+    return [
+        TakenStep(state.early_at or 0.0, state, TargetFacts(known=True), Step(after))
+        for state, after in pairwise(states)
+    ]
+
+
+def note(recorder: Recorder, taken: list[TakenStep]) -> None:
+    for each in taken:
+        recorder.note(each.at, each.before, each.facts, each.done)
+
+
+def counts(metrics: KubeMetrics) -> tuple[float, float]:
+    """Return how many steps were recorded, and how many were lost."""
+    samples = Samples(generate_latest(metrics.registry).decode())
+    return (
+        samples.value("pie_record_steps_total") or 0.0,
+        samples.value("pie_record_lost_steps_total") or 0.0,
+    )
+
+
+def test_while_the_disk_hangs_a_bounded_part_waits_and_the_newest_steps_are_a_whole_file(
+    tmp_path: Path,
+) -> None:
+    metrics = KubeMetrics(CollectorRegistry())
+    recorder = Recorder(tmp_path, 8_000, metrics, most_waiting_bytes=2_000)
+    taken = steps_of(TARGET, 2_000)
+    note(recorder, taken)  # The thread that writes has not begun.
+    recorder.start()
+    recorder.close()
+    files = sorted(tmp_path.glob("*.record"))
+    assert sum(each.stat().st_size for each in files) <= 2_000
+    found = [each for file in files for each in steps(file.read_bytes())]
+    recorded, lost = counts(metrics)
+    assert (len(found), recorded + lost) == (recorded, len(taken))
+    assert found == taken[-len(found) :]
+    assert lost
+
+
+def test_a_step_that_changes_nothing_and_orders_nothing_is_not_recorded(tmp_path: Path) -> None:
+    metrics = KubeMetrics(CollectorRegistry())
+    recorder = Recorder(tmp_path, 2**20, metrics)
+    state = TargetState(TARGET, Life.LIVE)
+    recorder.note(1.0, state, TargetFacts(), Step(replace(state), wake_at=9.0))
+    recorder.start()
+    recorder.close()
+    assert counts(metrics) == (0, 0)
+
+
+def test_states_that_need_more_than_the_whole_size_are_not_written(tmp_path: Path) -> None:
+    metrics = KubeMetrics(CollectorRegistry())
+    recorder = Recorder(tmp_path, 800, metrics)
+    for number in range(300):
+        note(recorder, steps_of(replace(TARGET, node=f"node-{number}"), 1))
+    with capture_logs() as lines:
+        recorder.start()
+        recorder.close()
+    assert sum(each.stat().st_size for each in tmp_path.glob("*.record")) <= 800
+    assert sum(counts(metrics)) == 300
+    assert [line["error"] for line in lines] == ["a file of it needs more than 800 bytes"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
@@ -28,6 +28,7 @@ from pie.kube.leader import Reign
 
 _TAKES_OVER_SECONDS: Final = 30.0
 """All PieProbes that are there are read so soon after the controller began."""
+_NOWHERE: Final[frozenset[str]] = frozenset()
 
 
 class Facts:
@@ -81,7 +82,12 @@ class Facts:
         # What has a period of its own is rare enough not to be slowed down.
         parts = ALWAYS if is_canary(target) else self._paces.parts(probe)
         pace = self._paces.of(probe.name)
-        facts = TargetFacts(
+        schedule = self._runner.schedule(probe, target)
+        if schedule is not None:
+            warnings = self._warnings.about(*self._runner.schedule_uids(target))
+            schedule = replace(schedule, warnings=(*schedule.warnings, *warnings)) if warnings else schedule
+        runs = self._runner.runs(probe, target)
+        return TargetFacts(
             known=True,
             probe=with_tolerations(probe, self._nodes.startup_taints(target)) if live else None,
             paused_by=pause,
@@ -97,27 +103,23 @@ class Facts:
             paced_since=parts[-1].since,
             early=pace.early,
             spread=spread_seconds(target, 1.0),
+            schedule=schedule,
             claim=claim,
             objects=(*self._runner.objects(probe, target), *self._claims(target, probe)),
+            runs=tuple(self._seen(run, claim) for run in runs) if live else runs,
+            **(self._while_live(target, probe, state) if live else {}),
         )
-        schedule = self._runner.schedule(probe, target)
-        if schedule is not None:
-            warnings = self._warnings.about(*self._runner.schedule_uids(target))
-            schedule = replace(schedule, warnings=(*schedule.warnings, *warnings))
-        runs = self._runner.runs(probe, target)
-        if not live:
-            return replace(facts, schedule=schedule, runs=runs)
-        return replace(
-            facts,
-            schedule=schedule,
-            runs=tuple(self._seen(run, claim) for run in runs),
-            runs_as_of=self._runner.as_of(probe, target),
-            pods_as_of=self._caches.pods.heard_at,
-            nodes=self._nodes_of(target, probe),
-            may_attach=self._questions.may_attach(target),
-            io_bad_before=state.volume is None and self._was_io_bad(target),
-            answers=self._questions.answers(target),
-        )
+
+    def _while_live(self, target: Target, probe: Probe, state: TargetState) -> dict[str, Any]:
+        """Return the facts that only a live target needs."""
+        return {
+            "runs_as_of": self._runner.as_of(probe, target),
+            "pods_as_of": self._caches.pods.heard_at,
+            "nodes": self._nodes_of(target, probe),
+            "may_attach": self._questions.may_attach(target),
+            "io_bad_before": state.volume is None and self._was_io_bad(target),
+            "answers": self._questions.answers(target),
+        }
 
     def _claim(self, target: Target, probe: Probe) -> Claim | None:
         found = self._caches.claims_of.get(target, {}).values()
@@ -158,8 +160,8 @@ class Facts:
             suppressed_since=nodes.suppressed_since(target, noted),
             judged_since=nodes.judged_since(target),
             histories=nodes.histories(target),
-            matching=frozenset(nodes.matching(target.probe)) if anywhere else frozenset(),
-            usable=frozenset(nodes.usable(target.probe)) if anywhere else frozenset(),
+            matching=frozenset(nodes.matching(target.probe)) if anywhere else _NOWHERE,
+            usable=frozenset(nodes.usable(target.probe)) if anywhere else _NOWHERE,
             as_of=self._caches.nodes.heard_at,
             driver=nodes.driver(target.probe),
         )

@@ -1,7 +1,8 @@
-"""Writes the steps of targets into a bounded ring of files, in a thread of its own.
+"""Writes the steps of targets into a bounded ring of files.
 
-The loop of a target only puts a step on a queue. An error here never ends or slows the controller: a step
-that cannot be written is left out and counted.
+The loop of a target encodes a step at once, while its values are in the caches of the processor. Later and in
+another thread that costs twice as much, and the garbage collector meets the old values. A thread only writes.
+An error here never ends the controller: a step that cannot be written is left out and counted.
 """
 
 import os
@@ -10,8 +11,8 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -38,8 +39,8 @@ _FILES: Final = 8
 """A file of the ring has this part of its size."""
 _FILES_READ: Final = 2
 """A question about a target is answered from so many of the newest files."""
-_MOST_WAITING: Final = 20_000
-"""Steps that wait to be written."""
+_MOST_WAITING_BYTES: Final = 16 * 1024 * 1024
+"""Bytes that wait to be written."""
 _WRITE_EVERY_SECONDS: Final = 5.0
 _AGAIN_AFTER_SECONDS: Final = 30.0
 _CLOSE_WITHIN_SECONDS: Final = 5.0
@@ -74,9 +75,9 @@ class Ring:
         self._number = 0
 
     @property
-    def full(self) -> bool:
-        """Whether a new file is to be begun."""
-        return self._file is None or self._written >= self._size // _FILES
+    def open(self) -> bool:
+        """Whether there is a file to write to."""
+        return self._file is not None
 
     def files(self) -> list[Path]:
         """Return the files, the oldest first."""
@@ -103,6 +104,8 @@ class Ring:
                 break
             path.unlink()
             total -= size
+        if total > self._size:
+            raise OSError(f"a file of it needs more than {self._size:,} bytes")
         rest = memoryview(body)
         while rest:
             rest = rest[os.write(self._file, rest) :]
@@ -115,6 +118,15 @@ class Ring:
         self._file = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a file: its beginning, or a block of so many steps."""
+
+    body: bytes
+    steps: int = 0
+    began: float | None = None
+
+
 class Recorder:
     """The flight recorder. `size` is how many bytes its files have at most; `anonymous`: names are hashed."""
 
@@ -125,16 +137,25 @@ class Recorder:
         metrics: KubeMetrics,
         *,
         anonymous: bool = False,
-        most_waiting: int = _MOST_WAITING,
+        most_waiting_bytes: int = _MOST_WAITING_BYTES,
     ) -> None:
         self._ring = Ring(directory, size)
-        self._block_bytes = min(BLOCK_BYTES, size // _FILES)
+        self._file_bytes = size // _FILES
+        self._block_bytes = min(BLOCK_BYTES, self._file_bytes)
         self._metrics = RecorderMetrics(metrics.registry)
         self._defects = Defects(metrics.defects, "recorder", "steps")
-        self._most_waiting = most_waiting
-        self._waiting: deque[TakenStep] = deque()
-        self._writing = Writing()
         self._anonymous = Anonymous(secrets.token_bytes(_KEY_BYTES)) if anonymous else None
+        self._writing = Writing()
+        # What the loop of a target and the thread share.
+        self._lock = threading.Lock()
+        self._records: list[bytes] = []
+        self._records_bytes = 0
+        self._waiting: deque[_Part] = deque()
+        self._waiting_bytes = 0
+        self._most_waiting_bytes = most_waiting_bytes
+        self._begin_next = True
+        self._in_file_bytes = 0
+        # What only the thread uses.
         self._failing = False
         self._again_at = 0.0
         self._wake = threading.Event()
@@ -152,15 +173,14 @@ class Recorder:
         self._thread.join(_CLOSE_WITHIN_SECONDS)
 
     def note(self, at: float, before: TargetState, facts: TargetFacts, done: Step) -> None:
-        """Have a step recorded, if it changed something."""
-        if not done.effects and done.state == before:
-            return
-        if len(self._waiting) >= self._most_waiting:
-            self._metrics.lost.inc()
-            return
-        self._waiting.append(TakenStep(at, before, facts, done))
-        if len(self._waiting) == self._most_waiting // 2:
-            self._wake.set()
+        """Have a step recorded, if it changed or ordered something."""
+        taken = TakenStep(at, before, facts, done)
+        with self._lock:
+            try:
+                self._note(taken)
+            except Exception as error:  # noqa: BLE001  a defect of the recorder must not reach the target
+                self._metrics.lost.inc()
+                self._defects.note(error)
 
     def of(self, target: Target) -> bytes:
         """Return a file with the newest records of a target; empty: there are none. It takes a while."""
@@ -170,55 +190,81 @@ class Recorder:
                     return found
         return b""
 
+    # With the lock.
+
+    def _note(self, taken: TakenStep) -> None:
+        if self._begin_next and not self._records:
+            self._begin(taken.at)
+        record = self._writing.step(taken if self._anonymous is None else self._anonymous.step(taken))
+        if record:
+            self._records.append(record)
+            self._records_bytes += len(record)
+            if self._records_bytes >= self._block_bytes:
+                self._end_block()
+
+    def _begin(self, at: float) -> None:
+        """Begin a file with the states of all targets."""
+        head = Head(version=pie.__version__, began=at, anonymous=self._anonymous is not None)
+        states = self._writing.checkpoint()
+        blocks = (
+            block(states[first : first + _STATES_IN_A_BLOCK])
+            for first in range(0, len(states), _STATES_IN_A_BLOCK)
+        )
+        self._in_file_bytes = 0
+        self._begin_next = False
+        self._have_written(_Part(b"".join((head_line(head), *blocks)), began=at))
+
+    def _end_block(self) -> None:
+        records, self._records, self._records_bytes = self._records, [], 0
+        if records:
+            self._have_written(_Part(block(records), len(records)))
+
+    def _have_written(self, part: _Part) -> None:
+        if self._waiting_bytes + len(part.body) > self._most_waiting_bytes:
+            self._metrics.lost.inc(part.steps + sum(each.steps for each in self._waiting))
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            self._begin_next = True
+            return
+        self._waiting.append(part)
+        self._waiting_bytes += len(part.body)
+        self._in_file_bytes += len(part.body)
+        self._begin_next |= self._in_file_bytes >= self._file_bytes
+
     # In the thread.
 
     def _run(self) -> None:
         while not self._closing:
             self._wake.wait(_WRITE_EVERY_SECONDS)
-            self._wake.clear()
             self._write_all()
         self._write_all()
         self._ring.close()
 
     def _write_all(self) -> None:
-        """Write all steps that wait; those that cannot be written are lost."""
-        steps = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        written = 0
-        try:
-            if time.monotonic() >= self._again_at:
-                for count in self._write(steps):
-                    written, self._failing = count, False
-        except OSError as error:
-            self._fail(error)
-        except Exception as error:  # noqa: BLE001  a defect of the recorder must not end it
-            self._defects.note(error)
-            self._ring.close()
-        self._metrics.recorded.inc(written)
-        self._metrics.lost.inc(len(steps) - written)
+        """Write all that waits."""
+        with self._lock:
+            self._end_block()
+            parts, self._waiting, self._waiting_bytes = self._waiting, deque(), 0
+            self._begin_next |= self._failing and time.monotonic() >= self._again_at
+        for part in parts:
+            try:
+                written = self._write(part)
+            except OSError as error:
+                written = False
+                self._fail(error)
+            (self._metrics.recorded if written else self._metrics.lost).inc(part.steps)
 
-    def _write(self, steps: list[TakenStep]) -> Iterator[int]:
-        """Write steps in blocks; yields how many are written after each."""
-        records: list[bytes] = []
-        size = 0
-        for number, taken in enumerate(steps, 1):
-            if self._ring.full and not records:
-                self._begin(taken.at)
-            shown = taken if self._anonymous is None else self._anonymous.step(taken)
-            records.append(self._writing.step(shown))
-            size += len(records[-1])
-            if size >= self._block_bytes or number == len(steps):
-                self._ring.write(block(records))
-                yield number
-                records, size = [], 0
-
-    def _begin(self, at: float) -> None:
-        """Begin a file with the states of all targets."""
-        self._ring.begin(at)
-        head = Head(version=pie.__version__, began=at, anonymous=self._anonymous is not None)
-        self._ring.write(head_line(head))
-        records = self._writing.checkpoint()
-        for first in range(0, len(records), _STATES_IN_A_BLOCK):
-            self._ring.write(block(records[first : first + _STATES_IN_A_BLOCK]))
+    def _write(self, part: _Part) -> bool:
+        """Write a part; after one that could not be written, none up to the next file. Raises OSError."""
+        if part.began is not None:
+            if time.monotonic() < self._again_at:
+                return False
+            self._ring.begin(part.began)
+        if not self._ring.open:
+            return False
+        self._ring.write(part.body)
+        self._failing = False
+        return True
 
     def _fail(self, error: OSError) -> None:
         """Try again later, with a new file."""

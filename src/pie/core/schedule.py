@@ -2,10 +2,14 @@
 
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
 
 from pie.core.model import Target
 
 MINUTE_SECONDS = 60
+KEPT: Final = 32_768
+"""Calendars, and other numbers of targets, that are kept instead of calculated at each step."""
 
 _FIRST_EARLY_PART = 1 / 8
 """The first wait, as a part of the period. So there are at most three early runs in a period."""
@@ -15,6 +19,7 @@ CLEAR_OF_DUE_SECONDS = 45.0
 """An early run is to be over when the next due time comes."""
 
 
+@lru_cache(maxsize=KEPT)
 def spread_seconds(target: Target, width_seconds: float) -> float:
     """Return a fixed number in [0, width) for a target, so that many targets do not act at the same time."""
     return zlib.crc32(f"{target}/spread".encode()) / 2**32 * width_seconds

@@ -8,12 +8,13 @@ import math
 import re
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pie.core.batch.naming import ANNOTATION_INSTANTIATE, ANNOTATION_SCHEDULED
 from pie.core.batch.wire import CronJob, Job
 from pie.core.model import Target
-from pie.core.schedule import MINUTE_SECONDS, dues_between
+from pie.core.schedule import KEPT, MINUTE_SECONDS, dues_between
 from pie.core.wire import parse_seconds
 
 _MINUTES_OF_HOUR: Final = 60
@@ -60,6 +61,7 @@ def phase_minutes(target: Target, period_seconds: int) -> int:
     return zlib.crc32(key.encode()) % (period_seconds // MINUTE_SECONDS)
 
 
+@lru_cache(maxsize=KEPT)
 def cron(target: Target, period_seconds: int, minute_seconds: float = MINUTE_SECONDS) -> Cron:
     """Return the due times of a target."""
     return Cron(phase_minutes(target, period_seconds), period_seconds, minute_seconds)

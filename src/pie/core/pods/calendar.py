@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from pie.core.model import Probe, Target
 from pie.core.pace.parts import PacePart
-from pie.core.schedule import dues_between, spread_seconds
+from pie.core.schedule import KEPT, dues_between, spread_seconds
 
 _ROUNDING_PERIODS: Final = 1e-9
 """A moment that differs from a due time only by rounding is that due time."""
@@ -76,7 +77,11 @@ class Slowed:
 
 def paced(target: Target, probe: Probe) -> Paced:
     """Return the due times of a target: its phase never changes while the period stays."""
-    every_seconds = max(1, round(probe.real_period_seconds))
+    return _paced(target, max(1, round(probe.real_period_seconds)))
+
+
+@lru_cache(maxsize=KEPT)
+def _paced(target: Target, every_seconds: int) -> Paced:
     return Paced(int(spread_seconds(target, every_seconds)), every_seconds)
 
 

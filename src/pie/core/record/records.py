@@ -5,7 +5,7 @@ state, the facts and the time that the step had, and what the step returned.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final, get_args
 
@@ -57,10 +57,10 @@ class StepRecord(msgspec.Struct, array_like=True, frozen=True, tag="step"):
 
 
 Record = StateRecord | StepRecord
+_encode: Final[Callable[[Record], bytes]] = msgspec.msgpack.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class TakenStep:
+class TakenStep(msgspec.Struct, frozen=True):
     """A step that a controller took: what it was given, and what it returned."""
 
     at: float
@@ -69,39 +69,55 @@ class TakenStep:
     done: Step
 
 
+class _Last:
+    """The last record of a target in a file: the state after it, and its facts."""
+
+    __slots__ = ("facts", "state")
+
+    def __init__(self, state: TargetState, facts: TargetFacts | None = None) -> None:
+        self.state = state
+        self.facts = facts
+
+
 class Writing:
     """Turns steps into records. It knows the last record of each target in its file."""
 
-    def __init__(self, states: "dict[Target, TargetState] | None" = None) -> None:
-        self.states = states or {}
-        self._facts: dict[Target, TargetFacts] = {}
-        self._encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
+    def __init__(self) -> None:
+        self._last: dict[Target, _Last] = {}
 
     def checkpoint(self) -> list[bytes]:
-        """Return a record of each state. A file begins with them."""
-        self._facts.clear()
-        return [self._encode(StateRecord(*each)) for each in self.states.items()]
+        """Return a record of the state of each target. A file begins with them."""
+        for last in self._last.values():
+            last.facts = None
+        return [_encode(StateRecord(target, last.state)) for target, last in self._last.items()]
 
     def step(self, taken: TakenStep) -> bytes:
-        """Return the record of a step."""
-        target, after = taken.before.target, taken.done.state
-        known, facts = self.states.get(target), self._facts.get(target)
-        follows = known is taken.before or known == taken.before
-        shared: Shared = {}
-        record = StepRecord(
-            taken.at,
-            target,
-            delta(facts, taken.facts, shared),
-            delta(taken.before, after, shared),
-            [(type(each).__name__, each) for each in taken.done.effects],
-            taken.done.wake_at,
-            None if follows else taken.before,
+        """Return the record of a step; none, if it changed and ordered nothing."""
+        before, done, shared = taken.before, taken.done, Shared()
+        changed = delta(before, done.state, shared)
+        if changed is None and not done.effects:
+            return b""
+        target, after = before.target, done.state
+        last = self._last.get(target)
+        follows = last is not None and (last.state is before or last.state == before)
+        facts = last.facts if last is not None else None
+        found = _encode(
+            StepRecord(
+                taken.at,
+                target,
+                delta(facts, taken.facts, shared),
+                changed,
+                [(type(each).__name__, each) for each in done.effects],
+                done.wake_at,
+                None if follows else before,
+            )
         )
-        found = self._encode(record)
-        self._facts[target] = taken.facts
-        self.states[target] = after
         if not after.live and not after.runs:
-            del self.states[target], self._facts[target]
+            self._last.pop(target, None)
+        elif last is None:
+            self._last[target] = _Last(after, taken.facts)
+        else:
+            last.state, last.facts = after, taken.facts
         return found
 
 

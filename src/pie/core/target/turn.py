@@ -78,9 +78,11 @@ class Turn:
         return self.probe.real_period_seconds * self.facts.every
 
     def change(self, **fields: Any) -> None:
-        """Change the state, if it is not so already."""
-        if any(getattr(self.state, name) != value for name, value in fields.items()):
-            self.state = replace(self.state, **fields)
+        """Change what of the state is not so already; the rest stays the same objects."""
+        state = self.state
+        changed = {name: value for name, value in fields.items() if getattr(state, name) != value}
+        if changed:
+            self.state = replace(state, **changed)
 
     def change_run(self, run: str, **fields: Any) -> RunState:
         """Change what is remembered of a run."""
