@@ -84,7 +84,7 @@ def played(story: Callable[[Scene], Awaitable[None]], source: dict[str, Any] = C
 
 def test_a_driver_without_an_object_attaches_as_kubernetes_has_it() -> None:
     async def story(scene: Scene) -> None:
-        assert await scene.look() == AttachmentState()
+        assert await scene.look() == AttachmentState(missing=True)
         scene.attached()
         assert await scene.look() == AttachmentState(attached=True)
 
@@ -125,7 +125,7 @@ def test_an_object_that_is_made_anew_with_another_word_is_noticed_in_ten_minutes
         await scene.look()
         scene.driver(attach_required=True)
         await asyncio.sleep(601)
-        assert await scene.look() == AttachmentState()
+        assert await scene.look() == AttachmentState(missing=True)
 
     played(story)
 
@@ -136,7 +136,7 @@ def test_an_object_that_goes_leaves_nothing_known() -> None:
         await scene.look()
         scene.world.objects["csidrivers"].clear()
         await asyncio.sleep(601)
-        assert await scene.look() == AttachmentState()
+        assert await scene.look() == AttachmentState(missing=True)
 
     played(story)
 

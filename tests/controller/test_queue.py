@@ -180,6 +180,24 @@ async def test_verdicts_wait_behind_neither_writes_nor_reads(lane: Lane) -> None
         await judged.wait()
 
 
+async def test_statuses_and_deletes_wait_behind_no_run_that_is_to_be_started() -> None:
+    stuck, deleted = asyncio.Event(), asyncio.Event()
+
+    async def start(_thing: Hashable) -> None:
+        await stuck.wait()
+
+    async def delete(_thing: Hashable) -> None:
+        deleted.set()
+
+    async with running(start) as queue, asyncio.timeout(5):
+        queue.handle("start", start, Lane.STARTS)
+        queue.handle("discard", delete, Lane.WRITES)
+        for thing in range(20):
+            queue.add("start", thing)
+        queue.add("discard", "a")
+        await deleted.wait()
+
+
 def sample(registry: CollectorRegistry, name: str, work: str = "work") -> float | None:
     return registry.get_sample_value(f"workqueue_{name}", {"name": work, "controller": work})
 

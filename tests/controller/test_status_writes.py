@@ -20,9 +20,9 @@ class Turns(Pacer):
         super().__init__(qps=1e6, burst=10**6)
         self.urgent = 0
 
-    async def wait(self, *, urgent: bool = False) -> None:
+    async def wait(self, *, urgent: bool = False, last: bool = False) -> None:
         self.urgent += urgent
-        await super().wait(urgent=urgent)
+        await super().wait(urgent=urgent, last=last)
 
 
 def break_mounts(world: World) -> None:

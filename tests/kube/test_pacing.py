@@ -30,26 +30,27 @@ async def test_a_burst_passes_and_the_rest_is_spread() -> None:
     assert passed[7] >= 5 / 100 - 0.005  # five more at 100 per second
 
 
-async def test_waiters_are_served_in_order_and_urgent_ones_first() -> None:
+async def test_waiters_are_served_in_order_urgent_ones_first_and_new_runs_last() -> None:
     clock = Clock()
     pacer = Pacer(qps=1000, burst=1, clock=clock)
     await pacer.wait()
     served: list[str] = []
 
-    async def write(name: str, *, urgent: bool = False) -> None:
-        await pacer.wait(urgent=urgent)
+    async def write(name: str, *, urgent: bool = False, last: bool = False) -> None:
+        await pacer.wait(urgent=urgent, last=last)
         served.append(name)
 
     async with asyncio.TaskGroup() as group:
+        group.create_task(write("run", last=True))
         for name in ("first", "second", "third"):
             group.create_task(write(name))
         group.create_task(write("urgent", urgent=True))
-        await eventually(lambda: pacer.waiting == 4, "all wait")
-        for number in range(1, 5):
+        await eventually(lambda: pacer.waiting == 5, "all wait")
+        for number in range(1, 6):
             clock.seconds += 0.001
             wanted = number
             await eventually(lambda: len(served) == wanted, f"{wanted} served")  # noqa: B023  used at once
-    assert served == ["urgent", "first", "second", "third"]
+    assert served == ["urgent", "first", "second", "third", "run"]
 
 
 async def test_a_cancelled_waiter_takes_no_turn() -> None:

@@ -15,11 +15,12 @@ _LOOK_AGAIN_SECONDS: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class AttachmentState:
-    """What an attachment says. If all fields have their defaults, it does not exist yet."""
+    """What an attachment says; `missing`: it does not exist yet."""
 
     attached: bool = False
     seconds: float | None = None
     error: str = ""
+    missing: bool = False
 
     def added_to(self, sightings: Sightings) -> Sightings:
         """Return the sightings of a run with this."""
@@ -29,6 +30,7 @@ class AttachmentState:
             attached=self.attached,
             attach_seconds=self.seconds,
             attach_error=self.error,
+            attachment_missing=self.missing,
         )
 
 
@@ -75,7 +77,9 @@ class AttachmentReader:
         attachment = await self._attachments.one(name, since)
         if attachment is None or (attachment.leaving and run.pod.status.phase == "Pending"):
             # It is the attachment of the run before.
-            return AttachmentState(error=attachment.error if attachment is not None else "")
+            return AttachmentState(
+                error=attachment.error if attachment is not None else "", missing=attachment is None
+            )
         return AttachmentState(attachment.status.attached, attachment.attach_seconds, attachment.error)
 
     async def _attaches(self, driver: str) -> bool:

@@ -27,6 +27,7 @@ from pie.controller.screens import Screens
 from pie.controller.servedschema import ServedSchema
 from pie.controller.settings import Settings
 from pie.controller.sightings import SightingsOfPods
+from pie.controller.strain import StrainWatch
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
 from pie.controller.warnings import WarningEvents
@@ -81,6 +82,7 @@ class Controller:
     schema: ServedSchema
     queue: WorkQueue
     paces: Paces
+    strain: StrainWatch
 
     def start(self) -> None:
         """Begin to lead, once the caches have seen their lists."""
@@ -92,6 +94,7 @@ class Controller:
         self.targets.start()
         self.probe_turns.start()
         self.teardown.start()
+        self.strain.start()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -196,6 +199,7 @@ def build(
         paces=paces,
         series=series.incidents,
     )
+    strain = StrainWatch(client, queue, probes=probes, targets=targets, paces=paces)
     source = ApiSource(
         client,
         caches,
@@ -222,4 +226,5 @@ def build(
         schema,
         queue,
         paces,
+        strain,
     )

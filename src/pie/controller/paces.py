@@ -1,6 +1,7 @@
-"""How fast the runs of each PieProbe start, and since when: as the budgets allow."""
+"""How fast the runs of each PieProbe start, and since when: as budgets and control plane allow."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -9,7 +10,9 @@ from pie.controller.probes import Probes
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.core.model import Probe, RunnerKind
 from pie.core.pace.budget import Pace, Wanted, paces
+from pie.core.pace.condition import BEFORE, was_throttled
 from pie.core.pace.parts import ALWAYS, PacePart, changed, stored_every
+from pie.core.pace.throttle import LEAST, Throttle
 from pie.serve.paceseries import PaceSeries
 
 _log = structlog.get_logger()
@@ -40,6 +43,7 @@ class Paces:
         self._wanted: dict[str, Wanted] = {}
         self._parts: dict[str, tuple[PacePart, ...]] = {}
         self._paces: dict[str, Pace] = {}
+        self.throttle = Throttle()
         self.revision = 0
 
     def parts(self, probe: Probe) -> tuple[PacePart, ...]:
@@ -52,7 +56,12 @@ class Paces:
         stored = self._caches.probe(probe.name)
         if stored is None or probe.runner is not RunnerKind.POD:
             return ALWAYS
-        return (PacePart(every=stored_every(stored.status, probe.period_seconds)),)
+        every = stored_every(stored.status, probe.period_seconds)
+        if was_throttled(stored.status) and not self.throttle.on:
+            # The control plane lagged a moment ago.
+            part = max(LEAST, 1 / every)
+            self.throttle = replace(self.throttle, part=part, changed_at=self._now(), signs=(BEFORE,))
+        return (PacePart(every=every),)
 
     def of(self, name: str) -> Pace:
         """Return the pace of a PieProbe now."""
@@ -70,6 +79,18 @@ class Paces:
             self._wanted[name] = wanted
         self.look()
 
+    def spare(self, found: Throttle) -> None:
+        """Have runs start at this part of their pace."""
+        before, self.throttle = self.throttle, found
+        self._series.show_throttle(found)
+        if (before.part, before.signs) == (found.part, found.signs):
+            return
+        if before.on != found.on:
+            _log.warning("throttled" if found.on else "not throttled any more", signs=list(found.signs))
+        self.look()
+        for name in self._probes.names():
+            self._queue.add("probe", name, after_seconds=SETTLE_SECONDS)
+
     def look(self) -> None:
         """Decide all paces anew, once all PieProbes are known."""
         specs = {name: spec for name in self._probes.names() if (spec := self._probes.spec(name)) is not None}
@@ -77,7 +98,7 @@ class Paces:
         if self._wanted.keys() != specs.keys() or any(unread):
             return
         before = {name: self.parts(spec)[-1].every for name, spec in specs.items()}
-        for name, pace in paces(self._wanted, self._budget, before=before).items():
+        for name, pace in paces(self._wanted, self._budget, part=self.throttle.part, before=before).items():
             self._series.show(specs[name], pace)
             if pace == self._paces.get(name):
                 continue

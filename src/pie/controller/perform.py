@@ -15,7 +15,7 @@ from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
 from pie.controller.ownership import Ownership
 from pie.controller.questions import Questions
-from pie.controller.queue import SETTLE_SECONDS, WorkQueue
+from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.controller.runners import Runner
 from pie.controller.screens import Screens
 from pie.core.apitypes import RunCause
@@ -91,7 +91,7 @@ class Perform:
         self._starts: dict[_Start, tuple[Probe, StartRun]] = {}
         self._annotations: dict[Target, Remember] = {}
         self._pods = Ownership(client, caches.namespace, PODS, Pod)
-        queue.handle("start", self._start_run)
+        queue.handle("start", self._start_run, Lane.STARTS)
         queue.handle("remember", self._remember)
         queue.handle("end", self._end_run)
         queue.handle("discard", runner.discard)

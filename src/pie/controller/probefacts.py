@@ -80,6 +80,7 @@ class FactsOfProbes:
             losing=_losing(entry.probe, targets),
             crd_lacks=self._schema.missing,
             pace=self._paces.of(name),
+            throttle=self._paces.throttle,
         )
 
     def target(self, target: Target) -> TargetNow:

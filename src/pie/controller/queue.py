@@ -43,11 +43,13 @@ class Lane(Enum):
 
     WRITES = "writes"
     READS = "reads"
+    STARTS = "starts"
+    """Creates the pod or the Job of a run. No other write waits for these."""
     JUDGES = "judges"
     """Decides from what is known, and reads only rarely."""
 
 
-_WORKERS: Final[Mapping[Lane, int]] = {Lane.WRITES: 16, Lane.READS: 8, Lane.JUDGES: 4}
+_WORKERS: Final[Mapping[Lane, int]] = {Lane.WRITES: 16, Lane.STARTS: 16, Lane.READS: 8, Lane.JUDGES: 4}
 
 
 class WorkQueue:

@@ -21,8 +21,9 @@ from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue, long_suppressed
 from pie.core.model import Probe, RunnerKind, Target, Verdict
 from pie.core.pace.budget import Pace, Wanted
-from pie.core.pace.condition import over_budget
+from pie.core.pace.condition import over_budget, throttled
 from pie.core.pace.parts import EFFECTIVE_PERIOD
+from pie.core.pace.throttle import Throttle
 from pie.core.permissions import MissingPermission, permission_missing
 from pie.core.preflight import ClassWarning, Pause, class_warning, paused_by_user
 from pie.core.reasons import Reason
@@ -77,7 +78,8 @@ class ProbeFacts:
     `attaches`: the driver of its class is known to attach volumes.
     `overdue` are the nodes that are suppressed for too long, the next one from `next_overdue_at` on. `losing`
     are the targets that lost runs, each with the time until which it is named.
-    `crd_lacks`: fields that the CRD in the cluster does not have. `pace` is how often its targets are probed.
+    `crd_lacks`: fields that the CRD in the cluster does not have. `pace` is how often its targets are probed,
+    and `throttle` how much the control plane is spared.
     """
 
     stored: PieProbe
@@ -99,6 +101,7 @@ class ProbeFacts:
     losing: Mapping[Target, float] = field(default_factory=dict)
     crd_lacks: tuple[str, ...] = ()
     pace: Pace = Pace()  # noqa: RUF009  frozen
+    throttle: Throttle = Throttle()  # noqa: RUF009  frozen
 
     @property
     def stopped(self) -> bool:
@@ -240,6 +243,7 @@ def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: floa
         yield class_warning(() if _disproved(facts) else facts.warnings)
         yield _cost_high(facts, facts.probe)
         yield over_budget(facts.probe, facts.pace)
+        yield throttled(facts.probe, facts.pace, facts.throttle)
     yield permission_missing(facts.not_permitted)
     yield crd_outdated(facts.crd_lacks)
 

@@ -122,6 +122,7 @@ class Reason(StrEnum):
     COST_HIGH = "CostHigh"
     RUNS_THINNED = "RunsThinned"
     BUDGET_NOT_HELD = "BudgetNotHeld"
+    CONTROL_PLANE_BUSY = "ControlPlaneBusy"
     NO_MATCHING_NODE = "NoMatchingNode"
     NODE_UNSUITABLE = "NodeUnsuitable"
     DISABLED = "Disabled"
@@ -402,6 +403,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The runs cause more writes than the budget allows, and runs that CronJobs start cannot be thinned.",
         "Set spec.runner to Pod: its runs cost less and are thinned; or set a longer spec.probePeriod.",
     ),
+    Reason.CONTROL_PLANE_BUSY: (
+        "The control plane lags, so pie starts its runs more slowly until it does not any more.",
+        "Look at the load of API server and kube-controller-manager; pie plan says what pie's part is.",
+    ),
     Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY: (
         "PVCs are bound before a node is chosen, so their volumes can be on the wrong nodes.",
         "Use a class with volumeBindingMode WaitForFirstConsumer.",
@@ -520,6 +525,7 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.RUNS_THINNED,
         Reason.BUDGET_NOT_HELD,
     ),
+    Area.CONTROL_PLANE: (Reason.CONTROL_PLANE_BUSY,),
 }
 WITHOUT_AREA = frozenset({Reason.OK, Reason.PENDING, Reason.DISABLED})
 """These reasons have no area, because nothing is wrong."""

@@ -34,7 +34,8 @@ class Sightings:
     again when the pod ends. `waiting` and `bound` are times of the controller's clock: pie saw that a volume
     was requested, and that the PVC had one.
     `attaching`, `attached`, `attach_error` and `attach_seconds` are from the VolumeAttachment, if the driver
-    attaches volumes: whether there is one, its state, its last error, and how long it took.
+    attaches volumes: whether there is one, its state, its last error, and how long it took;
+    `attachment_missing`: it was not created yet.
     `running_reported` is when the API server wrote the first status that shows the container running, by its
     own clock. `image_present`: no image was pulled for the pod, as far as its Events say.
     `node` is the node that the scheduler chose last for a volume. Kubernetes removes this choice from the PVC
@@ -50,6 +51,7 @@ class Sightings:
     attach_error: str = ""
     running_reported: float | None = None
     image_present: bool = False
+    attachment_missing: bool = False
     node: str = ""
 
     def attached_as(self, said: "Sightings") -> "Sightings":
@@ -60,6 +62,7 @@ class Sightings:
             attached=said.attached,
             attach_seconds=said.attach_seconds,
             attach_error=said.attach_error,
+            attachment_missing=said.attachment_missing,
         )
 
 

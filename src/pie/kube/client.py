@@ -31,6 +31,7 @@ from pie.kube.metrics import KubeMetrics
 from pie.kube.pacing import Pacer
 from pie.kube.refusals import Refusals
 from pie.kube.resources import Resource
+from pie.kube.strain import Strain
 from pie.kube.transport import Answer, Chunks, Request, Transport
 from pie.kube.watchstream import Skipped, skipped
 
@@ -80,8 +81,9 @@ class Client:
     """Requests to one API server, as an async context manager.
 
     `before_write` is called right before a write goes out on its connection, and raises to refuse it. `pacer`
-    spreads the writes, `read_pacer` the reads (watches are not paced); urgent ones go first. `attempts`
-    bounds the tries of one request, `timeout_seconds` the time of one try.
+    spreads the writes, `read_pacer` the reads (watches are not paced); urgent ones go first, and those that
+    are `last` after all others. `attempts` bounds the tries of one request, `timeout_seconds` the time of one
+    try. `strain` counts how requests go.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Client:
         self.metrics = metrics or KubeMetrics(CollectorRegistry())
         self.clock = clock or ServerClock()
         self.refusals = Refusals(self.clock.monotonic)
+        self.strain = Strain()
         self._pacer = pacer or _unpaced()
         self._read_pacer = read_pacer or _unpaced()
         self._attempts = attempts
@@ -216,12 +219,13 @@ class Client:
         *,
         decode: type[T],
         urgent: bool = False,
+        last: bool = False,
     ) -> T:
         """Create an object. Raises AlreadyExists. After Unreachable it may or may not exist."""
         query = {"fieldManager": FIELD_MANAGER}
         request = Request("create", resource, namespace, query=query, body=msgspec.json.encode(body))
         request = msgspec.structs.replace(request, label=body.get("metadata", {}).get("name", ""))
-        return _decoded(request, await self._write(request, urgent=urgent), decode)
+        return _decoded(request, await self._write(request, urgent=urgent, last=last), decode)
 
     async def apply(
         self,
@@ -295,14 +299,21 @@ class Client:
         again = (Unreachable, TooManyRequests, ServerError)
         return await self._send(request, self._read_pacer, urgent=urgent, again=again)
 
-    async def _write(self, request: Request, *, urgent: bool) -> bytes:
-        return (await self._send(request, self._pacer, urgent=urgent, again=(TooManyRequests,))).body
+    async def _write(self, request: Request, *, urgent: bool, last: bool = False) -> bytes:
+        again = (TooManyRequests,)
+        return (await self._send(request, self._pacer, urgent=urgent, last=last, again=again)).body
 
     async def _send(
-        self, request: Request, pacer: Pacer, *, urgent: bool, again: tuple[type[KubeError], ...]
+        self,
+        request: Request,
+        pacer: Pacer,
+        *,
+        urgent: bool,
+        last: bool = False,
+        again: tuple[type[KubeError], ...],
     ) -> Answer:
         for attempt in range(self._attempts):
-            await pacer.wait(urgent=urgent)
+            await pacer.wait(urgent=urgent, last=last)
             try:
                 answer = await self._transport.send(request)
             except Forbidden as error:
@@ -310,12 +321,15 @@ class Client:
                 raise
             except (TooManyRequests, ServerError, Unreachable) as error:
                 hold_seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else None
+                if isinstance(error, TooManyRequests):
+                    self.strain.was_refused()
                 pacer.failed(hold_seconds or 0.0)
                 if attempt + 1 == self._attempts or not isinstance(error, again):
                     raise
                 await asyncio.sleep(self._delay(attempt, error))
             else:
                 pacer.answered(answer.took_seconds)
+                self.strain.answered(answer.took_seconds, listed=request.verb == "list")
                 self.refusals.allowed(request)
                 return answer
         raise AssertionError("unreachable")

@@ -19,9 +19,10 @@ class Pacer:
     """A token bucket that adapts itself.
 
     `qps` is the requests per second that are allowed at most and `burst` how many may go at once after a
-    pause. Waiters are served in order, urgent ones first. A request that takes longer than `slow_seconds`, or
-    that fails at the server, halves the rate, at most once in `settle_seconds`; every good one raises it by
-    a fiftieth of `qps`. Nothing goes out while the server wants to be left alone (429 with Retry-After).
+    pause. Waiters are served in order, urgent ones first and new runs last. A request that takes longer
+    than `slow_seconds`, or that fails at the server, halves the rate, at most once in `settle_seconds`; every
+    good one raises it by a fiftieth of `qps`. Nothing goes out while the server wants to be left alone (429
+    with Retry-After).
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Pacer:
         self._cut_at = float("-inf")
         self._held_until = float("-inf")
         self._order = count()
-        self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
         on_rate(qps)
 
@@ -62,10 +63,10 @@ class Pacer:
         """Requests that wait for their turn."""
         return sum(not future.done() for _, _, future in self._waiting)
 
-    async def wait(self, *, urgent: bool = False) -> None:
-        """Return when the next request may go out."""
+    async def wait(self, *, urgent: bool = False, last: bool = False) -> None:
+        """Return when the next request may go out: urgent ones first, and those that are `last` after all."""
         turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (not urgent, next(self._order), turn))
+        heapq.heappush(self._waiting, (last - urgent, next(self._order), turn))
         self._serve()
         try:
             await turn

@@ -4,12 +4,13 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from pie.core.model import Probe
 from pie.core.pace.budget import Pace
+from pie.core.pace.throttle import Throttle
 
 _LABELS = ("pie_probe_name", "storage_class")
 
 
 class PaceSeries:
-    """`pie_effective_period_seconds` and `pie_caused_writes_per_second`, of each PieProbe."""
+    """How often targets are probed, by PieProbe, and how much the control plane is spared."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._period = Gauge(
@@ -24,6 +25,23 @@ class PaceSeries:
             _LABELS,
             registry=registry,
         )
+
+        self._throttled = Gauge(
+            "pie_throttled",
+            "1 while runs start more slowly because the control plane lags, else 0.",
+            registry=registry,
+        )
+        self._pace = Gauge(
+            "pie_pace_ratio",
+            "The part of their pace at which runs start: 1, and less while pie spares the control plane.",
+            registry=registry,
+        )
+        self.show_throttle(Throttle())
+
+    def show_throttle(self, throttle: Throttle) -> None:
+        """Show how much the control plane is spared."""
+        self._throttled.set(throttle.on)
+        self._pace.set(throttle.part)
 
     def show(self, probe: Probe, pace: Pace) -> None:
         """Show the pace of a PieProbe."""

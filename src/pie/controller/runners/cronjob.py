@@ -349,7 +349,7 @@ class CronJobRunner:
             )
         _log.info("starting a run", target=str(target), why=order.why, without=order.without)
         try:
-            await self._client.create(JOBS, manifest, self._caches.namespace, decode=Job)
+            await self._client.create(JOBS, manifest, self._caches.namespace, decode=Job, last=True)
         except AlreadyExists:
             _log.debug("the run exists already", target=str(target))
         return True

@@ -282,7 +282,7 @@ class PodRunner:
             follows=order.follows,
         )
         try:
-            created = await self._client.create(PODS, manifest, self._caches.namespace, decode=Pod)
+            created = await self._client.create(PODS, manifest, self._caches.namespace, decode=Pod, last=True)
         except AlreadyExists:
             return await self._is_mine(probe, target, order.why, name)
         except KubeError as error:

@@ -1,17 +1,22 @@
-"""The condition OverBudget: a PieProbe needs more than its budgets allow."""
+"""The conditions OverBudget (more is needed than budgets allow) and Throttled (the control plane lags)."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from pie.core.conditions import Condition, explained, status_condition
+from pie.core.conditions import Condition, explained, status_condition, stored_conditions
 from pie.core.cost.report import number
 from pie.core.model import Probe, RunnerKind
 from pie.core.pace.budget import Pace
+from pie.core.pace.throttle import Throttle
 from pie.core.reasons import Reason
 
 OVER_BUDGET: Final = "OverBudget"
 THROTTLED: Final = "Throttled"
 SLOW: Final = frozenset({OVER_BUDGET, THROTTLED})
 """The conditions that say why the effective period is longer than the period."""
+
+
+BEFORE: Final = "it lagged before this controller led"
 
 
 def over_budget(probe: Probe, pace: Pace) -> Condition:
@@ -25,9 +30,31 @@ def over_budget(probe: Probe, pace: Pace) -> Condition:
         return status_condition(
             OVER_BUDGET, "True", Reason.BUDGET_NOT_HELD, explained(message, Reason.BUDGET_NOT_HELD)
         )
-    period, effective = probe.period_seconds, probe.period_seconds * pace.every
-    slower = f"{message}; each target is probed every {effective} s instead of every {period} s"
+    slower = f"{message}; {_often(probe, pace)}"
     return status_condition(OVER_BUDGET, "True", Reason.RUNS_THINNED, explained(slower, Reason.RUNS_THINNED))
+
+
+def throttled(probe: Probe, pace: Pace, throttle: Throttle) -> Condition:
+    """Return the condition, which all PieProbes have alike."""
+    if not throttle.on:
+        return status_condition(THROTTLED, "False", Reason.OK, "the control plane answers in time")
+    by_pie = probe.runner is RunnerKind.POD
+    what = _often(probe, pace) if by_pie else "runs of CronJobs cannot be slowed down; use spec.runner Pod"
+    message = f"{'; '.join(throttle.signs)}; {what}"
+    reason = Reason.CONTROL_PLANE_BUSY
+    return status_condition(THROTTLED, "True", reason, explained(message, reason))
+
+
+def was_throttled(status: Mapping[str, Any]) -> bool:
+    """Tell whether the condition is true in a stored status."""
+    return any(
+        each.get("type") == THROTTLED and each.get("status") == "True" for each in stored_conditions(status)
+    )
+
+
+def _often(probe: Probe, pace: Pace) -> str:
+    effective = probe.period_seconds * pace.every
+    return f"each target is probed every {effective} s instead of every {probe.period_seconds} s"
 
 
 def _per_second(writes: float) -> str:
