@@ -50,7 +50,8 @@ def test_the_page_of_the_maintenance_takes_what_the_next_one_reports() -> None:
         *("10 due times of 1 provision targets:", "20 due times of 2 mount targets:", "     20 on time"),
     ]
     changed = rates.with_replay(page, report)
-    assert "| 3 of 30 due times, incidents |" in rates.paragraph(PAGE.read_text(), changed)
+    written = rates.paragraph(PAGE.read_text(), changed, rates.WEATHER.read_text())
+    assert "| 3 of 30 due times, incidents |" in written
     assert len(changed.splitlines()) == len(page.splitlines()) - len(replay(page)) + len(report)
     assert replay(changed) == report
     assert rates.with_replay(changed, replay(page)) == page
