@@ -230,10 +230,15 @@ async def test_the_uninstall_hook_may_do_what_it_does_and_does_not_keep_the_rele
     assert await process.wait() == 0
     assert (await api.get(f"{GROUP}/namespaces/{namespace}/pieprobes/p"))["spec"]["paused"] is True
 
-    await asyncio.to_thread(helm, "uninstall", RELEASE, *where, seconds=150)
+    jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    uninstalling = asyncio.create_task(asyncio.to_thread(helm, "uninstall", RELEASE, *where, seconds=150))
+    await until(lambda: api.find(f"{jobs}/{RELEASE}-stop"), "helm creates the Job of the hook", 60)
+    # Its minute has passed.
+    await api.patch(f"{jobs}/{RELEASE}-stop", {"spec": {"activeDeadlineSeconds": 1}})
+    assert "DeadlineExceeded" in (await uninstalling).stderr
     left = await asyncio.to_thread(helm, "list", "--all", "--short", *where)
     assert left.stdout.strip() == ""
-    assert await gone(api, f"/apis/batch/v1/namespaces/{namespace}/jobs")
+    assert await gone(api, jobs)
     assert await gone(api, f"/apis/apps/v1/namespaces/{namespace}/deployments")
     rights = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
     assert await gone(api, f"{rights}/roles")
