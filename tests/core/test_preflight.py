@@ -2,6 +2,7 @@
 
 import pytest
 
+from pie.core.iojob import IoJob
 from pie.core.model import Kind
 from pie.core.preflight import WITH_FS_TYPE, class_warning, preflight, topology_segments, warnings
 from pie.core.reasons import ADVICE, Reason
@@ -64,8 +65,8 @@ def test_a_class_without_a_provisioner_rests_the_provision_probe_unless_opted_in
         ("xfs", "1Gi", None),
         ("btrfs", "100Mi", "109Mi"),
         ("btrfs", "110Mi", None),
-        ("ext4", "1Mi", None),
-        ("", "1Mi", None),
+        ("ext4", "51Mi", None),
+        ("", "51Mi", None),
     ],
 )
 def test_a_capacity_below_the_smallest_filesystem_is_warned_of(
@@ -76,6 +77,28 @@ def test_a_capacity_below_the_smallest_filesystem_is_warned_of(
     for each in found:
         assert f"{capacity}, but StorageClass c has filesystems of type {filesystem}" in each.message
         assert f"need {least}:" in each.message
+
+
+@pytest.mark.parametrize(
+    ("capacity", "size", "mounts", "is_warned_of"),
+    [
+        ("100Mi", "50M", True, False),
+        ("100Mi", "100M", True, True),
+        ("101Mi", "100M", True, False),
+        ("50Mi", "50M", True, True),
+        ("50Mi", "50M", False, False),
+        ("1Gi", "1G", True, True),
+        ("1G", "1G", True, True),
+        ("2Gi", "1G", True, False),
+    ],
+)
+def test_a_volume_without_room_for_the_file_of_mount_runs_is_warned_of(
+    capacity: str, size: str, mounts: bool, is_warned_of: bool
+) -> None:
+    asked = probe(pvc_capacity=capacity, io=IoJob(size=size), mount_enabled=mounts)
+    found = warnings(asked, named("d.example"))
+    assert [each.reason for each in found] == ([Reason.CAPACITY_TOO_SMALL] if is_warned_of else [])
+    assert all(f"a file of {size} (spec.io.size)" in each.message for each in found)
 
 
 @pytest.mark.parametrize(

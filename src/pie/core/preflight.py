@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pie.core.conditions import Condition, status_condition
+from pie.core.iojob import size_bytes
 from pie.core.kinds import KINDS
 from pie.core.kinds.row import Row
 from pie.core.model import Probe
@@ -142,7 +143,7 @@ def warnings(
     """
     if storage_class is None:
         return ()
-    found = (_capacity(probe, storage_class), _fs_group(storage_class, fs_group_policy))
+    found = (_capacity(probe, storage_class) or _file(probe), _fs_group(storage_class, fs_group_policy))
     return tuple(warning for warning in found if warning is not None)
 
 
@@ -156,6 +157,18 @@ def _capacity(probe: Probe, storage_class: StorageClass) -> ClassWarning | None:
         f"spec.pvcCapacity is {probe.pvc_capacity}, but StorageClass {storage_class.metadata.name} has"
         f" filesystems of type {filesystem}, which need {least_mebibytes}Mi: volumes of exactly this size"
         " cannot be formatted",
+    )
+
+
+def _file(probe: Probe) -> ClassWarning | None:
+    """Warn of volumes that have no room for the file of the mount runs."""
+    capacity, size = quantity(probe.pvc_capacity), probe.io.size
+    if not probe.mount_enabled or capacity is None or capacity > size_bytes(size):
+        return None
+    return ClassWarning(
+        Reason.CAPACITY_TOO_SMALL,
+        f"spec.pvcCapacity is {probe.pvc_capacity}, but mount runs use a file of {size} (spec.io.size):"
+        " a volume of exactly this size has no room for it",
     )
 
 

@@ -380,8 +380,8 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "To probe anyway, set spec.provisionOnRetain, and see that used volumes are cleaned.",
     ),
     Reason.CAPACITY_TOO_SMALL: (
-        "spec.pvcCapacity is less than the smallest filesystem of the class's type.",
-        "Create the PieProbe again with a larger pvcCapacity, unless its runs are good.",
+        "spec.pvcCapacity is less than the class's smallest filesystem, or than the file of mount runs.",
+        "Create the PieProbe again with a larger pvcCapacity, or lower spec.io.size, unless runs are good.",
     ),
     Reason.PERIOD_TOO_SHORT: (
         "The class's driver attaches volumes, which is too slow for this probePeriodSeconds.",
