@@ -79,3 +79,8 @@ async def test_a_version_of_kubernetes_leaves_no_build_cache(
     directory.mkdir(parents=True)
     await build.build_module(programs.values())
     assert sorted(path.name for path in directory.iterdir()) == ["one", "two"]
+
+
+def test_the_oldest_kubernetes_that_is_built_whole_is_the_oldest_api_server() -> None:
+    oldest = (build.MODULES / "kubernetes-oldest" / "go.mod").read_text()
+    assert f"require k8s.io/kubernetes v{min(build.kubernetes_versions())}\n" in oldest
