@@ -37,6 +37,19 @@ class IoJob(msgspec.Struct, frozen=True):
         """How many threads do I/O: no more than the file has blocks."""
         return max(1, min(self.io_depth, size_bytes(self.size) // size_bytes(self.block_size)))
 
+    @property
+    def most_bytes(self) -> int:
+        """How much a run reads and writes at most: each block of the file is used once."""
+        return min(size_bytes(self.size), self.most_bytes_a_second * self.runtime_seconds)
+
+    @property
+    def most_bytes_a_second(self) -> int:
+        """How much a run reads and writes in a second at most."""
+        if not self.rate_iops:
+            return size_bytes(self.size)
+        sides = 2 if self.read_write in {"readwrite", "randrw"} else 1
+        return min(size_bytes(self.size), sides * self.rate_iops * size_bytes(self.block_size))
+
     def options(self) -> list[str]:
         """Return the options of `pie probe mount` that are not its defaults.
 

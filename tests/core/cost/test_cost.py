@@ -13,6 +13,7 @@ from pie.core.cost.figures import figures
 from pie.core.cost.lines import run_lines, set_up_lines
 from pie.core.cost.load import Demand, rates
 from pie.core.cost.plan import LONGEST_QUEUE_SECONDS, PART, plan
+from pie.core.iojob import IoJob
 from pie.core.kinds import KINDS
 from pie.core.model import Image, Kind, RunnerKind
 from pie.core.probestep import ProbeFacts, status_of
@@ -183,6 +184,24 @@ def test_without_nodes_nothing_is_written() -> None:
     assert rates([nothing], unused=True) == ()
     assert all(not each.used for each in ceilings([nothing], Cluster()))
     assert all(not each.value for each in figures([nothing], Cluster()) if "on a node" not in each.name)
+
+
+@pytest.mark.parametrize(
+    ("io", "a_run", "a_second"),
+    [
+        (IoJob(), 53.0, 53.0),
+        (IoJob(read_write="randread", block_size="8k"), 53.0, 53.0),
+        (IoJob(size="1G", runtime_seconds=20), 1074.3, 1074.3),
+        # So many blocks of 4k a second, read and written.
+        (IoJob(rate_iops=16, runtime_seconds=10), 1.3 + 0.6, 0.1 + 0.6),
+        (IoJob(rate_iops=16, runtime_seconds=10, read_write="write"), 0.7 + 0.6, 0.1 + 0.6),
+        (IoJob(rate_iops=8192, size="1M"), 1.0 + 0.6, 1.0 + 0.6),
+    ],
+)
+def test_the_io_of_a_node_is_that_of_the_job(io: IoJob, a_run: float, a_second: float) -> None:
+    found = {each.name: each.value for each in figures([replace(mounts(1, POD), io=io)], Cluster())}
+    assert found["I/O of a node, at most"] * 60 == pytest.approx(a_run, abs=0.1)
+    assert found["the same, in the second in which runs start"] * 60 == pytest.approx(a_second, abs=0.1)
 
 
 def test_runs_of_cronjobs_start_together_and_those_of_pods_are_spread() -> None:

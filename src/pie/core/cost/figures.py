@@ -7,6 +7,7 @@ from typing import Final
 from pie.core.cost.ceilings import Cluster
 from pie.core.cost.lines import Actor, Line, Source
 from pie.core.cost.load import Demand, requests, set_up
+from pie.core.iojob import IoJob
 from pie.core.model import Kind, RunnerKind
 
 CPU_SECONDS: Final = 0.45
@@ -14,7 +15,8 @@ READ_MEGABYTES: Final = 26.0
 WRITTEN_MEGABYTES: Final = 27.0
 """Of a mount run on a fast disk: fio reads and writes its 50 MB in one second. `docs/cost.md` says how it was
 measured. The kubelet's and the container runtime's part is not counted."""
-_FIO_SECONDS: Final = 1.0
+_BESIDE_FIO_MEGABYTES: Final = READ_MEGABYTES + WRITTEN_MEGABYTES - IoJob().most_bytes / 1e6
+"""Records, the sync, and what filesystems write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,22 @@ def _set_up_seconds(lines: Sequence[tuple[Line, int]], actor: Actor, cluster: Cl
 def _on_nodes(demands: Sequence[Demand]) -> Iterator[Figure]:
     mounts = [demand for demand in demands if demand.mount and demand.nodes]
     on_a_node = sum(1 / demand.period_seconds for demand in mounts)
-    everywhere = sum(demand.nodes / demand.period_seconds for demand in mounts)
-    together = sum(
-        min(float(d.nodes), d.runs_at_once if d.runner is RunnerKind.CRON_JOB else d.nodes / d.period_seconds)
-        for d in mounts
-    )
-    moved = READ_MEGABYTES + WRITTEN_MEGABYTES
+    moved = [(demand, _megabytes(demand.io.most_bytes) / demand.period_seconds) for demand in mounts]
     yield Figure("CPU on a node, mount runs", 100 * CPU_SECONDS * on_a_node, "% of a core", Source.MEASURED)
-    yield Figure("I/O of a node, at most", moved * on_a_node, "MB/s", Source.MEASURED)
-    yield Figure("I/O on a back end that all share, at most", moved * everywhere, "MB/s", Source.MEASURED)
-    peak = moved / _FIO_SECONDS * together
+    yield Figure("I/O of a node, at most", sum(each for _, each in moved), "MB/s", Source.MEASURED)
+    shared = sum(demand.nodes * each for demand, each in moved)
+    yield Figure("I/O on a back end that all share, at most", shared, "MB/s", Source.MEASURED)
+    peak = sum(_together(demand) * _megabytes(demand.io.most_bytes_a_second) for demand in mounts)
     yield Figure("the same, in the second in which runs start", peak, "MB/s")
+
+
+def _megabytes(moved_bytes: int) -> float:
+    """Return what a run moves, if fio moves so much."""
+    return moved_bytes / 1e6 + _BESIDE_FIO_MEGABYTES
+
+
+def _together(demand: Demand) -> float:
+    """Return how many mount runs start in the same second."""
+    if demand.runner is RunnerKind.CRON_JOB:
+        return min(float(demand.nodes), demand.runs_at_once)
+    return min(float(demand.nodes), demand.nodes / demand.period_seconds)

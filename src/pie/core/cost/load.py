@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pie.core.cost.lines import PIE_PER_SECOND, Actor, Line, Source, run_lines, set_up_lines
+from pie.core.iojob import IoJob
 from pie.core.model import Kind, Probe, RunnerKind
 from pie.core.quantity import quantity
 
@@ -27,6 +28,7 @@ class Demand:
     provision: bool = True
     attach: bool = False
     volume_bytes: int = 100 * 2**20
+    io: IoJob = field(default_factory=IoJob)
 
     def targets(self) -> dict[str, int]:
         """Return the number of targets by kind."""
@@ -62,6 +64,7 @@ def demand_of(probe: Probe, nodes: int, *, attach: bool, paused: Collection[str]
         provision=probe.provision_enabled and Kind.PROVISION not in paused,
         attach=attach,
         volume_bytes=int(quantity(probe.pvc_capacity) or 0),
+        io=probe.io,
     )
 
 
