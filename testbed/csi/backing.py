@@ -13,7 +13,7 @@ import msgspec
 from testbed.csi import filesystems
 from testbed.csi.armed import Armed, BackingFault
 from testbed.csi.extents import extents
-from testbed.csi.pool import Pool, Volume, make_empty, replace
+from testbed.csi.pool import RAW, Pool, Volume, make_empty, replace
 from testbed.errors import TestbedError
 
 ORIGINAL = "original"  # the backing file that another one replaces
@@ -76,7 +76,8 @@ class BackingFiles:
             case "emptied":
                 image.rename(self._original(volume))
                 make_empty(image, volume.capacity_bytes)
-                await filesystems.make(image, volume.filesystem)
+                if volume.filesystem != RAW:
+                    await filesystems.make(image, volume.filesystem)
             case "swapped":
                 await self._stand_in(volume, Path(fault.source))
             case "stale":

@@ -1,4 +1,4 @@
-"""The kinds of volumes that the driver serves: mounted, on one node at a time."""
+"""The kinds of volumes that the driver serves: mounted or raw, on one node at a time."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 from testbed.csi.calls import CallError
-from testbed.csi.pool import Filesystem, filesystem
+from testbed.csi.pool import RAW, Filesystem, filesystem
 from testbed.csi.stubs import Stubs
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -30,11 +30,11 @@ def refusal(stubs: Stubs, capabilities: Iterable[Any]) -> str:
     """Return why a volume with these capabilities cannot be served; empty: it can."""
     modes = stubs.csi.VolumeCapability.AccessMode
     for capability in capabilities:
-        if capability.HasField("block"):
-            return "raw block volumes are not served, only mounted ones"
         if capability.access_mode.mode not in (modes.SINGLE_NODE_WRITER, modes.SINGLE_NODE_READER_ONLY):
             mode = modes.Mode.Name(capability.access_mode.mode)
             return f"access mode {mode} is not served: a volume is on one node"
+        if capability.HasField("block"):
+            continue
         try:
             filesystem(capability.mount.fs_type)
         except ValueError as error:
@@ -44,4 +44,7 @@ def refusal(stubs: Stubs, capabilities: Iterable[Any]) -> str:
 
 def wanted_filesystem(capabilities: Iterable[Any]) -> Filesystem:
     """Return the filesystem in these capabilities, which `refusal` accepted."""
-    return filesystem(next((capability.mount.fs_type for capability in capabilities), ""))
+    first = next(iter(capabilities), None)
+    if first is None:
+        return filesystem("")
+    return RAW if first.HasField("block") else filesystem(first.mount.fs_type)

@@ -27,6 +27,7 @@ FS_IOC_SHUTDOWN = 0x8004587D
 # Without a freeze before, which would wait for files that are being opened; written data is on disk then.
 SHUTDOWN_FLUSH_LOG = 1
 SMALLEST_BLOCK_BYTES = 1024
+DISK_GROUP = 6
 T = TypeVar("T")
 
 
@@ -138,11 +139,50 @@ def make_directory(path: str) -> Path:
     return directory
 
 
+def make_file(path: Path) -> Path:
+    """Create a file to bind a device to, unless it exists."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def is_device_of(image: Path, path: Path) -> bool:
+    """Tell whether the loop device on a file is at exactly this path."""
+    number = path.stat().st_rdev if path.is_block_device() else 0
+    return f"{os.major(number)}:{os.minor(number)}" == loop_device(image)
+
+
 def loop_device(image: Path) -> str | None:
     """Return the number (`major:minor`) of the loop device on a file; None without one."""
     return next(
         (device for device, file in loop_devices().items() if file == Path(os.path.realpath(image))), None
     )
+
+
+async def attach(image: Path, *, readonly: bool = False) -> Path:
+    """Return the loop device on a file; make one if there is none."""
+    if number := loop_device(image):
+        return _device_file(number)
+    flags = ("--read-only",) if readonly else ()
+    device = Path((await run("losetup", "--find", "--show", *flags, image)).strip())
+    _give_to_disk_group(device)
+    return device
+
+
+def _device_file(number: str) -> Path:
+    return Path("/dev") / Path(f"/sys/dev/block/{number}").resolve().name
+
+
+def _give_to_disk_group(device: Path) -> None:
+    """Do what udev does on a machine that has it; a container runtime gives a pod's device the same owner."""
+    os.chown(device, 0, DISK_GROUP)
+    device.chmod(0o660)
+
+
+async def detach(image: Path) -> None:
+    """Remove the loop device on a file, if there is one."""
+    if loop_device(image):
+        await run("losetup", "--detach", await attach(image))
 
 
 def loop_devices() -> dict[str, Path]:

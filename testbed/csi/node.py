@@ -11,13 +11,13 @@ from typing import Any
 import grpc
 
 from testbed.csi import filesystems
-from testbed.csi.armed import Armed, MountsNothing
+from testbed.csi.armed import Armed, MountFault, MountsNothing
 from testbed.csi.backing import BackingFiles
 from testbed.csi.bites import Bites
 from testbed.csi.calls import CallError
 from testbed.csi.capabilities import INVALID, refusal, require, require_capability
 from testbed.csi.locks import VolumeLocks
-from testbed.csi.pool import Pool, Volume
+from testbed.csi.pool import RAW, Pool, Volume
 from testbed.csi.stubs import Stubs
 
 Code = grpc.StatusCode
@@ -58,15 +58,17 @@ class Node:
     async def NodeStageVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
         """Mount the volume once for the node; format it if it is empty."""
         require(volume_id=request.volume_id, staging_target_path=request.staging_target_path)
-        mount = self._mount_of(request)
-        volume = self._find(request.volume_id)
+        mount, volume = self._mount_of(request), self._find(request.volume_id)
+        _check_access(request, volume)
         if self.attach and volume.attached_to != self.node:
             raise CallError(
                 Code.FAILED_PRECONDITION, f"volume {volume.id} is not attached to node {self.node}"
             )
         target = filesystems.make_directory(request.staging_target_path)
         async with self.locks[volume.id]:
-            if not self._pretends(volume):
+            if volume.filesystem == RAW:
+                await self._device(volume)
+            elif not self._pretends(volume):
                 await self._stage(volume, target, mount)
         return self.stubs.csi.NodeStageVolumeResponse()
 
@@ -81,6 +83,8 @@ class Node:
                     Code.DEADLINE_EXCEEDED, f"volume {volume.id} hangs; unmounting {target} would not end"
                 )
             await filesystems.unmount(target)
+            if volume and volume.filesystem == RAW:
+                await filesystems.detach(self.pool.backing_file(volume.id))
             if volume:
                 await self.backing.settle(volume)
         return self.stubs.csi.NodeUnstageVolumeResponse()
@@ -88,13 +92,16 @@ class Node:
     async def NodePublishVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
         """Bind the staged volume to the pod's path."""
         require(volume_id=request.volume_id, target_path=request.target_path)
-        mount = self._mount_of(request)
-        volume = self._find(request.volume_id)
+        mount, volume = self._mount_of(request), self._find(request.volume_id)
+        _check_access(request, volume)
         if not request.staging_target_path:
             raise CallError(
                 Code.FAILED_PRECONDITION, "staging_target_path is missing; volumes must be staged"
             )
         async with self.locks[volume.id]:
+            if volume.filesystem == RAW:
+                await self._publish_device(volume, Path(request.target_path))
+                return self.stubs.csi.NodePublishVolumeResponse()
             target = filesystems.make_directory(request.target_path)
             if self._pretends(volume):
                 await _give_to_group(target, mount.volume_mount_group)
@@ -113,7 +120,7 @@ class Node:
         target = Path(request.target_path)
         async with self.locks[request.volume_id]:
             await filesystems.unmount(target)
-            await asyncio.to_thread(_remove_directory, target)
+            await asyncio.to_thread(_remove, target)
         return self.stubs.csi.NodeUnpublishVolumeResponse()
 
     async def NodeGetVolumeStats(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
@@ -121,7 +128,10 @@ class Node:
         require(volume_id=request.volume_id, volume_path=request.volume_path)
         volume = self._find(request.volume_id)
         path = Path(request.volume_path)
-        if not filesystems.is_mounted_on(self.pool.backing_file(volume.id), path):
+        image = self.pool.backing_file(volume.id)
+        if volume.filesystem == RAW and filesystems.is_device_of(image, path):
+            return self._size_of(volume)
+        if not filesystems.is_mounted_on(image, path):
             raise CallError(Code.NOT_FOUND, f"volume {volume.id} is not mounted on {path}")
         usage = await asyncio.to_thread(os.statvfs, path)
         csi = self.stubs.csi
@@ -137,6 +147,24 @@ class Node:
                 for unit, size, total, free, available in by_unit
             ]
         )
+
+    def _size_of(self, volume: Volume) -> Any:
+        """Return the statistics of a raw volume: nobody knows how much of it is used."""
+        csi = self.stubs.csi
+        usage = csi.VolumeUsage(unit=csi.VolumeUsage.BYTES, total=volume.capacity_bytes)
+        return csi.NodeGetVolumeStatsResponse(usage=[usage])
+
+    async def _device(self, volume: Volume) -> Path:
+        """Return the device of a raw volume."""
+        await self.backing.settle(volume)
+        faults = (fault.kind for _, fault in self.armed.concerning(MountFault, volume.claim))
+        return await filesystems.attach(self.pool.backing_file(volume.id), readonly="read-only" in faults)
+
+    async def _publish_device(self, volume: Volume, target: Path) -> None:
+        """Bind the device of a raw volume to a file, which the kubelet gives to the pod."""
+        device = await self._device(volume)
+        if not filesystems.mount_at(target):
+            await filesystems.bind(device, filesystems.make_file(target), readonly=False)
 
     async def _stage(self, volume: Volume, target: Path, mount: Any) -> None:
         image = self.pool.backing_file(volume.id)
@@ -164,10 +192,18 @@ class Node:
         raise CallError(Code.NOT_FOUND, f"there is no volume {volume_id}")
 
 
-def _remove_directory(target: Path) -> None:
-    """Remove the directory of a mount, and what a pod wrote there while nothing was mounted."""
-    if target.exists():
+def _check_access(request: Any, volume: Volume) -> None:
+    """Refuse to use a filesystem as a raw device, and the other way round."""
+    if request.volume_capability.HasField("block") is not (volume.filesystem == RAW):
+        raise CallError(INVALID, f"volume {volume.id} was created for another kind of access")
+
+
+def _remove(target: Path) -> None:
+    """Remove the file of a device, or the directory of a mount with what a pod wrote there without one."""
+    if target.is_dir():
         shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
 
 
 async def _give_to_group(root: Path, group: str) -> None:

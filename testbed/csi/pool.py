@@ -9,17 +9,20 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 MIB = 1024 * 1024
 DEFAULT_CAPACITY_BYTES = 100 * MIB
 
-Filesystem = Literal["ext4", "xfs"]
+RAW: Final = "raw"
+"""In the place of a filesystem: the volume is a raw block device."""
+Filesystem = Literal["ext4", "xfs", "raw"]
 SMALLEST_BYTES: dict[Filesystem, int] = {
     "ext4": 16 * MIB,
     "xfs": 300 * MIB,
+    RAW: MIB,
 }  # mkfs.xfs refuses less than 300 MB
 
 
@@ -42,8 +45,9 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
 def filesystem(name: str) -> Filesystem:
     """Return the filesystem of this name (empty: ext4); ValueError: the driver cannot create it."""
     name = name or "ext4"
-    if name not in SMALLEST_BYTES:
-        raise ValueError(f"filesystem {name!r} is not one of {', '.join(SMALLEST_BYTES)}")
+    if name not in SMALLEST_BYTES or name == RAW:
+        served = ", ".join(SMALLEST_BYTES.keys() - {RAW})
+        raise ValueError(f"filesystem {name!r} is not one of {served}")
     return name
 
 

@@ -178,3 +178,36 @@ def test_five_thousand_healthy_targets_take_less_than_twenty_megabytes() -> None
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert used / len(targets) < 3500
+
+
+@pytest.mark.parametrize(
+    ("marks", "letters"),
+    [
+        ([], "......"),
+        ([(0, Verdict.OK)], "oooo.."),
+        ([(3600, Verdict.OK)], "..oooo"),
+        ([(0, Verdict.OK), (3600, Verdict.FAILED)], "ooffff"),
+        ([(3600, Verdict.FAILED), (7200, Verdict.OK)], "..ffoo"),
+    ],
+)
+def test_the_verdict_of_a_target_with_a_long_period_holds_until_the_next_one(
+    marks: list[tuple[float, Verdict]], letters: str
+) -> None:
+    history, target = History(), Target("p", "block", "c")
+    history.follow(target, 3600)
+    for due, verdict in marks:
+        history.mark(target, due, verdict)
+    # Columns of half an hour: they end one and a half hours after the last due time that is marked here.
+    assert history.letters(target, 7200 + 1800 + 60, 6, 1800.0) == letters
+
+
+@given(st.integers(60, 7200), st.integers(60, 7200), st.integers(1, 240), st.integers(0, 10**6))
+def test_a_row_has_a_letter_for_each_column_whatever_the_periods(
+    period: int, step: int, columns: int, now: int
+) -> None:
+    history, target = History(), Target("p", "block", "c")
+    history.follow(target, period)
+    history.mark(target, now - now % period, Verdict.OK)
+    found = history.letters(target, now, columns, float(step))
+    assert len(found) == columns
+    assert found[-1] == "o"

@@ -13,6 +13,7 @@ import grpc
 
 from testbed import faults
 from testbed.csi import stubs
+from testbed.csi.pool import RAW
 from testbed.csi.server import TOPOLOGY_KEY
 from testbed.janitor import ROOT
 
@@ -129,8 +130,10 @@ class Driver:
             return await stub(request, timeout=timeout_seconds)
 
     def capability(self, filesystem: str) -> dict[str, Any]:
-        """Return what a pod with an fsGroup asks for."""
+        """Return what a pod with an fsGroup asks for, or one with a raw device."""
         mode = self._stubs.csi.VolumeCapability.AccessMode.SINGLE_NODE_WRITER
+        if filesystem == RAW:
+            return {"block": {}, "access_mode": {"mode": mode}}
         mount = {"fs_type": filesystem, "volume_mount_group": str(GROUP)}
         return {"mount": mount, "access_mode": {"mode": mode}}
 

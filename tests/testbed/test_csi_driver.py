@@ -1,6 +1,7 @@
 """The testbed's CSI driver by itself: conformance, capacity, and what it remembers."""
 
 import asyncio
+import os
 import stat
 import tempfile
 from collections.abc import AsyncIterator
@@ -9,7 +10,10 @@ from pathlib import Path
 import grpc
 import pytest
 
+from testbed import faults
 from testbed.build import binary
+from testbed.csi import filesystems
+from testbed.csi.pool import RAW
 from tests.conftest import demand_machine
 from tests.testbed.csi_driver import GROUP, NODE, POOL_BYTES, Driver
 
@@ -34,13 +38,15 @@ async def driver() -> AsyncIterator[Driver]:
 
 
 @pytest.mark.timeout(900)  # the first time on a machine, csi-sanity is built
-async def test_csi_sanity_passes(any_driver: Driver) -> None:
+@pytest.mark.parametrize("access", ["mount", "block"])
+async def test_csi_sanity_passes(any_driver: Driver, access: str) -> None:
     sanity = await asyncio.create_subprocess_exec(
         await binary("csi-sanity"),
         f"--csi.endpoint=unix://{any_driver.socket}",
         f"--csi.mountdir={any_driver.directory}/mount",
         f"--csi.stagingdir={any_driver.directory}/stage",
         f"--csi.testvolumesize={400 * MIB}",
+        f"--csi.testvolumeaccesstype={access}",
         "--ginkgo.no-color",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -92,10 +98,50 @@ async def test_a_volume_is_reachable_from_its_node_alone(driver: Driver) -> None
     assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_block_volumes_and_strange_parameters_are_refused_in_words(driver: Driver) -> None:
-    mode = driver.capability("ext4")["access_mode"]
-    with pytest.raises(grpc.aio.AioRpcError, match="raw block volumes are not served"):
-        await driver.call("CreateVolume", name="b", volume_capabilities=[{"block": {}, "access_mode": mode}])
+async def test_a_raw_volume_is_a_device_that_keeps_what_is_written_until_it_is_deleted(
+    driver: Driver,
+) -> None:
+    volume = await driver.published("one", RAW)
+    assert volume.path.is_block_device()
+    _write(volume.path, b"1")
+    volume = await driver.publish_again(volume)
+    assert volume.path.read_bytes().rstrip(b"\0") == b"1"
+    stats = await driver.call("NodeGetVolumeStats", volume_id=volume.id, volume_path=_inside(volume.path))
+    assert [usage.total for usage in stats.usage] == [32 * MIB]
+    with pytest.raises(grpc.aio.AioRpcError, match="still mounted"):
+        await driver.call("DeleteVolume", volume_id=volume.id)
+    await driver.unpublish(volume.id)
+    assert not volume.path.exists()
+    assert str(driver.pool) not in str(filesystems.loop_devices())
+    await driver.call("DeleteVolume", volume_id=volume.id)
+
+
+async def test_a_raw_volume_is_not_mounted_and_a_filesystem_is_no_device(driver: Driver) -> None:
+    for made, wanted in ((RAW, "ext4"), ("ext4", RAW)):
+        volume_id = await driver.create(f"{made}-1", made)
+        with pytest.raises(grpc.aio.AioRpcError, match="created for another kind of access"):
+            await driver.publish(volume_id, f"{made}-1", wanted)
+
+
+async def test_a_raw_volume_can_be_read_only(driver: Driver) -> None:
+    await faults.inflict(driver, "read-only", node=NODE, options=faults.Options(claims="one"))
+    volume = await driver.published("one", RAW)
+    with pytest.raises(PermissionError):
+        _write(volume.path, b"1")
+    await faults.undo(driver, "read-only", node=NODE)
+    _write((await driver.publish_again(volume)).path, b"1")
+
+
+def _write(device: Path, content: bytes) -> None:
+    descriptor = os.open(device, os.O_RDWR)
+    try:
+        os.pwrite(descriptor, content, 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def test_strange_filesystems_and_parameters_are_refused_in_words(driver: Driver) -> None:
     with pytest.raises(grpc.aio.AioRpcError, match="'btrfs' is not one of ext4, xfs"):
         await driver.create("one", "btrfs")
     with pytest.raises(grpc.aio.AioRpcError, match="unknown parameters in the StorageClass: tier"):

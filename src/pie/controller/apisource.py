@@ -121,7 +121,7 @@ class ApiSource:
                 target.node,
                 self._caches.zone(target.node),
                 self._facts.target(target).verdict[0],
-                self._history.letters(target, now, columns),
+                self._history.letters(target, now, columns, step_seconds),
             )
             for target in self._live(probe)
         )

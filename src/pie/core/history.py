@@ -32,6 +32,7 @@ _RANK: Final = {
     Verdict.FAILED: 5,
     Verdict.HUNG: 6,
 }
+_INSTANT: Final = 1e-3
 _AS_LETTERS: Final = bytes.maketrans(bytes(range(len(LETTERS))), LETTERS.encode())
 _TIMED: Final = tuple(stage for stage in Stage if stage is not Stage.TEARDOWN)
 _MEASURES: Final = ("iops", "mean_seconds", "p50_seconds", "p99_seconds", "max_seconds")
@@ -210,10 +211,26 @@ class History:
         past = self._past.get(target)
         return sorted((*past.good, *past.bad), key=lambda each: -each.due) if past is not None else []
 
-    def letters(self, target: Target, until: float, columns: int) -> str:
-        """Return the verdicts of the columns up to the one of `until` (epoch seconds), the oldest first."""
+    def letters(self, target: Target, until: float, columns: int, step_seconds: float = 0.0) -> str:
+        """Return the verdicts of the columns up to the one of `until` (epoch seconds), the oldest first.
+
+        A column is one period of the target; or `step_seconds`, if that is shorter: then a verdict holds
+        until the next due time has one.
+        """
         past = self._past.get(target)
-        return past.strip.letters(int(until // past.step_seconds), columns) if past is not None else ""
+        if past is None:
+            return ""
+        newest = int(until // past.step_seconds)
+        if not 0.0 < step_seconds < past.step_seconds:
+            return past.strip.letters(newest, columns)
+        last = int(until // step_seconds)
+        # What a column shows is how things were at its end.
+        ends = ((each + 1) * step_seconds - _INSTANT for each in range(last - columns + 1, last + 1))
+        periods = [int(min(end, until) // past.step_seconds) for end in ends]
+        before = periods[0] - 1
+        known = past.strip.letters(newest, newest - before + 1)
+        held = ((known[each - before - 1], known[each - before]) for each in periods)
+        return "".join(then if now == LETTERS[0] else now for then, now in held)
 
     def trend(self, probe: str, until: float, columns: int) -> list[Point]:
         """Return a PieProbe's I/O latency in the columns up to the one of `until`, the oldest first."""

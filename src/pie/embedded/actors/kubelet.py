@@ -101,9 +101,10 @@ class Kubelets:
         if problem:
             self._registry.event(pod, "FailedMount", f"MountVolume.SetUp failed for {problem}", "kubelet")
             return
-        mounts = {mount["mountPath"] for mount in container.get("volumeMounts") or []}
+        paths = {mount["mountPath"]: volume for mount in container.get("volumeMounts") or []}
+        paths |= {each["devicePath"]: volume / "device" for each in container.get("volumeDevices") or []}
         words = [*(container.get("command") or []), *(container.get("args") or [])]
-        words = [str(volume) if word in mounts else word for word in words]
+        words = [str(paths.get(word, word)) for word in words]
         if words[:3] == ["pie", "probe", "mount"]:  # what the pod itself asks for comes last, and counts
             words[3:3] = ["--without-fio", *self._options]
         try:

@@ -1,9 +1,11 @@
 """PVCs and volumes: ephemeral PVCs, the provisioner of each machine, and the protection of PVCs in use.
 
-A volume is a directory on its machine; the sizes of a machine's volumes are summed against its pool.
+A volume is a directory on its machine; a raw one is the file `device` in it. The sizes of a machine's volumes
+are summed against its pool.
 https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#generic-ephemeral-volumes
 """
 
+import os
 import shutil
 from fractions import Fraction
 from typing import Final
@@ -94,7 +96,11 @@ def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
     if problem:
         return f'failed to provision volume with StorageClass "{name}": rpc error: {problem}'
     volume = registry.create(PVS, _volume(claim, storage_class, machine))
-    (machine.volumes / volume["metadata"]["name"]).mkdir(parents=True, exist_ok=True)
+    directory = machine.volumes / volume["metadata"]["name"]
+    directory.mkdir(parents=True, exist_ok=True)
+    if volume["spec"]["volumeMode"] == "Block":
+        (directory / "device").touch()
+        os.truncate(directory / "device", int(wanted))
     registry.set_status(volume, phase="Bound")
     registry.edit(claim, lambda copy: copy["spec"].update(volumeName=volume["metadata"]["name"]))
     capacity, modes = volume["spec"]["capacity"], volume["spec"]["accessModes"]
@@ -137,7 +143,7 @@ def _volume(claim: Json, storage_class: Json, machine: Machine) -> Json:
         "claimRef": reference(claim, namespace=claim["metadata"]["namespace"]),
         "persistentVolumeReclaimPolicy": storage_class["reclaimPolicy"],
         "storageClassName": storage_class["metadata"]["name"],
-        "volumeMode": "Filesystem",
+        "volumeMode": claim["spec"].get("volumeMode") or "Filesystem",
         "csi": {"driver": DRIVER, "volumeHandle": name, "volumeAttributes": {"machine": machine.name}},
         "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}},
     }

@@ -14,6 +14,8 @@ const RANK_OF_CODE = new Uint8Array(128);
 // Letter, and where its mark begins and how high it is, in parts of a row.
 const SHAPES = [[".", 0.45, 0.1], ["o", 0, 1], ["s", 0.35, 0.3], ["i", 0.3, 0.45], ["l", 0.25, 0.75], ["f", 0, 1], ["h", 0, 1]];
 
+const anyNode = (kind) => (kind === "provision" ? "any node (new volume)" : `any node (${kind})`);
+
 export class Heatmap {
   constructor() {
     this.root = byId("heat");
@@ -48,7 +50,7 @@ export class Heatmap {
     const kept = this.rows[this.active]?.key;
     const wanted = this.filter.toLowerCase();
     const rows = this.answer.rows
-      .map((row) => ({ ...row, key: `${row.kind}/${row.node}`, name: row.node || "any node (new volume)", badness: badness(row) }))
+      .map((row) => ({ ...row, key: `${row.kind}/${row.node}`, name: row.node || anyNode(row.kind), badness: badness(row) }))
       .filter((row) => !wanted || row.name.toLowerCase().includes(wanted) || row.zone.toLowerCase().includes(wanted));
     const collate = new Intl.Collator("en", { numeric: true }).compare;
     rows.sort((a, b) => b.badness - a.badness || Boolean(a.node) - Boolean(b.node) || collate(a.name, b.name));

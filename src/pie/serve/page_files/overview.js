@@ -54,6 +54,7 @@ function timelines(each) {
   const link = (kind, node, words) => h("a", { href: targetHref(each.probe, kind, node), id: `at-${each.id}-${node}` }, words);
   const links = each.nodes.map((node) => link("mount", node, node));
   if (each.provision) links.unshift(link("provision", "", "new volume"));
+  for (const kind of each.canaries) links.unshift(link(kind, "", `canary ${kind}`));
   const more = each.targets - links.length;
   return [links.flatMap((each) => [each, " "]), more > 0 ? `and ${more} more` : null];
 }

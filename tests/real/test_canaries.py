@@ -1,0 +1,76 @@
+"""The canary `block` on real nodes: a raw device is mapped, written, read back, and nothing of it is left."""
+
+from typing import Any
+
+import pytest
+
+from testbed import faults
+from testbed.api import Json
+from testbed.faults import Options
+from tests.duesoon import due_soon
+from tests.harness import until
+from tests.real.conftest import STORAGE_CLASS, Probed
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+
+NODES = ["node-1", "node-2"]
+BLOCK: dict[str, Any] = {
+    "disableProvisionProbe": True,
+    "disableMountProbes": True,
+    "canaries": {"block": {"period": "1m"}},
+}
+RUNS = "pie_canary_runs_total"
+UNSUPPORTED = "block volumes are not supported"
+
+
+async def condition(probed: Probed, name: str) -> Json | None:
+    """Return the condition of the canary once a run has said something."""
+    status = (await probed.api.get(probed.path("pieprobes", name))).get("status") or {}
+    found = [each for each in status.get("conditions") or [] if each["type"] == "BlockHealthy"]
+    return next((each for each in found if each["reason"] != "Pending"), None)
+
+
+async def nothing_left(probed: Probed, name: str) -> bool:
+    """Tell whether no pod, no PVC and no volume of a PieProbe is there."""
+    of_probe = f"pie-probe={name}"
+    pods = await probed.api.items(probed.path("pods"), selector=of_probe)
+    claims = await probed.api.items(probed.path("persistentvolumeclaims"), selector=of_probe)
+    volumes = await probed.api.items("/api/v1/persistentvolumes")
+    mine = [each for each in volumes if each["spec"]["claimRef"]["name"].startswith(f"block-{name}-")]
+    return not [*pods, *claims, *mine]
+
+
+async def test_a_raw_block_volume_is_proved_or_called_bad_or_not_offered_and_nothing_is_left(
+    probed: Probed,
+) -> None:
+    works, refused, read_only = (due_soon(prefix, STORAGE_CLASS) for prefix in ("well", "no", "ro"))
+    injected = {"create-refused": f"block-{refused}-*", "read-only": f"block-{read_only}-*"}
+    try:
+        for fault, claims in injected.items():
+            options = Options(claims=claims, code="INVALID_ARGUMENT", message=UNSUPPORTED)
+            for node in NODES:
+                await faults.inflict(probed.cluster, fault, node=node, options=options)
+        await probed.probe(works, NODES, **BLOCK)
+        await probed.probe(refused, NODES, **BLOCK, probeThreshold="5s", deadline="5s")
+        await probed.probe(read_only, NODES, **BLOCK)
+
+        good = await until(lambda: condition(probed, works), "a run of the canary", 60)
+        assert (good["status"], good["reason"]) == ("True", "OK")
+        assert await probed.pie.value(RUNS, pie_probe_name=works, probe="block", on_time="true") == 1
+        await until(lambda: nothing_left(probed, works), "nothing is left of the run", 30)
+
+        said = await until(lambda: condition(probed, refused), "a run that is refused", 30)
+        assert (said["status"], said["reason"]) == ("Unknown", "NotOffered")
+        assert UNSUPPORTED in said["message"]
+        await until(lambda: nothing_left(probed, refused), "nothing is left of the refused run", 30)
+
+        bad = await until(lambda: condition(probed, read_only), "a run that fails on both nodes", 30)
+        assert (bad["status"], bad["reason"]) == ("False", "ReadOnly")
+    finally:
+        for fault in injected:
+            for node in NODES:
+                await faults.undo(probed.cluster, fault, node=node)
+        for name in (works, refused, read_only):
+            await probed.api.delete(probed.path("pieprobes", name))
+    for name in (works, refused, read_only):
+        await until(lambda name=name: nothing_left(probed, name), "nothing is left", 60)
