@@ -6,6 +6,7 @@ from rich.console import Console
 from pie.cli.explaintable import Explanation, table
 from pie.core.apitypes import RunView, TargetDetail, TargetView
 from pie.core.model import Kind, Stage, Verdict
+from pie.core.result import IoStats, Latency
 
 ERROR = 'MountVolume.MountDevice failed for volume "pvc-6e1a": connection error'
 
@@ -42,6 +43,17 @@ def test_what_there_is_to_say_of_a_run_stands_beside_its_bar_or_below_it_where_t
     bar = next(number for number, line in enumerate(narrow) if "iiii" in line)
     assert narrow[bar + 1] == f"    {said}"
     assert len(narrow) < 14
+
+
+def test_it_shows_the_job_and_the_limit_of_the_spec() -> None:
+    what = explanation()
+    (detail,) = what.targets
+    side = Latency(iops=1, mean_seconds=0.02, p50_seconds=0.02, p99_seconds=0.03, max_seconds=1)
+    target = replace(detail.target, io=IoStats(read=side))
+    asked = replace(detail, target=target, options="--block-size 1M", max_latency_seconds=0.05)
+    lines = shown(140, replace(what, targets=(asked,)))
+    assert "  last good run 1 min 30 s ago; late after 40 s; slow above 50.00 ms" in lines
+    assert "  last I/O: read 20.00 ms (p99 30.00 ms); --block-size 1M" in lines
 
 
 def test_it_says_whose_problem_it_is() -> None:

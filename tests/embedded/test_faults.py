@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 
 from pie.core.reasons import Reason
@@ -203,6 +204,28 @@ async def test_slow_io_is_measured(start_embedded: Start) -> None:
             return slow > 2 * usual > 0
 
         await until(slower, "the slow node's latency is twice the other's or more", 40)
+
+
+@pytest.mark.real  # for its length only
+async def test_probes_do_the_io_of_the_spec_and_are_slow_above_its_limit(start_embedded: Start) -> None:
+    io = {"size": "1M", "readWrite": "randwrite", "ioDepth": 4, "rateIops": 4096, "maxLatency": "1us"}
+    spec = {"io": io, "integrity": {"enabled": False}, "disableProvisionProbe": True}
+    async with scene(start_embedded, 1, **spec) as stage:
+        await stage.verdict("node-1", "late", Reason.IO_SLOW)
+        samples = await stage.pie.samples()
+        assert samples.value("pie_io_write_latency_on_mount_probe_seconds", node="node-1")
+        assert samples.value("pie_io_read_latency_on_mount_probe_seconds", node="node-1") == 0
+        assert samples.value(PERFORMANCE, node="node-1", succeed="false") == 0
+        # The page and `pie explain` say it.
+        url = f"{stage.pie.address}/api/v1/targets/p1/mount?node=node-1"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            detail = await answer.json()
+        assert detail["options"].startswith("--size 1M --read-write randwrite")
+        assert detail["max_latency_seconds"] == 1e-6
+        assert samples.value("pie_io_latency_seconds_count", direction="write", statistic="p99")
+        (own,) = stage.cluster.directory.glob("volumes/node-1/*/.pie")
+        assert (own / "fio" / "job").stat().st_size == 2**20
+        assert not (own / "records").exists()
 
 
 async def test_a_fault_that_is_unknown_or_has_no_place_is_refused_in_words(start_embedded: Start) -> None:

@@ -65,16 +65,18 @@ def _target(detail: TargetDetail, now: float) -> list[RenderableType]:
         lines += [Text(f"  {whose}")] if (whose := whose_problem(target.area)) else []
         if (bad := next((run for run in detail.runs if run.reason == target.reason), None)) is not None:
             lines += [Text(f"  {bad.meaning}"), Text(f"  next: {bad.next}", "bold")]
-    lines += [Text(f"  {line}", "dim") for line in _facts(target, detail.threshold_seconds, now)]
+    lines += [Text(f"  {line}", "dim") for line in _facts(detail, now)]
     lines.append(_Runs(target, detail.runs) if detail.runs else Text("  no run has ended yet", "dim"))
     return lines
 
 
-def _facts(target: TargetView, threshold_seconds: float, now: float) -> list[str]:
+def _facts(detail: TargetDetail, now: float) -> list[str]:
+    target, limit = detail.target, detail.max_latency_seconds
     well = (
         f"last good run {_ago(target.last_ok, now)} ago" if target.last_ok is not None else "no good run yet"
     )
-    facts = [f"{well}; late after {threshold_seconds:g} s"]
+    slow = f"; slow above {latency_text(limit)}" if limit is not None else ""
+    facts = [f"{well}; late after {detail.threshold_seconds:g} s{slow}"]
     if target.io is not None:
         sides = (("read", target.io.read), ("write", target.io.write))
         said = [
@@ -82,7 +84,8 @@ def _facts(target: TargetView, threshold_seconds: float, now: float) -> list[str
             for name, side in sides
             if side
         ]
-        facts.append(f"last I/O: {', '.join(said)}")
+        job = f"; {detail.options}" if detail.options else ""
+        facts.append(f"last I/O: {', '.join(said)}{job}")
     return facts
 
 

@@ -27,6 +27,7 @@ from pie.core.apitypes import (
     TargetView,
 )
 from pie.core.history import History, PastRun
+from pie.core.kinds import kind_of
 from pie.core.model import Probe, Target, Verdict
 from pie.core.overview import incident_views, state_of, summary, worst
 from pie.core.pace.parts import EFFECTIVE_PERIOD
@@ -108,7 +109,14 @@ class ApiSource:
         if spec is None or target is None or self._targets.get(target) is None:
             return None
         runs = tuple(_run_view(each) for each in self._history.runs(target))
-        return TargetDetail(self._client.now(), self._target_view(target), spec.threshold_seconds, runs)
+        return TargetDetail(
+            self._client.now(),
+            self._target_view(target),
+            spec.threshold_seconds,
+            runs,
+            " ".join(kind_of(target).options(spec)),
+            spec.max_latency_seconds if kind_of(target).io_apart else None,
+        )
 
     def heatmap(self, probe: str, columns: int) -> Heatmap | None:
         """Return the verdicts of a PieProbe's targets over time; None if there is none."""

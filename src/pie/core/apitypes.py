@@ -168,12 +168,17 @@ class RunView(Struct, frozen=True):
 
 
 class TargetDetail(Struct, frozen=True):
-    """`/api/v1/targets/{probe}/{kind}`: a target and the runs that are remembered, newest first."""
+    """`/api/v1/targets/{probe}/{kind}`: a target and the runs that are remembered, newest first.
+
+    `options` are what the spec adds to the command of runs, `max_latency_seconds` is the limit of their I/O.
+    """
 
     now: float
     target: TargetView
     threshold_seconds: float
     runs: tuple[RunView, ...]
+    options: PlainText = ""
+    max_latency_seconds: float | None = None
 
 
 class HeatRow(Struct, frozen=True):
