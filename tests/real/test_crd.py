@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from testbed.cluster import Cluster
 from tests.specs import ACCEPTED, IMMUTABLE, REFUSED, SMALLEST, Json, pieprobe, selecting
+from website.runbooks.entry import commands
 
 pytestmark = pytest.mark.real
 
@@ -42,6 +45,19 @@ class Kubectl:
         return subprocess.run(
             [KUBECTL, "--kubeconfig", self._kubeconfig, *arguments],
             input=None if manifest is None else json.dumps(manifest),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def typed(self, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a line of a shell in which `kubectl` is this one."""
+        path = f"{KUBECTL.parent}:{os.environ['PATH']}"
+        return subprocess.run(
+            ["bash", "-c", line],
+            env={**os.environ, "PATH": path, "KUBECONFIG": str(self._kubeconfig), **variables},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
@@ -240,3 +256,20 @@ def test_a_condition_needs_all_its_parts(storing: Kubectl, field: str) -> None:
     result = storing("patch", "pieprobe", "p", "--subresource=status", "--type=merge", "-p", patch)
     assert result.returncode != 0
     assert field in result.stderr
+
+
+def test_every_command_of_the_runbooks_that_only_reads_is_understood(kubectl: Kubectl) -> None:
+    checks, variables = commands().checks.values(), commands().variables
+    values = {name: each.example for name, each in variables.items()} | {"NS": "default"}
+    lines = {line for check in checks for line in check.commands.splitlines() if "kubectl" in line}
+    reading = sorted(line for line in lines if "kubectl debug" not in line)  # it would create a pod
+    with ThreadPoolExecutor(4) as pool:
+        complaints = pool.map(lambda line: kubectl.typed(line, **values).stderr, reading)
+    # The objects of the examples are not there.
+    expected = re.compile(r"NotFound|not found|No resources found|^Warning: |resource name may not be empty")
+    unexpected = {
+        line: wrong
+        for line, said in zip(reading, complaints, strict=True)
+        if (wrong := [each for each in said.splitlines() if each.strip() and not expected.search(each)])
+    }
+    assert unexpected == {}
