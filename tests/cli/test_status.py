@@ -15,8 +15,10 @@ from rich.console import Console
 
 from pie.cli.ask import Whom
 from pie.cli.statustable import table
-from pie.core.apitypes import Counts, IncidentView, Overview, ProbeView
+from pie.core.apitypes import ConditionView, Counts, IncidentView, Overview, ProbeView
+from pie.core.conditions import explained
 from pie.core.model import Stage
+from pie.core.reasons import Reason
 from pie.core.stored_overview import last_change, stored_overview
 from pie.core.wire import Metadata, PieProbe
 from pie.embedded.cluster import EmbeddedCluster
@@ -254,6 +256,14 @@ def test_on_80_columns_what_is_zero_is_left_out_and_what_explains_has_room() -> 
         "local     embedded        3   2     1  volumes are not mounted on node node-2",
         "                                       (MountFailed)",
     ]
+
+
+def test_a_canary_that_the_class_does_not_offer_is_paused_in_the_words_of_the_driver() -> None:
+    message = explained("canary block is paused: block volumes are not supported", Reason.NOT_OFFERED)
+    said = ConditionView("BlockHealthy", "Unknown", "NotOffered", message)
+    probe = replace(view("local", "embedded", Counts(total=3, ok=3), "fine"), conditions=(said,))
+    *_, last = shown(probe)
+    assert last == "local: canary block is paused: block volumes are not supported (NotOffered)"
 
 
 def test_on_80_columns_nothing_is_cut_and_what_explains_stands_below_where_there_is_no_room() -> None:

@@ -38,7 +38,7 @@ class Lived:
         self.counted = Samples(simulation.metrics())
         self.left = [name for name in simulation.world.objects["pods"] if name.startswith("block-")]
         status = simulation.world.objects["pieprobes"]["p"]["status"]
-        self.summary = status["summary"]
+        self.summary, self.targets = status["summary"], status["targets"]
         self.conditions = {each["type"]: each for each in status["conditions"]}
         self.incidents = status.get("incidents", [])
 
@@ -168,7 +168,7 @@ def test_a_class_that_does_not_offer_it_is_not_bad_and_is_asked_again_much_later
     assert lived.condition("Block") == ("Unknown", "NotOffered")
     assert "block volumes are not supported" in lived.conditions["BlockHealthy"]["message"]
     assert (lived.conditions["Ready"]["status"], lived.summary) == ("True", "fine")
-    assert lived.incidents == []
+    assert (lived.incidents, lived.targets["total"], lived.targets["unknown"]) == ([], 3, 0)
     assert (lived.runs("true"), lived.runs("false")) == (0, 0)
     assert 3 <= len(lived.pods) <= 4  # at every fourth due time, and no follow-up run
     assert not [name for name in lived.pods if "-x" in name or "-r" in name.rpartition("-")[2]]

@@ -1,6 +1,6 @@
 """The overview as a terminal shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import to_builtins
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -12,6 +12,7 @@ from pie.cli.words import colour, latency_text, many, seconds_text, whose_proble
 from pie.core.apitypes import IncidentView, Overview, ProbeView
 from pie.core.model import Verdict
 from pie.core.pace.condition import SLOW
+from pie.core.reasons import MEANING, Reason
 
 _STATE_COLOURS = {"fine": "bold green", "warning": "bold yellow", "bad": "bold red", "unknown": "bold"}
 _MOST_INCIDENTS = 10
@@ -31,6 +32,8 @@ def table(overview: Overview, options: str = "", note: str = "") -> Group:
         parts += [Text(), _Probes(overview.probes)]
     if slower := [line for each in overview.probes if (line := _slowed(each))]:
         parts += [Text(), *slower]
+    if not_offered := [line for each in overview.probes for line in _not_offered(each)]:
+        parts += [Text(), *not_offered]
     open_now = [each for each in overview.incidents if each.closed is None]
     for incident in open_now[:_MOST_INCIDENTS]:
         parts += [Text(), *_incident(incident, overview.now, options)]
@@ -95,6 +98,14 @@ def _slowed(probe: ProbeView) -> Text | None:
     often = f"each target is probed every {seconds_text(effective)} instead of every {seconds_text(period)}"
     why = [each.reason for each in probe.conditions if each.type in SLOW and each.status == "True"]
     return Text(f"{probe.name}: {often}" + (f" ({', '.join(why)})" if why else ""), "yellow")
+
+
+def _not_offered(probe: ProbeView) -> Iterator[Text]:
+    """Say which canaries are paused, and in which words the class does not offer what they test."""
+    for each in probe.conditions:
+        if each.reason == Reason.NOT_OFFERED:
+            said = each.message.partition(f". {MEANING[Reason.NOT_OFFERED]}")[0]
+            yield Text(f"{probe.name}: {said} ({each.reason})", "dim")
 
 
 def _incident(incident: IncidentView, now: float, options: str) -> list[Text]:

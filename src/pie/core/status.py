@@ -49,8 +49,9 @@ def status(
     are about the same generation of the spec. A condition stays "False" while an incident is open.
     """
     known = tuple(targets)
-    counts = Counter(verdict for _, _, verdict, _ in known)
-    tested = Counter(verdict for _, _, verdict, reason in known if reason is not Reason.NOT_OFFERED)
+    # What the class does not offer is paused, and no target that could be good or bad.
+    offered = tuple(each for each in known if each[3] is not Reason.NOT_OFFERED)
+    counts = Counter(verdict for _, _, verdict, _ in offered)
     old = _by_type(stored)
     healthy = []
     for kind in (each for each in KINDS.values() if not each.canary or each.name in canaries):
@@ -67,10 +68,10 @@ def status(
         "observedGeneration": generation,
         "conditions": conditions,
         "summary": summary(
-            conditions, tested, incidents, _all_suppressed(known), str(stored.get("summary", ""))
+            conditions, counts, incidents, _all_suppressed(offered), str(stored.get("summary", ""))
         ),
         "targets": {
-            "total": len(known),
+            "total": len(offered),
             "bad": sum(counts[verdict] for verdict in BAD),  # for the printer column, which cannot add
             **{verdict.value: counts[verdict] for verdict in Verdict},
         },
