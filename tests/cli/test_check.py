@@ -91,6 +91,25 @@ async def test_a_cluster_that_is_well_passes_and_nothing_stays(start_embedded: S
     assert there(cluster) == []
 
 
+async def test_features_of_the_class_are_checked_if_asked_for_and_nothing_stays(
+    start_embedded: Start,
+) -> None:
+    cluster = await cluster_of(start_embedded, 2)
+    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--features", "all")
+    assert ended.status == 0, ended.complained
+    assert [(each["kind"], each["verdict"]) for each in report["targets"]] == [
+        ("provision", "ok"),
+        ("block", "ok"),
+    ]
+    assert there(cluster) == []
+
+
+async def test_an_unknown_feature_is_a_usage_error() -> None:
+    ended = await run("check", "x", "--features", "block,teleport")
+    assert ended.status == 2
+    assert "there is no feature teleport; there are: block" in " ".join(ended.complained.split())
+
+
 @pytest.mark.skipif(not childprocess.supported(), reason="this machine cannot make system calls fail")
 async def test_each_fault_is_named_with_stage_and_reason_and_a_cordoned_node_is_skipped(
     start_embedded: Start,

@@ -36,7 +36,7 @@ def checked(verdict: Verdict) -> Checked:
     return Checked(Kind.MOUNT, "n1", verdict, Reason.OK)
 
 
-@pytest.mark.parametrize(
+ENDS = (
     ("verdicts", "left", "good"),
     [
         ([Verdict.OK], (), True),
@@ -48,6 +48,17 @@ def checked(verdict: Verdict) -> Checked:
         ([], (), False),
     ],
 )
+
+
+@pytest.mark.parametrize(*ENDS)
+def test_a_feature_that_the_class_does_not_offer_is_not_bad_and_proves_nothing(
+    verdicts: list[Verdict], left: tuple[Left, ...], good: bool
+) -> None:
+    not_offered = Checked("block", "n1", Verdict.INCONCLUSIVE, Reason.NOT_OFFERED)
+    assert passed([not_offered, *map(checked, verdicts)], left) is good
+
+
+@pytest.mark.parametrize(*ENDS)
 def test_a_check_passes_when_something_was_well_and_nothing_bad(
     verdicts: list[Verdict], left: tuple[Left, ...], good: bool
 ) -> None:

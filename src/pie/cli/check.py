@@ -44,6 +44,13 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
             help="Only check that each node can mount a volume twice and do I/O (with --provision: both).",
         ),
     ] = False,
+    features: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Also check these features of the class, for example block; all: every one that pie knows.",
+        ),
+    ] = "",
     each_node: Annotated[
         bool, typer.Option("--each-node", help="Provision a new volume on each node, not on only one.")
     ] = False,
@@ -99,6 +106,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
     Examples:
       pie check topolvm-provisioner --image registry.example.com/pie:1.0.0
       pie check ceph-block --nodes node-17,node-18 --mount
+      pie check ceph-block --features all
       pie check ceph-block --nodes 'topology.kubernetes.io/zone=a' --output junit > report.xml
 
     Exit status: 0 everything is healthy, 1 something is not, 2 the check could not be done,
@@ -106,7 +114,7 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
     """  # noqa: D301  \b is Click's
     from pie.controller.oneshot.perform import INTERRUPTED, Interrupted  # noqa: PLC0415  `pie --help` is quick
     from pie.controller.oneshot.survey import CannotCheck  # noqa: PLC0415
-    from pie.core.kinds import ALWAYS  # noqa: PLC0415
+    from pie.core.kinds import ALWAYS, KINDS  # noqa: PLC0415
     from pie.core.model import Kind  # noqa: PLC0415
     from pie.core.oneshot import Order  # noqa: PLC0415
     from pie.core.parse import SpecError, duration_seconds  # noqa: PLC0415
@@ -115,12 +123,19 @@ def check(  # noqa: PLR0917  Typer reads flags from parameters
         timeout_seconds = duration_seconds(timeout, "--timeout")
     except SpecError as error:
         raise typer.BadParameter(str(error)) from None
+    known = {name for name, kind in KINDS.items() if kind.canary}
+    wanted_features = known if features == "all" else {name for name in features.split(",") if name}
+    if unknown := ", ".join(sorted(wanted_features - known)):
+        named = ", ".join(sorted(known))
+        raise typer.BadParameter(
+            f"there is no feature {unknown}; there are: {named}", param_hint="--features"
+        )
     asked = {kind for kind, wanted in ((Kind.PROVISION, provision), (Kind.MOUNT, mount)) if wanted}
     order = Order(
         storage_class=storage_class,
         namespace=namespace or "",
         nodes=nodes,
-        kinds=frozenset(asked or ALWAYS),
+        kinds=frozenset(asked or ALWAYS) | wanted_features,
         each_node=each_node,
         image=image,
         image_pull_secrets=tuple(image_pull_secret or ()),

@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from pie.core import meshes
 from pie.core.judge import Judgement
-from pie.core.kinds import ALWAYS, kind_of
+from pie.core.kinds import ALWAYS, KINDS, kind_of
 from pie.core.maintenance.now import NodeNow, suppression
 from pie.core.manifests import POD_ANNOTATIONS, Manifest, claim, pod_spec
-from pie.core.model import BAD, NOT_GOOD, Image, Probe, Stage, SuppressionRules, Target, Verdict
+from pie.core.model import BAD, NOT_GOOD, Canary, Image, Probe, Stage, SuppressionRules, Target, Verdict
 from pie.core.naming import ANNOTATION_TARGET, label_value
 from pie.core.reasons import ADVICE, AREA, MEANING, Reason
 from pie.core.result import IoStats
@@ -25,6 +25,8 @@ from pie.core.wire import Claim, Metadata, Node, StorageClass
 
 LABEL_CHECK = "pie.topolvm.io/check"
 DRIVER_NOT_REGISTERED = "DriverNotRegistered"
+_ONCE = Canary(period_seconds=3600)
+"""A check runs a canary once, so its period has no meaning."""
 _MOST_TERMS = 100
 """A provision run names at most this many nodes, so that the affinity of its pod stays readable."""
 
@@ -116,9 +118,13 @@ class CheckReport(Struct, frozen=True):
 
 
 def passed(targets: Collection[Checked], left: Collection[Left]) -> bool:
-    """Tell whether a target was good, none was bad, and everything was deleted."""
-    proved = any(each.verdict is Verdict.OK for each in targets)
-    return proved and not left and not any(each.verdict in NOT_GOOD for each in targets)
+    """Tell whether a target was good, none was bad, and everything was deleted.
+
+    A feature that the class does not offer is not bad.
+    """
+    asked = [each for each in targets if each.reason is not Reason.NOT_OFFERED]
+    proved = any(each.verdict is Verdict.OK for each in asked)
+    return proved and not left and not any(each.verdict in NOT_GOOD for each in asked)
 
 
 def checked(
@@ -160,6 +166,7 @@ def probe_of(order: Order, check: str, nodes: Iterable[str]) -> Probe:
         pvc_capacity=order.pvc_capacity,
         suppression=SuppressionRules(reboot_grace_seconds=0.0, new_node_grace_seconds=0.0),
         architectures=(),
+        canaries={name: _ONCE for name in order.kinds if KINDS[name].canary},
     )
 
 
