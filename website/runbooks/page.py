@@ -52,7 +52,7 @@ def page(reason: Reason) -> str:
         rows = "\n".join(f"| {text} |" for text in found)
         parts.append(f"| Texts of real clusters with this reason ([more](../verdicts.md)) |\n|---|\n{rows}\n")
     parts.append(f"## What to check\n\n{_variables(runbook)}")
-    parts += [f"{each.question}:\n\n```sh\n{each.commands}\n```\n" for each in checks]
+    parts += [f"{_wrapped(f'{each.question}:')}\n```sh\n{each.commands}\n```\n" for each in checks]
     steps = "".join(_wrapped(step, f"{number}. ") for number, step in enumerate(runbook.do, 1))
     parts.append(f"## What to do\n\n{_wrapped(ADVICE[reason])}\n{steps}")
     if runbook.is_not:
