@@ -46,9 +46,32 @@ def expression(operator: str, *values: str, key: str = "zone") -> Json:
     return selecting(matchExpressions=[{"key": key, "operator": operator, "values": list(values)}])
 
 
+def several(**spec: Any) -> Json:
+    """Return a PieProbe with these fields in the place of monitoringStorageClass."""
+    manifest = without("monitoringStorageClass")
+    manifest["spec"].update(spec)
+    return manifest
+
+
 # What is wrong, and the words the user must see.
 REFUSED: dict[str, tuple[Json, str]] = {
     "no class": (without("monitoringStorageClass"), r"spec\.monitoringStorageClass: Required"),
+    "class and classes": (pieprobe(monitoringStorageClasses=["a"]), r"set only one of"),
+    "class and selector": (pieprobe(monitoringStorageClassSelector={}), r"set only one of"),
+    "classes and selector": (
+        several(monitoringStorageClasses=["a"], monitoringStorageClassSelector={}),
+        r"set only one of",
+    ),
+    "no class in the list": (several(monitoringStorageClasses=[]), r"at least 1 items|Required value"),
+    "too many classes": (
+        several(monitoringStorageClasses=[f"c{number}" for number in range(17)]),
+        r"must have at most 16",
+    ),
+    "class in the list that no class can be": (several(monitoringStorageClasses=["Fast"]), r"should match"),
+    "selector without values": (
+        several(monitoringStorageClassSelector={"matchExpressions": [{"key": "a", "operator": "In"}]}),
+        r"the operators In and NotIn need values",
+    ),
     "empty class": (pieprobe(monitoringStorageClass=""), r"must be the name of a StorageClass"),
     "class that no class can be": (
         pieprobe(monitoringStorageClass="Fast_SSD"),
@@ -230,6 +253,17 @@ REFUSED: dict[str, tuple[Json, str]] = {
 }
 ACCEPTED: dict[str, Json] = {
     "longest name": pieprobe("a" * 253),
+    "several classes": several(monitoringStorageClasses=["a", "b.c"]),
+    "classes by their labels": several(
+        monitoringStorageClassSelector={
+            "matchLabels": {"example.com/probed": "yes"},
+            "matchExpressions": [
+                {"key": "tier", "operator": "NotIn", "values": ["slow"]},
+                {"key": "example.com/old", "operator": "DoesNotExist"},
+            ],
+        }
+    ),
+    "every class": several(monitoringStorageClassSelector={}),
     "defaults of the Go implementation, spelled out": pieprobe(probePeriod=1, probeThreshold="1m"),
     "threshold in Go's spelling": pieprobe(probePeriod=59, probeThreshold="58m59.5s", deadline="59m"),
     "threshold below a second": pieprobe(probeThreshold=".5s"),

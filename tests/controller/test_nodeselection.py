@@ -50,7 +50,7 @@ class Story:
 
     def paused(self) -> Reason | None:
         """Return why the mount probes are paused."""
-        pause = self.simulation.controller.probes.get("p").paused.get(Kind.MOUNT)
+        pause = self.simulation.controller.probes.get("p").classes["c"].paused.get(Kind.MOUNT)
         return pause.reason if pause is not None else None
 
 

@@ -36,7 +36,7 @@ def test_without_bounds_everything_is_allowed() -> None:
     bounds = AuthorBounds()
     asked = {"priority_class_name": "system-node-critical", "tolerations": (EXISTS,), "resources": MUCH}
     assert not refusal(bounds, pvc_capacity="1Pi", **asked)
-    check_targets(probe(), 1_000_000, bounds)
+    check_targets(probe(), [1_000_000], bounds)
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_resources(most: dict[str, str], words: str) -> None:
 
 def test_the_number_of_targets() -> None:
     bounds = AuthorBounds(targets=4)
-    check_targets(probe(), 3, bounds)
+    check_targets(probe(), [3], bounds)
     with pytest.raises(SpecError, match="matches 4 nodes, which makes 5 targets; the controller allows 4"):
-        check_targets(probe(), 4, bounds)
-    check_targets(probe(provision_enabled=False), 4, bounds)
-    check_targets(probe(mount_enabled=False), 1000, bounds)
+        check_targets(probe(), [4], bounds)
+    check_targets(probe(provision_enabled=False), [4], bounds)
+    check_targets(probe(mount_enabled=False), [1000], bounds)
 
 
 def test_flags_are_read() -> None:

@@ -144,7 +144,7 @@ def test_nothing_that_is_counted_late_brings_back_the_series_of_a_pieprobe_that_
     registry = CollectorRegistry()
     series = RunSeries(registry)
     series.add(MOUNT.probe, MOUNT.storage_class)
-    series.remove(MOUNT.probe)
+    series.remove(*MOUNT.probed)
     series.lost(MOUNT.probe, "Pruned")
     series.left_behind(MOUNT, {Reason.NODE_GONE: 2})
     series.stages(MOUNT, {Stage.MOUNT: 1.5})
@@ -176,9 +176,9 @@ def test_the_stages_of_a_class_go_with_its_last_pieprobe() -> None:
     series.add(MOUNT.probe, MOUNT.storage_class)
     series.add(other.probe, other.storage_class)
     series.stages(MOUNT, {Stage.MOUNT: 1.5})
-    series.remove(MOUNT.probe)
+    series.remove(*MOUNT.probed)
     assert count() == 1
-    series.remove(other.probe)
+    series.remove(*other.probed)
     assert count() is None
     series.stages(MOUNT, {Stage.MOUNT: 1.5})  # the end of a run that the controller saw late
     assert count() is None
@@ -199,7 +199,7 @@ def test_latencies_of_a_class_and_starts_of_a_pieprobe_are_few_series_and_go_wit
     of_probe = {"pie_probe_name": MOUNT.probe, "storage_class": MOUNT.storage_class, "probe": "mount"}
     assert registry.get_sample_value("pie_pod_startup_seconds_sum", of_probe) == 300
     assert len([sample for metric in registry.collect() for sample in metric.samples]) < 100
-    series.remove(MOUNT.probe)
+    series.remove(*MOUNT.probed)
     series.io(targets[0], IoStats(write=side))
     series.started(targets[0], 3.0)
     assert [sample for metric in registry.collect() for sample in metric.samples] == []

@@ -45,14 +45,14 @@ def test_runs_are_counted_and_nothing_is_left_of_a_probe_that_is_gone() -> None:
     assert gauge in shown(series)
     series.show(MOUNT, None)
     assert gauge not in shown(series)
-    series.remove("p")
+    series.remove(PROVISION.probed)
     assert shown(series) == []
 
 
 def test_nothing_that_is_shown_late_brings_back_a_pieprobe_that_is_gone() -> None:
     series = UntestedSeries()
     series.add(probe())
-    series.remove("p")
+    series.remove(PROVISION.probed)
     series.show(MOUNT, Reason.NODE_CORDONED)
     series.suppressed.count(MOUNT, Reason.NODE_CORDONED)
     series.suppressed.count(MOUNT, Reason.NODE_CORDONED, io_only=True)
@@ -66,5 +66,5 @@ def test_a_pieprobe_that_the_user_paused_is_shown() -> None:
     assert f"{paused} 0.0" in shown(series)
     series.add(probe(paused=True))
     assert f"{paused} 1.0" in shown(series)
-    series.remove("p")
+    series.remove(PROVISION.probed)
     assert shown(series) == []

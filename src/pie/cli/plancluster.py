@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pie.cli.planinput import DEFAULT_VERSION, CannotPlan, Flags, has_unused, parsed, probes_in
+from pie.cli.planinput import DEFAULT_VERSION, CannotPlan, Flags, Labels, has_unused, parsed, probes_in
 from pie.core import selector
+from pie.core.classes import labels_of
 from pie.core.cost.load import Demand, demand_of
 from pie.core.cost.report import CostReport, report
 from pie.core.model import Probe
@@ -59,10 +60,14 @@ async def from_the_cluster(
     config = load(kubeconfig, context)
     async with Client(config) as client:
         where = namespace or config.namespace
-        probes = probes_in(manifest) if manifest is not None else await _stored(client, where)
         nodes = await _all(client, NODES, _Node)
         csi_nodes = await _all(client, CSI_NODES, _CSINode)
         classes = {each.metadata.name: each for each in await _all(client, STORAGE_CLASSES, StorageClass)}
+        labels = labels_of(classes.values())
+        if manifest is not None:
+            probes = probes_in(manifest, labels)
+        else:
+            probes = await _stored(client, where, labels)
         demands, least = list[Demand](), list[int]()
         notes = await _others(client, where, probes) if manifest is not None else []
         for probe in probes:
@@ -98,7 +103,7 @@ async def _others(client: Client, namespace: str, planned: Iterable[Probe]) -> l
     ]
 
 
-async def _stored(client: Client, namespace: str) -> list[Probe]:
+async def _stored(client: Client, namespace: str, labels: Labels) -> list[Probe]:
     try:
         page = await client.list_page(PIE_PROBES, namespace, decode=PieProbe, limit=0)
     except NotFound as error:
@@ -107,7 +112,7 @@ async def _stored(client: Client, namespace: str) -> list[Probe]:
         ) from error
     if not page.items:
         raise CannotPlan(f"there is no PieProbe in the namespace {namespace}; name a manifest with -f")
-    return [parsed(each) for each in page.items]
+    return [each for stored in page.items for each in parsed(stored, labels)]
 
 
 def _matching(probe: Probe, nodes: Iterable[Node], storage_class: StorageClass | None) -> set[str]:

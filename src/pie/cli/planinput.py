@@ -1,20 +1,23 @@
 """What `pie plan` is asked: flags and manifests, as demands on a cluster."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import yaml
 
+from pie.core.classes import by_selector, chosen, parse_probes
 from pie.core.cost.ceilings import Cluster
 from pie.core.cost.load import MINUTE, Demand, demand_of
 from pie.core.cost.plan import LONGEST_MINUTES
 from pie.core.cost.report import CostReport, report
 from pie.core.decode import Unreadable, convert
 from pie.core.model import Probe, RunnerKind
-from pie.core.parse import SpecError, duration_seconds, parse_probe
+from pie.core.parse import SpecError, duration_seconds
 from pie.core.quantity import quantity
 from pie.core.wire import PieProbe
+
+Labels = Mapping[str, Mapping[str, str]]
 
 SHORTEST_SECONDS = 30
 """Of a period with runner Pod; with CronJobs it is a minute."""
@@ -86,8 +89,11 @@ def asked(flags: Flags, manifest: str | None) -> CostReport:
     return report(demands, flags.cluster())
 
 
-def probes_in(manifest: str) -> list[Probe]:
-    """Return the PieProbes of a manifest, which may have other objects, too. Raises CannotPlan."""
+def probes_in(manifest: str, labels: Labels | None = None) -> list[Probe]:
+    """Return the PieProbes of a manifest, which may have other objects, too. Raises CannotPlan.
+
+    `labels` are those of the StorageClasses, by name; None: they are not known.
+    """
     try:
         documents = list(yaml.safe_load_all(manifest))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -96,9 +102,10 @@ def probes_in(manifest: str) -> list[Probe]:
     if not stored:
         raise CannotPlan("the manifest has no PieProbe")
     try:
-        return [parsed(convert({"metadata": {}, **each}, PieProbe)) for each in stored]
+        probes = [convert({"metadata": {}, **each}, PieProbe) for each in stored]
     except Unreadable as error:
         raise CannotPlan(f"a PieProbe of the manifest cannot be read: {error}") from None
+    return [each for probe in probes for each in parsed(probe, labels)]
 
 
 def _objects(document: object) -> Iterator[dict[str, object]]:
@@ -112,12 +119,15 @@ def _objects(document: object) -> Iterator[dict[str, object]]:
         yield document
 
 
-def parsed(stored: PieProbe) -> Probe:
-    """Return the spec of a PieProbe. Raises CannotPlan."""
+def parsed(stored: PieProbe, labels: Labels | None = None) -> tuple[Probe, ...]:
+    """Return the spec of a PieProbe for each of its classes. Raises CannotPlan."""
+    name = stored.metadata.name or "without a name"
+    if labels is None and by_selector(stored):
+        raise CannotPlan(f"PieProbe {name} selects StorageClasses by their labels: use --from-cluster")
     try:
-        return parse_probe(stored)
+        return parse_probes(stored, [each.name for each in chosen(stored, labels or {}, 0.0, ())])
     except SpecError as error:
-        raise CannotPlan(f"PieProbe {stored.metadata.name or 'without a name'}: {error}") from None
+        raise CannotPlan(f"PieProbe {name}: {error}") from None
 
 
 def has_unused(version: str) -> bool:

@@ -77,7 +77,7 @@ class ApiSource:
         stored = sorted(self._caches.probes.store.values(), key=lambda each: each.metadata.name)
         probes = tuple(view for each in stored if (view := self._probe_view(each)) is not None)
         incidents = incident_views(
-            (incident, each.metadata.name, each.storage_class)
+            (incident, each.metadata.name, incident.storage_class or each.storage_class)
             for each in stored
             for incident in self._probe_turns.incidents(each)
         )
@@ -102,11 +102,12 @@ class ApiSource:
         views = tuple(self._target_view(target) for target in self._live(probe))
         return TargetList(self._client.now(), views)
 
-    def target(self, probe: str, kind: str, node: str) -> TargetDetail | None:
-        """Return a target with its runs; None if there is none."""
-        spec = self._spec(probe)
-        target = spec.target(kind, node) if spec is not None else None
-        if spec is None or target is None or self._targets.get(target) is None:
+    def target(self, probe: str, kind: str, node: str, storage_class: str = "") -> TargetDetail | None:
+        """Return a target with its runs; without a class, that of the first class. None: there is none."""
+        if (spec := self._spec(probe)) is None:
+            return None
+        target = Target(probe, kind, storage_class or spec.storage_class, node)
+        if self._targets.get(target) is None:
             return None
         runs = tuple(_run_view(each) for each in self._history.runs(target))
         return TargetDetail(
@@ -130,6 +131,7 @@ class ApiSource:
                 self._caches.zone(target.node),
                 self._facts.target(target).verdict[0],
                 self._history.letters(target, now, columns, step_seconds),
+                target.storage_class,
             )
             for target in self._live(probe)
         )
@@ -195,6 +197,7 @@ class ApiSource:
                 state.target.node,
                 io.read.p99_seconds if io.read is not None else None,
                 io.write.p99_seconds if io.write is not None else None,
+                state.target.storage_class,
             )
             for name in self._probes.names()
             for state in self._targets.of(name)

@@ -109,7 +109,9 @@ def _is_closed(incident: Incident) -> bool:
 
 
 def _words(incident: Incident, probe: PieProbe) -> str:
-    return (ending if _is_closed(incident) else story)(incident, probe.storage_class)
+    return (ending if _is_closed(incident) else story)(
+        incident, incident.storage_class or probe.storage_class
+    )
 
 
 def _event(probe: PieProbe, news: _News, now: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Facts:
         if entry is None:
             # There is no PieProbe any more: the garbage collector deletes its objects, not pie.
             return TargetFacts(known=True, untouchable=True, runs=self._runner.runs(None, target))
-        probe = entry.probe
+        probe, pause = entry.spec_of(target), entry.pause(target)
         if probe is None:
             return TargetFacts(known=True, untouchable=True)
         probe = spec_for(probe, target)
@@ -76,7 +76,7 @@ class Facts:
         led_since, unled_since = self.led_since, None
         if kind is RunnerKind.POD and self._reign is not None:
             led_since, unled_since = self._reign.since, self._reign.unled_since
-        live, pause = self._probes.live(target), entry.paused.get(target.kind)
+        live = self._probes.live(target)
         keep = pause is not None and not pause.keep and pause.resumes_by_itself and self._probes.has(target)
         claim = self._claim(target, probe)
         # What has a period of its own is rare enough not to be slowed down.
@@ -160,10 +160,10 @@ class Facts:
             suppressed_since=nodes.suppressed_since(target, noted),
             judged_since=nodes.judged_since(target),
             histories=nodes.histories(target),
-            matching=frozenset(nodes.matching(target.probe)) if anywhere else _NOWHERE,
-            usable=frozenset(nodes.usable(target.probe)) if anywhere else _NOWHERE,
+            matching=frozenset(nodes.matching(target.probed)) if anywhere else _NOWHERE,
+            usable=frozenset(nodes.usable(target.probed)) if anywhere else _NOWHERE,
             as_of=self._caches.nodes.heard_at,
-            driver=nodes.driver(target.probe),
+            driver=nodes.driver(target.probed),
         )
 
     def _was_io_bad(self, target: Target) -> bool:

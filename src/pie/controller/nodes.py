@@ -12,8 +12,8 @@ from pie.core.kinds import targets_of
 from pie.core.maintenance.history import NodeHistory, fall_silent, prove
 from pie.core.maintenance.now import Suppression
 from pie.core.maintenance.overdue import Overdue
-from pie.core.model import Probe, Target
-from pie.core.naming import LABEL_PROBE
+from pie.core.model import Probe, Probed, Target
+from pie.core.naming import LABEL_PROBE, LABEL_STORAGE_CLASS, label_value
 from pie.core.reasons import Reason
 from pie.core.wire import CSINode, Node, Pod
 from pie.kube.client import Client
@@ -30,7 +30,7 @@ _UNKNOWN = Followed(Probe("", "", "", 0, "", (), {}))
 
 
 class Nodes:
-    """The matching nodes of each PieProbe and their histories.
+    """The matching nodes of each PieProbe and their histories, for each of its classes.
 
     `revision` grows when other nodes match or are suppressed, but not with each heartbeat of a node.
     """
@@ -40,7 +40,7 @@ class Nodes:
         self._caches = caches
         self._queue = queue
         self._series = series
-        self._followed: dict[str, Followed] = {}
+        self._followed: dict[Probed, Followed] = {}
         self._drivers: set[str] = set()
         self.revision = 0
         queue.handle("node", self._look_again, Lane.JUDGES)
@@ -55,11 +55,11 @@ class Nodes:
 
     def follow(self, probe: Probe) -> None:
         """Follow the nodes of a PieProbe; its spec or StorageClass may have changed."""
-        followed = self._followed.get(probe.name)
+        followed = self._followed.get(probe.probed)
         if followed is None or followed.probe.uid != probe.uid:
-            self.forget(probe.name)
-            followed = self._followed[probe.name] = Followed(probe)
-            pods = (each for each in self._caches.pods.store.values() if _is_of(each, probe.name))
+            self.forget(probe.probed)
+            followed = self._followed[probe.probed] = Followed(probe)
+            pods = (each for each in self._caches.pods.store.values() if _is_of(each, probe.probed))
             newest = max(pods, key=lambda pod: pod.metadata.created_seconds, default=None)
             if newest is not None:
                 followed.note_pod(newest)
@@ -73,36 +73,36 @@ class Nodes:
             self._observe(followed, name)
         self._settle(followed)
 
-    def forget(self, probe: str) -> None:
-        """Forget a PieProbe that is gone."""
-        self._followed.pop(probe, None)
-        self._series.remove(probe)
+    def forget(self, probed: Probed) -> None:
+        """Forget a PieProbe that is gone, or a class that is not one of its classes any more."""
+        self._followed.pop(probed, None)
+        self._series.remove(probed)
 
     # What other parts read.
 
-    def follows(self, probe: str) -> bool:
+    def follows(self, probed: Probed) -> bool:
         """Tell whether the nodes of a PieProbe are known."""
-        return probe in self._followed
+        return probed in self._followed
 
-    def matching(self, probe: str) -> Iterable[str]:
+    def matching(self, probed: Probed) -> Iterable[str]:
         """Return the names of the nodes that match a PieProbe and can run probes."""
-        return self._of(probe).nodes
+        return self._of(probed).nodes
 
-    def matches(self, probe: str, node: str) -> bool:
+    def matches(self, probed: Probed, node: str) -> bool:
         """Tell whether a node matches a PieProbe and can run probes."""
-        return node in self.matching(probe)
+        return node in self.matching(probed)
 
-    def left_out(self, probe: str) -> Mapping[str, str]:
+    def left_out(self, probed: Probed) -> Mapping[str, str]:
         """Return the nodes that match a PieProbe and cannot run probes, and why."""
-        return self._of(probe).left_out
+        return self._of(probed).left_out
 
-    def usable(self, probe: str) -> set[str]:
+    def usable(self, probed: Probed) -> set[str]:
         """Return the matching nodes of a PieProbe on which provision pods can run."""
-        return self._of(probe).usable
+        return self._of(probed).usable
 
-    def driver(self, probe: str) -> str:
+    def driver(self, probed: Probed) -> str:
         """Return the name of the driver of a PieProbe's StorageClass; empty: it is not known."""
-        return self._of(probe).driver
+        return self._of(probed).driver
 
     def startup_taints(self, target: Target) -> tuple[str, ...]:
         """Return the keys of the driver's start-up taints that were seen on a mount target's node."""
@@ -111,11 +111,11 @@ class Nodes:
 
     def suppression(self, target: Target) -> Suppression | None:
         """Return why runs of the target are suppressed now, if they are."""
-        return self._of(target.probe).suppression(target)
+        return self._of(target.probed).suppression(target)
 
-    def suppressed(self, probe: str, node: str) -> bool:
+    def suppressed(self, probed: Probed, node: str) -> bool:
         """Tell whether runs on a node are suppressed now."""
-        return node in self._of(probe).suppressed
+        return node in self._of(probed).suppressed
 
     def suppressed_since(self, target: Target, noted: Iterable[float | None] = ()) -> float | None:
         """Return since when runs of the target are suppressed without a break, if they are now.
@@ -123,35 +123,35 @@ class Nodes:
         `noted` is what an earlier controller noted on the objects of the target, and on those of the targets
         of the whole class: while the class is suppressed, every node is.
         """
-        return self._of(target.probe).suppressed_since(target, noted)
+        return self._of(target.probed).suppressed_since(target, noted)
 
     def judged_since(self, target: Target) -> float:
         """Return when a suppression of the target ended last, epoch seconds; 0.0: none that is remembered."""
-        return self._of(target.probe).judged_since(target)
+        return self._of(target.probed).judged_since(target)
 
     def histories(self, target: Target) -> Mapping[str, NodeHistory]:
         """Return the history of a target's node; of a target without a node, those of all nodes."""
-        return self._of(target.probe).of(target)
+        return self._of(target.probed).of(target)
 
     def overdue(
-        self, probe: str, noted: Mapping[str, Iterable[float | None]]
+        self, probed: Probed, noted: Mapping[str, Iterable[float | None]]
     ) -> tuple[list[Overdue], float | None]:
         """Return the nodes that have been suppressed for longer than maxDuration, and when the next will be.
 
         That is in so many seconds; None: no other node is suppressed. `noted`: see `suppressed_since`.
         """
-        return self._of(probe).overdue(noted, self._client.now())
+        return self._of(probed).overdue(noted, self._client.now())
 
-    def suppressed_nodes(self, probe: str) -> list[str]:
+    def suppressed_nodes(self, probed: Probed) -> list[str]:
         """Return the matching nodes of a PieProbe that are suppressed now."""
-        return sorted(self._of(probe).suppressed)
+        return sorted(self._of(probed).suppressed)
 
-    def _of(self, probe: str) -> Followed:
-        return self._followed.get(probe, _UNKNOWN)
+    def _of(self, probed: Probed) -> Followed:
+        return self._followed.get(probed, _UNKNOWN)
 
-    def prove(self, probe: str, node: str, began: float) -> None:
+    def prove(self, probed: Probed, node: str, began: float) -> None:
         """Note a good run on a node, which ends its grace."""
-        followed = self._of(probe)
+        followed = self._of(probed)
         if (history := followed.histories.get(node)) is None:
             return
         followed.histories[node] = prove(history, began, self._client.now())
@@ -201,9 +201,9 @@ class Nodes:
         """Look at all nodes again if admission adds other tolerations to pods now."""
         if old is not None or new is None:
             return
-        for name, followed in self._followed.items():
-            scout = followed.scout if _is_of(new, name) else None
-            if _is_of(new, name) and followed.note_pod(new):
+        for probed, followed in self._followed.items():
+            scout = followed.scout if _is_of(new, probed) else None
+            if _is_of(new, probed) and followed.note_pod(new):
                 for node in followed.nodes:
                     self._observe(followed, node)
                 self._settle(followed)
@@ -230,10 +230,10 @@ class Nodes:
             # A PieProbe without nodes is paused.
             self._queue.add("spec", probe.name)
 
-    async def _look_again(self, seen: tuple[str, str]) -> None:
-        """Look at a node (PieProbe and name) because a grace ends by time alone."""
-        probe, name = seen
-        if name in (followed := self._of(probe)).nodes:
+    async def _look_again(self, seen: tuple[Probed, str]) -> None:
+        """Look at a node because a grace ends by time alone."""
+        probed, name = seen
+        if name in (followed := self._of(probed)).nodes:
             self._observe(followed, name)
             self._settle(followed)
 
@@ -253,7 +253,7 @@ class Nodes:
         now = followed.note(name)
         if now is not None and now.ends_at is not None:
             wait_seconds = max(0.05, now.ends_at - self._client.now())
-            self._queue.add("node", (followed.probe.name, name), after_seconds=wait_seconds)
+            self._queue.add("node", (followed.probe.probed, name), after_seconds=wait_seconds)
         for target in targets_of(followed.probe, name):
             self._show(target, before, now)
 
@@ -284,8 +284,10 @@ def _kind(why: Suppression | None) -> tuple[Reason, bool] | None:
     return (why.reason, why.blocks) if why is not None else None
 
 
-def _is_of(pod: Pod, probe: str) -> bool:
-    return pod.metadata.labels.get(LABEL_PROBE) == probe
+def _is_of(pod: Pod, probed: Probed) -> bool:
+    marks = pod.metadata.labels
+    named = marks.get(LABEL_PROBE), marks.get(LABEL_STORAGE_CLASS)
+    return named == (label_value(probed.probe), label_value(probed.storage_class))
 
 
 def _drivers(found: CSINode | None) -> set[str]:

@@ -16,7 +16,7 @@ from pie.controller.runners import Runner
 from pie.core import manifests, naming
 from pie.core.kinds import kind_of
 from pie.core.manifests import KIND
-from pie.core.model import Probe, Target
+from pie.core.model import Probe, Probed, Target
 from pie.core.plan import Plan, plan_objects, together
 from pie.core.reasons import Reason
 from pie.core.target.effects import KeepObjects
@@ -70,9 +70,9 @@ class Objects:
         self._orders[state.target] = (state.probe if wanted.live else None, wanted)
         self._queue.add("objects", state.target)
 
-    def refused(self, probe: str) -> tuple[Reason, str] | None:
+    def refused(self, probed: Probed) -> tuple[Reason, str] | None:
         """Return why targets of a PieProbe lack objects: a refusal, or another object that has the name."""
-        refused = {target: why for target, why in self._refused.items() if target.probe == probe}
+        refused = {target: why for target, why in self._refused.items() if target.probed == probed}
         if not refused:
             return None
         first = min(refused, key=str)

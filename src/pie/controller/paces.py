@@ -99,7 +99,9 @@ class Paces:
             return
         before = {name: self.parts(spec)[-1].every for name, spec in specs.items()}
         for name, pace in paces(self._wanted, self._budget, part=self.throttle.part, before=before).items():
-            self._series.show(specs[name], pace)
+            state = self._probes.get(name)
+            several = state is not None and len(state.classes) > 1
+            self._series.show(replace(specs[name], storage_class="") if several else specs[name], pace)
             if pace == self._paces.get(name):
                 continue
             self._paces[name] = pace

@@ -166,7 +166,7 @@ class Perform:
             case Ask():
                 self._questions.ask(target, effect, state.runs.get(effect.run))
             case ProveNode(node, began):
-                self._nodes.prove(target.probe, node, began)
+                self._nodes.prove(target.probed, node, began)
             case NoteSilence(node, why, until):
                 self._nodes.note_silence(node, why, until)
             case ReportNode(node, said):

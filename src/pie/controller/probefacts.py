@@ -1,12 +1,14 @@
 """Gathers what is known of a PieProbe: the first of the three steps gather, decide, act."""
 
+from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pie.controller.caches import Caches
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
 from pie.controller.paces import Paces
-from pie.controller.probes import Probes
+from pie.controller.probes import ClassState, Probes
 from pie.controller.questions import Questions
 from pie.controller.runners import Runner
 from pie.controller.servedschema import ServedSchema
@@ -51,36 +53,53 @@ class FactsOfProbes:
         self._schema = schema
         self._paces = paces
 
-    def gather(self, stored: PieProbe) -> ProbeFacts | None:
-        """Return what is known of a PieProbe now; None: its spec was not read yet."""
+    def gather(self, stored: PieProbe) -> list[ProbeFacts] | None:
+        """Return what is known of a PieProbe now, for each of its classes; None: it was not read yet.
+
+        Without a class, what is known of the PieProbe itself.
+        """
         name = stored.metadata.name
         entry = self._probes.get(name)
         if entry is None or entry.uid != stored.metadata.uid:
             return None
-        left, settled = self._teardown.left_behind(name)
-        targets = tuple(map(self.target, self._probes.live_targets(name)))
-        overdue, next_in = self._nodes.overdue(name, self._paused_since(entry.probe))
-        return ProbeFacts(
+        whole = ProbeFacts(
             stored=stored,
-            known=self._nodes.follows(name),
-            probe=entry.probe,
+            # A PieProbe whose spec is valid may select no class.
+            known=entry.spec is not None,
             problem=entry.problem,
-            refused=self._objects.refused(name),
-            paused=entry.paused,
-            warnings=entry.warnings,
-            targets=targets,
-            left=left,
-            settled=settled,
-            matching=len(set(self._nodes.matching(name))),
-            left_out=dict(self._nodes.left_out(name)),
-            overdue=tuple(overdue),
-            next_overdue_at=self._client.now() + next_in if next_in is not None else None,
             not_permitted=self._client.refusals.current(),
-            attaches=entry.probe is not None and self._questions.attaches(entry.probe.storage_class),
-            losing=_losing(entry.probe, targets),
             crd_lacks=self._schema.missing,
             pace=self._paces.of(name),
             throttle=self._paces.throttle,
+        )
+        targets = defaultdict[str, list[Target]](list)
+        for target in self._probes.live_targets(name):
+            targets[target.storage_class].append(target)
+        found = [self._of_class(whole, each, targets[of]) for of, each in entry.classes.items()]
+        return found or [whole]
+
+    def _of_class(self, whole: ProbeFacts, of: ClassState, targets: Iterable[Target]) -> ProbeFacts:
+        probe, probed = of.probe, of.probe.probed
+        left, settled = self._teardown.left_behind(probed)
+        now = tuple(map(self.target, targets))
+        overdue, next_in = self._nodes.overdue(probed, self._paused_since(probe))
+        return replace(
+            whole,
+            known=self._nodes.follows(probed),
+            probe=probe,
+            refused=self._objects.refused(probed),
+            paused=of.paused,
+            warnings=of.warnings,
+            targets=now,
+            left=left,
+            settled=settled,
+            matching=len(set(self._nodes.matching(probed))),
+            left_out=dict(self._nodes.left_out(probed)),
+            overdue=tuple(overdue),
+            next_overdue_at=self._client.now() + next_in if next_in is not None else None,
+            attaches=self._questions.attaches(probe.storage_class),
+            losing=_losing(probe, now),
+            gone_since=of.gone_since,
         )
 
     def target(self, target: Target) -> TargetNow:
@@ -96,17 +115,15 @@ class FactsOfProbes:
             else None,
         )
 
-    def _paused_since(self, probe: Probe | None) -> dict[str, list[float | None]]:
+    def _paused_since(self, probe: Probe) -> dict[str, list[float | None]]:
         """Return since when the suppressed nodes are paused, and the whole class, as their objects say."""
-        if probe is None:
-            return {}
         whole = [self._runner.paused_since(each) for each in targets_of(probe)]
         return {
             node: [*map(self._runner.paused_since, targets_of(probe, node)), *whole]
-            for node in self._nodes.suppressed_nodes(probe.name)
+            for node in self._nodes.suppressed_nodes(probe.probed)
         }
 
 
-def _losing(probe: Probe | None, targets: Iterable[TargetNow]) -> dict[Target, float]:
+def _losing(probe: Probe, targets: Iterable[TargetNow]) -> dict[Target, float]:
     lost = {each.target: each.state.lost for each in targets}
-    return losing(lost, probe.real_period_seconds) if probe is not None else {}
+    return losing(lost, probe.real_period_seconds)

@@ -11,8 +11,9 @@ from pie.controller.problems import problem
 from pie.controller.queue import SETTLE_SECONDS, WorkQueue
 from pie.controller.screens import Screens
 from pie.core.authorbounds import AuthorBounds, check_spec, check_targets
+from pie.core.classes import Chosen, again_at, by_selector, chosen, labels_of
 from pie.core.kinds import kind_of, targets_of
-from pie.core.model import IMAGE_ARCHITECTURES, Probe, Target
+from pie.core.model import IMAGE_ARCHITECTURES, Probe, Probed, Target
 from pie.core.parse import SpecError, parse_probe
 from pie.core.preflight import ClassWarning, Pause
 from pie.core.reasons import Reason
@@ -23,19 +24,45 @@ from pie.kube.resources import PIE_PROBES, STORAGE_CLASSES
 _LOOK_AGAIN_SECONDS: Final = 60.0
 """While a PieProbe has more targets than it may have."""
 
+_RECREATED_WITHIN_SECONDS: Final = 2.0
+"""A class that is deleted and created again within this time pauses nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassState:
+    """What is known of a class of a PieProbe: the spec, what is paused, and what probably cannot work.
+
+    `gone_since`: the StorageClass does not exist since then, epoch seconds.
+    """
+
+    probe: Probe
+    paused: dict[str, Pause] = field(default_factory=dict)
+    warnings: tuple[ClassWarning, ...] = ()
+    gone_since: float | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """What is known of a PieProbe: its spec, which probes are paused, and what probably cannot work.
+    """What is known of a PieProbe: its spec, and its classes by name.
 
     `problem` is why it cannot be set up, or why a change cannot: then the rest is as it was before.
     """
 
     uid: str
-    probe: Probe | None = None
+    spec: Probe | None = None
     problem: tuple[Reason, str] | None = None
-    paused: dict[str, Pause] = field(default_factory=dict)
-    warnings: tuple[ClassWarning, ...] = ()
+    classes: dict[str, ClassState] = field(default_factory=dict)
+
+    def spec_of(self, target: Target) -> Probe | None:
+        """Return the spec for the class of a target, also if the PieProbe has no such class any more."""
+        if (found := self.classes.get(target.storage_class)) is not None:
+            return found.probe
+        return replace(self.spec, storage_class=target.storage_class) if self.spec is not None else None
+
+    def pause(self, target: Target) -> Pause | None:
+        """Return why a target is paused; None: it is not."""
+        found = self.classes.get(target.storage_class)
+        return found.paused.get(target.kind) if found is not None else None
 
 
 class Probes:
@@ -56,6 +83,7 @@ class Probes:
         bounds: AuthorBounds,
         architectures: tuple[str, ...] = IMAGE_ARCHITECTURES,
     ) -> None:
+        self._client = client
         self._caches = caches
         self._queue = queue
         self._nodes = nodes
@@ -87,9 +115,10 @@ class Probes:
         return self._states.get(name)
 
     def spec(self, name: str) -> Probe | None:
-        """Return the spec of a PieProbe; None: it is not known, or was never valid."""
-        state = self._states.get(name)
-        return state.probe if state is not None else None
+        """Return the spec of a PieProbe, for its first class; None: it is not known, or was never valid."""
+        if (state := self._states.get(name)) is None:
+            return None
+        return next((each.probe for each in state.classes.values()), state.spec)
 
     def known(self, name: str) -> bool:
         """Tell whether pie has read the PieProbe that exists now, or knows that there is none.
@@ -103,21 +132,23 @@ class Probes:
 
     def has(self, target: Target) -> bool:
         """Tell whether a target is one of its PieProbe's, paused or not."""
-        probe = self.spec(target.probe)
-        if probe is None or target.storage_class != probe.storage_class or not kind_of(target).enabled(probe):
+        state = self._states.get(target.probe)
+        found = state.classes.get(target.storage_class) if state is not None else None
+        if found is None or not kind_of(target).enabled(found.probe):
             return False
-        return not target.node or self._nodes.matches(target.probe, target.node)
+        return not target.node or self._nodes.matches(target.probed, target.node)
 
     def live(self, target: Target) -> bool:
         """Tell whether runs of a target count: it is one of its PieProbe's and is not paused by pie."""
         state = self._states.get(target.probe)
-        pause = state.paused.get(target.kind) if state is not None else None
+        pause = state.pause(target) if state is not None else None
         return self.has(target) and (pause is None or pause.keep)
 
     def targets(self, name: str) -> Iterator[Target]:
         """Yield the targets that a PieProbe has now, including those that pie pauses."""
-        if (probe := self.spec(name)) is not None:
-            for node in ("", *self._nodes.matching(name)):
+        state = self._states.get(name)
+        for probe in (each.probe for each in state.classes.values()) if state is not None else ():
+            for node in ("", *self._nodes.matching(probe.probed)):
                 yield from targets_of(probe, node)
 
     def live_targets(self, name: str) -> list[Target]:
@@ -138,9 +169,12 @@ class Probes:
 
     def _class_changed(self, old: StorageClass | None, new: StorageClass | None) -> None:
         names = {thing.metadata.name for thing in (old, new) if thing is not None}
+        # Charts delete and recreate classes.
+        wait_seconds = _RECREATED_WITHIN_SECONDS if new is None else 0.0
         for name, state in self._states.items():
-            if state.probe is not None and state.probe.storage_class in names:
-                self._queue.add("spec", name)
+            stored = self._caches.probe(name)
+            if names & state.classes.keys() or (stored is not None and by_selector(stored)):
+                self._queue.add("spec", name, after_seconds=wait_seconds)
 
     # Read a PieProbe: parse it, find its nodes, and what is paused.
 
@@ -156,16 +190,10 @@ class Probes:
             return
         failed = None
         try:
-            probe = parse_probe(stored, self._minute_seconds, self._architectures)
-            check_spec(probe, self._bounds)
-            selection = await self._finder.find(probe)
-            check_targets(probe, len(selection.nodes), self._bounds)
+            state = await self._read(stored, before)
             if self._is_another(name, stored):
                 return  # Its event has put it on the queue again.
-            self._nodes.follow(probe)
-            self._screens.runs.add(name, probe.storage_class)
-            found = selection.paused, selection.warnings
-            state = ProbeState(stored.metadata.uid, probe, None, *found)
+            self._follow(name, state)
         except Exception as error:  # noqa: BLE001  the status has to report every error
             # Runs go on as before: pie does not stop probing because of a typo.
             state = replace(before or ProbeState(stored.metadata.uid), problem=problem(error))
@@ -179,14 +207,47 @@ class Probes:
         if failed is not None and not isinstance(failed, SpecError):
             raise failed
 
+    async def _read(self, stored: PieProbe, before: ProbeState | None) -> ProbeState:
+        """Return what is known of a PieProbe; raises SpecError."""
+        now, labels = self._client.now(), labels_of(self._caches.storage_classes.store.values())
+        known = [Chosen(name, each.gone_since) for name, each in before.classes.items()] if before else None
+        found = chosen(stored, labels, now, known)
+        spec = parse_probe(stored, self._minute_seconds, self._architectures, storage_class="")
+        check_spec(spec, self._bounds)
+        selections = {each: await self._finder.find(replace(spec, storage_class=each.name)) for each in found}
+        check_targets(spec, [len(each.nodes) for each in selections.values()], self._bounds)
+        classes = {
+            each.name: ClassState(
+                replace(spec, storage_class=each.name), selection.paused, selection.warnings, each.gone_since
+            )
+            for each, selection in selections.items()
+        }
+        if (at := again_at(stored, found)) is not None:
+            self._queue.add("spec", stored.metadata.name, after_seconds=at - now)
+        none = (Reason.STORAGE_CLASS_NOT_FOUND, "no StorageClass has the labels that the spec selects")
+        return ProbeState(stored.metadata.uid, spec, None if classes else none, classes)
+
+    def _follow(self, name: str, state: ProbeState) -> None:
+        """Follow the classes of a PieProbe, and forget those that it has no more."""
+        before = self._states.get(name)
+        for taken_out in before.classes.keys() - state.classes.keys() if before is not None else ():
+            self._forget(Probed(name, taken_out))
+        for each in state.classes.values():
+            self._nodes.follow(each.probe)
+            self._screens.runs.add(name, each.probe.storage_class)
+
+    def _forget(self, probed: Probed) -> None:
+        self._nodes.forget(probed)
+        self._screens.runs.remove(*probed)
+
     def _is_another(self, name: str, stored: PieProbe) -> bool:
         now = _present(self._caches.probe(name))
         return now is None or now.metadata.uid != stored.metadata.uid
 
     def _end(self, name: str) -> None:
-        self._states.pop(name, None)
-        self._nodes.forget(name)
-        self._screens.runs.remove(name)
+        ended = self._states.pop(name, None)
+        for each in ended.classes if ended is not None else ():
+            self._forget(Probed(name, each))
         self._screens.history.forget_probe(name)
         self.revision += 1
         self._queue.add("targets", name)
@@ -194,15 +255,16 @@ class Probes:
     async def _look_at_topology(self, name: str) -> None:
         """Read a PieProbe again if nodes and driver, as they are now, change what is paused."""
         state = self._states.get(name)
-        if state is None or state.probe is None:
+        if state is None:
             return
         if self._bounds.targets is not None:
             self._queue.add("spec", name)
-        if not self._finder.by_topology(state.probe) and not state.paused:
-            return
-        selection = await self._finder.find(state.probe)
-        if selection.paused != state.paused:
-            self._queue.add("spec", name)
+        for each in state.classes.values():
+            if not self._finder.by_topology(each.probe) and not each.paused:
+                continue
+            selection = await self._finder.find(each.probe)
+            if selection.paused != each.paused:
+                self._queue.add("spec", name)
 
 
 def _present(stored: PieProbe | None) -> PieProbe | None:

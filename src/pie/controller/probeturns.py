@@ -3,6 +3,7 @@
 Its incidents are in its status, where the next controller finds them.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from pie.controller.caches import Caches
@@ -12,10 +13,12 @@ from pie.controller.probefacts import FactsOfProbes
 from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.controller.statuswriter import StatusWriter
 from pie.controller.teardown import Teardown
+from pie.core.byclass import WholeStep, by_class, status_of_all, step_all
 from pie.core.incidents.cluster import is_open_in
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.stored import from_status
-from pie.core.probestep import ProbeStep, status_of, step, wanted
+from pie.core.model import Probed
+from pie.core.probestep import wanted
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
 from pie.serve.incidentgauge import IncidentGauge
@@ -73,7 +76,7 @@ class ProbeTurns:
     def status(self, probe: PieProbe) -> dict[str, Any] | None:
         """Return the status as it is now; None: the spec was not read yet."""
         facts = self._facts.gather(probe)
-        return status_of(facts, self.incidents(probe), self._client.now()) if facts is not None else None
+        return status_of_all(facts, self.incidents(probe), self._client.now()) if facts is not None else None
 
     # Gather, decide, act.
 
@@ -81,24 +84,39 @@ class ProbeTurns:
         if (stored := self._caches.probe(name)) is None:
             self._incidents.pop(name, None)
             self._teardown.forget(name)
-            self._series.remove(name)
+            self._series.keep(name, ())
             self._status.forget(name)
             self._paces.note(name, None)
             return
         before, facts, now = self.incidents(stored), self._facts.gather(stored), self._client.now()
-        if facts is not None and facts.known and facts.probe is not None:
-            self._paces.note(name, wanted(facts, facts.probe))
+        if facts is not None and (costs := wanted(facts)) is not None:
+            self._paces.note(name, costs)
         others = self._of_others(stored)
-        done = step(before, facts, now, others) if facts is not None else ProbeStep(before)
+        done = step_all(before, facts, now, others) if facts is not None else WholeStep(before)
         self._incidents[name] = stored.metadata.uid, done.incidents
         self.revision += done.incidents != before
         new = [each for each in done.opened if not is_open_in(each, others)]
-        self._series.show(name, stored.storage_class, done.incidents)
-        self._series.count(name, stored.storage_class, new)
-        self._teardown.explain(name, done.leaks_explained_on)
+        self._show(stored, [each.storage_class for each in facts or ()], done.incidents, new)
+        for storage_class, nodes in done.leaks_explained_on.items():
+            self._teardown.explain(Probed(name, storage_class), nodes)
         for incident in (*new, *(each for each in done.closed if not is_open_in(each, others))):
             self._events.report(stored, incident)
         if facts is not None:
-            self._status.order(stored, status_of(facts, done.incidents, now), urgent=bool(done.opened))
+            status = status_of_all(facts, done.incidents, now)
+            self._status.order(stored, status, urgent=bool(done.opened))
         if done.wake_at is not None:
             self._queue.add("probe", name, after_seconds=max(1.0, done.wake_at - now))
+
+    def _show(
+        self, stored: PieProbe, known: list[str], incidents: Iterable[Incident], new: Iterable[Incident]
+    ) -> None:
+        """Show and count the incidents of each class."""
+        name = stored.metadata.name
+        classes = [each for each in known if each] or list(stored.storage_classes)
+        self._series.keep(name, classes)
+        if not classes:
+            return
+        of_class, opened = by_class(incidents, classes), by_class(new, classes)
+        for each in classes:
+            self._series.show(name, each, of_class[each])
+            self._series.count(name, each, opened[each])

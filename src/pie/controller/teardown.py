@@ -6,6 +6,7 @@ deadline is left behind, and pie reports it. A volume with the reclaim policy Re
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import structlog
@@ -21,7 +22,7 @@ from pie.core.kinds import KINDS
 from pie.core.leaks import DETACH_SECONDS, may_be_held, to_stay, why_left, words
 from pie.core.maintenance.history import observe
 from pie.core.manifests import KIND
-from pie.core.model import Probe, Stage, Target
+from pie.core.model import Probe, Probed, Stage, Target
 from pie.core.naming import ANNOTATION_SELECTED_NODE, LABEL_NODE, labels, target_of
 from pie.core.reasons import Reason
 from pie.core.volumeobjects import PersistentVolume
@@ -88,10 +89,10 @@ class Teardown:
         self._probes = probes
         self._nodes = nodes
         self._run_series = run_series
-        self._explained: dict[str, frozenset[str]] = {}
+        self._explained: dict[Probed, frozenset[str]] = {}
         self._remains: dict[str, _Remains] = {}
-        self._of_probe: defaultdict[str, dict[str, _Remains]] = defaultdict(dict)
-        self._left: defaultdict[str, Counter[Reason]] = defaultdict(Counter)
+        self._of_probe: defaultdict[Probed, dict[str, _Remains]] = defaultdict(dict)
+        self._left: defaultdict[Probed, Counter[Reason]] = defaultdict(Counter)
         self._pods_going: dict[str, float] = {}
         self._stock_taken = False
         queue.handle("teardown", self._look, Lane.READS)
@@ -105,12 +106,12 @@ class Teardown:
         self._caches.listen(PODS, self._pod_changed)
         self._queue.add("leftovers", "")
 
-    def left_behind(self, probe: str) -> tuple[tuple[Finding, ...], bool]:
+    def left_behind(self, probed: Probed) -> tuple[tuple[Finding, ...], bool]:
         """Return what a PieProbe left behind and can still be deleted, and whether this list is complete.
 
         After a restart it is complete only when the deadlines of all PVCs are over.
         """
-        of_probe = self._of_probe.get(probe, {}).values()
+        of_probe = self._of_probe.get(probed, {}).values()
         settled = self._stock_taken and all(each.whole or each.left is not None for each in of_probe)
         findings = tuple(
             Finding(
@@ -127,17 +128,18 @@ class Teardown:
         )
         return findings, settled
 
-    def explain(self, probe: str, nodes: frozenset[str]) -> None:
+    def explain(self, probed: Probed, nodes: frozenset[str]) -> None:
         """Note on which nodes the incidents of a PieProbe explain volumes that are left behind."""
-        self._explained[probe] = nodes
+        self._explained[probed] = nodes
 
     def forget(self, probe: str) -> None:
         """Forget what explains the volumes of a PieProbe that is gone."""
-        self._explained.pop(probe, None)
+        for each in [each for each in self._explained if each.probe == probe]:
+            del self._explained[each]
 
     def _is_explained(self, remains: _Remains) -> bool:
         """Tell whether another fault of the node explains why the volume is not deleted."""
-        found = self._explained.get(remains.target.probe, frozenset())
+        found = self._explained.get(remains.target.probed, frozenset())
         return not found.isdisjoint({EVERY_NODE, remains.node})
 
     # What the watches bring.
@@ -179,19 +181,19 @@ class Teardown:
         return remains
 
     def _add(self, uid: str, remains: _Remains) -> _Remains:
-        self._remains[uid] = self._of_probe[remains.target.probe][uid] = remains
+        self._remains[uid] = self._of_probe[remains.target.probed][uid] = remains
         return remains
 
     def _drop(self, uid: str) -> None:
         remains = self._remains.pop(uid)
         self._note_left(remains, None)
-        of_probe = self._of_probe[remains.target.probe]
+        of_probe = self._of_probe[remains.target.probed]
         del of_probe[uid]
         if not of_probe:
-            del self._of_probe[remains.target.probe], self._left[remains.target.probe]
+            del self._of_probe[remains.target.probed], self._left[remains.target.probed]
 
     def _note_left(self, remains: _Remains, left: Reason | None) -> None:
-        counts = self._left[remains.target.probe]
+        counts = self._left[remains.target.probed]
         if remains.left is not None:
             counts[remains.left] -= 1
         if left is not None:
@@ -240,8 +242,9 @@ class Teardown:
         """Return the target whose labels an object has."""
         node = marks.get(LABEL_NODE, "")
         for probe in self._caches.probes.store.values():
-            for kind in (row.name for row in KINDS.values() if row.per_node == bool(node)):
-                target = Target(probe.metadata.name, kind, probe.storage_class, node)
+            kinds = [row.name for row in KINDS.values() if row.per_node == bool(node)]
+            for kind, storage_class in product(kinds, probe.storage_classes):
+                target = Target(probe.metadata.name, kind, storage_class, node)
                 if labels(target).items() <= marks.items():
                     return target
         return None
@@ -338,14 +341,14 @@ class Teardown:
         probe, node = self._probe(remains.target), self._caches.nodes.store.get(("", remains.node))
         if probe is None or node is None:
             return False
-        if self._nodes.matches(probe.name, remains.node):
-            return self._nodes.suppressed(probe.name, remains.node)
+        if self._nodes.matches(remains.target.probed, remains.node):
+            return self._nodes.suppressed(remains.target.probed, remains.node)
         # A node that does not match any more is not followed, but may be under maintenance.
         return observe(None, node, probe, now).current is not None
 
     def _show(self, target: Target) -> None:
         """Show how much a PieProbe left behind, and look at its incidents."""
-        self._run_series.left_behind(target, self._left.get(target.probe, {}))
+        self._run_series.left_behind(target, self._left.get(target.probed, {}))
         self._wake(target.probe)
 
     def _wake(self, probe: str) -> None:

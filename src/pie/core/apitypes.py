@@ -102,6 +102,7 @@ class SlowTarget(Struct, frozen=True):
     node: PlainText
     read_p99_seconds: float | None
     write_p99_seconds: float | None
+    storage_class: PlainText = ""
 
 
 class Overview(Struct, frozen=True):
@@ -189,6 +190,7 @@ class HeatRow(Struct, frozen=True):
     zone: PlainText
     verdict: Verdict
     cells: str
+    storage_class: PlainText = ""
 
 
 class Heatmap(Struct, frozen=True):

@@ -3,7 +3,7 @@
 A bound that is not set allows everything. Any other value is refused like an invalid spec.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
@@ -68,14 +68,18 @@ def check_spec(probe: Probe, bounds: AuthorBounds) -> None:
             _at_most(str(size), bounds.resources.get(resource, ""), f"spec.resources.{part}.{resource}")
 
 
-def check_targets(probe: Probe, nodes: int, bounds: AuthorBounds) -> None:
-    """Raise SpecError if a PieProbe that matches so many nodes has more targets than it may have."""
-    each = sum(1 for _ in targets_of(probe, "a node"))
-    targets = sum(1 for _ in targets_of(probe)) + nodes * each
+def check_targets(probe: Probe, nodes: Sequence[int], bounds: AuthorBounds) -> None:
+    """Raise SpecError if a PieProbe has more targets than it may have.
+
+    `nodes` has for each of its classes how many nodes match.
+    """
+    each, most = sum(1 for _ in targets_of(probe, "a node")), max(nodes, default=0)
+    targets = len(nodes) * sum(1 for _ in targets_of(probe)) + sum(nodes) * each
     if bounds.targets is not None and targets > bounds.targets:
+        of = f" for {len(nodes)} StorageClasses" if len(nodes) > 1 else ""
         raise SpecError(
             "spec.nodeSelector",
-            f"matches {nodes} node{'s' * (nodes != 1)}, which makes {targets} targets;"
+            f"matches {most} node{'s' * (most != 1)}{of}, which makes {targets} targets;"
             f" the controller allows {bounds.targets}",
         )
 

@@ -145,7 +145,7 @@ def made_for(
     node of a mount target is not known, its volume counts for the whole class.
     """
     claim, storage_class = volume.spec.claim_ref.name, volume.spec.storage_class_name
-    for probe in (each.metadata.name for each in probes if each.storage_class == storage_class):
+    for probe in (each.metadata.name for each in probes if storage_class in each.storage_classes):
         of_class = [Target(probe, row.name, storage_class) for row in KINDS.values() if not row.per_node]
         for target in of_class if claim.endswith(_EPHEMERAL_SUFFIX) else ():
             if claim.startswith(tuple(f"{name}-" for name in cronjob_names(target))):

@@ -6,7 +6,7 @@ All durations are seconds; all times are epoch seconds on the API server's clock
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pie.core.iojob import IoJob
 from pie.core.probepods import ProbePods
@@ -63,6 +63,13 @@ NOT_GOOD = BAD | {Verdict.INCONCLUSIVE}
 """Verdicts whose cause somebody has to look at: the storage is bad, or could not be tested."""
 
 
+class Probed(NamedTuple):
+    """A StorageClass, as one PieProbe probes it: the names of both."""
+
+    probe: str
+    storage_class: str
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
     """What a probe checks: a class (`node` empty), or a class on a node. `kind` names a row of `KINDS`."""
@@ -71,6 +78,11 @@ class Target:
     kind: str
     storage_class: str
     node: str = ""
+
+    @property
+    def probed(self) -> Probed:
+        """The PieProbe and the class that the target is one of."""
+        return Probed(self.probe, self.storage_class)
 
     def __str__(self) -> str:
         """Return a short form for logs: kind/probe/class, and the node of a mount target."""
@@ -164,7 +176,7 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A PieProbe, parsed: what to check, how often, and when a run counts as late.
+    """A PieProbe and one of its StorageClasses: what to check, how often, and when a run counts as late.
 
     `period_seconds` counts sixty for each minute, and `minute_seconds` is how long a minute of the cluster's
     schedules really lasts: sixty, but in a demo. `node_selector` is a disjunction of terms.
@@ -203,6 +215,11 @@ class Probe:
     integrity: bool = True
     budget: float | None = None
     canaries: Mapping[str, Canary] = field(default_factory=dict)
+
+    @property
+    def probed(self) -> Probed:
+        """The names of the PieProbe and the class."""
+        return Probed(self.name, self.storage_class)
 
     @property
     def real_period_seconds(self) -> float:

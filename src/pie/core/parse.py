@@ -72,8 +72,12 @@ def parse_probe(
     stored: PieProbe,
     minute_seconds: float = 60.0,
     architectures: tuple[str, ...] = IMAGE_ARCHITECTURES,
+    *,
+    storage_class: str | None = None,
 ) -> Probe:
     """Return the PieProbe as the model; raises SpecError naming the first field that cannot be used.
+
+    `storage_class` is the one of several that is meant; None: `monitoringStorageClass` names the only one.
 
     `minute_seconds` is how long a minute of the cluster's cron schedules lasts, `architectures` are those of
     the image.
@@ -103,7 +107,7 @@ def parse_probe(
         name=stored.metadata.name,
         uid=stored.metadata.uid,
         generation=stored.metadata.generation,
-        storage_class=_required(spec, "monitoringStorageClass"),
+        storage_class=(_required(spec, "monitoringStorageClass") if storage_class is None else storage_class),
         node_selector=node_selector(selector, "spec.nodeSelector"),
         node_selector_json=selector,
         period_seconds=period_seconds,

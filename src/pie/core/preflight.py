@@ -39,8 +39,8 @@ class ClassWarning:
 class Pause:
     """Why a kind of probe is paused.
 
-    `keep`: existing objects and runs stay, only nothing is created. `stops`: and no run starts, and none is
-    due.
+    `keep`: existing objects stay, only nothing is created. `stops`: and no run starts, and none is due; runs
+    that go on are judged.
     """
 
     reason: Reason
@@ -101,7 +101,7 @@ def _pause(
         return Pause(Reason.DISABLED, kind.disabled)
     if storage_class is None:
         message = f"there is no StorageClass {probe.storage_class}; probes start when it is created"
-        return Pause(Reason.STORAGE_CLASS_NOT_FOUND, message, keep=True)
+        return Pause(Reason.STORAGE_CLASS_NOT_FOUND, message, keep=True, stops=True)
     if nodes == 0:
         message = "spec.nodeSelector matches no node; no probes run until a node matches"
         return Pause(Reason.NO_MATCHING_NODE, message)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pie.core.blind import blind
 from pie.core.conditions import Condition, stored_conditions
 from pie.core.cost.condition import cost_high
-from pie.core.cost.load import demand_of
+from pie.core.cost.load import Demand, demand_of
 from pie.core.crd import crd_outdated
 from pie.core.deletedruns import runs_deleted
 from pie.core.driver import driver_absent
@@ -70,7 +70,7 @@ class TargetNow:
 
 @dataclass(frozen=True, slots=True)
 class ProbeFacts:
-    """What is known of a PieProbe.
+    """What is known of a PieProbe and one of its classes; `gone_since`: the class does not exist since then.
 
     `known`: its nodes were read, so these are its targets. `problem` is what keeps its spec from being used,
     `refused` why targets lack objects. `left` is what runs left behind, `settled`: all of it is known.
@@ -102,11 +102,28 @@ class ProbeFacts:
     crd_lacks: tuple[str, ...] = ()
     pace: Pace = Pace()  # noqa: RUF009  frozen
     throttle: Throttle = Throttle()  # noqa: RUF009  frozen
+    gone_since: float | None = None
 
     @property
-    def stopped(self) -> bool:
-        """Whether the user paused the PieProbe."""
-        return self.probe is not None and self.probe.paused
+    def storage_class(self) -> str:
+        """The name of the class; empty: the spec is not known, or has no class."""
+        return self.probe.storage_class if self.probe is not None else ""
+
+    @property
+    def stopped(self) -> str:
+        """Why no run starts: the user paused the PieProbe, or the class is gone; empty: runs start."""
+        if self.probe is not None and self.probe.paused:
+            return "the PieProbe is paused"
+        gone = any(each.reason is Reason.STORAGE_CLASS_NOT_FOUND for each in self.paused.values())
+        return f"StorageClass {self.storage_class} does not exist" if gone else ""
+
+    @property
+    def demand(self) -> Demand | None:
+        """What the class demands of the cluster; kinds of probe that are paused cost nothing."""
+        if self.probe is None:
+            return None
+        without_runs = frozenset(kind for kind, pause in self.paused.items() if pause.stops or not pause.keep)
+        return demand_of(self.probe, self.matching, attach=self.attaches, paused=without_runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +192,15 @@ def _effective_period(facts: ProbeFacts) -> dict[str, Any]:
     return {EFFECTIVE_PERIOD: facts.probe.period_seconds * facts.pace.every}
 
 
-def wanted(facts: ProbeFacts, probe: Probe) -> Wanted:
-    """Return what the PieProbe costs at its own period, and its budget."""
-    paused = _without_runs(facts)
-    return Wanted(demand_of(probe, facts.matching, attach=facts.attaches, paused=paused), probe.budget)
+def wanted(facts: Sequence[ProbeFacts]) -> Wanted | None:
+    """Return what a PieProbe costs at its own period with all its classes, and its budget.
+
+    None: it is not known yet.
+    """
+    demands = [each.demand for each in facts if each.demand is not None]
+    if facts[0].probe is None or not demands or not all(each.known for each in facts):
+        return None
+    return Wanted(demands[0], facts[0].probe.budget, tuple(demands[1:]))
 
 
 def _canaries(facts: ProbeFacts) -> dict[str, str]:
@@ -241,19 +263,12 @@ def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: floa
         yield without_probes(facts.left_out, facts.matching)
         yield runs_deleted(target for target, until in facts.losing.items() if until > now)
         yield class_warning(() if _disproved(facts) else facts.warnings)
-        yield _cost_high(facts, facts.probe)
         yield over_budget(facts.probe, facts.pace)
         yield throttled(facts.probe, facts.pace, facts.throttle)
+    if facts.demand is not None:
+        yield cost_high([facts.demand])
     yield permission_missing(facts.not_permitted)
     yield crd_outdated(facts.crd_lacks)
-
-
-def _cost_high(facts: ProbeFacts, probe: Probe) -> Condition:
-    return cost_high(probe, facts.matching, attach=facts.attaches, paused=_without_runs(facts))
-
-
-def _without_runs(facts: ProbeFacts) -> frozenset[str]:
-    return frozenset(kind for kind, pause in facts.paused.items() if not pause.keep)
 
 
 def _disproved(facts: ProbeFacts) -> bool:

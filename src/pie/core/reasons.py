@@ -368,8 +368,8 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "pie tries again by itself. If it does not get better, look at the API server and at pie's log.",
     ),
     Reason.STORAGE_CLASS_NOT_FOUND: (
-        "There is no StorageClass with this name.",
-        "Create it, or create a PieProbe for another class; the probes then start by themselves.",
+        "There is no such StorageClass. Its probes are paused, and their PVCs stay.",
+        "Create it; the probes then start by themselves. Or change the classes of the PieProbe.",
     ),
     Reason.RECLAIM_POLICY_RETAIN: (
         "Each provision run would leave a volume behind, so the provision probe is paused.",

@@ -53,6 +53,16 @@ def shortened(status: Mapping[str, Any], step: int) -> dict[str, Any]:
         for each in status["incidents"]
         if room.incidents and (room.closed or "closedAt" not in each)
     ]
+    of_classes = [_said(each, room) for each in status.get("storageClasses") or []]
+    return {
+        **_said(status, room),
+        "incidents": incidents,
+        **({"storageClasses": of_classes} if of_classes else {}),
+    }
+
+
+def _said(status: Mapping[str, Any], room: _Room) -> dict[str, Any]:
+    """Return a status, or what it says of a class, with shorter texts."""
     return {
         **status,
         "conditions": [
@@ -60,7 +70,6 @@ def shortened(status: Mapping[str, Any], step: int) -> dict[str, Any]:
             for each in status["conditions"]
         ],
         "summary": one_line(status["summary"], max(room.text, _SUMMARY)),
-        "incidents": incidents,
     }
 
 

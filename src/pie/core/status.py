@@ -63,7 +63,7 @@ def status(
         same_spec = before.get("observedGeneration") == generation
         healthy.append(_latest(fresh, before if same_spec else {}, _open(kind, incidents)))
     conditions = [_ready(problem or refused, paused), *healthy, *more]
-    _date(conditions, old, generation, now)
+    set_times(conditions, old, generation, now)
     return {
         "observedGeneration": generation,
         "conditions": conditions,
@@ -91,7 +91,7 @@ def not_started(
     unknown = [status_condition(name, "Unknown", *problem) for name in not_bad]
     fresh = [status_condition("Ready", "False", *problem), *unknown]
     replaced = {condition["type"] for condition in fresh}
-    _date(fresh, old, generation, now)
+    set_times(fresh, old, generation, now)
     return {
         "conditions": fresh + [dict(condition) for name, condition in old.items() if name not in replaced],
         "summary": _line(f"not probed: {problem[0]}"),
@@ -102,7 +102,9 @@ def _by_type(stored: Mapping[str, Any]) -> dict[str, Condition]:
     return {str(each.get("type")): each for each in stored_conditions(stored)}
 
 
-def _date(conditions: Iterable[Condition], old: Mapping[Any, Condition], generation: int, now: str) -> None:
+def set_times(
+    conditions: Iterable[Condition], old: Mapping[Any, Condition], generation: int, now: str
+) -> None:
     """Limit the message of conditions, and set since when they have their status."""
     for condition in conditions:
         before = old.get(condition["type"], {})

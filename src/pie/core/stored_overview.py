@@ -21,7 +21,7 @@ def stored_overview(probes: Iterable[PieProbe], namespace: str, now: float) -> O
     stored = sorted(probes, key=lambda each: each.metadata.name)
     views = tuple(_view(each) for each in stored)
     incidents = incident_views(
-        (incident, each.metadata.name, each.storage_class)
+        (incident, each.metadata.name, incident.storage_class or each.storage_class)
         for each in stored
         for incident in from_status(each.status)
     )

@@ -453,6 +453,10 @@ class Event(Object, frozen=True):
         return min(now, last)
 
 
+MOST_CLASSES = 16
+"""So many StorageClasses may a PieProbe have."""
+
+
 class PieProbe(Object, frozen=True):
     """A PieProbe as stored, without nulls. Its spec is outside input and is parsed in `pie.core.parse`."""
 
@@ -466,6 +470,31 @@ class PieProbe(Object, frozen=True):
         msgspec.structs.force_setattr(self, "status", plain_texts(without_nulls(self.status)))
 
     @property
+    def storage_classes(self) -> tuple[str, ...]:
+        """The names of the StorageClasses that it probes, also if the spec is invalid.
+
+        Those that a selector selects are in the status, once the controller knows them.
+        """
+        if "monitoringStorageClass" in self.spec:
+            named: Any = [self.spec["monitoringStorageClass"]]
+        elif (named := self.spec.get("monitoringStorageClasses")) is None:
+            named = [entry.get("name") for entry in self.stored_classes]
+        found = named if isinstance(named, list) else []
+        return tuple(dict.fromkeys(one_line(str(each)) for each in found[:MOST_CLASSES]))
+
+    @property
+    def stored_classes(self) -> tuple[dict[str, Any], ...]:
+        """What the status says of each class, where the PieProbe has several."""
+        listed = self.status.get("storageClasses")
+        found = listed[:MOST_CLASSES] if isinstance(listed, list) else []
+        return tuple(each for each in found if isinstance(each, dict))
+
+    def status_of_class(self, name: str) -> dict[str, Any]:
+        """Return what the status says of a class; of the only one, all of the status."""
+        listed = self.stored_classes
+        return next((each for each in listed if each.get("name") == name), {} if listed else self.status)
+
+    @property
     def storage_class(self) -> str:
-        """The name of the StorageClass that it probes, also if the spec is invalid."""
-        return one_line(str(self.spec.get("monitoringStorageClass", "")))
+        """The name of its StorageClass, or those of several."""
+        return ", ".join(self.storage_classes)

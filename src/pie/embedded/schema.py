@@ -143,7 +143,9 @@ def _against_rules(schema: Json, value: Any, old: Any, path: str) -> Iterator[st
             words = f"rule evaluation error: {error}"
         field = rule.get("fieldPath", "")
         found = value.get(field.removeprefix(".")) if field else value
-        yield f"{path}{field}: Invalid value: {_shown(found)}: {words.strip()}"
+        missing = rule.get("reason") == "FieldValueRequired"
+        said = "Required value" if missing else f"Invalid value: {_shown(found)}"
+        yield f"{path}{field}: {said}: {words.strip()}"
     for below, key, each, where in _children(schema, value, path):
         before = old.get(key, _ABSENT) if isinstance(old, dict) else _ABSENT
         yield from _against_rules(below, each, before, where)

@@ -62,8 +62,8 @@ class Source(Protocol):
     def targets(self, probe: str) -> TargetList | None:
         """Answer `/targets`."""
 
-    def target(self, probe: str, kind: str, node: str) -> TargetDetail | None:
-        """Answer `/targets/{probe}/{kind}`."""
+    def target(self, probe: str, kind: str, node: str, storage_class: str = "") -> TargetDetail | None:
+        """Answer `/targets/{probe}/{kind}`; `storage_class` is needed where the PieProbe has several."""
 
     def heatmap(self, probe: str, columns: int) -> Heatmap | None:
         """Answer `/heatmap`."""
@@ -245,7 +245,7 @@ def _target(query: dict[str, str]) -> _Asked:
         raise ValueError(f"kind is {query['kind']!r}, and can be {' or '.join(sorted(KINDS))}")
     if kind.per_node and not query.get("node"):
         raise ValueError(f"a {kind.name} target needs a node: ?node=NAME")
-    return query["probe"], kind.name, query["node"] if kind.per_node else ""
+    return query["probe"], kind.name, query["node"] if kind.per_node else "", query.get("class", "")
 
 
 def _strip(query: dict[str, str]) -> _Asked:

@@ -1,13 +1,14 @@
 """The series of incidents."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
 from pie.core.incidents.cluster import is_shared, merged
 from pie.core.incidents.incident import Incident
+from pie.core.model import Probed
 from pie.core.reasons import Area
 
 _Labels = tuple[str, str, str, str, str, str]
@@ -38,15 +39,16 @@ class IncidentGauge:
             ("pie_probe_name", "storage_class", "area"),
             registry=registry,
         )
-        self._incidents: dict[str, tuple[str, tuple[Incident, ...]]] = {}
+        self._incidents: dict[Probed, tuple[Incident, ...]] = {}
         self._labels: dict[_Key, _Labels] = {}
 
     def show(self, probe: str, storage_class: str, incidents: Iterable[Incident]) -> None:
-        """Show the incidents of a PieProbe, open and closed ones, and no others."""
-        if probe not in self._incidents:
+        """Show the incidents of a PieProbe's class, open and closed ones, and no others."""
+        probed = Probed(probe, storage_class)
+        if probed not in self._incidents:
             for area in Area:
                 self._opened.labels(*_names(probe, storage_class, area), area.value)
-        self._incidents[probe] = storage_class, tuple(incidents)
+        self._incidents[probed] = tuple(incidents)
         self._set()
 
     def count(self, probe: str, storage_class: str, opened: Iterable[Incident]) -> None:
@@ -54,16 +56,18 @@ class IncidentGauge:
         for each in opened:
             self._opened.labels(*_names(probe, storage_class, each.area), each.area.value).inc()
 
-    def remove(self, probe: str) -> None:
-        """Delete the series of a deleted PieProbe."""
-        if self._incidents.pop(probe, None) is not None:
-            self._opened.remove_by_labels({"pie_probe_name": probe})
-            self._set()
+    def keep(self, probe: str, classes: Collection[str]) -> None:
+        """Delete the series of the other classes of a PieProbe; without classes, all series of it."""
+        for each in [each for each in self._incidents if each.probe == probe]:
+            if each.storage_class not in classes:
+                del self._incidents[each]
+                self._opened.remove_by_labels({"pie_probe_name": probe, "storage_class": each.storage_class})
+                self._set()
 
     def _set(self) -> None:
         found: list[tuple[_Key, _Labels, Incident]] = []
         shared: defaultdict[str, list[Incident]] = defaultdict(list)
-        for probe, (storage_class, incidents) in self._incidents.items():
+        for (probe, storage_class), incidents in self._incidents.items():
             for each in incidents:
                 if is_shared(each):
                     shared[each.id].append(each)

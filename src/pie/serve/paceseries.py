@@ -36,6 +36,7 @@ class PaceSeries:
             "The part of their pace at which runs start: 1, and less while pie spares the control plane.",
             registry=registry,
         )
+        self._shown: dict[str, str] = {}
         self.show_throttle(Throttle())
 
     def show_throttle(self, throttle: Throttle) -> None:
@@ -44,11 +45,15 @@ class PaceSeries:
         self._pace.set(throttle.part)
 
     def show(self, probe: Probe, pace: Pace) -> None:
-        """Show the pace of a PieProbe."""
+        """Show the pace of a PieProbe; `storage_class` of the spec is empty if it has several."""
+        if self._shown.get(probe.name) != probe.storage_class:
+            self.remove(probe.name)
+            self._shown[probe.name] = probe.storage_class
         self._period.labels(probe.name, probe.storage_class).set(probe.period_seconds * pace.every)
         self._caused.labels(probe.name, probe.storage_class).set(pace.causes)
 
     def remove(self, probe: str) -> None:
-        """Delete the series of a deleted PieProbe."""
+        """Delete the series of a PieProbe."""
+        self._shown.pop(probe, None)
         for gauge in (self._period, self._caused):
             gauge.remove_by_labels({"pie_probe_name": probe})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from pie.core.model import Stage, Target
+from pie.core.model import Probed, Stage, Target
 from pie.core.reasons import Reason
 from pie.core.result import IoStats
 
@@ -63,32 +63,32 @@ class RunSeries:
             ("pie_probe_name", "storage_class", "reason"),
             registry=registry,
         )
-        self._classes: dict[str, str] = {}
+        self._probed: set[Probed] = set()
 
     def add(self, probe: str, storage_class: str) -> None:
-        """Show the series of a PieProbe, at zero if they are new: `increase` needs a beginning."""
-        self._classes[probe] = storage_class
+        """Show the series of a PieProbe's class, at zero if they are new: `increase` needs a beginning."""
+        self._probed.add(Probed(probe, storage_class))
         self._lost.labels(probe, "Pruned")
         for reason in _LEFT:
             self._left.labels(probe, storage_class, reason.value)
 
     def left_behind(self, target: Target, counts: Mapping[Reason, int]) -> None:
         """Show how many volumes a target's PieProbe left behind, while its class has a PieProbe."""
-        if self._classes.get(target.probe) != target.storage_class:
+        if target.probed not in self._probed:
             return
         for reason in _LEFT:
             self._left.labels(target.probe, target.storage_class, reason.value).set(counts.get(reason, 0))
 
     def stages(self, target: Target, seconds: Mapping[Stage, float]) -> None:
         """Record the durations of a run's stages, unless the last PieProbe of its class is deleted."""
-        if target.storage_class not in self._classes.values():
+        if not self._probes_class(target.storage_class):
             return
         for stage, duration in seconds.items():
             self._stages.labels(target.storage_class, target.kind, stage.value).observe(duration)
 
     def io(self, target: Target, measured: IoStats) -> None:
         """Record the latencies of a run, unless the last PieProbe of its class is deleted."""
-        if target.storage_class not in self._classes.values():
+        if not self._probes_class(target.storage_class):
             return
         for direction, side in (("read", measured.read), ("write", measured.write)):
             if side is not None:
@@ -97,19 +97,24 @@ class RunSeries:
 
     def started(self, target: Target, seconds: float) -> None:
         """Record how long the pod of a run took to start, while its class has its PieProbe."""
-        if self._classes.get(target.probe) == target.storage_class:
+        if target.probed in self._probed:
             self._startup.labels(target.probe, target.storage_class, target.kind).observe(seconds)
 
     def lost(self, probe: str, reason: str) -> None:
         """Count a lost run; the reason is `Pruned`."""
-        if probe in self._classes:
+        if any(each.probe == probe for each in self._probed):
             self._lost.labels(probe, reason).inc()
 
-    def remove(self, probe: str) -> None:
-        """Delete the series of a PieProbe, and with the last PieProbe of a class the series of the class."""
-        for series in (self._lost, self._left, self._startup):
-            series.remove_by_labels({"pie_probe_name": probe})
-        storage_class = self._classes.pop(probe, None)
-        if storage_class is not None and storage_class not in self._classes.values():
+    def _probes_class(self, storage_class: str) -> bool:
+        return any(each.storage_class == storage_class for each in self._probed)
+
+    def remove(self, probe: str, storage_class: str) -> None:
+        """Delete the series of a PieProbe's class, and with its last PieProbe the series of the class."""
+        self._probed.discard(Probed(probe, storage_class))
+        for series in (self._left, self._startup):
+            series.remove_by_labels({"pie_probe_name": probe, "storage_class": storage_class})
+        if not any(each.probe == probe for each in self._probed):
+            self._lost.remove_by_labels({"pie_probe_name": probe})
+        if not self._probes_class(storage_class):
             for histogram in (self._stages, self._io):
                 histogram.remove_by_labels({"storage_class": storage_class})

@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pie.core.kinds import KINDS
-from pie.core.model import Probe, Target
+from pie.core.model import Probe, Probed, Target
 from pie.core.reasons import AREA, INCONCLUSIVE, MAINTENANCE, Reason
 
 # `probe` of mount runs that were on time but did not test I/O: they have no `succeed`.
@@ -27,9 +27,9 @@ class RunsByReason:
                 key = (probe.name, probe.storage_class, counted)
                 self._counts.setdefault(key, dict.fromkeys(self._reasons, 0))
 
-    def remove(self, probe: str) -> None:
-        """Delete the counters of a PieProbe. Later counts for it are ignored."""
-        for key in [key for key in self._counts if key[0] == probe]:
+    def remove(self, probed: Probed) -> None:
+        """Delete the counters of a PieProbe's class. Later counts for it are ignored."""
+        for key in [key for key in self._counts if key[:2] == probed]:
             del self._counts[key]
 
     def count(self, target: Target, reason: Reason, *, io_only: bool = False) -> None:
@@ -55,27 +55,27 @@ class UntestedSeries(Collector):
         self.suppressed = RunsByReason(MAINTENANCE)
         self.inconclusive = RunsByReason(INCONCLUSIVE)
         self._targets: dict[Target, Reason] = {}
-        self._probes: dict[str, Probe] = {}
+        self._probes: dict[Probed, Probe] = {}
 
     def add(self, probe: Probe) -> None:
         """Show the counters of a PieProbe, at zero if they are new."""
-        self._probes[probe.name] = probe
+        self._probes[probe.probed] = probe
         self.suppressed.add(probe)
         self.inconclusive.add(probe)
 
-    def remove(self, probe: str) -> None:
-        """Delete all series of a PieProbe. Later counts for it are ignored."""
-        self._probes.pop(probe, None)
-        self.suppressed.remove(probe)
-        self.inconclusive.remove(probe)
-        for target in [target for target in self._targets if target.probe == probe]:
+    def remove(self, probed: Probed) -> None:
+        """Delete all series of a PieProbe's class. Later counts for it are ignored."""
+        self._probes.pop(probed, None)
+        self.suppressed.remove(probed)
+        self.inconclusive.remove(probed)
+        for target in [target for target in self._targets if target.probed == probed]:
             del self._targets[target]
 
     def show(self, target: Target, reason: Reason | None) -> None:
         """Show that a target is suppressed, or that it is not."""
         if reason is None:
             self._targets.pop(target, None)
-        elif target.probe in self._probes:
+        elif target.probed in self._probes:
             self._targets[target] = reason
 
     def collect(self) -> Iterable[Metric]:

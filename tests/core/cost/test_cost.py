@@ -1,6 +1,7 @@
 """What PieProbes cost: figures from the design, and laws that hold for every cluster."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,11 @@ from pie.core.cost.ceilings import FINISHED_KEPT, Ceiling, Cluster, ceilings
 from pie.core.cost.condition import cost_high
 from pie.core.cost.figures import figures
 from pie.core.cost.lines import run_lines, set_up_lines
-from pie.core.cost.load import Demand, rates
+from pie.core.cost.load import Demand, demand_of, rates
 from pie.core.cost.plan import LONGEST_QUEUE_SECONDS, PART, plan
 from pie.core.iojob import IoJob
 from pie.core.kinds import KINDS
-from pie.core.model import Image, Kind, RunnerKind
+from pie.core.model import Image, Kind, Probe, RunnerKind
 from pie.core.probestep import ProbeFacts, status_of
 from pie.core.wire import Metadata, PieProbe
 from tests.core.build import probe
@@ -225,17 +226,20 @@ def test_runs_of_cronjobs_start_together_and_those_of_pods_are_spread() -> None:
 def test_the_condition_names_the_smallest_ceilings_that_are_passed_and_what_to_use(
     nodes: int, attach: bool, named: str
 ) -> None:
-    found = cost_high(probe(), nodes, attach=attach)
+    found = cost_high([demand_of(probe(), nodes, attach=attach)])
     assert (found["status"], found["reason"]) == (("True", "CostHigh") if named else ("False", "OK"))
     assert named in found["message"]
     assert ("Recommended: use runner Pod and probePeriod" in found["message"]) is bool(named)
 
 
 def test_kinds_that_are_paused_cost_nothing_and_runner_pod_less() -> None:
-    assert cost_high(probe(), 5_000, attach=True, paused=[Kind.MOUNT])["status"] == "False"
-    assert cost_high(probe(runner=POD), 300, attach=False)["status"] == "False"
-    assert cost_high(probe(), 300, attach=False)["status"] == "True"
-    assert cost_high(probe(paused=True), 5_000, attach=True)["status"] == "False"
+    def high(spec: Probe, nodes: int, **how: Any) -> str:
+        return str(cost_high([demand_of(spec, nodes, **how)])["status"])
+
+    assert high(probe(), 5_000, attach=True, paused=[Kind.MOUNT]) == "False"
+    assert high(probe(runner=POD), 300, attach=False) == "False"
+    assert high(probe(), 300, attach=False) == "True"
+    assert high(probe(paused=True), 5_000, attach=True) == "False"
 
 
 def test_the_status_has_the_condition_for_the_nodes_that_match() -> None:

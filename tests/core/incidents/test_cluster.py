@@ -64,7 +64,7 @@ def test_it_is_shown_once_without_the_name_of_a_pieprobe(registry: CollectorRegi
         'pie_incidents_total{area="control-plane",pie_probe_name="",storage_class=""} 1.0',
         'pie_incidents_total{area="storage",pie_probe_name="p2",storage_class="slow"} 1.0',
     ]
-    gauge.remove("p2")
+    gauge.keep("p2", ())
     gauge.show("p1", "fast", [replace(LATE, closed_at=200.0)])
     assert [line for line in lines(registry) if "open" in line] == [
         f'pie_incident_open{{{queue},storage_class=""}} 0.0'

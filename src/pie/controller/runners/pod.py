@@ -223,7 +223,9 @@ class PodRunner:
         """Return since when a target is paused, as its PVC says, or the status where it keeps none."""
         if not kind_of(target).pvc:
             stored = self._caches.probe(target.probe)
-            said = stored.status.get(PAUSED_SINCE) if stored is not None else None
+            said = (
+                stored.status_of_class(target.storage_class).get(PAUSED_SINCE) if stored is not None else None
+            )
             return parse_seconds(said) if isinstance(said, str) else None
         claim = self._claim(target)
         marks: Mapping[str, str] = claim.metadata.annotations if claim is not None else {}

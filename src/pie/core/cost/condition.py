@@ -1,33 +1,29 @@
 """The condition CostHigh: a PieProbe costs more than a part of the cluster can take."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 from pie.core.conditions import Condition, status_condition
 from pie.core.cost.ceilings import Cluster
-from pie.core.cost.load import Demand, demand_of
+from pie.core.cost.load import Demand
 from pie.core.cost.plan import Plan, plan
 from pie.core.cost.report import advice, number
-from pie.core.model import Probe
 from pie.core.reasons import ADVICE, MEANING, Reason
 
 CONDITION: Final = "CostHigh"
 _MOST_NAMED: Final = 3
 
 
-def cost_high(probe: Probe, nodes: int, *, attach: bool, paused: Collection[str] = ()) -> Condition:
-    """Return the condition, for so many matching nodes and the default ceilings of Kubernetes.
-
-    `attach`: volumes are attached. `paused` are the kinds of probe that are paused: they cost nothing.
-    """
-    return dict(_of(demand_of(probe, nodes, attach=attach, paused=paused)))
+def cost_high(demands: Sequence[Demand]) -> Condition:
+    """Return the condition, for all that a PieProbe demands and the default ceilings of Kubernetes."""
+    return dict(_of(tuple(demands)))
 
 
 @lru_cache(maxsize=256)
-def _of(demand: Demand) -> Condition:
+def _of(demands: tuple[Demand, ...]) -> Condition:
     """Return the condition; the same few PieProbes are looked at again and again."""
-    found = plan([demand], Cluster())
+    found = plan(demands, Cluster())
     if not found.passed:
         smallest = found.ceilings[0]
         message = f"no ceiling is passed; {smallest.name} is used most, {round(100 * smallest.share)} % of it"

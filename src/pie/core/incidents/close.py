@@ -21,7 +21,7 @@ def conclude(incident: Incident, view: View) -> Incident:
         # No run decides this: nothing is left behind any more that could still be deleted.
         return replace(incident, closed_because=Closing.RECOVERED)
     if view.paused:
-        return replace(incident, closed_because=Closing.GONE, closed_message="the PieProbe is paused")
+        return replace(incident, closed_because=Closing.GONE, closed_message=view.paused)
     suppressed = {target.node: why for target, why in view.suppressed.items() if incident.concerns(target)}
     if any(incident.concerns(target) for target in _answering(incident, view)):
         because = Closing.RECOVERED

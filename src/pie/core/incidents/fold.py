@@ -264,6 +264,7 @@ def _opened(group: _Group, view: View, now: float) -> Incident:
         provision=group.provision,
         canaries=group.canaries,
         targets=len(group.nodes) + group.provision + len(group.canaries),
+        storage_class=leading.target.storage_class,
     )
 
 
@@ -295,6 +296,7 @@ def _updated(owners: list[Incident], group: _Group, view: View) -> Incident:
         canaries=canaries,
         targets=max(len(nodes) + provision + len(canaries), *(each.targets for each in owners)),
         restored=False,
+        storage_class=leading.target.storage_class,
     )
 
 

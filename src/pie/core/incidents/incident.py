@@ -60,8 +60,8 @@ class View:
     `zones` are the matching nodes that are not under maintenance, each with its zone or "". `unheard` are the
     targets without a verdict so far, for example after a restart or after maintenance. `well` are the targets
     whose last run was good, with its due time (epoch seconds). `suppressed` are other targets that are
-    suppressed now, and why. `settled`: pie knows all volumes that runs left behind. `paused`: the user paused
-    the PieProbe.
+    suppressed now, and why. `settled`: pie knows all volumes that runs left behind. `paused` says why no run
+    starts; empty: runs start.
     """
 
     findings: tuple[Finding, ...]
@@ -70,7 +70,7 @@ class View:
     settled: bool = True
     well: Mapping[Target, float] = field(default_factory=dict)
     suppressed: Mapping[Target, Reason] = field(default_factory=dict)
-    paused: bool = False
+    paused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ class Incident(WithReason):
 
     `provision`: the provision target is bad, too; `canaries` are those that are bad. `restored`: the incident
     was read from a status, and no new run has confirmed it yet. `closed_because` and `closed_message` (which
-    nodes are under maintenance) say why it was closed, if that is known.
+    nodes are under maintenance) say why it was closed, if that is known. `storage_class` is empty if an
+    earlier version of pie stored it.
     """
 
     id: str
@@ -97,9 +98,12 @@ class Incident(WithReason):
     closed_because: Closing | None = None
     closed_message: str = ""
     restored: bool = False
+    storage_class: str = ""
 
     def concerns(self, target: Target) -> bool:
         """Tell whether it was seen on a target; a status has only some of many nodes: then it may be any."""
+        if self.storage_class not in {"", target.storage_class}:
+            return False
         if not target.node:
             return target.kind in self.canaries if is_canary(target) else self.provision
         return target.node in self.nodes or len(self.nodes) < self.on_nodes

@@ -37,6 +37,7 @@ class Stored(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     closed_at: str | None = None
     closed_because: Closing | None = None
     closed_message: PlainText = ""
+    storage_class: PlainText = ""
 
 
 def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
@@ -61,6 +62,7 @@ def to_status(incidents: Iterable[Incident]) -> list[dict[str, Any]]:
             closed_at=rfc3339(each.closed_at) if each.closed_at is not None else None,
             closed_because=each.closed_because,
             closed_message=one_line(each.closed_message, _LONGEST_CLOSED_MESSAGE),
+            storage_class=each.storage_class,
         )
         for each in ordered[:MOST_IN_STATUS]
     )
@@ -93,6 +95,7 @@ def _restored(entry: Any) -> Incident | None:
             closed_at=datetime.fromisoformat(stored.closed_at).timestamp() if stored.closed_at else None,
             closed_because=stored.closed_because,
             closed_message=stored.closed_message,
+            storage_class=stored.storage_class,
             restored=True,
         )
     except (Unreadable, ValueError):

@@ -27,10 +27,14 @@ _ROUNDING: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a PieProbe would cost at its own period, and its budget; None: no limit."""
+    """What a PieProbe would cost at its own period, and its budget; None: no limit.
+
+    `others` is what its other StorageClasses add.
+    """
 
     demand: Demand
     budget: float | None = None
+    others: tuple[Demand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def paces(
     `before` is how many periods an effective period had so far.
     """
     known = before or {}
-    needs = {name: needs_of(each.demand) for name, each in wanted.items()}
+    needs = {name: sum(map(needs_of, (each.demand, *each.others))) for name, each in wanted.items()}
     allowed = {name: each.budget for name, each in wanted.items()}
     if budget is not None:
         shares = _shares(wanted, needs, max(budget - PIE_PER_SECOND, _ROUNDING))

@@ -190,5 +190,5 @@ class TargetFacts:
 
     @property
     def stopped(self) -> bool:
-        """Whether the user paused the PieProbe: no run starts, and none is due."""
+        """Whether no run starts and none is due: the user paused the PieProbe, or its class is gone."""
         return self.paused_by is not None and self.paused_by.stops

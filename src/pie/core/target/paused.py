@@ -1,4 +1,4 @@
-"""The user pauses a PieProbe: no run starts and none is due, until it is resumed.
+"""The user pauses a PieProbe, or its StorageClass is gone: no run starts and none is due, until that ends.
 
 A run that goes on is judged and counted. The schedule is suspended like in maintenance, see
 `pie.core.target.objects`.
@@ -7,14 +7,13 @@ A run that goes on is judged and counted. The schedule is suspended like in main
 from dataclasses import replace
 
 from pie.core.model import Verdict
-from pie.core.reasons import MEANING, Reason
 from pie.core.target.effects import ReportChange, SetVerdict
 from pie.core.target.state import Paused
 from pie.core.target.turn import Turn
 
 
 def note_pause(turn: Turn) -> None:
-    """Note since when the target is paused by the user, and when that ended."""
+    """Note since when no run of the target starts, and when that ended."""
     known, stopped = turn.state.paused, turn.facts.stopped
     if stopped and (known is None or known.over):
         turn.change(paused=Paused(turn.now), starting=None, early_at=None)
@@ -26,15 +25,14 @@ def note_pause(turn: Turn) -> None:
 
 def show_paused(turn: Turn) -> None:
     """Call the verdict of a paused target unknown: nobody looks, so it may be anything."""
-    before = turn.state.standing
-    if before.verdict is Verdict.UNKNOWN and before.reason is Reason.PAUSED:
+    before, pause = turn.state.standing, turn.facts.paused_by
+    if pause is None or (before.verdict is Verdict.UNKNOWN and before.reason is pause.reason):
         return
-    reason = Reason.PAUSED
     now = replace(
         before,
         verdict=Verdict.UNKNOWN,
-        reason=reason,
-        message=MEANING[reason],
+        reason=pause.reason,
+        message=pause.message,
         stage=None,
         since=turn.now,
         noted_at=turn.now,

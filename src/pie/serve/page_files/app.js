@@ -1,4 +1,4 @@
-// What is shown, by the address (`#/probe/kind/node`, or nothing), and how it stays up to date.
+// What is shown, by the address (`#/probe/kind/node/class`, or nothing), and how it stays up to date.
 
 import { byId, put, say, time } from "./dom.js";
 import { Heatmap } from "./heatmap.js";
@@ -35,8 +35,8 @@ async function get(path) {
 const address = () => {
   const parts = location.hash.replace(/^#\/?/, "").split("/");
   try {
-    const [probe, kind, node = ""] = parts.map((part) => decodeURIComponent(part));
-    return kind ? { probe, kind, node } : null;
+    const [probe, kind, node = "", storageClass = ""] = parts.map((part) => decodeURIComponent(part));
+    return kind ? { probe, kind, node, storageClass } : null;
   } catch (error) {
     if (error instanceof URIError) return null;
     throw error;
@@ -92,11 +92,11 @@ async function showMap(overview) {
   put(byId("trend"), trendCharts(trend), slowest(overview, selected));
 }
 
-async function showOne({ probe, kind, node }) {
+async function showOne({ probe, kind, node, storageClass }) {
   const one = byId("one");
   const entering = one.hidden;
   try {
-    const path = `targets/${encodeURIComponent(probe)}/${encodeURIComponent(kind)}?node=${encodeURIComponent(node)}`;
+    const path = `targets/${encodeURIComponent(probe)}/${encodeURIComponent(kind)}?node=${encodeURIComponent(node)}&class=${encodeURIComponent(storageClass)}`;
     showTarget(await get(path));
   } catch (error) {
     if (!(error instanceof Refused) || error.status === 429 || error.status === 503) throw error;

@@ -54,7 +54,7 @@ export const area = (name) => (name ? h("span.tag", {}, name === "storage" ? "ar
 export const badge = (verdict, words = verdict) =>
   h(`span.badge.${verdict}`, {}, h("span", { "aria-hidden": "true" }, MARKS[verdict] ?? "?"), h("span.word", {}, ` ${words}`));
 
-export const targetHref = (probe, kind, node) => `#/${[probe, kind, node].map(encodeURIComponent).join("/")}`;
+export const targetHref = (probe, kind, node, storageClass) => `#/${[probe, kind, node, storageClass].map(encodeURIComponent).join("/")}`;
 
 export function time(seconds, withSeconds = false) {
   const date = new Date(seconds * 1000);

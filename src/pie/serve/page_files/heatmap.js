@@ -49,8 +49,9 @@ export class Heatmap {
     if (!this.answer) return;
     const kept = this.rows[this.active]?.key;
     const wanted = this.filter.toLowerCase();
+    const several = new Set(this.answer.rows.map((row) => row.storage_class)).size > 1;
     const rows = this.answer.rows
-      .map((row) => ({ ...row, key: `${row.kind}/${row.node}`, name: row.node || anyNode(row.kind), badness: badness(row) }))
+      .map((row) => ({ ...row, key: `${row.kind}/${row.storage_class}/${row.node}`, name: nameOf(row, several), several, badness: badness(row) }))
       .filter((row) => !wanted || row.name.toLowerCase().includes(wanted) || row.zone.toLowerCase().includes(wanted));
     const collate = new Intl.Collator("en", { numeric: true }).compare;
     rows.sort((a, b) => b.badness - a.badness || Boolean(a.node) - Boolean(b.node) || collate(a.name, b.name));
@@ -121,7 +122,7 @@ export class Heatmap {
     element.setAttribute("aria-selected", String(index === this.active));
     element.setAttribute("aria-setsize", this.rows.length);
     element.setAttribute("aria-posinset", index + 1);
-    name.textContent = row.node ? this.names.node(row.name) : row.header ? this.names.other(row.name) : row.name;
+    name.textContent = row.node && !row.several ? this.names.node(row.name) : row.header || row.several ? this.names.other(row.name) : row.name;
     name.title = row.zone ? `${row.name} (zone ${row.zone})` : row.name;
     if (row.header) element.removeAttribute("aria-label");
     else element.setAttribute("aria-label", `${name.title}: ${row.verdict}`);
@@ -166,7 +167,7 @@ export class Heatmap {
     const row = this.rows[index];
     if (!row || row.header) return;
     this.active = index;
-    location.hash = targetHref(this.answer.probe, row.kind, row.node);
+    location.hash = targetHref(this.answer.probe, row.kind, row.node, row.storage_class);
   }
 
   key(event) {
@@ -203,6 +204,12 @@ let made = 0;
 function rowElement() {
   made += 1;
   return h("div.row", { id: `row-${made}` }, h("span.name"), h("span.badge"), h("canvas", { "aria-hidden": "true" }));
+}
+
+/** The name of a row; where the PieProbe has several classes, with the class. */
+function nameOf(row, several) {
+  const node = row.node || anyNode(row.kind);
+  return several ? `${row.storage_class}: ${node}` : node;
 }
 
 /** Order of rows: bad now, then bad of late, then the rest. */

@@ -51,7 +51,7 @@ function incident(each, now) {
 }
 
 function timelines(each) {
-  const link = (kind, node, words) => h("a", { href: targetHref(each.probe, kind, node), id: `at-${each.id}-${node}` }, words);
+  const link = (kind, node, words) => h("a", { href: targetHref(each.probe, kind, node, each.storage_class), id: `at-${each.id}-${node}` }, words);
   const links = each.nodes.map((node) => link("mount", node, node));
   if (each.provision) links.unshift(link("provision", "", "new volume"));
   for (const kind of each.canaries) links.unshift(link(kind, "", `canary ${kind}`));
@@ -90,7 +90,7 @@ export function slowest(overview, probe) {
   return h("figure", {}, h("figcaption", {}, h("strong", {}, "slowest nodes"), " p99 of their last run"), h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "node"), h("th", { scope: "col" }, "read"), h("th", { scope: "col" }, "write"))),
     h("tbody", {}, found.map((each) => h("tr", {},
-      h("th", { scope: "row" }, h("a", { href: targetHref(probe, "mount", each.node), id: `slow-${each.node}` }, each.node)),
+      h("th", { scope: "row" }, h("a", { href: targetHref(probe, "mount", each.node, each.storage_class), id: `slow-${each.node}` }, each.node)),
       h("td", {}, latency(each.read_p99_seconds)), h("td", {}, latency(each.write_p99_seconds)))))));
 }
 
