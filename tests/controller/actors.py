@@ -98,8 +98,13 @@ def _kubelet(world: World, pod: dict[str, Any]) -> None:
     elif pod["status"]["phase"] == "Pending":
         _start(world, pod, age, mounts=storage != "does not mount")
     elif "terminated" in probe_state(pod) or (age >= _ENDED_AFTER and storage != "hangs"):
-        named = pod["spec"]["containers"][0]["command"][2] if "containers" in pod["spec"] else ""
-        _end(world, pod, world.outcomes.get(named, _OUTCOMES.get(storage, Outcome.OK)))
+        _end(world, pod, world.outcomes.get(_kind_of(pod), _OUTCOMES.get(storage, Outcome.OK)))
+
+
+def _kind_of(pod: dict[str, Any]) -> str:
+    """Return the kind of probe that a pod runs; empty where its command does not say so."""
+    commands = [each.get("command", []) for each in pod["spec"].get("containers", [])]
+    return next((str(command[2]) for command in commands if len(command) > 2), "")  # noqa: PLR2004  pie probe KIND
 
 
 def _start(world: World, pod: dict[str, Any], age: float, *, mounts: bool) -> None:

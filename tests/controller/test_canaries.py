@@ -3,14 +3,33 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from pie.core.model import Target, Verdict
+from pie.core.pods.calendar import paced
 from pie.core.reasons import Reason
 from pie.core.result import Outcome
 from tests.controller.simulation import Simulation
-from tests.controller.stories import SPEC, Action, Script, at_once, fails_on
+from tests.controller.stories import (
+    BEGIN_SECONDS,
+    BUSY_SECONDS,
+    FAULTS,
+    GAPS,
+    MAINTENANCE,
+    SPEC,
+    WELL,
+    Action,
+    Lag,
+    Script,
+    at_once,
+    fails_on,
+    quick,
+    scripts,
+    with_gaps,
+)
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import NODE, World
+from tests.controller.world import NODE, T0, World
+from tests.core.build import probe
 from tests.harness import Samples
 
 OTHER = "n2"
@@ -24,13 +43,18 @@ class Lived:
     """What came of a story with the canary `block`."""
 
     def __init__(
-        self, *script: tuple[int, Action], spec: dict[str, Any] = WITH_BLOCK, seconds: int = 600
+        self,
+        *script: tuple[int, Action],
+        spec: dict[str, Any] = WITH_BLOCK,
+        seconds: int = 600,
+        lag: Lag = at_once,
     ) -> None:
         self.pods: dict[str, dict[str, Any]] = {}
+        self._lag = lag
         in_virtual_time(self._live(spec, seconds, list(script)))
 
     async def _live(self, spec: dict[str, Any], seconds: int, script: Script) -> None:
-        simulation = self.simulation = Simulation(at_once)
+        simulation = self.simulation = Simulation(self._lag)
         simulation.world.each_second["note"] = self._note
         simulation.world.begin(spec, OTHER)
         await simulation.run(seconds, script)
@@ -193,3 +217,25 @@ def test_a_device_that_the_probe_may_not_open_is_the_nodes_problem() -> None:
     assert lived.states[BLOCK].verdict in {Verdict.INCONCLUSIVE, Verdict.UNKNOWN}
     assert lived.condition("Block") == ("Unknown", "BlockPermission")
     assert lived.runs("false") == 0
+
+
+QUIET_AT = BEGIN_SECONDS + BUSY_SECONDS
+
+
+@quick
+@given(script=scripts([*MAINTENANCE, *FAULTS]), gaps=GAPS)
+def test_each_due_time_is_counted_once_whatever_happens_meanwhile(
+    script: Script, gaps: list[tuple[str, int, int]]
+) -> None:
+    seconds = QUIET_AT + 300
+    calm = [(QUIET_AT, action) for action in WELL]
+    spec = {**SPEC, "canaries": {"block": {"period": "1m"}}}
+    lived = Lived(*script, *calm, spec=spec, seconds=seconds, lag=with_gaps(gaps))
+    names = ("pie_canary_runs_total", "pie_suppressed_runs_total", "pie_inconclusive_runs_total")
+    found = (each for name in names for each in lived.counted.all(name) if each.labels["probe"] == "block")
+    counted = sum(each.value for each in found)
+    dues = [
+        paced(BLOCK, probe()).dues_between(T0, T0 + until, limit=100) for until in (QUIET_AT + 200, seconds)
+    ]
+    assert len(dues[0]) <= counted <= len(dues[1])
+    assert lived.states[BLOCK].verdict is Verdict.OK
