@@ -104,7 +104,7 @@ def _kubelet(world: World, pod: dict[str, Any]) -> None:
 def _kind_of(pod: dict[str, Any]) -> str:
     """Return the kind of probe that a pod runs; empty where its command does not say so."""
     commands = [each.get("command", []) for each in pod["spec"].get("containers", [])]
-    return next((str(command[2]) for command in commands if len(command) > 2), "")  # noqa: PLR2004  pie probe KIND
+    return next((str(command[2]) for command in commands if len(command) > 2), "")
 
 
 def _start(world: World, pod: dict[str, Any], age: float, *, mounts: bool) -> None:
