@@ -108,6 +108,8 @@ REFUSED: dict[str, tuple[Json, str]] = {
         pieprobe(runner="Pod", probePeriodSeconds=29, probeThreshold="10s"),
         r"probePeriodSeconds in body should be greater than or equal to 30",
     ),
+    "budget of nothing": (pieprobe(budget=0), r"budget in body should be greater than or equal to 1"),
+    "budget in words": (pieprobe(budget="20"), r"spec\.budget: Invalid value"),
     "seconds with a CronJob": (
         pieprobe(probePeriodSeconds=90),
         r"probePeriodSeconds needs runner Pod; a CronJob counts minutes",
@@ -265,6 +267,7 @@ ACCEPTED: dict[str, Json] = {
     ),
     "every class": several(monitoringStorageClassSelector={}),
     "defaults of the Go implementation, spelled out": pieprobe(probePeriod=1, probeThreshold="1m"),
+    "budget": pieprobe(budget=20),
     "threshold in Go's spelling": pieprobe(probePeriod=59, probeThreshold="58m59.5s", deadline="59m"),
     "threshold below a second": pieprobe(probeThreshold=".5s"),
     "capacity in bytes": pieprobe(pvcCapacity=104857600),

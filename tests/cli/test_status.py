@@ -266,6 +266,21 @@ def test_a_canary_that_the_class_does_not_offer_is_paused_in_the_words_of_the_dr
     assert last == "local: canary block is paused: block volumes are not supported (NotOffered)"
 
 
+def test_why_targets_are_probed_less_often_stands_below_the_table() -> None:
+    why = ConditionView("OverBudget", "True", "RunsThinned", "")
+    slowed = replace(view("local", "c", Counts(total=1)), effective_period_seconds=180, conditions=(why,))
+    said = "local: each target is probed every 3 min 0 s instead of every 1 min 0 s (RunsThinned)"
+    assert " ".join(shown(slowed)[-2:]) == said
+    assert shown(replace(slowed, effective_period_seconds=60)) == shown(view("local", "c", Counts(total=1)))
+
+
+def test_the_effective_period_is_known_without_the_controller() -> None:
+    (probe,) = overview({"effectivePeriodSeconds": 180}).probes
+    assert probe.effective_period_seconds == 180
+    (probe,) = overview({"effectivePeriodSeconds": "soon"}).probes
+    assert probe.effective_period_seconds is None
+
+
 def test_on_80_columns_nothing_is_cut_and_what_explains_stands_below_where_there_is_no_room() -> None:
     every = Counts(total=5021, ok=5000, late=1, failed=2, hung=3, suppressed=10, pending=5)
     lines = shown(view("local", "topolvm-provisioner", every), view("ceph", "ceph-block", Counts(), "fine"))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from pie.controller.recorder import Recorder
 from pie.core.decode import Unreadable
 from pie.core.model import BAD, Target, Verdict
+from pie.core.pods.calendar import Slowed
 from pie.core.record.file import FORMAT, Head, Truncated, head_line, only, read_head, read_records
 from pie.core.record.records import TakenStep
 from pie.core.record.replay import replay, steps
@@ -58,13 +60,18 @@ FAULTS: Script = [
 
 
 def recorded(
-    directory: Path, seconds: int = 1800, script: Script = FAULTS, *, size: int = 2**28
+    directory: Path,
+    seconds: int = 1800,
+    script: Script = FAULTS,
+    *,
+    size: int = 2**28,
+    spec: dict[str, Any] = SPEC,
 ) -> list[Path]:
     """Record a story with faults; returns the files, the oldest first."""
 
     async def play() -> None:
         simulation = Simulation(at_once, record=directory, record_size=size)
-        simulation.world.begin(SPEC, OTHER)
+        simulation.world.begin(spec, OTHER)
         await simulation.run(seconds, script)
 
     in_virtual_time(play())
@@ -97,6 +104,19 @@ def test_with_a_phase_left_out_the_first_step_that_differs_is_named(
     assert all(step(each.before, each.facts, each.at) == each.done for each in before)
     assert step(first.taken.before, first.taken.facts, first.taken.at) != first.taken.done
     assert all(each.where and each.recorded != each.now for each in first.differences)
+
+
+def test_a_recording_in_which_runs_are_thinned_replays_without_a_difference(tmp_path: Path) -> None:
+    def budget(world: World) -> None:
+        found = world.objects["pieprobes"]["p"]
+        world.put("pieprobes", {**found, "spec": {**found["spec"], "budget": 0.25}})
+
+    story = [(100, budget), (400, storage("does not mount")), (700, storage("well"))]
+    (file,) = recorded(tmp_path, 1000, story, spec={**SPEC, "runner": "Pod"})
+    taken = list(steps(file.read_bytes()))
+    assert [found.differences for each in taken if (found := replay(each)).differences] == []
+    assert {each.facts.every for each in taken} == {1, 4}
+    assert any(isinstance(each.facts.calendar, Slowed) for each in taken)
 
 
 def test_a_step_that_raises_is_a_difference(record: bytes) -> None:

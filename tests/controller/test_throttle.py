@@ -10,6 +10,7 @@ from pie.core.model import Verdict
 from pie.core.timeline import ANNOTATION_PROVISIONER
 from pie.core.wire import rfc3339
 from pie.kube.errors import TooManyRequests
+from pie.kube.leader import Reign
 from pie.kube.transport import Answer, Request
 from tests.controller.simulation import Simulation
 from tests.controller.stories import SPEC, Outcome, Script, at_once, cronjobs_stand_still, storage
@@ -111,6 +112,25 @@ def test_a_busy_api_server_slows_runs_down_within_a_period_and_they_come_back(pr
     assert story.outcome.errors(T0 + 1100) == []
     assert story.outcome.counted_as() == {"on time"}
     assert {state.verdict for state in story.simulation.states().values()} == {Verdict.OK}
+
+
+def test_the_next_leader_goes_on_as_slowly() -> None:
+    found: list[tuple[float, int]] = []
+
+    async def play() -> None:
+        first = Simulation(at_once)
+        first.world.begin(POD, *OTHERS)
+        storm(100, 115)(first)
+        await first.run(150, [])
+        second = Simulation(at_once, first, reign=Reign(first.now(), first.now()))
+        await second.run(60, [])
+        for each in (first, second):
+            spec = each.controller.probes.spec("p")
+            assert spec is not None
+            found.append((each.controller.paces.throttle.part, each.controller.paces.parts(spec)[-1].every))
+
+    in_virtual_time(play())
+    assert found == [(0.5, 2), (0.5, 2)]
 
 
 def test_the_condition_says_what_lags_and_how_often_targets_are_probed() -> None:

@@ -59,6 +59,11 @@ def test_the_smallest_spec_of_go_pie_has_its_defaults() -> None:
         ({"runner": "Pod", "probePeriodSeconds": 30}, "spec.probeThreshold"),
         ({"runner": "Pod", "probePeriodSeconds": 90, "deadline": "x"}, "spec.deadline"),
         ({"pvcCapacity": "lots"}, "spec.pvcCapacity"),
+        ({"budget": "20"}, "spec.budget"),
+        ({"budget": True}, "spec.budget"),
+        ({"budget": 0}, "spec.budget"),
+        ({"budget": -1.5}, "spec.budget"),
+        ({"budget": 10**400}, "spec.budget"),
         ({"io": []}, "spec.io"),
         ({"io": {"blockSize": "3k"}}, "spec.io.blockSize"),
         ({"io": {"size": "50M --exec_prerun=id"}}, "spec.io.size"),
@@ -92,6 +97,12 @@ def test_a_bad_field_is_named(spec: dict[str, Any], path: str) -> None:
     with pytest.raises(SpecError) as caught:
         parsed(**spec)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize(("said", "budget"), [(None, None), (20, 20.0), (0.5, 0.5)])
+def test_a_budget_is_any_number_of_writes_a_second(said: float | None, budget: float | None) -> None:
+    assert parsed(budget=said).budget == budget
+    assert parsed().budget is None
 
 
 def test_resources_that_a_pod_can_have_are_taken_as_they_are() -> None:

@@ -71,7 +71,7 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     budget: Annotated[
         float | None,
         typer.Option(
-            min=0.1,
+            min=1,
             metavar="WRITES",
             help="The most writes and Events in a second that all PieProbes may cause, counting those of"
             " everybody. Over it, runs of PieProbes with runner Pod are thinned. Default: no limit.",

@@ -17,6 +17,7 @@ from pie.controller.teardown import Teardown
 from pie.core.deletedruns import losing
 from pie.core.kinds import targets_of
 from pie.core.model import Probe, Target
+from pie.core.pace.budget import Pace
 from pie.core.probestep import ProbeFacts, TargetNow
 from pie.core.target.state import TargetState
 from pie.core.wire import PieProbe
@@ -98,7 +99,7 @@ class FactsOfProbes:
             overdue=tuple(overdue),
             next_overdue_at=self._client.now() + next_in if next_in is not None else None,
             attaches=self._questions.attaches(probe.storage_class),
-            losing=_losing(probe, now),
+            losing=_losing(probe, now, whole.pace),
             gone_since=of.gone_since,
         )
 
@@ -124,6 +125,6 @@ class FactsOfProbes:
         }
 
 
-def _losing(probe: Probe, targets: Iterable[TargetNow]) -> dict[Target, float]:
+def _losing(probe: Probe, targets: Iterable[TargetNow], pace: Pace) -> dict[Target, float]:
     lost = {each.target: each.state.lost for each in targets}
-    return losing(lost, probe.real_period_seconds)
+    return losing(lost, probe.real_period_seconds * pace.every)

@@ -3,7 +3,6 @@
 The CRD refuses most of this at `kubectl apply`; a PieProbe stored under an older CRD still gets here.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -34,6 +33,7 @@ _T = TypeVar("_T")
 SHORTEST_PERIOD_SECONDS = 30
 LONGEST_PERIOD_SECONDS = 3600
 SMALLEST_BUDGET = 0.1
+LARGEST_BUDGET = 1_000_000
 CANARY_PERIOD_SECONDS = (60, 7 * 24 * 3600)
 """The shortest and the longest period of a canary."""
 
@@ -140,8 +140,8 @@ def _budget(spec: Mapping[str, Any]) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpecError(path, f"must be a number, not {type(value).__name__}")
-    if not SMALLEST_BUDGET <= value < math.inf:
-        raise SpecError(path, f"must be at least {SMALLEST_BUDGET} writes a second")
+    if not SMALLEST_BUDGET <= value <= LARGEST_BUDGET:
+        raise SpecError(path, f"is not within {SMALLEST_BUDGET} and {LARGEST_BUDGET} writes a second")
     return float(value)
 
 
