@@ -60,7 +60,7 @@ async def _try(kubernetes: str) -> Tried:
         finally:
             following.cancel()
         record.read_requests(cluster)
-    differences = {title: read(record) for title, read in DIFFERENCES.items()}
+    differences = {each.title: each.read(record) for each in DIFFERENCES}
     return Tried(datetime.now(UTC).date().isoformat(), scenarios, differences)
 
 

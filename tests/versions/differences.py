@@ -152,12 +152,40 @@ def _container(state: Json) -> Json:
     return statuses[0]
 
 
-DIFFERENCES: Final[Mapping[str, Callable[[Record], str]]] = {
-    "`PodReadyToStartContainers` of a probe pod, from start to end": _ready_to_start,
-    f"Jobs of CronJobs with the annotation `{SCHEDULED}`": _job_annotation,
-    "`nominatedNodeName` without preemption": _nominated,
-    "conditions of bound PVCs": _pvc_conditions,
-    "how pie reads collections": _watch_list,
-    "a container whose kubelet restarts": _container_status,
-}
-"""What is read from a record, by what it is called on the page."""
+@dataclass(frozen=True)
+class Difference:
+    """What is read from a record, and what it is for pie."""
+
+    title: str
+    for_pie: str
+    read: Callable[[Record], str]
+
+
+DIFFERENCES: Final = (
+    Difference(
+        "`PodReadyToStartContainers` of a probe pod, from start to end",
+        "pie keeps the time of the first True: stage `mount` ends there",
+        _ready_to_start,
+    ),
+    Difference(
+        f"Jobs of CronJobs with the annotation `{SCHEDULED}`",
+        "pie reads the due time of a run from it, or else from the name of the Job",
+        _job_annotation,
+    ),
+    Difference("`nominatedNodeName` without preemption", "pie does not read it", _nominated),
+    Difference(
+        "conditions of bound PVCs",
+        "pie does not read them; `Unused` costs two more writes a run ([cost](cost.md))",
+        _pvc_conditions,
+    ),
+    Difference(
+        "how pie reads collections",
+        "without WatchList, pie lists first and then watches",
+        _watch_list,
+    ),
+    Difference(
+        "a container whose kubelet restarts",
+        "pie reads only when a container started and ended",
+        _container_status,
+    ),
+)

@@ -58,15 +58,19 @@ def render(results: Mapping[str, Tried]) -> str:
         for title, expected in EXPECTED.items()
     ]
     differences = [
-        [title, *(results[version].differences.get(title, "not tried") for version in tried)]
-        for title in DIFFERENCES
+        [
+            each.title,
+            *(results[version].differences.get(each.title, "not tried") for version in tried),
+            each.for_pie,
+        ]
+        for each in DIFFERENCES
     ]
     when = "; ".join(f"{version} on {results[version].on}" for version in tried)
     absent = ", ".join(version for version in versions if version not in results)
     return (
         f"{_HEAD}Tried: {when or 'none'}. Not tried yet: {absent or 'none'}.\n"
         f"\n## Results\n\n{_table(['Scenario', 'Expected', *tried], scenarios)}"
-        f"\n## What differs between versions\n\n{_table(['What', *tried], differences)}"
+        f"\n## What differs between versions\n\n{_table(['What', *tried, 'For pie'], differences)}"
     )
 
 
