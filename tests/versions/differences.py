@@ -120,7 +120,7 @@ def _nominated(record: Record) -> str:
 
 
 def _how_many(of: Sequence[bool]) -> str:
-    return "all" if all(of) else "some" if any(of) else "no"
+    return "no" if not any(of) else "all" if all(of) else "some"
 
 
 def _pvc_conditions(record: Record) -> str:
