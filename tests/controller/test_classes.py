@@ -1,5 +1,6 @@
 """A PieProbe with several StorageClasses, played on each runner."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -45,14 +46,16 @@ def respecified(**spec: Any) -> Callable[[World], None]:
     return change
 
 
-def played(seconds: int, script: Script, runner: RunnerKind, **spec: Any) -> tuple[Simulation, list[Any]]:
+def played(
+    seconds: int, script: Script, runner: RunnerKind, nodes: tuple[str, ...] = (), **spec: Any
+) -> tuple[Simulation, list[Any]]:
     """Return a simulation after its script, and what `seen` found before each action."""
     moments: list[Any] = []
 
     async def play() -> Simulation:
         simulation = Simulation(at_once)
         world = simulation.world
-        world.begin({**WITHOUT, "runner": runner.value, **spec})
+        world.begin({**WITHOUT, "runner": runner.value, **spec}, *nodes)
         for name in ("c", "d"):
             create_class(name)(world)
 
@@ -194,3 +197,47 @@ def test_a_selector_that_selects_no_class_is_said_and_a_class_that_gets_the_labe
     simulation, (nothing, _) = played(260, script, RunnerKind.POD, **none)
     assert nothing == {}
     assert seen(simulation).keys() == {TARGET, PROVISION}
+
+
+@on_each_runner
+def test_a_class_with_other_parameters_gets_new_volumes_one_by_one(runner: RunnerKind) -> None:
+    """A PVC is replaced only when the run on the new volume of the one before it was good."""
+    begin: dict[str, str] = {}
+    changes: list[int] = []
+    conditions: list[tuple[str, str]] = []
+
+    def change(world: World) -> None:
+        begin.update(claims(world))
+        found = world.objects["storageclasses"]["c"]
+        world.put("storageclasses", {**found, "parameters": {"pool": "new"}})
+
+    def watch(world: World) -> None:
+        now = claims(world)
+        changes.append(sum(now.get(name) != uid for name, uid in begin.items()))
+        warning = next(
+            each
+            for each in world.objects["pieprobes"]["p"]["status"]["conditions"]
+            if each["type"] == "ClassWarning"
+        )
+        conditions.append((warning["status"], warning["reason"]))
+
+    script: Script = [(130, change), *((second, watch) for second in range(150, 500, 10))]
+    simulation, _ = played(501, script, runner, nodes=("n2", "n3"), monitoringStorageClass="c")
+    assert len(begin) == 3
+    assert changes[-1] == 3
+    assert all(later - before in {0, 1} for before, later in itertools.pairwise(changes))
+    assert ("True", "ClassChanged") in conditions
+    assert conditions[-1] == ("False", "OK")
+    assert {verdict for verdict, _ in seen(simulation).values()} == {Verdict.OK}
+
+
+def test_a_class_that_is_deleted_and_created_again_the_same_keeps_its_volumes() -> None:
+    before: dict[str, str] = {}
+
+    def delete(world: World) -> None:
+        before.update(claims(world))
+        world.objects["storageclasses"].pop("c")
+
+    script: Script = [(130, delete), (200, create_class("c"))]
+    simulation, _ = played(400, script, RunnerKind.POD, monitoringStorageClass="c")
+    assert before == claims(simulation.world)

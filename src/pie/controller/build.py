@@ -194,6 +194,7 @@ def build(
         caches,
         queue,
         facts=of_probes,
+        objects=objects,
         teardown=teardown,
         events=events,
         paces=paces,

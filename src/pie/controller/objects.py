@@ -19,6 +19,7 @@ from pie.core.manifests import KIND
 from pie.core.model import Probe, Probed, Target
 from pie.core.plan import Plan, plan_objects, together
 from pie.core.reasons import Reason
+from pie.core.renewal import class_hash
 from pie.core.target.effects import KeepObjects
 from pie.core.target.state import TargetState
 from pie.core.wire import Claim, OwnerReference
@@ -59,6 +60,7 @@ class Objects:
         self._orders: dict[Target, tuple[Probe | None, KeepObjects]] = {}
         self._refused: dict[Target, tuple[Reason, str]] = {}
         queue.handle("objects", self._keep)
+        queue.handle("renew", self._renew)
 
     def start(self) -> None:
         """Begin to lead: note which names exist."""
@@ -69,6 +71,17 @@ class Objects:
         """Order how a target's objects are kept; a newer order replaces an older one."""
         self._orders[state.target] = (state.probe if wanted.live else None, wanted)
         self._queue.add("objects", state.target)
+
+    def renew(self, target: Target, uid: str) -> None:
+        """Order that a target gets a new PVC in the place of the one with this uid."""
+        self._queue.add("renew", (target, uid))
+
+    async def _renew(self, order: tuple[Target, str]) -> None:
+        target, uid = order
+        for claim in list(self._caches.claims_of.get(target, {}).values()):
+            if claim.metadata.uid == uid and not claim.metadata.being_deleted:
+                _log.info("replacing a PVC of a former class", name=claim.metadata.name)
+                await self._claims.delete(claim.metadata, versioned=False)
 
     def refused(self, probed: Probed) -> tuple[Reason, str] | None:
         """Return why targets of a PieProbe lack objects: a refusal, or another object that has the name."""
@@ -124,7 +137,8 @@ class Objects:
         owned, manifest, name = self._caches.claims_of.get(target, {}), None, ""
         if probe is not None and kind_of(target).pvc:
             name = self._names.claim(target, naming.claim_names(target))
-            manifest = manifests.claim(probe, target, name=name)
+            made_for = class_hash(self._caches.storage_class(probe.storage_class))
+            manifest = manifests.claim(probe, target, name=name, made_for=made_for)
         known = self._caches.claims.store.get((self._caches.namespace, name))
         found = await self._claims.with_holder(owned, known, name, ask=wanted.create)
         if manifest is None and not found:

@@ -15,10 +15,11 @@ from pie.controller.servedschema import ServedSchema
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
 from pie.core.deletedruns import losing
-from pie.core.kinds import targets_of
+from pie.core.kinds import kind_of, targets_of
 from pie.core.model import Probe, Target
 from pie.core.pace.budget import Pace
 from pie.core.probestep import ProbeFacts, TargetNow
+from pie.core.renewal import KeptClaim, class_hash, kept
 from pie.core.target.state import TargetState
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
@@ -101,6 +102,7 @@ class FactsOfProbes:
             attaches=self._questions.attaches(probe.storage_class),
             losing=_losing(probe, now, whole.pace),
             gone_since=of.gone_since,
+            class_hash=class_hash(self._caches.storage_class(probe.storage_class)),
         )
 
     def target(self, target: Target) -> TargetNow:
@@ -114,7 +116,17 @@ class FactsOfProbes:
             self._nodes.suppressed_since(target, [self._runner.paused_since(target)])
             if not target.node
             else None,
+            self._kept(target),
         )
+
+    def _kept(self, target: Target) -> KeptClaim | None:
+        """Return the PVC that a target keeps, with what is known of its volume."""
+        found = next(iter(self._caches.claims_of.get(target, {}).values()), None)
+        state = self._targets.get(target)
+        if found is None or not kind_of(target).pvc:
+            return None
+        suppressed = self._nodes.suppression(target) is not None
+        return kept(found, state.standing.last_ok if state is not None else 0.0, suppressed=suppressed)
 
     def _paused_since(self, probe: Probe) -> dict[str, list[float | None]]:
         """Return since when the suppressed nodes are paused, and the whole class, as their objects say."""

@@ -4,10 +4,11 @@ Its incidents are in its status, where the next controller finds them.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from pie.controller.caches import Caches
 from pie.controller.events import EventWriter
+from pie.controller.objects import Objects
 from pie.controller.paces import Paces
 from pie.controller.probefacts import FactsOfProbes
 from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
@@ -18,10 +19,13 @@ from pie.core.incidents.cluster import is_open_in
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.stored import from_status
 from pie.core.model import Probed
-from pie.core.probestep import wanted
+from pie.core.probestep import ProbeFacts, renewal, wanted
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
 from pie.serve.incidentgauge import IncidentGauge
+
+_LOOK_AT_VOLUMES_SECONDS: Final = 10.0
+"""While the volumes of a class are replaced."""
 
 
 class ProbeTurns:
@@ -34,6 +38,7 @@ class ProbeTurns:
         queue: WorkQueue,
         *,
         facts: FactsOfProbes,
+        objects: Objects,
         teardown: Teardown,
         events: EventWriter,
         paces: Paces,
@@ -43,6 +48,7 @@ class ProbeTurns:
         self._caches = caches
         self._queue = queue
         self._facts = facts
+        self._objects = objects
         self._teardown = teardown
         self._events = events
         self._paces = paces
@@ -89,6 +95,8 @@ class ProbeTurns:
             self._paces.note(name, None)
             return
         before, facts, now = self.incidents(stored), self._facts.gather(stored), self._client.now()
+        if facts is not None:
+            self._renew(name, facts)
         if facts is not None and (costs := wanted(facts)) is not None:
             self._paces.note(name, costs)
         others = self._of_others(stored)
@@ -106,6 +114,14 @@ class ProbeTurns:
             self._status.order(stored, status, urgent=bool(done.opened))
         if done.wake_at is not None:
             self._queue.add("probe", name, after_seconds=max(1.0, done.wake_at - now))
+
+    def _renew(self, name: str, facts: list[ProbeFacts]) -> None:
+        """Have PVCs of a class that has changed replaced, one after the other."""
+        now, pending = renewal(facts)
+        if now is not None:
+            self._objects.renew(*now)
+        if pending:
+            self._queue.add("probe", name, after_seconds=_LOOK_AT_VOLUMES_SECONDS)
 
     def _show(
         self, stored: PieProbe, known: list[str], incidents: Iterable[Incident], new: Iterable[Incident]

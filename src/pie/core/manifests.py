@@ -11,7 +11,7 @@ from pie.core import meshes
 from pie.core.driver import STARTUP_TAINTS, with_tolerations
 from pie.core.kinds import kind_of
 from pie.core.model import Image, Probe, Target
-from pie.core.naming import ANNOTATION_OPTIONS, ANNOTATION_TARGET, CONTAINER, VOLUME, labels
+from pie.core.naming import ANNOTATION_CLASS, ANNOTATION_OPTIONS, ANNOTATION_TARGET, CONTAINER, VOLUME, labels
 from pie.core.quantity import quantity
 from pie.core.selector import FIELD_NAME
 from pie.core.suitable import avoided
@@ -75,12 +75,14 @@ def _any_node(probe: Probe) -> Manifest:
     return {"nodeSelectorTerms": _with_rules(probe.node_selector_json, "matchExpressions", rules)}
 
 
-def claim(probe: Probe, target: Target, *, name: str) -> Manifest:
-    """Return the PVC that a target keeps."""
+def claim(probe: Probe, target: Target, *, name: str, made_for: str = "") -> Manifest:
+    """Return the PVC that a target keeps; `made_for` is the hash of its class, if it is known."""
+    metadata = metadata_of(probe, target, name)
+    metadata["annotations"] |= {ANNOTATION_CLASS: made_for} if made_for else {}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": metadata_of(probe, target, name),
+        "metadata": metadata,
         "spec": _claim_spec(probe, target),
     }
 

@@ -33,6 +33,8 @@ ANNOTATION_SPEC_HASH = "pie.topolvm.io/spec-hash"
 ANNOTATION_IDENTITY = "pie.topolvm.io/volume-identity"
 # The uid of the PVC whose volume has this identity: a backup tool restores annotations onto another PVC.
 ANNOTATION_IDENTITY_OF = "pie.topolvm.io/volume-identity-of"
+# On the PVC of a mount target: a hash of the StorageClass that it was created for.
+ANNOTATION_CLASS = "pie.topolvm.io/storage-class-hash"
 ANNOTATION_REPLACED_BY = "pie.topolvm.io/volume-replaced-by"
 # On the PVC of a mount target: how long a read and a write usually take there, seconds.
 ANNOTATION_USUAL_LATENCY = "pie.topolvm.io/usual-latency-seconds"

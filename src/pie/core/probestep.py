@@ -27,6 +27,7 @@ from pie.core.pace.throttle import Throttle
 from pie.core.permissions import MissingPermission, permission_missing
 from pie.core.preflight import ClassWarning, Pause, class_warning, paused_by_user
 from pie.core.reasons import Reason
+from pie.core.renewal import KeptClaim, class_changed, next_renewal, outdated
 from pie.core.status import status
 from pie.core.suitable import without_probes
 from pie.core.target.state import BadStreak, TargetState
@@ -43,7 +44,7 @@ _PERMISSIONS_SECONDS: Final = 600.0
 class TargetNow:
     """A target whose runs count, as it is now. `zone` is that of its node.
 
-    `suppressed_since` is known where no node is the target's own.
+    `suppressed_since` is known where no node is the target's own. `claim` is the PVC that it keeps.
     """
 
     target: Target
@@ -52,6 +53,7 @@ class TargetNow:
     judged_since: float = 0.0
     zone: str = ""
     suppressed_since: float | None = None
+    claim: KeptClaim | None = None
 
     @property
     def lacks_driver(self) -> bool:
@@ -103,6 +105,7 @@ class ProbeFacts:
     pace: Pace = Pace()  # noqa: RUF009  frozen
     throttle: Throttle = Throttle()  # noqa: RUF009  frozen
     gone_since: float | None = None
+    class_hash: str = ""
 
     @property
     def storage_class(self) -> str:
@@ -262,13 +265,29 @@ def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: floa
         yield driver_absent(each.target.node for each in facts.targets if each.lacks_driver)
         yield without_probes(facts.left_out, facts.matching)
         yield runs_deleted(target for target, until in facts.losing.items() if until > now)
-        yield class_warning(() if _disproved(facts) else facts.warnings)
+        changed = class_changed(facts.storage_class, _claims(facts), facts.class_hash)
+        yield class_warning((*changed, *(() if _disproved(facts) else facts.warnings)))
         yield over_budget(facts.probe, facts.pace)
         yield throttled(facts.probe, facts.pace, facts.throttle)
     if facts.demand is not None:
         yield cost_high([facts.demand])
     yield permission_missing(facts.not_permitted)
     yield crd_outdated(facts.crd_lacks)
+
+
+def _claims(facts: ProbeFacts) -> list[KeptClaim | None]:
+    return [each.claim for each in facts.targets if kind_of(each.target).pvc]
+
+
+def renewal(facts: Sequence[ProbeFacts]) -> tuple[tuple[Target, str] | None, bool]:
+    """Return the target whose PVC (by uid) is to be replaced now, and whether any is to be replaced."""
+    for each in facts:
+        if each.stopped or not each.known or not outdated(claims := _claims(each), each.class_hash):
+            continue
+        found = next_renewal(claims, each.class_hash)
+        owner = next((now.target for now in each.targets if found is not None and now.claim == found), None)
+        return ((owner, found.uid) if owner is not None and found is not None else None), True
+    return None, False
 
 
 def _disproved(facts: ProbeFacts) -> bool:

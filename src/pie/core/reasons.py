@@ -118,6 +118,7 @@ class Reason(StrEnum):
     IMMEDIATE_BINDING_WITH_TOPOLOGY = "ImmediateBindingWithTopology"
     CAPACITY_TOO_SMALL = "CapacityTooSmall"
     FS_GROUP_IGNORED = "FsGroupIgnored"
+    CLASS_CHANGED = "ClassChanged"
     PERIOD_TOO_SHORT = "PeriodTooShort"
     COST_HIGH = "CostHigh"
     RUNS_THINNED = "RunsThinned"
@@ -391,6 +392,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The class names no fsType, so its driver may ignore fsGroup, and pods without root may not write.",
         "Set the class's parameter csi.storage.k8s.io/fstype, unless the runs are good.",
     ),
+    Reason.CLASS_CHANGED: (
+        "The StorageClass was deleted and created again with another provisioner or other parameters.",
+        "Nothing to do: pie replaces the volumes one by one. Delete those that stay in the back end.",
+    ),
     Reason.COST_HIGH: (
         "The PieProbe costs more than a part of the cluster can take, so other work there may wait.",
         "Use the runner and the period that the message recommends; pie plan shows all figures.",
@@ -520,6 +525,7 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
         Reason.CAPACITY_TOO_SMALL,
         Reason.FS_GROUP_IGNORED,
+        Reason.CLASS_CHANGED,
         Reason.PERIOD_TOO_SHORT,
         Reason.COST_HIGH,
         Reason.RUNS_THINNED,
