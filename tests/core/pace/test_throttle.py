@@ -32,10 +32,10 @@ def after(*observed: Observed, start: Throttle | None = None) -> list[Throttle]:
     ("observed", "words"),
     [
         (Observed(calls=100, refused=2), "the API server refuses requests (429)"),
-        (Observed(calls=20, slow=4), "the API server answers slowly"),
-        (Observed(calls=20, started_late=2), "Kubernetes starts runs late"),
-        (Observed(calls=20, bound_late=2), "PVCs are bound late although their volumes exist"),
-        (Observed(calls=20, attached_late=2), "VolumeAttachments are created late"),
+        (Observed(calls=20, slow=5), "the API server answers slowly"),
+        (Observed(calls=20, started_late=3), "Kubernetes starts runs late"),
+        (Observed(calls=20, bound_late=3), "PVCs are bound late although their volumes exist"),
+        (Observed(calls=20, attached_late=3), "VolumeAttachments are created late"),
     ],
 )
 def test_each_sign_halves_the_pace_at_the_next_look(observed: Observed, words: str) -> None:
@@ -48,9 +48,9 @@ def test_each_sign_halves_the_pace_at_the_next_look(observed: Observed, words: s
     [
         Observed(),
         Observed(calls=1, refused=1),
-        Observed(calls=2, slow=2),
-        Observed(calls=1000, slow=50),
-        Observed(calls=20, started_late=1, bound_late=1, attached_late=1),
+        Observed(calls=4, slow=4),
+        Observed(calls=1000, slow=150),
+        Observed(calls=20, started_late=2, bound_late=2, attached_late=2),
     ],
 )
 def test_one_accident_slows_nothing_down(observed: Observed) -> None:

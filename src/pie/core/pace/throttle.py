@@ -15,9 +15,10 @@ QUIET_PERIODS: Final = 2
 _FORGET_HALF_SECONDS: Final = 30.0
 _REFUSED: Final = 2
 """One request that is refused is an accident."""
-_SLOW: Final = 3
-_SLOW_PART: Final = 0.1
-_LATE: Final = 2
+_SLOW: Final = 5
+_SLOW_PART: Final = 0.2
+_LATE: Final = 3
+"""A machine that is busy for a moment is late once or twice."""
 
 
 @dataclass(frozen=True, slots=True)
