@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as with_fields
 
 from pie.core.apitypes import Counts, IncidentView, ProbeView, State
 from pie.core.incidents.incident import Closing, Incident, Scope
@@ -74,6 +75,11 @@ def test_the_worst_state_speaks_for_all(states: list[State], all_of_them: State)
     [
         ([], [], "There is no PieProbe in the namespace pie yet, so nothing is probed."),
         ([probe(ok=1)], [], f"{FINE} 1 target of 1 StorageClass works."),
+        (
+            [with_fields(probe(ok=3), storage_class="fast, slow"), probe(ok=1)],
+            [],
+            f"{FINE} 4 targets of 2 StorageClasses work.",
+        ),
         ([probe(ok=3, suppressed=1)], [], f"{FINE} {THREE} 1 is suppressed because of maintenance."),
         ([probe(ok=3, pending=2)], [], f"{FINE} {THREE} 2 have no result yet."),
         ([probe("unknown", suppressed=2)], [], "Not probed: all matching nodes are under maintenance."),

@@ -5,11 +5,13 @@ The longer ones only in the real tier.
 
 import pytest
 
+from pie.core.batch.naming import cronjob_names
+from pie.core.model import Kind, Target
 from tests.controller import test_refusals as refusals
 from tests.controller import test_runs as runs
 from tests.controller import test_targets as targets
 from tests.controller.stage import Stage
-from tests.harness import apply_probe, pieprobe, until_condition
+from tests.harness import apply_probe, pieprobe, until, until_condition
 
 test_a_good_run = runs.test_a_good_run_is_counted_once_and_its_job_deleted
 test_a_lost_run = runs.test_a_job_deleted_unread_is_a_lost_run
@@ -52,3 +54,32 @@ async def test_a_crd_that_is_older_than_pie_is_a_condition_with_the_command(stag
         condition = await until_condition(stage.api, stage.namespace, "p1", "CRDOutdated", "True")
         assert "The CRD lacks spec.paused." in condition["message"]
         assert "kubectl apply --server-side" in condition["message"]
+
+
+async def test_of_two_classes_the_one_that_is_missing_is_named_and_the_other_is_probed(stage: Stage) -> None:
+    node, missing = await stage.node(), f"missing-{stage.unique}"
+    mount, provision = (
+        cronjob_names(Target("p1", kind, stage.storage_class, of))[0]
+        for kind, of in ((Kind.MOUNT, node), (Kind.PROVISION, ""))
+    )
+    await stage.make_class()
+    manifest = pieprobe("p1", stage.storage_class, stage.label)
+    del manifest["spec"]["monitoringStorageClass"]
+    manifest["spec"]["monitoringStorageClasses"] = [stage.storage_class, missing]
+    async with stage.pie():
+        await apply_probe(stage.api, stage.namespace, manifest)
+        ready = await until_condition(
+            stage.api, stage.namespace, "p1", "Ready", "False", "StorageClassNotFound"
+        )
+        assert ready["message"].startswith(f"StorageClass {missing}: there is no StorageClass {missing}")
+
+        async def created() -> bool:
+            return await stage.names("cronjobs") == {mount, provision}
+
+        await until(created, "the CronJobs of the class that exists")
+        path = f"/apis/pie.topolvm.io/v1alpha1/namespaces/{stage.namespace}/pieprobes/p1"
+        of_classes = (await stage.api.get(path))["status"]["storageClasses"]
+        assert [each["name"] for each in of_classes] == [stage.storage_class, missing]
+        assert ["goneSince" in each for each in of_classes] == [False, True]
+        await stage.api.patch(path, {"spec": {"monitoringStorageClasses": [stage.storage_class]}})
+        await until_condition(stage.api, stage.namespace, "p1", "Ready", "True")

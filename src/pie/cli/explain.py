@@ -97,7 +97,11 @@ async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Expla
                 f"PieProbe {probe} has no target {f'on node {node}' if node else 'yet'}; nodes: {nodes}"
             )
         details = [
-            await asked.ask(f"targets/{probe}/{each.kind}", TargetDetail, node=each.node)
+            await asked.ask(
+                f"targets/{probe}/{each.kind}",
+                TargetDetail,
+                **{"node": each.node, "class": each.storage_class},
+            )
             for each in chosen[:_MOST_TARGETS]
         ]
     return Explanation(

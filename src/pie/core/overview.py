@@ -55,7 +55,10 @@ def summary(probes: Sequence[ProbeView], open_incidents: Sequence[IncidentView],
     aside = f" {suppressed} {are} suppressed because of maintenance." if suppressed else ""
     waiting = sum(probe.targets.pending for probe in probes)
     aside += f" {waiting} {'has' if waiting == 1 else 'have'} no result yet." if waiting else ""
-    classes, well = len({probe.storage_class for probe in probes}), total - suppressed - waiting
+    classes, well = (
+        len({name for probe in probes for name in probe.storage_class.split(", ")}),
+        total - suppressed - waiting,
+    )
     works = "1 target" if well == 1 else f"{well} targets"
     of = "1 StorageClass" if classes == 1 else f"{classes} StorageClasses"
     return f"Everything is fine: {works} of {of} work{'s' if well == 1 else ''}.{aside}"
