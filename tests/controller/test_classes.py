@@ -241,3 +241,26 @@ def test_a_class_that_is_deleted_and_created_again_the_same_keeps_its_volumes() 
     script: Script = [(130, delete), (200, create_class("c"))]
     simulation, _ = played(400, script, RunnerKind.POD, monitoringStorageClass="c")
     assert before == claims(simulation.world)
+
+
+@on_each_runner
+def test_the_next_leader_goes_on_with_the_incidents_and_volumes_of_each_class(runner: RunnerKind) -> None:
+    async def play() -> tuple[Simulation, dict[str, str], list[Any]]:
+        first = Simulation(at_once)
+        first.world.begin({**WITHOUT, "runner": runner.value, **SELECTED})
+        for name in ("c", "d"):
+            create_class(name)(first.world)
+        await first.run(330, [(130, storage("fails"))])
+        before, opened = claims(first.world), status(first)["incidents"]
+        # The class is gone while nobody leads.
+        delete_class("d")(first.world)
+        second = Simulation(at_once, first)
+        await second.run(330, [(60, create_class("d")), (61, storage("well"))])
+        return second, before, opened
+
+    simulation, before, opened = in_virtual_time(play())
+    assert {each["storageClass"] for each in opened if "closedAt" not in each} == {"c", "d"}
+    assert claims(simulation.world) == before
+    assert seen(simulation) == dict.fromkeys(ALL, (Verdict.OK, Reason.OK))
+    assert [each["id"] for each in status(simulation)["incidents"] if "closedAt" not in each] == []
+    assert {each["id"] for each in opened} <= {each["id"] for each in status(simulation)["incidents"]}
