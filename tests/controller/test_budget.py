@@ -146,6 +146,18 @@ def test_a_thinned_target_is_not_unknown_between_its_runs() -> None:
     assert story.outcome.told == set()
 
 
+def test_while_nodes_come_and_go_at_the_limit_of_the_budget_runs_go_on() -> None:
+    def select(world: World) -> None:
+        world.relabel_node({"a": ""})
+
+    flaps: Script = [
+        (second, World.unselect_node if second % 40 else select) for second in range(200, 800, 20)
+    ]
+    needs = [needs_of(Demand(nodes=nodes, runner=RunnerKind.POD)) for nodes in (NODES - 1, NODES)]
+    story = Story(flaps, spec={**POD, "budget": sum(needs) / 2}, seconds=800)
+    assert story.started(300, 800) >= 0.4 * NODES * 500 / 60
+
+
 def test_a_fault_is_found_although_runs_are_thinned() -> None:
     story = Story(
         [(400, storage("does not mount"))], spec={**POD, "budget": NEEDS / 2}, seconds=900, nodes=()

@@ -7,11 +7,11 @@ import structlog
 
 from pie.controller.caches import Caches
 from pie.controller.probes import Probes
-from pie.controller.queue import SETTLE_SECONDS, WorkQueue
+from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.core.model import Probe, RunnerKind
 from pie.core.pace.budget import Pace, Wanted, paces
 from pie.core.pace.condition import BEFORE, was_throttled
-from pie.core.pace.parts import ALWAYS, PacePart, changed, stored_every
+from pie.core.pace.parts import ALWAYS, PacePart, changed, faster_at, stored_every
 from pie.core.pace.throttle import LEAST, Throttle
 from pie.serve.paceseries import PaceSeries
 
@@ -43,8 +43,10 @@ class Paces:
         self._wanted: dict[str, Wanted] = {}
         self._parts: dict[str, tuple[PacePart, ...]] = {}
         self._paces: dict[str, Pace] = {}
+        self._could_be_faster: dict[str, float] = {}
         self.throttle = Throttle()
         self.revision = 0
+        queue.handle("pace", self._look_again, Lane.JUDGES)
 
     def parts(self, probe: Probe) -> tuple[PacePart, ...]:
         """Return since when the effective period is what it is; at first as the former leader left it."""
@@ -70,12 +72,14 @@ class Paces:
     def note(self, name: str, wanted: Wanted | None) -> None:
         """Note what a PieProbe would cost, or that it is gone; slow down all as far as needed."""
         if wanted is None:
-            for table in (self._wanted, self._parts, self._paces):
+            for table in (self._wanted, self._parts, self._paces, self._could_be_faster):
                 table.pop(name, None)
             self._series.remove(name)
-        elif self._wanted.get(name) == wanted:
+        elif (before := self._wanted.get(name)) == wanted:
             return
         else:
+            if before is not None and before.budget != wanted.budget:
+                self._could_be_faster[name] = 0.0  # at once, since somebody wants that
             self._wanted[name] = wanted
         self.look()
 
@@ -85,11 +89,28 @@ class Paces:
         self._series.show_throttle(found)
         if (before.part, before.signs) == (found.part, found.signs):
             return
+        self._could_be_faster = dict.fromkeys(self._wanted, 0.0)
         if before.on != found.on:
             _log.warning("throttled" if found.on else "not throttled any more", signs=list(found.signs))
         self.look()
         for name in self._probes.names():
             self._queue.add("probe", name, after_seconds=SETTLE_SECONDS)
+
+    async def _look_again(self, _: str) -> None:
+        self.look()
+
+    def _steady(self, spec: Probe, wish: Pace, every: int) -> Pace:
+        """Return the pace that is wished for; a faster one only when it could be so for a while."""
+        if wish.every >= every:
+            self._could_be_faster.pop(spec.name, None)
+            return wish
+        now = self._now()
+        at = faster_at(self._could_be_faster.setdefault(spec.name, now), spec.real_period_seconds)
+        if now >= at:
+            del self._could_be_faster[spec.name]
+            return wish
+        self._queue.add("pace", "", after_seconds=at - now)
+        return replace(wish, every=every)
 
     def look(self) -> None:
         """Decide all paces anew, once all PieProbes are known."""
@@ -98,7 +119,9 @@ class Paces:
         if self._wanted.keys() != specs.keys() or any(unread):
             return
         before = {name: self.parts(spec)[-1].every for name, spec in specs.items()}
-        for name, pace in paces(self._wanted, self._budget, part=self.throttle.part, before=before).items():
+        found = paces(self._wanted, self._budget, part=self.throttle.part, before=before)
+        for name, wish in found.items():
+            pace = self._steady(specs[name], wish, before[name])
             state = self._probes.get(name)
             several = state is not None and len(state.classes) > 1
             self._series.show(replace(specs[name], storage_class="") if several else specs[name], pace)

@@ -9,6 +9,7 @@ from pie.core.pace.budget import MOST_EVERY
 EFFECTIVE_PERIOD: Final = "effectivePeriodSeconds"
 """Of a status: the time between two runs of a target, for the next leader to begin with."""
 _MOST_PARTS: Final = 8
+_STEADY_PERIODS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,14 @@ def changed(parts: tuple[PacePart, ...], every: int, now: float) -> tuple[PacePa
     if parts[-1].every == every:
         return parts
     return (*parts, PacePart(now, every))[-_MOST_PARTS:]
+
+
+def faster_at(since: float, period_seconds: float) -> float:
+    """Return when the effective period gets shorter, if it could be so since then.
+
+    Each change leaves a period without runs, so what comes and goes must not change it each time.
+    """
+    return since + _STEADY_PERIODS * period_seconds
 
 
 def stored_every(status: Mapping[str, Any], period_seconds: int) -> int:
