@@ -15,11 +15,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench import pod_starts
+from bench.pod_starts import Starts
 from testbed.audit import FIRST_ERROR_CODE, WRITE_VERBS, AuditEvent
 from testbed.cluster import Cluster
 from tests.harness import GROUP, Pie, apply_probe, gone, pieprobe, until
@@ -60,11 +63,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Runs, and what was written for them. pie's Lease and the status of the PieProbe are left out."""
+    """Runs, and what was written for them. pie's Lease and the status of the PieProbe are left out.
+
+    The starts are also those of first runs; with a CronJob the audit log has no names of new pods.
+    """
 
     asked: Asked
     runs: int
     writes: Counter[Wrote]
+    starts_by_pie: Starts
+    starts_by_audit: Starts
 
     def table(self) -> str:
         """Return the writes of a run, as rows."""
@@ -92,15 +100,22 @@ async def _count(cluster: Cluster, asked: Asked, runs: int) -> Counted:
     names: set[str] = set()
     async with Pie(cluster.kubeconfig, namespace, "--leader-elect") as pie:
         await pie.leads()
+        await until(partial(_pulls_are_watched, cluster, namespace), "pie watches the pulls of images")
         began = cluster.audit.now()
         await apply_probe(cluster.api, namespace, _pieprobe(asked))
         since = await _settled(cluster, asked, names, began, targets)
         until_ = await _settled(cluster, asked, names, since, targets * runs)
+        by_audit = pod_starts.by_audit(cluster.audit, namespace, began)
+        by_pie = pod_starts.by_pie(await pie.samples())
         path = f"{GROUP}/namespaces/{namespace}/pieprobes/p1"
         await cluster.api.delete(path)
         await until(lambda: gone(cluster.api, path), f"{path} is gone")
     counted = Counter(_writes(cluster, asked, names, since, until_))
-    return Counted(asked, _runs(counted), counted)
+    return Counted(asked, _runs(counted), counted, by_pie, by_audit)
+
+
+async def _pulls_are_watched(cluster: Cluster, namespace: str) -> bool:
+    return pod_starts.pulls_are_watched(cluster.audit, namespace)
 
 
 def _pieprobe(asked: Asked) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -40,6 +40,8 @@ class AuditEvent(msgspec.Struct, rename="camel", frozen=True):
     object_ref: ObjectReference = ObjectReference()
     response_status: _Status = _Status()
     stage: str = ""
+    request_object: dict[str, Any] | None = None
+    """What was sent; only of a kubelet's report on a pod."""
 
     @property
     def agent(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bench.api_writes import NAMESPACE, OBJECT_SECONDS, measure, reconcile
+from bench.pod_starts import Starts
 from bench.run_writes import Counted, count, together
 from pie.core.cost.lines import run_lines
 from pie.core.model import Kind, RunnerKind
@@ -54,6 +55,17 @@ async def test_the_cost_model_is_right_about_runs_on_real_nodes() -> None:
             asked = together(provision=provision)[0]
             for counted in await count(cluster, asked, runs=2):
                 assert differences(counted, apart) == [], counted.table()
+                if counted.asked.runner == RunnerKind.POD:
+                    assert starts_agree(counted.starts_by_pie, counted.starts_by_audit, provision=provision)
+
+
+def starts_agree(pie: Starts, audit: Starts, *, provision: bool) -> bool:
+    """Tell whether pie times the starts of pods as the audit log does: each within a second.
+
+    A provision run may end before its kubelet reports that it runs; then both know nothing of it.
+    """
+    assert (pie.pods, audit.pods > 0 or provision) == (audit.pods, True)
+    return abs(pie.seconds - audit.seconds) <= audit.pods
 
 
 def differences(counted: Counted, apart: float) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.pod_starts import Starts, by_audit
 from testbed.audit import Audit, Write
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -79,3 +80,30 @@ def test_each_write_falls_into_exactly_one_of_adjoining_intervals(
     parts = [audit.count_writes(None, first), audit.count_writes(first, last), audit.count_writes(last, None)]
     assert sum(parts, Counter()) == audit.count_writes()
     assert parts[1].total() == sum(first <= moment < last for moment in moments)
+
+
+def report(second: float, state: str, name: str = "p", **changes: Any) -> str:
+    """Return a line of a kubelet's report on a pod, so long after the start."""
+    received = (START + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    status = {"containerStatuses": [{"name": "other"}, {"name": "probe", "state": {state: {"x": "y"}}}]}
+    about = {"resource": "pods", "subresource": "status", "namespace": "ns", "name": name}
+    sent = {"metadata": {"uid": "u"}, "status": status}
+    fields = {"objectRef": about, "requestObject": sent, "requestReceivedTimestamp": received, **changes}
+    return line(**{"verb": "patch", "responseStatus": {"code": 200}, **fields})
+
+
+def test_a_pod_has_started_at_the_first_report_of_its_running_container(tmp_path: Path) -> None:
+    created = {"resource": "pods", "namespace": "ns", "name": "p"}
+    audit = log(
+        tmp_path,
+        line(objectRef=created),
+        report(1, "waiting"),
+        report(2, "running", responseStatus={"code": 409}),
+        report(2.5, "running"),
+        report(4, "running"),
+        report(5, "terminated"),
+        report(9, "running", name="of a CronJob: it was created without a name"),
+        report(9, "running", objectRef={**created, "subresource": "status", "namespace": "another"}),
+    )
+    assert by_audit(audit, "ns", START) == Starts(1, 2.5)
+    assert by_audit(audit, "empty", START) == Starts(0, 0)
