@@ -11,7 +11,7 @@ from tests.duesoon import due_soon
 from tests.embedded.conftest import PlainApi, Start
 from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 SPEC: dict[str, Any] = {
     "disableProvisionProbe": True,
@@ -41,9 +41,9 @@ async def test_a_raw_block_volume_is_proved_or_called_bad_and_nothing_is_left(st
                 return condition if condition[1] != "Pending" else None
 
             await apply_probe(api, "pie", pieprobe(name, STORAGE_CLASS, "kubernetes.io/os", **SPEC))
-            found: tuple[str, str] = await until(said, f"a run of {name} ends", 60)
+            found: tuple[str, str] = await until(said, f"a run of {name} ends", 120)
             await api.delete(path)
-            await until(nothing_left, "nothing is left", 30)
+            await until(nothing_left, "nothing is left", 60)
             return found
 
         assert await said_of("well") == ("True", "OK")
