@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import ON_TIME, gone, until
-from tests.real.conftest import Probed
+from tests.harness import ON_TIME, gone, until, until_condition
+from tests.real.conftest import STORAGE_CLASS, Probed
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1200)]
 
@@ -73,3 +73,35 @@ async def test_pods_that_pie_starts_itself_are_good_runs_and_the_runner_can_be_c
         await until(lambda: well(probed), "all targets are well", 60)
     finally:
         await probed.api.delete(probed.path("pieprobes", NAME))
+
+
+async def test_two_classes_are_probed_and_one_that_is_deleted_is_paused_with_its_volume(
+    probed: Probed,
+) -> None:
+    name, node, copy = "both", NODES[0], "local-copy"
+    path = "/apis/storage.k8s.io/v1/storageclasses"
+    original = await probed.api.get(f"{path}/{STORAGE_CLASS}")
+    fields = ("provisioner", "parameters", "volumeBindingMode", "reclaimPolicy")
+    body = {"metadata": {"name": copy}, **{each: original[each] for each in fields if each in original}}
+    claim = probed.path("persistentvolumeclaims", probed.claim(name, node, copy))
+    several = {"monitoringStorageClass": None, "monitoringStorageClasses": [STORAGE_CLASS, copy]}
+    await probed.api.create(path, body)
+    try:
+        await probed.probe(name, [node], disableProvisionProbe=True, **POD)
+        await probed.api.patch(probed.path("pieprobes", name), {"spec": several})
+        for storage_class in (STORAGE_CLASS, copy):
+            labels = {"pie_probe_name": name, "storage_class": storage_class, "on_time": "true"}
+            await probed.pie.until_value(ON_TIME["mount"], lambda value: value >= 1, 90, **labels)
+        volume = (await probed.api.get(claim))["metadata"]["uid"]
+        await probed.api.delete(f"{path}/{copy}")
+        ready = await until_condition(
+            probed.api, probed.namespace, name, "Ready", "False", "StorageClassNotFound"
+        )
+        assert ready["message"].startswith(f"StorageClass {copy}: ")
+        await probed.api.create(path, body)
+        await until_condition(probed.api, probed.namespace, name, "Ready", "True")
+        assert (await probed.api.get(claim))["metadata"]["uid"] == volume
+    finally:
+        await probed.api.delete(probed.path("pieprobes", name))
+        await until(lambda: gone(probed.api, claim), "the PVC is gone", 60)
+        await probed.api.delete(f"{path}/{copy}")
