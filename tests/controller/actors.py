@@ -1,7 +1,6 @@
 """What nodes, kubelets and controllers do to a simulated cluster each second."""
 
 import math
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -232,7 +231,7 @@ def _start_due(world: World, cronjob: dict[str, Any], active: list[dict[str, Any
         cronjob = world.put("cronjobs", {**cronjob, "status": {**cronjob["status"], "active": active}})
     now, period_seconds = world.now(), world.period_seconds
     node, last = cronjob["metadata"]["labels"].get("node", ""), cronjob["status"].get("lastScheduleTime")
-    target = replace(TARGET, node=node) if node else PROVISION
+    target = msgspec.structs.replace(TARGET, node=node) if node else PROVISION
     due = cron(target, period_seconds).next_due(now - period_seconds)
     began = max(seconds_of(cronjob["metadata"]["creationTimestamp"]), seconds_of(last) if last else 0.0)
     if due > now:

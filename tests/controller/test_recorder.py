@@ -1,10 +1,11 @@
 """What a controller did is recorded, and can be run again."""
 
-from dataclasses import replace
+from copy import copy
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -207,7 +208,7 @@ def test_an_anonymous_recording_has_no_name_and_replays_without_a_difference(tmp
 def test_the_records_of_one_target_are_a_file_of_their_own(record: bytes) -> None:
     taken = list(steps(only(record, TARGET)))
     assert taken == [each for each in steps(record) if each.before.target == TARGET]
-    assert only(record, replace(TARGET, node="n9")) == b""
+    assert only(record, msgspec.structs.replace(TARGET, node="n9")) == b""
 
 
 def steps_of(target: Target, number: int) -> list[TakenStep]:
@@ -255,7 +256,7 @@ def test_a_step_that_changes_nothing_and_orders_nothing_is_not_recorded(tmp_path
     metrics = KubeMetrics(CollectorRegistry())
     recorder = Recorder(tmp_path, 2**20, metrics)
     state = TargetState(TARGET, Life.LIVE)
-    recorder.note(1.0, state, TargetFacts(), Step(replace(state), wake_at=9.0))
+    recorder.note(1.0, state, TargetFacts(), Step(copy(state), wake_at=9.0))
     recorder.start()
     recorder.close()
     assert counts(metrics) == (0, 0)
@@ -265,7 +266,7 @@ def test_states_that_need_more_than_the_whole_size_are_not_written(tmp_path: Pat
     metrics = KubeMetrics(CollectorRegistry())
     recorder = Recorder(tmp_path, 800, metrics)
     for number in range(300):
-        note(recorder, steps_of(replace(TARGET, node=f"node-{number}"), 1))
+        note(recorder, steps_of(msgspec.structs.replace(TARGET, node=f"node-{number}"), 1))
     with capture_logs() as lines:
         recorder.start()
         recorder.close()

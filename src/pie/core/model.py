@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from msgspec import Struct
+
 from pie.core.iojob import IoJob
 from pie.core.probepods import ProbePods
 
@@ -70,8 +72,7 @@ class Probed(NamedTuple):
     storage_class: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Target:
+class Target(Struct, frozen=True, order=True):
     """What a probe checks: a class (`node` empty), or a class on a node. `kind` names a row of `KINDS`."""
 
     probe: str

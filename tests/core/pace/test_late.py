@@ -1,10 +1,9 @@
 """What the control plane does late, and that a fault of the storage alone is never in it."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pie.core.model import Kind, RunnerKind, Stage, Target, Verdict
 from pie.core.pace.late import Late, late

@@ -1,6 +1,5 @@
 """What changed is enough to have the value after it, and small where little changed."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -91,6 +90,7 @@ def test_the_differences_of_two_states_are_named_by_their_paths(
 @given(states, pods)
 def test_of_a_run_whose_pod_changed_only_the_pod_is_written(state: TargetState, pod: Pod) -> None:
     run = RunState("r", 1.0, 1.0, "schedule")
-    before = replace(state, runs={**state.runs, "r": run})
-    after = replace(before, runs={**before.runs, "r": replace(run, pod=pod)})
+    before = msgspec.structs.replace(state, runs={**state.runs, "r": run})
+    changed = msgspec.structs.replace(run, pod=pod)
+    after = msgspec.structs.replace(before, runs={**before.runs, "r": changed})
     assert delta(before, after) == [1, {"runs": [2, {"r": [1, {"pod": [0, pod]}]}, None]}]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from pie.core.batch.cron import Cron
@@ -25,7 +26,7 @@ STREAK = BadStreak(Stage.MOUNT, Reason.MOUNT_FAILED, "", "n1", BEGAN, 2, BEGAN, 
 
 
 def begun(standing: Standing = GOOD) -> TargetState:
-    return replace(step(TargetState(MOUNT), FACTS, BEGAN).state, standing=standing)
+    return msgspec.structs.replace(step(TargetState(MOUNT), FACTS, BEGAN).state, standing=standing)
 
 
 def verdicts(done: Step) -> list[Verdict]:
@@ -74,5 +75,5 @@ def test_one_that_is_suppressed_or_paused_is_not_unknown(facts: TargetFacts) -> 
 
 
 def test_one_that_is_bad_stays_bad() -> None:
-    bad = replace(begun(replace(GOOD, verdict=Verdict.LATE)), bad=STREAK)
+    bad = msgspec.structs.replace(begun(replace(GOOD, verdict=Verdict.LATE)), bad=STREAK)
     assert step(bad, FACTS, GOOD.last_ok + 9 * PERIOD).state.standing.verdict is Verdict.LATE

@@ -144,5 +144,5 @@ class ChosenRunner:
 
 def _in_minutes(probe: Probe) -> Probe:
     """Return the spec with a period that a CronJob can have: that of pods may be less than a minute."""
-    minutes = max(1, probe.period_seconds // MINUTE_SECONDS)
-    return replace(probe, period_seconds=minutes * MINUTE_SECONDS)
+    seconds = max(1, probe.period_seconds // MINUTE_SECONDS) * MINUTE_SECONDS
+    return probe if seconds == probe.period_seconds else replace(probe, period_seconds=seconds)

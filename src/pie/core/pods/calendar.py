@@ -1,7 +1,7 @@
 """The due times of a target whose pods pie starts itself: spread to the second over the period."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -85,8 +85,10 @@ def _paced(target: Target, every_seconds: int) -> Paced:
     return Paced(int(spread_seconds(target, every_seconds)), every_seconds)
 
 
-def slowed(target: Target, probe: Probe, paces: Iterable[PacePart]) -> Paced | Slowed:
+def slowed(target: Target, probe: Probe, paces: Sequence[PacePart]) -> Paced | Slowed:
     """Return the due times of a target whose effective period is not always the period."""
+    if [each.every for each in paces] == [1]:
+        return paced(target, probe)
     parts = tuple(
         Part(each.since, paced(target, replace(probe, period_seconds=probe.period_seconds * each.every)))
         for each in paces

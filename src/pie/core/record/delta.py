@@ -12,6 +12,8 @@ from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_t
 
 import msgspec
 
+from pie.core.wire import Pod
+
 WHOLE: Final = 0
 """[WHOLE, value]: another value."""
 FIELDS: Final = 1
@@ -23,7 +25,7 @@ ITEMS: Final = 3
 
 Delta = list[Any]
 Shared = dict[tuple[int, int], Any]
-"""Encoded deltas of Structs, by the identities of both values."""
+"""Encoded deltas of pods, by the identities of both values."""
 _How = Callable[[Any, Any, Shared | None], Any]
 
 _NONE: Final = object()
@@ -35,8 +37,8 @@ def delta(before: Any, after: Any, shared: Shared | None = None) -> Delta | None
     """Return what turns one value into the other; None: they are equal.
 
     Parts that are the same object, as most parts of frozen values are, are not visited. With `shared`, each
-    pair of Structs is compared and encoded once: a state and its facts share their pods. It is of use while
-    the values live.
+    pair of pods is compared and encoded once: a state and its facts share them. It is of use while the values
+    live.
     """
     return None if after is before else _of(before, after, shared)
 
@@ -61,8 +63,8 @@ def _how(kind: Any) -> _How | None:
     def of_struct(before: Any, after: Any, shared: Shared | None) -> Any:
         if before == after:
             return None
-        if shared is None:
-            return of_fields(before, after, None)
+        if shared is None or kind is not Pod:
+            return of_fields(before, after, shared)
         pair = id(before), id(after)
         if pair not in shared:
             shared[pair] = msgspec.Raw(_encode(of_fields(before, after, None)))

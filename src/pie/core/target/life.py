@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import msgspec
+
 from pie.core.kinds import kind_of
 from pie.core.model import RunnerKind, Verdict
 from pie.core.reasons import Reason
@@ -124,7 +126,7 @@ def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
     # The PVC of an ephemeral volume is deleted with its pod: the run keeps both as they were last seen.
     ending = pod_gone or (pod is not None and pod.metadata.being_deleted)
     claim = fact.claim or (run.claim if ending else None)
-    return replace(
+    now = msgspec.structs.replace(
         run,
         pod=pod,
         pod_gone=pod_gone,
@@ -137,6 +139,7 @@ def _updated(turn: Turn, run: RunState, fact: RunFact) -> RunState:
         warnings=fact.warnings or run.warnings,
         backend=fact.backend,
     )
+    return run if now == run else now
 
 
 def _joined(known: Sightings, seen: Sightings) -> Sightings:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from msgspec import Struct
+
 from pie.core.apitypes import RunCause
 from pie.core.history import PastRun
 from pie.core.integrity import VolumeMemory
@@ -51,8 +53,7 @@ class Doubt:
     silence_noted_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class RunState:
+class RunState(Struct, frozen=True):
     """What is remembered of one run.
 
     `pod` stays as it was last seen when it is deleted (`pod_gone`, seen at `pod_gone_at`); until
@@ -74,7 +75,7 @@ class RunState:
     deleted_at: float | None = None
     claim: Claim | None = None
     over_at: float | None = None
-    seen: Sightings = field(default_factory=Sightings)
+    seen: Sightings = Sightings()
     warnings: tuple[WarningEvent, ...] = ()
     backend: str = ""
     on_time_counted: bool = False
@@ -226,8 +227,7 @@ class Kept:
     objects: tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TargetState:
+class TargetState(Struct, frozen=True):
     """All that is remembered of one target.
 
     `bad` are its bad runs since the last good one, `blind` its inconclusive runs since the last one that
@@ -247,15 +247,15 @@ class TargetState:
     target: Target
     life: Life = Life.UNREAD
     probe: Probe | None = None
-    runs: Mapping[str, RunState] = field(default_factory=dict)
-    ledger: Ledger = field(default_factory=Ledger)
+    runs: Mapping[str, RunState] = {}
+    ledger: Ledger = Ledger()
     next_due: NextDue | None = None
-    standing: Standing = field(default_factory=Standing)
+    standing: Standing = Standing()
     bad: BadStreak | None = None
     blind: BadStreak | None = None
     heard: float | None = None
     volume: Volume | None = None
-    remembered: Mapping[str, str] = field(default_factory=dict)
+    remembered: Mapping[str, str] = {}
     follow_up: FollowUp | None = None
     followed: frozenset[str] = frozenset()
     failed_elsewhere_at: float = 0.0

@@ -4,8 +4,10 @@ Only the phases of one step see a turn; from outside a step is a function.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from pie.core.judge import Judgement
 from pie.core.model import Probe, Target
@@ -82,11 +84,11 @@ class Turn:
         state = self.state
         changed = {name: value for name, value in fields.items() if getattr(state, name) != value}
         if changed:
-            self.state = replace(state, **changed)
+            self.state = msgspec.structs.replace(state, **changed)
 
     def change_run(self, run: str, **fields: Any) -> RunState:
         """Change what is remembered of a run."""
-        changed = replace(self.state.runs[run], **fields)
+        changed = msgspec.structs.replace(self.state.runs[run], **fields)
         self.change(runs={**self.state.runs, run: changed})
         return changed
 
