@@ -78,12 +78,12 @@ class MadeUp:
         """Answer with nothing: the page does not ask."""
         return None if probe else TargetList(time.time(), ())
 
-    def target(self, probe: str, kind: str, node: str) -> TargetDetail | None:
+    def target(self, probe: str, kind: str, node: str, storage_class: str = "") -> TargetDetail | None:
         """Answer with a target whose one run failed."""
         view = TargetView(
             probe=probe,
             kind=kind,
-            storage_class="fast",
+            storage_class=storage_class or "fast",
             node=node,
             zone=self.text,
             verdict=Verdict.FAILED,
