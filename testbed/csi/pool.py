@@ -46,7 +46,7 @@ def filesystem(name: str) -> Filesystem:
     """Return the filesystem of this name (empty: ext4); ValueError: the driver cannot create it."""
     name = name or "ext4"
     if name not in SMALLEST_BYTES or name == RAW:
-        served = ", ".join(SMALLEST_BYTES.keys() - {RAW})
+        served = ", ".join(sorted(SMALLEST_BYTES.keys() - {RAW}))
         raise ValueError(f"filesystem {name!r} is not one of {served}")
     return name
 

@@ -18,7 +18,7 @@ from testbed.csi.armed import (
 )
 from testbed.csi.backing import corrupted
 from testbed.csi.filesystems import Mount, parse_mountinfo
-from testbed.csi.pool import MIB, SMALLEST_BYTES, Pool, PoolFullError, capacity_for, filesystem
+from testbed.csi.pool import MIB, SMALLEST_BYTES, Filesystem, Pool, PoolFullError, capacity_for
 from testbed.csi.stubs import without_gogoproto
 from testbed.faults import FAULTS, ArmedFault, Options
 
@@ -59,8 +59,7 @@ def test_claims_match_by_name_or_by_namespace_and_name(pattern: str, claim: str,
 
 
 @given(st.integers(0, 1 << 50), st.sampled_from(sorted(SMALLEST_BYTES)))
-def test_a_capacity_is_what_was_required_or_a_little_more(required_bytes: int, name: str) -> None:
-    kind = filesystem(name)
+def test_a_capacity_is_what_was_required_or_a_little_more(required_bytes: int, kind: Filesystem) -> None:
     capacity_bytes = capacity_for(required_bytes, kind)
     assert capacity_bytes % MIB == 0
     assert capacity_bytes >= max(required_bytes, SMALLEST_BYTES[kind])
