@@ -1,4 +1,4 @@
-"""What the API server makes of PieProbes, by the rules in the CRD, seen through the real kubectl."""
+"""What the API server makes of PieProbes and of the chart's manifests, seen through the real kubectl."""
 
 import asyncio
 import json
@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from testbed.cluster import Cluster
+from tests.chart.golden import CASES
+from tests.chart.helm import rendered
 from tests.specs import ACCEPTED, IMMUTABLE, REFUSED, SMALLEST, Json, pieprobe, selecting
 from website.runbooks.entry import commands
 
@@ -273,3 +275,19 @@ def test_every_command_of_the_runbooks_that_only_reads_is_understood(kubectl: Ku
         if (wrong := [each for each in said.splitlines() if each.strip() and not expected.search(each)])
     }
     assert unexpected == {}
+
+
+def test_every_manifest_of_the_chart_is_valid(kubectl: Kubectl) -> None:
+    served = ("--api-versions", "pie.topolvm.io/v1alpha1/PieProbe")
+    every = [
+        manifest
+        for values in CASES
+        for manifest in rendered("--values", str(values), *served, namespace="default")
+        # Without what the Prometheus operator serves, and the pod of `helm test`: its account must exist.
+        if manifest["kind"] not in {"ServiceMonitor", "PodMonitor", "PrometheusRule", "Pod"}
+    ]
+    kinds = {manifest["kind"] for manifest in every}
+    assert {"CustomResourceDefinition", "PieProbe", "Job", "ValidatingAdmissionPolicy"} <= kinds
+    together = {"apiVersion": "v1", "kind": "List", "items": every}
+    printed = kubectl.must("apply", "--dry-run=server", "--validate=strict", "-f", "-", manifest=together)
+    assert printed.count("(server dry run)") == len(every)
