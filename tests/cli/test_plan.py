@@ -23,7 +23,7 @@ def manifest(tmp_path: Path, *documents: object) -> str:
 async def test_it_names_the_smallest_ceiling_first_and_what_to_use_instead() -> None:
     ended = await within("plan", "--nodes", "5000", "--period", "1")
     assert ended.status == 1
-    assert ended.said.startswith("too much: 8 ceilings of the cluster would be passed\n")
+    assert ended.said.startswith("too much: 7 ceilings of the cluster would be passed\n")
     assert "recommended: use runner Pod and probePeriod 17" in ended.said
     _, _, rows = ended.said.partition("CEILING")
     assert rows.splitlines()[1].startswith("job-controller")

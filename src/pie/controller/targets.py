@@ -87,7 +87,9 @@ class Targets:
         """Have all targets looked at that a PieProbe has, had, or left objects of."""
         with_objects = self._runner.targets() | self._caches.claims_of.keys()
         left = {target for target in with_objects if target.probe == name}
-        for target in left | self._states.get(name, {}).keys() | set(self._probes.targets(name)):
+        wanted = set(self._probes.targets(name))
+        self._runner.expect(name, self._probes.spec(name), len(wanted))
+        for target in left | self._states.get(name, {}).keys() | wanted:
             self._queue.add("target", target)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pie.core.batch.manifests import cronjob
-from pie.core.cost.ceilings import FINISHED_KEPT, Ceiling, Cluster, ceilings
+from pie.core.cost.ceilings import Ceiling, Cluster, ceilings
 from pie.core.cost.condition import cost_high
 from pie.core.cost.figures import figures
 from pie.core.cost.lines import run_lines, set_up_lines
@@ -16,7 +15,7 @@ from pie.core.cost.load import Demand, demand_of, rates
 from pie.core.cost.plan import LONGEST_QUEUE_SECONDS, PART, plan
 from pie.core.iojob import IoJob
 from pie.core.kinds import KINDS
-from pie.core.model import Image, Kind, Probe, RunnerKind
+from pie.core.model import Kind, Probe, RunnerKind
 from pie.core.probestep import ProbeFacts, status_of
 from pie.core.wire import Metadata, PieProbe
 from tests.core.build import probe
@@ -57,7 +56,7 @@ def mounts(nodes: int, runner: RunnerKind = CRON_JOB, *, attach: bool = False) -
         (f"{MANAGER} job-controller", mounts(140), 160),
         ("Events that exist", mounts(2_000), 2_200),
         ("pods in the namespace", mounts(3_000), 3_001),
-        ("finished pods while pie is away", mounts(1_250), 1_251),
+        ("finished pods while pie is away", mounts(6_250), 6_251),
     ],
 )
 def test_a_ceiling_is_passed_by_so_many_targets_at_period_1(
@@ -90,10 +89,9 @@ def test_every_kind_of_probe_has_figures_for_every_runner(kind: str, runner: Run
     assert bool(set_up) is (runner is CRON_JOB or bool(KINDS[kind].pvc))
 
 
-def test_the_model_knows_how_many_finished_pods_a_cronjob_keeps() -> None:
-    target = probe().target(Kind.MOUNT, "node-1")
-    made = cronjob(probe(), target, name="c", claim="p", image=Image("pie"))
-    assert made["spec"]["successfulJobsHistoryLimit"] == FINISHED_KEPT
+@pytest.mark.parametrize(("targets", "finished"), [(100, 1_000), (200, 2_000), (900, 2_000), (5_000, 10_000)])
+def test_the_model_knows_how_many_finished_pods_wait(targets: int, finished: float) -> None:
+    assert ceiling("finished pods while pie is away", mounts(targets, CRON_JOB)).used == finished
 
 
 @given(demands, st.integers(1, 1_000))

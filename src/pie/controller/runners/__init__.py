@@ -22,6 +22,9 @@ class Runner(Protocol):
     def start(self, queue: WorkQueue) -> None:
         """Begin to lead: from now on put targets whose objects change on the queue."""
 
+    def expect(self, name: str, probe: Probe | None, targets: int) -> None:
+        """Note how many targets a PieProbe has; it is None when there is none any more."""
+
     def targets(self) -> set[Target]:
         """Return the targets that have objects or runs of this runner."""
 

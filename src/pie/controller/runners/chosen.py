@@ -37,6 +37,11 @@ class ChosenRunner:
         self._cronjobs.start(queue)
         self._pods.start(queue)
 
+    def expect(self, name: str, probe: Probe | None, targets: int) -> None:
+        """Note how many targets a PieProbe has; it is None when there is none any more."""
+        own = probe is not None and probe.runner is RunnerKind.CRON_JOB
+        self._cronjobs.expect(name, targets if own else 0)
+
     # What is asked.
 
     def targets(self) -> set[Target]:

@@ -18,6 +18,7 @@ from pie.core.batch.belonging import first_pod, is_pod_of, target_of_job
 from pie.core.batch.changes import cronjob_matters, no_longer_active
 from pie.core.batch.cron import Cron, cron, due_seconds, manual
 from pie.core.batch.disposal import Disposal, to_delete
+from pie.core.batch.history import keeps_few
 from pie.core.batch.manifests import cronjob, follow_up_job, retry_job
 from pie.core.batch.naming import cronjob_names
 from pie.core.batch.plan import plan_cronjobs
@@ -83,6 +84,8 @@ class CronJobRunner:
         self._pods = Ownership(client, caches.namespace, PODS, Pod)
         self._names = Names()
         self._generations: dict[str, int] = {}
+        self._expected: dict[str, int] = {}
+        self._few_kept = False
         caches.listen(CRONJOBS, self._cronjob_changed)
         caches.listen(JOBS, self._job_changed)
         caches.listen(PODS, self._pod_changed)
@@ -92,6 +95,17 @@ class CronJobRunner:
         self._queue = queue
         for job in list(self._without_owner.values()):
             self._adopt(job)
+
+    def expect(self, probe: str, targets: int) -> None:
+        """Note how many CronJobs a PieProbe will have: where there are many, all keep fewer finished runs."""
+        self._expected[probe] = targets
+        if not targets:
+            del self._expected[probe]
+        few = keeps_few(sum(self._expected.values()), self._few_kept)
+        if few != self._few_kept:
+            self._few_kept = few
+            for target in self._cronjobs_of:
+                self._wake(target)
 
     # What the watches bring.
 
@@ -266,6 +280,7 @@ class CronJobRunner:
         """Return what identifies a target's CronJobs as they are now, their status left out."""
         return tuple(
             (
+                self._few_kept,
                 each.metadata.uid,
                 each.metadata.generation,
                 each.metadata.deletion_timestamp,
@@ -307,6 +322,7 @@ class CronJobRunner:
                 image=self._image,
                 suppressed_since=wanted.paused_since if wanted.suppressed else None,
                 paused=wanted.paused_since is not None,
+                few_kept=self._few_kept,
             )
         known = self._cronjobs.store.get((self._caches.namespace, name))
         found = await self._objects.with_holder(owned, known, name, ask=wanted.create)

@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 
 from pie.core.batch.cron import cron_schedule
+from pie.core.batch.history import history_limit
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
 from pie.core.kinds import kind_of
 from pie.core.manifests import Manifest, metadata_of, pod_template
@@ -18,11 +19,6 @@ from pie.core.naming import (
 )
 from pie.core.wire import rfc3339
 
-# Finished pods wait here to be read when the controller is away.
-_HISTORY_LIMIT = 10
-_HISTORY_LIMIT_WITH_VOLUMES = 2
-"""The limit if each finished pod keeps its own volume."""
-
 
 def cronjob(
     probe: Probe,
@@ -33,14 +29,17 @@ def cronjob(
     image: Image,
     suppressed_since: float | None = None,
     paused: bool = False,
+    few_kept: bool = False,
 ) -> Manifest:
     """Return the CronJob of a target; `claim` is the name of the PVC that it keeps.
+
+    `few_kept`: few finished runs may wait for pie, see `pie.core.batch.history`.
 
     With `suppressed_since` (epoch seconds), or `paused` by the user, it is suspended. This time is not part
     of the hash: if only the time changes, nothing is written.
     """
     template = pod_template(probe, target, claim=claim, image=image)
-    limit = _HISTORY_LIMIT if kind_of(target).pvc else _HISTORY_LIMIT_WITH_VOLUMES
+    limit = history_limit(few=few_kept, with_volumes=not kind_of(target).pvc)
     spec: Manifest = {
         "schedule": cron_schedule(target, probe.period_seconds),
         "timeZone": "Etc/UTC",

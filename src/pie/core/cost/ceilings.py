@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pie.core.batch.history import most_finished
 from pie.core.cost.lines import GARBAGE, Actor, Source
 from pie.core.cost.load import Demand, Rate, rates, worst
 from pie.core.model import RunnerKind
@@ -15,8 +16,6 @@ LIVE_EVENTS: Final = 1_000_000
 FINISHED_PODS: Final = 12_500
 """`--terminated-pod-gc-threshold` of kube-controller-manager."""
 
-FINISHED_KEPT: Final = 10
-"""How many finished pods a CronJob of a mount target keeps while pie does not read them."""
 RUN_SECONDS: Final = 15.0
 """How long a pod exists."""
 
@@ -157,10 +156,10 @@ def _pods_at_once(demand: Demand) -> float:
 
 
 def _pods_unread(demand: Demand) -> float:
-    """Return how many finished pods are kept until pie reads them."""
+    """Return how many finished pods are kept at most until pie reads them."""
     if demand.runner is RunnerKind.POD:
         return _pods_at_once(demand)  # pie itself starts runs
-    return float(FINISHED_KEPT * sum(demand.targets().values()))
+    return float(most_finished(sum(demand.targets().values())))
 
 
 def _of_a_kubelet(demands: Sequence[Demand], cluster: Cluster) -> Ceiling:
