@@ -112,8 +112,9 @@ def _incident(incident: IncidentView, now: float, options: str) -> list[Text]:
     since = seconds_text(max(0.0, now - incident.opened))
     # A provision target has no node, wherever its runs were.
     node = f" --node {incident.nodes[0]}" if incident.nodes and not incident.provision else ""
+    words = incident.words.removesuffix(".")
     return [
-        Text(f"incident since {since}: {incident.words} ({incident.reason})", "bold red"),
+        Text(f"incident since {since}: {words} ({incident.reason})", "bold red"),
         *([Text(f"  {whose}")] if (whose := whose_problem(incident.area)) else []),
         *([Text(f"  evidence: {incident.evidence}")] if incident.evidence else []),
         Text(f"  next: {incident.next}"),
