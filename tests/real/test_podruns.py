@@ -1,5 +1,6 @@
 """`runner: Pod` on real nodes with real volumes: runs are good, also while the runner is changed."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -41,11 +42,11 @@ async def well(probed: Probed) -> bool:
 
 async def two_more_runs(probed: Probed) -> None:
     """Wait until each target had two more good runs."""
-    for metric, labels in (
-        (ON_TIME["provision"], {}),
-        *((ON_TIME["mount"], {"node": node}) for node in NODES),
-    ):
-        await probed.more(metric, 240, by=2, pie_probe_name=NAME, on_time="true", **labels)
+    good = {"pie_probe_name": NAME, "on_time": "true"}
+    async with asyncio.TaskGroup() as targets:
+        targets.create_task(probed.more(ON_TIME["provision"], 240, by=2, **good))
+        for node in NODES:
+            targets.create_task(probed.more(ON_TIME["mount"], 240, by=2, **good, node=node))
 
 
 async def test_pods_that_pie_starts_itself_are_good_runs_and_the_runner_can_be_changed(
