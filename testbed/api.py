@@ -19,6 +19,9 @@ from testbed.kubeconfig import Kubeconfig
 Json = dict[str, Any]
 NOT_FOUND = 404
 CONFLICT = 409
+TOO_MANY_REQUESTS = 429
+_MOST_WAITS = 10
+"""For example the storage of a CRD that was just created is not there for a moment (429 with Retry-After)."""
 _PATCH_TYPES = {
     "apply": "application/apply-patch+yaml",
     "merge": "application/merge-patch+json",
@@ -132,13 +135,17 @@ class Api:
     ) -> Json:
         headers = {"Content-Type": _PATCH_TYPES[patch] if patch else "application/json"}
         payload = None if body is None else json.dumps(body)
-        try:
-            async with self._open_session().request(
-                method, self._server + path, params=parameters, data=payload, headers=headers
-            ) as response:
-                text = await response.text()
-        except aiohttp.ClientError as error:
-            raise TestbedError(f"{method} {path}: the API server does not answer: {error}") from error
+        for wait in range(_MOST_WAITS, -1, -1):
+            try:
+                async with self._open_session().request(
+                    method, self._server + path, params=parameters, data=payload, headers=headers
+                ) as response:
+                    text = await response.text()
+            except aiohttp.ClientError as error:
+                raise TestbedError(f"{method} {path}: the API server does not answer: {error}") from error
+            if response.status != TOO_MANY_REQUESTS or "Retry-After" not in response.headers or not wait:
+                break
+            await asyncio.sleep(1)
         if not response.ok:
             raise ApiError(method, path, response.status, _message(text))
         try:
