@@ -62,7 +62,9 @@ async def test_an_upgrade_from_the_go_chart_and_back_keeps_pieprobes_and_pvcs(
     crd = await api.get(CRD_PATH)
 
     await succeeds("upgrade", RELEASE, str(CHART), *where, "--reset-values", *IMAGE, program=program)
-    (probe,) = await until(lambda: served(api, namespace), "PieProbes are served again")
+    (probe,) = await until(
+        lambda: api.items(f"{GROUP}/namespaces/{namespace}/pieprobes"), "PieProbes are served again"
+    )
     assert is_the_same(probe, before)
     assert (await api.get(CRD_PATH))["spec"]["versions"][0]["additionalPrinterColumns"]
     assert await ports(api, namespace) == ["metrics"]
@@ -101,7 +103,7 @@ async def works(cluster: Cluster, namespace: str) -> None:
 
 async def prunes(api: Api, namespace: str) -> bool:
     """Tell whether the API server shows PieProbes as the Go implementation knows them."""
-    found = await served(api, namespace) or []
+    found = await api.items(f"{GROUP}/namespaces/{namespace}/pieprobes")
     return ["deadline" in each["spec"] for each in found] == [False]
 
 
@@ -183,16 +185,6 @@ async def succeeds(*arguments: str, program: str = MAIN) -> None:
     """Run helm, which must not fail."""
     result = await asyncio.to_thread(helm, *arguments, name=program)
     assert result.returncode == 0, result.stderr
-
-
-async def served(api: Api, namespace: str) -> list[Json] | None:
-    """Return the PieProbes; None while the API server changes over to another version of the resource."""
-    try:
-        return await api.items(f"{GROUP}/namespaces/{namespace}/pieprobes")
-    except ApiError as error:
-        if error.status == 429:
-            return None
-        raise
 
 
 async def has_been_applied(api: Api, namespace: str) -> bool:
