@@ -44,6 +44,17 @@ def storage(state: str) -> Action:
     return change
 
 
+def spec_change(**fields: Any) -> Action:
+    """Return the action that sets these fields of the PieProbe's spec."""
+
+    def change(world: World) -> None:
+        found = world.objects["pieprobes"]["p"]
+        metadata = {**found["metadata"], "generation": found["metadata"]["generation"] + 1}
+        world.put("pieprobes", {**found, "metadata": metadata, "spec": {**found["spec"], **fields}})
+
+    return change
+
+
 def cronjobs_stand_still(world: World) -> None:
     world.cronjobs_stand_still = True
 

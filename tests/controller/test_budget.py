@@ -24,6 +24,7 @@ from tests.controller.stories import (
     at_once,
     quick,
     scripts,
+    spec_change,
     storage,
     with_gaps,
 )
@@ -39,13 +40,7 @@ OTHERS = tuple(f"n{i}" for i in range(2, NODES + 1))
 
 def budget(writes: float | None) -> Action:
     """Return the action that makes `spec.budget` so."""
-
-    def change(world: World) -> None:
-        found = world.objects["pieprobes"]["p"]
-        metadata = {**found["metadata"], "generation": found["metadata"]["generation"] + 1}
-        world.put("pieprobes", {**found, "metadata": metadata, "spec": {**found["spec"], "budget": writes}})
-
-    return change
+    return spec_change(budget=writes)
 
 
 class Story:

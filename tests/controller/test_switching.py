@@ -25,6 +25,7 @@ from tests.controller.stories import (
     at_once,
     quick,
     scripts,
+    spec_change,
     storage,
     with_gaps,
 )
@@ -39,16 +40,7 @@ both_ways = pytest.mark.parametrize("first", list(RunnerKind))
 
 def runner(kind: RunnerKind) -> Action:
     """Return the action that makes the runner of the PieProbe so."""
-
-    def change(world: World) -> None:
-        found = world.objects["pieprobes"]["p"]
-        generation = found["metadata"]["generation"] + 1
-        metadata = {**found["metadata"], "generation": generation}
-        world.put(
-            "pieprobes", {**found, "metadata": metadata, "spec": {**found["spec"], "runner": kind.value}}
-        )
-
-    return change
+    return spec_change(runner=kind.value)
 
 
 class Switch:
