@@ -149,7 +149,7 @@ class Node:
         )
 
     def _size_of(self, volume: Volume) -> Any:
-        """Return the statistics of a raw volume: nobody knows how much of it is used."""
+        """Return the statistics of a raw volume: its size. The used part is not known."""
         csi = self.stubs.csi
         usage = csi.VolumeUsage(unit=csi.VolumeUsage.BYTES, total=volume.capacity_bytes)
         return csi.NodeGetVolumeStatsResponse(usage=[usage])

@@ -23,7 +23,7 @@ RENEWED = KeptClaim("c", "uid-c", NEW, proven=True)
         ([B, A], OLD, None),
         # The class is gone: nothing is known of the next one.
         ([B, A], "", None),
-        # Another one is being deleted or created, or nobody knows yet whether the new volume works.
+        # Another PVC is being deleted or created, or no run has yet used the new volume.
         ([A, replace(B, ending=True)], NEW, None),
         ([A, None], NEW, None),
         ([A, replace(RENEWED, proven=False)], NEW, None),

@@ -19,7 +19,7 @@ from pie.core.text import one_line
 from pie.core.wire import PieProbe, rfc3339
 
 STORED: Final = "storageClasses"
-"""Of a status: what is said of each class."""
+"""The field of a status that lists the classes of the PieProbe."""
 
 _GOOD_IF_TRUE: Final = frozenset({"Ready", *(kind.condition for kind in KINDS.values())})
 _ORDER: Final = ("True", "Unknown", "False")
@@ -85,7 +85,7 @@ def _without_class(incident: Incident, now: float) -> Incident:
 
 
 def status_of_all(facts: Sequence[ProbeFacts], incidents: tuple[Incident, ...], now: float) -> dict[str, Any]:
-    """Return the status of a PieProbe, with what is said of each class if the spec may have several."""
+    """Return the status of a PieProbe. It lists each class if the spec can select several."""
     stored = facts[0].stored
     if "monitoringStorageClass" in stored.spec or facts[0].probe is None:
         single = status_of(facts[0], incidents, now)

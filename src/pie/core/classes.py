@@ -76,7 +76,7 @@ def parse_probes(
     minute_seconds: float = 60.0,
     architectures: tuple[str, ...] = IMAGE_ARCHITECTURES,
 ) -> tuple[Probe, ...]:
-    """Return a PieProbe once for each of its classes; raises SpecError, also if it has none of them."""
+    """Return one `Probe` for each class of a PieProbe. Raises SpecError if the spec is not valid."""
     probe = parse_probe(stored, minute_seconds, architectures, storage_class="")
     return tuple(replace(probe, storage_class=name) for name in classes)
 
