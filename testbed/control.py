@@ -19,6 +19,8 @@ async def serve(path: Path, handlers: Mapping[str, Handler]) -> AsyncIterator[No
 
     If a handler raises TestbedError or OSError, the caller gets the text of the error. Any other exception is
     a defect: the caller gets its type and text. The connection stays open.
+
+    The socket gets its name only when it listens: where there is a socket, there is an answer.
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,7 +33,9 @@ async def serve(path: Path, handlers: Mapping[str, Handler]) -> AsyncIterator[No
         finally:
             writer.close()
 
-    server = await asyncio.start_unix_server(answer, path, limit=LINE_LIMIT_BYTES)
+    unnamed = path.with_name(f"{path.name}.new")
+    server = await asyncio.start_unix_server(answer, unnamed, limit=LINE_LIMIT_BYTES)
+    unnamed.rename(path)
     try:
         yield
     finally:

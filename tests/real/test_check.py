@@ -78,8 +78,13 @@ async def a_namespace(cluster: Cluster) -> AsyncIterator[str]:
         f"/apis/coordination.k8s.io/v1/namespaces/{name}/leases",
     ):
         assert await cluster.api.items(path) == [], path
-    volumes = await cluster.api.items("/api/v1/persistentvolumes")
-    assert name not in {each["spec"]["claimRef"]["namespace"] for each in volumes}
+
+    async def no_volumes() -> bool:
+        volumes = await cluster.api.items("/api/v1/persistentvolumes")
+        return name not in {each["spec"]["claimRef"]["namespace"] for each in volumes}
+
+    # A provisioner that was refused may try once more before it hears that the PVC is gone.
+    await until(no_volumes, f"no volume of namespace {name} is left", 60)
     await cluster.api.delete(f"/api/v1/namespaces/{name}")
 
 

@@ -227,6 +227,15 @@ def created_for(volume: PersistentVolume, claim: Claim) -> bool:
     return volume.spec.claim_ref.uid == claim.metadata.uid and younger
 
 
+def provisioned_name(claim: Claim) -> str:
+    """Return the name of the PersistentVolume that a provisioner creates for a PVC.
+
+    It is the default of csi-provisioner (`--volume-name-prefix=pvc`) and of the provisioners in Kubernetes; a
+    driver with another prefix names its volumes otherwise.
+    """
+    return f"pvc-{claim.metadata.uid}"
+
+
 def runs_of(target: Target) -> int:
     """Return how many runs a target has: on a kept volume, a second run has to find what the first wrote."""
     return 2 if kind_of(target).pvc else 1

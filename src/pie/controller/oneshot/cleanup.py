@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from pie.core.oneshot import LABEL_CHECK, Left, belongs, created_for
+from pie.core.oneshot import LABEL_CHECK, Left, belongs, created_for, provisioned_name
 from pie.core.text import one_line
 from pie.core.timeline import being_provisioned
 from pie.core.volumeobjects import PersistentVolume
@@ -35,6 +35,8 @@ class Cleanup:
         self.kept: set[str] = set()
         self.volumes: dict[str, str] = {}
         """The volumes that have to be deleted, each with its PVC."""
+        self._expected: dict[str, Claim] = {}
+        """The volumes that the provisioner may still create, each with its PVC that is deleted."""
         self.notes: list[str] = []
         self.left: list[Left] = []
 
@@ -58,23 +60,26 @@ class Cleanup:
             await self._delete_claim(claim)
 
     async def release(self, claim: Claim) -> None:
-        """Note the volume of a PVC that is deleted next, and change its reclaim policy if it would stay."""
-        volume = claim.spec.volume_name
-        if not volume:
-            if being_provisioned(claim):
-                self.notes.append(
-                    f"PVC {claim.metadata.name} was deleted while its volume was being created: if the driver"
-                    " has created it meanwhile, it exists in the storage back end, but not in Kubernetes"
-                )
-            return
-        if volume not in self.volumes and self._retained:
-            await self._have_deleted(volume, claim)
-        self.volumes[volume] = claim.metadata.name
+        """Note the volume of a PVC that is deleted, and change its reclaim policy if it would stay.
 
-    async def _have_deleted(self, name: str, claim: Claim) -> None:
-        volume = await self._client.get_or_none(PVS, name, decode=PersistentVolume)
+        A volume that is being created is noted too: its PersistentVolume may appear after the PVC is gone.
+        """
+        volume = claim.spec.volume_name
+        if volume:
+            self._expected.pop(volume, None)
+            if volume not in self.volumes and self._retained:
+                await self._have_deleted(await self._volume(volume), claim)
+            self.volumes[volume] = claim.metadata.name
+        elif being_provisioned(claim):
+            self._expected[provisioned_name(claim)] = claim
+
+    async def _volume(self, name: str) -> PersistentVolume | None:
+        return await self._client.get_or_none(PVS, name, decode=PersistentVolume)
+
+    async def _have_deleted(self, volume: PersistentVolume | None, claim: Claim) -> None:
         if volume is None:
             return
+        name = volume.metadata.name
         if not created_for(volume, claim):
             self.notes.append(f"PersistentVolume {name} was not created for the check: it is retained")
             return
@@ -105,6 +110,11 @@ class Cleanup:
             self.notes.append(f"the clean-up was stopped after {seconds:g} s")
         except KubeError as error:
             self.given_up(f"cannot clean up: {error}")
+        self.notes += [
+            f"PVC {claim.metadata.name} was deleted while its volume was being created: if the driver"
+            " has created it meanwhile, it exists in the storage back end, but not in Kubernetes"
+            for claim in self._expected.values()
+        ]
         if not self.kept:
             await self._end()
 
@@ -149,11 +159,24 @@ class Cleanup:
         # PVCs first: that of an ephemeral volume is deleted with its pod, and then its volume is not known.
         await asyncio.gather(*(self._delete_claim(claim) for claim in going_claims))
         await asyncio.gather(*(self._delete(PODS, pod.metadata) for pod in going_pods))
+        await self._find_expected()
         self.left += await self._volumes_left()
         return bool(self.left)
 
     def _goes(self, metadata: Metadata) -> bool:
         return metadata.name not in self.kept and self.owns(metadata)
+
+    async def _find_expected(self) -> None:
+        """Note the volumes that were created while their PVCs were being deleted."""
+        for name, claim in list(self._expected.items()):
+            try:
+                volume = await self._volume(name)
+            except Forbidden:
+                return
+            if volume is not None and created_for(volume, claim):
+                del self._expected[name]
+                await self._have_deleted(volume, claim)
+                self.volumes[name] = claim.metadata.name
 
     async def _volumes_left(self) -> list[Left]:
         left: list[Left] = []
@@ -161,7 +184,7 @@ class Cleanup:
             if claim in self.kept:
                 continue
             try:
-                volume = await self._client.get_or_none(PVS, name, decode=PersistentVolume)
+                volume = await self._volume(name)
             except Forbidden:
                 volume = None
             if volume is None:
@@ -173,9 +196,8 @@ class Cleanup:
         return left
 
     async def _delete_claim(self, claim: Claim) -> None:
-        if not claim.metadata.being_deleted:
-            async with self._slots:
-                await self.release(claim)
+        async with self._slots:
+            await self.release(claim)
         await self._delete(PVCS, claim.metadata)
 
     async def _delete(self, resource: Resource, metadata: Metadata) -> None:
