@@ -78,7 +78,7 @@ class Note(_Word):
     NO_RENAME = "NoRename", "The volume cannot rename a file."
 
 
-ProbeName = Literal["mount", "provision", "block"]
+ProbeName = Literal["mount", "provision", "block", "resident"]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Sequence = Annotated[int, Meta(ge=0, le=2**62)]
 Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]

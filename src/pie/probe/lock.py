@@ -5,7 +5,6 @@ asked for one, works all the same. The result then says so, and the controller k
 """
 
 import fcntl
-import os
 import threading
 from pathlib import Path
 from typing import Final
@@ -39,7 +38,6 @@ def take(descriptor: int, path: Path, patience_seconds: float = PATIENCE_SECONDS
     if not answers:
         return Note.LOCK_UNANSWERED
     if isinstance(answers[0], BlockingIOError):
-        os.close(descriptor)
         why = f"another run holds {path}: it is still at work, or hangs"
         raise Failure(Outcome.LOCKED, why) from answers[0]
     # Whatever else is wrong with the volume, reads and writes will show it.

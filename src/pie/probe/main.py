@@ -1,4 +1,4 @@
-"""`pie probe mount`, `provision` and `block`: read the options, run, leave the result in the pod."""
+"""`pie probe mount`, `provision`, `block`, `resident`: read the options, run, leave the result in the pod."""
 
 import argparse
 import os
@@ -20,21 +20,34 @@ from pie.core.iojob import (
     SIZES,
     IoJob,
 )
+from pie.core.resident.codes import PORT
 from pie.core.result import Outcome, ProbeName, Result, encode
 from pie.probe.run import Options, Run
 
 TERMINATION_LOG = Path("/dev/termination-log")
+LAST_PORT = 65_535
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one probe; exit status 0 if everything worked, else 1."""
     try:
-        options = parse(argv)
+        given = parsers()[0].parse_args(argv)
     except _UsageError as error:
         probe: ProbeName = next((each for each in get_args(ProbeName) if each in argv[:1]), "mount")
         unread = Result(probe=probe, outcome=Outcome.INTERNAL, message=f"bad arguments: {error}")
         report(unread, TERMINATION_LOG)
         return 1
+    if given.probe == "resident":
+        from pie.probe import resident  # noqa: PLC0415  start-up counts in the pods of runs
+
+        return resident.run(
+            given.path,
+            threshold=given.threshold,
+            interval=given.interval,
+            port=given.port,
+            check_mount=not given.no_mount_check,
+        )
+    options = _options(given)
     run = Run(options)
     before = {number: signal.signal(number, _terminate) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -57,13 +70,16 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         epilog="Examples: pie probe mount --path /mnt/volume;"
         " pie probe provision --path /tmp --no-mount-check",
     )
-    probes = parser.add_subparsers(dest="probe", required=True, metavar="{mount,provision,block}")
+    probes = parser.add_subparsers(dest="probe", required=True, metavar="{mount,provision,block,resident}")
     mount = probes.add_parser(
         "mount", help="measure an existing volume, and check what earlier runs left on it"
     )
     provision = probes.add_parser("provision", help="write to a fresh volume and read it back")
     block = probes.add_parser("block", help="write to a fresh raw block volume and read it back")
-    for probe in (mount, provision, block):
+    resident = probes.add_parser(
+        "resident", help="use a volume that stays mounted, and say by HTTP how it goes"
+    )
+    for probe in (mount, provision, block, resident):
         probe.add_argument(
             "--path", type=Path, required=True, help="where the volume is mounted, or its device"
         )
@@ -111,12 +127,29 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "--without-fio", action="store_true", help="where there is no fio, measure without it, for demos"
     )
     mount.add_argument("--no-integrity", action="store_true", help="keep no records on the volume")
-    return parser, {"mount": mount, "provision": provision, "block": block}
+    resident.add_argument(
+        "--threshold",
+        type=_seconds,
+        default=10.0,
+        help="an operation of so many seconds is a stall (%(default)s)",
+    )
+    resident.add_argument(
+        "--interval",
+        type=_seconds,
+        default=2.0,
+        help="seconds between two rounds of I/O, about (%(default)s)",
+    )
+    resident.add_argument("--port", type=_port, default=PORT, help="it listens on (%(default)s)")
+    return parser, {"mount": mount, "provision": provision, "block": block, "resident": resident}
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the command line, what comes after `pie probe`."""
-    given, job = parsers()[0].parse_args(argv), IoJob()
+    """Read the command line of a run, what comes after `pie probe`."""
+    return _options(parsers()[0].parse_args(argv))
+
+
+def _options(given: argparse.Namespace) -> Options:
+    job = IoJob()
     if given.probe == "mount":
         job = IoJob(
             block_size=given.block_size,
@@ -191,6 +224,18 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Never:
         raise _UsageError(message)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return float(text)
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
 
 
 def _bytes(text: str) -> int:

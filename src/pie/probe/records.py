@@ -30,10 +30,10 @@ from pie.probe.volume import O_DIRECT, Volume, create, drop_cached
 class Records:
     """The ring file of one locked volume."""
 
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Volume, name: str = "records") -> None:
         """Do no I/O yet."""
-        self._path = volume.own / "records"
-        self._new = volume.own / "records.new"
+        self._path = volume.own / name
+        self._new = volume.own / f"{name}.new"
         self._volume = volume
 
     def read(self) -> Findings | None:

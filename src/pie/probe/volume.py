@@ -78,13 +78,22 @@ class Volume:
         with doing(f"opening {path}"):
             new = not path.exists()
             volume.lock = create(path, os.O_RDWR)
-            if new:
-                volume.sync_directory(volume.own)
-        volume.note(lock.take(volume.lock, path, lock_seconds))
-        volume.can_direct = can_direct(path)
-        with doing(f"removing Go pie's file {root / GO_PIE_FILE}"):
-            _remove_file(root / GO_PIE_FILE)
+        try:
+            volume._prepare(path, lock_seconds, new=new)
+        except BaseException:
+            os.close(volume.lock)  # Whoever tries again and again must not run out of descriptors.
+            raise
         return volume
+
+    def _prepare(self, path: Path, lock_seconds: float, *, new: bool) -> None:
+        """Lock the volume, find out what it can, and clear what was left behind."""
+        if new:
+            with doing(f"opening {path}"):
+                self.sync_directory(self.own)
+        self.note(lock.take(self.lock, path, lock_seconds))
+        self.can_direct = can_direct(path)
+        with doing(f"removing Go pie's file {self.root / GO_PIE_FILE}"):
+            _remove_file(self.root / GO_PIE_FILE)
 
     def note(self, lacking: Note | None) -> None:
         """Note once that the volume lacks something."""
