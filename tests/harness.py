@@ -29,7 +29,7 @@ PERFORMANCE = "pie_performance_on_mount_probe_total"
 async def until(
     condition: Callable[[], Awaitable[Any]],
     what: str,
-    timeout_seconds: float = 30.0,
+    timeout_seconds: float = 90.0,
     every_seconds: float = 0.2,
 ) -> Any:
     """Return the condition's first true value; fail in words when there is none in time."""
@@ -127,7 +127,7 @@ class Pie:
             *self._command, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}
         )
         self._reader = asyncio.create_task(self._read())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             await asyncio.shield(self._ports)
 
     async def _read(self) -> None:
@@ -146,7 +146,7 @@ class Pie:
         if not self._ports.done():
             self._ports.set_exception(AssertionError("\n".join(["pie did not start:", *self.lines])))
 
-    async def leads(self, timeout_seconds: float = 30.0) -> None:
+    async def leads(self, timeout_seconds: float = 90.0) -> None:
         """Return when the process has its caches and leads."""
         async with asyncio.timeout(timeout_seconds):
             await self._leading.wait()
@@ -173,7 +173,7 @@ class Pie:
         self._process.terminate()
         return await self.ended()
 
-    async def ended(self, timeout_seconds: float = 30.0) -> int:
+    async def ended(self, timeout_seconds: float = 90.0) -> int:
         """Return the exit status when the process has ended."""
         assert self._process is not None
         assert self._reader is not None
@@ -191,6 +191,12 @@ class Pie:
         """Let a frozen process go on."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def address(self) -> str:
@@ -232,7 +238,7 @@ class Pie:
         return (await self.samples()).value(name, **labels)
 
     async def until_value(
-        self, name: str, wanted: Callable[[float], bool], timeout_seconds: float = 30.0, **labels: str
+        self, name: str, wanted: Callable[[float], bool], timeout_seconds: float = 90.0, **labels: str
     ) -> float:
         """Return a sample's value as soon as it is as wanted."""
         last: float | None = None
@@ -295,7 +301,7 @@ async def until_condition(  # noqa: PLR0917  reads as a sentence at its calls
     kind: str,
     status: str,
     reason: str | None = None,
-    timeout_seconds: float = 30.0,
+    timeout_seconds: float = 90.0,
 ) -> dict[str, Any]:
     """Return a condition when it has this status (and reason)."""
 

@@ -62,7 +62,7 @@ class Command:
         if not in_time:
             with suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGABRT)  # faulthandler writes its stack
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             said, complained = await ending
         words = "".join(self.lines) + complained.decode()
         assert in_time, f"it does not end within {timeout_seconds:g} s: {words}"

@@ -34,7 +34,7 @@ from tests.harness import until
 from tests.hostile import HOSTILE, unfit
 from tests.probe.conftest import lack
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("fio")]
+pytestmark = pytest.mark.usefixtures("fio")
 
 
 async def cluster_of(start_embedded: Start, nodes: int) -> EmbeddedCluster:

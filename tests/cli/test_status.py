@@ -29,7 +29,7 @@ from tests.cli.conftest import point, started, within
 from tests.embedded.conftest import PlainApi, Start
 from tests.harness import Pie, apply_probe, pieprobe, until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("fio")]
+pytestmark = pytest.mark.usefixtures("fio")
 
 SPEC = {
     "probePeriod": 2,

@@ -78,7 +78,7 @@ async def test_different_keys_are_handled_at_the_same_time() -> None:
     async def handle(_thing: Hashable) -> None:
         await both.wait()
 
-    async with running(handle) as queue, asyncio.timeout(5):
+    async with running(handle) as queue, asyncio.timeout(60):
         queue.add("work", "a")
         queue.add("work", "b")
         await idle(queue)
@@ -95,7 +95,7 @@ async def test_a_failed_key_and_a_defect_are_tried_again() -> None:
         done.set()
 
     with capture_logs() as lines:
-        async with running(handle, registry=registry) as queue, asyncio.timeout(10):
+        async with running(handle, registry=registry) as queue, asyncio.timeout(60):
             queue.add("work", "a")
             await done.wait()
     assert registry.get_sample_value("pie_defects_total", {"part": "work", "name": "work"}) == 1
@@ -110,7 +110,7 @@ async def test_the_earliest_of_several_times_stands() -> None:
     async def handle(_thing: Hashable) -> None:
         handled.set()
 
-    async with running(handle) as queue, asyncio.timeout(5):
+    async with running(handle) as queue, asyncio.timeout(60):
         queue.add("work", "a", after_seconds=3600)
         queue.add("work", "a", after_seconds=0.01)
         queue.add("work", "a", after_seconds=1800)
@@ -125,7 +125,7 @@ async def test_a_key_that_failed_for_days_stops_nothing() -> None:
             raise Unreachable("no answer")
         handled.set()
 
-    async with running(handle) as queue, asyncio.timeout(5):
+    async with running(handle) as queue, asyncio.timeout(60):
         queue._failures[Key("work", "a")] = 1024  # its power of two is no float any more
         queue.add("work", "a")
         await idle(queue)
@@ -144,7 +144,7 @@ async def test_a_handler_whose_awaitable_was_cancelled_ends_no_worker() -> None:
             await cancelled
         handled.set()
 
-    async with running(handle, workers=1) as queue, asyncio.timeout(5):
+    async with running(handle, workers=1) as queue, asyncio.timeout(60):
         queue.add("work", "a")
         queue.add("work", "b")
         await handled.wait()
@@ -171,7 +171,7 @@ async def test_verdicts_wait_behind_neither_writes_nor_reads(lane: Lane) -> None
     async def judge(_thing: Hashable) -> None:
         judged.set()
 
-    async with running(ask) as queue, asyncio.timeout(5):
+    async with running(ask) as queue, asyncio.timeout(60):
         queue.handle("ask", ask, lane)
         queue.handle("run", judge, Lane.JUDGES)
         for thing in range(20):
@@ -189,7 +189,7 @@ async def test_statuses_and_deletes_wait_behind_no_run_that_is_to_be_started() -
     async def delete(_thing: Hashable) -> None:
         deleted.set()
 
-    async with running(start) as queue, asyncio.timeout(5):
+    async with running(start) as queue, asyncio.timeout(60):
         queue.handle("start", start, Lane.STARTS)
         queue.handle("discard", delete, Lane.WRITES)
         for thing in range(20):
@@ -230,7 +230,7 @@ async def test_the_queue_shows_under_the_names_that_dashboards_of_controllers_kn
         await go_on.wait()
 
     registry = CollectorRegistry()
-    async with running(handle, workers=1, registry=registry) as queue, asyncio.timeout(5):
+    async with running(handle, workers=1, registry=registry) as queue, asyncio.timeout(60):
         for thing in "aab":
             queue.add("work", thing)
         await entered.wait()

@@ -54,7 +54,7 @@ async def test_a_watch_that_is_not_allowed_at_the_start_is_a_condition_and_pie_s
         assert 'User "pie" cannot watch resource "nodes"' in ready["message"]
         assert status["summary"] == "not probed: PermissionMissing"
         server.forbidden = False
-        await asyncio.wait_for(starting, 20)
+        await asyncio.wait_for(starting, 60)
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching

@@ -80,7 +80,7 @@ class Watch:
         self._answer.close()
 
     async def event(self) -> Json:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             found: Json = json.loads(await self._answer.content.readline())
         return found
 

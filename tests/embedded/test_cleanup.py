@@ -55,10 +55,10 @@ async def test_a_volume_that_appears_after_its_pvc_was_deleted_is_deleted_too(st
         cleanup = Cleanup(client, "pie", CHECK, retained=True)
         cleanup.lease_uid = lease["metadata"]["uid"]
         ending = asyncio.create_task(cleanup.everything(30))
-        await until(being_deleted, "the PVC is being deleted", 10, 0.02)
+        await until(being_deleted, "the PVC is being deleted", 60, 0.02)
         registry.create(PVS, {"metadata": {"name": name}, "spec": volume})
         registry.drop_finalizer(claim, USED)
-        await until(to_be_deleted, "the volume is not retained", 10, 0.02)
+        await until(to_be_deleted, "the volume is not retained", 60, 0.02)
         assert not ending.done()
         registry.delete(PVS, "", name)
         await ending

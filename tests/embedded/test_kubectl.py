@@ -87,7 +87,7 @@ async def test_a_watch_shows_each_change(kubectl: Kubectl) -> None:
     await kubectl.must("create", "-f", "-", manifest=manifest())
     watching = await kubectl.start("get", "pieprobe", "--watch", "-o", "jsonpath={.spec.probePeriod}{'\\n'}")
     assert watching.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await watching.stdout.readline() == b"1\n"
         await kubectl.must("patch", PROBE, "--type=merge", "-p", '{"spec": {"probePeriod": 5}}')
         assert await watching.stdout.readline() == b"5\n"

@@ -39,7 +39,7 @@ class Copy:
         async def equal() -> bool:
             return sorted(name for _, name in self.reflector.store) == list(names)
 
-        await until(equal, f"the copy holds {names!r}", 10, 0.02)
+        await until(equal, f"the copy holds {names!r}", 60, 0.02)
 
 
 @asynccontextmanager
@@ -72,7 +72,7 @@ async def test_the_copy_follows_every_change(start_embedded: Start) -> None:
         async def changed() -> bool:
             return copy.told[-1] == ("changed", "b")
 
-        await until(changed, "the change was told", 10, 0.02)
+        await until(changed, "the change was told", 60, 0.02)
         assert sorted(copy.told[:2]) == [("added", "a"), ("added", "b")]
 
 

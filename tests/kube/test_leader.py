@@ -99,15 +99,15 @@ async def test_a_released_lease_is_taken_at_once() -> None:
             with pytest.raises(NotLeading):
                 one.check()
         assert server.lease is not None
-        server.lease["spec"]["leaseDurationSeconds"] = 60  # One who waited for its end would be too late.
+        server.lease["spec"]["leaseDurationSeconds"] = 600  # One who waited for its end would be too late.
         async with standing(server, "two") as (two, _):
-            await asyncio.wait_for(two.leading.wait(), 5)
+            await asyncio.wait_for(two.leading.wait(), 60)
 
 
 async def reign_after(server: LeaseServer) -> Reign:
     async with standing(server, "two") as (two, _):
         assert two.reign is None
-        await asyncio.wait_for(two.leading.wait(), 10)
+        await asyncio.wait_for(two.leading.wait(), 60)
         assert two.reign is not None
         return two.reign
 
@@ -201,7 +201,7 @@ async def test_an_election_waits_for_the_server_to_come() -> None:
         async with standing(server, "one") as (elector, task):
             await eventually(lambda: not elector.is_leader() and not task.done(), "patience")
             server.down = False
-            await asyncio.wait_for(elector.leading.wait(), 5)
+            await asyncio.wait_for(elector.leading.wait(), 60)
 
 
 @pytest.mark.parametrize("holder", [None, ""])
@@ -220,7 +220,7 @@ async def test_one_who_slept_while_taking_the_lease_takes_it_again(holder: str |
         if holder is not None:
             server.hold(holder)
         async with standing(server, "one", clock) as (elector, _):
-            await asyncio.wait_for(elector.leading.wait(), 5)
+            await asyncio.wait_for(elector.leading.wait(), 60)
             elector.check()
 
 

@@ -98,7 +98,7 @@ class Tab:
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             told = await answer
         assert "error" not in told, f"{method}: {told['error']}"
         result: dict[str, Any] = told["result"]

@@ -79,7 +79,7 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
             found: TargetList = await ask("targets?probe=p1", TargetList)
             return found if found.targets[0].verdict == "late" else None
 
-        found: TargetList = await until(bad, "the late run shows", 20)
+        found: TargetList = await until(bad, "the late run shows", 60)
         assert found.targets[0].reason == "MountSlow"
         assert found.targets[0].since is not None
 
@@ -106,7 +106,7 @@ async def test_it_tells_of_a_good_run_and_then_of_a_bad_one(stage: Stage) -> Non
             found: TargetList = await ask("targets", TargetList)
             return found if found.targets[0].verdict == "suppressed" else None
 
-        found = await until(suppressed, "the cordoned node's target is suppressed", 10)
+        found = await until(suppressed, "the cordoned node's target is suppressed", 60)
         assert found.targets[0].reason == "NodeCordoned"
 
         trend: LatencyTrend = await ask("latency?probe=p1&columns=2", LatencyTrend)
@@ -197,7 +197,7 @@ async def test_events_come_at_once_and_then_with_each_change_but_not_in_a_flood(
         assert stream.content_type == "text/event-stream"
         loop = asyncio.get_running_loop()
         heard: list[tuple[float, bytes]] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for line in stream.content:
                 source.revision += 1
                 if line.startswith(b"data:"):
@@ -220,7 +220,7 @@ async def test_what_changes_without_a_run_is_an_event_and_a_heartbeat_is_none(st
 
             async def shown(path: str, words: str) -> int:
                 """Ask again with each event only; return the revision that shows these words."""
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     async for line in stream.content:
                         if line.startswith(b"data:"):
                             async with session.get(f"/api/v1/{path}") as answer:

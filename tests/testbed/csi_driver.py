@@ -92,7 +92,7 @@ class Driver:
                 stdout=log,
                 stderr=log,
             )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await _answers(state / "control.sock"):  # noqa: ASYNC110  the other side is a process
                 await asyncio.sleep(0.02)
 
@@ -108,7 +108,7 @@ class Driver:
     async def _end(self, number: int) -> int:
         assert self._process is not None
         self._process.send_signal(number)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self._process.wait()
 
     async def processes(self) -> dict[str, bool]:
