@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from testbed import control, images
+from testbed import control, images, rights
 from testbed.api import Api
 from testbed.audit import Audit
 from testbed.build import binaries
@@ -193,12 +193,16 @@ class Cluster:
         await self.api.create("/api/v1/namespaces", {"metadata": metadata})
         if self.spec.kube_controller_manager:
             account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 while await self.api.find(account) is None:  # noqa: ASYNC110  the other side is a server
                     await asyncio.sleep(0.05)
 
     async def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
-        """Write a kubeconfig file of an existing service account, valid for an hour, and return its path."""
+        """Write a kubeconfig file of an existing service account, valid for an hour, and return its path.
+
+        Roles and bindings that were written before are in force when this returns.
+        """
+        await rights.until_in_force(self.api, namespace, name)
         account = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
         answer = await self.api.create(f"{account}/token", {"spec": {"expirationSeconds": 3600}})
         path = self.directory / "users" / f"{namespace}.{name}.kubeconfig"

@@ -26,7 +26,7 @@ from testbed.node_faults import NODE_FAULTS, NodeFault, NodesCluster
 from testbed.pod_faults import POD_FAULTS, PodFault, Pods, PodsCluster
 
 POLL_SECONDS = 0.02
-START_TIMEOUT_SECONDS = 20
+START_TIMEOUT_SECONDS = 90
 DRIVER = "csi"
 TAINT = "example.com/broken:NoSchedule"
 

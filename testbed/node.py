@@ -19,7 +19,7 @@ from testbed.processes import Processes
 from testbed.spec import IMAGES_DIRECTORY
 
 KUBELET_STARTS = 3
-READY_TIMEOUT_SECONDS = 60
+READY_TIMEOUT_SECONDS = 120
 MAX_NODES = 8
 MAX_PODS = 60  # a node's subnet has 62 addresses
 _NOT_READY = "node.kubernetes.io/not-ready"

@@ -14,7 +14,7 @@ from testbed.processes import Processes
 DRIVER = "local.pie.test"
 STORAGE_CLASSES = {"local": "ext4", "local-xfs": "xfs"}
 """StorageClass by the filesystem of its volumes; all are node-local, like those of TopoLVM."""
-REGISTRATION_TIMEOUT_SECONDS = 60
+REGISTRATION_TIMEOUT_SECONDS = 120
 # The default of 5 minutes is too long for tests of a provisioner that comes back.
 RETRY_INTERVAL_MAX = "10s"
 

@@ -26,7 +26,7 @@ LINGERS = "testbed-lingers"
 FIRST = "a-testbed-lingers"
 """As LINGERS, and sorted before `probe`: kubelets sort the statuses of containers by name."""
 _URL_FILE, _CERTIFICATE_FILE, _KEY_FILE = "url", "tls.crt", "tls.key"
-_START_TIMEOUT_SECONDS = 30
+_START_TIMEOUT_SECONDS = 90
 _TOO_MUCH_CPU = "1000"
 _TTL_SECONDS = 2
 

@@ -24,12 +24,14 @@ ON_TIME = {
     "provision": "pie_provision_probe_total",
 }
 PERFORMANCE = "pie_performance_on_mount_probe_total"
+LIMIT_SECONDS = 90.0
+"""What takes a second or two alone may take so long on a busy machine; what does not come fails so late."""
 
 
 async def until(
     condition: Callable[[], Awaitable[Any]],
     what: str,
-    timeout_seconds: float = 90.0,
+    timeout_seconds: float = LIMIT_SECONDS,
     every_seconds: float = 0.2,
 ) -> Any:
     """Return the condition's first true value; fail in words when there is none in time."""
@@ -127,7 +129,7 @@ class Pie:
             *self._command, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}
         )
         self._reader = asyncio.create_task(self._read())
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(LIMIT_SECONDS):
             await asyncio.shield(self._ports)
 
     async def _read(self) -> None:
@@ -146,7 +148,7 @@ class Pie:
         if not self._ports.done():
             self._ports.set_exception(AssertionError("\n".join(["pie did not start:", *self.lines])))
 
-    async def leads(self, timeout_seconds: float = 90.0) -> None:
+    async def leads(self, timeout_seconds: float = LIMIT_SECONDS) -> None:
         """Return when the process has its caches and leads."""
         async with asyncio.timeout(timeout_seconds):
             await self._leading.wait()
@@ -173,7 +175,7 @@ class Pie:
         self._process.terminate()
         return await self.ended()
 
-    async def ended(self, timeout_seconds: float = 90.0) -> int:
+    async def ended(self, timeout_seconds: float = LIMIT_SECONDS) -> int:
         """Return the exit status when the process has ended."""
         assert self._process is not None
         assert self._reader is not None
@@ -238,7 +240,11 @@ class Pie:
         return (await self.samples()).value(name, **labels)
 
     async def until_value(
-        self, name: str, wanted: Callable[[float], bool], timeout_seconds: float = 90.0, **labels: str
+        self,
+        name: str,
+        wanted: Callable[[float], bool],
+        timeout_seconds: float = LIMIT_SECONDS,
+        **labels: str,
     ) -> float:
         """Return a sample's value as soon as it is as wanted."""
         last: float | None = None
@@ -301,7 +307,7 @@ async def until_condition(  # noqa: PLR0917  reads as a sentence at its calls
     kind: str,
     status: str,
     reason: str | None = None,
-    timeout_seconds: float = 90.0,
+    timeout_seconds: float = LIMIT_SECONDS,
 ) -> dict[str, Any]:
     """Return a condition when it has this status (and reason)."""
 

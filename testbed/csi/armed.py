@@ -45,7 +45,7 @@ class BackingFault(_ForClaims, frozen=True, kw_only=True, tag="backing"):
 
 
 class RpcFault(_ForClaims, frozen=True, kw_only=True, tag="rpc"):
-    """Delays or refuses calls of one CSI method, for example `CreateVolume`.
+    """Delays or refuses calls of one CSI method, for example `CreateVolume`, until it is disarmed.
 
     `delay_seconds`: the work is done this long after the first call for the volume; repeated calls do not
     start this time again. `code`: the name of a gRPC status; empty: after the delay, continue.

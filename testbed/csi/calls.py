@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -35,6 +37,7 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no 
         self._pool = pool
         self._armed = armed
         self._first_called: dict[tuple[str, str, str], float] = {}
+        self._ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
@@ -65,7 +68,8 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no 
         )
 
     def disarmed(self, name: str) -> None:
-        """Forget when the delays of a fault began."""
+        """End the delays of a fault: calls that wait go on."""
+        self._ended.pop(name, asyncio.Event()).set()
         for key in [key for key in self._first_called if key[0] == name]:
             del self._first_called[key]
 
@@ -77,7 +81,11 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no 
             log.info("suffering", fault=name, method=method, subject=subject)
             key = (name, method, subject)
             first = self._first_called.setdefault(key, time.monotonic())
-            await asyncio.sleep(max(0, first + fault.delay_seconds - time.monotonic()))
+            ended = self._ended[name]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), max(0, first + fault.delay_seconds - time.monotonic()))
+            if ended.is_set():
+                continue
             self._first_called.pop(key, None)
             if fault.code:
                 raise CallError(grpc.StatusCode[fault.code], fault.message)

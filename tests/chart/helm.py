@@ -36,7 +36,7 @@ def program(name: str = MAIN) -> Path:
         pytest.skip(str(error))
 
 
-def helm(*arguments: str, seconds: float = 60, name: str = MAIN) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str, seconds: float = 150, name: str = MAIN) -> subprocess.CompletedProcess[str]:
     """Run helm."""
     command = [program(name), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)

@@ -34,6 +34,7 @@ class Command:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.lines: list[str] = []
+        self._ending: asyncio.Future[tuple[bytes, bytes]] | None = None
 
     async def says(self, words: str, timeout_seconds: float = 60) -> None:
         """Return when a line on standard error has these words."""
@@ -56,14 +57,17 @@ class Command:
         raise AssertionError(f"it ended without saying {words!r}: {''.join(lines)}")
 
     async def ended(self, timeout_seconds: float = 60) -> Ended:
-        """Return what it said when it has ended; one that does not end has to say where it is."""
-        ending = asyncio.ensure_future(self.process.communicate())
+        """Return what it said when it has ended; one that does not end has to say where it is.
+
+        It can be asked again when it was cancelled: its output can be read only once.
+        """
+        ending = self._ending = self._ending or asyncio.ensure_future(self.process.communicate())
         in_time, _ = await asyncio.wait([ending], timeout=timeout_seconds)
         if not in_time:
             with suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGABRT)  # faulthandler writes its stack
         async with asyncio.timeout(60):
-            said, complained = await ending
+            said, complained = await asyncio.shield(ending)
         words = "".join(self.lines) + complained.decode()
         assert in_time, f"it does not end within {timeout_seconds:g} s: {words}"
         status = self.process.returncode

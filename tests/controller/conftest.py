@@ -9,7 +9,7 @@ from pie.core.yamltext import read_yaml
 from testbed.cluster import Cluster
 from tests.conftest import demand_machine
 from tests.controller.stage import Stage
-from tests.harness import CRD, until
+from tests.harness import CRD, GROUP, until
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -30,13 +30,7 @@ async def stage(control_plane: Cluster, namespace: str) -> AsyncIterator[Stage]:
     """Set the stage for one test."""
     crd = read_yaml(CRD.read_text())
     await control_plane.api.apply(f"{CRDS}/{crd['metadata']['name']}", crd)
-
-    async def established() -> bool:
-        found = await control_plane.api.get(f"{CRDS}/{crd['metadata']['name']}")
-        conditions = found.get("status", {}).get("conditions") or []
-        return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
-
-    await until(established, "the CRD is served")
+    await until(lambda: control_plane.api.find(f"{GROUP}/pieprobes"), "PieProbes are served")
     stage = Stage(control_plane.api, namespace, control_plane.kubeconfig)
     yield stage
     await stage.clean_up()

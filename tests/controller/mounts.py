@@ -10,7 +10,17 @@ from pie.core.model import Kind, Target
 from pie.core.naming import claim_names
 from pie.core.result import IoStats, Latency, Outcome, RecordStats, Result, encode
 from tests.controller.stage import HOURLY_MINUTES, Stage
-from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until, until_condition
+from tests.harness import (
+    LIMIT_SECONDS,
+    ON_TIME,
+    PERFORMANCE,
+    Pie,
+    apply_probe,
+    gone,
+    pieprobe,
+    until,
+    until_condition,
+)
 
 SECONDS_UNTIL_HUNG = 5 + 3
 A, B, NEW = "a" * 32, "b" * 32, "c" * 32
@@ -67,12 +77,12 @@ class Mounts:
     async def succeeded(self, value: str) -> float | None:
         return await self.pie.value(PERFORMANCE, node=self.node, succeed=value)
 
-    async def until_on_time(self, value: str, count: float, timeout_seconds: float = 20) -> None:
+    async def until_on_time(self, value: str, count: float, timeout_seconds: float = LIMIT_SECONDS) -> None:
         await self.pie.until_value(
             ON_TIME["mount"], lambda found: found == count, timeout_seconds, node=self.node, on_time=value
         )
 
-    async def until_succeeded(self, value: str, count: float, timeout_seconds: float = 20) -> None:
+    async def until_succeeded(self, value: str, count: float, timeout_seconds: float = LIMIT_SECONDS) -> None:
         await self.pie.until_value(
             PERFORMANCE, lambda found: found == count, timeout_seconds, node=self.node, succeed=value
         )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.controller.stage import Stage, stamp
-from tests.harness import until, until_condition
+from tests.harness import LIMIT_SECONDS, until, until_condition
 
 
 async def status(stage: Stage) -> dict[str, Any]:
@@ -26,7 +26,7 @@ async def events(stage: Stage) -> list[dict[str, Any]]:
 
 
 async def until_incidents(
-    stage: Stage, count: int, *, still_open: bool, timeout_seconds: float = 30
+    stage: Stage, count: int, *, still_open: bool, timeout_seconds: float = LIMIT_SECONDS
 ) -> list[dict[str, Any]]:
     async def seen() -> list[dict[str, Any]]:
         found = await incidents(stage)

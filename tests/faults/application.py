@@ -28,7 +28,7 @@ class Application:
     async def start(self) -> None:
         """Start it; return when it runs."""
         await self._api.create(self._pods, self._manifest())
-        await until(self._runs, "the application runs", 60)
+        await until(self._runs, "the application runs", 120)
 
     async def writes(self) -> bool:
         """Tell whether it goes on writing."""
@@ -38,7 +38,7 @@ class Application:
             return await self._last_write() != before
 
         try:
-            return bool(await until(wrote, "the application goes on writing", 15))
+            return bool(await until(wrote, "the application goes on writing", 60))
         except (AssertionError, ApiError):
             return False
 

@@ -180,6 +180,7 @@ ROWS = (
         breaks=(Fault("swapped", ("node-2",), Options(other="pie/pie-pvc-volumes-*")),),
         expected=_volume("node-2", "failed", "DataSwapped"),
         quick=True,
+        needs=VOLUMES,
     ),
     Row(
         lane=CONTENTS,

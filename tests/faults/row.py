@@ -137,6 +137,7 @@ class Row:
     the verdict. `counts_suppressed`: it lasts until a suppressed run is counted. `counts_good`: it lasts
     until so many more runs of each mount target have gone well, which they must. `application_on`: a node
     where an application must go on writing to its volume. `quick`: it is among those that CI runs.
+    `needs`: a lane whose volumes must be there until this row is done.
     """
 
     lane: Lane
@@ -151,6 +152,7 @@ class Row:
     counts_good: int = 0
     application_on: str = ""
     quick: bool = False
+    needs: Lane | None = None
 
     def right(self, given: Given) -> bool:
         """Tell whether pie said what it must, and nothing else."""

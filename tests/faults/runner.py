@@ -4,10 +4,11 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from testbed.cluster import Cluster
 from tests.alerts import Scraper
@@ -58,13 +59,21 @@ async def run(cluster: Cluster, rows: Sequence[Row], record: Path | None = None)
                 await probed.pie.stop()
 
 
+async def _nothing(_place: Probed, _lane: Lane) -> None:
+    """Look at nothing."""
+
+
 @dataclass
 class Matrix:
-    """Some rows under way. `started` are the lanes whose targets are well, `given` what each row gave."""
+    """Some rows under way. `started` are the lanes whose targets are well, `given` what each row gave.
+
+    `look` looks at a lane that is well, before its first row; `started` has what it returned.
+    """
 
     places: Mapping[str, Probed]
     rows: Sequence[Row]
-    started: dict[Lane, asyncio.Future[None]] = field(default_factory=dict)
+    look: Callable[[Probed, Lane], Awaitable[Any]] = _nothing
+    started: dict[Lane, asyncio.Future[Any]] = field(default_factory=dict)
     given: list[asyncio.Future[Given]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _scrapers: dict[str, Scraper] = field(default_factory=dict)
@@ -106,15 +115,18 @@ class Matrix:
         mine = [each for each in zip(self.rows, self.given, strict=True) if each[0].lane == lane]
         try:
             await suffering.start()
+            seen = await self.look(place, lane)
         except Exception as error:  # noqa: BLE001  the other lanes go on
             self._note(f"{lane.name}: {traceback.format_exc()}")
             self.started[lane].set_exception(error)
             for _, future in mine:
                 future.set_result(Given(problems=(f"not begun: {error}",)))
             return
-        self.started[lane].set_result(None)
+        self.started[lane].set_result(seen)
         for row, future in mine:
             future.set_result(await self._suffer(suffering, row))
+        if needed := [future for row, future in zip(self.rows, self.given, strict=True) if row.needs == lane]:
+            await asyncio.wait(needed)
         await suffering.stop()
 
     async def _suffer(self, lane: Suffering, row: Row) -> Given:

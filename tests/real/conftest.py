@@ -90,16 +90,10 @@ class Probed:
 
 
 async def install_crd(api: Api) -> None:
-    """Install the CRD and wait until it is served."""
+    """Install the CRD and wait until it is served: a moment after its condition Established says so."""
     crd = yaml.safe_load(CRD.read_text())
-    path = f"{CRDS}/{crd['metadata']['name']}"
-    await api.apply(path, crd)
-
-    async def established() -> bool:
-        conditions = (await api.get(path)).get("status", {}).get("conditions") or []
-        return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
-
-    await until(established, "the CRD is served")
+    await api.apply(f"{CRDS}/{crd['metadata']['name']}", crd)
+    await until(lambda: api.find(f"{GROUP}/pieprobes"), "PieProbes are served")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

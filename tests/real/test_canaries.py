@@ -51,18 +51,18 @@ async def test_a_raw_block_volume_is_proved_or_called_bad_or_not_offered_and_not
             for node in NODES:
                 await faults.inflict(probed.cluster, fault, node=node, options=options)
         await probed.probe(works, NODES, **BLOCK)
-        await probed.probe(refused, NODES, **BLOCK, probeThreshold="5s", deadline="5s")
+        await probed.probe(refused, NODES, **BLOCK, probeThreshold="30s", deadline="30s")
         await probed.probe(read_only, NODES, **BLOCK)
 
         good = await until(lambda: condition(probed, works), "a run of the canary", 120)
         assert (good["status"], good["reason"]) == ("True", "OK")
         assert (await probed.pie.value(RUNS, pie_probe_name=works, probe="block", on_time="true") or 0) >= 1
-        await until(lambda: nothing_left(probed, works), "nothing is left of the run", 60)
+        await until(lambda: nothing_left(probed, works), "nothing is left of the run", 120)
 
         said = await until(lambda: condition(probed, refused), "a run that is refused", 120)
         assert (said["status"], said["reason"]) == ("Unknown", "NotOffered")
         assert UNSUPPORTED in said["message"]
-        await until(lambda: nothing_left(probed, refused), "nothing is left of the refused run", 60)
+        await until(lambda: nothing_left(probed, refused), "nothing is left of the refused run", 120)
 
         bad = await until(lambda: condition(probed, read_only), "a run that fails on both nodes", 120)
         assert (bad["status"], bad["reason"]) == ("False", "ReadOnly")
@@ -73,4 +73,4 @@ async def test_a_raw_block_volume_is_proved_or_called_bad_or_not_offered_and_not
         for name in (works, refused, read_only):
             await probed.api.delete(probed.path("pieprobes", name))
     for name in (works, refused, read_only):
-        await until(lambda name=name: nothing_left(probed, name), "nothing is left", 60)
+        await until(lambda name=name: nothing_left(probed, name), "nothing is left", 120)

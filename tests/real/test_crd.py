@@ -15,6 +15,7 @@ import pytest
 from testbed.cluster import Cluster
 from tests.chart.golden import CASES
 from tests.chart.helm import rendered
+from tests.harness import LIMIT_SECONDS
 from tests.specs import ACCEPTED, IMMUTABLE, REFUSED, SMALLEST, Json, pieprobe, selecting
 from website.runbooks.entry import commands
 
@@ -50,7 +51,7 @@ class Kubectl:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=LIMIT_SECONDS,
         )
 
     def typed(self, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +64,7 @@ class Kubectl:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=LIMIT_SECONDS,
         )
 
     def must(self, *arguments: str, manifest: Json | None = None) -> str:
@@ -107,7 +108,7 @@ def install_crd(kubectl: Kubectl) -> None:
 
 async def _until(kubectl: Kubectl, manifest: Json, words: str) -> None:
     """Try to create an object until the answer has these words: a new resource is served a moment later."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LIMIT_SECONDS):
         while True:
             result = kubectl("create", "-f", "-", manifest=manifest)
             if words in result.stdout + result.stderr:

@@ -19,7 +19,8 @@ from pie.kube.errors import KubeError
 from pie.kube.lease import Lease
 from pie.kube.resources import LEASES
 
-CLEAN_UP_SECONDS: Final = 30.0
+CLEAN_UP_SECONDS: Final = 60.0
+"""A kubelet repeats a refused unmount more and more rarely: after 40 s, half a minute later."""
 INTERRUPTED: Final = "interrupted"
 _SYNC_SECONDS: Final = 30.0
 
