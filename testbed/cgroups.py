@@ -8,7 +8,7 @@ from pathlib import Path
 from testbed.errors import TestbedError
 
 MOUNT = Path("/sys/fs/cgroup")
-REMOVE_TIMEOUT_SECONDS = 10
+REMOVE_TIMEOUT_SECONDS = 60
 
 
 def hierarchies() -> list[Path]:

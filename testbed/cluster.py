@@ -280,7 +280,7 @@ def is_running(directory: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: others may look at the same moment
     except BlockingIOError:
         return True
     else:
@@ -304,7 +304,7 @@ def _make_directory(name: str) -> Path:
 
 
 async def _wait_until_gone(directory: Path) -> None:
-    limit_seconds = GRACE_SECONDS + 30
+    limit_seconds = GRACE_SECONDS + 90
     try:
         async with asyncio.timeout(limit_seconds):
             await _poll(lambda: not directory.exists())

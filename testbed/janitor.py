@@ -118,7 +118,8 @@ def _loop_devices(directory: Path) -> list[str]:
         text=True,
     ).stdout
     devices = json.loads(listed)["loopdevices"] if listed.strip() else []
-    return [device["name"] for device in devices if device["back-file"].startswith(f"{directory}/")]
+    # One that another testbed detaches at this moment is listed without its file.
+    return [device["name"] for device in devices if (device["back-file"] or "").startswith(f"{directory}/")]
 
 
 def _release(device: str) -> None:

@@ -17,7 +17,7 @@ from testbed import cgroups
 from testbed.errors import TestbedError
 from testbed.processes import Processes
 
-POWER_OFF_TIMEOUT_SECONDS = 20
+POWER_OFF_TIMEOUT_SECONDS = 60
 # The kubelet and the CNI plugin set these for the whole kernel; here they set a copy.
 _SYSCTLS = (
     "kernel/keys/root_maxbytes",

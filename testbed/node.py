@@ -120,6 +120,13 @@ class Node:
         ]
         await self._processes.start(self.kubelet, self.machine.argv(command), env=_environment())
 
+    async def until_kubelet_serves(self) -> None:
+        """Wait until the kubelet answers. If what it needs is slow, it ends: as init does, start it again."""
+        for _ in range(KUBELET_STARTS - 1):
+            if await self._kubelet_serves():
+                return
+            await self._processes.start_again(self.kubelet)
+
     async def stop_kubelet(self) -> None:
         """Stop the kubelet only: containers and mounts stay as they are."""
         await self._processes.stop(self.kubelet)
@@ -155,11 +162,7 @@ class Node:
         await self.machine.boot(boot_id=boot_id)
         await self._start_containerd()
         await self.start_kubelet()
-        for _ in range(KUBELET_STARTS - 1):
-            if await self._kubelet_serves():
-                return
-            # As an init system does, start it again: it ends if something that it needs is slow.
-            await self._processes.start_again(self.kubelet)
+        await self.until_kubelet_serves()
 
     async def _kubelet_serves(self) -> bool:
         """Wait until the kubelet answers; False: it has ended."""

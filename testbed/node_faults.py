@@ -10,7 +10,7 @@ from testbed.api import CONFLICT, Api, ApiError
 from testbed.errors import TestbedError
 
 POLL_SECONDS = 0.2
-BOOT_SECONDS = 120
+BOOT_SECONDS = 180
 _TRIES = 10
 
 Taint = Mapping[str, str]

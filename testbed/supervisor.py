@@ -87,6 +87,7 @@ class Supervisor:
     async def _complete(self, node: Node, api: Api) -> None:
         """Start a node's storage, and wait until all of it is ready."""
         await self._start_storage(node)
+        await node.until_kubelet_serves()
         await node.wait_until_ready(api)
         if self._attachable:
             await self._attachable.wait_until_registered(node, api)

@@ -51,7 +51,7 @@ async def test_csi_sanity_passes(any_driver: Driver, access: str) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):
         output, _ = await sanity.communicate()
     assert sanity.returncode == 0, output.decode()
     assert "0 Failed" in output.decode()

@@ -13,7 +13,7 @@ from testbed.cluster import Cluster
 from testbed.errors import TestbedError
 from testbed.faults import Options
 from tests.testbed.pods import PODS, has_ended, pod
-from tests.testbed.traces import sleeps_in_the_kernel
+from tests.testbed.traces import waits_for_a_thaw
 from tests.testbed.waiting import until
 
 pytestmark = pytest.mark.timeout(600)  # the first time on a machine, images are made
@@ -99,6 +99,12 @@ async def make_claim(cluster: Cluster, storage_class: str) -> str:
     return name
 
 
+async def volumes_of(cluster: Cluster, claim: str) -> list[dict[str, Any]]:
+    """Return the volumes of a PVC; those of earlier tests may still be there for a while."""
+    found = await cluster.api.items(VOLUMES)
+    return [each for each in found if each["spec"]["claimRef"]["name"] == claim]
+
+
 @pytest.fixture
 async def claim(real_cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[Claim]:
     """Give a claim whose volume holds the record `first`."""
@@ -108,7 +114,7 @@ async def claim(real_cluster: Cluster, request: pytest.FixtureRequest) -> AsyncI
     yield claim
     await faults.undo_all(real_cluster, node=NODE)
     await real_cluster.api.delete(f"{CLAIMS}/{name}")
-    await until(lambda: real_cluster.api.items(VOLUMES), lambda volumes: not volumes)
+    await until(lambda: volumes_of(real_cluster, name), lambda volumes: not volumes)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,7 @@ async def test_a_pod_whose_volume_hangs_cannot_even_be_deleted_until_the_thaw(cl
     await claim.inflict("hang")
     record = f"second-{uuid.uuid4().hex}"
     name = await claim.start(record)
-    await until(lambda: asyncio.to_thread(sleeps_in_the_kernel, record), bool)
+    await until(lambda: asyncio.to_thread(waits_for_a_thaw, record), bool)
     await claim.cluster.api.delete(f"{PODS}/{name}?gracePeriodSeconds=1")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(5):
@@ -188,7 +194,10 @@ async def test_refused_mounts_are_told_in_the_drivers_words(claim: Claim) -> Non
     name = await claim.start("second")
     await until(
         lambda: claim.cluster.api.items("/api/v1/namespaces/default/events"),
-        lambda found: any("the shelf is unplugged" in each["message"] for each in found),
+        lambda found: any(
+            "the shelf is unplugged" in each["message"] and each["involvedObject"]["name"] == name
+            for each in found
+        ),
     )
     await claim.undo("stage-refused")
     assert await claim.ended(name) == "first"

@@ -20,10 +20,11 @@ from testbed.api import Json
 from testbed.cluster import Cluster, sweep
 from testbed.images import PIE
 from tests.conftest import demand_machine
+from tests.testbed.waiting import until
 
 pytestmark = pytest.mark.real
 # The kernel takes a network namespace, and with it a pod's veth, down in its own time.
-NETWORK_NAMESPACE_SECONDS = 20
+NETWORK_NAMESPACE_SECONDS = 60
 PODS = "/api/v1/namespaces/restricted/pods"
 # What the image must hold, told from inside a pod.
 LOOK_AROUND = """
@@ -102,7 +103,8 @@ async def test_kubectl_reads_logs_and_runs_commands_in_a_pod(cluster: Cluster) -
         "-n",
         "restricted",
     )
-    assert await asyncio.to_thread(_print, *kubectl, "logs", "talks") == "hello\n"
+    # A container runs a moment before its command has printed.
+    await until(lambda: asyncio.to_thread(_print, *kubectl, "logs", "talks"), lambda said: said == "hello\n")
     assert await asyncio.to_thread(_print, *kubectl, "exec", "talks", "--", "id", "-u") == "1001\n"
 
 
@@ -116,7 +118,8 @@ async def test_a_reboot_gives_the_node_another_boot_id_and_ends_its_containers(c
     await cluster.reboot("node-1")
 
     assert terminated(await ended(cluster, "before"))["exitCode"] != 0
-    assert await boot_id(cluster, "node-1") != first
+    # The kubelet reports its pods and its node one after the other.
+    await until(lambda: boot_id(cluster, "node-1"), lambda booted: booted != first)
     await cluster.api.create(PODS, pod("after", "node-1", ["true"]))
     assert terminated(await ended(cluster, "after"))["exitCode"] == 0
     assert (await cluster.api.get(f"{PODS}/elsewhere"))["status"]["phase"] == "Running"
@@ -152,7 +155,7 @@ async def test_nothing_of_a_node_is_left_when_everything_is_killed_at_once() -> 
     assert cluster._janitor is not None
     os.kill(cluster._janitor.pid, signal.SIGKILL)
     await asyncio.to_thread(cluster._janitor.wait)
-    sweep()  # as the next testbed does
+    await asyncio.to_thread(sweep)  # as the next testbed does
 
     async with asyncio.timeout(NETWORK_NAMESPACE_SECONDS):
         while traces.found():  # noqa: ASYNC110  the kernel's doing
@@ -191,7 +194,7 @@ def pod(name: str, node: str, command: list[str]) -> Json:
 
 async def phase(cluster: Cluster, name: str, *wanted: str) -> Json:
     """Wait until a pod is in one of the phases."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             found = await cluster.api.get(f"{PODS}/{name}")
             if found["status"].get("phase") in wanted:

@@ -1,6 +1,10 @@
 """Ports and numbers that no two testbeds share."""
 
 import socket
+import tempfile
+from pathlib import Path
+
+import pytest
 
 from testbed.ports import PORTS_PER_SLOT, Slot
 
@@ -23,7 +27,9 @@ def test_a_port_that_something_listens_on_is_passed_over() -> None:
         assert PORTS_PER_SLOT > 3
 
 
-def test_a_number_that_was_given_back_is_given_again() -> None:
+def test_a_number_that_was_given_back_is_given_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Not where others look for a place: a test or a testbed beside this one could take the number first.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with Slot() as one:
         number = one.number
     taken: list[Slot] = []

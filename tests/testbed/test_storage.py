@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed import faults
+from testbed.api import Api, Json
 from testbed.cgroups import hierarchies
 from testbed.cluster import Cluster
 from tests.testbed.pods import PODS, has_ended, pod
@@ -36,11 +37,12 @@ async def test_a_pod_of_the_restricted_level_gets_a_volume_writes_to_it_and_leav
         0,
         {"local": "ext4", "local-xfs": "xfs"}[storage_class],
     )
-    assert backing_files(real_cluster.directory)
+    (file,) = await backing_files(real_cluster, f"{name}-volume")
+    assert file.exists()
 
     await api.delete(f"{PODS}/{name}")
-    await until(lambda: api.items(VOLUMES), lambda volumes: not volumes)
-    assert not backing_files(real_cluster.directory)
+    await until(lambda: volumes_of(api, f"{name}-volume"), lambda volumes: not volumes)
+    assert list(file.parent.glob(f"{file.stem}.*")) == []
 
 
 async def test_without_its_provisioner_a_claim_waits_and_with_it_again_it_is_bound(
@@ -55,7 +57,11 @@ async def test_without_its_provisioner_a_claim_waits_and_with_it_again_it_is_bou
         events = "/api/v1/namespaces/default/events"
         await until(
             lambda: api.items(events),
-            lambda found: any(event["reason"] == "ExternalProvisioning" for event in found),
+            lambda found: any(
+                event["reason"] == "ExternalProvisioning"
+                and event["involvedObject"]["name"] == "waits-volume"
+                for event in found
+            ),
         )
         assert (await api.get(f"{PODS}/waits"))["status"]["phase"] == "Pending"
     finally:
@@ -64,7 +70,7 @@ async def test_without_its_provisioner_a_claim_waits_and_with_it_again_it_is_bou
     ended = await until(lambda: api.get(f"{PODS}/waits"), has_ended)
     assert ended["status"]["phase"] == "Succeeded"
     await api.delete(f"{PODS}/waits")
-    await until(lambda: api.items(VOLUMES), lambda volumes: not volumes)
+    await until(lambda: volumes_of(api, "waits-volume"), lambda volumes: not volumes)
 
 
 async def test_an_attachable_volume_is_attached_first_and_a_refused_attachment_is_told_and_retried(
@@ -73,23 +79,25 @@ async def test_an_attachable_volume_is_attached_first_and_a_refused_attachment_i
     cluster = await start_cluster(nodes=1, attachable=True)
     api = cluster.api
     await faults.inflict(cluster, "attach-refused", node="attachable")
-    await api.create(PODS, pod("attached", "true", storage_class="attachable"))
+    # It runs on: the volume of a pod that has ended is detached soon.
+    await api.create(PODS, pod("attached", "sleep 600", storage_class="attachable"))
     await until(
         lambda: api.items("/api/v1/namespaces/default/events"),
         lambda found: any(event["reason"] == "FailedAttachVolume" for event in found),
     )
     await faults.undo(cluster, "attach-refused", node="attachable")
-    ended = await until(lambda: api.get(f"{PODS}/attached"), has_ended)
-    assert ended["status"]["phase"] == "Succeeded"
+    await until(lambda: api.get(f"{PODS}/attached"), lambda found: found["status"]["phase"] == "Running")
     attachments = await api.items("/apis/storage.k8s.io/v1/volumeattachments")
     assert [(each["spec"]["nodeName"], each["status"]["attached"]) for each in attachments] == [
         ("node-1", True)
     ]
-    await api.delete(f"{PODS}/attached")
+    await api.delete(f"{PODS}/attached?gracePeriodSeconds=1")
     await until(lambda: api.items(VOLUMES), lambda volumes: not volumes)
-    assert await api.items("/apis/storage.k8s.io/v1/volumeattachments") == []
+    attached = "/apis/storage.k8s.io/v1/volumeattachments"
+    await until(lambda: api.items(attached), lambda attachments: not attachments)
 
 
+@pytest.mark.timeout(700)
 async def test_when_its_user_is_killed_a_testbed_leaves_nothing_not_even_a_writer_to_a_frozen_volume(
     tmp_path: Path,
 ) -> None:
@@ -107,8 +115,9 @@ async def test_when_its_user_is_killed_a_testbed_leaves_nothing_not_even_a_write
 
     user.kill()
     await user.wait()
-    await until(gone(directory), bool, timeout_seconds=120)
-    assert processes_that_mention(Path(directory)) == []
+    await until(gone(directory), bool, timeout_seconds=240)
+    # What has removed the directory ends a moment after it.
+    await until(lambda: asyncio.to_thread(processes_that_mention, Path(directory)), lambda found: not found)
     assert loop_devices(directory) == []
     assert [root for root in hierarchies() if (root / Path(directory).name).exists()] == []
 
@@ -130,9 +139,23 @@ asyncio.run(main())
 """
 
 
-def backing_files(directory: Path) -> list[Path]:
-    """Return the files that hold volumes, of all nodes."""
-    return list(directory.glob("node-*/pool/vol-*"))
+async def volumes_of(api: Api, claim: str) -> list[Json]:
+    """Return the volumes of a PVC; those of earlier tests may still be there for a while."""
+    found = await api.items(VOLUMES)
+    wanted = ("default", claim)
+    return [each for each in found if _claim(each) == wanted]
+
+
+def _claim(volume: Json) -> tuple[str, str]:
+    reference = volume["spec"]["claimRef"]
+    return reference["namespace"], reference["name"]
+
+
+async def backing_files(cluster: Cluster, claim: str) -> list[Path]:
+    """Return the files that hold the volumes of a PVC, whatever node they are on."""
+    states = [await faults.state(cluster, node=node) for node in cluster.spec.node_names]
+    volumes = [each for state in states for each in state.volumes]
+    return [Path(each.backing_file) for each in volumes if each.volume.claim == f"default/{claim}"]
 
 
 def loop_devices(directory: str) -> list[str]:

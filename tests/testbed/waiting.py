@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def until(
-    read: Callable[[], Awaitable[Any]], condition: Callable[[Any], bool], *, timeout_seconds: float = 60
+    read: Callable[[], Awaitable[Any]], condition: Callable[[Any], bool], *, timeout_seconds: float = 120
 ) -> Any:
     """Read until the condition holds; return what was read last.
 
