@@ -1,6 +1,7 @@
 """The controller dies, freezes or is one of two: no run is lost, none is counted twice."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -8,15 +9,20 @@ from datetime import datetime
 import pytest
 import pytest_asyncio
 
+from pie.core.batch.cron import cron
+from pie.core.model import Kind, Target
 from testbed.audit import WRITE_VERBS
 from testbed.cluster import Cluster
 from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, until
-from tests.real.conftest import Probed, install_crd
+from tests.real.conftest import STORAGE_CLASS, Probed, install_crd
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
 NODE = "node-1"
 LEASE_SECONDS = 15
+TARGET, PERIOD_SECONDS = Target("p1", Kind.MOUNT, STORAGE_CLASS, NODE), 60
+# So long after a due time its Job is created, on a busy machine.
+JOB_SECONDS = 15
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -50,22 +56,26 @@ async def test_runs_that_finish_while_the_controller_is_dead_are_counted_once_ea
         await until(lambda: running_pod(probed), "a run is in its middle", 90)
         await pie.kill()
         await asyncio.sleep(90)  # the outage itself: at period 1 it spans at least one whole run
-        await until(lambda: _idle(probed), "no run is in its middle", 60)
-        waiting = await finished_jobs(probed)
+        await until(lambda: _idle(probed), "no run is in its middle", 120)
+        waiting, idle_at = await finished_jobs(probed), time.time()
         assert waiting >= 2
         await pie.start()
         labels = {"pie_probe_name": "p1", "node": NODE}
-        await pie.until_value(PERFORMANCE, lambda value: value >= waiting, 30, **labels, succeed="true")
-        await until(lambda: _swept(probed), "the Jobs that were read are deleted", 30)
+        await pie.until_value(PERFORMANCE, lambda value: value >= waiting, 90, **labels, succeed="true")
+        await until(lambda: _swept(probed), "the Jobs that were read are deleted", 90)
         seen = await pie.samples()
-        print(f"{waiting} runs finished meanwhile")  # noqa: T201
-        assert seen.value(PERFORMANCE, **labels, succeed="true") in {waiting, waiting + 1}  # + one since
+        counted = seen.value(PERFORMANCE, **labels, succeed="true")
+        since = cron(TARGET, PERIOD_SECONDS).dues_between(idle_at - JOB_SECONDS, time.time(), limit=10)
+        print(f"{waiting} runs finished meanwhile, {len(since)} due times since")  # noqa: T201
+        assert counted is not None
+        assert waiting <= counted <= waiting + len(since)
         assert seen.value(ON_TIME["mount"], **labels, on_time="false") == 0
         assert seen.value("pie_lost_runs_total", pie_probe_name="p1", reason="Pruned") in {None, 0}
 
 
 async def _idle(probed: Probed) -> bool:
-    return not await running_pod(probed) and await finished_jobs(probed) >= 2
+    jobs = await probed.api.items(probed.path("jobs"))
+    return not await running_pod(probed) and len(jobs) == await finished_jobs(probed) >= 2
 
 
 async def _swept(probed: Probed) -> bool:
@@ -80,7 +90,7 @@ async def test_the_survivor_takes_over_within_the_lease_and_counts_each_run_once
     cluster, name = probed.cluster, probed.namespace
     replicas = [await _replica(probed, user) for user in ("first", "second")]
     async with replicas[0] as first, replicas[1] as second:
-        await until(lambda: _any_leads(first, second), "one of the two leads", 30)
+        await until(lambda: _any_leads(first, second), "one of the two leads")
         leader, standby = (first, second) if first.leading else (second, first)
         await probed.probe("p1", [NODE], disableProvisionProbe=True)
         await leader.until_value(
@@ -94,7 +104,7 @@ async def test_the_survivor_takes_over_within_the_lease_and_counts_each_run_once
             leader.freeze()
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await standby.leads(LEASE_SECONDS + 10)
+        await standby.leads(LEASE_SECONDS + 45)  # a busy machine needs seconds to fill the caches
         print(f"{how}: taken over after {loop.time() - began:.1f} s")  # noqa: T201
         await standby.until_value(
             PERFORMANCE, lambda value: value >= 1, 120, pie_probe_name="p1", succeed="true"
@@ -102,7 +112,7 @@ async def test_the_survivor_takes_over_within_the_lease_and_counts_each_run_once
         if how == "frozen":
             since = cluster.audit.now()
             leader.thaw()
-            assert await leader.ended(20) != 0
+            assert await leader.ended() != 0
             deposed = "first" if leader is first else "second"
             assert not _writes(cluster, since, f"system:serviceaccount:{name}:{deposed}")
         samples = await standby.samples()

@@ -34,9 +34,9 @@ async def test_a_container_that_runs_on_changes_no_verdict_and_its_job_ends(
         assert samples.value(PERFORMANCE, **labels, succeed="false") == 0
         for metric in ON_TIME.values():
             assert samples.value(metric, **labels, on_time="false") == 0
-        found = await until(lambda: well(probed, sidecar), "both targets are ok in the status", 30)
+        found = await until(lambda: well(probed, sidecar), "both targets are ok in the status", 60)
         assert not found.get("incidents")
-        await until(lambda: gone(probed.api, probed.path("jobs")), "a moment without Jobs", 60)
+        await until(lambda: gone(probed.api, probed.path("jobs")), "a moment without Jobs", 180)
     finally:
         await faults.undo(probed.cluster, sidecar)
         await probed.api.delete(probed.path("pieprobes", sidecar))
@@ -44,8 +44,9 @@ async def test_a_container_that_runs_on_changes_no_verdict_and_its_job_ends(
 
 async def well(probed: Probed, probe: str) -> dict[str, Any] | None:
     """Return the status of a PieProbe when its two targets are ok; it is written at most every 10 s."""
-    status: dict[str, Any] = (await probed.api.get(probed.path("pieprobes", probe)))["status"]
-    return status if status["targets"]["ok"] == status["targets"]["total"] == 2 else None
+    status: dict[str, Any] = (await probed.api.get(probed.path("pieprobes", probe))).get("status") or {}
+    targets = status.get("targets") or {}
+    return status if targets.get("ok") == targets.get("total") == 2 else None
 
 
 async def containers(probed: Probed, probe: str) -> set[str]:

@@ -16,7 +16,7 @@ from testbed.api import Api
 from testbed.cluster import Cluster
 from testbed.errors import TestbedError
 from testbed.kwok import report_ready
-from tests.accounting import DECIDED_SECONDS, Accounts, targets_since
+from tests.accounting import DECIDED_SECONDS, Accounts, lasting, targets_since
 from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
 from tests.weather.proxy import Proxy
 
@@ -127,19 +127,27 @@ class Scene:
         except AssertionError:
             recovered = None
         await asyncio.sleep(DECIDED_SECONDS)
-        accounts = Accounts(by_one_process(self.pie.entries))
         if forgets:
             await self._note_targets()
         now = time.time() - DECIDED_SECONDS
-        errors = [
-            each
-            for target, since in self._since.items()
-            for each in accounts.errors(target, 60 * PERIOD_MINUTES, since, now)
-        ]
+        errors = await lasting(lambda: self._miscounted(now))
+        accounts = self._accounts
         counted = sum(accounts.as_what(target).total() for target in self._since)
         return Outcome(
             int(not self.pie.running), tuple(errors), await self._storage_incidents(), recovered, counted
         )
+
+    @property
+    def _accounts(self) -> Accounts:
+        return Accounts(by_one_process(self.pie.entries))
+
+    def _miscounted(self, end: float) -> list[str]:
+        accounts = self._accounts
+        return [
+            each
+            for target, since in self._since.items()
+            for each in accounts.errors(target, 60 * PERIOD_MINUTES, since, end)
+        ]
 
     async def _until_all_good(self, since: float) -> None:
         await until(lambda: self._all_good_since(since), "every target was probed well", RECOVERY_SECONDS, 1)
