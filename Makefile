@@ -75,7 +75,7 @@ faults: prepare-real ## Break real storage in every way, and write docs/faults.m
 maintenance: prepare-real ## Reboot, cordon and taint 300 simulated nodes wave by wave: no failure, no incident (root, Go)
 	$(BIN)/python bench/maintenance.py
 
-weather: prepare-real ## Kill, freeze, slow and garble what pie talks to, and write docs/reliability.md (Go; 25 minutes)
+weather: prepare-real ## Kill, freeze, slow and garble what pie talks to, and write docs/reliability.md (root, Go; half an hour)
 	$(BIN)/python -m tests.weather
 
 versions: prepare-real ## Try every pinned version of Kubernetes, and write docs/versions.md (root, Go; an hour or two)

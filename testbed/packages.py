@@ -40,6 +40,7 @@ NODES = (
 TESTS = (
     Requirement("buildah", "buildah"),
     Requirement("chromium", "chromium"),
+    Requirement("faketime", "faketime"),
     Requirement("lua5.1", "lua5.1"),
     Requirement("promtool", "prometheus"),
     Requirement("ps", "procps"),

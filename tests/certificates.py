@@ -41,7 +41,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         if os.environ.get("CI"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
-    directory = tmp_path_factory.mktemp("certificates")
+    return issue(tmp_path_factory.mktemp("certificates"))
+
+
+def issue(directory: Path) -> Certificates:
+    """Create a CA and certificates of it in a directory."""
 
     def openssl(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=directory)

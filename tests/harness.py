@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -87,7 +87,14 @@ class Samples:
 class Pie:
     """A controller process, as `async with`; it ends with the test."""
 
-    def __init__(self, kubeconfig: Path, namespace: str, *arguments: str, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        namespace: str,
+        *arguments: str,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._command = (
             *(sys.executable, "-m", "pie", "controller", "--kubeconfig", str(kubeconfig)),
             *("--namespace", namespace, "--container-image", "pie.test/pie:dev"),
@@ -106,6 +113,7 @@ class Pie:
         self._ports: asyncio.Future[tuple[int, int]] | None = None
         self._leading = asyncio.Event()
         self._log = log
+        self._environment = environment or {}
         self.lines: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -126,7 +134,9 @@ class Pie:
         self._ports = asyncio.get_running_loop().create_future()
         self._leading.clear()
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+            *self._command,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environment},
         )
         self._reader = asyncio.create_task(self._read())
         async with asyncio.timeout(LIMIT_SECONDS):

@@ -1,4 +1,4 @@
-"""`make weather`: pie in hostile weather on a real control plane; writes docs/reliability.md."""
+"""`make weather`: pie in hostile weather on a real control plane; it writes docs/reliability.md."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from testbed.cluster import Cluster
+from tests.faults import rates
 from tests.weather import page
 from tests.weather.play import NODES, play
 from tests.weather.rows import ROWS, Row
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     took = "some rows earlier" if chosen else f"{minutes:.0f} minutes"
     setting = f"Run on {datetime.now(UTC).date().isoformat()}, {os.cpu_count()} cores, {took}."
     page.write([lines[row.title] for row in ROWS if row.title in lines], setting)
+    rates.write()
     return 0 if all(outcome.right for outcome in outcomes) else 1
 
 

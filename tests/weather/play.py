@@ -38,6 +38,7 @@ async def play(cluster: Cluster, rows: Sequence[Row]) -> list[Outcome]:
 
 async def play_row(cluster: Cluster, row: Row) -> Outcome:
     """Play one row."""
-    async with Scene(cluster, [f"kwok-{number + 1}" for number in range(NODES)]) as scene:
+    nodes = [f"kwok-{number + 1}" for number in range(NODES)]
+    async with Scene(cluster, nodes, clock=row.clock) as scene:
         await row.happens(scene)
         return await scene.outcome(forgets=row.forgets)

@@ -14,6 +14,7 @@ import yaml
 from aiohttp import web
 
 from testbed.kubeconfig import Kubeconfig
+from tests.certificates import issue
 
 GONE: Final = (
     b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
@@ -29,6 +30,8 @@ MALFORMED: Final = (
 )
 """Lines that no API server sends in a watch."""
 
+CA, TOKEN = "ca.crt", "token"
+UNAUTHORIZED: Final = 401
 OVERSIZED: Final = b'{"type":"MODIFIED","object":{"metadata":{"name":"' + b"x" * 40_000_000 + b'"}}}\n'
 _HOP_BY_HOP: Final = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 _STATUS: Final = (
@@ -59,12 +62,19 @@ FINE: Final = Weather()
 
 
 class Proxy:
-    """Serves an API server on loopback, as its administrator. `weather` may be changed at any time."""
+    """Serves an API server on loopback, as its administrator. `weather` may be changed at any time.
+
+    Who goes through it needs the CA and the token of the files that its kubeconfig names.
+    """
 
     def __init__(self, cluster_kubeconfig: Path, directory: Path, seed: int = 1) -> None:
         """`kubeconfig` is the file for who goes through the proxy."""
         self.weather = FINE
+        self._directory = directory
         self.kubeconfig = directory / "proxy.kubeconfig"
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._rotations = 0
+        self._issued = directory
         self._upstream = Kubeconfig.read(cluster_kubeconfig)
         self._random = random.Random(seed)  # noqa: S311  the same weather each time
         self._runner: web.AppRunner | None = None
@@ -72,6 +82,8 @@ class Proxy:
 
     async def __aenter__(self) -> Self:
         """Begin to serve."""
+        await self.rotate()
+        self.publish()
         tls = ssl.create_default_context(cafile=self._upstream.certificate_authority)
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {self._upstream.token}"},
@@ -84,9 +96,9 @@ class Proxy:
         application.router.add_route("*", "/{path:.*}", self._pass)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
         host, port = self._runner.addresses[0][:2]
-        self.kubeconfig.write_text(_kubeconfig(f"http://{host}:{port}"))
+        self.kubeconfig.write_text(_kubeconfig(f"https://{host}:{port}", self._directory))
         return self
 
     async def __aexit__(
@@ -97,6 +109,30 @@ class Proxy:
             await self._session.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def rotate(self) -> None:
+        """Show a certificate of another CA, and take another token only; cut all connections."""
+        self._rotations += 1
+        self._issued = self._directory / f"rotation-{self._rotations}"
+        self._issued.mkdir()
+        found = await asyncio.to_thread(issue, self._issued)
+        self._tls.load_cert_chain(found.path("server.crt"), found.path("server.key"))
+        for connection in (
+            list(self._runner.server.connections) if self._runner and self._runner.server else []
+        ):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    def publish(self) -> None:
+        """Write the files with the CA and the token that are valid now, as a kubelet does: by a rename."""
+        for name, content in ((CA, (self._issued / "ca.crt").read_text()), (TOKEN, self._token)):
+            unnamed = self._directory / f"{name}.new"
+            unnamed.write_text(content)
+            unnamed.rename(self._directory / name)
+
+    @property
+    def _token(self) -> str:
+        return f"token-{self._rotations}"
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         weather = self.weather
@@ -109,6 +145,8 @@ class Proxy:
                 else {"Retry-After": str(weather.retry_after_seconds)}
             )
             return web.json_response(text=_STATUS.format(status), status=status, headers=headers)
+        if request.headers.get("Authorization") != f"Bearer {self._token}":
+            return web.json_response(text=_STATUS.format(UNAUTHORIZED), status=UNAUTHORIZED)
         assert self._session is not None
         headers = {
             name: value
@@ -175,14 +213,15 @@ class Proxy:
             request.transport.abort()
 
 
-def _kubeconfig(server: str) -> str:
+def _kubeconfig(server: str, directory: Path) -> str:
+    cluster = {"server": server, "certificate-authority": str(directory / CA)}
     context = {"cluster": "proxy", "user": "user", "namespace": "default"}
     return yaml.safe_dump(
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "proxy", "cluster": {"server": server}}],
-            "users": [{"name": "user", "user": {"token": "none"}}],
+            "clusters": [{"name": "proxy", "cluster": cluster}],
+            "users": [{"name": "user", "user": {"tokenFile": str(directory / TOKEN)}}],
             "contexts": [{"name": "proxy", "context": context}],
             "current-context": "proxy",
         }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,8 @@ class Row:
     """Whether the PieProbe itself is deleted meanwhile: its due times end with it."""
     quick: bool = False
     """Whether CI runs it."""
+    clock: bool = False
+    """Whether the wall clock of the controller is one that jumps."""
 
 
 def proxied(weather: Weather, seconds: float) -> Happening:
@@ -67,6 +70,31 @@ async def _controller_frozen(scene: Scene) -> None:
     scene.pie.freeze()
     await asyncio.sleep(40)
     scene.pie.thaw()
+
+
+async def _clock_jumps(scene: Scene) -> None:
+    assert scene.clock is not None
+    for offset_seconds in (3600, -3600, 0):
+        scene.clock.jump(offset_seconds)
+        await asyncio.sleep(40)
+
+
+async def _credentials_rotated(scene: Scene) -> None:
+    """Rotate twice; the files that pie reads follow some seconds later."""
+    for _ in range(2):
+        await scene.proxy.rotate()
+        await asyncio.sleep(10)
+        scene.proxy.publish()
+        await asyncio.sleep(80)
+
+
+async def _disk_full(scene: Scene) -> None:
+    filler = scene.recordings / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):  # until there is no space left
+        while True:
+            file.write(b"x" * 4096)
+    await asyncio.sleep(100)
+    filler.unlink()
 
 
 async def _unrelated_pods(scene: Scene) -> None:
@@ -145,6 +173,9 @@ ROWS: Final = (
     Row("watches bring lines of 40 MB", proxied(Weather(oversized=0.05), 60)),
     Row("the controller is killed three times", _controller_killed, quick=True),
     Row("the controller is frozen for 40 s", _controller_frozen),
+    Row("the clock of the controller jumps an hour ahead, and back", _clock_jumps, clock=True),
+    Row("CA, certificate of the API server and token are replaced twice", _credentials_rotated),
+    Row("the disk of the flight recorder is full", _disk_full),
     Row("200 PieProbes are created and deleted", _many_probes),
     Row("the PieProbe is deleted and created again five times", _probe_recreated, forgets=True),
     Row("the namespace is deleted and created again", _namespace_deleted, forgets=True),

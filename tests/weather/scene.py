@@ -1,10 +1,11 @@
 """Where a row plays: a namespace with a PieProbe, its controller, and the proxy that it goes through."""
 
 import asyncio
+import subprocess
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,12 +19,14 @@ from testbed.errors import TestbedError
 from testbed.kwok import report_ready
 from tests.accounting import DECIDED_SECONDS, Accounts, lasting, targets_since
 from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
+from tests.weather.clock import Clock
 from tests.weather.proxy import Proxy
 
 PROBE: Final = "weather"
 CLASS: Final = "kwok"
 PERIOD_MINUTES: Final = 1
 RECOVERY_SECONDS: Final = 300.0
+RECORD_MIB, DISK_MIB = 16, 20
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,30 @@ def by_one_process(entries: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str
         yield entry
 
 
-class Scene:
-    """Use it in `async with`."""
+@contextmanager
+def small_disk(path: Path) -> Iterator[None]:
+    """Mount a filesystem in memory that has room for the recorder's files, and little more."""
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "weather", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
 
-    def __init__(self, cluster: Cluster, nodes: list[str]) -> None:
+
+class Scene:
+    """Use it in `async with`. `clock`: the controller has a clock of its own."""
+
+    def __init__(self, cluster: Cluster, nodes: list[str], *, clock: bool = False) -> None:
         self.cluster = cluster
+        self._with_clock = clock
+        self.clock: Clock | None = None
         self.namespace = f"weather-{uuid.uuid4().hex[:8]}"
         self._nodes = nodes
         self._since: dict[Target, float] = {}
         self._open = AsyncExitStack()
         self.proxy: Proxy
+        self.recordings: Path
         self.pie: Pie
 
     @property
@@ -79,7 +96,17 @@ class Scene:
         directory = Path(self._open.enter_context(TemporaryDirectory()))
         await self.cluster.create_namespace(self.namespace)
         self.proxy = await self._open.enter_async_context(Proxy(self.cluster.kubeconfig, directory))
-        self.pie = Pie(self.proxy.kubeconfig, self.namespace, "--log-level", "debug")
+        if self._with_clock:
+            self.clock = Clock(directory / "clock")
+        self.recordings = directory / "recordings"
+        self._open.enter_context(small_disk(self.recordings))
+        recording = ("--record", str(self.recordings), "--record-size", str(RECORD_MIB))
+        self.pie = Pie(
+            self.proxy.kubeconfig,
+            self.namespace,
+            *("--log-level", "debug", *recording),
+            environment=self.clock.environment if self.clock else {},
+        )
         await self._open.enter_async_context(self.pie)
         await self.pie.leads(60)
         kubelets = asyncio.create_task(self._report_nodes())
