@@ -1,6 +1,7 @@
 """Fixtures that give tests a real Kubernetes. Every test that uses one is marked `real`."""
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -37,6 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.real)
         real = item.get_closest_marker("real") is not None
         item.user_properties.append((PROPERTY, tier_of(item.nodeid.partition("::")[0], real=real).name))
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave the tests alone: none of them goes before the end."""
+    gc.freeze()
 
 
 def demand_machine(*, nodes: bool) -> None:

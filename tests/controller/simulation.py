@@ -63,7 +63,8 @@ class ExactClock(ServerClock):
 class Simulation:
     """A controller on a world: a new one, or that of the controller `before`.
 
-    `lag(kind, second)` is how old the lists are that the caches are given.
+    `lag(kind, second)` is how old the lists are that the caches are given. If it is `scraped`, then each
+    second, for what alerts are made of.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Simulation:
         author_bounds: AuthorBounds | None = None,
         reign: Reign | None = None,
         budget: float | None = None,
+        scraped: bool = False,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._time = loop.time
@@ -93,6 +95,7 @@ class Simulation:
         registry = self._registry = CollectorRegistry()
         self._series = register_series(registry, self.now)
         self.scrapes = Scrapes()
+        self._scraped = scraped
         self._alerted_on = registry.restricted_registry([SERIES])
         settings = Settings(container_image="i", author_bounds=author_bounds or AuthorBounds(), budget=budget)
         recorder = self._recorder = (
@@ -143,7 +146,8 @@ class Simulation:
             tick(self.world)
             self._deliver(second)
             await asyncio.sleep(1)
-            self._scrape()
+            if self._scraped:
+                self._scrape()
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         if self._recorder is not None:
@@ -156,13 +160,18 @@ class Simulation:
         """Give each cache the list of some seconds ago, never an older one than it has."""
         now = self._time()
         for kind, reflector in self._reflectors.items():
+            snapshot, given, age = self.world.snapshot(kind), self._given.get(kind), self._lag(kind, second)
             old = self._old[kind]
-            old.append(self.world.snapshot(kind))
-            age = min(self._lag(kind, second), len(old) - 1)
+            if age == 0 and snapshot is given:
+                old[:] = [snapshot]
+                reflector._heard(now)
+                continue
+            old.append(snapshot)
+            age = min(age, len(old) - 1)
             if len(old) > age + 1:
                 del old[: -1 - age]
             asked_at = now - age
-            if old[0] is self._given.get(kind):
+            if old[0] is given:
                 reflector._heard(asked_at)
                 continue
             self._given[kind] = old[0]

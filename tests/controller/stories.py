@@ -94,11 +94,14 @@ def at_once(_kind: str, _second: int) -> int:
 
 def with_gaps(gaps: list[tuple[str, int, int]]) -> Lag:
     """Return the lag of watches that say nothing from a second on for so long, and then list anew."""
+    of_kind: dict[str, list[tuple[int, int]]] = {}
+    for kind, at, seconds in gaps:
+        of_kind.setdefault(kind, []).append((at, seconds))
 
     def lag(kind: str, second: int) -> int:
-        return max(
-            (second - at for which, at, n in gaps if which == kind and at <= second < at + n), default=0
-        )
+        if kind not in of_kind:
+            return 0
+        return max((second - at for at, n in of_kind[kind] if at <= second < at + n), default=0)
 
     return lag
 
@@ -199,11 +202,12 @@ def played(
     spec: dict[str, Any] = SPEC,
     nodes: tuple[str, ...] = (),
     runner: str = RunnerKind.CRON_JOB,
+    scraped: bool = False,
 ) -> Outcome:
     """Play a story to the controller's objects."""
 
     async def play() -> Outcome:
-        simulation = Simulation(lag)
+        simulation = Simulation(lag, scraped=scraped)
         simulation.world.begin({**spec, "runner": str(runner)}, *nodes)
         await simulation.run(BEGIN_SECONDS + BUSY_SECONDS + quiet, script)
         return Outcome(simulation, lines)

@@ -65,14 +65,14 @@ def unexpected(outcome: Outcome, found: Iterable[Dirt]) -> set[tuple[str, str]]:
 @cache
 def alone(dirt: Dirt) -> Outcome:
     """Return what the controller makes of this dirt, while all else is well."""
-    return played(soiled([dirt], COMES, GOES))
+    return played(soiled([dirt], COMES, GOES), scraped=True)
 
 
 @cache
 def with_fault(*found: Dirt, state: str = "fails", nodes: tuple[str, ...] = ()) -> Outcome:
     """Return what the controller makes of a fault of the storage in this dirt."""
     script = [*soiled(found, COMES, GOES), (FAILS, storage(state)), (MENDED, storage("well"))]
-    return played(script, quiet=QUIET_SECONDS + 2 * PERIOD_SECONDS, nodes=nodes)
+    return played(script, quiet=QUIET_SECONDS + 2 * PERIOD_SECONDS, nodes=nodes, scraped=True)
 
 
 @pytest.mark.parametrize("dirt", ALL, ids=repr)

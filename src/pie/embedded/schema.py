@@ -113,20 +113,23 @@ def _misshapen(schema: Json, value: Any, path: str) -> Iterator[str]:
 
 def _beyond(schema: Json, value: Any, path: str, found: str) -> Iterator[str]:
     """Yield the errors of patterns and limits, and of times that are none."""
-    shown = f"{path}: Invalid value: {_shown(value)}: {path} in body"
     if found == "integer" and value < schema.get("minimum", value):
-        yield f"{shown} should be greater than or equal to {schema['minimum']}"
+        yield _invalid(path, value, f"should be greater than or equal to {schema['minimum']}")
     if found == "integer" and value > schema.get("maximum", value):
-        yield f"{shown} should be less than or equal to {schema['maximum']}"
-    if found == "string" and not cel.matches(value, schema.get("pattern", "")):
-        yield f"{shown} should match '{schema['pattern']}'"
+        yield _invalid(path, value, f"should be less than or equal to {schema['maximum']}")
+    if found == "string" and "pattern" in schema and not cel.matches(value, schema["pattern"]):
+        yield _invalid(path, value, f"should match '{schema['pattern']}'")
     if found == "string" and schema.get("format") == "date-time" and parse_seconds(value) is None:
-        yield f"{shown} must be of type date-time"
+        yield _invalid(path, value, "must be of type date-time")
     if found == "array" and len(value) < schema.get("minItems", 0):
         yield f"{path}: Required value"
     for limit in schema.keys() & {"maxLength", "maxItems", "maxProperties"}:
         if found != "integer" and len(value) > schema[limit]:
             yield f"{path}: Too {'long' if found == 'string' else 'many'}: must have at most {schema[limit]}"
+
+
+def _invalid(path: str, value: Any, why: str) -> str:
+    return f"{path}: Invalid value: {_shown(value)}: {path} in body {why}"
 
 
 def _against_rules(schema: Json, value: Any, old: Any, path: str) -> Iterator[str]:
