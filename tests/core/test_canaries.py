@@ -176,6 +176,9 @@ def test_an_incident_of_a_canary_is_the_same_one_after_a_restart() -> None:
     assert again == found
 
 
-def test_only_canaries_have_a_runner_of_their_own() -> None:
+def test_only_what_is_optional_has_a_runner_of_its_own() -> None:
     with_block = probe(canaries={"block": Canary(3600)})
-    assert [name for name, row in KINDS.items() if row.spec(with_block) is not with_block] == ["block"]
+    assert [name for name, row in KINDS.items() if row.spec(with_block) is not with_block] == [
+        "resident",
+        "block",
+    ]

@@ -14,7 +14,7 @@ from pie.controller.sightings import SightingsOfPods
 from pie.controller.warnings import WarningEvents
 from pie.core.driver import with_tolerations
 from pie.core.incidents.stored import from_status
-from pie.core.kinds import is_canary, kind_of, spec_for, targets_of
+from pie.core.kinds import kind_of, spec_for, targets_of
 from pie.core.model import Probe, RunnerKind, Stage, Target
 from pie.core.naming import claim_names
 from pie.core.pace.parts import ALWAYS
@@ -80,7 +80,7 @@ class Facts:
         keep = pause is not None and not pause.keep and pause.resumes_by_itself and self._probes.has(target)
         claim = self._claim(target, probe)
         # What has a period of its own is rare enough not to be slowed down.
-        parts = ALWAYS if is_canary(target) else self._paces.parts(probe)
+        parts = ALWAYS if kind_of(target).optional else self._paces.parts(probe)
         pace = self._paces.of(probe.name)
         schedule = self._runner.schedule(probe, target)
         if schedule is not None:

@@ -13,6 +13,7 @@ from pie.core.kinds import kind_of
 from pie.core.model import Image, Probe, Target
 from pie.core.naming import ANNOTATION_CLASS, ANNOTATION_OPTIONS, ANNOTATION_TARGET, CONTAINER, VOLUME, labels
 from pie.core.quantity import quantity
+from pie.core.resident.codes import PORT, QUESTION
 from pie.core.selector import FIELD_NAME
 from pie.core.suitable import avoided
 
@@ -90,9 +91,7 @@ def claim(probe: Probe, target: Target, *, name: str, made_for: str = "") -> Man
 def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manifest:
     """Return the pod spec of a run; `claim` is the name of the PVC that the target keeps."""
     spec: Manifest = {
-        "restartPolicy": "Never",
-        # Not on the Job: the deadline of a Job deletes the pod, and with it the result.
-        "activeDeadlineSeconds": max(1, math.ceil(probe.deadline_seconds)),
+        **_life(probe, target),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
@@ -122,6 +121,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
                     "capabilities": {"drop": ["ALL"]},
                 },
                 **_use_of_volume(target),
+                **_readiness(target),
             }
         ],
         "volumes": [{"name": VOLUME, **_volume(probe, target, claim)}],
@@ -138,6 +138,29 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
     if probe.priority_class_name:
         spec["priorityClassName"] = probe.priority_class_name
     return spec
+
+
+def _life(probe: Probe, target: Target) -> Manifest:
+    if kind_of(target).resident:
+        return {"restartPolicy": "Always"}
+    # Not on the Job: the deadline of a Job deletes the pod, and with it the result.
+    return {"restartPolicy": "Never", "activeDeadlineSeconds": max(1, math.ceil(probe.deadline_seconds))}
+
+
+def _readiness(target: Target) -> Manifest:
+    """Return how the kubelet asks a resident probe, which may hold its answer for a while."""
+    if not kind_of(target).resident:
+        return {}
+    return {
+        "ports": [{"name": "metrics", "containerPort": PORT}],
+        "readinessProbe": {
+            "httpGet": {"path": QUESTION, "port": PORT, "scheme": "HTTP"},
+            "periodSeconds": 2,
+            "failureThreshold": 1,
+            "successThreshold": 1,
+            "timeoutSeconds": 60,
+        },
+    }
 
 
 def _groups(target: Target) -> Manifest:

@@ -186,7 +186,8 @@ class Probe:
     `io` is the job of mount runs; one with a mean latency above `max_latency_seconds` is slow. `integrity`:
     they keep records on the volume.
     `budget`: so many writes and Events in a second may everybody cause for it; None: no limit.
-    `canaries` are those that are switched on, by the kind of probe.
+    `canaries` are those that are switched on, by the kind of probe. `resident`: on each node a volume stays
+    mounted; an operation on it that takes `resident_threshold_seconds` is a stall.
     """
 
     namespace: str
@@ -216,6 +217,8 @@ class Probe:
     integrity: bool = True
     budget: float | None = None
     canaries: Mapping[str, Canary] = field(default_factory=dict)
+    resident: bool = False
+    resident_threshold_seconds: float = 10.0
 
     @property
     def probed(self) -> Probed:

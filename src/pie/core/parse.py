@@ -34,6 +34,8 @@ SHORTEST_PERIOD_SECONDS = 30
 LONGEST_PERIOD_SECONDS = 3600
 SMALLEST_BUDGET = 0.1
 LARGEST_BUDGET = 1_000_000
+RESIDENT_THRESHOLD_SECONDS = (2, 300)
+"""The shortest and the longest time after which an operation on a volume that stays mounted is a stall."""
 CANARY_PERIOD_SECONDS = (60, 7 * 24 * 3600)
 """The shortest and the longest period of a canary."""
 
@@ -129,6 +131,8 @@ def parse_probe(
         max_latency_seconds=_duration(io, "maxLatency", 0.0, _IO) or None,
         integrity=_field(_field(spec, "integrity", dict, {}), "enabled", bool, True, "spec.integrity"),
         budget=_budget(spec),
+        resident=_field(spec, "residentProbe", bool, False),
+        resident_threshold_seconds=_resident_threshold(spec),
         canaries=_canaries(_field(spec, "canaries", dict, {}), "spec.canaries"),
     )
 
@@ -143,6 +147,14 @@ def _budget(spec: Mapping[str, Any]) -> float | None:
     if not SMALLEST_BUDGET <= value <= LARGEST_BUDGET:
         raise SpecError(path, f"is not within {SMALLEST_BUDGET} and {LARGEST_BUDGET} writes a second")
     return float(value)
+
+
+def _resident_threshold(spec: Mapping[str, Any]) -> float:
+    path = "spec.residentThreshold"
+    seconds = duration_seconds(_field(spec, "residentThreshold", str, "10s"), path)
+    if not RESIDENT_THRESHOLD_SECONDS[0] <= seconds <= RESIDENT_THRESHOLD_SECONDS[1]:
+        raise SpecError(path, "is not within 2s and 5m")
+    return seconds
 
 
 def _canaries(spec: Mapping[str, Any], path: str) -> dict[str, Canary]:

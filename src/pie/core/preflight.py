@@ -67,7 +67,7 @@ def preflight(
     `nodes` is how many match; `attaches`: the driver attaches volumes to nodes. `segments` are the driver's
     topology segments among them, see `topology_segments`.
     """
-    kinds = {name: kind for name, kind in KINDS.items() if not kind.canary or kind.enabled(probe)}
+    kinds = {name: kind for name, kind in KINDS.items() if not kind.optional or kind.enabled(probe)}
     found = {name: _pause(kind, probe, storage_class, nodes, segments) for name, kind in kinds.items()}
     if attaches:
         short = {

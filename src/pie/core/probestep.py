@@ -179,7 +179,7 @@ def status_of(facts: ProbeFacts, incidents: tuple[Incident, ...], now: float) ->
         now=rfc3339(now),
         more=_more_conditions(facts, open_now, now),
         incidents=open_now,
-        canaries=_canaries(facts),
+        optional=_optional(facts),
     )
     provisions = (
         each for each in facts.targets if not kind_of(each.target).pvc and not is_canary(each.target)
@@ -206,10 +206,12 @@ def wanted(facts: Sequence[ProbeFacts]) -> Wanted | None:
     return Wanted(demands[0], facts[0].probe.budget, tuple(demands[1:]))
 
 
-def _canaries(facts: ProbeFacts) -> dict[str, str]:
-    """Return the canaries that are switched on, each with what was said last about it."""
-    said = {each.target.kind: each.state.standing.message for each in facts.targets}
-    return {name: said.get(name, "") for name in (facts.probe.canaries if facts.probe is not None else ())}
+def _optional(facts: ProbeFacts) -> dict[str, str]:
+    """Return the optional kinds of probe that are switched on, each with what was said last about it."""
+    probe, said = facts.probe, {each.target.kind: each.state.standing.message for each in facts.targets}
+    if probe is None:
+        return {}
+    return {name: said.get(name, "") for name, row in KINDS.items() if row.optional and row.enabled(probe)}
 
 
 def _paused_since(facts: ProbeFacts) -> dict[str, Any]:

@@ -68,6 +68,9 @@ class Reason(StrEnum):
     JOB_DELETED = "JobDeleted"
     NO_CONTROLLER = "NoController"
     IO_SLOW = "IOSlow"
+    STALLED = "Stalled"
+    STALE_MOUNT = "StaleMount"
+    NO_ANSWER = "NoAnswer"
     DATA_LOST = "DataLost"
     DATA_STALE = "DataStale"
     DATA_SWAPPED = "DataSwapped"
@@ -285,6 +288,18 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "I/O worked, but was slower than spec.io.maxLatency, or much slower than usual in consecutive runs.",
         "Look at the back end's load and its disks' health; see pie_target_io_latency_seconds.",
     ),
+    Reason.STALLED: (
+        "I/O on a volume that stays mounted does not end: an operation goes on for residentThreshold.",
+        "Look at the node's kernel log and the path to the back end. If new mounts work, only old ones hang.",
+    ),
+    Reason.STALE_MOUNT: (
+        "A volume that stays mounted is gone for those who use it: a stale handle, or its client is dead.",
+        "Delete pods that mounted it before; did the driver's node pod restart, was its client evicted?",
+    ),
+    Reason.NO_ANSWER: (
+        "The kubelet gets no answer from the resident probe: refused, a time-out, or it does not say why.",
+        "Not a storage problem: look at the pod, at the node's network and load, and at the kubelet's log.",
+    ),
     Reason.DATA_LOST: (
         "The volume came back empty: what earlier runs wrote is gone.",
         "Treat it as data loss: look at what the back end did to the volume. Delete the PVC to start again.",
@@ -477,6 +492,7 @@ _OF_RUNS: dict[Area, tuple[Reason, ...]] = {
         Reason.EVICTED,
         Reason.OUT_OF_MEMORY,
         Reason.NO_RESULT,
+        Reason.NO_ANSWER,
         Reason.BLOCK_PERMISSION,
     ),
     Area.PIE: (

@@ -36,15 +36,15 @@ def status(
     refused: tuple[Reason, str] | None = None,
     more: Iterable[Condition] = (),
     incidents: Sequence[Incident] = (),
-    canaries: Mapping[str, str] = NO_CANARIES,
+    optional: Mapping[str, str] = NO_CANARIES,
 ) -> dict[str, Any]:
     """Return the status to write.
 
     `problem` is what keeps the whole PieProbe from working, `refused` what keeps some targets from it.
     `targets` have kind, node, last verdict and its reason. `stored` is the status so far: a condition whose
     status does not change keeps its transition time; the others get `now`, an RFC 3339 time. `more` are
-    further conditions, `incidents` the open ones. `canaries` are those that are switched on, each with what
-    was said last about it.
+    further conditions, `incidents` the open ones. `optional` are the kinds of probe that are switched on and
+    that not each PieProbe has, each with what was said last about it.
     Right after a restart no target has a verdict yet: then the conditions of the stored status stay, if they
     are about the same generation of the spec. A condition stays "False" while an incident is open.
     """
@@ -54,10 +54,10 @@ def status(
     counts = Counter(verdict for _, _, verdict, _ in offered)
     old = _by_type(stored)
     healthy = []
-    for kind in (each for each in KINDS.values() if not each.canary or each.name in canaries):
+    for kind in (each for each in KINDS.values() if not each.optional or each.name in optional):
         fresh = _healthy(kind, problem, paused.get(kind.name), [t for t in known if t[0] == kind.name])
         if fresh["reason"] == Reason.NOT_OFFERED:
-            said = f"canary {kind.name} is paused: {canaries[kind.name]}"
+            said = f"canary {kind.name} is paused: {optional[kind.name]}"
             fresh["message"] = explained(said, Reason.NOT_OFFERED)
         before = old.get(fresh["type"], {})
         same_spec = before.get("observedGeneration") == generation
@@ -86,7 +86,7 @@ def not_started(
     What was bad stays bad. What was good becomes unknown.
     """
     old = _by_type(stored)
-    names = [kind.condition for kind in KINDS.values() if not kind.canary or kind.condition in old]
+    names = [kind.condition for kind in KINDS.values() if not kind.optional or kind.condition in old]
     not_bad = [name for name in names if old.get(name, {}).get("status") != "False"]
     unknown = [status_condition(name, "Unknown", *problem) for name in not_bad]
     fresh = [status_condition("Ready", "False", *problem), *unknown]

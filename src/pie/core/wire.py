@@ -290,6 +290,7 @@ class ContainerStatus(Object, frozen=True):
 
     name: str = ""
     state: ContainerState = ContainerState()
+    ready: bool = False
 
 
 class Toleration(Object, frozen=True):
@@ -333,6 +334,10 @@ class PodStatus(Object, frozen=True):
         """
         named = (each.state for each in self.container_statuses if each.name == name)
         return next(named, ContainerState())
+
+    def ready(self, name: str) -> bool:
+        """Tell whether the container of this name is ready."""
+        return any(each.ready for each in self.container_statuses if each.name == name)
 
 
 class OwnedPodStatus(Object, frozen=True):

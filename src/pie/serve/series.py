@@ -59,7 +59,7 @@ def _quantiles(values: _Values, _now: float) -> _Samples:
 
 def _metrics() -> Iterator[_Metric]:
     """Yield the families of each kind of probe, then those that targets of all kinds have."""
-    for kind in (each for each in KINDS.values() if not each.canary):
+    for kind in (each for each in KINDS.values() if not each.optional):
         yield _Metric(
             f"pie_{kind.name}_probe_total",
             "counter",

@@ -106,7 +106,9 @@ class PodRunner:
         claim = new if old is None else old if new is None else None
         target = target_of(claim.metadata) if claim is not None else None
         probe = self._caches.probe(target.probe) if target is not None else None
-        if target is not None and probe is not None and probe.spec.get("runner") == RunnerKind.POD:
+        if target is None or probe is None:
+            return
+        if kind_of(target).resident or probe.spec.get("runner") == RunnerKind.POD:
             self._wake(target)
 
     def _note_place(self, pod: Pod, *, there: bool) -> None:

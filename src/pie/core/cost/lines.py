@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from pie.core.kinds import KINDS
 from pie.core.model import Kind, RunnerKind
 
 
@@ -128,9 +129,9 @@ def run_lines(runner: RunnerKind, kind: str, *, attach: bool, unused: bool = Fal
 
 
 def set_up_lines(runner: RunnerKind, kind: str, *, attach: bool) -> Iterator[Line]:
-    """Yield what a target costs once, when it is set up: for a mount target that is its volume, too."""
+    """Yield what a target costs once, when it is set up: if it keeps a volume, that too."""
     yield from _SET_UP[runner]
-    if kind == Kind.MOUNT:
+    if KINDS[kind].pvc:
         yield from _FIRST_BINDING
         if attach:
             yield Line(Actor.ATTACHER, "", "finalizer of the volume", 1)

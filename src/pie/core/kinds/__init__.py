@@ -6,16 +6,16 @@ Code that all kinds share asks the row of a target's kind, and never for a kind 
 from collections.abc import Iterator
 from typing import Final
 
-from pie.core.kinds import block, mount, provision
+from pie.core.kinds import block, mount, provision, resident
 from pie.core.kinds.row import Row
 from pie.core.model import Probe, Target
 
-KINDS: Final[dict[str, Row]] = {row.name: row for row in (provision.ROW, mount.ROW, block.ROW)}
+KINDS: Final[dict[str, Row]] = {row.name: row for row in (provision.ROW, mount.ROW, resident.ROW, block.ROW)}
 """By name, in the order in which they are shown."""
 
 
-ALWAYS: Final = frozenset(row.name for row in KINDS.values() if not row.canary)
-"""The kinds whose subject each class offers."""
+ALWAYS: Final = frozenset(row.name for row in KINDS.values() if not row.optional)
+"""The kinds that are on unless a spec switches them off."""
 
 
 def kind_of(target: Target) -> Row:

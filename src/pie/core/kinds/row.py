@@ -26,8 +26,8 @@ class Row:
     `enabled` tells whether a PieProbe asks for it, and `disabled` says why not. `condition` is the type of
     its condition in the status.
     `canary`: it tests a feature that not every class offers, see `pie.core.kinds.canary`. `block`: the volume
-    is a raw device, without a filesystem. `spec` returns a PieProbe as the targets see it: a kind may have a
-    period and a runner of its own.
+    is a raw device, without a filesystem. `resident`: it has no runs; one pod goes on. `spec` returns a
+    PieProbe as the targets see it: a kind may have a period and a runner of its own.
     """
 
     name: str
@@ -42,7 +42,13 @@ class Row:
     options: Callable[[Probe], Sequence[str]] = lambda _: ()
     canary: bool = False
     block: bool = False
+    resident: bool = False
     spec: Callable[[Probe], Probe] = _as_it_is
+
+    @property
+    def optional(self) -> bool:
+        """Whether it is off unless a spec switches it on."""
+        return self.canary or self.resident
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself: a run would be counted before its follow-up run ends."""

@@ -74,7 +74,7 @@ def _follow_pace(turn: Turn) -> None:
 
 def _retire(turn: Turn) -> None:
     """Forget everything except the runs, which may still exist when the target lives again."""
-    if turn.facts.node_gone:
+    if turn.facts.node_gone and not kind_of(turn.target).resident:
         _count_what_the_node_ended(turn)
     turn.emit(Forget())
     turn.emit(ReportChange())

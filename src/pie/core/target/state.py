@@ -15,6 +15,7 @@ from pie.core.latency import LatencyHistory
 from pie.core.maintenance.heartbeat import Heartbeat, Pulse
 from pie.core.model import NOT_GOOD, Probe, RunnerKind, Stage, Target, Verdict
 from pie.core.reasons import CERTAIN, Reason, WithReason
+from pie.core.resident.hearing import Heard
 from pie.core.result import IoStats
 from pie.core.target.effects import StartRun
 from pie.core.target.ledger import Ledger
@@ -241,7 +242,7 @@ class TargetState(Struct, frozen=True):
     due times or as a follow-up run, and of the schedule. `kept` is what was last ordered for the
     target's objects.
     `paused` is when the user paused the PieProbe last, `not_offered` when the class last did not offer what a
-    canary tests.
+    canary tests. `resident` is what was heard of a resident pod.
     """
 
     target: Target
@@ -274,6 +275,7 @@ class TargetState(Struct, frozen=True):
     paused: Paused | None = None
     not_offered: Paused | None = None
     lost: tuple[float, ...] = ()
+    resident: Heard | None = None
     kept: Kept | None = None
 
     @property

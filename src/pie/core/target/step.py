@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pie.core.kinds import kind_of
 from pie.core.target.counting import count_runs
 from pie.core.target.doubts import hold_doubts
 from pie.core.target.driver import blame_driver
@@ -24,6 +25,7 @@ from pie.core.target.objects import (
 from pie.core.target.offered import pause_what_is_not_offered
 from pie.core.target.paused import note_pause
 from pie.core.target.records import weigh_records
+from pie.core.target.residents import follow_resident
 from pie.core.target.starting import start_due_run
 from pie.core.target.state import TargetState
 from pie.core.target.turn import Case, Turn
@@ -73,6 +75,17 @@ WHILE_LIVE: tuple[Phase, ...] = (
     start_due_run,
 )
 
+WHILE_RESIDENT: tuple[Phase, ...] = (
+    note_pause,
+    begin_anew_after_maintenance,
+    follow_resident,
+    forget_old_verdict,
+    pause_or_resume,
+    # Where there is no pod, at a due time: many pods are not started at the same time.
+    start_due_run,
+)
+"""Of a target whose pod goes on: it has no runs, and nothing of it is counted."""
+
 AT_LAST: tuple[Phase, ...] = (keep_objects, discard)
 
 
@@ -88,7 +101,7 @@ def step(state: TargetState, facts: TargetFacts, now: float) -> Step:
     for phase in ALWAYS:
         phase(turn)
     if turn.state.live:
-        for phase in WHILE_LIVE:
+        for phase in WHILE_RESIDENT if kind_of(turn.target).resident else WHILE_LIVE:
             phase(turn)
     for phase in AT_LAST:
         phase(turn)

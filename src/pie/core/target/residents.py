@@ -1,0 +1,71 @@
+"""The target of a resident probe: its pod goes on, so there are no due times and nothing is counted.
+
+There is one pod. It is started at a due time, like a run, if there is none; so many pods start one after the
+other. What is heard of it is the verdict.
+"""
+
+from typing import Final
+
+from pie.core.model import Verdict
+from pie.core.resident.hearing import hear
+from pie.core.resident.judge import judge_resident
+from pie.core.target.counting import note
+from pie.core.target.effects import Ask, Question, ReportChange
+from pie.core.target.state import RunState
+from pie.core.target.turn import Turn
+
+_BAD_AT_ONCE: Final = 2
+"""It counts like two bad runs: the probe itself waited for a threshold, and the kubelet heard it."""
+
+_ASK_EVENTS_SECONDS: Final = 5.0
+"""The Event comes so soon after the status, if it does: else it is read, for example after a restart."""
+
+_REPLACED_WITHIN_SECONDS: Final = 5.0
+_SILENT_SECONDS: Final = 90.0
+"""A watch that was silent for longer shows nothing that is still so."""
+
+
+def follow_resident(turn: Turn) -> None:
+    """Judge the pod, and have one that cannot go on deleted."""
+    for run in turn.state.unread():
+        if run.pod is None or run.pod_gone or _has_to_go(turn, run):
+            # What is deleted has no say: the next pod decides.
+            turn.change_run(run.id, recorded=True)
+        else:
+            _judge(turn, run)
+    if not turn.state.unread():
+        turn.change(resident=None)
+    if turn.state.heard is None and turn.state.resident is None:
+        # Where no container runs, nothing is known to be bad: incidents on the node need not wait for it.
+        turn.change(heard=turn.now)
+        turn.emit(ReportChange())
+
+
+def _judge(turn: Turn, run: RunState) -> None:
+    if run.pod is None:
+        return
+    heard = hear(turn.state.resident, run.pod, run.warnings, turn.now)
+    turn.change(resident=heard)
+    judgement = judge_resident(heard, turn.now, turn.probe.resident_threshold_seconds)
+    turn.wake(judgement.check_at)
+    if heard is None or judgement.verdict is Verdict.PENDING:
+        if heard is not None and not run.events_asked:
+            asks_at = heard.since + _ASK_EVENTS_SECONDS
+            turn.wake(asks_at)
+            if turn.now >= asks_at:
+                turn.change_run(run.id, events_asked=True)
+                turn.emit(Ask(Question.EVENTS, run.id))
+        return
+    if judgement.verdict is not Verdict.OK:
+        note(turn, judgement, max(heard.since, turn.state.standing.due), turn.target.node, runs=_BAD_AT_ONCE)
+    elif turn.facts.nodes.suppression is None and turn.now < turn.facts.pods_as_of + _SILENT_SECONDS:
+        # A kubelet that is silent leaves a container ready that it does not ask any more.
+        turn.change_run(run.id, events_asked=False)
+        note(turn, judgement, turn.now, turn.target.node)
+
+
+def _has_to_go(turn: Turn, run: RunState) -> bool:
+    """Tell whether a pod is deleted: it ended, it must not be there, or its volume is being deleted."""
+    claim = turn.facts.claim
+    ended = run.pod is not None and run.pod.status.phase in {"Succeeded", "Failed"}
+    return ended or turn.facts.stopped or (claim is not None and claim.metadata.being_deleted)

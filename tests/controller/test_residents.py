@@ -1,0 +1,252 @@
+"""The resident probe: one pod per node that goes on, and what is said when its mount is not well."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from pie.core.model import Target, Verdict
+from pie.core.reasons import Reason
+from tests.controller.residentpods import OTHER, SPEC_FIELDS, ResidentPods, of
+from tests.controller.simulation import Simulation
+from tests.controller.stories import (
+    MAINTENANCE,
+    SPEC,
+    WELL,
+    Action,
+    Script,
+    at_once,
+    quick,
+    scripts,
+    spec_change,
+)
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import NODE, World
+from tests.harness import Samples
+
+RESIDENT = Target("p", "resident", "c", NODE)
+ELSEWHERE = Target("p", "resident", "c", OTHER)
+BEGUN = 150
+"""By then all resident pods are ready."""
+
+
+class Lived:
+    """What came of a story with resident probes on two nodes."""
+
+    def __init__(self, *script: tuple[int, Action], seconds: int = 400, **spec: Any) -> None:
+        self.noted: list[tuple[int, Verdict, Reason]] = []
+        in_virtual_time(self._live({**SPEC, **SPEC_FIELDS, **spec}, list(script), seconds))
+
+    async def _live(self, spec: dict[str, Any], script: Script, seconds: int) -> None:
+        simulation = self.simulation = Simulation(at_once)
+        self.pods = ResidentPods(simulation.world)
+        simulation.world.begin(spec, OTHER)
+        script = [(at, self._bound(action)) for at, action in script]
+        await simulation.run(seconds, script)
+        self.states = simulation.states()
+        self.left = of(simulation.world)
+        self.claims = sorted(simulation.world.objects["persistentvolumeclaims"])
+        self.counted = Samples(simulation.metrics())
+        status = simulation.world.objects["pieprobes"]["p"]["status"]
+        self.conditions = {each["type"]: each for each in status["conditions"]}
+        self.incidents = status.get("incidents", [])
+        self.targets = status["targets"]
+
+    def _bound(self, action: Action) -> Action:
+        return lambda world: action(self.pods) if getattr(action, "of_pods", False) else action(world)
+
+    def verdict(self, target: Target = RESIDENT) -> tuple[Verdict, Reason]:
+        return self.states[target].verdict, self.states[target].reason
+
+    def condition(self) -> tuple[str, str]:
+        found = self.conditions["ResidentHealthy"]
+        return found["status"], found["reason"]
+
+
+def answers(code: int, *nodes: str, events: bool = True) -> Action:
+    """Return the action after which resident probes answer this, on these nodes."""
+
+    def change(pods: ResidentPods) -> None:
+        pods.events = events
+        pods.codes |= dict.fromkeys(nodes or (NODE,), code)
+
+    change.of_pods = True  # type: ignore[attr-defined]
+    return change  # type: ignore[return-value]
+
+
+def test_one_pod_per_node_goes_on_and_its_node_is_well() -> None:
+    lived = Lived()
+    assert len(lived.pods.seen) == 2
+    assert lived.pods.most == {NODE: 1, OTHER: 1}
+    assert {lived.verdict(), lived.verdict(ELSEWHERE)} == {(Verdict.OK, Reason.OK)}
+    assert lived.condition() == ("True", "OK")
+    assert lived.counted.value("pie_target_healthy", probe="resident", node=NODE) == 1
+    assert lived.incidents == []
+    assert sum(name.startswith("pie-resident-p-") for name in lived.claims) == 2
+
+
+def test_it_is_off_by_default_and_nothing_shows_it() -> None:
+    lived = Lived(residentProbe=False)
+    assert lived.pods.seen == {}
+    assert "ResidentHealthy" not in lived.conditions
+    assert not any("resident" in name for name in lived.claims)
+
+
+def test_its_pod_is_that_of_a_mount_run_but_for_what_makes_it_stay() -> None:
+    lived = Lived(seconds=BEGUN)
+    pod = next(pod for pod in lived.left if pod["spec"]["nodeName"] == NODE)
+    (container,) = pod["spec"]["containers"]
+    assert container["command"][:3] == ["pie", "probe", "resident"]
+    assert container["command"][-2:] == ["--threshold", "10"]
+    assert container["readinessProbe"] == {
+        "httpGet": {"path": "/ready", "port": 8111, "scheme": "HTTP"},
+        "periodSeconds": 2,
+        "failureThreshold": 1,
+        "successThreshold": 1,
+        "timeoutSeconds": 60,
+    }
+    assert (pod["spec"]["restartPolicy"], pod["spec"]["terminationGracePeriodSeconds"]) == ("Always", 5)
+    assert "activeDeadlineSeconds" not in pod["spec"]
+    assert [owner["kind"] for owner in pod["metadata"]["ownerReferences"]] == ["PieProbe"]
+    assert pod["metadata"]["labels"]["pie.topolvm.io/kind"] == "resident"
+    mounts = lived.simulation.world.objects["cronjobs"].values()
+    of_run = [
+        each["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        for each in mounts
+        if each["metadata"]["name"].startswith("mount-")
+    ]
+    assert pod["spec"].get("tolerations") == of_run[0].get("tolerations")
+    assert container["securityContext"] == of_run[0]["containers"][0]["securityContext"]
+    assert pod["spec"]["securityContext"] == of_run[0]["securityContext"]
+
+
+def test_a_healthy_node_costs_no_request_of_pie_while_its_resident_pod_goes_on() -> None:
+    asked: list[int] = []
+
+    async def live() -> None:
+        simulation = Simulation(at_once)
+        counts = simulation.wire.asked
+
+        def count(_world: World) -> None:
+            reads = {"list", "get", "watch"}
+            asked.append(sum(number for (verb, _), number in counts.items() if verb not in reads))
+
+        ResidentPods(simulation.world)
+        only = {"disableProvisionProbe": True, "disableMountProbes": True}
+        simulation.world.begin({**SPEC, **SPEC_FIELDS, **only}, OTHER)
+        await simulation.run(900, [(200, count), (899, count)])
+
+    in_virtual_time(live())
+    assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "reason"),
+    [
+        (503, Verdict.HUNG, Reason.STALLED),
+        (500, Verdict.FAILED, Reason.IO_ERROR),
+        (507, Verdict.FAILED, Reason.READ_ONLY),
+        (409, Verdict.FAILED, Reason.DATA_CORRUPTED),
+        (410, Verdict.FAILED, Reason.STALE_MOUNT),
+        (404, Verdict.FAILED, Reason.VOLUME_MISSING),
+    ],
+)
+def test_a_bad_code_is_an_incident_of_the_node_at_once_and_closes_when_io_is_well(
+    code: int, verdict: Verdict, reason: Reason
+) -> None:
+    bad = Lived((BEGUN, answers(code)), seconds=BEGUN + 20)
+    assert bad.verdict() == (verdict, reason)
+    assert bad.verdict(ELSEWHERE) == (Verdict.OK, Reason.OK)
+    assert [(each["reason"], each["nodes"], "closedAt" in each) for each in bad.incidents] == [
+        (reason.value, [NODE], False)
+    ]
+    assert str(code) in bad.incidents[0]["evidence"]
+    assert bad.condition() == ("False", reason.value)
+    well = Lived((BEGUN, answers(code)), (BEGUN + 60, answers(200)), seconds=BEGUN + 80)
+    assert well.verdict() == (Verdict.OK, Reason.OK)
+    assert [each["closedBecause"] for each in well.incidents] == ["Recovered"]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(423, Reason.LOCKED), (501, Reason.INTERNAL)])
+def test_what_is_not_the_storages_is_inconclusive(code: int, reason: Reason) -> None:
+    assert Lived((BEGUN, answers(code)), seconds=BEGUN + 20).verdict() == (Verdict.INCONCLUSIVE, reason)
+
+
+def test_a_flip_without_a_code_says_nothing_for_a_while() -> None:
+    short = Lived((BEGUN, answers(503, events=False)), (BEGUN + 25, answers(200)), seconds=BEGUN + 60)
+    assert short.verdict() == (Verdict.OK, Reason.OK)
+    assert short.incidents == []
+    still = Lived((BEGUN, answers(503, events=False)), seconds=BEGUN + 20)
+    assert still.verdict() == (Verdict.OK, Reason.OK)
+    long = Lived((BEGUN, answers(503, events=False)), seconds=BEGUN + 60)
+    assert long.verdict() == (Verdict.INCONCLUSIVE, Reason.NO_ANSWER)
+
+
+def test_a_drained_node_has_no_pod_until_it_is_back() -> None:
+    cordoned = BEGUN + 10
+    drained = Lived((cordoned, World.cordon), (cordoned + 2, World.evict), seconds=cordoned + 150)
+    assert [pod["spec"]["nodeName"] for pod in drained.left] == [OTHER]
+    assert drained.incidents == []
+    back = Lived(
+        (cordoned, World.cordon),
+        (cordoned + 2, World.evict),
+        (cordoned + 100, World.uncordon),
+        seconds=cordoned + 300,
+    )
+    assert sorted(pod["spec"]["nodeName"] for pod in back.left) == [NODE, OTHER]
+    assert back.verdict() == (Verdict.OK, Reason.OK)
+
+
+def test_a_paused_pieprobe_has_no_resident_pod_and_keeps_its_volumes() -> None:
+    paused = Lived((BEGUN, spec_change(paused=True)), seconds=BEGUN + 60)
+    assert paused.left == []
+    assert sum(name.startswith("pie-resident-p-") for name in paused.claims) == 2
+    resumed = Lived(
+        (BEGUN, spec_change(paused=True)), (BEGUN + 60, spec_change(paused=False)), seconds=BEGUN + 250
+    )
+    assert len(resumed.left) == 2
+
+
+def test_pods_and_volumes_go_when_it_is_switched_off() -> None:
+    lived = Lived((BEGUN, spec_change(residentProbe=False)), seconds=BEGUN + 60)
+    assert lived.left == []
+    assert not any(name.startswith("pie-resident-") for name in lived.claims)
+    assert RESIDENT not in lived.states
+
+
+def test_a_pod_that_is_deleted_is_started_again() -> None:
+    lived = Lived((BEGUN, World.evict), seconds=BEGUN + 150)
+    assert len(lived.left) == 2
+    assert len(lived.pods.seen) == 4
+    assert lived.verdict() == (Verdict.OK, Reason.OK)
+
+
+def test_the_next_controller_still_knows_of_a_stall() -> None:
+    async def live() -> Simulation:
+        first = Simulation(at_once)
+        pods = ResidentPods(first.world)
+        first.world.begin({**SPEC, **SPEC_FIELDS}, OTHER)
+        await first.run(BEGUN, [(BEGUN - 30, lambda _world: pods.codes.update({NODE: 503}))])
+        second = Simulation(at_once, first)
+        await second.run(30, [])
+        return second
+
+    ended: list[Simulation] = []
+
+    async def keep() -> None:
+        ended.append(await live())
+
+    in_virtual_time(keep())
+    assert ended[0].states()[RESIDENT].verdict is Verdict.HUNG
+    (incident,) = ended[0].world.objects["pieprobes"]["p"]["status"]["incidents"]
+    assert (incident["reason"], "closedAt" in incident) == ("Stalled", False)
+
+
+@quick
+@given(scripts([*MAINTENANCE, *WELL]))
+def test_maintenance_alone_never_makes_a_resident_probe_bad_and_a_node_has_one_at_most(
+    script: Script,
+) -> None:
+    lived = Lived(*script, seconds=400)
+    assert [each for each in lived.incidents if each["reason"] in {"Stalled", "StaleMount", "NoAnswer"}] == []
+    assert set(lived.pods.most.values()) <= {1}
