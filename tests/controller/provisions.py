@@ -12,19 +12,20 @@ from tests.harness import Pie, apply_probe, pieprobe, until, until_condition
 
 
 @asynccontextmanager
-async def provisions(stage: Stage, nodes: int) -> AsyncIterator[tuple[Pie, str, list[str]]]:
+async def provisions(stage: Stage, nodes: int, **spec: Any) -> AsyncIterator[tuple[Pie, str, list[str]]]:
     """Give a controller with one provision target, its CronJob and its nodes."""
     await stage.make_class()
     names = [await stage.node() for _ in range(nodes)]
-    spec = {
+    wanted = {
         "probePeriod": HOURLY_MINUTES,
         "probeThreshold": "3s",
         "deadline": "20s",
         "disableMountProbes": True,
+        **spec,
     }
     async with stage.pie() as pie:
         await apply_probe(
-            stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **spec)
+            stage.api, stage.namespace, pieprobe("p1", stage.storage_class, stage.label, **wanted)
         )
         cronjob = cronjob_names(Target("p1", Kind.PROVISION, stage.storage_class))[0]
         await until(lambda: stage.api.find(stage.path("cronjobs", cronjob)), "the CronJob")

@@ -10,13 +10,16 @@ from tests.controller.stage import Stage
 from tests.controller.world import NODE, World
 from tests.harness import ON_TIME, Pie, until, until_condition
 
+# The run that follows another one has as long as that one.
+LATE = {"probeThreshold": "9s", "deadline": "60s"}
+
 
 async def counted(pie: Pie, value: str) -> float | None:
     return await pie.value(ON_TIME["provision"], on_time=value)
 
 
 async def test_a_class_that_works_on_another_node_is_well(stage: Stage) -> None:
-    async with provisions(stage, nodes=2) as (pie, cronjob, nodes):
+    async with provisions(stage, nodes=2, **LATE) as (pie, cronjob, nodes):
         pod = await stage.start_job(cronjob, time.time())
         await stage.bind(pod, nodes[0])
         following = await follow_up_pod(stage)
@@ -39,7 +42,7 @@ async def no_jobs(stage: Stage) -> bool:
 
 
 async def test_a_class_that_works_nowhere_is_bad_once(stage: Stage) -> None:
-    async with provisions(stage, nodes=3) as (pie, cronjob, nodes):
+    async with provisions(stage, nodes=3, **LATE) as (pie, cronjob, nodes):
         pod = await stage.start_job(cronjob, time.time())
         await stage.bind(pod, nodes[0])
         following = await follow_up_pod(stage)

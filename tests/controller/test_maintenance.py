@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pie.core.result import Outcome
-from tests.controller.mounts import A, Mounts, mounts, result
+from tests.controller.mounts import IN_TIME, LATE_AT_LAST, A, Mounts, mounts, result
 from tests.controller.provisions import provisions
 from tests.controller.stage import Stage
 from tests.harness import ON_TIME, Pie, until, until_condition
@@ -26,7 +26,7 @@ Change = Callable[[Stage, str], Awaitable[Any]]
 
 async def until_suppressed(pie: Pie, reason: str, count: float = 1, *, probe: str = "mount") -> None:
     """Wait until so many runs of a probe are counted as suppressed for a reason."""
-    await pie.until_value(SUPPRESSED, lambda value: value == count, 20, reason=reason, probe=probe)
+    await pie.until_value(SUPPRESSED, lambda value: value == count, 90, reason=reason, probe=probe)
 
 
 async def until_now(pie: Pie, node: str, reason: str | None) -> None:
@@ -83,7 +83,9 @@ async def label(stage: Stage, node: str, kind: str, **values: str) -> None:
 async def test_a_late_run_under_maintenance_is_suppressed_and_its_cronjob_rests(
     stage: Stage, change: Change, reason: str
 ) -> None:
-    async with mounts(stage, suppression={**NO_GRACE, "labels": [{"key": "repair"}]}) as target:
+    async with mounts(
+        stage, suppression={**NO_GRACE, "labels": [{"key": "repair"}]}, **LATE_AT_LAST
+    ) as target:
         await target.start()
         await change(stage, target.node)
         await until_now(target.pie, target.node, reason)
@@ -94,7 +96,7 @@ async def test_a_late_run_under_maintenance_is_suppressed_and_its_cronjob_rests(
 
 
 async def test_a_node_that_was_cordoned_in_mid_run_only_suppresses_the_run_all_the_same(stage: Stage) -> None:
-    async with mounts(stage, suppression=NO_GRACE) as target:
+    async with mounts(stage, suppression=NO_GRACE, **LATE_AT_LAST) as target:
         await target.start()
         await stage.cordon(target.node)
         await until_now(target.pie, target.node, "NodeCordoned")
@@ -105,17 +107,17 @@ async def test_a_node_that_was_cordoned_in_mid_run_only_suppresses_the_run_all_t
 
 
 async def test_a_run_that_outlives_the_maintenance_has_its_threshold_anew_and_no_more(stage: Stage) -> None:
-    async with mounts(stage, suppression=NO_GRACE, deadline="40s", probeThreshold="3s") as target:
+    async with mounts(stage, suppression=NO_GRACE, deadline="40s", probeThreshold="9s") as target:
         await target.start()
         await stage.cordon(target.node)
         await until_suppressed(target.pie, "NodeCordoned")
         await stage.cordon(target.node, undo=True)
         # Its due time is counted as suppressed; the verdict is the storage's all the same.
-        await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", timeout_seconds=40)
+        await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", timeout_seconds=90)
 
 
 async def test_a_run_that_a_reboot_cut_short_is_on_time_and_only_its_io_suppressed(stage: Stage) -> None:
-    async with mounts(stage, suppression=NO_GRACE) as target:
+    async with mounts(stage, suppression=NO_GRACE, **IN_TIME) as target:
         pod = await target.start()
         await stage.run(pod)
         await target.until_on_time("true", 1)
@@ -129,7 +131,7 @@ async def test_a_run_that_a_reboot_cut_short_is_on_time_and_only_its_io_suppress
 
 
 async def test_a_reboot_has_a_grace_that_ends_with_a_good_run(stage: Stage) -> None:
-    async with mounts(stage, suppression={"newNodeGrace": "0s", "rebootGrace": "10m"}) as target:
+    async with mounts(stage, suppression={"newNodeGrace": "0s", "rebootGrace": "10m"}, **IN_TIME) as target:
         await stage.node_status(target.node, boot_id="boot-2")
         await until_now(target.pie, target.node, "NodeRebooted")
         found = await stage.api.get(stage.path("cronjobs", target.cronjob))
@@ -146,7 +148,7 @@ async def test_a_reboot_has_a_grace_that_ends_with_a_good_run(stage: Stage) -> N
 
 
 async def test_lost_data_is_lost_whatever_happens_to_the_node(stage: Stage) -> None:
-    async with mounts(stage, suppression=NO_GRACE) as target:
+    async with mounts(stage, suppression=NO_GRACE, **IN_TIME) as target:
         await stage.end(await target.start(), result())
         await target.until_succeeded("true", 1)
         await target.no_jobs()
@@ -158,7 +160,7 @@ async def test_lost_data_is_lost_whatever_happens_to_the_node(stage: Stage) -> N
 
 
 async def test_a_good_run_on_a_cordoned_node_is_good(stage: Stage) -> None:
-    async with mounts(stage, suppression=NO_GRACE) as target:
+    async with mounts(stage, suppression=NO_GRACE, **IN_TIME) as target:
         await stage.cordon(target.node)
         await until_now(target.pie, target.node, "NodeCordoned")
         await stage.end(await target.start(), result())
@@ -186,7 +188,7 @@ async def test_a_fault_on_a_ready_node_without_marks_is_never_suppressed(stage: 
 
 
 async def test_a_node_that_is_deleted_in_mid_run_suppresses_the_run(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         await stage.run(await target.start())
         await target.until_on_time("true", 1)
         await target.start()
@@ -273,7 +275,7 @@ async def test_how_long_a_node_has_been_marked_outlives_the_controller(stage: St
 
 
 async def test_a_provision_run_that_no_node_could_take_is_suppressed(stage: Stage) -> None:
-    async with provisions(stage, nodes=2) as (pie, cronjob, nodes):
+    async with provisions(stage, nodes=2, probeThreshold="9s") as (pie, cronjob, nodes):
         await stage.cordon(nodes[0])
         await stage.start_job(cronjob, time.time())
         await stage.node_status(nodes[1], "False")
@@ -294,7 +296,7 @@ async def test_a_provision_run_that_some_node_could_take_counts(stage: Stage) ->
 
 @pytest.mark.parametrize("deleted", [False, True])
 async def test_a_provision_run_whose_node_goes_away_is_suppressed(stage: Stage, deleted: bool) -> None:
-    async with provisions(stage, nodes=2) as (pie, cronjob, nodes):
+    async with provisions(stage, nodes=2, probeThreshold="9s") as (pie, cronjob, nodes):
         pod = await stage.start_job(cronjob, time.time())
         await stage.bind(pod, nodes[0])
         if deleted:

@@ -9,7 +9,7 @@ from pie.core.decode import convert
 from pie.core.wire import Pod
 from pie.kube.client import Client
 from pie.kube.config import load
-from tests.controller.mounts import Mounts, mounts, result
+from tests.controller.mounts import IN_TIME, Mounts, mounts, result
 from tests.controller.reported import warn_about
 from tests.controller.stage import Stage
 from tests.harness import until
@@ -41,7 +41,7 @@ def seconds(pod: dict[str, Any]) -> float:
 
 
 async def test_a_start_is_timed_by_the_clock_of_the_api_server(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         labels = {"pie_probe_name": "p1", "storage_class": stage.storage_class, "probe": "mount"}
         last: list[float] = []
 
@@ -55,7 +55,7 @@ async def test_a_start_is_timed_by_the_clock_of_the_api_server(stage: Stage) -> 
 
 
 async def test_a_pod_whose_image_was_pulled_is_known(stage: Stage) -> None:
-    async with mounts(stage) as target, Client(load(str(stage.kubeconfig))) as client:
+    async with mounts(stage, **IN_TIME) as target, Client(load(str(stage.kubeconfig))) as client:
         pulls = ImagePulls(client, stage.namespace)
         watching = asyncio.create_task(pulls.run())
         shown: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ from typing import Any
 from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
 from pie.core.result import Outcome
-from tests.controller.mounts import A, mounts, result
+from tests.controller.mounts import IN_TIME, A, mounts, result
 from tests.controller.reported import events, incidents, status, until_incidents
 from tests.controller.stage import HOURLY_MINUTES, Stage
 from tests.harness import apply_probe, pieprobe, until
@@ -25,7 +25,7 @@ async def until_summary(stage: Stage, text: str) -> None:
 async def test_an_incident_opens_after_two_bad_runs_outlives_the_controller_and_closes_on_recovery(
     stage: Stage,
 ) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         broken = result(Outcome.IO_ERROR, message="write: EIO", found=A, sequence=1)
         await stage.end(await target.start(), broken, exit_code=1)
         await until_summary(stage, "1 target failed once; an incident opens if it fails again")

@@ -3,7 +3,7 @@
 import time
 
 from pie.core.result import Outcome
-from tests.controller.mounts import NEW, SECONDS_UNTIL_HUNG, A, B, mounts, result
+from tests.controller.mounts import IN_TIME, LATE_AT_LAST, NEW, A, B, mounts, result
 from tests.controller.provisions import provisions
 from tests.controller.stage import Stage
 from tests.harness import ON_TIME, PERFORMANCE, until, until_condition
@@ -12,7 +12,7 @@ WRITE_LATENCY = "pie_io_write_latency_on_mount_probe_seconds"
 
 
 async def test_a_good_run_is_counted_once_and_its_job_deleted(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         pod = await target.start()
         await stage.run(pod)
         await target.until_on_time("true", 1)
@@ -27,7 +27,7 @@ async def test_a_good_run_is_counted_once_and_its_job_deleted(stage: Stage) -> N
 
 
 async def test_a_run_that_ends_before_anybody_looked_is_counted_as_well(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         await stage.end(await target.start(), result())
         await target.until_on_time("true", 1)
         await target.until_succeeded("true", 1)
@@ -51,7 +51,7 @@ async def _deleted(stage: Stage, pod: str) -> bool:
 
 
 async def test_a_failed_io_is_counted_with_its_evidence_and_clears(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         await stage.end(await target.start(), result(Outcome.IO_ERROR, message="write: EIO"), exit_code=1)
         await target.until_succeeded("false", 1)
         await target.until_on_time("true", 1)
@@ -63,11 +63,11 @@ async def test_a_failed_io_is_counted_with_its_evidence_and_clears(stage: Stage)
 
 
 async def test_a_hung_run_fails_once_at_its_deadline_and_what_it_was_on_time_stays(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **LATE_AT_LAST) as target:
         pod = await target.start()
         await stage.run(pod)
         await target.until_on_time("true", 1)
-        await target.until_succeeded("false", 1, timeout_seconds=SECONDS_UNTIL_HUNG + 15)
+        await target.until_succeeded("false", 1)
         await until_condition(stage.api, stage.namespace, "p1", "MountHealthy", "False", "Hung")
         assert not await _deleted(stage, pod)
         await stage.end(pod, "", exit_code=137)
@@ -77,7 +77,7 @@ async def test_a_hung_run_fails_once_at_its_deadline_and_what_it_was_on_time_sta
 
 
 async def test_lost_and_swapped_volumes_are_told_apart_from_a_fresh_one(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         await stage.end(await target.start(), result())
         await target.until_succeeded("true", 1)
 
@@ -101,7 +101,7 @@ async def test_lost_and_swapped_volumes_are_told_apart_from_a_fresh_one(stage: S
 
 
 async def test_runs_that_finished_while_the_controller_was_dead_are_counted_once_each(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         await target.pie.kill()
         now = time.time()
         for minutes in (3, 2, 1):
@@ -117,7 +117,7 @@ async def test_runs_that_finished_while_the_controller_was_dead_are_counted_once
 
 
 async def test_a_job_that_nobody_of_ours_owns_counts_nothing(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         await stage.api.patch(
             stage.path("cronjobs", target.cronjob), {"metadata": {"labels": {"forged": ""}}}
         )
@@ -148,7 +148,7 @@ async def test_a_job_deleted_unread_is_a_lost_run(stage: Stage) -> None:
 
 
 async def test_the_provision_probe_is_on_time_when_its_volume_was_used(stage: Stage) -> None:
-    async with provisions(stage, 1) as (pie, cronjob, (node,)):
+    async with provisions(stage, 1, probeThreshold="9s") as (pie, cronjob, (node,)):
         pod = await stage.start_job(cronjob, time.time())
         await stage.bind(pod, node)
         await stage.run(pod)

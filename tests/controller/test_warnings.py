@@ -3,7 +3,7 @@
 import time
 
 from pie.core.volumeobjects import CSISource, attachment_name
-from tests.controller.mounts import mounts, result
+from tests.controller.mounts import IN_TIME, mounts, result
 from tests.controller.reported import healthy, warn_about
 from tests.controller.stage import Stage, stamp
 from tests.harness import until
@@ -54,7 +54,7 @@ async def test_what_was_said_while_the_controller_was_dead_is_asked_for(stage: S
 
 
 async def test_the_stages_of_a_run_are_timed(stage: Stage) -> None:
-    async with mounts(stage) as target:
+    async with mounts(stage, **IN_TIME) as target:
         pod = await target.start(time.time() - 2)
         await creating(stage, pod)
         ready = {"type": "PodReadyToStartContainers", "status": "True", "lastTransitionTime": stamp(0)}
@@ -96,7 +96,7 @@ async def test_a_run_that_ends_before_it_was_seen_running_is_timed_with_its_atta
             "csi": {"driver": driver, "volumeHandle": "handle"},
         },
     }
-    async with mounts(stage, provisioner=driver) as target:
+    async with mounts(stage, provisioner=driver, **IN_TIME) as target:
         claim = stage.path("persistentvolumeclaims", target.claim)
         await stage.api.create(
             f"{made}/csidrivers", {"metadata": {"name": driver}, "spec": {"attachRequired": True}}
