@@ -115,7 +115,7 @@ class Driver:
         """Tell that the driver runs, or not."""
         return {f"csi-{NODE}": self._process is not None and self._process.returncode is None}
 
-    async def call(self, method: str, *, timeout_seconds: float = 30, **fields: Any) -> Any:
+    async def call(self, method: str, *, timeout_seconds: float = 90, **fields: Any) -> Any:
         """Call a CSI method by its name."""
         services = self._stubs.csi.DESCRIPTOR.services_by_name
         service = next(each for each in services.values() if method in each.methods_by_name)
@@ -210,7 +210,7 @@ class Writer:
 
     async def error(self) -> str:
         """Wait for the end; return the last line of what it complained about (empty: written)."""
-        _, complaint = await asyncio.wait_for(self.process.communicate(), 30)
+        _, complaint = await asyncio.wait_for(self.process.communicate(), 90)
         return complaint.decode().strip().rpartition("\n")[2]
 
     def hangs(self) -> bool:
