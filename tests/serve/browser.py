@@ -133,7 +133,7 @@ class Tab:
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
-    async def until(self, script: str, timeout_seconds: float = 20.0) -> Any:
+    async def until(self, script: str, timeout_seconds: float = 60.0) -> Any:
         """Return the first true value of a JavaScript expression."""
 
         async def seen() -> Any:

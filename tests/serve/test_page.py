@@ -29,11 +29,12 @@ from tests.serve.browser import Tab, browser
 from tests.serve.source import MadeUp
 
 PICTURES = os.environ.get("PIE_PICTURES", "")
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600 if PICTURES else 120)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900 if PICTURES else 400)]
 
-MINUTE_SECONDS = 8.0
-THRESHOLD_SECONDS = 5
-WITHIN_SECONDS = MINUTE_SECONDS + THRESHOLD_SECONDS + 20
+MINUTE_SECONDS = 10.0
+THRESHOLD_SECONDS = 9
+"""Almost a period: on a busy machine a good run takes seconds, and one node must stay well."""
+WITHIN_SECONDS = MINUTE_SECONDS + THRESHOLD_SECONDS + 60
 """A fault shows within a period and the threshold; the rest is for a busy machine."""
 EVIL = "<img src=x onerror=\"document.title='evil'\">"
 ZONE = "topology.kubernetes.io/zone"
@@ -132,10 +133,10 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
     cluster = await start_embedded(nodes=5, minute_seconds=MINUTE_SECONDS, probe_options=("--size", "1M"))
     async with controlled(cluster) as page:
         await tab.open(page)
-        await tab.until(f"{H1}.startsWith('Everything is fine: 6 targets')", 40)
-        assert await tab.text("#live") == "live"
+        await tab.until(f"{H1}.startsWith('Everything is fine: 6 targets')", 120)
+        await tab.until("document.querySelector('#live').innerText === 'live'")
         assert await tab.see("document.querySelectorAll('.incident').length") == 0
-        assert await tab.see(painted("node-2", "ok")) > 0
+        await tab.until(painted("node-2", "ok"))
         if PICTURES:
             await tab.until(known_columns(18), 300)
 
@@ -173,24 +174,21 @@ async def test_a_fault_shows_in_words_and_colours_and_its_target_opens_by_keyboa
         await tab.until(
             "document.activeElement.id === 'target-title' && location.hash.startsWith('#/local/mount/node-')"
         )
-        timeline = await tab.text("#one")
         for words in ("mount probe local", "zone-a", "late in mount", "✓ ok", "io ", "read p99", "Next:"):
-            assert words in timeline
-        assert await tab.see(
-            "!!document.querySelector('.stuck.late') && !!document.querySelector('.part.io')"
-        )
+            await tab.until(f"document.querySelector('#one').innerText.includes({words!r})")
+        await tab.until("!!document.querySelector('.stuck.late') && !!document.querySelector('.part.io')")
         await picture(tab, "page-target.png")
 
         await tab.resize(390, 844, mobile=True)
-        assert await tab.see(NO_WIDER)
+        await tab.until(NO_WIDER)
         await tab.see("document.querySelector('#back').focus()")
         await tab.press("Enter")
         await tab.until("!document.querySelector('#all').hidden && document.activeElement.id === 'heat'")
-        assert await tab.see(NO_WIDER)
+        await tab.until(NO_WIDER)
 
         for fault, node in sorted(cluster.faults.active):
             await cluster.faults.clear(fault, node)
-        await tab.until(f"{H1}.startsWith('Everything is fine')", 50)
+        await tab.until(f"{H1}.startsWith('Everything is fine')", 120)
         await tab.until("Number(document.querySelector('#closed-count').innerText) >= 1")
         assert tab.complaints == []
 
@@ -324,7 +322,7 @@ async def test_nine_tabs_load_and_one_in_the_background_tells_by_its_title(tab: 
             return [each["title"] for each in targets if each["url"] == page] == ["✕ pie: bad"] * 9
 
         await until(titles, "nine tabs are loaded")
-        assert await tab.see("document.hidden")
+        await tab.until("document.hidden")
         source.state = "fine"
         await tab.until("document.title === '✓ pie: fine'")
     await tab.until("document.title === '… pie: no answer'")
