@@ -98,7 +98,7 @@ class ControlPlane:
             for name in self._components:
                 await self._processes.start(name, self._argv(name, programs[name]))
                 group.create_task(self.wait_until_healthy(name))
-            group.create_task(self._wait_for_default_service_account())
+            group.create_task(self._wait_for_default_namespace())
 
     async def wait_until_healthy(self, component: str) -> None:
         """Wait until the component answers its health check; raise with the end of its log if it does not."""
@@ -120,16 +120,20 @@ class ControlPlane:
 
             await self._wait(component, healthy)
 
-    async def _wait_for_default_service_account(self) -> None:
-        """Wait until the service account of pods exists: before that, pods are refused."""
-        if "kube-controller-manager" not in self._components:
-            return
+    async def _wait_for_default_namespace(self) -> None:
+        """Wait until the namespace exists, and the service account of its pods, who are refused before.
+
+        The API server creates the namespace by itself, some time after it is ready.
+        """
+        path, component = "/api/v1/namespaces/default", "kube-apiserver"
+        if "kube-controller-manager" in self._components:
+            path, component = f"{path}/serviceaccounts/default", "kube-controller-manager"
         async with Api(self.kubeconfig) as api:
 
             async def exists() -> bool:
-                return await api.find("/api/v1/namespaces/default/serviceaccounts/default") is not None
+                return await api.find(path) is not None
 
-            await self._wait("kube-controller-manager", exists)
+            await self._wait(component, exists)
 
     async def _wait(self, component: str, condition: Callable[[], Awaitable[bool]]) -> None:
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_SECONDS

@@ -157,7 +157,7 @@ def page(items: list[dict[str, Any]], version: int, continue_: str = "") -> dict
     return {"metadata": {"resourceVersion": str(version), "continue": continue_}, "items": items}
 
 
-async def eventually(condition: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """Wait until a condition holds, and fail in words where it never does."""
     try:
         async with asyncio.timeout(seconds):
