@@ -378,7 +378,7 @@ async def unanswered(url: str) -> list[str]:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 async def test_a_real_prometheus_that_scraped_the_demo_is_reported(tmp_path: Path) -> None:
     demand("fio", "prometheus")
     port, log = free_port(), tmp_path / "demo.log"
@@ -395,8 +395,8 @@ async def test_a_real_prometheus_that_scraped_the_demo_is_reported(tmp_path: Pat
         return str(await until(said, f"the demo says {words!r}", timeout_seconds))
 
     async with prometheus(tmp_path, port) as url, running(*demo, log=log):
-        panel = re.findall(r"Faults: +(http://\S+)", await says("Faults:", 30))[0]
-        ended = await says("Now inject faults yourself", 150)
+        panel = re.findall(r"Faults: +(http://\S+)", await says("Faults:", 90))[0]
+        ended = await says("Now inject faults yourself", 200)
         counted = re.findall(r"runs: \d+ on time, (\d+) late", ended)[0]
         async with aiohttp.ClientSession() as session:
             await session.post(f"{panel}faults/cordoned?node=node-1", headers={HEADER: "1"})

@@ -152,7 +152,7 @@ def test_a_shut_down_filesystem_is_an_io_error_until_it_is_mounted_again(node: N
 
 def test_a_filesystem_shut_down_in_mid_run_is_an_io_error_with_fios_words(node: Node) -> None:
     node.written()
-    process = node.start("mount", "--fsync", "1", "--size", "64M")
+    process = node.start("mount", "--fsync", "1", "--size", "64M", "--runtime", "20")
     wait_for_growth(node.path / ".pie/fio/job", 50 * MIB, node, process)
     node.run("xfs_io", "-x", "-c", "shutdown", node.path)
     result = node.end(process)
@@ -293,7 +293,7 @@ def test_a_hung_run_that_was_told_to_stop_ends_at_the_thaw_and_the_next_works(no
         process.send_signal(signal.SIGTERM)
     finally:
         node.run("fsfreeze", "-u", node.path)
-    assert process.wait(30) == 1
+    assert process.wait(90) == 1
     assert decode(node.log.read_text()).outcome is Outcome.KILLED
     assert node.written() >= 2
 
