@@ -26,7 +26,7 @@ SECONDS_UNTIL_HUNG = 5 + 3
 # For runs that are not to be late, however slowly a busy machine plays them.
 IN_TIME = {"probeThreshold": "40s", "deadline": "50s"}
 # For runs in whose middle something happens before they are late.
-LATE_AT_LAST = {"probeThreshold": "9s", "deadline": "14s"}
+LATE_AT_LAST = {"probeThreshold": "7s", "deadline": "12s"}
 A, B, NEW = "a" * 32, "b" * 32, "c" * 32
 
 

@@ -11,7 +11,7 @@ from tests.controller.world import NODE, World
 from tests.harness import ON_TIME, Pie, until, until_condition
 
 # The run that follows another one has as long as that one.
-LATE = {"probeThreshold": "9s", "deadline": "60s"}
+LATE = {"probeThreshold": "7s", "deadline": "60s"}
 
 
 async def counted(pie: Pie, value: str) -> float | None:

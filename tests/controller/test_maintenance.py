@@ -107,7 +107,7 @@ async def test_a_node_that_was_cordoned_in_mid_run_only_suppresses_the_run_all_t
 
 
 async def test_a_run_that_outlives_the_maintenance_has_its_threshold_anew_and_no_more(stage: Stage) -> None:
-    async with mounts(stage, suppression=NO_GRACE, deadline="40s", probeThreshold="9s") as target:
+    async with mounts(stage, suppression=NO_GRACE, deadline="40s", probeThreshold="7s") as target:
         await target.start()
         await stage.cordon(target.node)
         await until_suppressed(target.pie, "NodeCordoned")
@@ -275,7 +275,7 @@ async def test_how_long_a_node_has_been_marked_outlives_the_controller(stage: St
 
 
 async def test_a_provision_run_that_no_node_could_take_is_suppressed(stage: Stage) -> None:
-    async with provisions(stage, nodes=2, probeThreshold="9s") as (pie, cronjob, nodes):
+    async with provisions(stage, nodes=2, probeThreshold="7s") as (pie, cronjob, nodes):
         await stage.cordon(nodes[0])
         await stage.start_job(cronjob, time.time())
         await stage.node_status(nodes[1], "False")
@@ -296,7 +296,7 @@ async def test_a_provision_run_that_some_node_could_take_counts(stage: Stage) ->
 
 @pytest.mark.parametrize("deleted", [False, True])
 async def test_a_provision_run_whose_node_goes_away_is_suppressed(stage: Stage, deleted: bool) -> None:
-    async with provisions(stage, nodes=2, probeThreshold="9s") as (pie, cronjob, nodes):
+    async with provisions(stage, nodes=2, probeThreshold="7s") as (pie, cronjob, nodes):
         pod = await stage.start_job(cronjob, time.time())
         await stage.bind(pod, nodes[0])
         if deleted:

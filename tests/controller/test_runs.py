@@ -148,7 +148,7 @@ async def test_a_job_deleted_unread_is_a_lost_run(stage: Stage) -> None:
 
 
 async def test_the_provision_probe_is_on_time_when_its_volume_was_used(stage: Stage) -> None:
-    async with provisions(stage, 1, probeThreshold="9s") as (pie, cronjob, (node,)):
+    async with provisions(stage, 1, probeThreshold="7s") as (pie, cronjob, (node,)):
         pod = await stage.start_job(cronjob, time.time())
         await stage.bind(pod, node)
         await stage.run(pod)
