@@ -120,8 +120,8 @@ class Simulation:
 
     def states(self) -> dict[Target, Standing]:
         """Return the last verdict on each target."""
-        names = self.controller.probes.names()
-        return {state.target: state.standing for name in names for state in self.controller.targets.of(name)}
+        ids = self.controller.probes.ids()
+        return {state.target: state.standing for each in ids for state in self.controller.targets.of(each)}
 
     def metrics(self) -> str:
         """Return what /metrics would say."""

@@ -15,7 +15,7 @@ from pie.core.target.facts import Calendar
 from tests.accounting import Accounts
 from tests.controller.simulation import Simulation
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import BASE_SPEC, NODE, PROVISION, T0, TARGET, World
+from tests.controller.world import BASE_SPEC, NAMESPACE, NODE, PROBE, PROVISION, T0, TARGET, World
 from tests.examples import examples
 from tests.harness import PERFORMANCE, Samples
 
@@ -23,7 +23,7 @@ SPEC = {**BASE_SPEC, "suppression": {"newNodeGrace": "0s", "rebootGrace": "30s"}
 OTHER = "n2"
 TARGETS = {
     NODE: TARGET,
-    OTHER: Target("p", Kind.MOUNT, "c", OTHER),
+    OTHER: Target("p", Kind.MOUNT, "c", OTHER, NAMESPACE),
     "": PROVISION,
 }
 BEGIN_SECONDS, BUSY_SECONDS, QUIET_SECONDS = 70, 260, 240
@@ -123,7 +123,7 @@ class Outcome:
         self.end = simulation.now() - DECIDED_SECONDS
         self._metrics = simulation.metrics()
         self.scrapes = simulation.scrapes
-        runner, probe = simulation.controller.runner, simulation.controller.probes.spec("p")
+        runner, probe = simulation.controller.runner, simulation.controller.probes.spec(PROBE)
         paces = simulation.controller.paces
         self.calendars: dict[Target, tuple[float, Calendar]] = {}
         for target in TARGETS.values():

@@ -31,7 +31,7 @@ async def test_the_pod_that_replaced_another_of_its_job_is_found_after_the_old_o
     show(found.pods, old)
     show(found.pods, old, new)
     show(found.pods, new)
-    assert found.pods_of_owner == {"job": {"new": new}}
+    assert found.pods_of_owner == {("pie", "job"): {"new": new}}
     show(found.pods)
     assert found.pods_of_owner == {}
 
@@ -41,4 +41,4 @@ async def test_the_pvc_of_a_pod_is_found_after_another_pvc_of_the_pod_is_deleted
     other, volume = (Claim(metadata=metadata(name, "Pod", "pod")) for name in ("other", "volume"))
     show(found.claims, other, volume)
     show(found.claims, volume)
-    assert found.claim_of_pod == {"pod": volume}
+    assert found.claim_of_pod == {("pie", "pod"): volume}

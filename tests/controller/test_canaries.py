@@ -28,12 +28,12 @@ from tests.controller.stories import (
     with_gaps,
 )
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import NODE, T0, World
+from tests.controller.world import NAMESPACE, NODE, T0, World
 from tests.core.build import probe
 from tests.harness import Samples
 
 OTHER = "n2"
-BLOCK = Target("p", "block", "c")
+BLOCK = Target("p", "block", "c", namespace=NAMESPACE)
 PERIOD_SECONDS = 120
 WITH_BLOCK = {**SPEC, "canaries": {"block": {"period": "2m"}}}
 UNSUPPORTED = "rpc error: code = InvalidArgument desc = block volumes are not supported"

@@ -15,9 +15,12 @@ from tests.accounting import Accounts
 from tests.controller.simulation import Simulation
 from tests.controller.stories import SPEC, Script, at_once, storage
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import NODE, PROVISION, T0, TARGET, World
+from tests.controller.world import NAMESPACE, NODE, PROBE, PROVISION, T0, TARGET, World
 
-OTHER, OTHER_PROVISION = Target("p", Kind.MOUNT, "d", NODE), Target("p", Kind.PROVISION, "d")
+OTHER, OTHER_PROVISION = (
+    Target("p", Kind.MOUNT, "d", NODE, NAMESPACE),
+    Target("p", Kind.PROVISION, "d", namespace=NAMESPACE),
+)
 ALL = {TARGET, PROVISION, OTHER, OTHER_PROVISION}
 on_each_runner = pytest.mark.parametrize("runner", list(RunnerKind))
 WITHOUT = {key: value for key, value in SPEC.items() if key != "monitoringStorageClass"}
@@ -182,7 +185,7 @@ def test_every_due_time_of_each_class_is_counted_once(runner: RunnerKind) -> Non
     script: Script = [(130, storage("does not mount")), (250, storage("well"))]
     with capture_logs() as lines:
         simulation, _ = played(400, script, runner, **LISTED)
-    accounts, state = Accounts(lines), simulation.controller.probes.get("p")
+    accounts, state = Accounts(lines), simulation.controller.probes.get(PROBE)
     assert state is not None
     for target in ALL:
         calendar = simulation.controller.runner.calendar(

@@ -6,9 +6,9 @@ from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_RETRY, labels
 from tests.controller.lives import Action, lived
-from tests.controller.world import TARGET, World
+from tests.controller.world import NAMESPACE, TARGET, World
 
-OF_ANOTHER_NODE = Target("p", Kind.MOUNT, "c", "n9")
+OF_ANOTHER_NODE = Target("p", Kind.MOUNT, "c", "n9", NAMESPACE)
 
 
 def named(target: Target = TARGET) -> str:

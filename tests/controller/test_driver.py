@@ -27,13 +27,13 @@ from tests.controller.stories import (
     with_gaps,
 )
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import NODE, PROVISION, TARGET, World, rfc3339
+from tests.controller.world import NAMESPACE, NODE, PROVISION, TARGET, World, rfc3339
 from tests.dirty.kubelets import has_no_driver
 
 DRIVER = "d.example"
 KEY = f"{DRIVER}/agent-not-ready"
 OTHER = "n2"
-AT_OTHER = Target("p", Kind.MOUNT, "c", OTHER)
+AT_OTHER = Target("p", Kind.MOUNT, "c", OTHER, NAMESPACE)
 ONE_GRACE = {**SPEC, "suppression": {"newNodeGrace": "2m", "rebootGrace": "0s"}}
 
 Action = Callable[[World], None]

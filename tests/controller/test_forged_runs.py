@@ -58,7 +58,7 @@ def second_pods(world: World) -> None:
     """Give each Job a second pod."""
     for name, job in list(world.objects["jobs"].items()):
         node = job["metadata"]["labels"].get("node", "")
-        target = Target("p", Kind.MOUNT if node else Kind.PROVISION, "c", node)
+        target = Target("p", Kind.MOUNT if node else Kind.PROVISION, "c", node, NAMESPACE)
         world.put("pods", bad(f"{name}-zzzzz", owned_by("Job", job), target))
 
 
@@ -87,7 +87,7 @@ def forged(name: str, owner: dict[str, Any], target: Target) -> Action:
 
 
 NOBODYS = {"kind": "PieProbe", "name": "p", "uid": "another", "controller": True}
-OTHER = Target("p", Kind.MOUNT, "c", "n2")
+OTHER = Target("p", Kind.MOUNT, "c", "n2", NAMESPACE)
 
 
 @pytest.mark.parametrize(

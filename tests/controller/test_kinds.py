@@ -15,7 +15,7 @@ from tests.controller import toykind
 from tests.controller.simulation import Simulation
 from tests.controller.stories import at_once, storage
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import BASE_SPEC, NODE, World
+from tests.controller.world import BASE_SPEC, NAMESPACE, NODE, World
 from tests.harness import Samples
 
 ONLY_TOY = {**BASE_SPEC, "disableProvisionProbe": True, "disableMountProbes": True}
@@ -47,7 +47,7 @@ class Lived:
 
     def __init__(self, row: Row, *script: tuple[int, Any], seconds: int = 200) -> None:
         self.targets = [
-            Target("p", row.name, "c", node) for node in ((NODE, OTHER) if row.per_node else ("",))
+            Target("p", row.name, "c", node, NAMESPACE) for node in ((NODE, OTHER) if row.per_node else ("",))
         ]
         self.pods: dict[str, dict[str, Any]] = {}
         in_virtual_time(self._live(seconds, list(script)))

@@ -8,7 +8,7 @@ from pie.core.reasons import Reason
 from tests.controller.simulation import Simulation
 from tests.controller.stories import SPEC, at_once
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import NODE, T0, World, rfc3339
+from tests.controller.world import NODE, PROBE, T0, World, rfc3339
 
 DRIVER, KEY = "d.example", "topology.d.example/node"
 OTHER = "n2"
@@ -50,7 +50,7 @@ class Story:
 
     def paused(self) -> Reason | None:
         """Return why the mount probes are paused."""
-        pause = self.simulation.controller.probes.get("p").classes["c"].paused.get(Kind.MOUNT)
+        pause = self.simulation.controller.probes.get(PROBE).classes["c"].paused.get(Kind.MOUNT)
         return pause.reason if pause is not None else None
 
 

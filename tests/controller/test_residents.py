@@ -21,11 +21,11 @@ from tests.controller.stories import (
     spec_change,
 )
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import NODE, World
+from tests.controller.world import NAMESPACE, NODE, World
 from tests.harness import Samples
 
-RESIDENT = Target("p", "resident", "c", NODE)
-ELSEWHERE = Target("p", "resident", "c", OTHER)
+RESIDENT = Target("p", "resident", "c", NODE, NAMESPACE)
+ELSEWHERE = Target("p", "resident", "c", OTHER, NAMESPACE)
 BEGUN = 150
 """By then all resident pods are ready."""
 

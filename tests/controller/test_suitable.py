@@ -8,7 +8,7 @@ from pie.core.model import Kind, Target
 from tests.controller.simulation import Simulation
 from tests.controller.stories import SPEC, at_once
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import NODE, PROVISION, TARGET, World
+from tests.controller.world import NAMESPACE, NODE, PROVISION, TARGET, World
 
 ODD = "odd-1"
 
@@ -75,7 +75,7 @@ def test_a_node_that_becomes_suitable_gets_its_target() -> None:
     simulation = play(
         (0, adds(**{"kubernetes.io/arch": "s390x"})), (40, lambda world: world.add_node(ODD, a=""))
     )
-    assert Target("p", Kind.MOUNT, "c", ODD) in simulation.states()
+    assert Target("p", Kind.MOUNT, "c", ODD, NAMESPACE) in simulation.states()
     assert condition(simulation.world)["status"] == "False"
 
 
@@ -90,7 +90,7 @@ def test_a_class_that_allows_other_topologies_changes_the_targets() -> None:
 
     zoned = (0, adds(**{"topology.kubernetes.io/zone": "z1"}))
     outside, inside = play(zoned, (1, allows("z2"))), play(zoned, (1, allows("z2")), (40, allows("z1")))
-    odd = Target("p", Kind.MOUNT, "c", ODD)
+    odd = Target("p", Kind.MOUNT, "c", ODD, NAMESPACE)
     assert odd not in outside.states()
     assert "allowedTopologies" in condition(outside.world)["message"]
     assert odd in inside.states()

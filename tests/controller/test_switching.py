@@ -30,7 +30,7 @@ from tests.controller.stories import (
     with_gaps,
 )
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import NODE, T0, TARGET, World
+from tests.controller.world import NODE, PROBE, T0, TARGET, World
 
 QUIET_SECONDS = 400
 SLACK_SECONDS = 3.0
@@ -72,7 +72,7 @@ class Switch:
     def wrong(self) -> list[str]:
         """Return which due times were not counted once; around the switch either calendar is right."""
         found = []
-        runners, probe = self.simulation.controller.runner, self.simulation.controller.probes.spec("p")
+        runners, probe = self.simulation.controller.runner, self.simulation.controller.probes.spec(PROBE)
         assert probe is not None
         for target in self.outcome.calendars:
             state = self.simulation.controller.targets.get(target)

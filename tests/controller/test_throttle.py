@@ -15,7 +15,7 @@ from pie.kube.transport import Answer, Request
 from tests.controller.simulation import Simulation
 from tests.controller.stories import SPEC, Outcome, Script, at_once, cronjobs_stand_still, storage
 from tests.controller.virtualtime import in_virtual_time
-from tests.controller.world import T0, World
+from tests.controller.world import PROBE, T0, World
 from tests.harness import Samples
 
 POD = {**SPEC, "runner": "Pod"}
@@ -125,7 +125,7 @@ def test_the_next_leader_goes_on_as_slowly() -> None:
         second = Simulation(at_once, first, reign=Reign(first.now(), first.now()))
         await second.run(60, [])
         for each in (first, second):
-            spec = each.controller.probes.spec("p")
+            spec = each.controller.probes.spec(PROBE)
             assert spec is not None
             found.append((each.controller.paces.throttle.part, each.controller.paces.parts(spec)[-1].every))
 

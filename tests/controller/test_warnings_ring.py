@@ -28,7 +28,7 @@ def note(heard: WarningEvents, event: Event) -> None:
 
 
 def messages(heard: WarningEvents, *uids: str) -> list[str]:
-    return [each.message for each in heard.about(*uids)]
+    return [each.message for each in heard.about("pie", *uids)]
 
 
 def test_what_is_said_about_a_pod_and_its_claim_is_told_in_order() -> None:

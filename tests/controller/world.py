@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pie.core.model import Kind, Target
+from pie.core.model import Kind, ProbeId, Target
 from pie.core.result import Outcome
 from pie.embedded.schema import pieprobe_schema
 from tests.controller.sidecars import Sidecar, rfc3339
@@ -17,8 +17,9 @@ T0: Final = 1_700_000_040.0
 
 NODE: Final = "n1"
 NAMESPACE: Final = "pie"
-TARGET: Final = Target("p", Kind.MOUNT, "c", NODE)
-PROVISION: Final = Target("p", Kind.PROVISION, "c")
+PROBE: Final = ProbeId(NAMESPACE, "p")
+TARGET: Final = Target("p", Kind.MOUNT, "c", NODE, NAMESPACE)
+PROVISION: Final = Target("p", Kind.PROVISION, "c", namespace=NAMESPACE)
 PERIOD_SECONDS: Final = 60
 BASE_SPEC: Final[dict[str, Any]] = {
     "monitoringStorageClass": "c",

@@ -27,14 +27,15 @@ from pie.core.wire import (
 )
 
 T0 = 1_700_000_040.0
-MOUNT = Target("p", Kind.MOUNT, "c", "n1")
-PROVISION = Target("p", Kind.PROVISION, "c")
+NAMESPACE = "pie"
+MOUNT = Target("p", Kind.MOUNT, "c", "n1", NAMESPACE)
+PROVISION = Target("p", Kind.PROVISION, "c", namespace=NAMESPACE)
 
 
 def probe(**changes: Any) -> Probe:
     """Return a PieProbe of period 60 s, threshold 30 s, deadline 60 s."""
     fields: dict[str, Any] = {
-        "namespace": "pie",
+        "namespace": NAMESPACE,
         "name": "p",
         "uid": "probe-uid",
         "generation": 1,

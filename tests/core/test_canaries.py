@@ -18,9 +18,9 @@ from pie.core.reasons import Reason
 from pie.core.result import Outcome
 from pie.core.timeline import WarningEvent
 from pie.core.wire import Metadata, PieProbe
-from tests.core.build import MOUNT, PROVISION, T0, message, pod, probe, run
+from tests.core.build import MOUNT, NAMESPACE, PROVISION, T0, message, pod, probe, run
 
-BLOCK = Target("p", "block", "c")
+BLOCK = Target("p", "block", "c", namespace=NAMESPACE)
 REFUSED = "rpc error: code = InvalidArgument desc = block volumes are not supported"
 
 

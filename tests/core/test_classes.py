@@ -133,4 +133,7 @@ def test_a_list_gives_each_of_its_classes_once_whatever_exists(
 def test_a_pieprobe_is_parsed_once_for_each_class() -> None:
     stored = pieprobe(monitoringStorageClasses=["b", "a"], probePeriod=3)
     found = parse_probes(stored, ["b", "a"])
-    assert [(each.probed, each.period_seconds) for each in found] == [(("p", "b"), 180), (("p", "a"), 180)]
+    assert [(each.id, each.storage_class, each.period_seconds) for each in found] == [
+        (("pie", "p"), "b", 180),
+        (("pie", "p"), "a", 180),
+    ]

@@ -154,13 +154,13 @@ def test_the_trend_is_that_of_the_probes_targets() -> None:
     kept = history()
     for thousandths in (1, 2, 100):
         kept.measure(MOUNT, T0, IoStats(read=latency(thousandths / 1000)))
-    before, point = kept.trend("p", T0, 2)
+    before, point = kept.trend(MOUNT.probe_id, T0, 2)
     assert before.read_median is None
     assert point.read_median == pytest.approx(0.002, rel=0.1)
     assert point.read_p99 == pytest.approx(0.2, rel=0.1)
     assert point.write_median is None
-    kept.forget_probe("p")
-    assert kept.trend("p", T0, 1)[0].read_median is None
+    kept.forget_probe(MOUNT.probe_id)
+    assert kept.trend(MOUNT.probe_id, T0, 1)[0].read_median is None
 
 
 def test_five_thousand_healthy_targets_take_less_than_twenty_megabytes() -> None:

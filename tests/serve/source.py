@@ -18,7 +18,7 @@ from pie.core.apitypes import (
     TargetList,
     TargetView,
 )
-from pie.core.model import Kind, Stage, Verdict
+from pie.core.model import Kind, ProbeId, Stage, Verdict
 
 PROBE = "synthetic"
 
@@ -74,14 +74,18 @@ class MadeUp:
             panel_url=self.panel_url,
         )
 
-    def targets(self, probe: str) -> TargetList | None:
-        """Answer with nothing: the page does not ask."""
-        return None if probe else TargetList(time.time(), ())
+    def named(self, of: ProbeId) -> ProbeId:
+        """Return it as it is."""
+        return of
 
-    def target(self, probe: str, kind: str, node: str, storage_class: str = "") -> TargetDetail | None:
+    def targets(self, of: ProbeId) -> TargetList | None:
+        """Answer with nothing: the page does not ask."""
+        return None if of.name else TargetList(time.time(), ())
+
+    def target(self, of: ProbeId, kind: str, node: str, storage_class: str = "") -> TargetDetail | None:
         """Answer with a target whose one run failed."""
         view = TargetView(
-            probe=probe,
+            probe=of.name,
             kind=kind,
             storage_class=storage_class or "fast",
             node=node,
@@ -111,7 +115,7 @@ class MadeUp:
         )
         return TargetDetail(time.time(), view, 30.0, (run, replace(run, due=run.due - 60)))
 
-    def heatmap(self, probe: str, columns: int) -> Heatmap | None:
+    def heatmap(self, of: ProbeId, columns: int) -> Heatmap | None:
         """Answer with a full strip for every node."""
         good, bad = "o" * columns, "o" * (columns - 3) + "lff"
         rows = tuple(
@@ -124,13 +128,13 @@ class MadeUp:
             )
             for number in range(self.nodes)
         )
-        return Heatmap(time.time(), probe, time.time() - 60 * columns, 60, columns, rows)
+        return Heatmap(time.time(), of.name, time.time() - 60 * columns, 60, columns, rows)
 
-    def latency(self, probe: str, columns: int) -> LatencyTrend | None:
+    def latency(self, of: ProbeId, columns: int) -> LatencyTrend | None:
         """Answer with a flat line."""
         flat = (0.001,) * columns
         return LatencyTrend(
-            time.time(), probe, time.time() - 60 * columns, 60, columns, flat, flat, flat, flat
+            time.time(), of.name, time.time() - 60 * columns, 60, columns, flat, flat, flat, flat
         )
 
     def _name(self, number: int) -> str:

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pie.core.apitypes import Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
-from pie.core.model import Kind, Target
+from pie.core.model import Kind, ProbeId, Target
 from pie.serve.api import Api
 from pie.serve.http import metrics_app, serving
 from pie.serve.series import TargetSeries
@@ -281,15 +281,15 @@ class Costly(MadeUp):
     def __init__(self, seconds: float) -> None:
         super().__init__(1)
         self.seconds = seconds
-        self.asked: list[tuple[str, int]] = []
+        self.asked: list[tuple[ProbeId, int]] = []
 
-    def heatmap(self, probe: str, columns: int) -> Heatmap | None:
+    def heatmap(self, of: ProbeId, columns: int) -> Heatmap | None:
         """Answer after so many seconds in which nothing else is done."""
-        self.asked.append((probe, columns))
+        self.asked.append((of, columns))
         until = time.monotonic() + self.seconds
         while time.monotonic() < until:
             pass  # work
-        return super().heatmap(probe, columns)
+        return super().heatmap(of, columns)
 
 
 async def test_an_answer_that_is_dear_is_given_again_for_a_while() -> None:
@@ -317,7 +317,7 @@ async def test_the_same_asked_in_other_words_is_made_once() -> None:
     async with served(api) as session:
         for more in ("", "&x=1", "&x=2", "&columns=120", "&node=n"):
             assert (await get(session, f"heatmap?probe=p{more}"))[0] == 200
-    assert source.asked == [("p", 120)]
+    assert source.asked == [(ProbeId("", "p"), 120)]
 
 
 async def test_many_different_things_are_made_in_turn_and_no_more_often_than_they_may_be() -> None:

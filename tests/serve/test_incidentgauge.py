@@ -5,7 +5,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.core.incidents.incident import Incident, Scope
-from pie.core.model import Stage
+from pie.core.model import Probed, ProbeId, Stage
 from pie.core.reasons import Reason
 from pie.serve.incidentgauge import IncidentGauge
 from tests.alerts import SERIES
@@ -21,7 +21,7 @@ def shown(*looks: tuple[Incident, ...]) -> list[tuple[str, str, str, float]]:
     registry = CollectorRegistry()
     gauge = IncidentGauge(registry)
     for incidents in looks:
-        gauge.show("p", "c", incidents)
+        gauge.show(Probed(ProbeId("pie", "p"), "c"), incidents)
     found = Samples(generate_latest(registry).decode()).all(SERIES)
     return sorted(
         (*(each.labels[name] for name in ("area", "scope", "reason")), each.value) for each in found

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -18,10 +19,10 @@ from pie.serve.incidentgauge import IncidentGauge
 from pie.serve.runseries import RunSeries
 from pie.serve.series import TargetSeries
 from pie.serve.untested import UntestedSeries
-from tests.core.build import probe
+from tests.core.build import NAMESPACE, probe
 
-MOUNT = Target("p1", Kind.MOUNT, "fast", "node-1")
-PROVISION = Target("p1", Kind.PROVISION, "fast")
+MOUNT = Target("p1", Kind.MOUNT, "fast", "node-1", NAMESPACE)
+PROVISION = Target("p1", Kind.PROVISION, "fast", namespace=NAMESPACE)
 
 
 def samples(series: TargetSeries) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -125,12 +126,12 @@ def test_any_name_is_escaped_so_that_it_reads_back(name: str) -> None:
 def test_lost_runs_and_leaks_are_there_at_zero_and_another_target_changes_nothing() -> None:
     registry = CollectorRegistry()
     series = RunSeries(registry)
-    series.add(MOUNT.probe, MOUNT.storage_class)
+    series.add(MOUNT.probed)
     lost = {"pie_probe_name": MOUNT.probe, "reason": "Pruned"}
     assert registry.get_sample_value("pie_lost_runs_total", lost) == 0
-    series.lost(MOUNT.probe, "Pruned")
+    series.lost(MOUNT.probe_id, "Pruned")
     series.left_behind(MOUNT, {Reason.NODE_GONE: 2})
-    series.add(PROVISION.probe, PROVISION.storage_class)
+    series.add(PROVISION.probed)
     assert registry.get_sample_value("pie_lost_runs_total", lost) == 1
     labels = {"pie_probe_name": MOUNT.probe, "storage_class": MOUNT.storage_class}
     left = [
@@ -143,9 +144,9 @@ def test_lost_runs_and_leaks_are_there_at_zero_and_another_target_changes_nothin
 def test_nothing_that_is_counted_late_brings_back_the_series_of_a_pieprobe_that_is_gone() -> None:
     registry = CollectorRegistry()
     series = RunSeries(registry)
-    series.add(MOUNT.probe, MOUNT.storage_class)
-    series.remove(*MOUNT.probed)
-    series.lost(MOUNT.probe, "Pruned")
+    series.add(MOUNT.probed)
+    series.remove(MOUNT.probed)
+    series.lost(MOUNT.probe_id, "Pruned")
     series.left_behind(MOUNT, {Reason.NODE_GONE: 2})
     series.stages(MOUNT, {Stage.MOUNT: 1.5})
     assert [sample for metric in registry.collect() for sample in metric.samples] == []
@@ -154,8 +155,8 @@ def test_nothing_that_is_counted_late_brings_back_the_series_of_a_pieprobe_that_
 def test_the_leaks_of_an_earlier_pieprobe_of_the_name_are_not_shown_under_its_class() -> None:
     registry = CollectorRegistry()
     series = RunSeries(registry)
-    series.add(MOUNT.probe, MOUNT.storage_class)
-    series.left_behind(Target(MOUNT.probe, Kind.MOUNT, "an earlier class", "n1"), {Reason.NODE_GONE: 2})
+    series.add(MOUNT.probed)
+    series.left_behind(replace(MOUNT, storage_class="an earlier class"), {Reason.NODE_GONE: 2})
     classes = {
         sample.labels.get("storage_class", MOUNT.storage_class)
         for each in registry.collect()
@@ -173,12 +174,12 @@ def test_the_stages_of_a_class_go_with_its_last_pieprobe() -> None:
     def count() -> float | None:
         return registry.get_sample_value("pie_stage_duration_seconds_count", labels)
 
-    series.add(MOUNT.probe, MOUNT.storage_class)
-    series.add(other.probe, other.storage_class)
+    series.add(MOUNT.probed)
+    series.add(other.probed)
     series.stages(MOUNT, {Stage.MOUNT: 1.5})
-    series.remove(*MOUNT.probed)
+    series.remove(MOUNT.probed)
     assert count() == 1
-    series.remove(*other.probed)
+    series.remove(other.probed)
     assert count() is None
     series.stages(MOUNT, {Stage.MOUNT: 1.5})  # the end of a run that the controller saw late
     assert count() is None
@@ -188,8 +189,8 @@ def test_latencies_of_a_class_and_starts_of_a_pieprobe_are_few_series_and_go_wit
     registry = CollectorRegistry()
     series = RunSeries(registry)
     side = Latency(iops=1, mean_seconds=0.25, p50_seconds=0.2, p99_seconds=0.9, max_seconds=1)
-    targets = [Target(MOUNT.probe, Kind.MOUNT, MOUNT.storage_class, f"n{i}") for i in range(100)]
-    series.add(MOUNT.probe, MOUNT.storage_class)
+    targets = [replace(MOUNT, node=f"n{i}") for i in range(100)]
+    series.add(MOUNT.probed)
     for target in targets:
         series.io(target, IoStats(write=side))
         series.started(target, 3.0)
@@ -199,7 +200,7 @@ def test_latencies_of_a_class_and_starts_of_a_pieprobe_are_few_series_and_go_wit
     of_probe = {"pie_probe_name": MOUNT.probe, "storage_class": MOUNT.storage_class, "probe": "mount"}
     assert registry.get_sample_value("pie_pod_startup_seconds_sum", of_probe) == 300
     assert len([sample for metric in registry.collect() for sample in metric.samples]) < 100
-    series.remove(*MOUNT.probed)
+    series.remove(MOUNT.probed)
     series.io(targets[0], IoStats(write=side))
     series.started(targets[0], 3.0)
     assert [sample for metric in registry.collect() for sample in metric.samples] == []
@@ -228,16 +229,16 @@ def everything_shown() -> bytes:
         series.add(target)
         series.set_latency(target, IoStats(read=side, write=side))
         series.set_health(target, healthy=False, at_seconds=1.0, hung_since=1.0)
-        runs.add(target.probe, target.storage_class)
+        runs.add(target.probed)
         runs.stages(target, dict.fromkeys(Stage, 1.0))
         runs.io(target, IoStats(read=side, write=side))
         runs.started(target, 3.0)
         runs.left_behind(target, {Reason.VOLUME_LEAKED: 1})
         untested.suppressed.count(target, Reason.NODE_CORDONED)
         untested.show(target, Reason.NODE_CORDONED)
-    runs.lost("p1", "Pruned")
+    runs.lost(MOUNT.probe_id, "Pruned")
     incident = Incident("1", Scope.NODE, Stage.IO, Reason.HUNG, "evidence", opened_at=1.0)
-    IncidentGauge(registry).show("p1", MOUNT.storage_class, [incident])
+    IncidentGauge(registry).show(MOUNT.probed, [incident])
     text = generate_latest(registry) + series.render()
     for metric in ("pie_target_io_latency_seconds", "pie_target_hung_seconds", "pie_incident_open"):
         assert f"\n{metric}{{".encode() in text

@@ -16,7 +16,7 @@ from pie.kube.sharedlist import SharedList
 
 
 class Answering:
-    """Asks the API server. `pods` is a label selector for the pods of all runs."""
+    """Asks the API server. `pods` is a label selector for the pods of all runs, in a namespace or in all."""
 
     def __init__(self, client: Client, namespace: str, warnings: WarningEvents, *, pods: str) -> None:
         self._client = client
@@ -46,7 +46,7 @@ class Answering:
             case Question.LEASE:
                 return Answers(leases={run.id: await self._lease(target, run, since)})
             case Question.EVENTS:
-                await self._recall_events(run)
+                await self._recall_events(target, run)
         return Answers()
 
     async def _pod(self, target: Target, run: RunState, since: float) -> PodAnswer:
@@ -54,7 +54,7 @@ class Answering:
         if run.pod is None:
             listed = await self._pods.all(since)
             return PodAnswer(since, first_pod(listed.of_owner(run.id), target), certain=not listed.skipped)
-        pod = await self._pods.one(run.pod.metadata.name, since)
+        pod = await self._pods.one(run.pod.metadata.name, since, namespace=target.namespace)
         same = pod is not None and pod.metadata.uid == run.pod.metadata.uid
         return PodAnswer(since, pod if same else None)
 
@@ -72,11 +72,11 @@ class Answering:
         beat = await self._leases.look(node, after=after)
         return LeaseAnswer(self._client.now(), beat)
 
-    async def _recall_events(self, run: RunState) -> None:
+    async def _recall_events(self, target: Target, run: RunState) -> None:
         """Read the Events about a run, its pod and its PVC that are older than the watch."""
         about = run.pod.metadata.uid if run.pod is not None else run.id
-        if await self._warnings.recall(about) and run.claim is not None:
-            await self._warnings.recall(run.claim.metadata.uid)
+        if await self._warnings.recall(target.namespace, about) and run.claim is not None:
+            await self._warnings.recall(target.namespace, run.claim.metadata.uid)
 
 
 def node_of(target: Target, run: RunState) -> str:

@@ -1,6 +1,7 @@
 """Answers the page and the command line, from the tables of the leading controller."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from heapq import nlargest
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from pie.core.apitypes import (
 )
 from pie.core.history import History, PastRun
 from pie.core.kinds import kind_of
-from pie.core.model import Probe, Target, Verdict
+from pie.core.model import Probe, ProbeId, Target, Verdict
 from pie.core.overview import incident_views, state_of, summary, worst
 from pie.core.pace.parts import EFFECTIVE_PERIOD
 from pie.core.reasons import ADVICE, AREA, MEANING
@@ -74,7 +75,7 @@ class ApiSource:
 
     def overview(self) -> Overview:
         """Return whether everything is fine."""
-        stored = sorted(self._caches.probes.store.values(), key=lambda each: each.metadata.name)
+        stored = sorted(self._caches.probes.store.values(), key=lambda each: each.id[::-1])
         probes = tuple(view for each in stored if (view := self._probe_view(each)) is not None)
         incidents = incident_views(
             (incident, each.metadata.name, incident.storage_class or each.storage_class)
@@ -95,18 +96,24 @@ class ApiSource:
             panel_url=self._settings.panel_url,
         )
 
-    def targets(self, probe: str) -> TargetList | None:
-        """Return the targets of a PieProbe, or of all of them (`probe` empty); None: there is none."""
-        if probe and self._probes.get(probe) is None:
+    def named(self, of: ProbeId) -> ProbeId:
+        """Return the PieProbe that is meant: without a namespace, the only one of that name."""
+        found = [each for each in self._probes.ids() if each.name == of.name and not of.namespace]
+        return found[0] if len(found) == 1 else of
+
+    def targets(self, of: ProbeId) -> TargetList | None:
+        """Return the targets of a PieProbe, or of all of them (without a name); None: there is none."""
+        of = self.named(of)
+        if of.name and self._probes.get(of) is None:
             return None
-        views = tuple(self._target_view(target) for target in self._live(probe))
+        views = tuple(self._target_view(target) for target in self._live(of))
         return TargetList(self._client.now(), views)
 
-    def target(self, probe: str, kind: str, node: str, storage_class: str = "") -> TargetDetail | None:
+    def target(self, of: ProbeId, kind: str, node: str, storage_class: str = "") -> TargetDetail | None:
         """Return a target with its runs; without a class, that of the first class. None: there is none."""
-        if (spec := self._spec(probe)) is None:
+        if (spec := self._probes.spec(self.named(of))) is None:
             return None
-        target = Target(probe, kind, storage_class or spec.storage_class, node)
+        target = replace(spec, storage_class=storage_class or spec.storage_class).target(kind, node)
         if self._targets.get(target) is None:
             return None
         runs = tuple(_run_view(each) for each in self._history.runs(target))
@@ -119,9 +126,9 @@ class ApiSource:
             spec.max_latency_seconds if kind_of(target).io_apart else None,
         )
 
-    def heatmap(self, probe: str, columns: int) -> Heatmap | None:
+    def heatmap(self, of: ProbeId, columns: int) -> Heatmap | None:
         """Return the verdicts of a PieProbe's targets over time; None if there is none."""
-        if (spec := self._spec(probe)) is None:
+        if (spec := self._probes.spec(self.named(of))) is None:
             return None
         now, (start, step_seconds) = self._client.now(), self._columns(spec, columns)
         rows = tuple(
@@ -133,19 +140,19 @@ class ApiSource:
                 self._history.letters(target, now, columns, step_seconds),
                 target.storage_class,
             )
-            for target in self._live(probe)
+            for target in self._live(spec.id)
         )
-        return Heatmap(now, probe, start, step_seconds, columns, rows)
+        return Heatmap(now, spec.name, start, step_seconds, columns, rows)
 
-    def latency(self, probe: str, columns: int) -> LatencyTrend | None:
+    def latency(self, of: ProbeId, columns: int) -> LatencyTrend | None:
         """Return the trend of a PieProbe's I/O latency; None if there is none."""
-        if (spec := self._spec(probe)) is None:
+        if (spec := self._probes.spec(self.named(of))) is None:
             return None
         now, (start, step_seconds) = self._client.now(), self._columns(spec, columns)
-        points = self._history.trend(probe, now, columns)
+        points = self._history.trend(spec.id, now, columns)
         return LatencyTrend(
             now,
-            probe,
+            spec.name,
             start,
             step_seconds,
             columns,
@@ -157,12 +164,9 @@ class ApiSource:
 
     # Their parts.
 
-    def _spec(self, name: str) -> Probe | None:
-        return self._probes.spec(name)
-
-    def _live(self, probe: str) -> Iterator[Target]:
-        for name in [probe] if probe else self._probes.names():
-            yield from sorted(state.target for state in self._targets.of(name))
+    def _live(self, of: ProbeId) -> Iterator[Target]:
+        for each in [of] if of.name else self._probes.ids():
+            yield from sorted(state.target for state in self._targets.of(each))
 
     def _columns(self, spec: Probe, columns: int) -> tuple[float, float]:
         """Return where the first of so many columns up to now begins, and how long one is."""
@@ -170,17 +174,16 @@ class ApiSource:
         return (self._client.now() // step_seconds - columns + 1) * step_seconds, step_seconds
 
     def _probe_view(self, stored: PieProbe) -> ProbeView | None:
-        name = stored.metadata.name
         if (current := self._probe_turns.status(stored)) is None:
             return None
         conditions = tuple(_condition(each) for each in current["conditions"])
         targets = Counts(**{word: count for word, count in current["targets"].items() if word != "bad"})
         ready = next((each.status == "True" for each in conditions if each.type == "Ready"), False)
         open_now = [each for each in self._probe_turns.incidents(stored) if each.closed_at is None]
-        spec = self._spec(name)
+        spec = self._probes.spec(stored.id)
         return ProbeView(
-            name=name,
-            namespace=stored.metadata.namespace,
+            name=stored.id.name,
+            namespace=stored.id.namespace,
             storage_class=stored.storage_class,
             state=state_of(targets, open_now, probed=ready),
             summary=current["summary"],
@@ -199,8 +202,8 @@ class ApiSource:
                 io.write.p99_seconds if io.write is not None else None,
                 state.target.storage_class,
             )
-            for name in self._probes.names()
-            for state in self._targets.of(name)
+            for each in self._probes.ids()
+            for state in self._targets.of(each)
             if (io := state.standing.io) is not None
         )
         return tuple(nlargest(_SLOWEST, measured, key=_slowness))

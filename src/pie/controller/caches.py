@@ -1,8 +1,8 @@
 """The caches of the controller, and the indexes over them.
 
-There are six watches: all nodes, CSINodes and StorageClasses; in one namespace all PieProbes, and the pods
-and PVCs with pie's label. The runner adds watches of its own kinds. Listeners are called after each change,
-when the caches and indexes have it.
+There are six watches: all nodes, CSINodes and StorageClasses; in one namespace, or in all, the PieProbes, and
+the pods and PVCs with pie's label. The runner adds watches of its own kinds. Listeners are called after each
+change, when the caches and indexes have it.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pie.core.leaks import NodesByLabel
 from pie.core.manifests import KIND
-from pie.core.model import Target
+from pie.core.model import ProbeId, Target
 from pie.core.naming import LABEL_PROBE, target_of
 from pie.core.wire import Claim, CSINode, Metadata, Node, PieProbe, Pod, StorageClass
 from pie.kube.client import Client
@@ -22,12 +22,19 @@ from pie.kube.watchstream import HasMetadata
 
 _ZONE = "topology.kubernetes.io/zone"
 
+Uid = tuple[str, str]
+"""The namespace of an object, and its uid, or that of its owner.
+
+An owner is in the namespace of what it owns: who may write in one namespace must not name an owner in
+another one.
+"""
+
 K = TypeVar("K")
 T = TypeVar("T", bound=HasMetadata)
 
 
 class Caches:
-    """Everything pie sees of the cluster."""
+    """Everything pie sees of the cluster. An empty `namespace` means all namespaces."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self.namespace = namespace
@@ -43,8 +50,8 @@ class Caches:
         self.pods = self.watch_own(PODS, Pod)
         self.claims = self.watch_own(PVCS, Claim)
         self.claims_of: dict[Target, dict[str, Claim]] = {}
-        self.claim_of_pod: dict[str, Claim] = {}
-        self.pods_of_owner: dict[str, dict[str, Pod]] = {}
+        self.claim_of_pod: dict[Uid, Claim] = {}
+        self.pods_of_owner: dict[Uid, dict[str, Pod]] = {}
         self.listen(PVCS, lambda old, new: _index(self.claims_of, _target, old, new))
         self.listen(PVCS, lambda old, new: _map(self.claim_of_pod, _pod_uid, old, new))
         self.listen(PODS, lambda old, new: _index(self.pods_of_owner, _owner_uid, old, new))
@@ -54,14 +61,14 @@ class Caches:
             self.nodes_by_label.forget()
 
     def watch_own(self, resource: Resource, kind: type[T]) -> Reflector[T]:
-        """Watch the objects of a kind in the namespace that carry pie's label."""
+        """Watch the objects of a kind that carry pie's label, in the namespace or in all."""
         return self._watch(resource, kind, self.namespace, LABEL_PROBE)
 
     def _watch(
         self,
         resource: Resource,
         kind: type[T],
-        namespace: str | None = None,
+        namespace: str = "",
         label_selector: str | None = None,
     ) -> Reflector[T]:
         reflector = Reflector(
@@ -114,21 +121,26 @@ class Caches:
         """Return the StorageClass of this name."""
         return self.storage_classes.store.get(("", name))
 
-    def probe(self, name: str) -> PieProbe | None:
-        """Return the PieProbe of this name."""
-        return self.probes.store.get((self.namespace, name))
+    def probe(self, of: ProbeId) -> PieProbe | None:
+        """Return a PieProbe."""
+        return self.probes.store.get(of)
 
 
-def _owner_uid(thing: Any) -> str | None:
+def uid_of(metadata: Metadata) -> Uid:
+    """Return the namespace of an object, and its uid."""
+    return metadata.namespace, metadata.uid
+
+
+def _owner_uid(thing: Any) -> Uid | None:
     metadata: Metadata = thing.metadata
     owner = metadata.controller_owner
-    return owner.uid if owner is not None else None
+    return (metadata.namespace, owner.uid) if owner is not None else None
 
 
-def _pod_uid(thing: Any) -> str | None:
+def _pod_uid(thing: Any) -> Uid | None:
     metadata: Metadata = thing.metadata
     owner = metadata.controller_owner
-    return owner.uid if owner is not None and owner.kind == "Pod" else None
+    return (metadata.namespace, owner.uid) if owner is not None and owner.kind == "Pod" else None
 
 
 def _target(thing: Any) -> Target | None:
@@ -149,14 +161,14 @@ def _index(index: dict[K, dict[str, Any]], key: Callable[[Any], K | None], old: 
         index.setdefault(target, {})[new.metadata.name] = new
 
 
-def _map(index: dict[str, Any], key: Callable[[Any], str | None], old: Any, new: Any) -> None:
+def _map(index: dict[K, Any], key: Callable[[Any], K | None], old: Any, new: Any) -> None:
     if old is not None and (uid := key(old)) is not None:
         _remove(index, uid, old)
     if new is not None and (uid := key(new)) is not None:
         index[uid] = new
 
 
-def _remove(index: dict[str, Any], key: str, old: Any) -> None:
+def _remove(index: dict[K, Any], key: K, old: Any) -> None:
     """Remove the entry of an object; the entry of another object stays."""
     if (found := index.get(key)) is not None and found.metadata.uid == old.metadata.uid:
         del index[key]

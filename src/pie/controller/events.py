@@ -15,6 +15,7 @@ from pie.controller.queue import WorkQueue
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.text import ending, story
 from pie.core.judge import Judgement
+from pie.core.model import ProbeId
 from pie.core.text import one_line
 from pie.core.wire import Event, PieProbe, rfc3339
 from pie.kube.client import Client
@@ -59,14 +60,14 @@ class EventWriter:
         """Report an incident that opened or closed."""
         closed, words = _is_closed(incident), _words(incident, probe)
         log, event = (_log.info, "incident closed") if closed else (_log.warning, "incident opened")
-        log(event, id=incident.id, probe=probe.metadata.name, story=words)
+        log(event, id=incident.id, probe=str(probe.id), story=words)
         said = ("closed", "Normal", "IncidentClosed") if closed else ("opened", "Warning", "IncidentOpened")
         name, kind, reason = said
         self._say(probe, incident.id, _News(f"{incident.id}.{name}", kind, reason, words))
 
-    def report_node(self, name: str, node: str, judgement: Judgement) -> None:
+    def report_node(self, of: ProbeId, node: str, judgement: Judgement) -> None:
         """Report a node on which a new volume could not be used, unless it was reported within the hour."""
-        if (probe := self._caches.probe(name)) is None:
+        if (probe := self._caches.probe(of)) is None:
             return
         key = f"{node}\0{judgement.reason}"
         identity = hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:12]
@@ -86,12 +87,12 @@ class EventWriter:
 
     def _say(self, probe: PieProbe, identity: str, news: _News) -> None:
         self._unwritten[probe.metadata.uid, identity] = news
-        self._queue.add("announce", (probe.metadata.name, probe.metadata.uid, identity))
+        self._queue.add("announce", (probe.id, probe.metadata.uid, identity))
 
-    async def _announce(self, subject: tuple[str, str, str]) -> None:
-        """Write an Event about a PieProbe; its name, its uid, and what the Event is about."""
-        name, uid, identity = subject
-        news, probe = self._unwritten.pop((uid, identity), None), self._caches.probe(name)
+    async def _announce(self, subject: tuple[ProbeId, str, str]) -> None:
+        """Write an Event about a PieProbe (by its uid, too); `identity` is what the Event is about."""
+        of, uid, identity = subject
+        news, probe = self._unwritten.pop((uid, identity), None), self._caches.probe(of)
         if news is None or probe is None or probe.metadata.uid != uid:
             return
         try:

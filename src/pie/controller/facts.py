@@ -62,9 +62,9 @@ class Facts:
 
     def gather(self, target: Target, state: TargetState) -> TargetFacts:
         """Return what is known of a target now."""
-        if not self._probes.known(target.probe):
+        if not self._probes.known(target.probe_id):
             return TargetFacts()
-        entry = self._probes.get(target.probe)
+        entry = self._probes.get(target.probe_id)
         if entry is None:
             # There is no PieProbe any more: the garbage collector deletes its objects, not pie.
             return TargetFacts(known=True, untouchable=True, runs=self._runner.runs(None, target))
@@ -81,10 +81,10 @@ class Facts:
         claim = self._claim(target, probe)
         # What has a period of its own is rare enough not to be slowed down.
         parts = ALWAYS if kind_of(target).optional else self._paces.parts(probe)
-        pace = self._paces.of(probe.name)
+        pace = self._paces.of(probe.id)
         schedule = self._runner.schedule(probe, target)
         if schedule is not None:
-            warnings = self._warnings.about(*self._runner.schedule_uids(target))
+            warnings = self._warnings.about(target.namespace, *self._runner.schedule_uids(target))
             schedule = replace(schedule, warnings=(*schedule.warnings, *warnings)) if warnings else schedule
         runs = self._runner.runs(probe, target)
         return TargetFacts(
@@ -106,7 +106,7 @@ class Facts:
             schedule=schedule,
             claim=claim,
             objects=(*self._runner.objects(probe, target), *self._claims(target, probe)),
-            runs=tuple(self._seen(run, claim) for run in runs) if live else runs,
+            runs=tuple(self._seen(target.namespace, run, claim) for run in runs) if live else runs,
             **(self._while_live(target, probe, state) if live else {}),
         )
 
@@ -135,14 +135,14 @@ class Facts:
             if each is not None
         )
 
-    def _seen(self, run: RunFact, claim: Claim | None) -> RunFact:
+    def _seen(self, namespace: str, run: RunFact, claim: Claim | None) -> RunFact:
         """Return a run with its PVC, its sightings, and the Warning Events about it."""
         if run.pod is None:
-            return replace(run, warnings=self._warnings.about(run.id))
+            return replace(run, warnings=self._warnings.about(namespace, run.id))
         uid = run.pod.metadata.uid
-        claim = claim or self._caches.claim_of_pod.get(uid)
+        claim = claim or self._caches.claim_of_pod.get((namespace, uid))
         uids = (uid, claim.metadata.uid) if claim is not None else (uid,)
-        seen, warnings = self._sightings.of(run.pod, claim), self._warnings.about(*uids)
+        seen, warnings = self._sightings.of(run.pod, claim), self._warnings.about(namespace, *uids)
         backend = self._backend(run.pod.spec.node_name, claim)
         return replace(run, claim=claim, seen=seen, warnings=warnings, backend=backend)
 
@@ -168,7 +168,7 @@ class Facts:
 
     def _was_io_bad(self, target: Target) -> bool:
         """Tell whether an open incident of an earlier controller says that I/O is bad on the target."""
-        stored = self._caches.probe(target.probe)
+        stored = self._caches.probe(target.probe_id)
         incidents = from_status(stored.status) if stored is not None else []
         return any(
             each.closed_at is None and each.stage is Stage.IO and each.concerns(target) for each in incidents

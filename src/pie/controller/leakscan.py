@@ -22,7 +22,8 @@ async def find_leaks(client: Client, caches: Caches) -> AsyncIterator[tuple[Pers
             claim = volume.spec.claim_ref
             there = caches.claims.store.get((claim.namespace, claim.name))
             claimed = there is not None and there.metadata.uid == claim.uid
-            if claim.namespace != caches.namespace or claimed or to_stay(volume):
+            served = caches.namespace in {"", claim.namespace}
+            if not served or claimed or to_stay(volume):
                 continue
             made = made_for(volume, caches.probes.store.values(), caches.nodes_by_label)
             if made is not None:

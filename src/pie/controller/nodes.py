@@ -189,7 +189,7 @@ class Nodes:
         name = found.metadata.name if found is not None else ""
         for followed in self._followed.values():
             if followed.driver in after and name in followed.nodes:
-                self._queue.add("topology", followed.probe.name, after_seconds=SETTLE_SECONDS)
+                self._queue.add("topology", followed.probe.id, after_seconds=SETTLE_SECONDS)
             if followed.driver in first:
                 # Until now pie did not know that it is a CSI driver.
                 for node in followed.nodes:
@@ -220,15 +220,15 @@ class Nodes:
         """Note that a node matches now, or does not match any more, or has other labels."""
         probe = followed.probe
         self.revision += 1
-        self._queue.add("topology", probe.name)
-        self._queue.add("probe", probe.name, after_seconds=SETTLE_SECONDS)
+        self._queue.add("topology", probe.id)
+        self._queue.add("probe", probe.id, after_seconds=SETTLE_SECONDS)
         if wanted == known:
             return
         for target in targets_of(probe, name):
             self._queue.add("target", target)
         if len(followed.nodes) <= 1:
             # A PieProbe without nodes is paused.
-            self._queue.add("spec", probe.name)
+            self._queue.add("spec", probe.id)
 
     async def _look_again(self, seen: tuple[Probed, str]) -> None:
         """Look at a node because a grace ends by time alone."""
@@ -277,7 +277,7 @@ class Nodes:
             _log.info("no longer suppressed", target=str(target))
         self._series.show(target, now.reason if now is not None else None)
         self._queue.add("target", target)
-        self._queue.add("probe", target.probe, after_seconds=_PASSES_SECONDS)
+        self._queue.add("probe", target.probe_id, after_seconds=_PASSES_SECONDS)
 
 
 def _kind(why: Suppression | None) -> tuple[Reason, bool] | None:
@@ -286,8 +286,12 @@ def _kind(why: Suppression | None) -> tuple[Reason, bool] | None:
 
 def _is_of(pod: Pod, probed: Probed) -> bool:
     marks = pod.metadata.labels
-    named = marks.get(LABEL_PROBE), marks.get(LABEL_STORAGE_CLASS)
-    return named == (label_value(probed.probe), label_value(probed.storage_class))
+    found = pod.metadata.namespace, marks.get(LABEL_PROBE), marks.get(LABEL_STORAGE_CLASS)
+    return found == (
+        probed.probe.namespace,
+        label_value(probed.probe.name),
+        label_value(probed.storage_class),
+    )
 
 
 def _drivers(found: CSINode | None) -> set[str]:

@@ -55,7 +55,7 @@ class Objects:
         self._queue = queue
         self._probes = probes
         self._runner = runner
-        self._claims = Ownership(client, caches.namespace, PVCS, Claim)
+        self._claims = Ownership(client, PVCS, Claim)
         self._names = naming.Names()
         self._orders: dict[Target, tuple[Probe | None, KeepObjects]] = {}
         self._refused: dict[Target, tuple[Reason, str]] = {}
@@ -98,7 +98,7 @@ class Objects:
             return
         probe, wanted = order
         taken = None
-        if (state := self._probes.get(target.probe)) is not None:
+        if (state := self._probes.get(target.probe_id)) is not None:
             owner = OwnerReference(kind=KIND, name=target.probe, uid=state.uid, controller=True)
             taken = await self._kept(probe, target, wanted, owner)
         self._note(target, taken)
@@ -139,8 +139,8 @@ class Objects:
             name = self._names.claim(target, naming.claim_names(target))
             made_for = class_hash(self._caches.storage_class(probe.storage_class))
             manifest = manifests.claim(probe, target, name=name, made_for=made_for)
-        known = self._caches.claims.store.get((self._caches.namespace, name))
-        found = await self._claims.with_holder(owned, known, name, ask=wanted.create)
+        known = self._caches.claims.store.get((target.namespace, name))
+        found = await self._claims.with_holder(target, owned, known, name, ask=wanted.create)
         if manifest is None and not found:
             self._names.release(target)
         observed = [each.metadata for each in found]
@@ -152,4 +152,4 @@ class Objects:
         self._refused.pop(target, None)
         if refusal is not None:
             self._refused[target] = refusal
-        self._queue.add("probe", target.probe, after_seconds=SETTLE_SECONDS)
+        self._queue.add("probe", target.probe_id, after_seconds=SETTLE_SECONDS)

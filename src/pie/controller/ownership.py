@@ -23,44 +23,50 @@ _RECENT_SECONDS: Final = 60.0
 
 
 class Ownership(Generic[T]):
-    """The objects of one kind in a namespace. `applied`: pie owns their fields, and changes them later."""
+    """The objects of one kind. `applied`: pie owns their fields, and changes them later."""
 
-    def __init__(
-        self, client: Client, namespace: str, resource: Resource, kind: type[T], *, applied: bool = False
-    ) -> None:
+    def __init__(self, client: Client, resource: Resource, kind: type[T], *, applied: bool = False) -> None:
         self._client = client
-        self._namespace = namespace
         self._resource = resource
         self._kind = kind
         self._applied = applied
-        self._all = SharedList(client, resource, namespace, decode=kind)
+        self._all: dict[str, SharedList[T]] = {}
 
     async def with_holder(
-        self, owned: Mapping[str, T], known: T | None, name: str, *, ask: bool
+        self, target: Target, owned: Mapping[str, T], known: T | None, name: str, *, ask: bool
     ) -> tuple[T, ...]:
         """Return the objects of a target, and another object that has the name of the wanted one.
 
         `known` is the object of this name in the cache, which has all objects with pie's labels. Objects
-        without them are read in a list that many targets share.
+        without them are read in a list that all targets of a namespace share.
         """
         found = tuple(owned.values())
         if not name or any(each.metadata.name == name for each in found):
             return found
         holder = known
         if holder is None and ask:
-            listed = await self._all.one(name, self._client.now() - _RECENT_SECONDS)
+            since = self._client.now() - _RECENT_SECONDS
+            listed = await self._list_of(target.namespace).one(name, since)
             holder = listed if listed is not None and LABEL_PROBE not in _labels(listed) else None
         return (*found, holder) if holder is not None else found
 
+    def _list_of(self, namespace: str) -> SharedList[T]:
+        if (found := self._all.get(namespace)) is None:
+            found = SharedList(self._client, self._resource, namespace, decode=self._kind)
+            self._all[namespace] = found
+        return found
+
     async def act(self, target: Target, action: Action) -> T | None:
         """Carry out an action; return the object if it was created or applied."""
-        log = _log.bind(target=str(target), kind=self._resource.kind)
+        log = _log.bind(target=str(target), namespace=target.namespace, kind=self._resource.kind)
         match action:
             case Create(manifest):
                 log.info("creating", name=manifest["metadata"]["name"])
                 if self._applied:
-                    return await self._apply(manifest, force=False)
-                return await self._client.create(self._resource, manifest, self._namespace, decode=self._kind)
+                    return await self._apply(target, manifest, force=False)
+                return await self._client.create(
+                    self._resource, manifest, target.namespace, decode=self._kind
+                )
             case Adopt(metadata, manifest):
                 log.info("adopting what has no owner", name=metadata.name)
                 await self._client.merge_patch(
@@ -75,13 +81,13 @@ class Ownership(Generic[T]):
                 await self.delete(metadata)
             case Apply(manifest):
                 log.info("applying", name=manifest["metadata"]["name"])
-                return await self._apply(manifest, force=True)
+                return await self._apply(target, manifest, force=True)
         return None
 
-    async def _apply(self, manifest: Manifest, *, force: bool) -> T:
+    async def _apply(self, target: Target, manifest: Manifest, *, force: bool) -> T:
         name = manifest["metadata"]["name"]
         return await self._client.apply(
-            self._resource, name, manifest, self._namespace, decode=self._kind, force=force
+            self._resource, name, manifest, target.namespace, decode=self._kind, force=force
         )
 
     async def delete(self, metadata: Metadata, *, versioned: bool = True) -> None:

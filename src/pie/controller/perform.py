@@ -49,6 +49,7 @@ from pie.core.target.state import TargetState
 from pie.core.wire import Claim, Pod
 from pie.kube.client import Client
 from pie.kube.resources import PODS, PVCS
+from pie.kube.store import Key, key_of
 
 _log = structlog.get_logger()
 
@@ -90,7 +91,7 @@ class Perform:
         self._screens = screens
         self._starts: dict[_Start, tuple[Probe, StartRun]] = {}
         self._annotations: dict[Target, Remember] = {}
-        self._pods = Ownership(client, caches.namespace, PODS, Pod)
+        self._pods = Ownership(client, PODS, Pod)
         queue.handle("start", self._start_run, Lane.STARTS)
         queue.handle("remember", self._remember)
         queue.handle("end", self._end_run)
@@ -130,7 +131,7 @@ class Perform:
                 show.untested.inconclusive.count(target, reason, io_only=io_only)
             case CountLost():
                 _log.warning("a run's objects were deleted before it was read", target=str(target))
-                show.runs.lost(target.probe, "Pruned")
+                show.runs.lost(target.probe_id, "Pruned")
                 self._wake(target)
             case SetVerdict():
                 self._set_verdict(target, effect)
@@ -155,7 +156,7 @@ class Perform:
                     self._queue.add("start", key)
             case EndRun(run):
                 if (pod := state.runs[run].pod) is not None:
-                    self._queue.add("end", (pod.metadata.name, pod.metadata.uid))
+                    self._queue.add("end", (key_of(pod), pod.metadata.uid))
             case DiscardRun(run):
                 self._queue.add("discard", run)
             case KeepObjects():
@@ -170,7 +171,7 @@ class Perform:
             case NoteSilence(node, why, until):
                 self._nodes.note_silence(node, why, until)
             case ReportNode(node, said):
-                self._events.report_node(target.probe, node, said)
+                self._events.report_node(target.probe_id, node, said)
 
     def _set_verdict(self, target: Target, said: SetVerdict) -> None:
         ok = said.verdict is Verdict.OK
@@ -193,7 +194,7 @@ class Perform:
 
     def _wake(self, target: Target) -> None:
         """Look at the PieProbe of a target."""
-        self._queue.add("probe", target.probe, after_seconds=SETTLE_SECONDS)
+        self._queue.add("probe", target.probe_id, after_seconds=SETTLE_SECONDS)
 
     async def _start_run(self, thing: _Start) -> None:
         if (ordered := self._starts.get(thing)) is None:
@@ -222,12 +223,12 @@ class Perform:
         if self._annotations.get(target) == order:
             del self._annotations[target]
 
-    async def _end_run(self, named: tuple[str, str]) -> None:
-        """Delete the pod (name and uid) of a run that cannot recover, so that the next run can start."""
-        name, uid = named
-        pod = self._caches.pods.store.get((self._caches.namespace, name))
+    async def _end_run(self, named: tuple[Key, str]) -> None:
+        """Delete the pod (by name and uid) of a run that cannot recover, so that the next run can start."""
+        key, uid = named
+        pod = self._caches.pods.store.get(key)
         if pod is not None and pod.metadata.uid == uid and not pod.metadata.being_deleted:
-            _log.info("deleting the pod of a run that cannot recover", pod=name)
+            _log.info("deleting the pod of a run that cannot recover", namespace=key[0], pod=key[1])
             await self._pods.delete(pod.metadata)
 
 

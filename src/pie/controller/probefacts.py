@@ -60,7 +60,7 @@ class FactsOfProbes:
 
         Without a class, what is known of the PieProbe itself.
         """
-        name = stored.metadata.name
+        name = stored.id
         entry = self._probes.get(name)
         if entry is None or entry.uid != stored.metadata.uid:
             return None

@@ -13,7 +13,7 @@ from pie.controller.screens import Screens
 from pie.core.authorbounds import AuthorBounds, check_spec, check_targets
 from pie.core.classes import Chosen, again_at, by_selector, chosen, labels_of
 from pie.core.kinds import kind_of, targets_of
-from pie.core.model import IMAGE_ARCHITECTURES, Probe, Probed, Target
+from pie.core.model import IMAGE_ARCHITECTURES, Probe, Probed, ProbeId, Target
 from pie.core.parse import SpecError, parse_probe
 from pie.core.preflight import ClassWarning, Pause
 from pie.core.reasons import Reason
@@ -66,7 +66,7 @@ class ProbeState:
 
 
 class Probes:
-    """The table of PieProbes, by name.
+    """The table of PieProbes.
 
     `revision` grows with what is known of PieProbes, their statuses included.
     """
@@ -92,7 +92,7 @@ class Probes:
         self._architectures = architectures
         self._bounds = bounds
         self._finder = NodeFinder(client, caches)
-        self._states: dict[str, ProbeState] = {}
+        self._states: dict[ProbeId, ProbeState] = {}
         self.revision = 0
         queue.handle("spec", self._refresh)
         queue.handle("topology", self._look_at_topology)
@@ -100,39 +100,39 @@ class Probes:
     def start(self) -> None:
         """Begin to lead: read every PieProbe, then follow events."""
         for probe in self._caches.probes.store.values():
-            self._queue.add("spec", probe.metadata.name)
+            self._queue.add("spec", probe.id)
         self._caches.listen(PIE_PROBES, self._probe_changed)
         self._caches.listen(STORAGE_CLASSES, self._class_changed)
 
     # What other parts read.
 
-    def names(self) -> list[str]:
-        """Return the names of the PieProbes that were read."""
+    def ids(self) -> list[ProbeId]:
+        """Return the PieProbes that were read."""
         return sorted(self._states)
 
-    def get(self, name: str) -> ProbeState | None:
+    def get(self, of: ProbeId) -> ProbeState | None:
         """Return what is known of a PieProbe; None: it was not read, or is gone."""
-        return self._states.get(name)
+        return self._states.get(of)
 
-    def spec(self, name: str) -> Probe | None:
+    def spec(self, of: ProbeId) -> Probe | None:
         """Return the spec of a PieProbe, for its first class; None: it is not known, or was never valid."""
-        if (state := self._states.get(name)) is None:
+        if (state := self._states.get(of)) is None:
             return None
         return next((each.probe for each in state.classes.values()), state.spec)
 
-    def known(self, name: str) -> bool:
+    def known(self, of: ProbeId) -> bool:
         """Tell whether pie has read the PieProbe that exists now, or knows that there is none.
 
         Only this function distinguishes "not read yet" from "there is none".
         """
-        stored, state = _present(self._caches.probe(name)), self._states.get(name)
+        stored, state = _present(self._caches.probe(of)), self._states.get(of)
         if stored is None:
             return state is None
         return state is not None and state.uid == stored.metadata.uid
 
     def has(self, target: Target) -> bool:
         """Tell whether a target is one of its PieProbe's, paused or not."""
-        state = self._states.get(target.probe)
+        state = self._states.get(target.probe_id)
         found = state.classes.get(target.storage_class) if state is not None else None
         if found is None or not kind_of(target).enabled(found.probe):
             return False
@@ -140,20 +140,20 @@ class Probes:
 
     def live(self, target: Target) -> bool:
         """Tell whether runs of a target count: it is one of its PieProbe's and is not paused by pie."""
-        state = self._states.get(target.probe)
+        state = self._states.get(target.probe_id)
         pause = state.pause(target) if state is not None else None
         return self.has(target) and (pause is None or pause.keep)
 
-    def targets(self, name: str) -> Iterator[Target]:
+    def targets(self, of: ProbeId) -> Iterator[Target]:
         """Yield the targets that a PieProbe has now, including those that pie pauses."""
-        state = self._states.get(name)
+        state = self._states.get(of)
         for probe in (each.probe for each in state.classes.values()) if state is not None else ():
             for node in ("", *self._nodes.matching(probe.probed)):
                 yield from targets_of(probe, node)
 
-    def live_targets(self, name: str) -> list[Target]:
+    def live_targets(self, of: ProbeId) -> list[Target]:
         """Return the targets of a PieProbe whose runs count."""
-        return [target for target in self.targets(name) if self.live(target)]
+        return [target for target in self.targets(of) if self.live(target)]
 
     # What the watches bring.
 
@@ -165,45 +165,45 @@ class Probes:
                 return
         for probe in (old, new):
             if probe is not None:
-                self._queue.add("spec", probe.metadata.name)
+                self._queue.add("spec", probe.id)
 
     def _class_changed(self, old: StorageClass | None, new: StorageClass | None) -> None:
         names = {thing.metadata.name for thing in (old, new) if thing is not None}
         # Charts delete and recreate classes.
         wait_seconds = _RECREATED_WITHIN_SECONDS if new is None else 0.0
-        for name, state in self._states.items():
-            stored = self._caches.probe(name)
+        for of, state in self._states.items():
+            stored = self._caches.probe(of)
             if names & state.classes.keys() or (stored is not None and by_selector(stored)):
-                self._queue.add("spec", name, after_seconds=wait_seconds)
+                self._queue.add("spec", of, after_seconds=wait_seconds)
 
     # Read a PieProbe: parse it, find its nodes, and what is paused.
 
-    async def _refresh(self, name: str) -> None:
-        before = self._states.get(name)
-        stored = _present(self._caches.probe(name))
+    async def _refresh(self, of: ProbeId) -> None:
+        before = self._states.get(of)
+        stored = _present(self._caches.probe(of))
         if before is not None and (stored is None or before.uid != stored.metadata.uid):
             # A PieProbe that was deleted and created again begins with nothing.
-            self._end(name)
+            self._end(of)
             before = None
         if stored is None:
-            self._queue.add("probe", name)
+            self._queue.add("probe", of)
             return
         failed = None
         try:
             state = await self._read(stored, before)
-            if self._is_another(name, stored):
+            if self._is_another(of, stored):
                 return  # Its event has put it on the queue again.
-            self._follow(name, state)
+            self._follow(of, state)
         except Exception as error:  # noqa: BLE001  the status has to report every error
             # Runs go on as before: pie does not stop probing because of a typo.
             state = replace(before or ProbeState(stored.metadata.uid), problem=problem(error))
             if self._bounds.targets is not None:  # fewer nodes may match later
-                self._queue.add("spec", name, after_seconds=_LOOK_AGAIN_SECONDS)
+                self._queue.add("spec", of, after_seconds=_LOOK_AGAIN_SECONDS)
             failed = error
-        self._states[name] = state
+        self._states[of] = state
         self.revision += 1
-        self._queue.add("targets", name)
-        self._queue.add("probe", name, after_seconds=SETTLE_SECONDS)
+        self._queue.add("targets", of)
+        self._queue.add("probe", of, after_seconds=SETTLE_SECONDS)
         if failed is not None and not isinstance(failed, SpecError):
             raise failed
 
@@ -223,48 +223,48 @@ class Probes:
             for each, selection in selections.items()
         }
         if (at := again_at(stored, found)) is not None:
-            self._queue.add("spec", stored.metadata.name, after_seconds=at - now)
+            self._queue.add("spec", stored.id, after_seconds=at - now)
         none = (Reason.STORAGE_CLASS_NOT_FOUND, "no StorageClass has the labels that the spec selects")
         return ProbeState(stored.metadata.uid, spec, None if classes else none, classes)
 
-    def _follow(self, name: str, state: ProbeState) -> None:
+    def _follow(self, of: ProbeId, state: ProbeState) -> None:
         """Follow the classes of a PieProbe, and forget those that it has no more."""
-        before = self._states.get(name)
+        before = self._states.get(of)
         for taken_out in before.classes.keys() - state.classes.keys() if before is not None else ():
-            self._forget(Probed(name, taken_out))
+            self._forget(Probed(of, taken_out))
         for each in state.classes.values():
             self._nodes.follow(each.probe)
-            self._screens.runs.add(name, each.probe.storage_class)
+            self._screens.runs.add(each.probe.probed)
 
     def _forget(self, probed: Probed) -> None:
         self._nodes.forget(probed)
-        self._screens.runs.remove(*probed)
+        self._screens.runs.remove(probed)
 
-    def _is_another(self, name: str, stored: PieProbe) -> bool:
-        now = _present(self._caches.probe(name))
+    def _is_another(self, of: ProbeId, stored: PieProbe) -> bool:
+        now = _present(self._caches.probe(of))
         return now is None or now.metadata.uid != stored.metadata.uid
 
-    def _end(self, name: str) -> None:
-        ended = self._states.pop(name, None)
+    def _end(self, of: ProbeId) -> None:
+        ended = self._states.pop(of, None)
         for each in ended.classes if ended is not None else ():
-            self._forget(Probed(name, each))
-        self._screens.history.forget_probe(name)
+            self._forget(Probed(of, each))
+        self._screens.history.forget_probe(of)
         self.revision += 1
-        self._queue.add("targets", name)
+        self._queue.add("targets", of)
 
-    async def _look_at_topology(self, name: str) -> None:
+    async def _look_at_topology(self, of: ProbeId) -> None:
         """Read a PieProbe again if nodes and driver, as they are now, change what is paused."""
-        state = self._states.get(name)
+        state = self._states.get(of)
         if state is None:
             return
         if self._bounds.targets is not None:
-            self._queue.add("spec", name)
+            self._queue.add("spec", of)
         for each in state.classes.values():
             if not self._finder.by_topology(each.probe) and not each.paused:
                 continue
             selection = await self._finder.find(each.probe)
             if selection.paused != each.paused:
-                self._queue.add("spec", name)
+                self._queue.add("spec", of)
 
 
 def _present(stored: PieProbe | None) -> PieProbe | None:

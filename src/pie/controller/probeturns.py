@@ -18,7 +18,7 @@ from pie.core.byclass import WholeStep, by_class, status_of_all, step_all
 from pie.core.incidents.cluster import is_open_in
 from pie.core.incidents.incident import Incident
 from pie.core.incidents.stored import from_status
-from pie.core.model import Probed
+from pie.core.model import Probed, ProbeId
 from pie.core.probestep import ProbeFacts, renewal, wanted
 from pie.core.wire import PieProbe
 from pie.kube.client import Client
@@ -54,7 +54,7 @@ class ProbeTurns:
         self._paces = paces
         self._series = series
         self._status = StatusWriter(client, caches, queue)
-        self._incidents: dict[str, tuple[str, tuple[Incident, ...]]] = {}
+        self._incidents: dict[ProbeId, tuple[str, tuple[Incident, ...]]] = {}
         self.revision = 0
         queue.handle("probe", self._turn, Lane.JUDGES)
 
@@ -65,13 +65,13 @@ class ProbeTurns:
 
     def _wake_all(self) -> None:
         for probe in self._caches.probes.store.values():
-            self._queue.add("probe", probe.metadata.name, after_seconds=SETTLE_SECONDS)
+            self._queue.add("probe", probe.id, after_seconds=SETTLE_SECONDS)
 
     # What other parts read.
 
     def incidents(self, probe: PieProbe) -> tuple[Incident, ...]:
         """Return the incidents of a PieProbe; before its first turn, those in its status."""
-        uid, known = self._incidents.get(probe.metadata.name, ("", ()))
+        uid, known = self._incidents.get(probe.id, ("", ()))
         return known if uid == probe.metadata.uid else tuple(from_status(probe.status))
 
     def _of_others(self, probe: PieProbe) -> list[Incident]:
@@ -86,53 +86,53 @@ class ProbeTurns:
 
     # Gather, decide, act.
 
-    async def _turn(self, name: str) -> None:
-        if (stored := self._caches.probe(name)) is None:
-            self._incidents.pop(name, None)
-            self._teardown.forget(name)
-            self._series.keep(name, ())
-            self._status.forget(name)
-            self._paces.note(name, None)
+    async def _turn(self, of: ProbeId) -> None:
+        if (stored := self._caches.probe(of)) is None:
+            self._incidents.pop(of, None)
+            self._teardown.forget(of)
+            self._series.keep(of, ())
+            self._status.forget(of)
+            self._paces.note(of, None)
             return
         before, facts, now = self.incidents(stored), self._facts.gather(stored), self._client.now()
         if facts is not None:
-            self._renew(name, facts)
+            self._renew(of, facts)
         if facts is not None and (costs := wanted(facts)) is not None:
-            self._paces.note(name, costs)
+            self._paces.note(of, costs)
         others = self._of_others(stored)
         done = step_all(before, facts, now, others) if facts is not None else WholeStep(before)
-        self._incidents[name] = stored.metadata.uid, done.incidents
+        self._incidents[of] = stored.metadata.uid, done.incidents
         self.revision += done.incidents != before
         new = [each for each in done.opened if not is_open_in(each, others)]
         self._show(stored, [each.storage_class for each in facts or ()], done.incidents, new)
         for storage_class, nodes in done.leaks_explained_on.items():
-            self._teardown.explain(Probed(name, storage_class), nodes)
+            self._teardown.explain(Probed(of, storage_class), nodes)
         for incident in (*new, *(each for each in done.closed if not is_open_in(each, others))):
             self._events.report(stored, incident)
         if facts is not None:
             status = status_of_all(facts, done.incidents, now)
             self._status.order(stored, status, urgent=bool(done.opened))
         if done.wake_at is not None:
-            self._queue.add("probe", name, after_seconds=max(1.0, done.wake_at - now))
+            self._queue.add("probe", of, after_seconds=max(1.0, done.wake_at - now))
 
-    def _renew(self, name: str, facts: list[ProbeFacts]) -> None:
+    def _renew(self, of: ProbeId, facts: list[ProbeFacts]) -> None:
         """Have PVCs of a class that has changed replaced, one after the other."""
         now, pending = renewal(facts)
         if now is not None:
             self._objects.renew(*now)
         if pending:
-            self._queue.add("probe", name, after_seconds=_LOOK_AT_VOLUMES_SECONDS)
+            self._queue.add("probe", of, after_seconds=_LOOK_AT_VOLUMES_SECONDS)
 
     def _show(
         self, stored: PieProbe, known: list[str], incidents: Iterable[Incident], new: Iterable[Incident]
     ) -> None:
         """Show and count the incidents of each class."""
-        name = stored.metadata.name
+        of = stored.id
         classes = [each for each in known if each] or list(stored.storage_classes)
-        self._series.keep(name, classes)
+        self._series.keep(of, classes)
         if not classes:
             return
         of_class, opened = by_class(incidents, classes), by_class(new, classes)
         for each in classes:
-            self._series.show(name, each, of_class[each])
-            self._series.count(name, each, opened[each])
+            self._series.show(Probed(of, each), of_class[each])
+            self._series.count(Probed(of, each), opened[each])

@@ -69,7 +69,7 @@ class ServedSchema:
             else:
                 _log.info("the CRD has all fields that pie uses now")
             self.missing = missing
-            for name in [each.metadata.name for each in self._caches.probes.store.values()]:
-                self._queue.add("probe", name)
+            for each in list(self._caches.probes.store.values()):
+                self._queue.add("probe", each.id)
         if missing:
             self._queue.add("schema", _NAME, after_seconds=self._every_seconds)

@@ -42,8 +42,8 @@ class StrainWatch:
 
     async def _look(self, _: str) -> None:
         now, before, strain = self._client.now(), self._strain, self._now()
-        names = self._probes.names()
-        found = late((state for name in names for state in self._targets.of(name)), now)
+        ids = self._probes.ids()
+        found = late((state for each in ids for state in self._targets.of(each)), now)
         observed = found.since(
             self._late,
             calls=strain.calls - before.calls,
@@ -51,7 +51,7 @@ class StrainWatch:
             slow=strain.slow - before.slow,
         )
         self._strain, self._late = strain, found
-        specs = [spec for name in names if (spec := self._probes.spec(name)) is not None]
+        specs = [spec for each in ids if (spec := self._probes.spec(each)) is not None]
         shortest = min((spec.real_period_seconds for spec in specs), default=_LONGEST_PERIOD_SECONDS)
         period_seconds = min(shortest, _LONGEST_PERIOD_SECONDS)
         self._paces.spare(throttle(self._paces.throttle, observed, now, period_seconds))

@@ -11,7 +11,7 @@ from pie.controller.queue import Lane, WorkQueue
 from pie.controller.recorder import Recorder
 from pie.controller.runners import Runner
 from pie.controller.warnings import WarningEvents
-from pie.core.model import Target
+from pie.core.model import ProbeId, Target
 from pie.core.naming import GO_PIE_FINALIZER, target_of
 from pie.core.target.changes import pod_matters
 from pie.core.target.state import TargetState
@@ -19,6 +19,7 @@ from pie.core.target.step import step
 from pie.core.wire import Claim, InvolvedObject, Pod
 from pie.kube.client import Client
 from pie.kube.resources import PODS, PVCS
+from pie.kube.store import Key, key_of
 
 
 class Targets:
@@ -49,7 +50,7 @@ class Targets:
         self._perform = perform
         self._recorder = recorder
         self._live = 0
-        self._states: dict[str, dict[Target, TargetState]] = {}
+        self._states: dict[ProbeId, dict[Target, TargetState]] = {}
         queue.handle("target", self._turn, Lane.JUDGES)
         queue.handle("targets", self._wake_all, Lane.JUDGES)
         queue.handle("warning", self._warned, Lane.JUDGES)
@@ -63,17 +64,17 @@ class Targets:
         self._caches.listen(PODS, self._pod_changed)
         self._caches.listen(PVCS, self._claim_changed)
 
-    def of(self, probe: str) -> Iterable[TargetState]:
+    def of(self, probe: ProbeId) -> Iterable[TargetState]:
         """Return the states of a PieProbe's live targets; not those of a deleted one of the same name."""
         return [state for state in self._states.get(probe, {}).values() if self._counts(state)]
 
     def get(self, target: Target) -> TargetState | None:
         """Return the state of a live target."""
-        state = self._states.get(target.probe, {}).get(target)
+        state = self._states.get(target.probe_id, {}).get(target)
         return state if state is not None and self._counts(state) else None
 
     def _counts(self, state: TargetState) -> bool:
-        stored = self._caches.probe(state.target.probe)
+        stored = self._caches.probe(state.target.probe_id)
         return (
             state.live
             and state.probe is not None
@@ -83,22 +84,22 @@ class Targets:
 
     # What wakes a target.
 
-    async def _wake_all(self, name: str) -> None:
+    async def _wake_all(self, probe: ProbeId) -> None:
         """Have all targets looked at that a PieProbe has, had, or left objects of."""
         with_objects = self._runner.targets() | self._caches.claims_of.keys()
-        left = {target for target in with_objects if target.probe == name}
-        wanted = set(self._probes.targets(name))
-        self._runner.expect(name, self._probes.spec(name), len(wanted))
-        for target in left | self._states.get(name, {}).keys() | wanted:
+        left = {target for target in with_objects if target.probe_id == probe}
+        wanted = set(self._probes.targets(probe))
+        self._runner.expect(probe, self._probes.spec(probe), len(wanted))
+        for target in left | self._states.get(probe, {}).keys() | wanted:
             self._queue.add("target", target)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if new is not None and GO_PIE_FINALIZER in new.metadata.finalizers:
-            self._queue.add("finalizer", new.metadata.name)
+            self._queue.add("finalizer", key_of(new))
         pod = new or old
         if pod is None or (target := self._runner.target_of_pod(pod)) is None:
             return
-        state = self._states.get(target.probe, {}).get(target)
+        state = self._states.get(target.probe_id, {}).get(target)
         if state is None or pod_matters(state, old, new):
             self._queue.add("target", target)
 
@@ -135,7 +136,7 @@ class Targets:
     # Gather, decide, act.
 
     async def _turn(self, target: Target) -> None:
-        states = self._states.setdefault(target.probe, {})
+        states = self._states.setdefault(target.probe_id, {})
         before = states.get(target) or TargetState(target)
         facts = self._facts.gather(target, before)
         now = self._client.now()
@@ -153,11 +154,11 @@ class Targets:
         if not done.state.live and not done.state.runs and not facts.objects:
             del states[target]
             if not states:
-                del self._states[target.probe]
+                del self._states[target.probe_id]
 
-    async def _remove_finalizer(self, name: str) -> None:
+    async def _remove_finalizer(self, pod_of: Key) -> None:
         """Remove the finalizer of Go pie from a pod: otherwise the pod would stay for ever."""
-        pod = self._caches.pods.store.get((self._caches.namespace, name))
+        pod = self._caches.pods.store.get(pod_of)
         if pod is None or GO_PIE_FINALIZER not in pod.metadata.finalizers:
             return
         kept = [finalizer for finalizer in pod.metadata.finalizers if finalizer != GO_PIE_FINALIZER]

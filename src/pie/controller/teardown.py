@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from pie.controller.caches import Caches
+from pie.controller.caches import Caches, uid_of
 from pie.controller.leakscan import find_leaks
 from pie.controller.nodes import Nodes
 from pie.controller.probes import Probes
@@ -22,8 +22,8 @@ from pie.core.kinds import KINDS
 from pie.core.leaks import DETACH_SECONDS, may_be_held, to_stay, why_left, words
 from pie.core.maintenance.history import observe
 from pie.core.manifests import KIND
-from pie.core.model import Probe, Probed, Stage, Target
-from pie.core.naming import ANNOTATION_SELECTED_NODE, LABEL_NODE, labels, target_of
+from pie.core.model import Probe, Probed, ProbeId, Stage, Target
+from pie.core.naming import ANNOTATION_SELECTED_NODE, LABEL_NODE, LABEL_PROBE, label_value, labels, target_of
 from pie.core.reasons import Reason
 from pie.core.volumeobjects import PersistentVolume
 from pie.core.wire import Claim, Metadata, Pod
@@ -132,7 +132,7 @@ class Teardown:
         """Note on which nodes the incidents of a PieProbe explain volumes that are left behind."""
         self._explained[probed] = nodes
 
-    def forget(self, probe: str) -> None:
+    def forget(self, probe: ProbeId) -> None:
         """Forget what explains the volumes of a PieProbe that is gone."""
         for each in [each for each in self._explained if each.probe == probe]:
             del self._explained[each]
@@ -164,7 +164,7 @@ class Teardown:
         if (known := self._remains.get(found.uid)) is not None:
             return known
         if owner is not None and owner.kind == "Pod":
-            if (target := self._target(found.labels)) is None:
+            if (target := self._target(found)) is None:
                 return None
             remains = self._add(found.uid, _Remains(target, found.name))
             # pie may see a PVC before its pod, so it looks again only at the deadline.
@@ -172,7 +172,7 @@ class Teardown:
         else:
             target, ending = target_of(found), gone or found.being_deleted
             ours = owner is not None and owner.kind == KIND
-            if target is None or not (ours and ending) or self._caches.probe(target.probe) is None:
+            if target is None or not (ours and ending) or self._caches.probe(target.probe_id) is None:
                 return None
             remains = self._add(found.uid, _Remains(target, found.name, target.node))
         if ending:
@@ -204,7 +204,7 @@ class Teardown:
         if (pod := new or old) is None:
             return
         going = new is None or new.metadata.being_deleted
-        claim = self._caches.claim_of_pod.get(pod.metadata.uid)
+        claim = self._caches.claim_of_pod.get(uid_of(pod.metadata))
         if claim is None:
             self._time_pod(pod.metadata, going=going, gone=new is None)
         elif (remains := self._remains.get(claim.metadata.uid)) is not None:
@@ -213,7 +213,7 @@ class Teardown:
                 self._begin(claim.metadata.uid, remains)
             else:
                 if not remains.whole:
-                    self._wake(remains.target.probe)
+                    self._wake(remains.target.probe_id)
                 remains.began, remains.whole = None, True
 
     def _time_pod(self, pod: Metadata, *, going: bool, gone: bool) -> None:
@@ -223,7 +223,7 @@ class Teardown:
         if going and not gone:
             self._pods_going.setdefault(pod.uid, self._client.now())
         began = self._pods_going.pop(pod.uid, None) if gone else None
-        if began is not None and (target := self._target(pod.labels)) is not None:
+        if began is not None and (target := self._target(pod)) is not None:
             self._run_series.stages(target, {Stage.TEARDOWN: self._client.now() - began})
 
     def _begin(self, uid: str, remains: _Remains) -> None:
@@ -238,19 +238,22 @@ class Teardown:
         spaced_seconds = len(self._remains) / _LOOKS_PER_SECOND
         self._queue.add("teardown", uid, after_seconds=max(wait_seconds, spaced_seconds))
 
-    def _target(self, marks: dict[str, str]) -> Target | None:
+    def _target(self, found: Metadata) -> Target | None:
         """Return the target whose labels an object has."""
-        node = marks.get(LABEL_NODE, "")
+        node = found.labels.get(LABEL_NODE, "")
+        kinds = [row.name for row in KINDS.values() if row.per_node == bool(node)]
+        of, name = found.namespace, found.labels.get(LABEL_PROBE, "")
         for probe in self._caches.probes.store.values():
-            kinds = [row.name for row in KINDS.values() if row.per_node == bool(node)]
+            if probe.metadata.namespace != of or label_value(probe.metadata.name) != name:
+                continue
             for kind, storage_class in product(kinds, probe.storage_classes):
-                target = Target(probe.metadata.name, kind, storage_class, node)
-                if labels(target).items() <= marks.items():
+                target = Target(probe.metadata.name, kind, storage_class, node, of)
+                if labels(target).items() <= found.labels.items():
                     return target
         return None
 
     def _probe(self, target: Target) -> Probe | None:
-        return self._probes.spec(target.probe)
+        return self._probes.spec(target.probe_id)
 
     def _patience(self, probe: Probe | None) -> float:
         """Return how long a leak may last before it is an incident of its own.
@@ -269,7 +272,7 @@ class Teardown:
         remains = self._remains.get(uid)
         if remains is None or remains.began is None:
             return
-        if self._caches.probe(remains.target.probe) is None:
+        if self._caches.probe(remains.target.probe_id) is None:
             self._drop(uid)
             return
         volume = await self._volume(uid, remains) if remains.claim_gone else None
@@ -304,12 +307,14 @@ class Teardown:
         if left is not remains.left:
             self._note_left(remains, left)
             remains.evidence = words(remains.claim, volume)
-            _log.warning("left behind", probe=remains.target.probe, reason=left, evidence=remains.evidence)
+            _log.warning(
+                "left behind", probe=str(remains.target.probe_id), reason=left, evidence=remains.evidence
+            )
             self._show(remains.target)
         since = max(now - age_seconds, remains.excused_at)
         if not remains.urgent and now >= since + self._patience(probe):
             remains.urgent = True
-            self._wake(remains.target.probe)
+            self._wake(remains.target.probe_id)
 
     async def _volume(self, uid: str, remains: _Remains) -> PersistentVolume | None:
         """Return the PVC's volume if it exists and has to be deleted."""
@@ -349,9 +354,9 @@ class Teardown:
     def _show(self, target: Target) -> None:
         """Show how much a PieProbe left behind, and look at its incidents."""
         self._run_series.left_behind(target, self._left.get(target.probed, {}))
-        self._wake(target.probe)
+        self._wake(target.probe_id)
 
-    def _wake(self, probe: str) -> None:
+    def _wake(self, probe: ProbeId) -> None:
         self._queue.add("probe", probe, after_seconds=SETTLE_SECONDS)
 
     async def _take_stock(self, _: str) -> None:
@@ -364,4 +369,4 @@ class Teardown:
                 self._begin(claim.uid, self._add(claim.uid, remains))
         self._stock_taken = True
         for probe in self._caches.probes.store.values():
-            self._wake(probe.metadata.name)
+            self._wake(probe.id)

@@ -48,10 +48,9 @@ class WarningEvents:
 
     def __init__(self, client: Client, namespace: str, on_warning: Callable[[InvolvedObject], None]) -> None:
         self._client = client
-        self._namespace = namespace
         self._on_warning = on_warning
         self._most_objects = _FEWEST_OBJECTS
-        self._ring: OrderedDict[str, tuple[WarningEvent, ...]] = OrderedDict()
+        self._ring: OrderedDict[tuple[str, str], tuple[WarningEvent, ...]] = OrderedDict()
         self._watch = EventWatch(client, namespace, _WARNINGS, self._hear)
         self._listed_at: deque[float] = deque(maxlen=_LISTS)
 
@@ -59,12 +58,12 @@ class WarningEvents:
         """Have room for so many targets."""
         self._most_objects = max(_FEWEST_OBJECTS, _OBJECTS_OF_TARGET * targets)
 
-    def about(self, *uids: str) -> tuple[WarningEvent, ...]:
-        """Return the Warnings about these objects, oldest first."""
-        found = (each for uid in uids for each in self._ring.get(uid, ()))
+    def about(self, namespace: str, *uids: str) -> tuple[WarningEvent, ...]:
+        """Return the Warnings about these objects of a namespace, oldest first."""
+        found = (each for uid in uids for each in self._ring.get((namespace, uid), ()))
         return tuple(sorted(found, key=_seen))
 
-    async def recall(self, uid: str) -> bool:
+    async def recall(self, namespace: str, uid: str) -> bool:
         """Read the earlier Events about an object; False: there were too many reads in the last minute."""
         now = self._client.now()
         if len(self._listed_at) == _LISTS and now - self._listed_at[0] < _LISTS_PER_SECONDS:
@@ -72,15 +71,15 @@ class WarningEvents:
         self._listed_at.append(now)
         page = await self._client.list_page(
             EVENTS,
-            self._namespace,
+            namespace,
             decode=Event,
             field_selector=f"involvedObject.uid={uid},{_WARNINGS}",
             limit=50,
         )
         for event in filter(_matters, page.items):
-            known = self._ring.get(uid)
+            known = self._ring.get((namespace, uid))
             self._note(event, event.last_seen_seconds(self._client.now()))
-            if self._ring.get(uid) != known:
+            if self._ring.get((namespace, uid)) != known:
                 self._on_warning(event.involved_object)
         return True
 
@@ -94,13 +93,15 @@ class WarningEvents:
             self._on_warning(event.involved_object)
 
     def _note(self, event: Event, seen_seconds: float) -> None:
-        uid, message = event.involved_object.uid, evidence(event.message, _MOST_CHARACTERS)
-        seen = {(each.reason, each.message): each.seen_seconds for each in self._ring.get(uid, ())}
+        about, message = event.involved_object, evidence(event.message, _MOST_CHARACTERS)
+        # Who may write Events in one namespace may not explain a run in another one.
+        key = about.namespace, about.uid
+        seen = {(each.reason, each.message): each.seen_seconds for each in self._ring.get(key, ())}
         same = event.reason, message
         seen[same] = max(seen_seconds, seen.pop(same, 0.0))  # With pop, so that it is the last of equal ones.
         texts = sorted((WarningEvent(*text, at) for text, at in seen.items()), key=_seen)
-        self._ring[uid] = tuple(texts[-_MOST_TEXTS:])
-        self._ring.move_to_end(uid)
+        self._ring[key] = tuple(texts[-_MOST_TEXTS:])
+        self._ring.move_to_end(key)
         while len(self._ring) > self._most_objects:
             self._ring.popitem(last=False)
 

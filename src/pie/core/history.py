@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from pie.core.apitypes import RunCause
-from pie.core.model import BAD, Stage, Target, Verdict
+from pie.core.model import BAD, ProbeId, Stage, Target, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import IoStats, Latency
 from pie.core.trend import COLUMNS, Point, Trend
@@ -154,7 +154,7 @@ class History:
     def __init__(self, minute_seconds: float = 60.0) -> None:
         self._minute_seconds = minute_seconds
         self._past: dict[Target, _Past] = {}
-        self._trends: dict[str, Trend] = {}
+        self._trends: dict[ProbeId, Trend] = {}
         self.revision = 0
 
     def step_seconds(self, period_seconds: int) -> float:
@@ -174,7 +174,7 @@ class History:
         self.revision += 1
         self._past.pop(target, None)
 
-    def forget_probe(self, probe: str) -> None:
+    def forget_probe(self, probe: ProbeId) -> None:
         """Forget a PieProbe that is gone."""
         self.revision += 1
         self._trends.pop(probe, None)
@@ -201,9 +201,9 @@ class History:
         """Note how long the I/O of the run with this due time took."""
         if (past := self._past.get(target)) is None:
             return
-        trend = self._trends.get(target.probe)
+        trend = self._trends.get(target.probe_id)
         if trend is None or trend.step_seconds != past.step_seconds:
-            trend = self._trends[target.probe] = Trend(past.step_seconds)
+            trend = self._trends[target.probe_id] = Trend(past.step_seconds)
         trend.add(due, io)
 
     def runs(self, target: Target) -> list[PastRun]:
@@ -232,7 +232,7 @@ class History:
         held = ((known[each - before - 1], known[each - before]) for each in periods)
         return "".join(then if now == LETTERS[0] else now for then, now in held)
 
-    def trend(self, probe: str, until: float, columns: int) -> list[Point]:
+    def trend(self, probe: ProbeId, until: float, columns: int) -> list[Point]:
         """Return a PieProbe's I/O latency in the columns up to the one of `until`, the oldest first."""
         trend = self._trends.get(probe)
         return trend.points(until, columns) if trend is not None else [Point()] * columns

@@ -145,14 +145,26 @@ def made_for(
     node of a mount target is not known, its volume counts for the whole class.
     """
     claim, storage_class = volume.spec.claim_ref.name, volume.spec.storage_class_name
-    for probe in (each.metadata.name for each in probes if storage_class in each.storage_classes):
-        of_class = [Target(probe, row.name, storage_class) for row in KINDS.values() if not row.per_node]
+    namespace = volume.spec.claim_ref.namespace
+    here = (
+        each.metadata.name
+        for each in probes
+        if each.metadata.namespace == namespace and storage_class in each.storage_classes
+    )
+    for probe in here:
+        of_class = [
+            Target(probe, row.name, storage_class, "", namespace)
+            for row in KINDS.values()
+            if not row.per_node
+        ]
         for target in of_class if claim.endswith(_EPHEMERAL_SUFFIX) else ():
             if claim.startswith(tuple(f"{name}-" for name in cronjob_names(target))):
                 return target, _only_node(volume, nodes)
         if claim.startswith(claim_prefixes(probe)):
             node = _only_node(volume, nodes)
-            kept = [Target(probe, row.name, storage_class, node) for row in KINDS.values() if row.pvc]
+            kept = [
+                Target(probe, row.name, storage_class, node, namespace) for row in KINDS.values() if row.pvc
+            ]
             # The one node of the zone that is left need not be the node that had the volume.
             found = (each for each in kept if node and claim in claim_names(each))
             return next(((each, node) for each in found), (of_class[0], ""))

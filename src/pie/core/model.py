@@ -65,28 +65,48 @@ NOT_GOOD = BAD | {Verdict.INCONCLUSIVE}
 """Verdicts whose cause somebody has to look at: the storage is bad, or could not be tested."""
 
 
-class Probed(NamedTuple):
-    """A StorageClass, as one PieProbe probes it: the names of both."""
+class ProbeId(NamedTuple):
+    """A PieProbe: its namespace and its name. Two PieProbes of one name are two."""
 
-    probe: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return both in a short form for logs: namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+
+class Probed(NamedTuple):
+    """A StorageClass, as one PieProbe probes it."""
+
+    probe: ProbeId
     storage_class: str
 
 
 class Target(Struct, frozen=True, order=True):
-    """What a probe checks: a class (`node` empty), or a class on a node. `kind` names a row of `KINDS`."""
+    """What a probe checks: a class (`node` empty), or a class on a node. `kind` names a row of `KINDS`.
+
+    `probe` is the name of its PieProbe, in `namespace`.
+    """
 
     probe: str
     kind: str
     storage_class: str
     node: str = ""
+    namespace: str = ""
+
+    @property
+    def probe_id(self) -> ProbeId:
+        """The PieProbe that the target is one of."""
+        return ProbeId(self.namespace, self.probe)
 
     @property
     def probed(self) -> Probed:
         """The PieProbe and the class that the target is one of."""
-        return Probed(self.probe, self.storage_class)
+        return Probed(self.probe_id, self.storage_class)
 
     def __str__(self) -> str:
-        """Return a short form for logs: kind/probe/class, and the node of a mount target."""
+        """Return a short form, as objects have it: kind/probe/class, and the node of a mount target."""
         return "/".join(part for part in (self.kind, self.probe, self.storage_class, self.node) if part)
 
 
@@ -221,9 +241,14 @@ class Probe:
     resident_threshold_seconds: float = 10.0
 
     @property
+    def id(self) -> ProbeId:
+        """The namespace and the name of the PieProbe."""
+        return ProbeId(self.namespace, self.name)
+
+    @property
     def probed(self) -> Probed:
-        """The names of the PieProbe and the class."""
-        return Probed(self.name, self.storage_class)
+        """The PieProbe and the class."""
+        return Probed(self.id, self.storage_class)
 
     @property
     def real_period_seconds(self) -> float:
@@ -232,4 +257,4 @@ class Probe:
 
     def target(self, kind: str, node: str = "") -> Target:
         """Return this probe's target of a kind; `node` is empty where any node can serve."""
-        return Target(self.name, kind, self.storage_class, node)
+        return Target(self.name, kind, self.storage_class, node, self.namespace)

@@ -109,20 +109,22 @@ def labels(target: Target) -> dict[str, str]:
 
 
 class Names:
-    """Which target has which name. With thousands of targets, some have the same compatible name (6 digits).
+    """Which target has which name in its namespace.
+
+    With thousands of targets, some have the same compatible name (6 digits).
 
     The first target that asks for a compatible name gets it; later ones get the unambiguous name. Names of
     existing objects are noted first, so a target keeps its name after a restart.
     """
 
     def __init__(self) -> None:
-        self._owners: dict[str, Target] = {}
+        self._owners: dict[tuple[str, str], Target] = {}
         self._names: dict[Target, str] = {}
 
     def seed(self, target: Target, name: str) -> None:
         """Note that an existing object of this name is the target's."""
-        if name not in self._owners and target not in self._names:
-            self._owners[name] = target
+        if (target.namespace, name) not in self._owners and target not in self._names:
+            self._owners[target.namespace, name] = target
             self._names[target] = name
 
     def claim(self, target: Target, names: tuple[str, str]) -> str:
@@ -130,29 +132,32 @@ class Names:
         if (known := self._names.get(target)) is not None:
             return known
         compatible, unambiguous = names
-        name = compatible if self._owners.get(compatible, target) == target else unambiguous
-        self._owners[name] = target
+        holder = self._owners.get((target.namespace, compatible), target)
+        name = compatible if holder == target else unambiguous
+        self._owners[target.namespace, name] = target
         self._names[target] = name
         return name
 
     def release(self, target: Target) -> None:
         """Forget a target whose objects are gone."""
         if (name := self._names.pop(target, None)) is not None:
-            del self._owners[name]
+            del self._owners[target.namespace, name]
 
 
 def target_of(metadata: Metadata) -> Target | None:
     """Return the target of an object, by its annotation or by Go pie's labels; None: it has neither."""
     if (text := metadata.annotations.get(ANNOTATION_TARGET)) is not None:
-        return read_target(text)
+        return read_target(text, metadata.namespace)
     probe, storage_class = metadata.labels.get(LABEL_PROBE), metadata.labels.get(LABEL_STORAGE_CLASS)
     if not probe or not storage_class:
         return None
     node = metadata.labels.get(LABEL_NODE, "")
-    return Target(probe, Kind.MOUNT if node else Kind.PROVISION, storage_class, node)
+    kind = Kind.MOUNT if node else Kind.PROVISION
+    return Target(probe, kind, storage_class, node, metadata.namespace)
 
 
 def agrees(metadata: Metadata, target: Target) -> bool:
-    """Tell whether an object's labels, and its annotation if it has one, name this target."""
+    """Tell whether an object is in the namespace of a target, and its labels and annotation name it."""
     named = metadata.annotations.get(ANNOTATION_TARGET, str(target))
-    return named == str(target) and labels(target).items() <= metadata.labels.items()
+    here = metadata.namespace == target.namespace and named == str(target)
+    return here and labels(target).items() <= metadata.labels.items()

@@ -12,6 +12,7 @@ import msgspec
 
 from pie.core.decode import without_nulls
 from pie.core.intree import driver_of
+from pie.core.model import ProbeId
 from pie.core.text import PlainText, one_line, plain_texts
 
 
@@ -473,6 +474,11 @@ class PieProbe(Object, frozen=True):
         """Leave out nulls, and clean the texts of the status: others can write them, too."""
         msgspec.structs.force_setattr(self, "spec", without_nulls(self.spec))
         msgspec.structs.force_setattr(self, "status", plain_texts(without_nulls(self.status)))
+
+    @property
+    def id(self) -> ProbeId:
+        """Its namespace and its name."""
+        return ProbeId(self.metadata.namespace, self.metadata.name)
 
     @property
     def storage_classes(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pie.kube.client import Client, Dated
 from pie.kube.errors import ApiError, KubeError, NotFound, Undecodable
 from pie.kube.listing import list_all
 from pie.kube.resources import Resource
-from pie.kube.store import Key
+from pie.kube.store import Key, key_of
 from pie.kube.watchstream import Skipped, T
 
 EVERY_SECONDS: Final = 5.0
@@ -58,7 +58,7 @@ class Snapshot(Generic[T]):
 
 
 class SharedList(Generic[T]):
-    """Answers about one kind of objects in one namespace, each as of the moment that the asker needs.
+    """Answers about one kind of objects in one namespace or in all, each as of the moment the asker needs.
 
     Only one list is on its way at any time. Who needs a newer answer than the last one gives waits for the
     next, together with all others who do. After a failed list everybody gets its error, until it is time to
@@ -93,27 +93,27 @@ class SharedList(Generic[T]):
         self._failures = 0
         self._error: KubeError | None = None
 
-    async def one(self, name: str, since: float) -> T | None:
+    async def one(self, name: str, since: float, *, namespace: str = "") -> T | None:
         """Return the object with this name, as it was at `since` (the API server's clock) or later.
 
-        Raises Undecodable for one that is there and does not fit its Struct.
+        `namespace` is where it is, if the list is of all namespaces. Raises Undecodable for an object that is
+        there and does not fit its Struct.
         """
-        found = await self.dated(name, since)
+        found = await self.dated(name, since, namespace=namespace)
         return found.item if found is not None else None
 
-    async def dated(self, name: str, since: float) -> Dated[T] | None:
+    async def dated(self, name: str, since: float, *, namespace: str = "") -> Dated[T] | None:
         """Return the same, and what time it was by the clock of the server that answered."""
+        key = (self._namespace or namespace, name)
         if self._answers(self._local(since)) is None and self._may_get():
             try:
-                return await self._client.get_dated(
-                    self._resource, name, self._namespace, decode=self._decode
-                )
+                return await self._client.get_dated(self._resource, name, key[0], decode=self._decode)
             except NotFound:
                 return None
         snapshot = await self.all(since)
-        if any(odd.object.metadata.name == name for odd in snapshot.skipped):
-            raise Undecodable(f"cannot read {self._resource.describe(self._namespace, name)}")
-        item = snapshot.objects.get((self._namespace or "", name))
+        if any(key_of(odd.object) == key for odd in snapshot.skipped):
+            raise Undecodable(f"cannot read {self._resource.describe(*key)}")
+        item = snapshot.objects.get(key)
         return Dated(item, snapshot.answered_seconds) if item is not None else None
 
     async def all(self, since: float) -> Snapshot[T]:

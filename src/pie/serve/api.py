@@ -12,13 +12,14 @@ from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from pie.core.apitypes import Failure, Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
 from pie.core.kinds import KINDS, read_target
-from pie.core.model import Target
+from pie.core.model import ProbeId, Target
 from pie.core.trend import COLUMNS
 
-_Asked = tuple[str | int, ...]
+_Asked = tuple[str | int | ProbeId, ...]
 """The key of an answer: the path and its parsed parameters."""
 _Answer = msgspec.Struct | None
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -59,16 +60,19 @@ class Source(Protocol):
     def overview(self) -> Overview:
         """Answer `/overview`."""
 
-    def targets(self, probe: str) -> TargetList | None:
-        """Answer `/targets`."""
+    def named(self, of: ProbeId) -> ProbeId:
+        """Return the PieProbe that is meant: without a namespace, the only one of that name."""
 
-    def target(self, probe: str, kind: str, node: str, storage_class: str = "") -> TargetDetail | None:
+    def targets(self, of: ProbeId) -> TargetList | None:
+        """Answer `/targets`: without a name, of all PieProbes."""
+
+    def target(self, of: ProbeId, kind: str, node: str, storage_class: str = "") -> TargetDetail | None:
         """Answer `/targets/{probe}/{kind}`; `storage_class` is needed where the PieProbe has several."""
 
-    def heatmap(self, probe: str, columns: int) -> Heatmap | None:
+    def heatmap(self, of: ProbeId, columns: int) -> Heatmap | None:
         """Answer `/heatmap`."""
 
-    def latency(self, probe: str, columns: int) -> LatencyTrend | None:
+    def latency(self, of: ProbeId, columns: int) -> LatencyTrend | None:
         """Answer `/latency`."""
 
 
@@ -107,7 +111,7 @@ class Api:
         """Serve the API from an application."""
         for path, asked, answer in (
             ("overview", lambda _: (), lambda source: source.overview()),
-            ("targets", lambda query: (query.get("probe", ""),), lambda source, *of: source.targets(*of)),
+            ("targets", lambda query: (_probe(query),), lambda source, *of: source.targets(*of)),
             ("targets/{probe}/{kind}", _target, lambda source, *of: source.target(*of)),
             ("heatmap", _strip, lambda source, *of: source.heatmap(*of)),
             ("latency", _strip, lambda source, *of: source.latency(*of)),
@@ -177,8 +181,11 @@ class Api:
             return self._standby()
         if self.records is None:
             return _failure(404, "the controller runs without --record")
-        if (target := read_target(request.query.get("target", ""))) is None:
+        if (
+            target := read_target(request.query.get("target", ""), request.query.get("namespace", ""))
+        ) is None:
             return _failure(400, "name the target: mount/PIEPROBE/CLASS/NODE or provision/PIEPROBE/CLASS")
+        target = replace(target, namespace=self.source.named(target.probe_id).namespace)
         if self._reading.locked():
             return _failure(429, "another request reads the record; try again later")
         async with self._reading:
@@ -239,13 +246,17 @@ def _packed(body: bytes, began: float) -> _Kept:
     return _Kept(now + _COST_FACTOR * (now - began), body, packed)
 
 
+def _probe(query: dict[str, str]) -> ProbeId:
+    return ProbeId(query.get("namespace", ""), query.get("probe", ""))
+
+
 def _target(query: dict[str, str]) -> _Asked:
     kind = KINDS.get(query["kind"])
     if kind is None:
         raise ValueError(f"kind is {query['kind']!r}, and can be {' or '.join(sorted(KINDS))}")
     if kind.per_node and not query.get("node"):
         raise ValueError(f"a {kind.name} target needs a node: ?node=NAME")
-    return query["probe"], kind.name, query["node"] if kind.per_node else "", query.get("class", "")
+    return _probe(query), kind.name, query["node"] if kind.per_node else "", query.get("class", "")
 
 
 def _strip(query: dict[str, str]) -> _Asked:
@@ -254,7 +265,7 @@ def _strip(query: dict[str, str]) -> _Asked:
     wanted = query.get("columns", str(_DEFAULT_COLUMNS))
     if wanted not in map(str, range(1, COLUMNS + 1)):
         raise ValueError(f"columns is {wanted!r}, and can be 1 to {COLUMNS}")
-    return query["probe"], int(wanted)
+    return _probe(query), int(wanted)
 
 
 def _failure(status: int, error: str, leader: str = "") -> web.Response:

@@ -8,12 +8,12 @@ from prometheus_client import Counter as CounterMetric
 
 from pie.core.incidents.cluster import is_shared, merged
 from pie.core.incidents.incident import Incident
-from pie.core.model import Probed
+from pie.core.model import Probed, ProbeId
 from pie.core.reasons import Area
 
 _Labels = tuple[str, str, str, str, str, str]
-_Key = tuple[str, str, Area]
-_CLUSTER = ""
+_Key = tuple[ProbeId, str, Area]
+_CLUSTER = Probed(ProbeId("", ""), "")
 """In place of a PieProbe and its class: what is in the way of all of them is shown once."""
 
 
@@ -42,38 +42,39 @@ class IncidentGauge:
         self._incidents: dict[Probed, tuple[Incident, ...]] = {}
         self._labels: dict[_Key, _Labels] = {}
 
-    def show(self, probe: str, storage_class: str, incidents: Iterable[Incident]) -> None:
+    def show(self, probed: Probed, incidents: Iterable[Incident]) -> None:
         """Show the incidents of a PieProbe's class, open and closed ones, and no others."""
-        probed = Probed(probe, storage_class)
         if probed not in self._incidents:
             for area in Area:
-                self._opened.labels(*_names(probe, storage_class, area), area.value)
+                self._opened.labels(*_names(probed, area), area.value)
         self._incidents[probed] = tuple(incidents)
         self._set()
 
-    def count(self, probe: str, storage_class: str, opened: Iterable[Incident]) -> None:
+    def count(self, probed: Probed, opened: Iterable[Incident]) -> None:
         """Count incidents that opened."""
         for each in opened:
-            self._opened.labels(*_names(probe, storage_class, each.area), each.area.value).inc()
+            self._opened.labels(*_names(probed, each.area), each.area.value).inc()
 
-    def keep(self, probe: str, classes: Collection[str]) -> None:
+    def keep(self, probe: ProbeId, classes: Collection[str]) -> None:
         """Delete the series of the other classes of a PieProbe; without classes, all series of it."""
         for each in [each for each in self._incidents if each.probe == probe]:
             if each.storage_class not in classes:
                 del self._incidents[each]
-                self._opened.remove_by_labels({"pie_probe_name": probe, "storage_class": each.storage_class})
+                self._opened.remove_by_labels(
+                    {"pie_probe_name": probe.name, "storage_class": each.storage_class}
+                )
                 self._set()
 
     def _set(self) -> None:
         found: list[tuple[_Key, _Labels, Incident]] = []
         shared: defaultdict[str, list[Incident]] = defaultdict(list)
-        for (probe, storage_class), incidents in self._incidents.items():
+        for probed, incidents in self._incidents.items():
             for each in incidents:
                 if is_shared(each):
                     shared[each.id].append(each)
                 else:
-                    found.append(_entry(probe, storage_class, each))
-        found += [_entry(_CLUSTER, _CLUSTER, merged(parts)) for parts in shared.values()]
+                    found.append(_entry(probed, each))
+        found += [_entry(_CLUSTER, merged(parts)) for parts in shared.values()]
         before = self._labels
         self._labels = {key: before.get(key, labels) for key, labels, _ in found}
         for labels in set(before.values()) - set(self._labels.values()):
@@ -85,11 +86,12 @@ class IncidentGauge:
             self._open.labels(*labels).set(count)
 
 
-def _names(probe: str, storage_class: str, area: Area) -> tuple[str, str]:
-    return (_CLUSTER, _CLUSTER) if area is Area.CONTROL_PLANE else (probe, storage_class)
+def _names(probed: Probed, area: Area) -> tuple[str, str]:
+    found = _CLUSTER if area is Area.CONTROL_PLANE else probed
+    return found.probe.name, found.storage_class
 
 
-def _entry(probe: str, storage_class: str, incident: Incident) -> tuple[_Key, _Labels, Incident]:
+def _entry(probed: Probed, incident: Incident) -> tuple[_Key, _Labels, Incident]:
     scope, stage, reason = incident.scope.value, incident.stage.value, incident.reason.value
-    labels = probe, storage_class, incident.area.value, scope, stage, reason
-    return (probe, incident.id, incident.area), labels, incident
+    labels = probed.probe.name, probed.storage_class, incident.area.value, scope, stage, reason
+    return (probed.probe, incident.id, incident.area), labels, incident

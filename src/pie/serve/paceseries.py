@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from pie.core.model import Probe
+from pie.core.model import Probe, ProbeId
 from pie.core.pace.budget import Pace
 from pie.core.pace.throttle import Throttle
 
@@ -36,7 +36,7 @@ class PaceSeries:
             "The part of their pace at which runs start: 1, and less while pie spares the control plane.",
             registry=registry,
         )
-        self._shown: dict[str, str] = {}
+        self._shown: dict[ProbeId, str] = {}
         self.show_throttle(Throttle())
 
     def show_throttle(self, throttle: Throttle) -> None:
@@ -46,14 +46,14 @@ class PaceSeries:
 
     def show(self, probe: Probe, pace: Pace) -> None:
         """Show the pace of a PieProbe; `storage_class` of the spec is empty if it has several."""
-        if self._shown.get(probe.name) != probe.storage_class:
-            self.remove(probe.name)
-            self._shown[probe.name] = probe.storage_class
+        if self._shown.get(probe.id) != probe.storage_class:
+            self.remove(probe.id)
+            self._shown[probe.id] = probe.storage_class
         self._period.labels(probe.name, probe.storage_class).set(probe.period_seconds * pace.every)
         self._caused.labels(probe.name, probe.storage_class).set(pace.causes)
 
-    def remove(self, probe: str) -> None:
+    def remove(self, probe: ProbeId) -> None:
         """Delete the series of a PieProbe."""
         self._shown.pop(probe, None)
         for gauge in (self._period, self._caused):
-            gauge.remove_by_labels({"pie_probe_name": probe})
+            gauge.remove_by_labels({"pie_probe_name": probe.name})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from pie.core.model import Probed, Stage, Target
+from pie.core.model import Probed, ProbeId, Stage, Target
 from pie.core.reasons import Reason
 from pie.core.result import IoStats
 
@@ -65,12 +65,12 @@ class RunSeries:
         )
         self._probed: set[Probed] = set()
 
-    def add(self, probe: str, storage_class: str) -> None:
+    def add(self, probed: Probed) -> None:
         """Show the series of a PieProbe's class, at zero if they are new: `increase` needs a beginning."""
-        self._probed.add(Probed(probe, storage_class))
-        self._lost.labels(probe, "Pruned")
+        self._probed.add(probed)
+        self._lost.labels(probed.probe.name, "Pruned")
         for reason in _LEFT:
-            self._left.labels(probe, storage_class, reason.value)
+            self._left.labels(probed.probe.name, probed.storage_class, reason.value)
 
     def left_behind(self, target: Target, counts: Mapping[Reason, int]) -> None:
         """Show how many volumes a target's PieProbe left behind, while its class has a PieProbe."""
@@ -100,21 +100,22 @@ class RunSeries:
         if target.probed in self._probed:
             self._startup.labels(target.probe, target.storage_class, target.kind).observe(seconds)
 
-    def lost(self, probe: str, reason: str) -> None:
+    def lost(self, probe: ProbeId, reason: str) -> None:
         """Count a lost run; the reason is `Pruned`."""
         if any(each.probe == probe for each in self._probed):
-            self._lost.labels(probe, reason).inc()
+            self._lost.labels(probe.name, reason).inc()
 
     def _probes_class(self, storage_class: str) -> bool:
         return any(each.storage_class == storage_class for each in self._probed)
 
-    def remove(self, probe: str, storage_class: str) -> None:
+    def remove(self, probed: Probed) -> None:
         """Delete the series of a PieProbe's class, and with its last PieProbe the series of the class."""
-        self._probed.discard(Probed(probe, storage_class))
+        probe, storage_class = probed
+        self._probed.discard(probed)
         for series in (self._left, self._startup):
-            series.remove_by_labels({"pie_probe_name": probe, "storage_class": storage_class})
+            series.remove_by_labels({"pie_probe_name": probe.name, "storage_class": storage_class})
         if not any(each.probe == probe for each in self._probed):
-            self._lost.remove_by_labels({"pie_probe_name": probe})
+            self._lost.remove_by_labels({"pie_probe_name": probe.name})
         if not self._probes_class(storage_class):
             for histogram in (self._stages, self._io):
                 histogram.remove_by_labels({"storage_class": storage_class})

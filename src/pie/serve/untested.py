@@ -18,18 +18,18 @@ class RunsByReason:
 
     def __init__(self, reasons: tuple[Reason, ...]) -> None:
         self._reasons = reasons
-        self._counts: dict[tuple[str, str, str], dict[Reason, int]] = {}
+        self._counts: dict[tuple[Probed, str], dict[Reason, int]] = {}
 
     def add(self, probe: Probe) -> None:
         """Show the counters of a PieProbe, at zero if they are new."""
         for row in KINDS.values():
             for counted in (row.name, PERFORMANCE)[: 1 + row.io_apart] if row.enabled(probe) else ():
-                key = (probe.name, probe.storage_class, counted)
+                key = (probe.probed, counted)
                 self._counts.setdefault(key, dict.fromkeys(self._reasons, 0))
 
     def remove(self, probed: Probed) -> None:
         """Delete the counters of a PieProbe's class. Later counts for it are ignored."""
-        for key in [key for key in self._counts if key[:2] == probed]:
+        for key in [key for key in self._counts if key[0] == probed]:
             del self._counts[key]
 
     def count(self, target: Target, reason: Reason, *, io_only: bool = False) -> None:
@@ -38,14 +38,15 @@ class RunsByReason:
         `io_only`: a mount run that is in it, but not in the `succeed` series.
         """
         counted = PERFORMANCE if io_only else target.kind
-        if (counts := self._counts.get((target.probe, target.storage_class, counted))) is not None:
+        if (counts := self._counts.get((target.probed, counted))) is not None:
             counts[reason] = counts.get(reason, 0) + 1
 
     def items(self) -> Iterator[tuple[tuple[str, str, str], Reason, int]]:
         """Yield PieProbe, class and probe; the reason; how many runs."""
-        for key, counts in self._counts.items():
+        for (probed, counted), counts in self._counts.items():
+            names = probed.probe.name, probed.storage_class, counted
             for reason, count in counts.items():
-                yield key, reason, count
+                yield names, reason, count
 
 
 class UntestedSeries(Collector):

@@ -11,11 +11,11 @@ from pie.core.batch.wire import CronJob, Job
 from pie.core.model import Kind, Target
 from pie.core.naming import ANNOTATION_TARGET, labels
 from pie.core.wire import Metadata, OwnerReference, Pod, PodMetadata
-from tests.core.build import MOUNT, PROVISION, at
+from tests.core.build import MOUNT, NAMESPACE, PROVISION, at
 
 NAME = cronjob_names(MOUNT)[0]
-LONG = Target("p" * 60, Kind.MOUNT, "c" * 200, "n" * 200)
-OTHER = Target("p", Kind.MOUNT, "c", "n2")
+LONG = Target("p" * 60, Kind.MOUNT, "c" * 200, "n" * 200, NAMESPACE)
+OTHER = Target("p", Kind.MOUNT, "c", "n2", NAMESPACE)
 
 
 def owner(kind: str, name: str, uid: str, *, controller: bool = True) -> tuple[OwnerReference, ...]:
@@ -28,7 +28,7 @@ def of_probe(target: Target = MOUNT) -> tuple[OwnerReference, ...]:
 
 def metadata(target: Target = MOUNT, **fields: Any) -> Metadata:
     marks = {"labels": labels(target), "annotations": {ANNOTATION_TARGET: str(target)}}
-    return Metadata(**{"name": NAME, "uid": "uid", **marks, **fields})
+    return Metadata(**{"name": NAME, "namespace": target.namespace, "uid": "uid", **marks, **fields})
 
 
 def cronjob(target: Target = MOUNT, **fields: Any) -> CronJob:
@@ -78,6 +78,7 @@ def test_names_that_are_too_long_for_labels_agree_too() -> None:
         (job(target=OTHER), cronjob()),
         (job(annotations={ANNOTATION_TARGET: str(OTHER)}), cronjob()),
         (job(labels={}), cronjob()),
+        (job(namespace="other"), cronjob()),
         (job(), cronjob(owner_references=())),
         (job(), cronjob(owner_references=of_probe(Target("q", Kind.MOUNT, "c", "n1")))),
         (job(), cronjob(owner_references=owner("PieProbe", "p", "u", controller=False))),

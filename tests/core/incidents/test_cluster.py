@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from pie.core.incidents.cluster import is_open_in, joined, merged
 from pie.core.incidents.incident import Incident, Scope
-from pie.core.model import Stage
+from pie.core.model import Probed, ProbeId, Stage
 from pie.core.reasons import Reason
 from pie.serve.incidentgauge import IncidentGauge
 
@@ -51,10 +51,10 @@ def lines(registry: CollectorRegistry) -> list[str]:
 
 def test_it_is_shown_once_without_the_name_of_a_pieprobe(registry: CollectorRegistry) -> None:
     gauge = IncidentGauge(registry)
-    gauge.show("p1", "fast", [LATE])
-    gauge.show("p2", "slow", [replace(WIDE, id="a"), MOUNT])
-    gauge.count("p1", "fast", [LATE])
-    gauge.count("p2", "slow", [MOUNT])
+    gauge.show(Probed(ProbeId("pie", "p1"), "fast"), [LATE])
+    gauge.show(Probed(ProbeId("pie", "p2"), "slow"), [replace(WIDE, id="a"), MOUNT])
+    gauge.count(Probed(ProbeId("pie", "p1"), "fast"), [LATE])
+    gauge.count(Probed(ProbeId("pie", "p2"), "slow"), [MOUNT])
     shown = [line for line in lines(registry) if not line.endswith(" 0.0")]
     queue = 'area="control-plane",pie_probe_name="",reason="ControlPlaneLate",scope="node",stage="queue"'
     mount = 'area="storage",pie_probe_name="p2",reason="MountFailed",scope="node",stage="mount"'
@@ -64,13 +64,13 @@ def test_it_is_shown_once_without_the_name_of_a_pieprobe(registry: CollectorRegi
         'pie_incidents_total{area="control-plane",pie_probe_name="",storage_class=""} 1.0',
         'pie_incidents_total{area="storage",pie_probe_name="p2",storage_class="slow"} 1.0',
     ]
-    gauge.keep("p2", ())
-    gauge.show("p1", "fast", [replace(LATE, closed_at=200.0)])
+    gauge.keep(ProbeId("pie", "p2"), ())
+    gauge.show(Probed(ProbeId("pie", "p1"), "fast"), [replace(LATE, closed_at=200.0)])
     assert [line for line in lines(registry) if "open" in line] == [
         f'pie_incident_open{{{queue},storage_class=""}} 0.0'
     ]
 
 
 def test_every_area_is_at_zero_from_the_start(registry: CollectorRegistry) -> None:
-    IncidentGauge(registry).show("p1", "fast", [])
+    IncidentGauge(registry).show(Probed(ProbeId("pie", "p1"), "fast"), [])
     assert [line.rsplit(" ", 1)[1] for line in lines(registry)] == ["0.0"] * 4

@@ -16,9 +16,9 @@ from tests.core.build import probe
 PROBE = probe()
 LONG = "a-very-long-name.of-a-node-with-dots.example.com"
 TARGETS = [
-    Target(PROBE.name, Kind.PROVISION, PROBE.storage_class),
-    Target(PROBE.name, Kind.MOUNT, PROBE.storage_class, "n1"),
-    Target(PROBE.name, Kind.MOUNT, PROBE.storage_class, LONG),
+    PROBE.target(Kind.PROVISION),
+    PROBE.target(Kind.MOUNT, "n1"),
+    PROBE.target(Kind.MOUNT, LONG),
 ]
 CAUSES: list[RunCause] = ["schedule", "followup", "retry"]
 

@@ -115,7 +115,7 @@ class _Check:
         nodes = self._found.nodes
         anywhere = nodes if self._order.each_node else ("",) if nodes else ()
         return [
-            Target(self._name, row.name, self._order.storage_class, node)
+            Target(self._name, row.name, self._order.storage_class, node, self._order.namespace)
             for row in KINDS.values()
             if row.name in self._found.kinds
             for node in (nodes if row.per_node else anywhere)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from pie.controller.queue import WorkQueue
-from pie.core.model import Probe, RunnerKind, Target
+from pie.core.model import Probe, ProbeId, RunnerKind, Target
 from pie.core.pace.parts import ALWAYS, PacePart
 from pie.core.plan import Action, Plan
 from pie.core.run import RunFact
@@ -22,7 +22,7 @@ class Runner(Protocol):
     def start(self, queue: WorkQueue) -> None:
         """Begin to lead: from now on put targets whose objects change on the queue."""
 
-    def expect(self, name: str, probe: Probe | None, targets: int) -> None:
+    def expect(self, of: ProbeId, probe: Probe | None, targets: int) -> None:
         """Note how many targets a PieProbe has; it is None when there is none any more."""
 
     def targets(self) -> set[Target]:

@@ -11,7 +11,7 @@ from pie.controller.caches import Caches
 from pie.controller.queue import WorkQueue
 from pie.controller.runners.cronjob import CronJobRunner
 from pie.controller.runners.pod import PodRunner
-from pie.core.model import Image, Probe, RunnerKind, Target
+from pie.core.model import Image, Probe, ProbeId, RunnerKind, Target
 from pie.core.pace.parts import ALWAYS, PacePart
 from pie.core.plan import Action, Plan
 from pie.core.run import RunFact
@@ -37,10 +37,10 @@ class ChosenRunner:
         self._cronjobs.start(queue)
         self._pods.start(queue)
 
-    def expect(self, name: str, probe: Probe | None, targets: int) -> None:
+    def expect(self, of: ProbeId, probe: Probe | None, targets: int) -> None:
         """Note how many targets a PieProbe has; it is None when there is none any more."""
         own = probe is not None and probe.runner is RunnerKind.CRON_JOB
-        self._cronjobs.expect(name, targets if own else 0)
+        self._cronjobs.expect(of, targets if own else 0)
 
     # What is asked.
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from pie.controller.caches import Caches
+from pie.controller.caches import Caches, uid_of
 from pie.controller.ownership import Ownership, seed
 from pie.controller.queue import WorkQueue
 from pie.core.apitypes import RunCause
@@ -24,7 +24,7 @@ from pie.core.batch.naming import cronjob_names
 from pie.core.batch.plan import plan_cronjobs
 from pie.core.batch.wire import CronJob, Job
 from pie.core.manifests import KIND
-from pie.core.model import Image, Probe, Target
+from pie.core.model import Image, Probe, ProbeId, Target
 from pie.core.naming import (
     ANNOTATION_FOLLOWS,
     ANNOTATION_RETRY,
@@ -79,12 +79,12 @@ class CronJobRunner:
         self._started: dict[str, _Started] = {}
         self._runs_of: dict[Target, set[str]] = {}
         self._without_owner: dict[str, Job] = {}
-        self._objects = Ownership(client, caches.namespace, CRONJOBS, CronJob, applied=True)
-        self._jobs_written = Ownership(client, caches.namespace, JOBS, Job)
-        self._pods = Ownership(client, caches.namespace, PODS, Pod)
+        self._objects = Ownership(client, CRONJOBS, CronJob, applied=True)
+        self._jobs_written = Ownership(client, JOBS, Job)
+        self._pods = Ownership(client, PODS, Pod)
         self._names = Names()
         self._generations: dict[str, int] = {}
-        self._expected: dict[str, int] = {}
+        self._expected: dict[ProbeId, int] = {}
         self._few_kept = False
         caches.listen(CRONJOBS, self._cronjob_changed)
         caches.listen(JOBS, self._job_changed)
@@ -96,7 +96,7 @@ class CronJobRunner:
         for job in list(self._without_owner.values()):
             self._adopt(job)
 
-    def expect(self, probe: str, targets: int) -> None:
+    def expect(self, probe: ProbeId, targets: int) -> None:
         """Note how many CronJobs a PieProbe will have: where there are many, all keep fewer finished runs."""
         self._expected[probe] = targets
         if not targets:
@@ -132,7 +132,7 @@ class CronJobRunner:
         elif new is not None:
             seed(self._names, new.metadata, cronjob_names)
             self._generations.setdefault(new.metadata.uid, new.metadata.generation)
-            for job in [job for job in self._without_owner.values() if _is_of(job, new.metadata.uid)]:
+            for job in [job for job in self._without_owner.values() if _is_of(job, new.metadata)]:
                 self._adopt(job)
 
     def _job_changed(self, old: Job | None, new: Job | None) -> None:
@@ -181,7 +181,10 @@ class CronJobRunner:
         else:
             self._without_owner.pop(uid, None)
             self._runs_of.setdefault(chain[0], set()).add(uid)
-            due, pods = due_seconds(job, self._cronjob(job)), self._caches.pods_of_owner.get(uid, {})
+            due, pods = (
+                due_seconds(job, self._cronjob(job)),
+                self._caches.pods_of_owner.get(uid_of(job.metadata), {}),
+            )
             pod = first_pod(pods.values(), job, chain[0])
             self._started[uid] = _Started(*chain, job, due, pod=pod)
             self._wake(chain[0])
@@ -262,7 +265,7 @@ class CronJobRunner:
         owner = job.metadata.controller_owner
         if owner is None or owner.kind != "CronJob":
             return None
-        found = self._cronjobs.store.get((self._caches.namespace, owner.name))
+        found = self._cronjobs.store.get((job.metadata.namespace, owner.name))
         return found if found is not None and found.metadata.uid == owner.uid else None
 
     def target_of_pod(self, pod: Pod) -> Target | None:
@@ -324,8 +327,8 @@ class CronJobRunner:
                 paused=wanted.paused_since is not None,
                 few_kept=self._few_kept,
             )
-        known = self._cronjobs.store.get((self._caches.namespace, name))
-        found = await self._objects.with_holder(owned, known, name, ask=wanted.create)
+        known = self._cronjobs.store.get((target.namespace, name))
+        found = await self._objects.with_holder(target, owned, known, name, ask=wanted.create)
         if not wanted.live and not wanted.keep_claim and not found:
             self._names.release(target)
         drifted = any(self._drifted(each.metadata) for each in found)
@@ -363,9 +366,15 @@ class CronJobRunner:
             manifest = retry_job(
                 probe, target, cronjob=name, claim=claim, at_seconds=order.due, image=self._image
             )
-        _log.info("starting a run", target=str(target), why=order.why, without=order.without)
+        _log.info(
+            "starting a run",
+            target=str(target),
+            namespace=target.namespace,
+            why=order.why,
+            without=order.without,
+        )
         try:
-            await self._client.create(JOBS, manifest, self._caches.namespace, decode=Job, last=True)
+            await self._client.create(JOBS, manifest, target.namespace, decode=Job, last=True)
         except AlreadyExists:
             _log.debug("the run exists already", target=str(target))
         return True
@@ -392,9 +401,9 @@ def _owned(found: CronJob, target: Target) -> bool:
     return owner is not None and (owner.kind, owner.name) == (KIND, target.probe)
 
 
-def _is_of(job: Job, cronjob: str) -> bool:
-    owner = job.metadata.controller_owner
-    return owner is not None and owner.uid == cronjob
+def _is_of(job: Job, cronjob: Metadata) -> bool:
+    owner, here = job.metadata.controller_owner, job.metadata.namespace == cronjob.namespace
+    return here and owner is not None and owner.uid == cronjob.uid
 
 
 def _cause(job: Job) -> RunCause:

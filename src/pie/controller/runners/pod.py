@@ -76,7 +76,7 @@ class PodRunner:
         self._caches = caches
         self._image = image
         self._queue: WorkQueue | None = None
-        self._pods = Ownership(client, caches.namespace, PODS, Pod)
+        self._pods = Ownership(client, PODS, Pod)
         self._known: dict[str, _Known] = {}
         self._runs_of: dict[Target, set[str]] = {}
         self._places: dict[_Place, set[str]] = {}
@@ -105,7 +105,7 @@ class PodRunner:
         """Look at a target when its PVC appears or goes: it has runs while it has one."""
         claim = new if old is None else old if new is None else None
         target = target_of(claim.metadata) if claim is not None else None
-        probe = self._caches.probe(target.probe) if target is not None else None
+        probe = self._caches.probe(target.probe_id) if target is not None else None
         if target is None or probe is None:
             return
         if kind_of(target).resident or probe.spec.get("runner") == RunnerKind.POD:
@@ -114,7 +114,7 @@ class PodRunner:
     def _note_place(self, pod: Pod, *, there: bool) -> None:
         """Note whether a pod is there, of whichever runner, so that a target never has one too many."""
         found = pod.metadata
-        place = _place(found.labels)
+        place = _place(found.namespace, found.labels)
         if there and found.controller_owner is not None:
             self._places.setdefault(place, set()).add(found.uid)
         elif (uids := self._places.get(place)) is not None:
@@ -185,7 +185,7 @@ class PodRunner:
             if claim is None or owner is None or owner.uid != probe.uid or claim.metadata.being_deleted:
                 return None
             return claim.metadata.created_seconds
-        stored = self._caches.probe(probe.name)
+        stored = self._caches.probe(probe.id)
         return stored.metadata.created_seconds if stored is not None else None
 
     def _claim(self, target: Target) -> Claim | None:
@@ -193,7 +193,10 @@ class PodRunner:
 
     def _has_room(self, target: Target, why: str) -> bool:
         """Tell whether a target may have one more pod: one, and a follow-up run if it keeps no PVC."""
-        there, unseen = self._places.get(_place(labels(target)), set()), self._not_seen_yet(target)
+        there, unseen = (
+            self._places.get(_place(target.namespace, labels(target)), set()),
+            self._not_seen_yet(target),
+        )
         if kind_of(target).pvc:
             return not there and not unseen
         follow_ups = {uid for uid in there if uid in self._known and self._known[uid].of.cause == "followup"}
@@ -224,7 +227,7 @@ class PodRunner:
     def paused_since(self, target: Target) -> float | None:
         """Return since when a target is paused, as its PVC says, or the status where it keeps none."""
         if not kind_of(target).pvc:
-            stored = self._caches.probe(target.probe)
+            stored = self._caches.probe(target.probe_id)
             said = (
                 stored.status_of_class(target.storage_class).get(PAUSED_SINCE) if stored is not None else None
             )
@@ -286,7 +289,7 @@ class PodRunner:
             follows=order.follows,
         )
         try:
-            created = await self._client.create(PODS, manifest, self._caches.namespace, decode=Pod, last=True)
+            created = await self._client.create(PODS, manifest, target.namespace, decode=Pod, last=True)
         except AlreadyExists:
             return await self._is_mine(probe, target, order.why, name)
         except KubeError as error:
@@ -307,7 +310,7 @@ class PodRunner:
 
     async def _is_mine(self, probe: Probe, target: Target, why: RunCause, name: str) -> bool:
         """Tell whether the pod of this name is a run of the PieProbe."""
-        found = await self._client.get_or_none(PODS, name, self._caches.namespace, decode=Pod)
+        found = await self._client.get_or_none(PODS, name, target.namespace, decode=Pod)
         of = run_of_pod(found.metadata) if found is not None else None
         mine = of is not None and of.probe_uid == probe.uid
         if found is not None and mine:
@@ -330,5 +333,5 @@ class PodRunner:
             await self._pods.delete(pod.metadata, versioned=False)
 
 
-def _place(found: Mapping[str, str]) -> _Place:
-    return tuple(found.get(label, "") for label in _PLACE)
+def _place(namespace: str, found: Mapping[str, str]) -> _Place:
+    return (namespace, *(found.get(label, "") for label in _PLACE))

@@ -40,10 +40,11 @@ def targets_of(probe: Probe, node: str = "") -> Iterator[Target]:
             yield probe.target(row.name, node)
 
 
-def read_target(text: str) -> Target | None:
-    """Return the target that `str` wrote so; None: there is none that is written like that."""
+def read_target(text: str, namespace: str) -> Target | None:
+    """Return the target of a namespace that `str` wrote so; None: none is written like that."""
     name, *parts = text.split("/")
     row = KINDS.get(name)
     if row is None or len(parts) != (3 if row.per_node else 2):
         return None
-    return Target(parts[0], name, *parts[1:])
+    probe, storage_class, node = (*parts, "")[:3]
+    return Target(probe, name, storage_class, node, namespace)

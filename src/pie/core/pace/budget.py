@@ -6,9 +6,9 @@ runs that pie starts itself can be thinned so; a CronJob has its own schedule.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from pie.core.cost.lines import PIE_PER_SECOND, run_lines
 from pie.core.cost.load import Demand
@@ -23,6 +23,9 @@ _WITH_EARLY_RUNS: Final = 4
 """A bad target has at most three early runs in a period, beside that of the schedule."""
 _LEAST_PART: Final = 0.5
 _ROUNDING: Final = 1e-9
+
+Of = TypeVar("Of", bound=Hashable)
+"""What names a PieProbe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +76,13 @@ def needs_of(demand: Demand) -> float:
 
 
 def paces(
-    wanted: Mapping[str, Wanted],
+    wanted: Mapping[Of, Wanted],
     budget: float | None = None,
     *,
     part: float = 1.0,
-    before: Mapping[str, int] | None = None,
-) -> dict[str, Pace]:
-    """Return the pace of each PieProbe, by name.
+    before: Mapping[Of, int] | None = None,
+) -> dict[Of, Pace]:
+    """Return the pace of each PieProbe.
 
     `budget` is that of all together. `part`, in (0, 1], is how much of their pace the control plane can take.
     `before` is how many periods an effective period had so far.
@@ -96,7 +99,7 @@ def paces(
     }
 
 
-def _shares(wanted: Mapping[str, Wanted], needs: Mapping[str, float], budget: float) -> dict[str, float]:
+def _shares(wanted: Mapping[Of, Wanted], needs: Mapping[Of, float], budget: float) -> dict[Of, float]:
     """Return what each PieProbe gets of the budget of all: the same part of what it needs itself.
 
     CronJobs cannot be thinned, so the others get what these leave, but at least half of their even part: if
