@@ -11,6 +11,7 @@ from pie.core.yamltext import read_yaml
 from tests.alerting.conftest import HERE, ROOT, RULES, promtool
 
 PAGE = (ROOT / "docs/alerts.md").read_text()
+STORIES = [HERE / name for name in ("stories.yaml", "days.yaml")]
 METRICS = (ROOT / "docs/metrics.md").read_text()
 
 
@@ -21,14 +22,14 @@ def rules(kind: str) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("promtool")
 def test_the_alerts_tell_the_stories_of_the_design_and_no_fault_pages_twice(tmp_path: Path) -> None:
-    for file in (RULES, HERE / "stories.yaml", HERE / "go.yaml"):
+    for file in (RULES, *STORIES, HERE / "go.yaml"):
         shutil.copy(file, tmp_path)
     assert promtool(tmp_path, "check", "rules", "rules.yaml") == ""
-    assert promtool(tmp_path, "test", "rules", "stories.yaml") == ""
+    assert promtool(tmp_path, "test", "rules", *(file.name for file in STORIES)) == ""
 
 
 def test_every_alert_is_in_a_story() -> None:
-    stories = (HERE / "stories.yaml").read_text()
+    stories = "".join(file.read_text() for file in STORIES)
     assert [each["alert"] for each in rules("alert") if f"alertname: {each['alert']}\n" not in stories] == []
 
 
@@ -70,7 +71,7 @@ def test_the_alerts_on_counters_are_those_of_the_page() -> None:
 
 def test_the_recipe_that_silences_other_alerts_is_the_one_of_the_story_of_maintenance() -> None:
     (promql,) = re.findall(r"```promql\n(.*?)```", PAGE, re.DOTALL)
-    assert f"expr: {' '.join(promql.split())}\n" in (HERE / "stories.yaml").read_text()
+    assert f"expr: {' '.join(promql.split())}\n" in STORIES[0].read_text()
     inhibition = read_yaml(re.findall(r"```yaml\n(inhibit_rules.*?)```", PAGE, re.DOTALL)[0])
     (source,) = inhibition["inhibit_rules"][0]["source_matchers"]
     (alert,) = (each for each in rules("alert") if source == f"alertname = {each['alert']}")

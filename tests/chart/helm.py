@@ -42,6 +42,7 @@ def helm(*arguments: str, seconds: float = 150, name: str = MAIN) -> subprocess.
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
 
 
+@cache  # many tests look at the same manifests
 def template(
     *values: str, release: str = RELEASE, namespace: str = "pie"
 ) -> subprocess.CompletedProcess[str]:

@@ -121,7 +121,7 @@ class Outcome:
         self.states = {target: (state.verdict, state.reason) for target, state in simulation.states().items()}
         self.accounts = Accounts(lines)
         self.end = simulation.now() - DECIDED_SECONDS
-        self._metrics = simulation.metrics()
+        self._metrics = simulation.metrics
         self.scrapes = simulation.scrapes
         runner, probe = simulation.controller.runner, simulation.controller.probes.spec(PROBE)
         paces = simulation.controller.paces
@@ -138,7 +138,7 @@ class Outcome:
     @cached_property
     def counted(self) -> Samples:
         """What the controller's metrics said."""
-        return Samples(self._metrics)
+        return Samples(self._metrics())
 
     @property
     def io(self) -> dict[str, float]:
