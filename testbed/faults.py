@@ -17,7 +17,16 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from testbed import control
-from testbed.csi.armed import BackingFault, Fault, MountFault, MountsNothing, PoolFull, RpcFault, matches
+from testbed.csi.armed import (
+    BackingFault,
+    ExpandsNothing,
+    Fault,
+    MountFault,
+    MountsNothing,
+    PoolFull,
+    RpcFault,
+    matches,
+)
 from testbed.csi.control import State, VolumeState
 from testbed.csi.server import control_socket
 from testbed.errors import TestbedError
@@ -123,6 +132,12 @@ FAULTS: Mapping[str, AnyFault] = {
     "create-slow": ArmedFault("CreateVolume takes long", _slow("CreateVolume")),
     "create-refused": ArmedFault("CreateVolume fails", _refused("CreateVolume")),
     "delete-refused": ArmedFault("DeleteVolume fails", _refused("DeleteVolume")),
+    "expand-refused": ArmedFault("ControllerExpandVolume fails", _refused("ControllerExpandVolume")),
+    "expands-nothing": ArmedFault(
+        "ControllerExpandVolume answers OK, and nothing grows",
+        lambda options: ExpandsNothing(claims=options.claims),
+    ),
+    "node-expand-refused": ArmedFault("NodeExpandVolume fails", _refused("NodeExpandVolume")),
     "attach-slow": ArmedFault("ControllerPublishVolume takes long", _slow("ControllerPublishVolume")),
     "attach-refused": ArmedFault("ControllerPublishVolume fails", _refused("ControllerPublishVolume")),
     "detach-refused": ArmedFault("ControllerUnpublishVolume fails", _refused("ControllerUnpublishVolume")),
@@ -137,6 +152,7 @@ FAULTS: Mapping[str, AnyFault] = {
         "the CSI driver has crashed; what is mounted stays so", DRIVER, ("csi-provisioner", "csi-attacher")
     ),
     "provisioner-gone": EndedProcess("csi-provisioner has ended", "csi-provisioner"),
+    "resizer-gone": EndedProcess("csi-resizer has ended", "csi-resizer"),
     "attacher-gone": EndedProcess("csi-attacher has ended", "csi-attacher"),
 }
 """Every fault by name."""

@@ -46,10 +46,10 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def programs(self) -> list[str]:
         """The Go programs that it needs."""
         kubernetes = ["kube-apiserver", *self.components, *(["kubelet"] if self.nodes else [])]
-        provisioner = ["csi-provisioner"] if self.nodes else []
+        sidecars = ["csi-provisioner", "csi-resizer"] if self.nodes else []
         attacher = ["csi-attacher"] if self.nodes and self.attachable else []
         kwok = ["kwok"] if self.kwok_nodes else []
-        return ["etcd", *map(self.program, kubernetes), *provisioner, *attacher, *kwok]
+        return ["etcd", *map(self.program, kubernetes), *sidecars, *attacher, *kwok]
 
     def program(self, component: str) -> str:
         """Return the program of a component of Kubernetes, of the wanted version."""

@@ -14,6 +14,8 @@ from testbed.processes import Processes
 DRIVER = "local.pie.test"
 STORAGE_CLASSES = {"local": "ext4", "local-xfs": "xfs"}
 """StorageClass by the filesystem of its volumes; all are node-local, like those of TopoLVM."""
+GROW = frozenset({"local-xfs"})
+"""StorageClasses with allowVolumeExpansion: ext4 grows only where root has the capability SYS_RESOURCE."""
 REGISTRATION_TIMEOUT_SECONDS = 120
 # The default of 5 minutes is too long for tests of a provisioner that comes back.
 RETRY_INTERVAL_MAX = "10s"
@@ -97,6 +99,7 @@ async def apply_classes(api: Api) -> None:
             "parameters": {"csi.storage.k8s.io/fstype": filesystem},
             "volumeBindingMode": "WaitForFirstConsumer",
             "reclaimPolicy": "Delete",
+            "allowVolumeExpansion": name in GROW,
         }
         await api.apply(f"/apis/storage.k8s.io/v1/storageclasses/{name}", storage_class)
 

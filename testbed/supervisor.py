@@ -13,6 +13,7 @@ from pathlib import Path
 from testbed import control
 from testbed.api import Api
 from testbed.attachable import Attachable
+from testbed.central import Central
 from testbed.controlplane import ControlPlane
 from testbed.errors import TestbedError
 from testbed.kwok import Kwok
@@ -60,6 +61,7 @@ class Supervisor:
             if spec.attachable
             else None
         )
+        self._central = Central(directory, self._processes, kubeconfig, pool_bytes=spec.pool_bytes)
         self._kwok_nodes = spec.kwok_node_names
         self._kwok = Kwok(directory, self._processes, self._control_plane.kubeconfig)
 
@@ -80,6 +82,7 @@ class Supervisor:
             if self._attachable:
                 await self._attachable.start(api)
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._central.start())
                 for node in self._nodes.values():
                     await node.start_kubelet()
                     group.create_task(self._complete(node, api))

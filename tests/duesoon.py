@@ -10,15 +10,15 @@ PERIOD_SECONDS = 60
 _SOONEST_SECONDS, _LATEST_SECONDS = 8, 11
 
 
-def due_soon(prefix: str, storage_class: str) -> str:
-    """Return a name for a PieProbe whose canary `block` of one minute is due soon: the name decides when."""
+def due_soon(
+    prefix: str, storage_class: str, *, canary: str = "block", period_seconds: int = PERIOD_SECONDS
+) -> str:
+    """Return a name for a PieProbe whose canary of this period is due soon: the name decides when."""
+
+    def wait_seconds(name: str) -> float:
+        target = Target(name, canary, storage_class)
+        return paced(target, probe(period_seconds=period_seconds)).next_due(now) - now
+
     now = time.time()
-    names = (f"{prefix}{number}" for number in range(1000))
-    return next(
-        name for name in names if _SOONEST_SECONDS <= _due(name, storage_class, now) - now <= _LATEST_SECONDS
-    )
-
-
-def _due(name: str, storage_class: str, now: float) -> float:
-    wanted = probe(period_seconds=PERIOD_SECONDS)
-    return paced(Target(name, "block", storage_class), wanted).next_due(now)
+    names = (f"{prefix}{number}" for number in range(100_000))
+    return next(name for name in names if _SOONEST_SECONDS <= wait_seconds(name) <= _LATEST_SECONDS)

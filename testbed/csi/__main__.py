@@ -19,6 +19,9 @@ def main() -> None:
     server.add_argument("--state", required=True, type=Path, help="a directory of the process's own")
     server.add_argument("--pool", required=True, type=Path, help="the directory with the backing files")
     server.add_argument("--pool-bytes", required=True, type=int, help="the capacity of all volumes together")
+    server.add_argument(
+        "--all-pools", action="store_true", help="--pool is a testbed: serve the volumes of all nodes"
+    )
     server.add_argument("--attach", action="store_true", help="volumes must be attached, and lie on no node")
     server.add_argument("--services", choices=("all", "controller", "node"), default="all")
     arguments = parser.parse_args()
@@ -33,6 +36,7 @@ def main() -> None:
         attach=arguments.attach,
         controller=arguments.services != "node",
         node=arguments.services != "controller",
+        all_pools=arguments.all_pools,
     )
     asyncio.run(serve(options))
 

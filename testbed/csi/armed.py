@@ -65,7 +65,11 @@ class MountsNothing(_ForClaims, frozen=True, kw_only=True, tag="mounts-nothing")
     """Stage and publish answer OK, and the application gets an empty directory of the host."""
 
 
-Fault = MountFault | BackingFault | RpcFault | PoolFull | MountsNothing
+class ExpandsNothing(_ForClaims, frozen=True, kw_only=True, tag="expands-nothing"):
+    """ControllerExpandVolume answers that the volume has the new size, and it keeps the old one."""
+
+
+Fault = MountFault | BackingFault | RpcFault | PoolFull | MountsNothing | ExpandsNothing
 F = TypeVar("F", bound=_ForClaims)
 
 

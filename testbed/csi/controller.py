@@ -7,7 +7,7 @@ import grpc
 import msgspec
 
 from testbed.csi import filesystems
-from testbed.csi.armed import Armed, PoolFull
+from testbed.csi.armed import Armed, ExpandsNothing, PoolFull
 from testbed.csi.calls import CLAIM_NAME, CLAIM_NAMESPACE, CallError, claim
 from testbed.csi.capabilities import INVALID, refusal, require, require_capability, wanted_filesystem
 from testbed.csi.locks import VolumeLocks
@@ -34,7 +34,7 @@ class Controller:
         """Return what this controller can do."""
         csi = self.stubs.csi
         rpc = csi.ControllerServiceCapability.RPC
-        types = [rpc.CREATE_DELETE_VOLUME, rpc.LIST_VOLUMES, rpc.GET_CAPACITY]
+        types = [rpc.CREATE_DELETE_VOLUME, rpc.LIST_VOLUMES, rpc.GET_CAPACITY, rpc.EXPAND_VOLUME]
         if self.attach:
             types.append(rpc.PUBLISH_UNPUBLISH_VOLUME)
         capabilities = [csi.ControllerServiceCapability(rpc=rpc(type=kind)) for kind in types]
@@ -107,6 +107,23 @@ class Controller:
             parameters=request.parameters,
         )
         return answer(confirmed=confirmed)
+
+    async def ControllerExpandVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
+        """Make a volume larger; its filesystem grows on the node."""
+        require(volume_id=request.volume_id, capacity_range=request.HasField("capacity_range"))
+        volume = self._find(request.volume_id)
+        wanted = request.capacity_range
+        capacity_bytes = capacity_for(wanted.required_bytes or volume.capacity_bytes, volume.filesystem)
+        if 0 < wanted.limit_bytes < capacity_bytes:
+            raise CallError(
+                Code.OUT_OF_RANGE, f"{capacity_bytes} bytes are more than the limit of {wanted.limit_bytes}"
+            )
+        answer = self.stubs.csi.ControllerExpandVolumeResponse
+        if next(self.armed.concerning(ExpandsNothing, volume.claim), None):
+            return answer(capacity_bytes=capacity_bytes, node_expansion_required=False)
+        if capacity_bytes > volume.capacity_bytes:
+            self._expand(volume, capacity_bytes)
+        return answer(capacity_bytes=max(capacity_bytes, volume.capacity_bytes), node_expansion_required=True)
 
     async def ListVolumes(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
         """List all volumes, a page at a time; the token of a page is the place of its first volume."""
@@ -185,6 +202,12 @@ class Controller:
             return self.pool.create(
                 name=request.name, capacity_bytes=capacity_bytes, filesystem=kind, claim=owner
             )
+        except PoolFullError as error:
+            raise CallError(Code.RESOURCE_EXHAUSTED, str(error)) from error
+
+    def _expand(self, volume: Volume, capacity_bytes: int) -> None:
+        try:
+            self.pool.expand(volume, capacity_bytes)
         except PoolFullError as error:
             raise CallError(Code.RESOURCE_EXHAUSTED, str(error)) from error
 

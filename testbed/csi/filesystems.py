@@ -98,6 +98,16 @@ async def unmount(target: Path) -> None:
         await run("umount", target)
 
 
+async def grow(image: Path, kind: Filesystem) -> None:
+    """Have the loop device on a file, and the filesystem on it, take the size of the file."""
+    device = await attach(image)
+    await run("losetup", "--set-capacity", device)
+    if kind == "xfs":
+        await run("xfs_growfs", mounts_of(image)[0])
+    elif kind == "ext4":  # needs the capability SYS_RESOURCE
+        await run("resize2fs", device)
+
+
 @asynccontextmanager
 async def mounted(image: Path, kind: Filesystem, options: Sequence[str] = ()) -> AsyncIterator[Path]:
     """Mount an unused file in this context."""

@@ -26,13 +26,16 @@ class Identity:
         return self.stubs.csi.GetPluginInfoResponse(name=self.driver, vendor_version=VERSION)
 
     async def GetPluginCapabilities(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Return whether there is a controller, and whether volumes are node-local."""
+        """Return whether there is a controller, whether volumes are node-local, and that they can grow."""
         csi = self.stubs.csi
         service = csi.PluginCapability.Service
         types = [service.CONTROLLER_SERVICE] if self.controller else []
         if not self.attach:
             types.append(service.VOLUME_ACCESSIBILITY_CONSTRAINTS)
         capabilities = [csi.PluginCapability(service=service(type=kind)) for kind in types]
+        expansion = csi.PluginCapability.VolumeExpansion
+        grows = csi.PluginCapability(volume_expansion=expansion(type=expansion.ONLINE))
+        capabilities.append(grows)
         return csi.GetPluginCapabilitiesResponse(capabilities=capabilities)
 
     async def Probe(self, _request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name

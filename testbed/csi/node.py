@@ -51,7 +51,7 @@ class Node:
         """
         csi = self.stubs.csi
         rpc = csi.NodeServiceCapability.RPC
-        types = (rpc.STAGE_UNSTAGE_VOLUME, rpc.GET_VOLUME_STATS, rpc.VOLUME_MOUNT_GROUP)
+        types = (rpc.STAGE_UNSTAGE_VOLUME, rpc.GET_VOLUME_STATS, rpc.VOLUME_MOUNT_GROUP, rpc.EXPAND_VOLUME)
         capabilities = [csi.NodeServiceCapability(rpc=rpc(type=kind)) for kind in types]
         return csi.NodeGetCapabilitiesResponse(capabilities=capabilities)
 
@@ -147,6 +147,17 @@ class Node:
                 for unit, size, total, free, available in by_unit
             ]
         )
+
+    async def NodeExpandVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
+        """Have the device and the filesystem of a volume in use grow to the size of the backing file."""
+        require(volume_id=request.volume_id, volume_path=request.volume_path)
+        volume = self._find(request.volume_id)
+        image = self.pool.backing_file(volume.id)
+        async with self.locks[volume.id]:
+            if not filesystems.loop_device(image):
+                raise CallError(Code.NOT_FOUND, f"volume {volume.id} is not in use on node {self.node}")
+            await filesystems.grow(image, volume.filesystem)
+        return self.stubs.csi.NodeExpandVolumeResponse(capacity_bytes=volume.capacity_bytes)
 
     def _size_of(self, volume: Volume) -> Any:
         """Return the statistics of a raw volume: its size. The used part is not known."""

@@ -70,7 +70,15 @@ class Pool:
 
     def volumes(self) -> list[Volume]:
         """Return all volumes, ordered by id."""
-        return [volume for path in sorted(self.directory.glob("vol-*.json")) if (volume := _read(path))]
+        return self._volumes("")
+
+    def _volumes(self, beside: str) -> list[Volume]:
+        directory = self.home(beside)
+        return [volume for path in sorted(directory.glob("vol-*.json")) if (volume := _read(path))]
+
+    def home(self, _volume_id: str) -> Path:
+        """Return the directory of a volume."""
+        return self.directory
 
     def find(self, volume_id: str) -> Volume | None:
         """Return a volume; None: there is none with this id, which may be any text."""
@@ -82,9 +90,9 @@ class Pool:
         """Return the volume that `create` returns for this name, if it exists."""
         return self.find(_id(name))
 
-    def available_bytes(self) -> int:
-        """Return the free space for new volumes."""
-        return max(0, self.capacity_bytes - sum(volume.capacity_bytes for volume in self.volumes()))
+    def available_bytes(self, *, beside: str = "") -> int:
+        """Return the free space for new volumes, or in the pool of this one."""
+        return max(0, self.capacity_bytes - sum(each.capacity_bytes for each in self._volumes(beside)))
 
     def create(self, *, name: str, capacity_bytes: int, filesystem: Filesystem, claim: str) -> Volume:
         """Create a volume with an empty backing file; PoolFullError: the pool has not enough space."""
@@ -101,6 +109,18 @@ class Pool:
         self.write(volume)
         return volume
 
+    def expand(self, volume: Volume, capacity_bytes: int) -> None:
+        """Make a volume larger, but not its filesystem; PoolFullError: the pool has not enough space."""
+        more_bytes = capacity_bytes - volume.capacity_bytes
+        available_bytes = self.available_bytes(beside=volume.id)
+        if more_bytes > available_bytes:
+            raise PoolFullError(
+                f"volume {volume.name} needs {more_bytes} bytes more; "
+                f"the pool has {available_bytes} of {self.capacity_bytes} free"
+            )
+        os.truncate(self.backing_file(volume.id), capacity_bytes)
+        self.write(msgspec.structs.replace(volume, capacity_bytes=capacity_bytes))
+
     def write(self, volume: Volume) -> None:
         """Write the JSON file of a volume, as one atomic step."""
         replace(self._description(volume.id), msgspec.json.encode(volume))
@@ -108,7 +128,7 @@ class Pool:
     def delete(self, volume_id: str) -> None:
         """Remove all files of a volume, the JSON file last: so an interrupted deletion can be repeated."""
         description = self._description(volume_id)
-        for path in self.directory.glob(f"{volume_id}.*"):
+        for path in self.home(volume_id).glob(f"{volume_id}.*"):
             if path != description:
                 path.unlink(missing_ok=True)
         description.unlink(missing_ok=True)
@@ -119,7 +139,7 @@ class Pool:
 
     def beside(self, volume_id: str, suffix: str) -> Path:
         """Return the path of a file that belongs to a volume and is deleted with it."""
-        return self.directory / f"{volume_id}.{suffix}"
+        return self.home(volume_id) / f"{volume_id}.{suffix}"
 
     def add_node(self, node: str) -> None:
         """Note that a node can attach volumes of this pool."""
@@ -134,7 +154,19 @@ class Pool:
         return self.directory / "nodes"
 
     def _description(self, volume_id: str) -> Path:
-        return self.directory / f"{volume_id}.json"
+        return self.beside(volume_id, "json")
+
+
+class AllPools(Pool):
+    """The pools of all nodes of a testbed, of the same capacity: `directory` is the testbed's.
+
+    A storage that is local to nodes expands volumes centrally, too, as TopoLVM does.
+    """
+
+    def home(self, volume_id: str) -> Path:
+        """Return the directory of the pool that has a volume."""
+        found = self.directory.glob(f"*/pool/{volume_id}.json") if volume_id else iter(())
+        return next((path.parent for path in found), self.directory)
 
 
 def make_empty(path: Path, size_bytes: int) -> None:

@@ -20,7 +20,7 @@ from testbed.csi.controller import Controller
 from testbed.csi.identity import Identity, Registration
 from testbed.csi.locks import VolumeLocks
 from testbed.csi.node import Node
-from testbed.csi.pool import Pool
+from testbed.csi.pool import AllPools, Pool
 
 TOPOLOGY_KEY = "topology.pie.test/node"
 GRACE_SECONDS = 2
@@ -35,7 +35,7 @@ class Options:
     `state`: its own directory, for armed faults and the control socket. `attach`: volumes must be attached,
     and every node can reach them; otherwise they are node-local. `controller`, `node`: which of the two
     services it serves. `registration`: the socket in the kubelet's plugins_registry; None: it does not
-    register.
+    register. `all_pools`: it serves the volumes of all nodes, and `pool` is the directory of the testbed.
     """
 
     driver: str
@@ -48,6 +48,7 @@ class Options:
     attach: bool
     controller: bool
     node: bool
+    all_pools: bool = False
 
     @property
     def control_socket(self) -> Path:
@@ -67,8 +68,9 @@ async def serve(options: Options) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     generated = await asyncio.to_thread(stubs.load)
     options.state.mkdir(parents=True, exist_ok=True)
-    pool = Pool(options.pool, options.pool_bytes)
-    pool.prepare()
+    pool = (AllPools if options.all_pools else Pool)(options.pool, options.pool_bytes)
+    if not options.all_pools:
+        pool.prepare()
     if options.node:
         pool.add_node(options.node_name)
     async with asyncio.TaskGroup() as tasks:

@@ -11,7 +11,7 @@ from pie.core.judge import Judgement
 from pie.core.model import Kind, Target, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import Outcome, Result, encode
-from pie.core.wire import Pod
+from pie.core.wire import Metadata, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
@@ -65,7 +65,9 @@ def test_a_run_is_judged_when_its_probe_has_ended(
         clock = ServerClock(loop.time, lambda: T0 + loop.time())
         client = Client(ClusterConfig(server="https://simulation"), clock=clock)
         client._transport = Wire(World(lambda: T0 + loop.time()))  # type: ignore[assignment]  # as in Simulation
-        follower = Follower(client, "pie", "pie-check-1", driver="")
+        follower = Follower(
+            client, "pie", "pie-check-1", storage_class=StorageClass(metadata=Metadata(name="c"))
+        )
 
         def show(version: int, own: dict[str, Any]) -> None:
             shown = pod(version, *sorted([("probe", own), (name, state)]))

@@ -13,7 +13,7 @@ from pie.core.model import Kind, Probe, Target, Verdict
 from pie.core.oneshot import Order, probe_of
 from pie.core.reasons import Reason
 from pie.core.result import Outcome, Result, encode
-from pie.core.wire import Node, Pod
+from pie.core.wire import Metadata, Node, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.clock import ServerClock
 from pie.kube.config import ClusterConfig
@@ -85,7 +85,13 @@ def judged(
         began = pod(1, None, on=on)
         client._transport = Wire(world)  # type: ignore[assignment]  # as in Simulation
         seen = msgspec.convert(node(), Node)
-        follower = Follower(client, "pie", "pie-check-1", driver="driver", nodes=[seen])
+        follower = Follower(
+            client,
+            "pie",
+            "pie-check-1",
+            storage_class=StorageClass(metadata=Metadata(name="c"), provisioner="driver"),
+            nodes=[seen],
+        )
 
         def show(version: Pod | None) -> None:
             pods = {("pie", "pod"): version} if version is not None else {}

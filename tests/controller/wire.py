@@ -93,6 +93,14 @@ class Wire:
             raise Forbidden(403, "Forbidden", f"{request}: pods are {world.pods_are_refused}")
         return world.make_pod({**body, "status": {"phase": "Pending"}})
 
+    def _expanded(self, kind: str, item: dict[str, Any], spec: dict[str, Any] | None) -> dict[str, Any]:
+        """Have a PVC ask for more, unless that is refused."""
+        if spec is None or kind != "persistentvolumeclaims":
+            return item
+        if self._world.expansions_are_refused:
+            raise Forbidden(403, "Forbidden", self._world.expansions_are_refused)
+        return self._world.put(kind, {**item, "spec": {**item["spec"], **spec}})
+
     def _answer(self, request: Request, body: Any) -> Any:
         kind, name, world = request.resource.plural, request.name or "", self._world
         match request.verb:
@@ -125,6 +133,7 @@ class Wire:
                     written = {**found, "status": kept}
                     self._hold_to_limits(kind, written)
                     found = world.put(kind, written)
+                found = self._expanded(kind, found, (body or {}).get("spec"))
                 return world.patch_metadata(kind, found, changed)
             case "get" if kind == "leases" and name in world.objects["nodes"]:
                 return world.lease(name)

@@ -80,7 +80,8 @@ class World:
     janitor deletes, each second. `collector_seconds`: how long the pods of deleted Jobs stay. `sidecars`:
     what a webhook adds to each new pod. `jobs_are_stamped`: the CronJob controller says which due time a
     Job is for. `node_clock_seconds`: how far the clocks of nodes are ahead, `node_clocks` those of some.
-    `pods_are_refused`: why no pod can be created, if none can. `each_second`: what else happens each second.
+    `pods_are_refused`: why no pod can be created, if none can; `expansions_are_refused`: why no PVC may ask
+    for more. `each_second`: what else happens each second.
     `kubelets`: what a kubelet does to a pod instead of what a clean one does; each says whether it did
     something. `waits`: the state of a container that cannot start, if it cannot. `written`: how the API
     server writes an object. `warnings`: all Warning Events. `lease_seconds`: how long a kubelet's Lease
@@ -107,6 +108,7 @@ class World:
     node_clock_seconds: int = 0
     node_clocks: dict[str, int] = field(default_factory=dict)
     pods_are_refused: str = ""
+    expansions_are_refused: str = ""
     each_second: "dict[str, Callable[[World], None]]" = field(default_factory=dict)
     kubelets: "dict[str, Callable[[World, dict[str, Any]], bool]]" = field(default_factory=dict)
     waits: "dict[str, Callable[[World, dict[str, Any]], dict[str, Any] | None]]" = field(default_factory=dict)

@@ -41,6 +41,8 @@ def parsed(canaries: Any) -> Any:
         ({"block": {"period": "30m"}}, {"block": Canary(1800)}),
         ({"block": {"period": "1m"}}, {"block": Canary(60)}),
         ({"block": {"period": "168h"}}, {"block": Canary(168 * 3600)}),
+        ({"expand": {}}, {"expand": Canary(24 * 3600)}),
+        ({"block": {}, "expand": {"period": "10m"}}, {"block": Canary(6 * 3600), "expand": Canary(600)}),
     ],
 )
 def test_a_canary_is_on_if_the_spec_names_it_and_has_its_own_period(canaries: Any, found: Any) -> None:
@@ -56,6 +58,7 @@ def test_a_canary_is_on_if_the_spec_names_it_and_has_its_own_period(canaries: An
         ({"block": {"period": "6"}}, "spec.canaries.block.period"),
         ({"block": {"period": "59s"}}, "spec.canaries.block.period"),
         ({"block": {"period": "169h"}}, "spec.canaries.block.period"),
+        ({"expand": {"period": "599s"}}, "spec.canaries.expand.period"),
     ],
 )
 def test_a_bad_canary_is_named(canaries: Any, path: str) -> None:
@@ -177,8 +180,6 @@ def test_an_incident_of_a_canary_is_the_same_one_after_a_restart() -> None:
 
 
 def test_only_what_is_optional_has_a_runner_of_its_own() -> None:
-    with_block = probe(canaries={"block": Canary(3600)})
-    assert [name for name, row in KINDS.items() if row.spec(with_block) is not with_block] == [
-        "resident",
-        "block",
-    ]
+    with_all = probe(canaries={"block": Canary(3600), "expand": Canary(3600)})
+    found = [name for name, row in KINDS.items() if row.spec(with_all) is not with_all]
+    assert found == ["resident", "block", "expand"]

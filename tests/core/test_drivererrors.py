@@ -189,6 +189,13 @@ rancher.io/local-path does not support block volume provisioning
 example.com/nfs does not support block volume provisioning
 MapVolume.SetUpDevice failed for volume "pv": block volumes not yet supported by this driver
 persistentvolumeclaims "x" is forbidden: volume mode Block is not allowed by policy
+code = Unimplemented desc =
+code = InvalidArgument desc = volume expansion is not supported
+code = Unimplemented desc = method ControllerExpandVolume not implemented
+code = FailedPrecondition desc = online expansion is not supported by this driver
+code = Internal desc = the driver does not support resizing volumes
+code = InvalidArgument desc = NodeExpandVolume is not supported
+persistentvolumeclaims "x" is forbidden: the storageclass that provisions the pvc must support resize
 """
 
 OFFERED_AND_BROKEN = """\
@@ -201,6 +208,12 @@ code = DeadlineExceeded desc = context deadline exceeded
 code = Unavailable desc = connection refused
 code = ResourceExhausted desc = no space left in the pool of block volumes
 code = Internal desc = block size 4096 does not match
+code = Internal desc = failed to expand volume vol-1: the pool is offline
+code = ResourceExhausted desc = cannot expand volume vol-1: the pool has 0 bytes free
+code = Internal desc = resize2fs failed: Operation not supported
+code = Aborted desc = an expansion of volume vol-1 is in progress
+code = OutOfRange desc = the requested size is larger than the limit of the pool
+code = FailedPrecondition desc = volume vol-1 cannot be resized while a snapshot exists
 code = InvalidArgument desc = unknown parameters in the StorageClass: pool
 code = Internal desc = could not allow access to the initiator group: timed out
 code = Internal desc = failed to find supported filesystem
@@ -209,11 +222,11 @@ MapVolume.SetUpDevice failed for volume "pv": driver name x not found in the lis
 
 
 @pytest.mark.parametrize("text", NOT_OFFERED.splitlines())
-def test_words_that_say_that_raw_block_volumes_do_not_exist(text: str) -> None:
+def test_words_that_say_that_a_feature_does_not_exist(text: str) -> None:
     assert not_offered(text)
     assert not_offered(f'failed to provision volume with StorageClass "c": rpc error: {text}')
 
 
 @pytest.mark.parametrize("text", OFFERED_AND_BROKEN.splitlines())
-def test_words_of_a_fault_of_a_block_volume_do_not_say_that_it_does_not_exist(text: str) -> None:
+def test_words_of_a_fault_do_not_say_that_the_feature_does_not_exist(text: str) -> None:
     assert not not_offered(text)

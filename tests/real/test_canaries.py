@@ -1,5 +1,6 @@
-"""The canary `block` on real nodes: a raw device is mapped, written, read back, and nothing of it is left."""
+"""Canaries on real nodes: each is proved, or called bad, or not offered, and nothing of it is left."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -21,12 +22,20 @@ BLOCK: dict[str, Any] = {
 }
 RUNS = "pie_canary_runs_total"
 UNSUPPORTED = "block volumes are not supported"
+GROWING = "local-xfs"
+EXPAND: dict[str, Any] = {
+    "disableProvisionProbe": True,
+    "disableMountProbes": True,
+    "canaries": {"expand": {"period": "10m"}},
+    "pvcCapacity": "300Mi",
+}
+OFFLINE = "the pool is offline"
 
 
-async def condition(probed: Probed, name: str) -> Json | None:
+async def condition(probed: Probed, name: str, kind: str = "BlockHealthy") -> Json | None:
     """Return the condition of the canary once a run has said something."""
     status = (await probed.api.get(probed.path("pieprobes", name))).get("status") or {}
-    found = [each for each in status.get("conditions") or [] if each["type"] == "BlockHealthy"]
+    found = [each for each in status.get("conditions") or [] if each["type"] == kind]
     return next((each for each in found if each["reason"] != "Pending"), None)
 
 
@@ -36,13 +45,57 @@ async def nothing_left(probed: Probed, name: str) -> bool:
     pods = await probed.api.items(probed.path("pods"), selector=of_probe)
     claims = await probed.api.items(probed.path("persistentvolumeclaims"), selector=of_probe)
     volumes = await probed.api.items("/api/v1/persistentvolumes")
-    mine = [each for each in volumes if each["spec"]["claimRef"]["name"].startswith(f"block-{name}-")]
+    pods_of_canaries = tuple(f"{canary}-{name}-" for canary in ("block", "expand"))
+    mine = [each for each in volumes if each["spec"]["claimRef"]["name"].startswith(pods_of_canaries)]
     return not [*pods, *claims, *mine]
 
 
-async def test_a_raw_block_volume_is_proved_or_called_bad_or_not_offered_and_nothing_is_left(
-    probed: Probed,
-) -> None:
+async def test_each_canary_is_proved_or_called_bad_or_not_offered_and_nothing_is_left(probed: Probed) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(block(probed))
+        group.create_task(expand(probed))
+
+
+async def expand(probed: Probed) -> None:
+    """Expand volumes: one grows; one is said to have grown; one is refused; one class does not allow it."""
+    classes = {"grows": GROWING, "lies": GROWING, "stuck": GROWING, "fixed": STORAGE_CLASS}
+    names = {
+        each: due_soon(each, storage_class, canary="expand", period_seconds=600)
+        for each, storage_class in classes.items()
+    }
+    refused = Options(claims=f"expand-{names['stuck']}-*", code="INVALID_ARGUMENT", message=OFFLINE)
+    lies = Options(claims=f"expand-{names['lies']}-*")
+    expected = {
+        "fixed": ("Unknown", "NotOffered", "allowVolumeExpansion"),
+        "stuck": ("False", "ExpandFailed", OFFLINE),
+        "lies": ("False", "NotExpanded", "the filesystem had not grown"),
+        "grows": ("True", "OK", ""),
+    }
+    try:
+        await faults.inflict(probed.cluster, "expand-refused", node="central", options=refused)
+        await faults.inflict(probed.cluster, "expands-nothing", node="central", options=lies)
+        for each, storage_class in classes.items():
+            await probed.probe(names[each], NODES, storage_class, **EXPAND)
+        for each, (status, reason, words) in expected.items():
+            said = await until(
+                lambda name=names[each]: condition(probed, name, "ExpandHealthy"), f"a run of {each}", 180
+            )
+            assert (said["status"], said["reason"]) == (status, reason), said
+            stored = await probed.api.get(probed.path("pieprobes", names[each]))
+            assert words in str(stored["status"]), each
+            if status != "False":  # a bad canary is tried again early
+                await until(lambda name=names[each]: nothing_left(probed, name), "nothing is left", 60)
+    finally:
+        for fault in ("expand-refused", "expands-nothing"):
+            await faults.undo(probed.cluster, fault, node="central")
+        for name in names.values():
+            await probed.api.delete(probed.path("pieprobes", name))
+    for name in names.values():
+        await until(lambda name=name: nothing_left(probed, name), "nothing is left", 60)
+
+
+async def block(probed: Probed) -> None:
+    """Use raw block volumes: one works; one is refused; one is read-only."""
     works, refused, read_only = (due_soon(prefix, STORAGE_CLASS) for prefix in ("well", "no", "ro"))
     injected = {"create-refused": f"block-{refused}-*", "read-only": f"block-{read_only}-*"}
     try:

@@ -46,6 +46,7 @@ async def test_csi_sanity_passes(any_driver: Driver, access: str) -> None:
         f"--csi.mountdir={any_driver.directory}/mount",
         f"--csi.stagingdir={any_driver.directory}/stage",
         f"--csi.testvolumesize={400 * MIB}",
+        f"--csi.testvolumeexpandsize={500 * MIB}",
         f"--csi.testvolumeaccesstype={access}",
         "--ginkgo.no-color",
         stdout=asyncio.subprocess.PIPE,

@@ -117,9 +117,14 @@ class Facts:
             "pods_as_of": self._caches.pods.heard_at,
             "nodes": self._nodes_of(target, probe),
             "may_attach": self._questions.may_attach(target),
+            "lacks": self._lacks(target),
             "io_bad_before": state.volume is None and self._was_io_bad(target),
             "answers": self._questions.answers(target),
         }
+
+    def _lacks(self, target: Target) -> str:
+        storage_class = self._caches.storage_class(target.storage_class)
+        return kind_of(target).lacks(storage_class) if storage_class is not None else ""
 
     def _claim(self, target: Target, probe: Probe) -> Claim | None:
         found = self._caches.claims_of.get(target, {}).values()

@@ -11,6 +11,7 @@ import structlog
 
 from pie.controller.caches import Caches
 from pie.controller.events import EventWriter
+from pie.controller.expanding import expand
 from pie.controller.nodes import Nodes
 from pie.controller.objects import Objects
 from pie.controller.ownership import Ownership
@@ -31,6 +32,7 @@ from pie.core.target.effects import (
     DiscardRun,
     Effect,
     EndRun,
+    ExpandVolume,
     Follow,
     Forget,
     KeepObjects,
@@ -64,6 +66,12 @@ class _Start(NamedTuple):
     why: RunCause
 
 
+class _Expansion(NamedTuple):
+    target: Target
+    claim: Key
+    order: ExpandVolume
+
+
 class Perform:
     """The one `match`, and the writes that it orders."""
 
@@ -95,6 +103,7 @@ class Perform:
         queue.handle("start", self._start_run, Lane.STARTS)
         queue.handle("remember", self._remember)
         queue.handle("end", self._end_run)
+        queue.handle("expand", self._expand_volume)
         queue.handle("discard", runner.discard)
 
     def carry_out(self, state: TargetState, effects: Iterable[Effect]) -> None:
@@ -154,6 +163,9 @@ class Perform:
                 if state.probe is not None and self._starts.get(key) != (state.probe, effect):
                     self._starts[key] = (state.probe, effect)
                     self._queue.add("start", key)
+            case ExpandVolume(run):
+                if (claim := state.runs[run].claim) is not None:
+                    self._queue.add("expand", _Expansion(target, key_of(claim), effect))
             case EndRun(run):
                 if (pod := state.runs[run].pod) is not None:
                     self._queue.add("end", (key_of(pod), pod.metadata.uid))
@@ -222,6 +234,13 @@ class Perform:
             )
         if self._annotations.get(target) == order:
             del self._annotations[target]
+
+    async def _expand_volume(self, thing: _Expansion) -> None:
+        target, (namespace, claim), order = thing
+        _log.info("expanding the volume of a run", namespace=namespace, claim=claim, size=order.size)
+        why = await expand(self._client, namespace, claim, order)
+        if why:
+            self._questions.note_refusal(target, order.run, why)
 
     async def _end_run(self, named: tuple[Key, str]) -> None:
         """Delete the pod (by name and uid) of a run that cannot recover, so that the next run can start."""

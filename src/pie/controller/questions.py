@@ -76,11 +76,17 @@ class Questions:
             {run: answer for run, answer in known.attachments.items() if run in runs},
             {run: answer for run, answer in known.leases.items() if run in runs},
             {run: as_of for run, as_of in known.nodes.items() if run in runs},
+            {run: why for run, why in known.refusals.items() if run in runs},
         )
         if kept == _NOTHING:
             del self._answers[target]
         else:
             self._answers[target] = kept
+
+    def note_refusal(self, target: Target, run: str, why: str) -> None:
+        """Note why the API server refused to change the PVC of a run."""
+        self._answers[target] = self.answers(target).joined(Answers(refusals={run: why}))
+        self._queue.add("target", target)
 
     def may_attach(self, target: Target) -> bool:
         """Tell whether the volumes of a target may be attached."""

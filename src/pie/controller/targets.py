@@ -11,6 +11,7 @@ from pie.controller.queue import Lane, WorkQueue
 from pie.controller.recorder import Recorder
 from pie.controller.runners import Runner
 from pie.controller.warnings import WarningEvents
+from pie.core.kinds import kind_of
 from pie.core.model import ProbeId, Target
 from pie.core.naming import GO_PIE_FINALIZER, target_of
 from pie.core.target.changes import pod_matters
@@ -105,7 +106,10 @@ class Targets:
 
     def _claim_changed(self, old: Claim | None, new: Claim | None) -> None:
         claim = new or old
-        if claim is None or (target := target_of(claim.metadata)) is None:
+        if claim is None:
+            return
+        self._volume_changed(claim)
+        if (target := target_of(claim.metadata)) is None:
             return
         # A new one that has an owner is pie's own, or a pod's.
         appeared = old is None and claim.metadata.controller_owner is None
@@ -113,6 +117,14 @@ class Targets:
             new is None or old.metadata.owner_references != new.metadata.owner_references
         )
         if appeared or changed:
+            self._queue.add("target", target)
+
+    def _volume_changed(self, claim: Claim) -> None:
+        """Have the target of a run looked at whose volume may have been expanded."""
+        owner = claim.metadata.controller_owner
+        pod = self._caches.pods.store.get((claim.metadata.namespace, owner.name)) if owner else None
+        target = self._runner.target_of_pod(pod) if pod is not None else None
+        if target is not None and kind_of(target).grows:
             self._queue.add("target", target)
 
     async def _warned(self, about: InvolvedObject) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from pie.core.causes import Cause, why_ended, why_late, why_no_run, why_not_started
 from pie.core.causes.drivererrors import not_offered
+from pie.core.causes.expanding import GROWS_WITHIN_SECONDS, hopeless, not_grown
 from pie.core.kinds import kind_of
 from pie.core.model import BAD, Probe, Stage, Verdict
 from pie.core.reasons import INCONCLUSIVE, Reason
@@ -114,6 +115,15 @@ class _Case:
         return 0.0 if unknown else self.run.pod_known_until or 0.0
 
     @property
+    def went_on_until(self) -> float:
+        """Until when the run went on: it may have been ended, or is over."""
+        deleted = self.run.pod.metadata.deleted_seconds if self.run.pod is not None else None
+        ended = epoch_seconds(self.times.terminated.finished_at) if self.times.terminated else None
+        gone = self.run.pod_known_until if self.over else None
+        stamps = [each + 1.0 for each in (deleted, ended, gone) if each is not None]  # of whole seconds
+        return min(stamps, default=self.as_of)
+
+    @property
     def hung_at(self) -> float:
         """When the run hangs: binding plus deadline. The kubelet counts it from when it accepts the pod."""
         started = self.times.started or 0.0
@@ -173,7 +183,13 @@ def judge(run: Run, probe: Probe, as_of: float) -> Judgement:
 
 
 _REFUSALS = frozenset(
-    {Reason.PROVISIONING_FAILED, Reason.CLAIM_REFUSED, Reason.ATTACH_FAILED, Reason.MOUNT_FAILED}
+    {
+        Reason.PROVISIONING_FAILED,
+        Reason.CLAIM_REFUSED,
+        Reason.ATTACH_FAILED,
+        Reason.MOUNT_FAILED,
+        Reason.EXPAND_FAILED,
+    }
 )
 """What a run is called whose volume somebody refuses."""
 
@@ -289,6 +305,27 @@ def _ended_before_start(case: _Case) -> Judgement | None:
     return _late(cause, ended=True)
 
 
+# The outcomes of a probe that was stopped, or whose child processes were.
+_CUT_SHORT = frozenset({Outcome.KILLED, Outcome.FIO_FAILED, Outcome.INTERNAL})
+
+
+def _not_expanded(case: _Case) -> Judgement | None:
+    """Return that the volume does not grow, which a PVC may say long before the probe gives up."""
+    if not kind_of(case.run.target).grows or not case.started:
+        return None
+    result = case.result if isinstance(case.result, Result) else None
+    if result is not None and result.outcome is Outcome.NOT_EXPANDED:
+        cause = hopeless(case.run, case.went_on_until) or not_grown(case.run, result.message)
+        return _failed(case, cause.reason, cause.message, result)
+    if result is not None and result.outcome not in _CUT_SHORT:
+        return None
+    why = hopeless(case.run, case.went_on_until)
+    if why is None:
+        return None
+    found = _failed(case, why.reason, why.message, result)
+    return found if case.over else replace(found, ended=False, replace=True)
+
+
 def _hung(case: _Case) -> Judgement | None:
     if case.unended_until < case.hung_at:
         return None
@@ -314,11 +351,10 @@ def _running(case: _Case) -> Judgement | None:
     if case.over:
         return None
     on_time = True if case.io_apart else None
-    return Judgement(Verdict.PENDING, Reason.PENDING, on_time=on_time, check_at=case.hung_at)
-
-
-# The outcomes of a probe that was stopped, or whose child processes were.
-_CUT_SHORT = frozenset({Outcome.KILLED, Outcome.FIO_FAILED, Outcome.INTERNAL})
+    seen = case.run.seen.expanded
+    grows_until = [seen + GROWS_WITHIN_SECONDS] if seen is not None else []
+    check_at = min([case.hung_at, *grows_until])
+    return Judgement(Verdict.PENDING, Reason.PENDING, on_time=on_time, check_at=check_at)
 
 
 def _ended_by_others(case: _Case) -> Judgement | None:
@@ -422,6 +458,7 @@ CHECKS: tuple[Callable[[_Case], Judgement | None], ...] = (
     _deleted_before_start,
     _ended_before_start,
     # Started, and not ended.
+    _not_expanded,
     _hung,
     _running_late,
     _running,

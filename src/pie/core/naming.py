@@ -40,6 +40,8 @@ ANNOTATION_REPLACED_BY = "pie.topolvm.io/volume-replaced-by"
 ANNOTATION_USUAL_LATENCY = "pie.topolvm.io/usual-latency-seconds"
 # On the pod of a run: the options that the spec adds to its command. Only where there are any.
 ANNOTATION_OPTIONS = "pie.topolvm.io/probe-options"
+# On the PVC of a run whose volume pie expands: the size that pie asked for.
+ANNOTATION_EXPANDED = "pie.topolvm.io/expanded-to"
 # The scheduler sets it on a PVC that waits for its node: from then on a volume is being created.
 ANNOTATION_SELECTED_NODE = "volume.kubernetes.io/selected-node"
 # On a follow-up run's Job: the uid of the Job it follows.

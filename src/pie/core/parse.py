@@ -36,8 +36,7 @@ SMALLEST_BUDGET = 0.1
 LARGEST_BUDGET = 1_000_000
 RESIDENT_THRESHOLD_SECONDS = (2, 300)
 """The shortest and the longest time after which an operation on a volume that stays mounted is a stall."""
-CANARY_PERIOD_SECONDS = (60, 7 * 24 * 3600)
-"""The shortest and the longest period of a canary."""
+LONGEST_CANARY_PERIOD_SECONDS = 7 * 24 * 3600
 
 
 class SpecError(ValueError):
@@ -160,13 +159,14 @@ def _resident_threshold(spec: Mapping[str, Any]) -> float:
 def _canaries(spec: Mapping[str, Any], path: str) -> dict[str, Canary]:
     """Return the canaries that are switched on; the API server drops those that this pie does not know."""
     found = {}
-    for name in (each.name for each in KINDS.values() if each.canary):
-        if (entry := _field(spec, name, dict, None, path)) is not None:
-            where = f"{path}.{name}"
-            seconds = duration_seconds(_field(entry, "period", str, "6h", where), f"{where}.period")
-            if not CANARY_PERIOD_SECONDS[0] <= seconds <= CANARY_PERIOD_SECONDS[1]:
-                raise SpecError(f"{where}.period", "is not within 1m and 168h")
-            found[name] = Canary(round(seconds))
+    for row in (each for each in KINDS.values() if each.canary):
+        if (entry := _field(spec, row.name, dict, None, path)) is not None:
+            where, shortest = f"{path}.{row.name}", row.shortest_period_seconds
+            text = _field(entry, "period", str, row.usual_period, where)
+            seconds = duration_seconds(text, f"{where}.period")
+            if not shortest <= seconds <= LONGEST_CANARY_PERIOD_SECONDS:
+                raise SpecError(f"{where}.period", f"is not within {shortest // 60}m and 168h")
+            found[row.name] = Canary(round(seconds))
     return found
 
 

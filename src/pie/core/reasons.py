@@ -67,6 +67,7 @@ class Reason(StrEnum):
     POD_DELETED = "PodDeleted"
     JOB_DELETED = "JobDeleted"
     NO_CONTROLLER = "NoController"
+    EXPAND_FAILED = "ExpandFailed"
     IO_SLOW = "IOSlow"
     STALLED = "Stalled"
     STALE_MOUNT = "StaleMount"
@@ -86,6 +87,7 @@ class Reason(StrEnum):
     BLOCK_PERMISSION = "BlockPermission"
     VOLUME_MISSING = "VolumeMissing"
     VOLUME_TOO_SMALL = "VolumeTooSmall"
+    NOT_EXPANDED = "NotExpanded"
     LOCKED = "Locked"
     INTERNAL = "Internal"
 
@@ -149,7 +151,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         ),
     ),
     Reason.CLAIM_REFUSED: (
-        "The cluster refuses to create the PVC of the volume to be probed.",
+        "The cluster refuses to create, or to expand, the PVC of the volume to be probed.",
         "The message names the cause: a quota on PVCs or on their storage, a webhook, or a policy.",
     ),
     Reason.CLAIM_DELETED: (
@@ -283,6 +285,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
     Reason.NO_CONTROLLER: (
         "pie started no run for this due time: it did not run then, or spec.runner was just changed.",
         "If pie often restarts, find out why; two replicas with --leader-elect take over within seconds.",
+    ),
+    Reason.EXPAND_FAILED: (
+        "The driver refused or failed to expand a volume in use.",
+        "The evidence has the driver's own error; look at its controller's log and the storage back end.",
     ),
     Reason.IO_SLOW: (
         "I/O worked, but was slower than spec.io.maxLatency, or much slower than usual in consecutive runs.",
@@ -463,6 +469,9 @@ _PROBES: dict[Reason, str] = {
     ),
     Reason.VOLUME_TOO_SMALL: (
         "Compare the sizes of the PersistentVolume, its disk and its filesystem; look at the driver's log."
+    ),
+    Reason.NOT_EXPANDED: (
+        "Compare the sizes of PVC, PersistentVolume, disk and filesystem; look at csi-resizer and kubelet."
     ),
     Reason.KILLED: "I/O was too slow for spec.deadline, or somebody stopped the pod; see the I/O latency.",
     Reason.LOCKED: "Nothing to do; if it stays, an earlier run hangs on the volume.",

@@ -61,6 +61,10 @@ class Outcome(_Word):
     DATA_CORRUPTED = "DataCorrupted", "A record on the volume is not what was written there."
     VOLUME_MISSING = "VolumeMissing", "The PVC has lost its volume, or no volume is mounted at the path."
     VOLUME_TOO_SMALL = "VolumeTooSmall", "The volume's filesystem is far smaller than spec.pvcCapacity."
+    NOT_EXPANDED = (
+        "NotExpanded",
+        "The volume was to be expanded while it was in use, and its filesystem did not grow.",
+    )
     KILLED = "Killed", "The run was stopped (SIGTERM) before it was done, for example at its pod's deadline."
     LOCKED = "Locked", "Another run still uses the volume and holds its lock."
     INTERNAL = "Internal", "The probe itself failed: bad arguments, or a defect of pie."
@@ -78,7 +82,7 @@ class Note(_Word):
     NO_RENAME = "NoRename", "The volume cannot rename a file."
 
 
-ProbeName = Literal["mount", "provision", "block", "resident"]
+ProbeName = Literal["mount", "provision", "block", "expand", "resident"]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Sequence = Annotated[int, Meta(ge=0, le=2**62)]
 Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]

@@ -7,6 +7,7 @@ see the beginning or the end of a stage, its duration is unknown (absent), never
 
 from dataclasses import dataclass, field, replace
 
+from pie.core.expansion import expanded
 from pie.core.kinds import kind_of
 from pie.core.model import Stage, Target
 from pie.core.naming import ANNOTATION_SELECTED_NODE, CONTAINER
@@ -36,6 +37,7 @@ class Sightings:
     `attaching`, `attached`, `attach_error` and `attach_seconds` are from the VolumeAttachment, if the driver
     attaches volumes: whether there is one, its state, its last error, and how long it took;
     `attachment_missing`: it was not created yet.
+    `expanded` is when pie saw that the PVC says the size that pie asked for, by the controller's clock.
     `running_reported` is when the API server wrote the first status that shows the container running, by its
     own clock. `image_present`: no image was pulled for the pod, as far as its Events say.
     `node` is the node that the scheduler chose last for a volume. Kubernetes removes this choice from the PVC
@@ -52,6 +54,7 @@ class Sightings:
     running_reported: float | None = None
     image_present: bool = False
     attachment_missing: bool = False
+    expanded: float | None = None
     node: str = ""
 
     def attached_as(self, said: "Sightings") -> "Sightings":
@@ -83,6 +86,8 @@ def sight(seen: Sightings, pod: Pod | None, claim: Claim | None, now: float) -> 
             seen = replace(seen, waiting=now)
         elif seen.waiting is not None and claim.status.phase == "Bound":
             seen = replace(seen, bound=now)
+    if claim is not None and seen.expanded is None and expanded(claim):
+        seen = replace(seen, expanded=now)
     return seen
 
 
@@ -102,7 +107,8 @@ class Run:
     `over`: the run is over. `over_at` is when it ended, as its own object (the Job) says, and `deleted_at` is
     when somebody deleted that object.
     `warnings` are about pod and PVC, oldest first. `backend` is what the driver reports to be wrong with its
-    storage on the run's node.
+    storage on the run's node. `lacks` is what the class lacks for the kind of probe, and `refused` why the
+    API server refused to change the PVC.
     """
 
     target: Target
@@ -117,6 +123,8 @@ class Run:
     seen: Sightings = Sightings()
     warnings: tuple[WarningEvent, ...] = ()
     backend: str = ""
+    lacks: str = ""
+    refused: str = ""
 
     @property
     def volume_name(self) -> str:

@@ -192,6 +192,7 @@ class StorageClass(Object, frozen=True):
     parameters: dict[str, PlainText] = {}
     reclaim_policy: str = "Delete"
     volume_binding_mode: str = "Immediate"
+    allow_volume_expansion: bool = False
     allowed_topologies: tuple[TopologyTerm, ...] = ()
 
     @property
@@ -402,10 +403,19 @@ class ClaimSpec(Object, frozen=True):
     volume_name: str = ""
 
 
+class StorageSize(Object, frozen=True):
+    """PersistentVolumeClaim status.capacity and status.allocatedResourceStatuses."""
+
+    storage: PlainText = ""
+
+
 class ClaimStatus(Object, frozen=True):
-    """PersistentVolumeClaim status."""
+    """PersistentVolumeClaim status; `allocated_resource_statuses` says how far an expansion has come."""
 
     phase: str = ""
+    capacity: StorageSize = StorageSize()
+    allocated_resource_statuses: StorageSize = StorageSize()
+    conditions: tuple[Condition, ...] = ()
     health_status: Health | None = None
 
 

@@ -1,4 +1,4 @@
-"""`pie probe mount`, `provision`, `block`, `resident`: read the options, run, leave the result in the pod."""
+"""`pie probe mount`, `provision` and the canaries: read the options, run, leave the result in the pod."""
 
 import argparse
 import os
@@ -70,16 +70,21 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         epilog="Examples: pie probe mount --path /mnt/volume;"
         " pie probe provision --path /tmp --no-mount-check",
     )
-    probes = parser.add_subparsers(dest="probe", required=True, metavar="{mount,provision,block,resident}")
+    probes = parser.add_subparsers(
+        dest="probe", required=True, metavar="{mount,provision,block,expand,resident}"
+    )
     mount = probes.add_parser(
         "mount", help="measure an existing volume, and check what earlier runs left on it"
     )
     provision = probes.add_parser("provision", help="write to a fresh volume and read it back")
     block = probes.add_parser("block", help="write to a fresh raw block volume and read it back")
+    expand = probes.add_parser(
+        "expand", help="write to a fresh volume until its filesystem has --capacity more bytes"
+    )
     resident = probes.add_parser(
         "resident", help="use a volume that stays mounted, and say by HTTP how it goes"
     )
-    for probe in (mount, provision, block, resident):
+    for probe in (mount, provision, block, expand, resident):
         probe.add_argument(
             "--path", type=Path, required=True, help="where the volume is mounted, or its device"
         )
@@ -94,6 +99,9 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             action="store_true",
             help="take any directory for a volume, or any file for a device",
         )
+    expand.add_argument(
+        "--patience", type=int, default=240, help="how long to wait for that, in seconds (%(default)s)"
+    )
     job = IoJob()
     mount.add_argument(
         "--block-size", choices=BLOCK_SIZES, default=job.block_size, help="of fio's job (%(default)s)"
@@ -140,7 +148,14 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         help="seconds between two rounds of I/O, about (%(default)s)",
     )
     resident.add_argument("--port", type=_port, default=PORT, help="it listens on (%(default)s)")
-    return parser, {"mount": mount, "provision": provision, "block": block, "resident": resident}
+    of_kind: dict[str, argparse.ArgumentParser] = {
+        "mount": mount,
+        "provision": provision,
+        "block": block,
+        "expand": expand,
+        "resident": resident,
+    }
+    return parser, of_kind
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -168,6 +183,7 @@ def _options(given: argparse.Namespace) -> Options:
         capacity_bytes=given.capacity,
         integrity=not getattr(given, "no_integrity", False),
         check_mount=not given.no_mount_check,
+        patience_seconds=getattr(given, "patience", 0),
         without_fio=getattr(given, "without_fio", False),
         termination_log=given.termination_log,
     )

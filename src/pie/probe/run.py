@@ -14,6 +14,7 @@ from pie.core.text import one_line
 from pie.probe import fio
 from pie.probe.device import Device
 from pie.probe.failure import Failure
+from pie.probe.growth import grow
 from pie.probe.records import Records
 from pie.probe.ring import Findings
 from pie.probe.sync import timed_sync
@@ -31,6 +32,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; 0: any size will do."""
     check_mount: bool = True
     """Off: take any directory for a volume, to try the probe by hand."""
+    patience_seconds: float = 0.0
+    """How long to wait until the volume is expanded."""
     without_fio: bool = False
     """Where fio is not installed, measure with I/O of pie's own; for demos."""
     termination_log: Path = Path("/dev/termination-log")
@@ -116,7 +119,9 @@ class Run:
         if self._options.probe == "mount":
             yield "fio", self._measure
             yield "sync", self._sync
-        if self._options.integrity or self._options.probe == "provision":
+        if self._options.probe == "expand":
+            yield "grow", self._grow
+        if self._options.integrity or self._options.probe != "mount":
             yield "records", self._verify
 
     def _attempt(self, name: str, step: Callable[[Volume], None], volume: Volume) -> None:
@@ -137,6 +142,9 @@ class Run:
                 self._io = fio.run(volume, job)
         finally:
             self._direct = job.direct and volume.can_direct
+
+    def _grow(self, volume: Volume) -> None:
+        grow(volume, self._options.capacity_bytes, self._options.patience_seconds)
 
     def _sync(self, volume: Volume) -> None:
         self._sync_seconds = timed_sync(volume)

@@ -10,22 +10,24 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pie.controller.answering import Answering, node_of
+from pie.controller.expanding import expand
 from pie.controller.oneshot.nodes import CheckedNodes
 from pie.controller.oneshot.patience import patiently
 from pie.controller.warnings import WarningEvents
 from pie.core.judge import Judgement
+from pie.core.kinds import kind_of
 from pie.core.maintenance.excuse import excusable
 from pie.core.model import Probe, Stage, Target, Verdict
 from pie.core.oneshot import LABEL_CHECK, stage_of
 from pie.core.reasons import Reason
 from pie.core.run import RunFact
-from pie.core.target.effects import Ask, Effect, NoteSilence, Question
+from pie.core.target.effects import Ask, Effect, ExpandVolume, NoteSilence, Question
 from pie.core.target.facts import Answers, TargetFacts
 from pie.core.target.state import Life, RunState, TargetState
 from pie.core.target.step import look
 from pie.core.target.turn import Case
 from pie.core.timeline import Run, Sightings, sight
-from pie.core.wire import Claim, InvolvedObject, Node, Pod
+from pie.core.wire import Claim, InvolvedObject, Node, Pod, StorageClass
 from pie.kube.client import Client
 from pie.kube.reflector import Reflector
 from pie.kube.resources import PODS, PVCS
@@ -48,14 +50,21 @@ class _Followed:
 
 
 class Follower:
-    """Follows runs until they have a verdict. `driver` is the StorageClass's, `nodes` are those checked."""
+    """Follows runs until they have a verdict. `nodes` are those checked."""
 
     def __init__(
-        self, client: Client, namespace: str, check: str, *, driver: str, nodes: Iterable[Node] = ()
+        self,
+        client: Client,
+        namespace: str,
+        check: str,
+        *,
+        storage_class: StorageClass,
+        nodes: Iterable[Node] = (),
     ) -> None:
         self._client = client
         self._namespace = namespace
-        self._driver = driver
+        self._storage_class = storage_class
+        self._driver = storage_class.driver
         self._runs: dict[str, _Followed] = {}
         self._of_claim: dict[str, _Followed] = {}
         self._nodes = CheckedNodes(client, nodes)
@@ -127,6 +136,7 @@ class Follower:
             followed.changed.clear()
             found = look(state, self._facts(followed), self._client.now())
             state, (case,) = found.state, found.cases
+            await self._expand(followed, found.effects)
             questions = [*self._carry_out(found.effects), *_about_its_node(followed, case)]
             if _decided(case):
                 if not questions:
@@ -161,9 +171,20 @@ class Follower:
             pods_as_of=self.pods.heard_at,
             claim=claim,
             nodes=self._nodes.fact(target),
+            lacks=kind_of(target).lacks(self._storage_class),
             may_attach=self._answering.may_attach(self._driver),
             answers=followed.answers,
         )
+
+    async def _expand(self, followed: _Followed, effects: Iterable[Effect]) -> None:
+        """Expand the volume of a run, where that is ordered."""
+        for order in effects:
+            if isinstance(order, ExpandVolume) and followed.claim is not None:
+                claim = followed.claim.metadata.name
+                why = await patiently(partial(expand, self._client, self._namespace, claim, order))
+                followed.answers = followed.answers.joined(Answers(refusals={order.run: why} if why else {}))
+                if why:
+                    followed.changed.set()
 
     def _carry_out(self, effects: Iterable[Effect]) -> list[Ask]:
         """Carry out effects, and return the questions. A check gives no grace, so it proves no node."""

@@ -11,7 +11,7 @@ from pie.controller.oneshot.cleanup import Cleanup
 from pie.controller.oneshot.follow import Follower
 from pie.controller.oneshot.survey import CannotCheck, Survey, survey
 from pie.controller.oneshot.work import Worker
-from pie.core.kinds import KINDS
+from pie.core.kinds import KINDS, spec_for
 from pie.core.model import NOT_GOOD, Image, Probe, Stage, Target
 from pie.core.oneshot import Checked, CheckReport, Maker, Order, lease, passed, probe_of
 from pie.kube.client import Client
@@ -83,7 +83,7 @@ class _Check:
             client,
             order.namespace,
             self._name,
-            driver=found.storage_class.driver,
+            storage_class=found.storage_class,
             nodes=found.seen,
         )
 
@@ -165,12 +165,12 @@ class _Check:
 
         async def work(probe: Probe) -> None:
             for number, target in queue:
-                result = await worker.check(target, probe, number)
+                result = await worker.check(target, spec_for(probe, target), number)
                 if others := self._elsewhere(target, result):
                     self._progress.again(target, result)
                     self._notes.append(tried_elsewhere(result))
                     elsewhere = probe_of(self._order, self._name, others)
-                    result = await worker.check(target, elsewhere, len(targets) + 1)
+                    result = await worker.check(target, spec_for(elsewhere, target), len(targets) + 1)
                 self._results.append(result)
                 self._progress.ended(target, result)
 

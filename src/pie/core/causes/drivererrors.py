@@ -114,14 +114,14 @@ _ATTACHED = _words(
 
 # What says that a feature does not exist: gRPC's code for it, the words of the PV controller and of
 # sig-storage-lib-external-provisioner ("does not support block volume provisioning"), of CSI drivers, and of
-# the kubelet (k8s.io/kubernetes pkg/volume/csi).
+# the kubelet (k8s.io/kubernetes pkg/volume/csi), and of the API server ("must support resize").
 _UNSUPPORTED = (
     r"(?<!operation )((is|are) not|isn't|aren't|not|not (yet|currently)|un) ?"
     r"(supported|implemented|offered|allowed)"
 )
 _FEATURE = (
     r"(raw )?block\b( (volume|device|access|mode)\w*)?|block.?mode|volume.?mode\b|volume capabilit\w+"
-    r"|access (mode|type)s?\b"
+    r"|access (mode|type)s?\b|(controller|node)?expand(ing)? ?volumes?\b|(expansion|resiz(e|ing))\b"
 )
 _NOT_OFFERED = _words(
     "unimplemented|support|implement|offer|allow|invalid|unknown|cannot do",
@@ -132,6 +132,7 @@ _NOT_OFFERED = _words(
     r"\bonly\b.{0,40}\b(mount|filesystem)\b.{0,40}\bsupported",
     r"\bonly supports?\b.{0,40}\b(mount|filesystem)\b",
     rf"\bcannot do ({_FEATURE})",
+    r"\bmust support resize\b",
     r"\b(invalid|unknown)\b.{0,30}\b(volume.?mode|volume capabilit\w+)",
 )
 
@@ -166,5 +167,5 @@ def too_many_attached(text: str) -> bool:
 
 
 def not_offered(text: str) -> bool:
-    """Tell whether a text says that the driver, its class or a kubelet does not know raw block volumes."""
+    """Tell whether a text says that the driver, its class or a kubelet does not know what a canary tests."""
     return _NOT_OFFERED.found_in(text)

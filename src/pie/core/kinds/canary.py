@@ -7,13 +7,18 @@ the runs itself, whatever starts those of the other kinds.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from pie.core.kinds.row import Row
 from pie.core.model import Probe, RunnerKind
 
 
-def canary(name: str, on_time: str, *, block: bool = False) -> Row:
-    """Return the row of a canary; its container runs `pie probe NAME`."""
+def canary(name: str, on_time: str, *, least_deadline_seconds: float = 0.0, **fields: Any) -> Row:
+    """Return the row of a canary; its container runs `pie probe NAME`.
+
+    Its runs have so much time at least, if their period is not shorter. `fields` are those of the row that
+    other canaries do not need.
+    """
     return Row(
         name=name,
         command=("pie", "probe", name),
@@ -25,12 +30,12 @@ def canary(name: str, on_time: str, *, block: bool = False) -> Row:
         disabled=f"spec.canaries.{name} is not set",
         condition=f"{name.capitalize()}Healthy",
         canary=True,
-        block=block,
-        spec=_spec(name),
+        spec=_spec(name, least_deadline_seconds),
+        **fields,
     )
 
 
-def _spec(name: str) -> Callable[[Probe], Probe]:
+def _spec(name: str, least_deadline_seconds: float) -> Callable[[Probe], Probe]:
     def spec(probe: Probe) -> Probe:
         wanted = probe.canaries.get(name)
         if wanted is None:
@@ -39,7 +44,9 @@ def _spec(name: str) -> Callable[[Probe], Probe]:
             probe,
             period_seconds=wanted.period_seconds,
             threshold_seconds=min(probe.threshold_seconds, float(wanted.period_seconds)),
-            deadline_seconds=min(probe.deadline_seconds, float(wanted.period_seconds)),
+            deadline_seconds=min(
+                max(probe.deadline_seconds, least_deadline_seconds), float(wanted.period_seconds)
+            ),
             runner=RunnerKind.POD,
         )
 

@@ -4,10 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pie.core.model import Probe
+from pie.core.wire import StorageClass
 
 
 def _as_it_is(probe: Probe) -> Probe:
     return probe
+
+
+def _nothing(_: StorageClass) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +31,11 @@ class Row:
     `enabled` tells whether a PieProbe asks for it, and `disabled` says why not. `condition` is the type of
     its condition in the status.
     `canary`: it tests a feature that not every class offers, see `pie.core.kinds.canary`. `block`: the volume
-    is a raw device, without a filesystem. `resident`: it has no runs; one pod goes on. `spec` returns a
-    PieProbe as the targets see it: a kind may have a period and a runner of its own.
+    is a raw device, without a filesystem. `grows`: pie expands the volume while the container uses it.
+    `resident`: it has no runs; one pod goes on.
+    `lacks` says what a class lacks for it; empty: nothing is known to be missing. `usual_period` is how often
+    a canary runs where the spec does not say it, and `shortest_period_seconds` the shortest that it may say.
+    `spec` returns a PieProbe as the targets see it: a kind may have a period and a runner of its own.
     """
 
     name: str
@@ -43,6 +51,10 @@ class Row:
     canary: bool = False
     block: bool = False
     resident: bool = False
+    grows: bool = False
+    lacks: Callable[[StorageClass], str] = _nothing
+    usual_period: str = "6h"
+    shortest_period_seconds: int = 60
     spec: Callable[[Probe], Probe] = _as_it_is
 
     @property

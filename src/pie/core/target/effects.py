@@ -136,6 +136,15 @@ class StartRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpandVolume:
+    """Have the PVC (of this uid) of a run ask for a larger size. The order stands until the PVC does."""
+
+    run: str
+    claim_uid: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndRun:
     """Delete the pod of a run, which ends it."""
 
@@ -243,6 +252,7 @@ Effect = (
     | Record
     | Observe
     | StartRun
+    | ExpandVolume
     | EndRun
     | DiscardRun
     | KeepObjects

@@ -126,13 +126,15 @@ class LeaseAnswer:
 class Answers:
     """Answers of the API server, by the id of the run.
 
-    `nodes` is up to when the run's node is certainly as the watch shows it.
+    `nodes` is up to when the run's node is certainly as the watch shows it. `refusals` are why the API server
+    refused to change the PVC of a run.
     """
 
     pods: Mapping[str, PodAnswer] = field(default_factory=dict)
     attachments: Mapping[str, AttachmentAnswer] = field(default_factory=dict)
     leases: Mapping[str, LeaseAnswer] = field(default_factory=dict)
     nodes: Mapping[str, float] = field(default_factory=dict)
+    refusals: Mapping[str, str] = field(default_factory=dict)
 
     def joined(self, new: "Answers") -> "Answers":
         """Return these answers and new ones; a new answer replaces the old one to the same question."""
@@ -141,6 +143,7 @@ class Answers:
             {**self.attachments, **new.attachments},
             {**self.leases, **new.leases},
             {**self.nodes, **new.nodes},
+            {**self.refusals, **new.refusals},
         )
 
 
@@ -158,7 +161,8 @@ class TargetFacts:
     Due times up to `led_since` are not those of this controller; `unled_since` is until when another one is
     known to have led, and `taking_over`: this one has just begun. Runs are known up to `runs_as_of`, pods up
     to `pods_as_of`. `objects` identify the target's own objects as they are now: they change whenever
-    somebody changed them.
+    somebody changed them. `lacks` is what the class lacks for this kind of probe; empty: nothing, or its runs
+    find that out.
     """
 
     known: bool = False
@@ -186,6 +190,7 @@ class TargetFacts:
     nodes: NodesFact = field(default_factory=NodesFact)
     may_attach: bool = False
     io_bad_before: bool = False
+    lacks: str = ""
     answers: Answers = field(default_factory=Answers)
 
     @property

@@ -45,6 +45,8 @@ def judge_runs(turn: Turn) -> None:
             seen=run.seen,
             warnings=run.warnings,
             backend=run.backend,
+            lacks=turn.facts.lacks,
+            refused=turn.facts.answers.refusals.get(run.id, ""),
         )
         judgement = judge(seen, turn.probe, as_of)
         unseen_end = ended_at is not None and not over and not outlived

@@ -150,6 +150,7 @@ def _joined(known: Sightings, seen: Sightings) -> Sightings:
         waiting=seen.waiting or known.waiting,
         bound=seen.bound or known.bound,
         running_reported=seen.running_reported or known.running_reported,
+        expanded=seen.expanded or known.expanded,
         node=seen.node or known.node,
     ).attached_as(known)
 

@@ -13,6 +13,7 @@ from pie.core.target.effects import Effect
 from pie.core.target.facts import TargetFacts
 from pie.core.target.followup import follow_up
 from pie.core.target.gap import settle_gap
+from pie.core.target.growth import expand_volumes
 from pie.core.target.judging import ask_what_is_missing, excuse_runs, judge_runs
 from pie.core.target.life import adopt_runs, begin_or_retire, take_answers
 from pie.core.target.objects import (
@@ -54,6 +55,8 @@ TO_JUDGE: tuple[Phase, ...] = (
     # If something is not known yet, nothing is concluded from the run in this turn.
     ask_what_is_missing,
     hold_doubts,
+    # What a run needs of pie while it goes on.
+    expand_volumes,
 )
 
 WHILE_LIVE: tuple[Phase, ...] = (
