@@ -105,13 +105,24 @@ async def _count(cluster: Cluster, asked: Asked, runs: int) -> Counted:
         await apply_probe(cluster.api, namespace, _pieprobe(asked))
         since = await _settled(cluster, asked, names, began, targets)
         until_ = await _settled(cluster, asked, names, since, targets * runs)
-        by_audit = pod_starts.by_audit(cluster.audit, namespace, began)
-        by_pie = pod_starts.by_pie(await pie.samples())
+        by_pie, by_audit = await _starts(cluster, asked, pie, began)
         path = f"{GROUP}/namespaces/{namespace}/pieprobes/p1"
         await cluster.api.delete(path)
         await until(lambda: gone(cluster.api, path), f"{path} is gone")
     counted = Counter(_writes(cluster, asked, names, since, until_))
     return Counted(asked, _runs(counted), counted, by_pie, by_audit)
+
+
+async def _starts(cluster: Cluster, asked: Asked, pie: Pie, began: datetime) -> tuple[Starts, Starts]:
+    """Return the starts by pie and by the audit log, when both have heard of the same pods."""
+
+    async def heard() -> tuple[Starts, Starts] | None:
+        by_pie = pod_starts.by_pie(await pie.samples())
+        by_audit = pod_starts.by_audit(cluster.audit, asked.namespace, began)
+        return (by_pie, by_audit) if asked.runner == "CronJob" or by_pie.pods == by_audit.pods else None
+
+    found: tuple[Starts, Starts] = await until(heard, f"the starts of all pods in {asked.namespace}", 120)
+    return found
 
 
 async def _pulls_are_watched(cluster: Cluster, namespace: str) -> bool:

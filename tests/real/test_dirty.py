@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +30,7 @@ NAMESPACE, PROBE, PERIOD_SECONDS = "pie", "dirty", 60
 SPEC = {"probePeriod": PERIOD_SECONDS // 60, "probeThreshold": "40s", "deadline": "50s"}
 WELL_NODES = 3
 SOILED_SECONDS = 1.5 * PERIOD_SECONDS
-# What became of a due time is known so long after it, at the latest.
+# What became of a due time is known so long after it, on a busy machine later.
 DECIDED_SECONDS = 60
 PODS = f"{NAMESPACE}/pie-probe={PROBE}"
 DIRT = {
@@ -66,24 +67,35 @@ async def test_in_a_dirty_cluster_nothing_crashes_and_each_due_time_is_counted_o
         since = await begin(cluster)
         await asyncio.sleep(SOILED_SECONDS)
         now = time.time()
+
+        async def all_right() -> bool:
+            return not errors(pie, since, now)
+
         await faults.undo(cluster, "sidecar-first")
         await asyncio.sleep(DECIDED_SECONDS)
+        with suppress(AssertionError):  # what is wrong is said below
+            await until(all_right, "each due time is counted once", every_seconds=2)
         found = await api.get(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{PROBE}")
         assert await pie.stop() == 0
     accounts = Accounts(pie.entries)
-    errors = [
-        error
-        for target, began in since.items()
-        for error in accounts.errors(target, PERIOD_SECONDS, began, now)
-    ]
     counted = sum((accounts.as_what(target) for target in since), Counter[str]())
     print(f"{counted.total()} due times of {len(since)} targets: {dict(counted)}")  # noqa: T201  figures
-    assert errors == []
+    assert errors(pie, since, now) == []
     assert counted["on time"] > 0
     assert pie.said("defect in pie, please report it") == ""
     said = {(each["stage"], each["reason"]) for each in found["status"].get("incidents") or ()}
     listed = {(row.stage, row.reason) for row in (*EXPECTED, *RIGHT) if row.dirt in MAY_BE_SAID}
     assert said - listed - TRUE == set()
+
+
+def errors(pie: Pie, since: dict[Target, float], until_: float) -> list[str]:
+    """Return in words which due times were not counted exactly once."""
+    accounts = Accounts(pie.entries)
+    return [
+        error
+        for target, began in since.items()
+        for error in accounts.errors(target, PERIOD_SECONDS, began, until_)
+    ]
 
 
 async def add_odd_nodes(cluster: Cluster) -> None:
