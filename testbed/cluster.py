@@ -1,13 +1,14 @@
 """A testbed as its users see it: start it, use it, break it, stop it."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import signal as signals
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -267,24 +268,36 @@ def running_names() -> list[str]:
 
 
 def sweep() -> None:
-    """Remove the files of testbeds whose processes were all killed at once."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK_FILE}"):
-        if not is_running(lock.parent):
-            clean(lock.parent)
+    """Remove the files of testbeds whose processes were all killed at once.
+
+    A directory whose lock is gone is being removed already, by its own testbed or by another sweep.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK_FILE}"):
+        with _taken(path.parent) as taken:
+            if taken:
+                clean(path.parent)
 
 
 def is_running(directory: Path) -> bool:
     """Tell whether a process still owns the testbed in a directory."""
+    with _taken(directory) as taken:
+        return taken is False
+
+
+@contextlib.contextmanager
+def _taken(directory: Path) -> Iterator[bool | None]:
+    """Hold the lock of a testbed, and tell whether it was free; None: there is no lock."""
     try:
         lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        yield None
+        return
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: others may look at the same moment
     except BlockingIOError:
-        return True
+        yield False
     else:
-        return False
+        yield True
     finally:
         os.close(lock)
 

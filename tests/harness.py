@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from testbed.api import Api, ApiError
+from testbed.control import LINE_LIMIT_BYTES
 
 ROOT = Path(__file__).parent.parent
 CRD = ROOT / "charts" / "pie" / "files" / "pieprobe.yaml"
@@ -136,6 +137,7 @@ class Pie:
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stderr=asyncio.subprocess.PIPE,
+            limit=LINE_LIMIT_BYTES,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environment},
         )
         self._reader = asyncio.create_task(self._read())
@@ -230,7 +232,8 @@ class Pie:
 
     def said(self, event: str) -> str:
         """Return all log lines of an event."""
-        return "\n".join(line for line in self.lines if json.loads(line)["event"] == event)
+        lines = (line for line in self.lines if line.startswith("{"))
+        return "\n".join(line for line in lines if json.loads(line)["event"] == event)
 
     async def get(self, path: str) -> tuple[int, str]:
         """GET a path of the metrics or health server; return status and body."""
