@@ -53,7 +53,10 @@ class BackingFiles:
         image = self._pool.backing_file(volume.id)
         copy = self._pool.beside(volume.id, SNAPSHOT)
         mounts = filesystems.mounts_of(image)
-        frozen = bool(mounts) and await filesystems.freeze(mounts[0])
+        try:
+            frozen = bool(mounts) and await filesystems.freeze(mounts[0])
+        except OSError:  # it is shut down by a fault: nothing writes to it
+            frozen = False
         try:
             await filesystems.copy(image, copy)
         finally:

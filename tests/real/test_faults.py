@@ -143,7 +143,7 @@ async def test_the_smallest_spec_of_go_pies_users_works_unchanged(matrix: Matrix
         (ON_TIME["mount"], {"node": "node-1", "on_time": "true"}),
         (ON_TIME["provision"], {"on_time": "true"}),
     ):
-        await probed.pie.until_value(metric, lambda value: value >= 1, 150, pie_probe_name=name, **labels)
+        await probed.pie.until_value(metric, lambda value: value >= 1, 240, pie_probe_name=name, **labels)
     await probed.api.delete(probed.path("pieprobes", name))
 
 
@@ -158,7 +158,7 @@ async def test_the_stages_of_runs_are_timed(matrix: Matrix, probe: str) -> None:
         labels = {"storage_class": storage_class, "probe": probe}
         for stage in wanted:
             await matrix.probed.pie.until_value(
-                "pie_stage_duration_seconds_count", lambda count: count >= 1, 150, **labels, stage=stage
+                "pie_stage_duration_seconds_count", lambda count: count >= 1, 240, **labels, stage=stage
             )
     samples = await matrix.probed.pie.samples()
     assert samples.value("pie_stage_duration_seconds_count", storage_class="local", stage="attach") is None

@@ -248,6 +248,14 @@ async def test_a_swapped_volume_holds_another_ones_files_while_that_one_is_mount
     assert (volume.path / "record").read_text() == "one"
 
 
+@pytest.mark.parametrize("filesystem", FILESYSTEMS)
+async def test_a_volume_that_a_fault_has_shut_down_can_be_copied(driver: Driver, filesystem: str) -> None:
+    await driver.published("one", filesystem)
+    await inflict(driver, "io-error")
+    await faults.wait_until_bitten(driver, "io-error", node=NODE)
+    assert list(await faults.snapshot(driver, node=NODE, claims="one")) == ["ns/one"]
+
+
 async def test_a_stale_volume_is_as_it_was_at_the_snapshot(driver: Driver) -> None:
     volume = await driver.published("one")
     assert await write(volume, text="1") == ""
@@ -288,6 +296,16 @@ async def test_a_slow_call_is_as_slow_for_a_client_that_repeats_it_as_for_one_th
         )
     await driver.create("slow")
     assert time.monotonic() - began > 1.4
+
+
+async def test_the_undo_ends_the_delay_of_a_call_that_waits(driver: Driver) -> None:
+    await inflict(driver, "create-slow", delay_seconds=600, claims="slow")
+    creating = asyncio.create_task(driver.create("slow"))
+    async with asyncio.timeout(60):
+        while "suffering" not in (driver.directory / "driver.log").read_text():  # noqa: ASYNC110  a log
+            await asyncio.sleep(0.02)
+    await undo(driver, "create-slow")
+    assert await creating
 
 
 async def test_refused_calls_carry_the_given_status_and_message(driver: Driver) -> None:
