@@ -19,7 +19,7 @@ from tests.cli.conftest import within
 from tests.harness import ROOT
 from tests.probe.conftest import demand
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(500)
 
 
 async def run(*arguments: str, **environment: str) -> tuple[int, str]:
@@ -31,7 +31,7 @@ async def run(*arguments: str, **environment: str) -> tuple[int, str]:
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "COLUMNS": "200", **environment},
     )
-    async with asyncio.timeout(230):
+    async with asyncio.timeout(480):
         said, _ = await process.communicate()
     return process.returncode or 0, said.decode()
 

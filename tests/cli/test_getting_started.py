@@ -19,7 +19,7 @@ from tests.harness import ROOT
 from tests.probe.conftest import demand
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
     pytest.mark.real,  # for its length only
 ]
 

@@ -23,7 +23,7 @@ from tests.faults.row import Moment
 from tests.harness import ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until
 from tests.probe.conftest import demand
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 MINUTE_SECONDS = 4
 """How long a minute of the cron schedules lasts here."""
@@ -50,7 +50,7 @@ class Scene:
         self.pie = pie
 
     async def verdict(
-        self, node: str, verdict: str, reason: Reason | None = None, timeout: float = 60
+        self, node: str, verdict: str, reason: Reason | None = None, timeout: float = 90
     ) -> None:
         """Return when the newest verdict on a node's mount target is this one."""
 

@@ -104,5 +104,5 @@ async def test_two_classes_are_probed_and_one_that_is_deleted_is_paused_with_its
         assert (await probed.api.get(claim))["metadata"]["uid"] == volume
     finally:
         await probed.api.delete(probed.path("pieprobes", name))
-        await until(lambda: gone(probed.api, claim), "the PVC is gone", 60)
+        await until(lambda: gone(probed.api, claim), "the PVC is gone", 120)
         await probed.api.delete(f"{path}/{copy}")

@@ -165,6 +165,7 @@ async def test_two_testbeds_run_side_by_side_and_leave_nothing() -> None:
     assert not processes_that_mention(one.directory)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("victim", ["user", "janitor", "both"])
 async def test_when_the_outside_is_killed_everything_inside_ends(victim: str, tmp_path: Path) -> None:
     program = tmp_path / "user.py"
@@ -184,7 +185,7 @@ async def test_when_the_outside_is_killed_everything_inside_ends(victim: str, tm
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
     )
     assert user.stdout is not None
-    directory, janitor = (await asyncio.wait_for(user.stdout.readline(), 120)).decode().split()
+    directory, janitor = (await asyncio.wait_for(user.stdout.readline(), 240)).decode().split()
     assert processes_that_mention(Path(directory))
 
     if victim in ("janitor", "both"):
