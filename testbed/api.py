@@ -119,10 +119,11 @@ class Api:
                 async with session.get(
                     self._server + path, params={"watch": "true", "timeoutSeconds": "300"}, timeout=timeout
                 ) as response:
+                    response.raise_for_status()
                     async for line in lines(response.content.iter_any()):
                         await handle(json.loads(line))
             except (aiohttp.ClientError, TimeoutError):
-                await asyncio.sleep(1)  # the API server may be stopped on purpose
+                await asyncio.sleep(1)  # the API server may be stopped on purpose, or busy
 
     async def _request(
         self,

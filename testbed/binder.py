@@ -6,14 +6,17 @@ a volume whose PVC is gone. Its user agent is `testbed-binder`, so that its writ
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from testbed.api import CONFLICT, Api, ApiError, Json
+from testbed.errors import TestbedError
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 STORAGE_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+SERVER_FAULT = 500
 _VOLUMES = "/api/v1/persistentvolumes"
 
 
@@ -43,11 +46,8 @@ class Binder:
             or claim["metadata"].get("deletionTimestamp")
         ):
             return
-        try:
-            await self._api.create(_VOLUMES, self._volume(claim, annotations[SELECTED_NODE]))
-        except ApiError as error:
-            if error.status != CONFLICT:  # created already: the PVC was seen twice
-                raise
+        volume = self._volume(claim, annotations[SELECTED_NODE])
+        await _until_done(lambda: self._api.create(_VOLUMES, volume))
 
     async def on_volume(self, event: Json) -> None:
         """Delete a volume of this provisioner whose PVC is gone."""
@@ -59,7 +59,8 @@ class Binder:
             and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
             and not volume["metadata"].get("deletionTimestamp")
         ):
-            await self._api.delete(f"{_VOLUMES}/{volume['metadata']['name']}")
+            name = volume["metadata"]["name"]
+            await _until_done(lambda: self._api.delete(f"{_VOLUMES}/{name}"))
 
     def _volume(self, claim: Json, node: str) -> Json:
         metadata, spec = claim["metadata"], claim["spec"]
@@ -86,6 +87,23 @@ class Binder:
                 "volumeMode": spec.get("volumeMode", "Filesystem"),
             },
         }
+
+
+async def _until_done(write: Callable[[], Awaitable[object]]) -> None:
+    """Write, again and again while the API server does not answer, or has a fault of its own."""
+    while True:
+        try:
+            await write()
+        except TestbedError as error:
+            status = error.status if isinstance(error, ApiError) else SERVER_FAULT
+            if status == CONFLICT:  # created already: the PVC was seen twice
+                return
+            if status < SERVER_FAULT:
+                raise
+            print(error, flush=True)
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 async def run(kubeconfig: Path, provisioner: str) -> None:
