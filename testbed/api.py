@@ -20,6 +20,8 @@ Json = dict[str, Any]
 NOT_FOUND = 404
 CONFLICT = 409
 TOO_MANY_REQUESTS = 429
+_BUSY = {500, 503, 504}
+"""For example etcd has not answered for seconds. What only reads is asked for again."""
 _MOST_WAITS = 10
 """For example the storage of a CRD that was just created is not there for a moment (429 with Retry-After)."""
 _PATCH_TYPES = {
@@ -144,7 +146,8 @@ class Api:
                     text = await response.text()
             except aiohttp.ClientError as error:
                 raise TestbedError(f"{method} {path}: the API server does not answer: {error}") from error
-            if response.status != TOO_MANY_REQUESTS or "Retry-After" not in response.headers or not wait:
+            refused = response.status == TOO_MANY_REQUESTS and "Retry-After" in response.headers
+            if not wait or not (refused or (method == "GET" and response.status in _BUSY)):
                 break
             await asyncio.sleep(1)
         if not response.ok:

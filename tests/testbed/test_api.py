@@ -75,6 +75,13 @@ async def test_a_watch_that_a_busy_server_refuses_is_asked_for_again() -> None:
     assert server.asked[:2] == ["GET /claims"] * 2
 
 
+async def test_what_a_busy_server_did_not_read_is_asked_for_again() -> None:
+    server = BusyOnce()
+    async with serving(server.app, "127.0.0.1:0") as port, PlainApi(f"http://127.0.0.1:{port}") as api:
+        assert (await api.get("/claims/c"))["object"] == CLAIM
+    assert server.asked == ["GET /claims/c"] * 2
+
+
 async def test_a_volume_that_a_busy_server_did_not_take_is_created_again() -> None:
     server = BusyOnce()
     async with serving(server.app, "127.0.0.1:0") as port, PlainApi(f"http://127.0.0.1:{port}") as api:
