@@ -84,14 +84,14 @@ async def expand(probed: Probed) -> None:
             stored = await probed.api.get(probed.path("pieprobes", names[each]))
             assert words in str(stored["status"]), each
             if status != "False":  # a bad canary is tried again early
-                await until(lambda name=names[each]: nothing_left(probed, name), "nothing is left", 60)
+                await until(lambda name=names[each]: nothing_left(probed, name), "nothing is left", 120)
     finally:
         for fault in ("expand-refused", "expands-nothing"):
             await faults.undo(probed.cluster, fault, node="central")
         for name in names.values():
             await probed.api.delete(probed.path("pieprobes", name))
     for name in names.values():
-        await until(lambda name=name: nothing_left(probed, name), "nothing is left", 60)
+        await until(lambda name=name: nothing_left(probed, name), "nothing is left", 120)
 
 
 async def block(probed: Probed) -> None:

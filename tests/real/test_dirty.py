@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +18,7 @@ from testbed import faults, kwok
 from testbed.cluster import Cluster
 from testbed.faults import Options
 from testbed.kwok_stages import OTHER_ARCHITECTURE, OTHER_OS, WITHOUT_DRIVER
-from tests.accounting import Accounts
+from tests.accounting import Accounts, lasting
 from tests.dirty.expected import EXPECTED, RIGHT, TRUE
 from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
 from tests.real.conftest import install_crd
@@ -67,14 +66,9 @@ async def test_in_a_dirty_cluster_nothing_crashes_and_each_due_time_is_counted_o
         since = await begin(cluster)
         await asyncio.sleep(SOILED_SECONDS)
         now = time.time()
-
-        async def all_right() -> bool:
-            return not errors(pie, since, now)
-
         await faults.undo(cluster, "sidecar-first")
         await asyncio.sleep(DECIDED_SECONDS)
-        with suppress(AssertionError):  # what is wrong is said below
-            await until(all_right, "each due time is counted once", every_seconds=2)
+        await lasting(lambda: errors(pie, since, now))
         found = await api.get(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{PROBE}")
         assert await pie.stop() == 0
     accounts = Accounts(pie.entries)
