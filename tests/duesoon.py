@@ -1,4 +1,4 @@
-"""Canaries that are due in some seconds: a test need not wait for their period."""
+"""Canaries and resident pods that are due in some seconds: a test need not wait for their period."""
 
 import time
 
@@ -13,12 +13,17 @@ _WITHIN_SECONDS = 3
 
 
 def due_soon(
-    prefix: str, storage_class: str, *, canary: str = "block", period_seconds: int = PERIOD_SECONDS
+    prefix: str,
+    storage_class: str,
+    *,
+    canary: str = "block",
+    period_seconds: int = PERIOD_SECONDS,
+    node: str = "",
 ) -> str:
-    """Return a name for a PieProbe whose canary of this period is due soon: the name decides when."""
+    """Return a name for a PieProbe whose target of this period is due soon: the name decides when."""
 
     def wait_seconds(name: str) -> float:
-        target = Target(name, canary, storage_class)
+        target = Target(name, canary, storage_class, node)
         return paced(target, probe(period_seconds=period_seconds)).next_due(now) - now
 
     now = time.time()

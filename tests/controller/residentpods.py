@@ -11,16 +11,19 @@ SPEC_FIELDS: Final[dict[str, Any]] = {"residentProbe": True}
 
 
 class ResidentPods:
-    """The resident pods of a world. `codes`: what the probe answers, by node; 200 if it has none.
+    """The resident pods of a world.
 
-    `events`: whether the kubelet's Event is written. `most`: how many of them each node had at a time.
+    `codes`: what the probe answers, by node; 200 if it has none. `events`: whether the kubelet's Event is
+    written. `dead`: the pods (by uid) whose mount is stale. `most`: how many of them each node had at a time.
     """
 
     def __init__(self, world: World) -> None:
         self.codes: dict[str, int] = {}
         self.events = True
+        self.dead: frozenset[str] = frozenset()
         self.most: dict[str, int] = {}
         self.seen: dict[str, dict[str, Any]] = {}
+        self._world = world
         self._answered: dict[str, int] = {}
         world.kubelets["resident"] = self._kubelet
         world.each_second["resident"] = self._count
@@ -29,7 +32,7 @@ class ResidentPods:
         if not is_resident(pod) or pod["status"]["phase"] != "Running":
             return False
         uid = pod["metadata"]["uid"]
-        code = self.codes.get(pod["spec"]["nodeName"], 200)
+        code = 410 if uid in self.dead else self.codes.get(pod["spec"]["nodeName"], 200)
         if self._answered.get(uid) != code:
             self._answered[uid] = code
             if code != 200 and self.events:
@@ -37,6 +40,10 @@ class ResidentPods:
                 world.warn("Pod", pod, "Unhealthy", words)
             write_ready(world, pod, ready=code == 200)
         return True
+
+    def of(self) -> list[dict[str, Any]]:
+        """Return the resident pods that there are."""
+        return of(self._world)
 
     def _count(self, world: World) -> None:
         self.seen |= {name: pod for name, pod in world.objects["pods"].items() if is_resident(pod)}

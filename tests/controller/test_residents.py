@@ -19,6 +19,7 @@ from tests.controller.stories import (
     quick,
     scripts,
     spec_change,
+    storage,
 )
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import NAMESPACE, NODE, World
@@ -240,6 +241,58 @@ def test_the_next_controller_still_knows_of_a_stall() -> None:
     assert ended[0].states()[RESIDENT].verdict is Verdict.HUNG
     (incident,) = ended[0].world.objects["pieprobes"]["p"]["status"]["incidents"]
     assert (incident["reason"], "closedAt" in incident) == ("Stalled", False)
+
+
+def mends(node: str) -> Action:
+    """Return the action after which the next mount on a node is well, and the one that is there is not."""
+
+    def change(pods: ResidentPods) -> None:
+        pods.dead = frozenset(pod["metadata"]["uid"] for pod in pods.of() if pod["spec"]["nodeName"] == node)
+
+    change.of_pods = True  # type: ignore[attr-defined]
+    return change  # type: ignore[return-value]
+
+
+def test_a_dead_mount_gets_a_new_pod_once_and_the_incident_says_what_may_still_be_broken() -> None:
+    waits = Lived((BEGUN, answers(410)), seconds=BEGUN + 590)
+    assert len(waits.pods.seen) == 2
+    lived = Lived((BEGUN, mends(NODE)), seconds=BEGUN + 750)
+    assert len(lived.pods.seen) == 3
+    assert lived.pods.most[NODE] == 1
+    assert lived.verdict() == (Verdict.OK, Reason.OK)
+    (incident,) = lived.incidents
+    assert (incident["reason"], incident["closedBecause"]) == ("StaleMount", "Replaced")
+    assert incident["closedMessage"].startswith("applications that mounted before 2023-")
+
+
+def test_a_new_mount_that_is_dead_too_is_not_replaced_again() -> None:
+    lived = Lived((BEGUN, answers(410)), seconds=BEGUN + 1500)
+    assert len(lived.pods.seen) == 3
+    assert lived.verdict() == (Verdict.FAILED, Reason.STALE_MOUNT)
+    assert ["closedAt" in each for each in lived.incidents] == [False]
+
+
+@pytest.mark.parametrize("code", [503, 409], ids=["hangs", "has wrong records"])
+def test_a_pod_that_hangs_or_has_evidence_is_never_replaced(code: int) -> None:
+    assert len(Lived((BEGUN, answers(code)), seconds=BEGUN + 900).pods.seen) == 2
+
+
+def test_a_resident_pod_is_not_replaced_in_maintenance() -> None:
+    lived = Lived((BEGUN, answers(410)), (BEGUN + 300, World.cordon), seconds=BEGUN + 900)
+    assert len(lived.pods.seen) == 2
+
+
+def test_the_incident_says_that_new_mounts_work_once_a_run_has_shown_it() -> None:
+    before = Lived((BEGUN, answers(410)), seconds=BEGUN + 8)
+    after = Lived((BEGUN, answers(410)), seconds=BEGUN + 200)
+    assert ["new mounts" in each["evidence"] for each in before.incidents] == [False]
+    assert [each["evidence"].endswith("; new mounts on this node work") for each in after.incidents] == [True]
+
+
+def test_the_incident_says_that_old_mounts_work_where_new_ones_fail() -> None:
+    lived = Lived((BEGUN, storage("does not mount")), seconds=BEGUN + 300)
+    evidence = {each["evidence"] for each in lived.incidents}
+    assert any(each.endswith("; a volume that stays mounted there works") for each in evidence), evidence
 
 
 @quick

@@ -28,6 +28,7 @@ from pie.core.permissions import MissingPermission, permission_missing
 from pie.core.preflight import ClassWarning, Pause, class_warning, paused_by_user
 from pie.core.reasons import Reason
 from pie.core.renewal import KeptClaim, class_changed, next_renewal, outdated
+from pie.core.resident.beside import mounts_of_the_other_age
 from pie.core.status import status
 from pie.core.suitable import without_probes
 from pie.core.target.state import BadStreak, TargetState
@@ -242,6 +243,11 @@ def _view(facts: ProbeFacts) -> View:
         well=well,
         suppressed={target: why for target, why in suppressed.items() if target not in well},
         paused=facts.stopped,
+        replaced={
+            each.target: each.state.replaced_at
+            for each in counting
+            if each.state.replaced_at and each.state.bad is None
+        },
     )
 
 
@@ -250,13 +256,15 @@ def _findings(facts: ProbeFacts) -> Iterator[Finding]:
         counts = each.suppression is None and not facts.stopped
         # A volume that lost what was written to it has lost it, whatever is done to its node.
         if (bad := each.state.bad) is not None and (counts or bad.certain):
-            yield _finding(each.target, bad)
+            beside = (other.state for other in facts.targets if other.suppression is None)
+            yield _finding(each.target, bad, mounts_of_the_other_age(each.target, bad, beside))
         if (untested := each.state.blind) is not None and counts:
             yield _finding(each.target, untested)
 
 
-def _finding(target: Target, bad: BadStreak) -> Finding:
-    return Finding(target, bad.stage, bad.reason, bad.evidence, bad.node, bad.first_bad, bad.bad_runs)
+def _finding(target: Target, bad: BadStreak, beside: str = "") -> Finding:
+    evidence = f"{bad.evidence}; {beside}" if beside else bad.evidence
+    return Finding(target, bad.stage, bad.reason, evidence, bad.node, bad.first_bad, bad.bad_runs)
 
 
 def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: float) -> Iterator[Condition]:

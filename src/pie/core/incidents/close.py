@@ -1,7 +1,8 @@
 """Why an incident was closed: no target is bad because of it any more.
 
 The incident is recovered if at least one of its targets had a good run; nodes that are under maintenance now
-are named. Otherwise it is unknown whether the fault is gone: the targets are suppressed or deleted.
+are named. If pie replaced a resident pod whose mount was dead, applications may still have such mounts.
+Otherwise it is unknown whether the fault is gone: the targets are suppressed or deleted.
 """
 
 from collections import Counter
@@ -11,6 +12,7 @@ from pie.core.incidents.incident import Closing, Incident, View
 from pie.core.model import Stage, Target
 from pie.core.reasons import Reason
 from pie.core.text import few
+from pie.core.wire import rfc3339
 
 _NAMED_NODES = 3
 
@@ -22,6 +24,14 @@ def conclude(incident: Incident, view: View) -> Incident:
         return replace(incident, closed_because=Closing.RECOVERED)
     if view.paused:
         return replace(incident, closed_because=Closing.GONE, closed_message=view.paused)
+    anew = [
+        at
+        for target, at in view.replaced.items()
+        if at >= incident.opened_at and incident.concerns(target) and incident.stage is Stage.IO
+    ]
+    if anew:
+        words = f"applications that mounted before {rfc3339(max(anew))} may still be broken"
+        return replace(incident, closed_because=Closing.REPLACED, closed_message=words)
     suppressed = {target.node: why for target, why in view.suppressed.items() if incident.concerns(target)}
     if any(incident.concerns(target) for target in _answering(incident, view)):
         because = Closing.RECOVERED

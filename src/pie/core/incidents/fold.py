@@ -282,6 +282,7 @@ def _updated(owners: list[Incident], group: _Group, view: View) -> Incident:
     # The first evidence stays: it would change with each run, and say nothing new. A specific reason is not
     # replaced by a vague one: a volume that is attached at last has to be mounted next, and is late there.
     same = (oldest.stage, oldest.reason) == (leading.stage, leading.reason)
+    same = same and not leading.evidence.startswith(f"{oldest.evidence}; ")  # It says more.
     vaguer = leading.reason in _VAGUE and oldest.reason not in _VAGUE
     named: Incident | Finding = oldest if same or vaguer else leading
     return replace(

@@ -18,6 +18,7 @@ class Closing(StrEnum):
     RECOVERED = "Recovered"
     SUPPRESSED = "Suppressed"
     GONE = "Gone"
+    REPLACED = "Replaced"
 
 
 class Scope(StrEnum):
@@ -61,7 +62,8 @@ class View:
     targets without a verdict so far, for example after a restart or after maintenance. `well` are the targets
     whose last run was good, with its due time (epoch seconds). `suppressed` are other targets that are
     suppressed now, and why. `settled`: pie knows all volumes that runs left behind. `paused` says why no run
-    starts; empty: runs start.
+    starts; empty: runs start. `replaced`: when pie gave targets that are well a new mount, since the old one
+    was dead.
     """
 
     findings: tuple[Finding, ...]
@@ -71,6 +73,7 @@ class View:
     well: Mapping[Target, float] = field(default_factory=dict)
     suppressed: Mapping[Target, Reason] = field(default_factory=dict)
     paused: str = ""
+    replaced: Mapping[Target, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ def _how(incident: Incident) -> tuple[str, str]:
             return _CLOSED, f": new writes are read back, the lost ones are still lost{more}"
         case Closing.RECOVERED:
             return "recovered", f", but {message}" if message else ""
+        case Closing.REPLACED:
+            return _CLOSED, f", the volume was mounted again: {message}"
         case Closing.SUPPRESSED:
             return _CLOSED, f", recovery not confirmed: {message}"
         case Closing.GONE:

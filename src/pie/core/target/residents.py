@@ -6,7 +6,9 @@ other. What is heard of it is the verdict.
 
 from typing import Final
 
+from pie.core.judge import Judgement
 from pie.core.model import Verdict
+from pie.core.reasons import Reason
 from pie.core.resident.hearing import hear
 from pie.core.resident.judge import judge_resident
 from pie.core.target.counting import note
@@ -20,7 +22,14 @@ _BAD_AT_ONCE: Final = 2
 _ASK_EVENTS_SECONDS: Final = 5.0
 """The Event comes so soon after the status, if it does: else it is read, for example after a restart."""
 
-_REPLACED_WITHIN_SECONDS: Final = 5.0
+REPLACED_AFTER_SECONDS: Final = 600.0
+"""Only a new pod mounts the volume again. It comes once: when the pod was bad for so long."""
+
+_A_NEW_MOUNT_MAY_HELP: Final = frozenset(
+    {Reason.STALE_MOUNT, Reason.IO_ERROR, Reason.READ_ONLY, Reason.VOLUME_MISSING}
+)
+"""Not where records are wrong: they would be so on the next mount, too."""
+
 _SILENT_SECONDS: Final = 90.0
 """A watch that was silent for longer shows nothing that is still so."""
 
@@ -58,10 +67,26 @@ def _judge(turn: Turn, run: RunState) -> None:
         return
     if judgement.verdict is not Verdict.OK:
         note(turn, judgement, max(heard.since, turn.state.standing.due), turn.target.node, runs=_BAD_AT_ONCE)
+        turn.emit(ReportChange())  # What mount runs found since then is said with it.
+        _replace(turn, run, judgement)
     elif turn.facts.nodes.suppression is None and turn.now < turn.facts.pods_as_of + _SILENT_SECONDS:
         # A kubelet that is silent leaves a container ready that it does not ask any more.
         turn.change_run(run.id, events_asked=False)
         note(turn, judgement, turn.now, turn.target.node)
+
+
+def _replace(turn: Turn, run: RunState, judgement: Judgement) -> None:
+    """Delete a pod whose mount is dead, once; not one that hangs, which could not end."""
+    bad = turn.state.bad
+    if bad is None or judgement.verdict is not Verdict.FAILED or turn.state.replaced_at >= bad.first_bad:
+        return
+    if judgement.reason not in _A_NEW_MOUNT_MAY_HELP or turn.facts.nodes.suppression is not None:
+        return
+    replace_at = bad.first_bad + REPLACED_AFTER_SECONDS
+    turn.wake(replace_at)
+    if turn.now >= replace_at:
+        turn.change_run(run.id, recorded=True)
+        turn.change(replaced_at=turn.now)
 
 
 def _has_to_go(turn: Turn, run: RunState) -> bool:

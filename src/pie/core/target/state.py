@@ -242,7 +242,8 @@ class TargetState(Struct, frozen=True):
     due times or as a follow-up run, and of the schedule. `kept` is what was last ordered for the
     target's objects.
     `paused` is when the user paused the PieProbe last, `not_offered` when the class last did not offer what a
-    canary tests. `resident` is what was heard of a resident pod.
+    canary tests. `resident` is what was heard of a resident pod; `replaced_at` is when pie replaced one that
+    was bad last.
     """
 
     target: Target
@@ -276,6 +277,7 @@ class TargetState(Struct, frozen=True):
     not_offered: Paused | None = None
     lost: tuple[float, ...] = ()
     resident: Heard | None = None
+    replaced_at: float = 0.0
     kept: Kept | None = None
 
     @property
