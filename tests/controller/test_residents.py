@@ -272,6 +272,20 @@ def test_a_new_mount_that_is_dead_too_is_not_replaced_again() -> None:
     assert ["closedAt" in each for each in lived.incidents] == [False]
 
 
+def test_pods_of_an_earlier_spec_are_replaced_in_their_turn_and_a_bad_one_is_evidence_that_stays() -> None:
+    changed = (BEGUN + 10, spec_change(residentThreshold="20s"))
+    lived = Lived((BEGUN, answers(503)), changed, seconds=BEGUN + 1900)
+    commands = {pod["spec"]["nodeName"]: pod["spec"]["containers"][0]["command"][-1] for pod in lived.left}
+    assert commands == {NODE: "10", OTHER: "20"}
+    assert len(lived.pods.seen) == 3
+    assert lived.verdict(ELSEWHERE) == (Verdict.OK, Reason.OK)
+    assert [each["nodes"] for each in lived.incidents] == [[NODE]]
+
+
+def test_pods_are_not_replaced_while_nothing_changes() -> None:
+    assert len(Lived(seconds=2400).pods.seen) == 2
+
+
 @pytest.mark.parametrize("code", [503, 409], ids=["hangs", "has wrong records"])
 def test_a_pod_that_hangs_or_has_evidence_is_never_replaced(code: int) -> None:
     assert len(Lived((BEGUN, answers(code)), seconds=BEGUN + 900).pods.seen) == 2

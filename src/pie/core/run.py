@@ -17,12 +17,12 @@ class RunFact:
     `id` is the uid of the object that stands for the run. `due` is the due time, `created` when the run was
     created, epoch seconds. `follows` is the id of the run that a follow-up run follows.
 
-    `over_at` is when the run ended, as the runner's object says; None: it has not ended. `deleted_at` is when
-    somebody deleted that object. `pod` is the pod as pie saw it last, also after it was deleted (`pod_gone`);
-    until `pod_known_until` it was like that. `discardable` names what can be deleted of the run once it is
-    counted; `by_pie`: only pie deletes it. `claim` is the PVC of a provision run's pod. `warnings` are about
-    pod and PVC, oldest first. `backend` is what the driver reports to be wrong with its storage on the run's
-    node.
+    `over_at` is when the run ended, as the runner's object says; None: it has not ended. `deleted_at` is
+    when somebody deleted that object. `pod` is the pod as pie saw it last, also after it was deleted
+    (`pod_gone`); until `pod_known_until` it was like that. `discardable` names what can be deleted of the
+    run once it is counted; `by_pie`: only pie deletes it. `outdated`: a pod that goes on would be another
+    one if it were created now. `claim` is the PVC of a provision run's pod. `warnings` are about pod and
+    PVC, oldest first. `backend` is what the driver reports to be wrong with its storage on the run's node.
     """
 
     id: str
@@ -38,6 +38,7 @@ class RunFact:
     deleted_at: float | None = None
     discardable: str = ""
     by_pie: bool = False
+    outdated: bool = False
     seen: Sightings = field(default_factory=Sightings)
     warnings: tuple[WarningEvent, ...] = ()
     backend: str = ""

@@ -28,7 +28,7 @@ from pie.core.naming import (
 )
 from pie.core.pace.parts import PacePart
 from pie.core.pods.calendar import slowed
-from pie.core.pods.manifests import run_pod
+from pie.core.pods.manifests import is_outdated, run_pod
 from pie.core.pods.naming import TRIES, RunOfPod, pod_name, run_of_pod
 from pie.core.probestep import PAUSED_SINCE
 from pie.core.run import RunFact
@@ -216,8 +216,17 @@ class PodRunner:
 
     def runs(self, probe: Probe | None, target: Target) -> tuple[RunFact, ...]:
         """Return a target's pods as runs: of this PieProbe; without one, all."""
-        found = (self._known[uid] for uid in self._runs_of.get(target, ()))
-        return tuple(each.fact for each in found if probe is None or each.of.probe_uid == probe.uid)
+        known = (self._known[uid] for uid in self._runs_of.get(target, ()))
+        found = tuple(each.fact for each in known if probe is None or each.of.probe_uid == probe.uid)
+        if probe is None or not kind_of(target).resident:
+            return found
+        return tuple(replace(each, outdated=self._is_outdated(each.pod, probe, target)) for each in found)
+
+    def _is_outdated(self, pod: Pod | None, probe: Probe, target: Target) -> bool:
+        claim = self._claim(target)
+        if pod is None or claim is None:
+            return False
+        return is_outdated(pod.metadata, probe, target, claim=claim.metadata.name, image=self._image)
 
     def target_of_pod(self, pod: Pod) -> Target | None:
         """Return the target of a run's pod."""

@@ -1,8 +1,24 @@
 """Builds the manifest of a pod that pie starts itself."""
 
+import hashlib
+import json
+
+from pie.core.kinds import kind_of
 from pie.core.manifests import Manifest, metadata_of, pod_template
 from pie.core.model import Image, Probe, Target
-from pie.core.naming import ANNOTATION_FOLLOWS
+from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH
+from pie.core.wire import Metadata
+
+
+def is_outdated(pod: Metadata, probe: Probe, target: Target, *, claim: str, image: Image) -> bool:
+    """Tell whether the pod of a resident probe would be another one if it were created now."""
+    wanted = _hash(pod_template(probe, target, claim=claim, image=image))
+    return pod.annotations.get(ANNOTATION_SPEC_HASH) != wanted
+
+
+def _hash(template: Manifest) -> str:
+    content = json.dumps(template, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def run_pod(
@@ -26,4 +42,6 @@ def run_pod(
     metadata["annotations"] = {**template["metadata"]["annotations"], **metadata["annotations"]}
     if follows:
         metadata["annotations"][ANNOTATION_FOLLOWS] = follows
+    if kind_of(target).resident:
+        metadata["annotations"][ANNOTATION_SPEC_HASH] = _hash(template)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}

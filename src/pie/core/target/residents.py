@@ -30,6 +30,10 @@ _A_NEW_MOUNT_MAY_HELP: Final = frozenset(
 )
 """Not where records are wrong: they would be so on the next mount, too."""
 
+UPDATED_WITHIN_PERIODS: Final = 30
+"""Pods of an earlier image are replaced within so many minutes, not all at the same time."""
+
+_IN_TURN_SECONDS: Final = 5.0
 _SILENT_SECONDS: Final = 90.0
 """A watch that was silent for longer shows nothing that is still so."""
 
@@ -73,6 +77,18 @@ def _judge(turn: Turn, run: RunState) -> None:
         # A kubelet that is silent leaves a container ready that it does not ask any more.
         turn.change_run(run.id, events_asked=False)
         note(turn, judgement, turn.now, turn.target.node)
+        _update(turn, run)
+
+
+def _update(turn: Turn, run: RunState) -> None:
+    """Delete a pod of an earlier image or spec, in its turn. It is well, so no evidence goes with it."""
+    outdated = any(fact.outdated for fact in turn.facts.runs if fact.id == run.id)
+    due = turn.calendar.dues_between(turn.now - _IN_TURN_SECONDS, turn.now, limit=1)
+    if not outdated or not due:
+        return
+    number = int(due[0] // turn.effective_seconds)
+    if number % UPDATED_WITHIN_PERIODS == int(turn.facts.spread * UPDATED_WITHIN_PERIODS):
+        turn.change_run(run.id, recorded=True)
 
 
 def _replace(turn: Turn, run: RunState, judgement: Judgement) -> None:
