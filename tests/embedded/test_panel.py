@@ -119,7 +119,7 @@ async def test_the_buttons_work_by_keyboard_and_show_what_is_broken(
         await tab.until(f"{button}.getAttribute('aria-pressed') === 'true'")
         assert cluster.faults.active == {("cordoned", "node-2")}
         assert await tab.text("[aria-label='cordoned, node-2']") == "active"
-        assert await tab.text("#said") == "cordoned, node-2: injected."
+        await tab.until("document.querySelector('#said').innerText === 'cordoned, node-2: injected.'")
         await tab.press("Enter")
         await tab.until(f"{button}.getAttribute('aria-pressed') === 'false'")
         assert cluster.faults.active == set()

@@ -7,6 +7,8 @@ const ALL = "every node";
 let buttons = new Map();
 let shape = "";
 let active = [];
+let asked = 0;
+let shown = 0;
 
 function element(name, text = "", attributes = {}) {
   const made = document.createElement(name);
@@ -15,13 +17,18 @@ function element(name, text = "", attributes = {}) {
   return made;
 }
 
+// An answer that was asked for before the one that is shown is older than it, whenever it comes.
 async function call(method, path) {
+  const number = (asked += 1);
   const headers = method === "GET" ? {} : { "X-Pie-Panel": "1" };
   try {
     const answer = await fetch(path, { method, headers });
     const body = await answer.json();
     if (!answer.ok) throw new Error(body.error);
-    show(body);
+    if (number > shown) {
+      shown = number;
+      show(body);
+    }
     return true;
   } catch (error) {
     said.textContent = error instanceof TypeError ? "The demo does not answer. Has it ended?" : error.message;
