@@ -58,7 +58,9 @@ async def run(directory: Path, *, detached: bool) -> None:
 def clean(directory: Path) -> None:
     """Remove what still exists after the end of the namespaces. It can be called twice."""
     for device in _loop_devices(directory):
-        _release(device)
+        for release in (_thaw, _detach):
+            if device in _loop_devices(directory):  # it can be another testbed's by now
+                release(device)
     try:
         cgroups.remove(directory.name)
     finally:
@@ -122,10 +124,14 @@ def _loop_devices(directory: Path) -> list[str]:
     return [device["name"] for device in devices if (device["back-file"] or "").startswith(f"{directory}/")]
 
 
-def _release(device: str) -> None:
-    """Detach a loop device, thawing its filesystem first.
+def _detach(device: str) -> None:
+    subprocess.run(["losetup", "--detach", device], capture_output=True, check=False)
 
-    A frozen filesystem stays after its last unmount, and so do its writers: no signal ends them.
+
+def _thaw(device: str) -> None:
+    """Thaw the filesystem on a loop device.
+
+    A frozen one stays after its last unmount, and so do its writers: no signal ends them.
     """
     mount_point = Path("/tmp") / f"pie-tb-thaw-{Path(device).name}"
     mount_point.mkdir(exist_ok=True)
@@ -135,7 +141,6 @@ def _release(device: str) -> None:
         subprocess.run(["umount", mount_point], capture_output=True, check=False)
     with contextlib.suppress(OSError):  # still mounted: an empty directory is better than a lost one
         mount_point.rmdir()
-    subprocess.run(["losetup", "--detach", device], capture_output=True, check=False)
 
 
 if __name__ == "__main__":
