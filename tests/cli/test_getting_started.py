@@ -7,7 +7,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import ROOT
+from tests.ports import free_port
 from tests.probe.conftest import demand
 
 pytestmark = [
@@ -26,13 +26,6 @@ pytestmark = [
 _PAGE = (ROOT / "docs/getting-started.md").read_text()
 _ON_A_MACHINE = _PAGE[_PAGE.index("## On your machine") : _PAGE.index("## On a cluster")]
 STEPS = re.findall(r"^```sh\n(.*?)\n```\n.*?^```text\n(.*?)\n```", _ON_A_MACHINE, re.DOTALL | re.MULTILINE)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 async def typed(command: str) -> Process:

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from tests.alerting.queries import queries
 from tests.cli.conftest import within
 from tests.core.reports import WINDOW, made, mount
 from tests.harness import until
+from tests.ports import free_port
 from tests.probe.conftest import demand, lack
 
 DAY = 86_400
@@ -325,12 +325,6 @@ def test_the_parts_of_a_window_are_the_window() -> None:
 
 
 # The real thing.
-
-
-def free_port() -> int:
-    """Return a port of loopback that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @asynccontextmanager

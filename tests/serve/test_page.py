@@ -5,7 +5,6 @@ PIE_PICTURES=docs/images has the pictures of the documentation taken anew.
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from pie.serve.http import metrics_app, serving
 from pie.serve.series import TargetSeries
 from tests.embedded.conftest import Start
 from tests.harness import pieprobe, until
+from tests.ports import free_port
 from tests.probe.conftest import demand
 from tests.serve.browser import Tab, browser
 from tests.serve.source import MadeUp
@@ -52,14 +52,6 @@ async def picture(tab: Tab, name: str) -> None:
     """Take a picture for the documentation, if pictures are wanted."""
     if PICTURES:
         await tab.picture(Path(PICTURES) / name)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager
