@@ -11,6 +11,7 @@ from pie.kube.transport import Request
 CLUSTER: Final = ""
 """Stands for no namespace."""
 RELEASE: Final = "the namespace of the release"
+"""And, with `allNamespaces`, all others: but for its Lease."""
 NODE_LEASES: Final = "kube-node-lease"
 
 
@@ -105,9 +106,9 @@ ADMISSION: Final[dict[Right, str]] = _rights(
 
 
 def permitted(request: Request) -> bool:
-    """Tell whether the controller of the namespace `pie` may do what it asks an API server for."""
+    """Tell whether a controller may do what it asks an API server for, in the namespaces that it serves."""
     resource = "/".join(filter(None, (request.resource.plural, request.subresource)))
-    namespace = request.namespace or CLUSTER
-    where = namespace if namespace in {CLUSTER, NODE_LEASES} else RELEASE
+    where = RELEASE if request.resource.namespaced else CLUSTER
+    where = NODE_LEASES if request.namespace == NODE_LEASES else where
     verbs = ("create", "patch") if request.verb == "apply" else (request.verb,)
     return all(Right(where, resource, verb) in USED for verb in verbs)

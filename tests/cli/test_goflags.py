@@ -137,14 +137,6 @@ async def test_the_arguments_of_go_pies_chart_start_a_controller_that_leads(star
     assert [each["flags"] for each in named] == [["--controller-url", "--enable-pprof", "--v", "--zap-devel"]]
 
 
-@pytest.mark.parametrize("arguments", [["--namespace", ""], ["--namespace="]], ids=" ".join)
-async def test_no_namespace_is_refused_in_words(arguments: list[str]) -> None:
-    ended = await within("controller", "--container-image=x", *arguments)
-    assert ended.status == 2
-    (line,) = ended.complained.splitlines()
-    assert "pie serves one namespace, not all" in line
-
-
 async def test_no_image_is_refused_in_words() -> None:
     ended = await within("controller", "--container-image=", "--namespace=a")
     assert ended.status == 2

@@ -30,7 +30,7 @@ from pie.kube.leader import Reign
 from pie.kube.reflector import Reflector
 from tests.alerts import SERIES, Scrapes
 from tests.controller.actors import tick
-from tests.controller.wire import Wire
+from tests.controller.wire import TwoNamespaces, Wire
 from tests.controller.world import NAMESPACE, T0, World
 from tests.rights import permitted
 
@@ -44,6 +44,9 @@ _TYPES: Final[dict[str, Any]] = {
     "pieprobes": PieProbe,
     "storageclasses": StorageClass,
 }
+
+
+OF_NO_NAMESPACE: Final = frozenset({"nodes", "csinodes", "storageclasses"})
 
 
 class ExactClock(ServerClock):
@@ -64,7 +67,8 @@ class Simulation:
     """A controller on a world: a new one, or that of the controller `before`.
 
     `lag(kind, second)` is how old the lists are that the caches are given. If it is `scraped`, then each
-    second, for what alerts are made of.
+    second, for what alerts are made of. With a namespace `beside` that of the world, the controller serves
+    all namespaces; the nodes and classes are those of the world.
     """
 
     def __init__(
@@ -79,21 +83,25 @@ class Simulation:
         reign: Reign | None = None,
         budget: float | None = None,
         scraped: bool = False,
+        beside: str = "",
     ) -> None:
         loop = asyncio.get_running_loop()
         self._time = loop.time
         self._lag = lag
         self._begin = before._begin if before is not None else loop.time()
         self.world = before.world if before is not None else World(self.now)
+        self.beside = World(self.now, namespace=beside) if beside else None
         clock = ExactClock(loop.time, T0 - self._begin)
         client = self.client = Client(ClusterConfig(server="https://simulation"), clock=clock)
         self.wire = Wire(self.world, permitted)
-        client._transport = self.wire  # type: ignore[assignment]  # it has the one method that is used
-        caches = self._caches = Caches(client, NAMESPACE)
+        wire = self.wire if self.beside is None else TwoNamespaces(self.wire, Wire(self.beside, permitted))
+        client._transport = wire  # type: ignore[assignment]  # it has the one method that is used
+        caches = self._caches = Caches(client, "" if beside else NAMESPACE)
         self._old: dict[str, list[bytes]] = {kind: [] for kind in _TYPES}
         self._given: dict[str, bytes] = {}
+        self._joined: dict[str, tuple[tuple[bytes, bytes], bytes]] = {}
         registry = self._registry = CollectorRegistry()
-        self._series = register_series(registry, self.now)
+        self._series = register_series(registry, self.now, all_namespaces=bool(beside))
         self.scrapes = Scrapes()
         self._scraped = scraped
         self._alerted_on = registry.restricted_registry([SERIES])
@@ -143,7 +151,8 @@ class Simulation:
         for second in range(seconds):
             while actions and actions[0][0] <= second:
                 actions.pop(0)[1](self.world)
-            tick(self.world)
+            for world in self._worlds():
+                tick(world)
             self._deliver(second)
             await asyncio.sleep(1)
             if self._scraped:
@@ -156,11 +165,26 @@ class Simulation:
         met = [each.labels for each in defects.samples if each.name.endswith("_total") and each.value]
         assert met == [], "the controller met no defect"
 
+    def _worlds(self) -> list[World]:
+        return [self.world, *([self.beside] if self.beside is not None else [])]
+
+    def _snapshot(self, kind: str) -> bytes:
+        """Return all objects of a kind: the same bytes object while nothing changes."""
+        own = self.world.snapshot(kind)
+        if self.beside is None or kind in OF_NO_NAMESPACE:
+            return own
+        parts = own, self.beside.snapshot(kind)
+        known = self._joined.get(kind)
+        if known is None or known[0] != parts:
+            lists = [each.removeprefix(b"[").removesuffix(b"]") for each in parts]
+            known = self._joined[kind] = parts, b"[" + b",".join(filter(None, lists)) + b"]"
+        return known[1]
+
     def _deliver(self, second: int) -> None:
         """Give each cache the list of some seconds ago, never an older one than it has."""
         now = self._time()
         for kind, reflector in self._reflectors.items():
-            snapshot, given, age = self.world.snapshot(kind), self._given.get(kind), self._lag(kind, second)
+            snapshot, given, age = self._snapshot(kind), self._given.get(kind), self._lag(kind, second)
             old = self._old[kind]
             if age == 0 and snapshot is given:
                 old[:] = [snapshot]

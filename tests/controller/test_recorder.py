@@ -16,7 +16,7 @@ from pie.controller.recorder import Recorder
 from pie.core.decode import Unreadable
 from pie.core.model import BAD, Target, Verdict
 from pie.core.pods.calendar import Slowed
-from pie.core.record.file import FORMAT, Head, Truncated, head_line, only, read_head, read_records
+from pie.core.record.file import FORMAT, Head, Truncated, block, head_line, only, read_head, read_records
 from pie.core.record.records import TakenStep
 from pie.core.record.replay import replay, steps
 from pie.core.target.duetimes import settle_due_times
@@ -105,6 +105,45 @@ def test_with_a_phase_left_out_the_first_step_that_differs_is_named(
     assert all(step(each.before, each.facts, each.at) == each.done for each in before)
     assert step(first.taken.before, first.taken.facts, first.taken.at) != first.taken.done
     assert all(each.where and each.recorded != each.now for each in first.differences)
+
+
+def test_a_recording_from_before_targets_had_namespaces_replays_without_a_difference(record: bytes) -> None:
+    head, start = read_head(record)
+    old = head_line(head) + block(_without_namespaces(each) for each in read_records(record, start))
+    taken = list(steps(old))
+    assert {each.before.target.namespace for each in taken} == {""}
+    assert [found.differences for each in taken if (found := replay(each)).differences] == []
+
+
+def _without_namespaces(body: bytes) -> bytes:
+    """Return a record as it was before: a target had no namespace."""
+
+    def former(value: Any) -> Any:
+        if isinstance(value, dict):
+            target = {"probe", "kind", "storage_class", "node", "namespace"}
+            return {k: former(v) for k, v in value.items() if value.keys() != target or k != "namespace"}
+        return [former(each) for each in value] if isinstance(value, list) else value
+
+    return msgspec.msgpack.encode(former(msgspec.msgpack.decode(body)))
+
+
+def test_of_two_pieprobes_of_one_name_each_has_its_own_records(tmp_path: Path) -> None:
+    async def play() -> None:
+        simulation = Simulation(at_once, record=tmp_path, beside="team")
+        for world in (simulation.world, simulation.beside):
+            assert world is not None
+            world.begin(SPEC)
+        await simulation.run(200, [(90, storage("does not mount"))])
+
+    in_virtual_time(play())
+    (file,) = tmp_path.glob("*.record")
+    body = file.read_bytes()
+    assert not any(replay(each).differences for each in steps(body))
+    elsewhere = msgspec.structs.replace(TARGET, namespace="team")
+    for target, bad in ((TARGET, True), (elsewhere, False)):
+        taken = list(steps(only(body, target)))
+        assert {each.before.target for each in taken} == {target}
+        assert any(each.done.state.standing.verdict in BAD for each in taken) is bad
 
 
 def test_a_recording_in_which_runs_are_thinned_replays_without_a_difference(tmp_path: Path) -> None:

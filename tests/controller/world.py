@@ -85,7 +85,7 @@ class World:
     `kubelets`: what a kubelet does to a pod instead of what a clean one does; each says whether it did
     something. `waits`: the state of a container that cannot start, if it cannot. `written`: how the API
     server writes an object. `warnings`: all Warning Events. `lease_seconds`: how long a kubelet's Lease
-    lasts; `leases_are_stamped`: the API server notes when it is renewed.
+    lasts; `leases_are_stamped`: the API server notes when it is renewed. `namespace`: of all its objects.
     """
 
     now: Callable[[], float]
@@ -121,6 +121,7 @@ class World:
     period_seconds: int = PERIOD_SECONDS
     since_power: float = 0.0
     boots: int = 1
+    namespace: str = NAMESPACE
     _versions: int = 0
     injected: dict[str, tuple[Sidecar, ...]] = field(default_factory=dict)
     _ownerless: dict[str, float] = field(default_factory=dict)
@@ -129,11 +130,16 @@ class World:
     cronjobs_idle: tuple[Any, ...] = ()
     """The Jobs and CronJobs as the CronJob controller left them; until it has something to do again."""
 
+    @property
+    def uids(self) -> str:
+        """How the uids of its objects begin: no other namespace has the same."""
+        return "uid" if self.namespace == NAMESPACE else f"uid-{self.namespace}"
+
     def put(self, kind: str, item: dict[str, Any]) -> dict[str, Any]:
         """Store an object, new or changed."""
         self._versions += 1
         metadata = item["metadata"]
-        metadata.setdefault("uid", f"uid-{self._versions}")
+        metadata.setdefault("uid", f"{self.uids}-{self._versions}")
         metadata.setdefault("creationTimestamp", rfc3339(self.now()))
         metadata["resourceVersion"] = str(self._versions)
         self.objects[kind][metadata["name"]] = item
@@ -201,7 +207,7 @@ class World:
         for name in (NODE, *more_nodes):
             self.add_node(name)
         self.put("storageclasses", {"metadata": {"name": "c"}, "volumeBindingMode": "WaitForFirstConsumer"})
-        metadata = {"name": "p", "namespace": NAMESPACE, "generation": 1}
+        metadata = {"name": "p", "namespace": self.namespace, "generation": 1}
         self.put("pieprobes", {"metadata": metadata, "spec": spec})
         self.period_seconds = 60 * spec["probePeriod"]
 
@@ -237,7 +243,7 @@ class World:
         spec = {
             "storageClassName": "c",
             "persistentVolumeReclaimPolicy": policy,
-            "claimRef": {"namespace": NAMESPACE, "name": claim, "uid": uid},
+            "claimRef": {"namespace": self.namespace, "name": claim, "uid": uid},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [rule]}},
         }
         item = {"metadata": {"name": f"pv-{uid}"}, "spec": spec, "status": {"phase": "Released"}}
@@ -305,10 +311,10 @@ class World:
         self, name: str, labels: Any, annotations: Any, owner: Any, spec: Any = None
     ) -> dict[str, Any]:
         """Make a Job of any owner, and its pod."""
-        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels, "annotations": annotations}
+        metadata = {"name": name, "namespace": self.namespace, "labels": labels, "annotations": annotations}
         job = self.put("jobs", {"metadata": {**metadata, "ownerReferences": [owner]}, "status": {}})
         by = {"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
-        pod = {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [by]}
+        pod = {"name": name, "namespace": self.namespace, "labels": labels, "ownerReferences": [by]}
         template = spec["template"] if spec is not None else {"metadata": {}, "spec": {}}
         pod["annotations"] = template["metadata"].get("annotations", {})
         pod_spec = template["spec"]
@@ -350,7 +356,7 @@ class World:
         metadata, stamp = item["metadata"], rfc3339(self.now())
         about = {
             "kind": kind,
-            "namespace": NAMESPACE,
+            "namespace": self.namespace,
             "name": metadata["name"],
             "uid": metadata["uid"],
         }

@@ -73,6 +73,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- $root := index . 0 -}}
 {{- $monitor := index . 1 -}}
 scheme: {{ $monitor.scheme | default (ternary "https" "http" (not (empty $root.Values.webConfig.secrets))) }}
+{{- if $root.Values.allNamespaces }}
+# The label `namespace` is that of the PieProbe, as pie has it.
+honorLabels: true
+{{- end }}
 {{- with $monitor.tlsConfig }}
 tlsConfig:
   {{- toYaml . | nindent 2 }}

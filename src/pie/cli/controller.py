@@ -37,7 +37,8 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
         str | None,
         typer.Option(
             envvar="POD_NAMESPACE",
-            help="The one namespace to serve. Default: the kubeconfig's, or the pod's own.",
+            help="The namespace to serve; '' means all namespaces, with the rights for them."
+            " Default: the kubeconfig's, or the pod's own.",
         ),
     ] = None,
     metrics_bind_address: Annotated[str, typer.Option(help="Address to serve /metrics on.")] = ":8080",
@@ -161,13 +162,6 @@ def controller(  # noqa: PLR0917  Typer reads flags from parameters
     from pie.kube.leader import Deposed  # noqa: PLC0415
     from pie.serve.http import parse_address  # noqa: PLC0415
 
-    if namespace == "":
-        complain(
-            "pie controller",
-            "--namespace: the name is empty, and pie serves one namespace, not all: name it; without"
-            " --namespace it is that of the kubeconfig, or the pod's own",
-        )
-        raise typer.Exit(USAGE)
     if not container_image:
         complain("pie controller", "--container-image: the image of the probe pods is empty")
         raise typer.Exit(USAGE)

@@ -86,9 +86,13 @@ async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Expla
 
     async with asking(whom) as asked:
         known = (await asked.ask("overview", Overview)).probes
-        if probe not in {each.name for each in known}:
+        found = [each for each in known if probe in {each.name, each.name.rpartition("/")[2]}]
+        if len(found) != 1:
             names = ", ".join(each.name for each in known) or "none"
-            raise NotThere(f"there is no PieProbe {probe}; there are: {names}")
+            raise NotThere(
+                f"there {'is no' if not found else 'are several'} PieProbe {probe}; there are: {names}"
+            )
+        probe, (namespace, _, name) = found[0].name, found[0].name.rpartition("/")
         targets = (await asked.ask("targets", TargetList, probe=probe)).targets
         chosen = _chosen(targets, node)
         if not chosen:
@@ -96,11 +100,12 @@ async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Expla
             raise NotThere(
                 f"PieProbe {probe} has no target {f'on node {node}' if node else 'yet'}; nodes: {nodes}"
             )
+        where = {"namespace": namespace} if namespace else {}
         details = [
             await asked.ask(
-                f"targets/{probe}/{each.kind}",
+                f"targets/{name}/{each.kind}",
                 TargetDetail,
-                **{"node": each.node, "class": each.storage_class},
+                **{"node": each.node, "class": each.storage_class, **where},
             )
             for each in chosen[:_MOST_TARGETS]
         ]

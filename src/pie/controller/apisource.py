@@ -78,7 +78,7 @@ class ApiSource:
         stored = sorted(self._caches.probes.store.values(), key=lambda each: each.id[::-1])
         probes = tuple(view for each in stored if (view := self._probe_view(each)) is not None)
         incidents = incident_views(
-            (incident, each.metadata.name, incident.storage_class or each.storage_class)
+            (incident, self._shown(each.id), incident.storage_class or each.storage_class)
             for each in stored
             for incident in self._probe_turns.incidents(each)
         )
@@ -142,7 +142,7 @@ class ApiSource:
             )
             for target in self._live(spec.id)
         )
-        return Heatmap(now, spec.name, start, step_seconds, columns, rows)
+        return Heatmap(now, self._shown(spec.id), start, step_seconds, columns, rows)
 
     def latency(self, of: ProbeId, columns: int) -> LatencyTrend | None:
         """Return the trend of a PieProbe's I/O latency; None if there is none."""
@@ -152,7 +152,7 @@ class ApiSource:
         points = self._history.trend(spec.id, now, columns)
         return LatencyTrend(
             now,
-            spec.name,
+            self._shown(spec.id),
             start,
             step_seconds,
             columns,
@@ -163,6 +163,10 @@ class ApiSource:
         )
 
     # Their parts.
+
+    def _shown(self, of: ProbeId) -> str:
+        """Return how a PieProbe is named: where pie serves all namespaces, with its own."""
+        return of.name if self._caches.namespace else str(of)
 
     def _live(self, of: ProbeId) -> Iterator[Target]:
         for each in [of] if of.name else self._probes.ids():
@@ -182,7 +186,7 @@ class ApiSource:
         open_now = [each for each in self._probe_turns.incidents(stored) if each.closed_at is None]
         spec = self._probes.spec(stored.id)
         return ProbeView(
-            name=stored.id.name,
+            name=self._shown(stored.id),
             namespace=stored.id.namespace,
             storage_class=stored.storage_class,
             state=state_of(targets, open_now, probed=ready),
@@ -196,7 +200,7 @@ class ApiSource:
     def _slowest(self) -> tuple[SlowTarget, ...]:
         measured = (
             SlowTarget(
-                state.target.probe,
+                self._shown(each),
                 state.target.node,
                 io.read.p99_seconds if io.read is not None else None,
                 io.write.p99_seconds if io.write is not None else None,
@@ -212,7 +216,7 @@ class ApiSource:
         now = self._facts.target(target)
         state, why = now.state.standing.after(now.judged_since), now.suppression
         return TargetView(
-            probe=target.probe,
+            probe=self._shown(target.probe_id),
             kind=target.kind,
             storage_class=target.storage_class,
             node=target.node,

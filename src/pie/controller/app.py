@@ -62,7 +62,7 @@ async def _stop_on_signal(came: list[signal.Signals]) -> None:
 
 async def _control(settings: Settings) -> None:
     config = load(settings.kubeconfig)
-    namespace = settings.namespace or config.namespace
+    namespace = config.namespace if settings.namespace is None else settings.namespace
     registry = _registry()
     metrics = KubeMetrics(registry)
     pacer = Pacer(settings.kube_api_qps, max(1, int(settings.kube_api_qps)), on_rate=metrics.write_rate.set)
@@ -70,7 +70,9 @@ async def _control(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         elector: Elector | None = None
         if settings.leader_elect:
-            elector = Elector(config, namespace=namespace, name=LEASE_NAME, metrics=metrics)
+            elector = Elector(
+                config, namespace=namespace or config.namespace, name=LEASE_NAME, metrics=metrics
+            )
             await stack.enter_async_context(elector)
             stack.push_async_callback(elector.release)
         client = await stack.enter_async_context(
@@ -82,7 +84,7 @@ async def _control(settings: Settings) -> None:
                 before_write=elector.check if elector else None,
             )
         )
-        series = register_series(registry, client.now)
+        series = register_series(registry, client.now, all_namespaces=not namespace)
         recorder: Recorder | None = None
         if settings.record is not None:
             anonymous = settings.record_anonymous
@@ -133,7 +135,7 @@ async def _control(settings: Settings) -> None:
             api.source = controller.source
             group.create_task(controller.run())
             group.create_task(report_leftovers(client, caches))
-            _log.info("probing", namespace=namespace)
+            _log.info("probing", namespace=namespace or "all")
 
 
 def _reachable_at(address: str) -> str:

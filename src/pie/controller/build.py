@@ -35,6 +35,7 @@ from pie.core.history import History
 from pie.kube.client import Client
 from pie.kube.leader import Reign
 from pie.serve.incidentgauge import IncidentGauge
+from pie.serve.labels import ProbeLabels
 from pie.serve.paceseries import PaceSeries
 from pie.serve.runseries import RunSeries
 from pie.serve.series import TargetSeries
@@ -52,15 +53,22 @@ class Series:
     paces: PaceSeries
 
 
-def register_series(registry: CollectorRegistry, now: Callable[[], float]) -> Series:
-    """Return the metrics of a controller, those other than `targets` registered.
+def register_series(
+    registry: CollectorRegistry, now: Callable[[], float], *, all_namespaces: bool = False
+) -> Series:
+    """Return the metrics of a controller of one namespace or of all, those other than `targets` registered.
 
     `now` is the clock of the API server, by which ages are calculated.
     """
-    untested = UntestedSeries()
+    labels = ProbeLabels(all_namespaces)
+    untested = UntestedSeries(labels)
     registry.register(untested)
     return Series(
-        TargetSeries(now), RunSeries(registry), untested, IncidentGauge(registry), PaceSeries(registry)
+        TargetSeries(now, labels),
+        RunSeries(registry, labels),
+        untested,
+        IncidentGauge(registry, labels),
+        PaceSeries(registry, labels),
     )
 
 
@@ -114,7 +122,7 @@ def build(
     recorder: Recorder | None = None,
     reign: Reign | None = None,
 ) -> Controller:
-    """Return a controller that keeps, judges and reports the PieProbes of a namespace.
+    """Return a controller that keeps, judges and reports the PieProbes of a namespace, or of all.
 
     `reign`: since when it leads, where a leader is elected.
     """
@@ -134,9 +142,9 @@ def build(
     )
     paces = Paces(caches, queue, probes=probes, budget=settings.budget, now=client.now, series=series.paces)
     objects = Objects(client, caches, queue, probes=probes, runner=runner)
-    warnings = WarningEvents(client, caches.namespace, partial(queue.add, "warning"))
+    warnings = WarningEvents(client, caches.namespace, partial(queue.add, "warning"), caches.has_probes)
     questions = Questions(client, caches, queue, runner=runner, warnings=warnings)
-    pulls = ImagePulls(client, caches.namespace)
+    pulls = ImagePulls(client, caches.namespace, caches.has_probes)
     sightings = SightingsOfPods(client, caches, pulls)
     events = EventWriter(client, caches, queue)
     perform = Perform(

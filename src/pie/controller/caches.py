@@ -6,6 +6,7 @@ change, when the caches and indexes have it.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -45,6 +46,8 @@ class Caches:
         self.csi_nodes = self._watch(CSI_NODES, CSINode)
         self.storage_classes = self._watch(STORAGE_CLASSES, StorageClass)
         self.probes = self._watch(PIE_PROBES, PieProbe, namespace)
+        self._probes_in = Counter[str]()
+        self.listen(PIE_PROBES, self._probe_changed)
         self.nodes_by_label = NodesByLabel(self.nodes.store)
         self.listen(NODES, self._node_changed)
         self.pods = self.watch_own(PODS, Pod)
@@ -59,6 +62,17 @@ class Caches:
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if old is None or new is None or old.metadata.labels != new.metadata.labels:
             self.nodes_by_label.forget()
+
+    def _probe_changed(self, old: PieProbe | None, new: PieProbe | None) -> None:
+        if old is not None:
+            self._probes_in[old.id.namespace] -= 1
+        if new is not None:
+            self._probes_in[new.id.namespace] += 1
+        self._probes_in = +self._probes_in
+
+    def has_probes(self, namespace: str) -> bool:
+        """Tell whether there may be runs in a namespace: it is the one that pie serves, or has PieProbes."""
+        return bool(self.namespace) or namespace in self._probes_in
 
     def watch_own(self, resource: Resource, kind: type[T]) -> Reflector[T]:
         """Watch the objects of a kind that carry pie's label, in the namespace or in all."""

@@ -1,4 +1,4 @@
-"""A watch of the new Events of a namespace that a field selector selects."""
+"""A watch of the new Events of a namespace, or of all, that a field selector selects."""
 
 import asyncio
 import math
@@ -23,17 +23,30 @@ _WATCH_SECONDS: Final = 300.0
 _OVERTIME_SECONDS: Final = 30.0
 
 
+def always(_namespace: str) -> bool:
+    """Want the Events of every namespace."""
+    return True
+
+
 class EventWatch:
-    """Calls `hear` with each Event.
+    """Calls `hear` with each Event in a namespace that `concerns` wants.
 
     `complete_since` is the time from which on it has heard all, epoch seconds; infinite: it hears none now.
     """
 
-    def __init__(self, client: Client, namespace: str, selector: str, hear: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        selector: str,
+        hear: Callable[[Event], None],
+        concerns: Callable[[str], bool] = always,
+    ) -> None:
         self._client = client
         self._namespace = namespace
         self._selector = selector
         self._hear = hear
+        self._concerns = concerns
         self._decoder = EventDecoder(Event)
         self._repeated = Repeated()
         self._defects = Defects(client.metrics.defects, "watch", EVENTS.plural)
@@ -94,7 +107,8 @@ class EventWatch:
                 match heard:
                     case Added(event) | Modified(event):
                         version = event.metadata.resource_version
-                        self._hear(event)
+                        if self._concerns(event.involved_object.namespace):
+                            self._hear(event)
                     case Failed():
                         return ""
                     case other:

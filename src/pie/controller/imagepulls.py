@@ -1,10 +1,11 @@
 """For which pods of pie a kubelet pulled an image: it sends the Event `Pulling` before."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, Never
 
 from pie.controller.caches import uid_of
-from pie.controller.eventwatch import EventWatch
+from pie.controller.eventwatch import EventWatch, always
 from pie.core.wire import Event, Pod
 from pie.kube.client import Client
 
@@ -15,10 +16,10 @@ _MOST_PODS: Final = 16_384
 class ImagePulls:
     """The last pods for which an image was pulled, by uid. Nothing is read of the time before the watch."""
 
-    def __init__(self, client: Client, namespace: str) -> None:
+    def __init__(self, client: Client, namespace: str, concerns: Callable[[str], bool] = always) -> None:
         self._pulled: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._forgotten_until = 0.0
-        self._watch = EventWatch(client, namespace, _PULLING, self._hear)
+        self._watch = EventWatch(client, namespace, _PULLING, self._hear, concerns)
         self._client = client
 
     async def run(self) -> Never:

@@ -272,9 +272,15 @@ class Nodes:
             return
         self.revision += 1
         if now is not None:
-            _log.info("suppressed", target=str(target), reason=now.reason.value, message=now.message)
+            _log.info(
+                "suppressed",
+                target=str(target),
+                namespace=target.namespace,
+                reason=now.reason.value,
+                message=now.message,
+            )
         else:
-            _log.info("no longer suppressed", target=str(target))
+            _log.info("no longer suppressed", target=str(target), namespace=target.namespace)
         self._series.show(target, now.reason if now is not None else None)
         self._queue.add("target", target)
         self._queue.add("probe", target.probe_id, after_seconds=_PASSES_SECONDS)

@@ -125,21 +125,39 @@ class Perform:
                 show.series.remove(target)
                 show.history.forget(target)
             case CountOnTime(due, on_time):
-                _log.debug("counted", target=str(target), due=due, on_time=on_time)
+                _log.debug(
+                    "counted", target=str(target), namespace=target.namespace, due=due, on_time=on_time
+                )
                 show.series.count_on_time(target, on_time=on_time)
             case CountSucceeded(_, succeeded):
                 show.series.count_succeeded(target, succeeded=succeeded)
             case CountSuppressed(due, reason):
-                _log.debug("counted as suppressed", target=str(target), due=due, reason=reason.value)
+                _log.debug(
+                    "counted as suppressed",
+                    target=str(target),
+                    namespace=target.namespace,
+                    due=due,
+                    reason=reason.value,
+                )
                 show.untested.suppressed.count(target, reason)
             case CountCutShort(_, reason):
                 show.untested.suppressed.count(target, reason, io_only=True)
             case CountInconclusive(due, reason, io_only):
                 if not io_only:
-                    _log.debug("counted as inconclusive", target=str(target), due=due, reason=reason.value)
+                    _log.debug(
+                        "counted as inconclusive",
+                        target=str(target),
+                        namespace=target.namespace,
+                        due=due,
+                        reason=reason.value,
+                    )
                 show.untested.inconclusive.count(target, reason, io_only=io_only)
             case CountLost():
-                _log.warning("a run's objects were deleted before it was read", target=str(target))
+                _log.warning(
+                    "a run's objects were deleted before it was read",
+                    target=str(target),
+                    namespace=target.namespace,
+                )
                 show.runs.lost(target.probe_id, "Pruned")
                 self._wake(target)
             case SetVerdict():
@@ -198,6 +216,7 @@ class Perform:
         log(
             "verdict",
             target=str(target),
+            namespace=target.namespace,
             verdict=said.verdict.value,
             reason=said.reason.value,
             message=said.message,

@@ -24,7 +24,9 @@ RECORD_MEBIBYTES: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The flags of `pie controller`; the first five are Go pie's.
+    """The flags of `pie controller`.
+
+    An empty `namespace` means all namespaces; None: that of the kubeconfig, or of the pod.
 
     `pie demo` alone sets `minute_seconds`, how long a minute of the cluster's cron schedules lasts, and
     `panel_url`, where its panel of faults is, for the page to link to.

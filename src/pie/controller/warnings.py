@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final, Never
 
-from pie.controller.eventwatch import EventWatch
+from pie.controller.eventwatch import EventWatch, always
 from pie.core.batch.naming import may_be_cronjob
 from pie.core.text import evidence
 from pie.core.timeline import WarningEvent
@@ -46,12 +46,18 @@ class WarningEvents:
     whose last Event is the oldest.
     """
 
-    def __init__(self, client: Client, namespace: str, on_warning: Callable[[InvolvedObject], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        on_warning: Callable[[InvolvedObject], None],
+        concerns: Callable[[str], bool] = always,
+    ) -> None:
         self._client = client
         self._on_warning = on_warning
         self._most_objects = _FEWEST_OBJECTS
         self._ring: OrderedDict[tuple[str, str], tuple[WarningEvent, ...]] = OrderedDict()
-        self._watch = EventWatch(client, namespace, _WARNINGS, self._hear)
+        self._watch = EventWatch(client, namespace, _WARNINGS, self._hear, concerns)
         self._listed_at: deque[float] = deque(maxlen=_LISTS)
 
     def make_room(self, targets: int) -> None:

@@ -52,6 +52,7 @@ class Counts(Struct, frozen=True):
 class ProbeView(Struct, frozen=True):
     """A PieProbe. `summary` is the line of its printer column: `fine`, or what is broken and where.
 
+    A controller of all namespaces names PieProbes `namespace/name`, here and in all other answers.
     `effective_period_seconds` is longer than the period while its runs are thinned.
     """
 
@@ -106,7 +107,10 @@ class SlowTarget(Struct, frozen=True):
 
 
 class Overview(Struct, frozen=True):
-    """`/api/v1/overview`: is everything fine? Incidents: the open ones first, then newest first."""
+    """`/api/v1/overview`: is everything fine? Incidents: the open ones first, then newest first.
+
+    `namespace` is empty if the controller serves all namespaces.
+    """
 
     now: float
     version: PlainText

@@ -32,7 +32,8 @@ def worst(states: Sequence[State]) -> State:
 def summary(probes: Sequence[ProbeView], open_incidents: Sequence[IncidentView], namespace: str) -> str:
     """Say in one sentence whether everything is fine."""
     if not probes:
-        return f"There is no PieProbe in the namespace {namespace} yet, so nothing is probed."
+        where = f"the namespace {namespace}" if namespace else "any namespace"
+        return f"There is no PieProbe in {where} yet, so nothing is probed."
     if open_incidents:
         others = len(open_incidents) - 1
         more = f" And {others} more incident{'s' if others > 1 else ''}." if others else ""

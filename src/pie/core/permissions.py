@@ -10,13 +10,15 @@ from pie.core.reasons import Reason
 from pie.core.text import few
 
 CONDITION: Final = "PermissionMissing"
+ALL_NAMESPACES: Final = "*"
+"""In place of a namespace, for what was asked of all of them."""
 _NO_PERMISSION: Final = re.compile(r"""is forbidden: User ["']|\bcannot \w+ (?:resource|path) ["']""")
 """How the API server says that a permission is missing. Quotas and admission are Forbidden in other words."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class MissingPermission:
-    """Something that pie may not do: verb, resource and namespace (empty: cluster-wide), as in RBAC."""
+    """Something that pie may not do: verb, resource and namespace (empty: of no namespace), as in RBAC."""
 
     verb: str
     resource: str
@@ -26,6 +28,7 @@ class MissingPermission:
     def __str__(self) -> str:
         """Return what is not allowed: `list leases.coordination.k8s.io in namespace kube-node-lease`."""
         where = f" in namespace {self.namespace}" if self.namespace else ""
+        where = " in all namespaces" if self.namespace == ALL_NAMESPACES else where
         return f"{self.verb} {self.resource}{where}"
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from pie.core.permissions import MissingPermission, lacks_permission
+from pie.core.permissions import ALL_NAMESPACES, MissingPermission, lacks_permission
 from pie.kube.errors import Forbidden
 from pie.kube.transport import Request
 
@@ -78,4 +78,5 @@ def _asked(request: Request) -> _Asked:
     resource = request.resource
     plural = f"{resource.plural}/{request.subresource}" if request.subresource else resource.plural
     name = f"{plural}.{resource.group}" if resource.group else plural
-    return _RBAC_VERBS.get(request.verb, request.verb), name, request.namespace or ""
+    where = request.namespace or (ALL_NAMESPACES if resource.namespaced else "")
+    return _RBAC_VERBS.get(request.verb, request.verb), name, where

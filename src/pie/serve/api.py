@@ -247,7 +247,8 @@ def _packed(body: bytes, began: float) -> _Kept:
 
 
 def _probe(query: dict[str, str]) -> ProbeId:
-    return ProbeId(query.get("namespace", ""), query.get("probe", ""))
+    namespace, _, name = query.get("probe", "").rpartition("/")
+    return ProbeId(namespace or query.get("namespace", ""), name)
 
 
 def _target(query: dict[str, str]) -> _Asked:

@@ -5,24 +5,24 @@ from prometheus_client import CollectorRegistry, Gauge
 from pie.core.model import Probe, ProbeId
 from pie.core.pace.budget import Pace
 from pie.core.pace.throttle import Throttle
-
-_LABELS = ("pie_probe_name", "storage_class")
+from pie.serve.labels import BY_NAME, ProbeLabels
 
 
 class PaceSeries:
     """How often targets are probed, by PieProbe, and how much the control plane is spared."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, labels: ProbeLabels = BY_NAME) -> None:
+        self._labels = labels
         self._period = Gauge(
             "pie_effective_period_seconds",
             "Time between two runs of a target: longer than the period while a budget needs that.",
-            _LABELS,
+            (*labels.names, "storage_class"),
             registry=registry,
         )
         self._caused = Gauge(
             "pie_caused_writes_per_second",
             "Writes and Events in a second that everybody causes for the runs, calculated.",
-            _LABELS,
+            (*labels.names, "storage_class"),
             registry=registry,
         )
 
@@ -49,11 +49,12 @@ class PaceSeries:
         if self._shown.get(probe.id) != probe.storage_class:
             self.remove(probe.id)
             self._shown[probe.id] = probe.storage_class
-        self._period.labels(probe.name, probe.storage_class).set(probe.period_seconds * pace.every)
-        self._caused.labels(probe.name, probe.storage_class).set(pace.causes)
+        labels = *self._labels.of(probe.id), probe.storage_class
+        self._period.labels(*labels).set(probe.period_seconds * pace.every)
+        self._caused.labels(*labels).set(pace.causes)
 
     def remove(self, probe: ProbeId) -> None:
         """Delete the series of a PieProbe."""
         self._shown.pop(probe, None)
         for gauge in (self._period, self._caused):
-            gauge.remove_by_labels({"pie_probe_name": probe.name})
+            gauge.remove_by_labels(self._labels.pairs(probe))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pie.core.kinds import KINDS
 from pie.core.model import Kind, Target
 from pie.core.result import IoStats, Latency
+from pie.serve.labels import BY_NAME, ProbeLabels
 
 
 @dataclass(slots=True)
@@ -129,7 +130,8 @@ def _metrics() -> Iterator[_Metric]:
 class TargetSeries:
     """The counters and gauges of every target. `now` is the clock, epoch seconds, that ages are told by."""
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.time, labels: ProbeLabels = BY_NAME) -> None:
+        self._labels = labels
         self._now = now
         self._values: dict[str, dict[Target, _Values]] = {kind: {} for kind in KINDS}
         self._metrics = tuple(_metrics())
@@ -137,7 +139,7 @@ class TargetSeries:
     def add(self, target: Target) -> None:
         """Show a target's series, at zero if they are new."""
         if target not in self._values[target.kind]:
-            self._values[target.kind][target] = _Values(_labels(target), f',probe="{target.kind}"')
+            self._values[target.kind][target] = _Values(self._rendered(target), f',probe="{target.kind}"')
 
     def remove(self, target: Target) -> None:
         """Delete a target's series."""
@@ -187,12 +189,10 @@ class TargetSeries:
                     for label, value in metric.samples(values, now):
                         yield f"{metric.name}{{{values.labels}{label}}} {value}\n"
 
-
-def _labels(target: Target) -> str:
-    pairs = [("pie_probe_name", target.probe), ("storage_class", target.storage_class)]
-    if target.node:
-        pairs.insert(1, ("node", target.node))
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs)
+    def _rendered(self, target: Target) -> str:
+        node = {"node": target.node} if target.node else {}
+        pairs = {**self._labels.pairs(target.probe_id), **node, "storage_class": target.storage_class}
+        return ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs.items())
 
 
 def _escaped(value: str) -> str:

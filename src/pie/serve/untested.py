@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 from pie.core.kinds import KINDS
 from pie.core.model import Probe, Probed, Target
 from pie.core.reasons import AREA, INCONCLUSIVE, MAINTENANCE, Reason
+from pie.serve.labels import BY_NAME, ProbeLabels
 
 # `probe` of mount runs that were on time but did not test I/O: they have no `succeed`.
 PERFORMANCE = "performance"
@@ -41,18 +42,18 @@ class RunsByReason:
         if (counts := self._counts.get((target.probed, counted))) is not None:
             counts[reason] = counts.get(reason, 0) + 1
 
-    def items(self) -> Iterator[tuple[tuple[str, str, str], Reason, int]]:
-        """Yield PieProbe, class and probe; the reason; how many runs."""
+    def items(self) -> Iterator[tuple[Probed, str, Reason, int]]:
+        """Yield PieProbe and class; the probe; the reason; how many runs."""
         for (probed, counted), counts in self._counts.items():
-            names = probed.probe.name, probed.storage_class, counted
             for reason, count in counts.items():
-                yield names, reason, count
+                yield probed, counted, reason, count
 
 
 class UntestedSeries(Collector):
     """Counts suppressed and inconclusive runs, and shows what is suppressed or paused now."""
 
-    def __init__(self) -> None:
+    def __init__(self, labels: ProbeLabels = BY_NAME) -> None:
+        self._labels = labels
         self.suppressed = RunsByReason(MAINTENANCE)
         self.inconclusive = RunsByReason(INCONCLUSIVE)
         self._targets: dict[Target, Reason] = {}
@@ -87,32 +88,37 @@ class UntestedSeries(Collector):
         suppressed = CounterMetricFamily(
             "pie_suppressed_runs",
             "Runs that did not test the storage because of maintenance.",
-            labels=("pie_probe_name", "storage_class", "probe", "reason"),
+            labels=(*self._labels.names, "storage_class", "probe", "reason"),
         )
-        for key, reason, count in self.suppressed.items():
-            suppressed.add_metric((*key, reason.value), count)
+        for probed, counted, reason, count in self.suppressed.items():
+            suppressed.add_metric((*self._names(probed), counted, reason.value), count)
         yield suppressed
         inconclusive = CounterMetricFamily(
             "pie_inconclusive_runs",
             "Runs that could not test the storage, by whose problem that is (area: node or pie) and reason.",
-            labels=("pie_probe_name", "storage_class", "probe", "area", "reason"),
+            labels=(*self._labels.names, "storage_class", "probe", "area", "reason"),
         )
-        for key, reason, count in self.inconclusive.items():
-            inconclusive.add_metric((*key, AREA[reason].value, reason.value), count)
+        for probed, counted, reason, count in self.inconclusive.items():
+            labels = (*self._names(probed), counted, AREA[reason].value, reason.value)
+            inconclusive.add_metric(labels, count)
         yield inconclusive
         now = GaugeMetricFamily(
             "pie_target_suppressed",
             "1 while runs of a target are suppressed; node is empty for the provision probe.",
-            labels=("pie_probe_name", "node", "storage_class", "reason"),
+            labels=(*self._labels.names, "node", "storage_class", "reason"),
         )
         for target, reason in self._targets.items():
-            now.add_metric((target.probe, target.node, target.storage_class, reason.value), 1)
+            names = self._labels.of(target.probe_id)
+            now.add_metric((*names, target.node, target.storage_class, reason.value), 1)
         yield now
         paused = GaugeMetricFamily(
             "pie_probe_paused",
             "1 while spec.paused of a PieProbe is true, else 0.",
-            labels=("pie_probe_name", "storage_class"),
+            labels=(*self._labels.names, "storage_class"),
         )
         for probe in self._probes.values():
-            paused.add_metric((probe.name, probe.storage_class), int(probe.paused))
+            paused.add_metric(self._names(probe.probed), int(probe.paused))
         yield paused
+
+    def _names(self, probed: Probed) -> tuple[str, ...]:
+        return (*self._labels.of(probed.probe), probed.storage_class)

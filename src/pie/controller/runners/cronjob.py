@@ -376,7 +376,7 @@ class CronJobRunner:
         try:
             await self._client.create(JOBS, manifest, target.namespace, decode=Job, last=True)
         except AlreadyExists:
-            _log.debug("the run exists already", target=str(target))
+            _log.debug("the run exists already", target=str(target), namespace=target.namespace)
         return True
 
     async def discard(self, run: str) -> None:

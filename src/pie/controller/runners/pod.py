@@ -308,7 +308,7 @@ class PodRunner:
                 text = evidence(f"Error creating: {error}")
                 self._refused[target] = WarningEvent("FailedCreate", text, self._client.now())
             raise
-        _log.debug("started a run", target=str(target), pod=name)
+        _log.debug("started a run", target=str(target), namespace=target.namespace, pod=name)
         self._note_created(target, order.why, created)
         return True
 

@@ -251,7 +251,8 @@ def _unheard(incident: Incident, view: View) -> bool:
 def _opened(group: _Group, view: View, now: float) -> Incident:
     leading = group.leading
     scope, zone = _scope(group, view)
-    key = f"{leading.target}\0{leading.stage}\0{leading.reason}\0{now:.3f}"
+    where = leading.target.namespace
+    key = f"{where}/{leading.target}\0{leading.stage}\0{leading.reason}\0{now:.3f}"
     return Incident(
         id=hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()[:12],
         scope=scope,

@@ -64,7 +64,7 @@ async function refresh() {
 async function show() {
   const overview = await get("overview");
   seenAt = overview.now;
-  byId("where").textContent = `namespace ${overview.namespace} · ${overview.version}`;
+  byId("where").textContent = `${overview.namespace ? `namespace ${overview.namespace}` : "all namespaces"} · ${overview.version}`;
   const panel = byId("panel");
   panel.hidden = !/^https?:\/\//.test(overview.panel_url ?? "");
   if (!panel.hidden) panel.href = overview.panel_url;

@@ -1,0 +1,132 @@
+"""One controller for all namespaces: PieProbes of one name in two namespaces never influence each other."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from structlog.testing import capture_logs
+
+from pie.core.model import RunnerKind
+from tests.controller.simulation import Simulation
+from tests.controller.stories import (
+    BEGIN_SECONDS,
+    BUSY_SECONDS,
+    FAULTS,
+    QUIET_SECONDS,
+    SPEC,
+    WELL,
+    Script,
+    at_once,
+    fails_on,
+    quick,
+    scripts,
+    spec_change,
+)
+from tests.controller.virtualtime import in_virtual_time
+from tests.controller.world import NODE, World
+
+OTHER = "team"
+SECONDS = BEGIN_SECONDS + BUSY_SECONDS + QUIET_SECONDS
+on_each_runner = pytest.mark.parametrize("runner", list(RunnerKind))
+
+
+class Seen:
+    """What can be seen of a namespace: its objects, the status, the series, and the due times as counted."""
+
+    def __init__(self, simulation: Simulation, world: World, lines: list[Any]) -> None:
+        self.status = _comparable(world.objects["pieprobes"]["p"].get("status", {}))
+        kinds = ("pods", "cronjobs", "persistentvolumeclaims")
+        self.objects = {kind: sorted(world.objects[kind]) for kind in kinds}
+        label = f'namespace="{world.namespace}",'
+        text = simulation.metrics().splitlines()
+        if simulation.beside is not None:
+            text = [line.replace(label, "") for line in text if label in line]
+        self.series = sorted(line for line in text if 'pie_probe_name="p"' in line and "created" not in line)
+        self.counted = sorted(
+            (each["target"], each["due"], each.get("on_time", each.get("reason")))
+            for each in lines
+            if each["event"].startswith("counted") and each["namespace"] == world.namespace
+        )
+
+
+def _comparable(status: dict[str, Any]) -> dict[str, Any]:
+    """Return a status without ids, and without when it was written."""
+    incidents = sorted(({**each, "id": ""} for each in status.get("incidents") or []), key=str)
+    conditions = {each["type"]: {**each, "lastTransitionTime": ""} for each in status.get("conditions") or []}
+    return {**status, "incidents": incidents, "conditions": conditions, "lastProvisionTime": ""}
+
+
+def seen(script: Script, beside: Script | None = None, **spec: Any) -> list[Seen]:
+    """Play a story to a controller of one namespace; with a story `beside`, to one of all namespaces."""
+
+    async def play() -> list[Seen]:
+        simulation = Simulation(at_once, beside=OTHER if beside is not None else "")
+        worlds = [simulation.world, *([simulation.beside] if simulation.beside is not None else [])]
+        for world in worlds:
+            world.begin({**SPEC, **spec})
+        other = [(at, _in(worlds[-1], action)) for at, action in beside or ()]
+        await simulation.run(SECONDS, [*script, *other])
+        return [Seen(simulation, world, lines) for world in worlds]
+
+    with capture_logs() as lines:
+        return in_virtual_time(play())
+
+
+def _in(world: World, action: Any) -> Any:
+    return lambda _world: action(world)
+
+
+def assert_alike(found: Seen, alone: Seen) -> None:
+    assert found.counted == alone.counted
+    assert found.series == alone.series
+    assert found.objects == alone.objects
+    for name, condition in alone.status["conditions"].items():
+        assert found.status["conditions"][name] == condition
+    assert found.status == alone.status
+
+
+@on_each_runner
+def test_a_fault_in_one_namespace_is_seen_there_and_only_there(runner: RunnerKind) -> None:
+    fault: Script = [(BEGIN_SECONDS, fails_on("does not mount", NODE))]
+    spec = {"runner": str(runner)}
+    well, bad = seen([], fault, **spec)
+    assert_alike(well, *seen([], **spec))
+    assert_alike(bad, *seen(fault, **spec))
+    assert well.status["incidents"] == []
+    assert [each["closedAt"] for each in bad.status["incidents"] if "closedAt" in each] == []
+    assert bad.status["incidents"]
+    assert well.objects["persistentvolumeclaims"] == bad.objects["persistentvolumeclaims"] != []
+
+
+CHANGES = [
+    *FAULTS[:4],  # not those of the control plane, which both share
+    World.evict,
+    World.delete_jobs,
+    spec_change(paused=True),
+    spec_change(paused=False),
+]
+
+
+@given(scripts(CHANGES), scripts(CHANGES))
+@quick
+def test_whatever_happens_in_two_namespaces_each_is_as_it_is_alone(one: Script, other: Script) -> None:
+    ends: Script = [
+        (BEGIN_SECONDS + BUSY_SECONDS, action) for action in (*WELL[2:], spec_change(paused=False))
+    ]
+    one, other = [*one, *ends], [*other, *ends]
+    for found, script in zip(seen(one, other), (one, other), strict=True):
+        assert_alike(found, *seen(script))
+
+
+def test_a_pieprobe_that_is_deleted_takes_nothing_with_it_in_another_namespace() -> None:
+    def delete(world: World) -> None:
+        del world.objects["pieprobes"]["p"]
+        for kind in ("pods", "jobs", "cronjobs", "persistentvolumeclaims"):
+            world.objects[kind].clear()
+
+    def begin_again(world: World) -> None:
+        world.begin(SPEC)
+
+    gone: Script = [(BEGIN_SECONDS, delete), (BEGIN_SECONDS + 150, begin_again)]
+    well, _ = seen([], gone)
+    assert_alike(well, *seen([]))
