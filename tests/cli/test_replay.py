@@ -74,3 +74,29 @@ async def test_a_file_that_cannot_be_read_is_one_line_and_status_2(file: Path, t
     ended = await within("replay", str(tmp_path / "nothing"))
     assert ended.status == 2
     assert ended.complained == f"pie replay: cannot read {tmp_path}/nothing: No such file or directory\n"
+
+
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Record PieProbes of one name in two namespaces."""
+    directory = tmp_path_factory.mktemp("record")
+
+    async def play() -> None:
+        simulation = Simulation(at_once, record=directory, beside="team")
+        for world in (simulation.world, simulation.beside):
+            assert world is not None
+            world.begin(SPEC)
+        await simulation.run(120, [])
+
+    in_virtual_time(play())
+    (found,) = directory.glob("*.record")
+    return found
+
+
+async def test_of_several_namespaces_a_target_is_named_with_its_own(of_two: Path) -> None:
+    ended = await within("replay", str(of_two), "--target", "mount/team/p/c/n1")
+    assert ended.status == 0
+    assert ended.said.count("new run") == 1
+    assert " steps of 4 targets" in ended.said
+    ended = await within("replay", str(of_two), "--target", "mount/p/c/n9")
+    assert "it has: mount/pie/p/c/n1, mount/team/p/c/n1, provision/pie/p/c, " in ended.complained

@@ -9,6 +9,9 @@ import typer
 from pie.cli.output import USAGE, complain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pie.core.model import Target
     from pie.core.record.replay import Replayed
 
 _MOST_SHOWN = 10
@@ -23,6 +26,7 @@ def replay(
         str,
         typer.Option(
             help="Print the story of this target: kind/PieProbe/class, and for a mount target /node."
+            " Of several namespaces: kind/namespace/PieProbe/…"
         ),
     ] = "",
 ) -> None:
@@ -36,21 +40,22 @@ def replay(
     Exit status: 0 no difference, 1 a step is different, 2 the file cannot be read.
     """  # noqa: D301  \b is Click's
     from pie.core.decode import Unreadable  # noqa: PLC0415  `pie --help` is quick
+    from pie.core.model import Target  # noqa: PLC0415
     from pie.core.record.file import read_head  # noqa: PLC0415
     from pie.core.record.replay import replay as run_again  # noqa: PLC0415
     from pie.core.record.replay import steps  # noqa: PLC0415
     from pie.core.record.story import story  # noqa: PLC0415
 
     different: list[Replayed] = []
-    count, targets, last, unreadable = 0, set[str](), 0.0, ""
+    count, targets, last, unreadable = 0, set[Target](), 0.0, ""
     try:
         body = file.read_bytes()
         head, _ = read_head(body)
         for taken in steps(body):
             found = run_again(taken, anonymous=head.anonymous)
             count, last = count + 1, taken.at
-            targets.add(str(found.target))
-            if target == str(found.target):
+            targets.add(found.target)
+            if target in {str(found.target), found.target.full_name}:
                 for line in story(taken):
                     _print(f"{_clock(taken.at)} {line}")
             if found.differences:
@@ -58,20 +63,27 @@ def replay(
     except (OSError, Unreadable) as error:
         unreadable = error.strerror or str(error) if isinstance(error, OSError) else str(error)
     if count:
-        names = ", names hashed" if head.anonymous else ""
+        hashed = ", names hashed" if head.anonymous else ""
         _print(
-            f"recorded by pie {head.version} from {_clock(head.began)} to {_clock(last)}{names}:"
+            f"recorded by pie {head.version} from {_clock(head.began)} to {_clock(last)}{hashed}:"
             f" {count} steps of {len(targets)} targets"
         )
         _print(_summary(different))
     if unreadable:
         complain("pie replay", f"cannot read {file}: {unreadable}")
         raise typer.Exit(USAGE)
-    if target and target not in targets:
-        named = ", ".join(sorted(targets)[:_MOST_SHOWN]) or "none"
+    names = _names(targets)
+    if target and target not in {*names, *map(str, targets)}:
+        named = ", ".join(names[:_MOST_SHOWN]) or "none"
         complain("pie replay", f"{file} has no target {target}; it has: {named}")
         raise typer.Exit(USAGE)
     raise typer.Exit(1 if different else 0)
+
+
+def _names(targets: "Iterable[Target]") -> list[str]:
+    """Return how targets are named: with their namespaces, if there are several."""
+    several = len({each.namespace for each in targets}) > 1
+    return sorted(each.full_name if several else str(each) for each in targets)
 
 
 def _summary(different: "list[Replayed]") -> str:

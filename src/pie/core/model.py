@@ -109,6 +109,11 @@ class Target(Struct, frozen=True, order=True):
         """Return a short form, as objects have it: kind/probe/class, and the node of a mount target."""
         return "/".join(part for part in (self.kind, self.probe, self.storage_class, self.node) if part)
 
+    @property
+    def full_name(self) -> str:
+        """The same with the namespace before the PieProbe, where there are several."""
+        return str(self).replace("/", f"/{self.namespace}/", 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:

@@ -15,7 +15,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from pie.core.apitypes import Failure, Heatmap, LatencyTrend, Overview, TargetDetail, TargetList
-from pie.core.kinds import KINDS, read_target
+from pie.core.kinds import KINDS, asked_target
 from pie.core.model import ProbeId, Target
 from pie.core.trend import COLUMNS
 
@@ -182,7 +182,7 @@ class Api:
         if self.records is None:
             return _failure(404, "the controller runs without --record")
         if (
-            target := read_target(request.query.get("target", ""), request.query.get("namespace", ""))
+            target := asked_target(request.query.get("target", ""), request.query.get("namespace", ""))
         ) is None:
             return _failure(400, "name the target: mount/PIEPROBE/CLASS/NODE or provision/PIEPROBE/CLASS")
         target = replace(target, namespace=self.source.named(target.probe_id).namespace)

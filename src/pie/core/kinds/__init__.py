@@ -50,3 +50,10 @@ def read_target(text: str, namespace: str) -> Target | None:
         return None
     probe, storage_class, node = (*parts, "")[:3]
     return Target(probe, name, storage_class, node, namespace)
+
+
+def asked_target(text: str, namespace: str = "") -> Target | None:
+    """Return the target that somebody asks for: as `str` writes it, or with its namespace (`full_name`)."""
+    kind, _, rest = text.partition("/")
+    named, _, without = rest.partition("/")
+    return read_target(text, namespace) or read_target(f"{kind}/{without}", named)
