@@ -1,7 +1,9 @@
 """One controller for all namespaces, on the embedded cluster: PieProbes of one name are kept apart."""
 
 import copy
+import json
 
+from tests.cli.conftest import within
 from tests.controller.mounts import Mounts, result
 from tests.controller.stage import HOURLY_MINUTES, Stage
 from tests.harness import ON_TIME, Pie, apply_probe, gone, pieprobe, until, until_condition
@@ -15,6 +17,23 @@ async def beside(stage: Stage, name: str) -> Stage:
     other = copy.copy(stage)
     other.namespace = name
     return other
+
+
+async def they_are_told_apart(pie: Pie, namespace: str, node: str) -> None:
+    """Check what `pie status` and `pie explain` say of both."""
+    told = json.loads((await within("status", "--server", pie.address, "-o", "json")).said)
+    assert told["namespace"] == ""
+    assert {each["name"]: each["targets"]["ok"] for each in told["probes"]} == {
+        f"{namespace}/p1": 0,
+        "other/p1": 1,
+    }
+    explained = await within("explain", "other/p1", "--node", node, "--server", pie.address)
+    assert (explained.status, explained.said.count(": ok")) == (0, 1)
+    waiting = await within("explain", f"{namespace}/p1", "--node", node, "--server", pie.address)
+    assert ": pending" in waiting.said
+    unclear = await within("explain", "p1", "--server", pie.address)
+    assert unclear.status == 2
+    assert f"several PieProbes have the name p1; there are: other/p1, {namespace}/p1" in unclear.complained
 
 
 async def test_a_run_counts_and_an_end_ends_in_its_own_namespace_only(stage: Stage) -> None:
@@ -36,6 +55,8 @@ async def test_a_run_counts_and_an_end_ends_in_its_own_namespace_only(stage: Sta
         await pie.until_value(ON_TIME["mount"], lambda count: count == 1, **of, namespace="other")
         assert await pie.value(ON_TIME["mount"], **of, namespace=stage.namespace) == 0
         await until_condition(other.api, other.namespace, "p1", "MountHealthy", "True")
+
+        await they_are_told_apart(pie, stage.namespace, node)
 
         await other.api.delete(other.path("pieprobes", "p1"))
         for kind in KINDS:

@@ -366,5 +366,5 @@ async def test_the_records_of_a_target_are_a_file() -> None:
         async with session.get("/api/v1/record?target=mount/p/c/n") as answer:
             assert (answer.status, await answer.read()) == (200, b"records")
         assert (await get(session, "record?target=mount/p/c/other"))[0] == 404
-        for wrong in ("", "mount/p/c", "provision/p/c/n", "x/p/c"):
+        for wrong in ("", "mount/p/c", "provision/p/c/n/x", "x/p/c"):
             assert (await get(session, f"record?target={wrong}"))[0] == 400

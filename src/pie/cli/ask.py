@@ -171,7 +171,8 @@ class Cluster:
             holder = ((lease.spec.holder_identity or "") if lease is not None else "").rpartition("_")[0]
             if not holder:
                 raise NoAnswer(
-                    f"no controller leads: no replica holds the Lease {self.namespace}/{LEASE_NAME}"
+                    f"no controller leads: no replica holds the Lease {self.namespace}/{LEASE_NAME};"
+                    " a controller of all namespaces is asked in its own: -n"
                 )
             pod = await self.client.get(PODS, holder, self.namespace, decode=_Pod)
         except ApiError as error:

@@ -89,9 +89,8 @@ async def _explanation(whom: "Whom", probe: str, node: str, runs: int) -> "Expla
         found = [each for each in known if probe in {each.name, each.name.rpartition("/")[2]}]
         if len(found) != 1:
             names = ", ".join(each.name for each in known) or "none"
-            raise NotThere(
-                f"there {'is no' if not found else 'are several'} PieProbe {probe}; there are: {names}"
-            )
+            why = f"several PieProbes have the name {probe}" if found else f"there is no PieProbe {probe}"
+            raise NotThere(f"{why}; there are: {names}")
         probe, (namespace, _, name) = found[0].name, found[0].name.rpartition("/")
         targets = (await asked.ask("targets", TargetList, probe=probe)).targets
         chosen = _chosen(targets, node)
