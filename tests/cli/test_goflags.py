@@ -137,6 +137,17 @@ async def test_the_arguments_of_go_pies_chart_start_a_controller_that_leads(star
     assert [each["flags"] for each in named] == [["--controller-url", "--enable-pprof", "--v", "--zap-devel"]]
 
 
+async def test_all_namespaces_have_one_leader_in_the_namespace_of_the_kubeconfig(
+    start_embedded: Start,
+) -> None:
+    cluster = await start_embedded(nodes=0)
+    where = ("--namespace", "", "--kubeconfig", str(cluster.kubeconfig))
+    async with started("controller", "--container-image=x", *where, *ANY_PORT) as command:
+        await command.says('"probing"')
+        assert cluster.registry.get(LEASES, "pie", "pie.topolvm.io")["spec"]["holderIdentity"]
+        assert any('"namespace": "all"' in line for line in command.lines)
+
+
 async def test_no_image_is_refused_in_words() -> None:
     ended = await within("controller", "--container-image=", "--namespace=a")
     assert ended.status == 2

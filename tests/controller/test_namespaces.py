@@ -1,5 +1,6 @@
 """One controller for all namespaces: PieProbes of one name in two namespaces never influence each other."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.controller.stories import (
     quick,
     scripts,
     spec_change,
+    storage,
 )
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import NODE, World
@@ -56,8 +58,11 @@ def _comparable(status: dict[str, Any]) -> dict[str, Any]:
     return {**status, "incidents": incidents, "conditions": conditions, "lastProvisionTime": ""}
 
 
-def seen(script: Script, beside: Script | None = None, **spec: Any) -> list[Seen]:
-    """Play a story to a controller of one namespace; with a story `beside`, to one of all namespaces."""
+def seen(script: Script, beside: Script | None = None, *, forges: bool = False, **spec: Any) -> list[Seen]:
+    """Play a story to a controller of one namespace; with a story `beside`, to one of all namespaces.
+
+    With `forges`, somebody copies each object of the first namespace into the other, each second.
+    """
 
     async def play() -> list[Seen]:
         simulation = Simulation(at_once, beside=OTHER if beside is not None else "")
@@ -65,6 +70,8 @@ def seen(script: Script, beside: Script | None = None, **spec: Any) -> list[Seen
         for world in worlds:
             world.begin({**SPEC, **spec})
         other = [(at, _in(worlds[-1], action)) for at, action in beside or ()]
+        if forges:
+            worlds[-1].each_second["forge"] = partial(forge, worlds[0])
         await simulation.run(SECONDS, [*script, *other])
         return [Seen(simulation, world, lines) for world in worlds]
 
@@ -74,6 +81,16 @@ def seen(script: Script, beside: Script | None = None, **spec: Any) -> list[Seen
 
 def _in(world: World, action: Any) -> Any:
     return lambda _world: action(world)
+
+
+def forge(of: World, into: World) -> None:
+    """Copy what pie looks at: with owners, labels and annotations, as failed, and with Events about it."""
+    for kind in ("pods", "jobs", "cronjobs", "persistentvolumeclaims"):
+        for name, item in of.objects[kind].items():
+            uid = into.objects[kind].get(name, {}).get("metadata", {}).get("uid", f"forged-{kind}-{name}")
+            status = {"phase": "Failed"} if kind == "pods" else item.get("status", {})
+            metadata = {**item["metadata"], "namespace": into.namespace, "uid": uid}
+            into.put(kind, {**item, "metadata": metadata, "status": status})
 
 
 def assert_alike(found: Seen, alone: Seen) -> None:
@@ -116,6 +133,13 @@ def test_whatever_happens_in_two_namespaces_each_is_as_it_is_alone(one: Script, 
     one, other = [*one, *ends], [*other, *ends]
     for found, script in zip(seen(one, other), (one, other), strict=True):
         assert_alike(found, *seen(script))
+
+
+@on_each_runner
+def test_objects_that_somebody_forges_in_another_namespace_change_nothing(runner: RunnerKind) -> None:
+    script: Script = [(BEGIN_SECONDS, storage("hangs")), (BEGIN_SECONDS + 150, storage("well"))]
+    found, _ = seen(script, [], forges=True, runner=str(runner))
+    assert_alike(found, *seen(script, runner=str(runner)))
 
 
 def test_a_pieprobe_that_is_deleted_takes_nothing_with_it_in_another_namespace() -> None:

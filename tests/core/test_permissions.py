@@ -2,7 +2,7 @@
 
 import pytest
 
-from pie.core.permissions import MissingPermission, lacks_permission, permission_missing
+from pie.core.permissions import ALL_NAMESPACES, MissingPermission, lacks_permission, permission_missing
 
 PIE = "system:serviceaccount:pie:pie"
 
@@ -37,6 +37,8 @@ def test_what_is_missing_is_named_with_the_words_of_the_server_and_what_to_do() 
     assert (found["status"], found["reason"]) == ("True", "PermissionMissing")
     assert "get leases.coordination.k8s.io in namespace kube-node-lease, watch nodes." in found["message"]
     assert "Helm chart" in found["message"]
+    everywhere = MissingPermission("list", "pods", ALL_NAMESPACES, "cannot list pods")
+    assert str(everywhere) == "list pods in all namespaces"
     assert "cannot get leases" in found["message"]
 
 

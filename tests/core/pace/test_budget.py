@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pie.core.cost.lines import PIE_PER_SECOND
 from pie.core.cost.load import Demand
-from pie.core.model import RunnerKind
+from pie.core.model import ProbeId, RunnerKind
 from pie.core.pace.budget import Pace, Wanted, needs_of, paces
 from tests.examples import examples
 
@@ -46,6 +46,15 @@ def test_over_its_budget_each_target_of_a_pieprobe_is_probed_less_often(
 def test_the_budget_of_all_thins_all_alike() -> None:
     found = paces({"a": Wanted(PODS), "b": Wanted(replace(PODS, nodes=120))}, budget=33 / 2 + PIE_PER_SECOND)
     assert {name: each.every for name, each in found.items()} == {"a": 2, "b": 2}
+
+
+def test_pieprobes_of_one_name_in_two_namespaces_have_a_part_each() -> None:
+    one, other = ProbeId("a", "p"), ProbeId("b", "p")
+    half = Wanted(replace(PODS, nodes=120))
+    found = paces({one: half, other: half}, budget=22 / 2 + PIE_PER_SECOND)
+    apart = paces({"x": half, "y": half}, budget=22 / 2 + PIE_PER_SECOND)
+    assert (found[one], found[other]) == (apart["x"], apart["y"])
+    assert found[one].every > 1
 
 
 def test_what_a_pieprobe_saves_by_its_own_budget_is_for_the_others() -> None:
