@@ -19,6 +19,7 @@ import msgspec
 from testbed import control
 from testbed.csi.armed import (
     BackingFault,
+    ClonesOther,
     ExpandsNothing,
     Fault,
     MountFault,
@@ -126,6 +127,10 @@ FAULTS: Mapping[str, AnyFault] = {
     "emptied": ArmedFault("the volume holds a new, empty filesystem", _backing("emptied")),
     "stale": ArmedFault("the volume is as it was when `snapshot` copied it", _backing("stale")),
     "full-pool": ArmedFault("nothing is free for new volumes", lambda _options: PoolFull()),
+    "clones-other": ArmedFault(
+        "a volume that is cloned from another one is empty",
+        lambda options: ClonesOther(claims=options.claims),
+    ),
     "mounts-nothing": ArmedFault(
         "stage and publish answer OK, and mount nothing", lambda options: MountsNothing(claims=options.claims)
     ),

@@ -61,6 +61,10 @@ class PoolFull(_ForClaims, frozen=True, kw_only=True, tag="pool-full"):
     """The pool has no space for new volumes (`claims` has no meaning here)."""
 
 
+class ClonesOther(_ForClaims, frozen=True, kw_only=True, tag="clones-other"):
+    """A volume that is cloned from another one is empty."""
+
+
 class MountsNothing(_ForClaims, frozen=True, kw_only=True, tag="mounts-nothing"):
     """Stage and publish answer OK, and the application gets an empty directory of the host."""
 
@@ -69,7 +73,7 @@ class ExpandsNothing(_ForClaims, frozen=True, kw_only=True, tag="expands-nothing
     """ControllerExpandVolume answers that the volume has the new size, and it keeps the old one."""
 
 
-Fault = MountFault | BackingFault | RpcFault | PoolFull | MountsNothing | ExpandsNothing
+Fault = MountFault | BackingFault | RpcFault | PoolFull | ClonesOther | MountsNothing | ExpandsNothing
 F = TypeVar("F", bound=_ForClaims)
 
 

@@ -49,9 +49,14 @@ class BackingFiles:
             self._take_back(volume)
 
     async def snapshot(self, volume: Volume) -> Path:
-        """Copy the backing file, and freeze a mounted volume meanwhile; return the path of the copy."""
-        image = self._pool.backing_file(volume.id)
+        """Copy the backing file, for the fault `stale`; return the path of the copy."""
         copy = self._pool.beside(volume.id, SNAPSHOT)
+        await self.copy(volume, copy)
+        return copy
+
+    async def copy(self, volume: Volume, copy: Path) -> None:
+        """Copy the backing file, and freeze a mounted volume meanwhile."""
+        image = self._pool.backing_file(volume.id)
         mounts = filesystems.mounts_of(image)
         try:
             frozen = bool(mounts) and await filesystems.freeze(mounts[0])
@@ -62,7 +67,6 @@ class BackingFiles:
         finally:
             if frozen:
                 await filesystems.thaw(mounts[0])
-        return copy
 
     def check(self, volume: Volume, fault: BackingFault) -> None:
         """Refuse a fault that is not possible for the volume."""

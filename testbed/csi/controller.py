@@ -7,11 +7,12 @@ import grpc
 import msgspec
 
 from testbed.csi import filesystems
-from testbed.csi.armed import Armed, ExpandsNothing, PoolFull
+from testbed.csi.armed import Armed, ClonesOther, ExpandsNothing, PoolFull
+from testbed.csi.backing import BackingFiles
 from testbed.csi.calls import CLAIM_NAME, CLAIM_NAMESPACE, CallError, claim
 from testbed.csi.capabilities import INVALID, refusal, require, require_capability, wanted_filesystem
 from testbed.csi.locks import VolumeLocks
-from testbed.csi.pool import SMALLEST_BYTES, Pool, PoolFullError, Volume, capacity_for
+from testbed.csi.pool import SMALLEST_BYTES, Pool, PoolFullError, Volume, capacity_for, make_empty
 from testbed.csi.stubs import Stubs
 
 PV_NAME = "csi.storage.k8s.io/pv/name"
@@ -27,6 +28,7 @@ class Controller:
     pool: Pool
     armed: Armed
     locks: VolumeLocks
+    backing: BackingFiles
     segments: dict[str, str]
     attach: bool
 
@@ -34,17 +36,27 @@ class Controller:
         """Return what this controller can do."""
         csi = self.stubs.csi
         rpc = csi.ControllerServiceCapability.RPC
-        types = [rpc.CREATE_DELETE_VOLUME, rpc.LIST_VOLUMES, rpc.GET_CAPACITY, rpc.EXPAND_VOLUME]
+        types = [
+            rpc.CREATE_DELETE_VOLUME,
+            rpc.LIST_VOLUMES,
+            rpc.GET_CAPACITY,
+            rpc.EXPAND_VOLUME,
+            rpc.CLONE_VOLUME,
+        ]
         if self.attach:
             types.append(rpc.PUBLISH_UNPUBLISH_VOLUME)
         capabilities = [csi.ControllerServiceCapability(rpc=rpc(type=kind)) for kind in types]
         return csi.ControllerGetCapabilitiesResponse(capabilities=capabilities)
 
     async def CreateVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
-        """Create a sparse backing file. The filesystem is created when the volume is first staged."""
+        """Create a sparse backing file, or copy that of the volume to clone.
+
+        A filesystem is created when the volume is first staged without one.
+        """
         require(name=request.name, volume_capabilities=request.volume_capabilities)
         self._refuse_what_is_not_served(request)
-        volume = self._existing(request) or self._create(request)
+        async with self.locks[request.name]:
+            volume = self._existing(request) or await self._create(request)
         return self.stubs.csi.CreateVolumeResponse(volume=self._volume(volume))
 
     async def DeleteVolume(self, request: Any, _context: Any) -> Any:  # noqa: N802  CSI's name
@@ -157,8 +169,8 @@ class Controller:
             raise CallError(INVALID, why)
         if unknown := sorted(set(request.parameters) - KNOWN_PARAMETERS):
             raise CallError(INVALID, f"unknown parameters in the StorageClass: {', '.join(unknown)}")
-        if request.HasField("volume_content_source"):
-            raise CallError(INVALID, "volumes are made empty, not from snapshots or other volumes")
+        if request.volume_content_source.HasField("snapshot"):
+            raise CallError(INVALID, "snapshots are not supported as the source of a volume")
         asked = (*request.accessibility_requirements.requisite, *request.accessibility_requirements.preferred)
         if (
             self.segments
@@ -184,7 +196,7 @@ class Controller:
             )
         return volume
 
-    def _create(self, request: Any) -> Volume:
+    async def _create(self, request: Any) -> Volume:
         kind = wanted_filesystem(request.volume_capabilities)
         limit_bytes = request.capacity_range.limit_bytes
         capacity_bytes = capacity_for(request.capacity_range.required_bytes, kind)
@@ -198,12 +210,38 @@ class Controller:
             raise CallError(
                 Code.RESOURCE_EXHAUSTED, f"the pool has 0 of {self.pool.capacity_bytes} bytes free"
             )
+        source = self._source(request, capacity_bytes)
         try:
-            return self.pool.create(
-                name=request.name, capacity_bytes=capacity_bytes, filesystem=kind, claim=owner
+            volume = self.pool.plan(
+                name=request.name,
+                capacity_bytes=capacity_bytes,
+                filesystem=kind,
+                claim=owner,
+                source=source.id if source else "",
             )
         except PoolFullError as error:
             raise CallError(Code.RESOURCE_EXHAUSTED, str(error)) from error
+        image = self.pool.backing_file(volume.id)
+        if source and not next(self.armed.concerning(ClonesOther, owner), None):
+            async with self.locks[source.id]:
+                await self.backing.copy(source, image)
+        else:
+            make_empty(image, capacity_bytes)
+        self.pool.write(volume)
+        return volume
+
+    def _source(self, request: Any, capacity_bytes: int) -> Volume | None:
+        """Return the volume to clone; None: the new one is to be empty."""
+        if not request.volume_content_source.HasField("volume"):
+            return None
+        source = self._find(request.volume_content_source.volume.volume_id)
+        if source.filesystem != wanted_filesystem(request.volume_capabilities):
+            raise CallError(INVALID, f"a clone of {source.id} has {source.filesystem}, as its source")
+        if source.capacity_bytes != capacity_bytes:
+            raise CallError(
+                Code.OUT_OF_RANGE, f"a clone of {source.id} has {source.capacity_bytes} bytes, as its source"
+            )
+        return source
 
     def _expand(self, volume: Volume, capacity_bytes: int) -> None:
         try:
@@ -218,6 +256,10 @@ class Controller:
 
     def _volume(self, volume: Volume) -> Any:
         topology = [{"segments": self.segments}] if self.segments else []
+        source = {"volume": {"volume_id": volume.source}} if volume.source else None
         return self.stubs.csi.Volume(
-            volume_id=volume.id, capacity_bytes=volume.capacity_bytes, accessible_topology=topology
+            volume_id=volume.id,
+            capacity_bytes=volume.capacity_bytes,
+            accessible_topology=topology,
+            content_source=source,
         )

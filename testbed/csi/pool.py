@@ -40,6 +40,7 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
     claim: str = "/"  # "<namespace>/<name>" of the PersistentVolumeClaim, if the provisioner sent it
     attached_to: str = ""  # node; only in the attachable variant
     attached_readonly: bool = False
+    source: str = ""  # the id of the volume that this one was cloned from
 
 
 def filesystem(name: str) -> Filesystem:
@@ -94,17 +95,28 @@ class Pool:
         """Return the free space for new volumes, or in the pool of this one."""
         return max(0, self.capacity_bytes - sum(each.capacity_bytes for each in self._volumes(beside)))
 
-    def create(self, *, name: str, capacity_bytes: int, filesystem: Filesystem, claim: str) -> Volume:
-        """Create a volume with an empty backing file; PoolFullError: the pool has not enough space."""
+    def plan(
+        self, *, name: str, capacity_bytes: int, filesystem: Filesystem, claim: str, source: str = ""
+    ) -> Volume:
+        """Return a volume that can be created; PoolFullError: the pool has not enough space."""
         available_bytes = self.available_bytes()
         if capacity_bytes > available_bytes:
             raise PoolFullError(
                 f"volume {name} needs {capacity_bytes} bytes; "
                 f"the pool has {available_bytes} of {self.capacity_bytes} free"
             )
-        volume = Volume(
-            id=_id(name), name=name, capacity_bytes=capacity_bytes, filesystem=filesystem, claim=claim
+        return Volume(
+            id=_id(name),
+            name=name,
+            capacity_bytes=capacity_bytes,
+            filesystem=filesystem,
+            claim=claim,
+            source=source,
         )
+
+    def create(self, *, name: str, capacity_bytes: int, filesystem: Filesystem, claim: str) -> Volume:
+        """Create a volume with an empty backing file; PoolFullError: the pool has not enough space."""
+        volume = self.plan(name=name, capacity_bytes=capacity_bytes, filesystem=filesystem, claim=claim)
         make_empty(self.backing_file(volume.id), capacity_bytes)
         self.write(volume)
         return volume

@@ -91,7 +91,7 @@ async def _serve_until(
     identity = Identity(generated, options.driver, options.attach, options.controller)
     handlers = [stubs.handler(services["Identity"], identity)]
     if options.controller:
-        controller = Controller(generated, pool, armed, locks, segments, options.attach)
+        controller = Controller(generated, pool, armed, locks, backing, segments, options.attach)
         handlers.append(stubs.handler(services["Controller"], controller))
     if options.node:
         node = Node(

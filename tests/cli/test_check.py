@@ -100,6 +100,7 @@ async def test_features_of_the_class_are_checked_if_asked_for_and_nothing_stays(
     assert [(each["kind"], each["verdict"]) for each in report["targets"]] == [
         ("provision", "ok"),
         ("block", "ok"),
+        ("clone", "ok"),
     ]
     assert there(cluster) == []
 

@@ -101,9 +101,13 @@ def _kubelet(world: World, pod: dict[str, Any]) -> None:
 
 
 def _kind_of(pod: dict[str, Any]) -> str:
-    """Return the kind of probe that a pod runs; empty where its command does not say so."""
+    """Return the kind of probe that a pod runs; empty where its command does not say so.
+
+    A pod that uses the volume of the one before is of the kind `NAME of source`.
+    """
     commands = [each.get("command", []) for each in pod["spec"].get("containers", [])]
-    return next((str(command[2]) for command in commands if len(command) > 2), "")
+    command = next((each for each in commands if len(each) > 2), ["", "", ""])
+    return f"{command[2]} of source" if "--source" in command else str(command[2])
 
 
 def _start(world: World, pod: dict[str, Any], age: float, *, mounts: bool) -> None:

@@ -12,7 +12,7 @@ from pie.core.incidents.text import headline
 from pie.core.judge import judge
 from pie.core.kinds import KINDS, spec_for, targets_of
 from pie.core.manifests import claim, pod_spec
-from pie.core.model import Canary, Image, RunnerKind, Stage, Target, Verdict
+from pie.core.model import AtStep, Canary, Image, RunnerKind, Stage, Target, Verdict
 from pie.core.parse import SpecError, parse_probe
 from pie.core.reasons import Reason
 from pie.core.result import Outcome
@@ -121,8 +121,8 @@ def test_a_refusal_says_whether_the_class_offers_raw_block_volumes(
     offered = found is not Reason.NOT_OFFERED
     assert judgement.on_time is (False if offered else None)
     assert judgement.verdict is (Verdict.LATE if offered else Verdict.INCONCLUSIVE)
-    # Nothing will come of it, so its pod is deleted at once.
-    assert judgement.replace is not offered
+    # Nothing will come of it: it has ended, and its pod is deleted at once.
+    assert judgement.ended is not offered
     # A provision run with the same words is bad: each class offers filesystems.
     assert judge(replace(attempt, target=PROVISION), probe(), T0 + 40).verdict is Verdict.LATE
 
@@ -180,6 +180,22 @@ def test_an_incident_of_a_canary_is_the_same_one_after_a_restart() -> None:
 
 
 def test_only_what_is_optional_has_a_runner_of_its_own() -> None:
-    with_all = probe(canaries={"block": Canary(3600), "expand": Canary(3600)})
+    with_all = probe(canaries={"block": Canary(3600), "clone": Canary(3600), "expand": Canary(3600)})
     found = [name for name, row in KINDS.items() if row.spec(with_all) is not with_all]
-    assert found == ["resident", "block", "expand"]
+    assert found == ["resident", "block", "clone", "expand"]
+
+
+def test_only_the_clone_has_two_steps_and_only_its_second_pod_has_a_source() -> None:
+    assert {name: len(row.steps) for name, row in KINDS.items() if len(row.steps) > 1} == {"clone": 2}
+    clone = Target("p", "clone", "c")
+    first = pod_spec(probe(), clone, claim="", image=Image("i"))
+    second = pod_spec(probe(), clone, claim="", image=Image("i"), step=AtStep(1, "before", "n7"))
+    assert "dataSource" not in str(first)
+    assert len(first["volumes"]) == 1
+    terms = second["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    pinned = {"key": "metadata.name", "operator": "In", "values": ["n7"]}
+    assert terms == {"nodeSelectorTerms": [{"matchFields": [pinned]}]}
+    new, old = second["volumes"]
+    assert old["persistentVolumeClaim"] == {"claimName": "before-volume"}
+    assert new["ephemeral"]["volumeClaimTemplate"]["spec"]["dataSource"]["name"] == "before-volume"
+    assert second["securityContext"] == first["securityContext"]

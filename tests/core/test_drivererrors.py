@@ -188,6 +188,13 @@ code = InvalidArgument desc = volumeMode Block isn't supported
 rancher.io/local-path does not support block volume provisioning
 example.com/nfs does not support block volume provisioning
 MapVolume.SetUpDevice failed for volume "pv": block volumes not yet supported by this driver
+CSI driver does not support clone operations: controller CLONE_VOLUME capability is not reported
+code = InvalidArgument desc = volume content source is not supported
+code = InvalidArgument desc = cloning is not supported
+code = InvalidArgument desc = cloning volumes is not supported by this pool
+code = InvalidArgument desc = unsupported volumeContentSource
+code = InvalidArgument desc = volumeContentSource missing or not supported: creating clones is not supported
+example.com/nfs does not support data sources
 persistentvolumeclaims "x" is forbidden: volume mode Block is not allowed by policy
 code = Unimplemented desc =
 code = InvalidArgument desc = volume expansion is not supported
@@ -217,6 +224,12 @@ code = FailedPrecondition desc = volume vol-1 cannot be resized while a snapshot
 code = InvalidArgument desc = unknown parameters in the StorageClass: pool
 code = Internal desc = could not allow access to the initiator group: timed out
 code = Internal desc = failed to find supported filesystem
+code = Internal desc = failed to clone volume: source image is locked
+code = Aborted desc = clone from vol-1 is in progress
+code = NotFound desc = the source volume of the clone does not exist
+code = ResourceExhausted desc = no space left in the pool for the clone
+code = Internal desc = rbd: clone failed: (95) Operation not supported
+error getting handle for DataSource Type PersistentVolumeClaim by Name x: error getting PVC x (namespace "pie") from api server
 MapVolume.SetUpDevice failed for volume "pv": driver name x not found in the list of registered CSI drivers
 """
 
@@ -228,5 +241,5 @@ def test_words_that_say_that_a_feature_does_not_exist(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", OFFERED_AND_BROKEN.splitlines())
-def test_words_of_a_fault_do_not_say_that_the_feature_does_not_exist(text: str) -> None:
+def test_words_of_a_fault_do_not_say_that_a_feature_does_not_exist(text: str) -> None:
     assert not not_offered(text)

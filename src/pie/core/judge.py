@@ -195,12 +195,12 @@ _REFUSALS = frozenset(
 
 
 def _as_offered(judgement: Judgement, run: Run) -> Judgement:
-    """Return the run of a canary as not offered, if the words of its refusal say so: nothing will come."""
+    """Return the run of a canary as not offered, if the words of its refusal say so: then it has ended."""
     if not kind_of(run.target).canary or judgement.reason not in _REFUSALS:
         return judgement
     if not not_offered(judgement.message):
         return judgement
-    return replace(judgement, reason=Reason.NOT_OFFERED, replace=not judgement.ended)
+    return replace(judgement, reason=Reason.NOT_OFFERED, ended=True, replace=False, check_at=None)
 
 
 def by_area(judgement: Judgement) -> Judgement:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pie.core import meshes
 from pie.core.driver import STARTUP_TAINTS, with_tolerations
 from pie.core.kinds import kind_of
-from pie.core.model import Image, Probe, Target
+from pie.core.model import FIRST, AtStep, Image, Probe, Target
 from pie.core.naming import ANNOTATION_CLASS, ANNOTATION_OPTIONS, ANNOTATION_TARGET, CONTAINER, VOLUME, labels
 from pie.core.quantity import quantity
 from pie.core.resident.codes import PORT, QUESTION
@@ -23,6 +23,9 @@ API_VERSION = "pie.topolvm.io/v1alpha1"
 KIND = "PieProbe"
 MOUNT_PATH = "/pie"
 DEVICE_PATH = "/dev/pie"
+SOURCE_VOLUME: Final = "source"
+SOURCE_PATH: Final = "/source"
+"""Where a pod has the volume of the step before."""
 DISK_GROUP: Final = 6
 """The group `disk` of the device files of most distributions."""
 # The user of the image; fsGroup makes a fresh volume's root writable for it.
@@ -44,9 +47,11 @@ POD_ANNOTATIONS: Final = {
 }
 
 
-def pod_template(probe: Probe, target: Target, *, claim: str, image: Image, without: str = "") -> Manifest:
+def pod_template(
+    probe: Probe, target: Target, *, claim: str, image: Image, without: str = "", step: AtStep = FIRST
+) -> Manifest:
     """Return the pod of a run; it runs on any matching node but `without`."""
-    spec = pod_spec(probe, target, claim=claim, image=image)
+    spec = pod_spec(probe, target, claim=claim, image=image, step=step)
     if without:
         required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         rule = {"key": FIELD_NAME, "operator": "NotIn", "values": [without]}
@@ -88,8 +93,9 @@ def claim(probe: Probe, target: Target, *, name: str, made_for: str = "") -> Man
     }
 
 
-def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manifest:
-    """Return the pod spec of a run; `claim` is the name of the PVC that the target keeps."""
+def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image, step: AtStep = FIRST) -> Manifest:
+    """Return the pod spec of a step of a run; `claim` is the name of the PVC that the target keeps."""
+    node = step.node or target.node
     spec: Manifest = {
         **_life(probe, target),
         "automountServiceAccountToken": False,
@@ -99,7 +105,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
         "affinity": {
             "nodeAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": (
-                    _this_node(target.node) if target.node else _any_node(probe)
+                    _this_node(node) if node else _any_node(probe)
                 )
             }
         },
@@ -111,6 +117,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
                     *kind_of(target).command,
                     "--path",
                     _path(target),
+                    *(["--source", SOURCE_PATH] if step.after else []),
                     *_capacity(probe),
                     *kind_of(target).options(probe),
                 ],
@@ -126,6 +133,8 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image) -> Manif
         ],
         "volumes": [{"name": VOLUME, **_volume(probe, target, claim)}],
     }
+    if step.after:
+        _add_source(spec, target, step)
     if kind_of(target).per_node:
         # pie has to see a driver that never gets ready. Other pods stay off the node, as applications do.
         probe = with_tolerations(probe, STARTUP_TAINTS)
@@ -195,6 +204,20 @@ def _volume(probe: Probe, target: Target, claim: str) -> Manifest:
         return {"persistentVolumeClaim": {"claimName": claim}}
     template = {"metadata": {"labels": labels(target)}, "spec": _claim_spec(probe, target)}
     return {"ephemeral": {"volumeClaimTemplate": template}}
+
+
+def _add_source(spec: Manifest, target: Target, step: AtStep) -> None:
+    """Have the new volume made from that of the step before, and mount that one, too."""
+    before = ephemeral_claim(step.after)
+    source = {"kind": kind_of(target).steps[step.number].source, "name": before}
+    spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]["spec"]["dataSource"] = source
+    spec["volumes"].append({"name": SOURCE_VOLUME, "persistentVolumeClaim": {"claimName": before}})
+    spec["containers"][0]["volumeMounts"].append({"name": SOURCE_VOLUME, "mountPath": SOURCE_PATH})
+
+
+def ephemeral_claim(pod: str) -> str:
+    """Return the name of the PVC of a pod's ephemeral volume."""
+    return f"{pod}-{VOLUME}"
 
 
 def _claim_spec(probe: Probe, target: Target) -> Manifest:

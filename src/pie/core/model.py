@@ -194,6 +194,18 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class AtStep:
+    """Which step of a run a pod is, from 0: after which pod, whose volume it gets, and on that one's node."""
+
+    number: int = 0
+    after: str = ""
+    node: str = ""
+
+
+FIRST: Final = AtStep()
+
+
+@dataclass(frozen=True, slots=True)
 class Canary:
     """How a PieProbe tests a feature of its class: how often. Off where a PieProbe has none of its name."""
 

@@ -14,7 +14,19 @@ from pie.core.judge import Judgement
 from pie.core.kinds import ALWAYS, KINDS, kind_of
 from pie.core.maintenance.now import NodeNow, suppression
 from pie.core.manifests import POD_ANNOTATIONS, Manifest, claim, pod_spec
-from pie.core.model import BAD, NOT_GOOD, Canary, Image, Probe, Stage, SuppressionRules, Target, Verdict
+from pie.core.model import (
+    BAD,
+    FIRST,
+    NOT_GOOD,
+    AtStep,
+    Canary,
+    Image,
+    Probe,
+    Stage,
+    SuppressionRules,
+    Target,
+    Verdict,
+)
 from pie.core.naming import ANNOTATION_TARGET, label_value
 from pie.core.reasons import ADVICE, AREA, MEANING, Reason
 from pie.core.result import IoStats
@@ -237,8 +249,12 @@ def provisioned_name(claim: Claim) -> str:
 
 
 def runs_of(target: Target) -> int:
-    """Return how many runs a target has: on a kept volume, a second run has to find what the first wrote."""
-    return 2 if kind_of(target).pvc else 1
+    """Return how many pods a target has, one after the other.
+
+    On a kept volume, a second run has to find what the first wrote. Each step of a run has a pod.
+    """
+    kind = kind_of(target)
+    return 2 if kind.pvc else len(kind.steps)
 
 
 def lease(check: str, namespace: str, holder: str) -> Manifest:
@@ -261,9 +277,9 @@ class Maker:
         """Return the PVC that a target keeps."""
         return {**claim(probe, target, name=name), "metadata": self._metadata(target, name)}
 
-    def pod(self, probe: Probe, target: Target, name: str, claim_name: str) -> Manifest:
-        """Return the pod of a run; `claim_name` is the name of the PVC that the target keeps."""
-        spec = pod_spec(probe, target, claim=claim_name, image=self.image)
+    def pod(self, probe: Probe, target: Target, name: str, claim_name: str, step: AtStep = FIRST) -> Manifest:
+        """Return the pod of a step of a run; `claim_name` is the name of the PVC that the target keeps."""
+        spec = pod_spec(probe, target, claim=claim_name, image=self.image, step=step)
         if not kind_of(target).pvc:
             template = spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]
             template["metadata"] = {"labels": self._labels(target)}

@@ -85,6 +85,8 @@ class Reason(StrEnum):
     NO_SPACE = "NoSpace"
     PERMISSION_DENIED = "PermissionDenied"
     BLOCK_PERMISSION = "BlockPermission"
+    CLONE_DIFFERS = "CloneDiffers"
+    CLONE_NOT_INDEPENDENT = "CloneNotIndependent"
     VOLUME_MISSING = "VolumeMissing"
     VOLUME_TOO_SMALL = "VolumeTooSmall"
     NOT_EXPANDED = "NotExpanded"
@@ -464,6 +466,12 @@ _PROBES: dict[Reason, str] = {
         " device_ownership_from_security_context in the container runtime."
     ),
     Reason.DATA_CORRUPTED: "Treat it as corruption: stop writers, look at the back end's disks and memory.",
+    Reason.CLONE_DIFFERS: (
+        "Do not use clones of this class until it is clear why: look at the driver's log, and clone by hand."
+    ),
+    Reason.CLONE_NOT_INDEPENDENT: (
+        "Do not use clones of this class: two applications write to the same blocks. Report it to the driver."
+    ),
     Reason.VOLUME_MISSING: (
         "If the PVC is Lost, find who deleted its volume; else look at the driver's node pod."
     ),

@@ -59,6 +59,14 @@ class Outcome(_Word):
         "The probe's user may not open the device of a raw block volume: EACCES or EPERM.",
     )
     DATA_CORRUPTED = "DataCorrupted", "A record on the volume is not what was written there."
+    CLONE_DIFFERS = (
+        "CloneDiffers",
+        "A cloned volume does not have the records that were on its source before it was cloned.",
+    )
+    CLONE_NOT_INDEPENDENT = (
+        "CloneNotIndependent",
+        "A write to a cloned volume changed its source, or the other way round.",
+    )
     VOLUME_MISSING = "VolumeMissing", "The PVC has lost its volume, or no volume is mounted at the path."
     VOLUME_TOO_SMALL = "VolumeTooSmall", "The volume's filesystem is far smaller than spec.pvcCapacity."
     NOT_EXPANDED = (
@@ -82,7 +90,7 @@ class Note(_Word):
     NO_RENAME = "NoRename", "The volume cannot rename a file."
 
 
-ProbeName = Literal["mount", "provision", "block", "expand", "resident"]
+ProbeName = Literal["mount", "provision", "block", "clone", "expand", "resident"]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Sequence = Annotated[int, Meta(ge=0, le=2**62)]
 Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]

@@ -15,7 +15,8 @@ class RunFact:
     """A run now.
 
     `id` is the uid of the object that stands for the run. `due` is the due time, `created` when the run was
-    created, epoch seconds. `follows` is the id of the run that a follow-up run follows.
+    created, epoch seconds. `follows` is the id of the run that a follow-up run follows. `step`: of a run with
+    several steps, each has a fact of its own.
 
     `over_at` is when the run ended, as the runner's object says; None: it has not ended. `deleted_at` is
     when somebody deleted that object. `pod` is the pod as pie saw it last, also after it was deleted
@@ -42,6 +43,7 @@ class RunFact:
     seen: Sightings = field(default_factory=Sightings)
     warnings: tuple[WarningEvent, ...] = ()
     backend: str = ""
+    step: int = 0
 
 
 def first_pod(pods: Iterable[Pod], target: Target) -> Pod | None:

@@ -171,6 +171,7 @@ _ALL: Final = (
     Fault("node-plugin-gone", _CRASH),
     Fault("provisioner-gone", "The provisioner is down: PVCs stay Pending."),
     Fault("full-pool", "The pool has no room for a new volume."),
+    Fault("clones-other", "A volume that is cloned from another one is empty."),
     Fault("slow", "fio's I/O takes several times as long as usual."),
     Fault("hang", "I/O does not return, and processes that wait for it cannot be killed."),
     Fault("io-error", "Writes to the volumes fail with EIO."),
@@ -183,6 +184,7 @@ _ALL: Final = (
     Fault("cordoned", "The node is unschedulable.", _cordon),
     Fault("tainted", "The node has a taint that probes do not tolerate.", _taint),
     Fault("new-node", "A node joins, and has its CNI's taint until this fault ends.", _join, per_node=False),
+    Fault("clones-refused", "The driver does not clone volumes: Unimplemented."),
     Fault("api-slow", "The API server needs two seconds more for every request.", per_node=False),
     Fault("api-gone", "The API server is down.", _leave, per_node=False),
 )

@@ -71,20 +71,22 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         " pie probe provision --path /tmp --no-mount-check",
     )
     probes = parser.add_subparsers(
-        dest="probe", required=True, metavar="{mount,provision,block,expand,resident}"
+        dest="probe", required=True, metavar="{mount,provision,block,clone,expand,resident}"
     )
     mount = probes.add_parser(
         "mount", help="measure an existing volume, and check what earlier runs left on it"
     )
     provision = probes.add_parser("provision", help="write to a fresh volume and read it back")
     block = probes.add_parser("block", help="write to a fresh raw block volume and read it back")
+    clone = probes.add_parser("clone", help="write to a fresh volume, or compare its clone with it")
+    clone.add_argument("--source", type=Path, help="where the volume is mounted that this one is a clone of")
     expand = probes.add_parser(
         "expand", help="write to a fresh volume until its filesystem has --capacity more bytes"
     )
     resident = probes.add_parser(
         "resident", help="use a volume that stays mounted, and say by HTTP how it goes"
     )
-    for probe in (mount, provision, block, expand, resident):
+    for probe in (mount, provision, block, clone, expand, resident):
         probe.add_argument(
             "--path", type=Path, required=True, help="where the volume is mounted, or its device"
         )
@@ -152,6 +154,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "mount": mount,
         "provision": provision,
         "block": block,
+        "clone": clone,
         "expand": expand,
         "resident": resident,
     }
@@ -179,6 +182,7 @@ def _options(given: argparse.Namespace) -> Options:
     return Options(
         probe=given.probe,
         path=given.path,
+        source=getattr(given, "source", None),
         job=job,
         capacity_bytes=given.capacity,
         integrity=not getattr(given, "no_integrity", False),

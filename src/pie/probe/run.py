@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ from pie.core.iojob import IoJob
 from pie.core.result import IoStats, Note, Outcome, ProbeName, RecordStats, Result
 from pie.core.text import one_line
 from pie.probe import fio
+from pie.probe.clone import Clone, write_source
 from pie.probe.device import Device
 from pie.probe.failure import Failure
 from pie.probe.growth import grow
@@ -26,6 +27,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     probe: ProbeName
     path: Path
+    source: Path | None = None
+    """Where the volume is mounted that the one at `path` is a clone of."""
     job: IoJob = IoJob()
     integrity: bool = True
     capacity_bytes: int = 0
@@ -59,6 +62,8 @@ class Run:
         try:
             if self._options.probe == "block":
                 self._use_device()
+            elif self._options.source is not None:
+                self._use_clone(self._options.source)
             else:
                 self._use_volume()
         except Failure as failure:
@@ -70,13 +75,29 @@ class Run:
     def _use_volume(self) -> None:
         """Use a filesystem. After a failed step the others still run and report."""
         with self._timed("prepare"):
-            volume = Volume.open(self._options.path, check_mount=self._options.check_mount)
-            if why := why_too_small(volume.root, self._options.capacity_bytes):
-                self.failed(Failure(Outcome.VOLUME_TOO_SMALL, why))
+            volume = self._opened(self._options.path)
         self._notes = volume.notes
         with volume:
             for name, step in self._steps():
                 self._attempt(name, step, volume)
+
+    def _opened(self, path: Path) -> Volume:
+        volume = Volume.open(path, check_mount=self._options.check_mount)
+        if why := why_too_small(volume.root, self._options.capacity_bytes):
+            self.failed(Failure(Outcome.VOLUME_TOO_SMALL, why))
+        return volume
+
+    def _use_clone(self, source: Path) -> None:
+        """Use a clone, and the volume that it was made from."""
+        with self._timed("prepare"), ExitStack() as opened:
+            volumes = [opened.enter_context(self._opened(path)) for path in (self._options.path, source)]
+            clone, keep = Clone(*volumes), opened.pop_all()
+        self._notes = volumes[0].notes
+        with keep:
+            with self._timed("compare"):
+                self._records = clone.compare()
+            with self._timed("write"):
+                clone.use_both()
 
     def _use_device(self) -> None:
         """Use a raw block device."""
@@ -116,6 +137,9 @@ class Run:
 
     def _steps(self) -> Iterator[tuple[str, Callable[[Volume], None]]]:
         """Order the steps; a fresh volume needs no measuring, only to be written and read."""
+        if self._options.probe == "clone":
+            yield "records", self._write_source
+            return
         if self._options.probe == "mount":
             yield "fio", self._measure
             yield "sync", self._sync
@@ -148,6 +172,9 @@ class Run:
 
     def _sync(self, volume: Volume) -> None:
         self._sync_seconds = timed_sync(volume)
+
+    def _write_source(self, volume: Volume) -> None:
+        self._records = write_source(volume)
 
     def _verify(self, volume: Volume) -> None:
         """Check all records, then write the next; nothing is written while any is corrupted."""

@@ -20,6 +20,7 @@ TARGETS = [
     PROBE.target(Kind.MOUNT, "n1"),
     PROBE.target(Kind.MOUNT, LONG),
 ]
+CLONE = Target(PROBE.name, "clone", PROBE.storage_class, namespace=PROBE.namespace)
 CAUSES: list[RunCause] = ["schedule", "followup", "retry"]
 
 
@@ -39,6 +40,18 @@ def test_a_name_says_of_which_due_time_a_pod_is_and_why(
     of = run_of_pod(metadata(target, name))
     assert of is not None
     assert (of.target, of.cause, of.due, of.probe_uid) == (target, cause, due, PROBE.uid)
+
+
+@given(st.sampled_from(CAUSES), st.integers(0, 2**33), st.integers(1, 3), st.integers(0, 1))
+def test_a_name_says_which_step_of_a_run_a_pod_is(cause: RunCause, due: int, number: int, step: int) -> None:
+    of = run_of_pod(metadata(CLONE, pod_name(CLONE, cause, float(due), number, step)))
+    assert of is not None
+    assert (of.target, of.cause, of.due, of.step) == (CLONE, cause, due, step)
+
+
+@pytest.mark.parametrize(("target", "step"), [(CLONE, 2), (TARGETS[0], 1), (TARGETS[1], 1)])
+def test_a_step_that_no_run_of_the_kind_has_is_no_run(target: Target, step: int) -> None:
+    assert run_of_pod(metadata(target, pod_name(target, "schedule", 1.7e9, step=step))) is None
 
 
 def test_each_due_time_target_cause_and_try_has_a_name_of_its_own() -> None:

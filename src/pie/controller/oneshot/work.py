@@ -13,8 +13,8 @@ from pie.controller.oneshot.survey import CannotCheck
 from pie.core.integrity import VolumeMemory, judge_records
 from pie.core.judge import Judgement, with_records
 from pie.core.kinds import kind_of
-from pie.core.manifests import Manifest
-from pie.core.model import Probe, Stage, Target, Verdict
+from pie.core.manifests import Manifest, ephemeral_claim
+from pie.core.model import FIRST, AtStep, Probe, Stage, Target, Verdict
 from pie.core.oneshot import Checked, Maker, checked, runs_of
 from pie.core.reasons import Reason
 from pie.core.timeline import Run, timeline
@@ -43,13 +43,13 @@ class _Item:
 
     @property
     def pods(self) -> list[str]:
-        """The names of its pods, of which one exists at a time."""
+        """The names of its pods, one after the other."""
         return [f"{self.name}-{number}" for number in range(1, runs_of(self.target) + 1)]
 
     @property
     def claims(self) -> list[str]:
         """The names of its PVCs."""
-        return [self.name] if kind_of(self.target).pvc else [f"{pod}-volume" for pod in self.pods]
+        return [self.name] if kind_of(self.target).pvc else [ephemeral_claim(pod) for pod in self.pods]
 
 
 class Worker:
@@ -92,25 +92,29 @@ class Worker:
         if kind_of(target).pvc:
             await self._create(PVCS, self._maker.claim(item.probe, target, item.name), Claim)
         *before, last = item.pods
+        step = FIRST
         for name in before:
-            judgement, pod = await self._run(item, name)
+            judgement, pod = await self._run(item, name, step)
             if judgement.verdict is not Verdict.OK:
                 return judgement
+            if not kind_of(target).pvc:
+                step = AtStep(step.number + 1, name, item.node)
+                continue
             self._on_stage(target, Stage.TEARDOWN)
             await patiently(partial(self._cleanup.delete_pod, pod.metadata))
             if not await self._until(partial(self._pod_gone, name), item.probe.deadline_seconds):
                 waited = f"{item.probe.deadline_seconds:g} s"
                 message = f"the first run's pod still exists {waited} after it was deleted: no second mount"
                 return _left_behind(judgement, Reason.TEARDOWN_STUCK, message)
-        judgement, _ = await self._run(item, last)
+        judgement, _ = await self._run(item, last, step)
         return judgement
 
-    async def _run(self, item: _Item, name: str) -> tuple[Judgement, Pod]:
+    async def _run(self, item: _Item, name: str, step: AtStep) -> tuple[Judgement, Pod]:
         target = item.target
-        manifest = self._maker.pod(item.probe, target, name, item.name)
+        manifest = self._maker.pod(item.probe, target, name, item.name, step)
         pod = await self._create(PODS, manifest, Pod)
         self._cleanup.pod_created(pod.metadata)
-        claim = item.name if kind_of(target).pvc else f"{name}-volume"
+        claim = item.name if kind_of(target).pvc else ephemeral_claim(name)
         judgement, run = await self._follower.follow(
             target, item.probe, pod, claim, partial(self._on_stage, target)
         )

@@ -135,6 +135,7 @@ class PodRunner:
             before,
             cause=of.cause,
             follows=follows,
+            step=of.step,
             pod=pod,
             pod_gone=gone,
             pod_known_until=at if gone else 0.0,
@@ -191,12 +192,14 @@ class PodRunner:
     def _claim(self, target: Target) -> Claim | None:
         return next(iter(self._caches.claims_of.get(target, {}).values()), None)
 
-    def _has_room(self, target: Target, why: str) -> bool:
-        """Tell whether a target may have one more pod: one, and a follow-up run if it keeps no PVC."""
-        there, unseen = (
-            self._places.get(_place(target.namespace, labels(target)), set()),
-            self._not_seen_yet(target),
-        )
+    def _has_room(self, target: Target, why: str, step: int = 0) -> bool:
+        """Tell whether a target may have one more pod: one, and a follow-up run if it keeps no PVC.
+
+        The pods of earlier steps stay beside a later one.
+        """
+        place, unseen = _place(target.namespace, labels(target)), self._not_seen_yet(target)
+        there = self._places.get(place, set())
+        there = {uid for uid in there if uid not in self._known or self._known[uid].of.step >= step}
         if kind_of(target).pvc:
             return not there and not unseen
         follow_ups = {uid for uid in there if uid in self._known and self._known[uid].of.cause == "followup"}
@@ -261,13 +264,14 @@ class PodRunner:
 
     async def run(self, probe: Probe, target: Target, order: StartRun, claim: str) -> bool:
         """Create the pod of a run; False: not yet, since another pod of the target is still there."""
-        first = pod_name(target, order.why, order.due)
+        step = order.step.number
+        first = pod_name(target, order.why, order.due, step=step)
         if (started := await self._resolve(probe, target, order.why)) is not None:
             return started.startswith(first)
-        if not self._has_room(target, order.why):
+        if not self._has_room(target, order.why, step):
             return False
         for number in range(1, TRIES + 1):
-            name = pod_name(target, order.why, order.due, number)
+            name = pod_name(target, order.why, order.due, number, step)
             if await self._create(probe, target, order, name, claim):
                 self._refused.pop(target, None)
                 if order.why == "schedule":
@@ -296,6 +300,7 @@ class PodRunner:
             image=self._image,
             without=order.without,
             follows=order.follows,
+            step=order.step,
         )
         try:
             created = await self._client.create(PODS, manifest, target.namespace, decode=Pod, last=True)

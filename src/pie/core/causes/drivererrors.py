@@ -112,7 +112,8 @@ _ATTACHED = _words(
 )
 
 
-# What says that a feature does not exist: gRPC's code for it, the words of the PV controller and of
+# What says that a feature does not exist: gRPC's code for it, the words of external-provisioner ("CSI driver
+# does not support clone operations"), the words of the PV controller and of
 # sig-storage-lib-external-provisioner ("does not support block volume provisioning"), of CSI drivers, and of
 # the kubelet (k8s.io/kubernetes pkg/volume/csi), and of the API server ("must support resize").
 _UNSUPPORTED = (
@@ -122,6 +123,7 @@ _UNSUPPORTED = (
 _FEATURE = (
     r"(raw )?block\b( (volume|device|access|mode)\w*)?|block.?mode|volume.?mode\b|volume capabilit\w+"
     r"|access (mode|type)s?\b|(controller|node)?expand(ing)? ?volumes?\b|(expansion|resiz(e|ing))\b"
+    r"|clon(e|es|ing)\b|(volume.?)?content.?source|data.?source|snapshots?\b"
 )
 _NOT_OFFERED = _words(
     "unimplemented|support|implement|offer|allow|invalid|unknown|cannot do",

@@ -16,6 +16,17 @@ def _nothing(_: StorageClass) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One pod of a run. Each step has a new volume, and the pod of a later one is on the node of the first.
+
+    `source` is the kind of object that the new volume is made from: `PersistentVolumeClaim` is the volume of
+    the step before, which the pod mounts as well. Empty: the volume is made empty.
+    """
+
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A kind of probe.
 
@@ -30,6 +41,8 @@ class Row:
     another node may do better. `on_time` says in the help of its metric when a run is on time.
     `enabled` tells whether a PieProbe asks for it, and `disabled` says why not. `condition` is the type of
     its condition in the status.
+    `steps` are the pods of a run, one after the other: each starts when the one before was good, and the last
+    one decides.
     `canary`: it tests a feature that not every class offers, see `pie.core.kinds.canary`. `block`: the volume
     is a raw device, without a filesystem. `grows`: pie expands the volume while the container uses it.
     `resident`: it has no runs; one pod goes on.
@@ -56,6 +69,7 @@ class Row:
     usual_period: str = "6h"
     shortest_period_seconds: int = 60
     spec: Callable[[Probe], Probe] = _as_it_is
+    steps: tuple[Step, ...] = (Step(),)
 
     @property
     def optional(self) -> bool:
@@ -66,3 +80,5 @@ class Row:
         """Refuse what contradicts itself: a run would be counted before its follow-up run ends."""
         if self.io_apart and not self.per_node:
             raise ValueError(f"{self.name}: where any node can serve, I/O cannot be counted apart")
+        if len(self.steps) > 1 and (self.per_node or self.pvc):
+            raise ValueError(f"{self.name}: a run of several steps has new volumes, on any node")

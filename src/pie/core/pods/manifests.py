@@ -5,7 +5,7 @@ import json
 
 from pie.core.kinds import kind_of
 from pie.core.manifests import Manifest, metadata_of, pod_template
-from pie.core.model import Image, Probe, Target
+from pie.core.model import FIRST, AtStep, Image, Probe, Target
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH
 from pie.core.wire import Metadata
 
@@ -30,13 +30,14 @@ def run_pod(
     image: Image,
     without: str = "",
     follows: str = "",
+    step: AtStep = FIRST,
 ) -> Manifest:
     """Return the pod of a run, which the PieProbe owns; the scheduler binds it, as it does any other pod.
 
     `claim` is the name of the PVC that the target keeps. `without` is the node that a follow-up run avoids,
-    and `follows` the uid of the pod that it follows.
+    and `follows` the uid of the pod that it follows. `step` is which step of the run the pod is.
     """
-    template = pod_template(probe, target, claim=claim, image=image, without=without)
+    template = pod_template(probe, target, claim=claim, image=image, without=without, step=step)
     metadata = metadata_of(probe, target, name)
     metadata["labels"] = {**template["metadata"]["labels"], **metadata["labels"]}
     metadata["annotations"] = {**template["metadata"]["annotations"], **metadata["annotations"]}

@@ -226,6 +226,9 @@ def _show(turn: Turn, case: Case) -> None:
 def _record(turn: Turn, case: Case) -> None:
     """Note what an ended run measured, if it tested anything; its objects are not needed any more."""
     run, judgement = turn.change_run(case.id, recorded=True), case.judgement
+    for step in turn.state.unread():
+        if step.is_of(run) and step.step < run.step:
+            turn.change_run(step.id, recorded=True)
     end_hang(turn, run)
     turn.ended.append(run)
     if judgement.reason is Reason.JOB_DELETED:

@@ -12,7 +12,7 @@ from pie.core.apitypes import RunCause
 from pie.core.history import PastRun
 from pie.core.judge import Judgement
 from pie.core.maintenance.now import Suppression
-from pie.core.model import Stage, Verdict
+from pie.core.model import FIRST, AtStep, Stage, Verdict
 from pie.core.reasons import Reason
 from pie.core.result import IoStats
 
@@ -125,7 +125,7 @@ class StartRun:
 
     One of the schedule is ordered only where pie starts these itself. A follow-up run is of a due time, on
     any node but `without`, after the run `follows`. A retry is an early run between two due times, `due` is
-    the time at which it was ordered.
+    the time at which it was ordered. `step` is which step of the run it is.
     """
 
     why: RunCause
@@ -133,6 +133,7 @@ class StartRun:
     until: float
     without: str = ""
     follows: str = ""
+    step: AtStep = FIRST
 
 
 @dataclass(frozen=True, slots=True)

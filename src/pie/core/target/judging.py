@@ -1,5 +1,7 @@
 """The judgement of each run, whether maintenance explains it, and what has to be asked first."""
 
+from dataclasses import replace
+
 from pie.core.judge import judge
 from pie.core.kinds import kind_of
 from pie.core.maintenance.excuse import excusable, excuse, lived_until
@@ -8,7 +10,7 @@ from pie.core.reasons import Reason
 from pie.core.target.effects import Ask, ProveNode, Question
 from pie.core.target.state import RunState
 from pie.core.target.turn import Case, Turn
-from pie.core.timeline import Run, pod_over
+from pie.core.timeline import Run, Sightings, pod_over
 
 POD_CATCHES_UP_SECONDS = 2.0
 """The watch of pods may be this much behind the watch of the objects that stand for runs."""
@@ -42,7 +44,7 @@ def judge_runs(turn: Turn) -> None:
             over_at=run.over_at,
             deleted_at=run.deleted_at,
             pod_known_until=run.pod_known_until,
-            seen=run.seen,
+            seen=_seen(turn, run),
             warnings=run.warnings,
             backend=run.backend,
             lacks=turn.facts.lacks,
@@ -51,6 +53,14 @@ def judge_runs(turn: Turn) -> None:
         judgement = judge(seen, turn.probe, as_of)
         unseen_end = ended_at is not None and not over and not outlived
         turn.cases.append(Case(run.id, seen, judgement, judgement, as_of, unseen_end))
+
+
+def _seen(turn: Turn, run: RunState) -> Sightings:
+    """Return what pie saw of a run; a later step has the node of the one before, also before it is bound."""
+    before = turn.state.step(run, run.step - 1)
+    if before is None or before.pod is None:
+        return run.seen
+    return replace(run.seen, node=before.pod.spec.node_name)
 
 
 def _pod_went(run: RunState) -> bool:
@@ -77,6 +87,8 @@ def excuse_runs(turn: Turn) -> None:
     for case in turn.cases:
         run, judgement = case.run, case.judgement
         node = run.pod.spec.node_name if run.pod is not None else ""
+        if turn.state.runs[case.id].step:
+            node = run.node
         if judgement.ended and judgement.verdict is Verdict.OK:
             turn.emit(ProveNode(run.target.node or node, run.created_seconds))
         if excusable(judgement):

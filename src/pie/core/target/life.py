@@ -112,7 +112,13 @@ def adopt_runs(turn: Turn) -> None:
 def _adopted(fact: RunFact) -> RunState:
     # A retry has no due time to count.
     return RunState(
-        fact.id, fact.due, fact.created, fact.cause, fact.follows, on_time_counted=fact.cause == "retry"
+        fact.id,
+        fact.due,
+        fact.created,
+        fact.cause,
+        fact.follows,
+        on_time_counted=fact.cause == "retry",
+        step=fact.step,
     )
 
 

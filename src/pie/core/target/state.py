@@ -55,7 +55,7 @@ class Doubt:
 
 
 class RunState(Struct, frozen=True):
-    """What is remembered of one run.
+    """What is remembered of one run, or of one step of it.
 
     `pod` stays as it was last seen when it is deleted (`pod_gone`, seen at `pod_gone_at`); until
     `pod_known_until` it was so.
@@ -89,11 +89,16 @@ class RunState(Struct, frozen=True):
     attachment_asked_at: float = 0.0
     attachment_known: bool = False
     shown: PastRun | None = None
+    step: int = 0
 
     @property
     def of_schedule(self) -> bool:
         """Whether the run has a due time; a follow-up run has that of the run it follows."""
         return self.cause != "retry"
+
+    def is_of(self, other: "RunState") -> bool:
+        """Tell whether both are steps of one run."""
+        return (self.cause, self.due) == (other.cause, other.due)
 
     @property
     def waits_for_pod(self) -> bool:
@@ -293,6 +298,10 @@ class TargetState(Struct, frozen=True):
     def unlocked(self) -> bool:
         """Whether its volume is known to have no file locks."""
         return self.volume is not None and not self.volume.locked
+
+    def step(self, run: RunState, number: int) -> RunState | None:
+        """Return another step of the run that this one is a step of."""
+        return next((each for each in self.runs.values() if each.step == number and each.is_of(run)), None)
 
     def unread(self) -> list[RunState]:
         """Return the runs that are not recorded yet, oldest first."""

@@ -29,6 +29,7 @@ from pie.core.target.records import weigh_records
 from pie.core.target.residents import follow_resident
 from pie.core.target.starting import start_due_run
 from pie.core.target.state import TargetState
+from pie.core.target.steps import go_on
 from pie.core.target.turn import Case, Turn
 from pie.core.target.unknown import forget_old_verdict
 
@@ -64,6 +65,7 @@ WHILE_LIVE: tuple[Phase, ...] = (
     begin_anew_after_maintenance,
     *TO_JUDGE,
     # Whose verdict decides a due time is known before anything is weighed or counted.
+    go_on,
     follow_up,
     pause_what_is_not_offered,
     weigh_records,

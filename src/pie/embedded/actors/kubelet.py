@@ -97,12 +97,13 @@ class Kubelets:
         if not started:
             started = self._registry.stamp()
             self._report(pod, "Pending", waiting, startTime=started)
-        volume, problem = self._mount(pod, machine)
+        volumes, problem = self._mount(pod, machine)
         if problem:
             self._registry.event(pod, "FailedMount", f"MountVolume.SetUp failed for {problem}", "kubelet")
             return
-        paths = {mount["mountPath"]: volume for mount in container.get("volumeMounts") or []}
-        paths |= {each["devicePath"]: volume / "device" for each in container.get("volumeDevices") or []}
+        mounts, devices = container.get("volumeMounts") or [], container.get("volumeDevices") or []
+        paths = {each["mountPath"]: volumes[each["name"]] for each in mounts if each["name"] in volumes}
+        paths |= {each["devicePath"]: volumes[each["name"]] / "device" for each in devices}
         words = [*(container.get("command") or []), *(container.get("args") or [])]
         words = [str(paths.get(word, word)) for word in words]
         if words[:3] == ["pie", "probe", "mount"]:  # what the pod itself asks for comes last, and counts
@@ -120,14 +121,16 @@ class Kubelets:
         )
         self._report(pod, "Running", {"running": {"startedAt": now}})
 
-    def _mount(self, pod: Json, machine: Machine) -> tuple[Path, str]:
-        """Return the directory of the pod's volume, or a text why it cannot be mounted."""
-        names = claims_of(pod)
-        claim = self._registry.find(PVCS, pod["metadata"]["namespace"], names[0]) if names else None
-        volume = find(claim, "spec.volumeName") or ""
+    def _mount(self, pod: Json, machine: Machine) -> tuple[dict[str, Path], str]:
+        """Return the directories of the pod's volumes, by name, or a text why one cannot be mounted."""
+        found: dict[str, Path] = {}
+        for name, claim in claims_of(pod).items():
+            volume = self._registry.find(PVCS, pod["metadata"]["namespace"], claim)
+            found[name] = machine.volumes / (find(volume, "spec.volumeName") or "no-volume")
         why = "code = NotFound" if machine.runs("node-plugin-gone") else UNAVAILABLE
-        fine = not names or (machine.runs("node-plugin-gone") and (machine.volumes / volume).is_dir())
-        return machine.volumes / volume, "" if fine else f'volume "{volume}" : rpc error: {why}'
+        fine = {path for path in found.values() if machine.runs("node-plugin-gone") and path.is_dir()}
+        bad = next((path.name for path in found.values() if path not in fine), "")
+        return found, f'volume "{bad}" : rpc error: {why}' if bad else ""
 
     def _follow(self, pod: Json, machine: Machine, container: Container) -> None:
         """End a container when it must end, and report how it ended."""

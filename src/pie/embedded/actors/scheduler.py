@@ -34,7 +34,7 @@ def schedule(registry: Registry) -> None:
 def _place(registry: Registry, pod: Json, load: Counter[Any]) -> str:
     """Bind a pod to a node, or first have its PVCs provisioned there; return what prevents it."""
     claims, volumes = [], []
-    for name in claims_of(pod):
+    for name in claims_of(pod).values():
         claim = registry.find(PVCS, pod["metadata"]["namespace"], name)
         if claim is None or is_leaving(claim):
             return f'persistentvolumeclaim "{name}" {"not found" if claim is None else "is being deleted"}'

@@ -8,6 +8,7 @@ https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#generic-ephemeral
 import os
 import shutil
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 from pie.core.quantity import quantity
@@ -20,12 +21,12 @@ _SELECTED_NODE: Final = "volume.kubernetes.io/selected-node"
 _RETRY_SECONDS: Final = 2.0
 
 
-def claims_of(pod: Json) -> list[str]:
-    """Return the names of the PVCs that a pod uses."""
+def claims_of(pod: Json) -> dict[str, str]:
+    """Return the names of the PVCs that a pod uses, by the names of its volumes."""
     volumes, name = find(pod, "spec.volumes") or [], pod["metadata"]["name"]
-    ephemeral = [f"{name}-{volume['name']}" for volume in volumes if "ephemeral" in volume]
-    named = [find(volume, "persistentVolumeClaim.claimName") for volume in volumes]
-    return [*filter(None, named), *ephemeral]
+    ephemeral = {each["name"]: f"{name}-{each['name']}" for each in volumes if "ephemeral" in each}
+    named = {each["name"]: find(each, "persistentVolumeClaim.claimName") or "" for each in volumes}
+    return {key: claim for key, claim in (named | ephemeral).items() if claim}
 
 
 def selected_node(claim: Json) -> str:
@@ -55,7 +56,7 @@ def make_ephemeral_claims(registry: Registry) -> None:
 def protect_claims(registry: Registry) -> None:
     """Remove a PVC that is being deleted as soon as no unfinished pod uses it."""
     pods = [pod for pod in registry.store.all(PODS) if not is_over(pod)]
-    used = {(pod["metadata"]["namespace"], name) for pod in pods for name in claims_of(pod)}
+    used = {(pod["metadata"]["namespace"], name) for pod in pods for name in claims_of(pod).values()}
     for claim in filter(is_leaving, registry.store.all(PVCS)):
         if (claim["metadata"]["namespace"], claim["metadata"]["name"]) not in used:
             registry.drop_finalizer(claim, CLAIM_PROTECTION)
@@ -91,6 +92,8 @@ def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
     wanted, free, problem = _bytes(claim["spec"]["resources"]["requests"]), _free_bytes(registry, machine), ""
     if not machine.runs("node-plugin-gone"):
         problem = UNAVAILABLE
+    elif find(claim, "spec.dataSource") and "clones-refused" in machine.faults:
+        problem = "code = Unimplemented desc = volumes are not cloned"
     elif wanted > free:
         problem = f"code = ResourceExhausted desc = {int(wanted)} bytes wanted, {int(free)} are free"
     if problem:
@@ -98,6 +101,7 @@ def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
     volume = registry.create(PVS, _volume(claim, storage_class, machine))
     directory = machine.volumes / volume["metadata"]["name"]
     directory.mkdir(parents=True, exist_ok=True)
+    _clone(registry, machine, claim, directory)
     if volume["spec"]["volumeMode"] == "Block":
         (directory / "device").touch()
         os.truncate(directory / "device", int(wanted))
@@ -106,6 +110,14 @@ def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
     capacity, modes = volume["spec"]["capacity"], volume["spec"]["accessModes"]
     registry.set_status(claim, phase="Bound", capacity=capacity, accessModes=modes)
     return ""
+
+
+def _clone(registry: Registry, machine: Machine, claim: Json, directory: Path) -> None:
+    """Copy the volume that a new one is a clone of, if it is one."""
+    name = find(claim, "spec.dataSource.name") or ""
+    source = find(registry.find(PVCS, claim["metadata"]["namespace"], name), "spec.volumeName")
+    if source and "clones-other" not in machine.faults:
+        shutil.copytree(machine.volumes / source, directory, dirs_exist_ok=True)
 
 
 def _bytes(resources: Json) -> Fraction:

@@ -1,0 +1,86 @@
+"""A run of several steps: one pod after the other. A good step is followed by the next; the last one decides.
+
+The pods of earlier steps stay until the run is counted, because later steps use their volumes.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from pie.core.judge import Judgement, missed
+from pie.core.kinds import kind_of
+from pie.core.model import AtStep, Verdict
+from pie.core.reasons import Reason
+from pie.core.target.effects import StartRun
+from pie.core.target.state import RunState
+from pie.core.target.turn import Case, Turn
+
+_PATIENCE_SECONDS: Final = 30.0
+"""A step whose pod does not exist so long after the step before ended is not waited for any more."""
+
+_NO_SOURCE: Final = (
+    "somebody deleted the pod of the step before, and with it the volume that the next step uses"
+)
+
+
+def go_on(turn: Turn) -> None:
+    """Order the next step after each good one, and conclude nothing from that one until the last step."""
+    last = len(kind_of(turn.target).steps) - 1
+    for case in turn.open_cases() if last else ():
+        run, judgement = turn.state.runs[case.id], case.judgement
+        if judgement.bad:
+            _excuse_without_source(turn, case, run)
+        elif run.step < last and judgement.ended and judgement.verdict is Verdict.OK:
+            if turn.state.step(run, run.step + 1) is not None:
+                turn.hold(case, None)
+            elif _may_start(turn, case, run):
+                _order(turn, case, run)
+            else:
+                case.judgement = case.own = _without_next(turn, case, run)
+
+
+def _until(turn: Turn, run: RunState) -> float:
+    """Return until when the pod of the next step may be created; a new controller begins anew."""
+    return max(run.over_at or 0.0, turn.facts.led_since) + _PATIENCE_SECONDS
+
+
+def _may_start(turn: Turn, case: Case, run: RunState) -> bool:
+    fit = not turn.facts.stopped and case.run.node in turn.facts.nodes.usable
+    return fit and not run.pod_gone and turn.now < _until(turn, run)
+
+
+def _order(turn: Turn, case: Case, run: RunState) -> None:
+    until = _until(turn, run)
+    name = run.pod.metadata.name if run.pod is not None else ""
+    step = AtStep(run.step + 1, name, case.run.node)
+    turn.emit(StartRun(run.cause, run.due, until, follows=run.follows, step=step))
+    turn.hold(case, until)
+
+
+def _without_next(turn: Turn, case: Case, run: RunState) -> Judgement:
+    """Return the judgement of a run whose next step cannot start."""
+    schedule = turn.facts.schedule
+    span = turn.facts.nodes.span(turn.target, case.run.created_seconds, turn.now, case.run.node)
+    found = replace(case.judgement, verdict=Verdict.INCONCLUSIVE, on_time=None)
+    if run.pod_gone:
+        return replace(found, reason=Reason.POD_DELETED, message=_NO_SOURCE)
+    if turn.facts.stopped:
+        return replace(found, reason=Reason.PAUSED, message="paused before the last step of the run")
+    if span is not None:
+        return replace(found, verdict=Verdict.SUPPRESSED, reason=span.why.reason, message=span.why.message)
+    return missed(run.due, schedule.warnings if schedule is not None else (), by_pie=True)
+
+
+def _excuse_without_source(turn: Turn, case: Case, run: RunState) -> None:
+    """Have a step count as inconclusive whose source was deleted before it started: it had nothing to use."""
+    before = turn.state.step(run, run.step - 1)
+    pod = before.pod if before is not None else None
+    gone = before is None or before.pod_gone or (pod is not None and pod.metadata.being_deleted)
+    if not run.step or not gone or case.judgement.result is not None:
+        return
+    case.judgement = case.own = replace(
+        case.judgement,
+        verdict=Verdict.INCONCLUSIVE,
+        reason=Reason.POD_DELETED,
+        message=_NO_SOURCE,
+        on_time=None,
+    )
