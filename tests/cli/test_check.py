@@ -95,7 +95,7 @@ async def test_features_of_the_class_are_checked_if_asked_for_and_nothing_stays(
     start_embedded: Start,
 ) -> None:
     cluster = await cluster_of(start_embedded, 2)
-    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--features", "block")
+    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--features", "block,clone")
     assert ended.status == 0, ended.complained
     assert [(each["kind"], each["verdict"]) for each in report["targets"]] == [
         ("provision", "ok"),

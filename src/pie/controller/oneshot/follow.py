@@ -162,7 +162,7 @@ class Follower:
             pod_gone=followed.gone_at is not None,
             over_at=followed.gone_at,
             seen=followed.seen,
-            warnings=self._warnings.about(*uids),
+            warnings=self._warnings.about(self._namespace, *uids),
         )
         return TargetFacts(
             known=True,
