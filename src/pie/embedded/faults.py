@@ -125,6 +125,22 @@ async def _empty(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -
             lost.rename(path)
 
 
+async def _stale(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:
+    """Take the file from those who have it open, as a server does that does not know a handle any more."""
+    files = [path / ".pie" / "resident" for path in _standing_volumes(cluster, machine)]
+    there = [file for file in files if file.is_file()]
+    if begin and not there:
+        raise FaultError(f"no resident probe has begun on {machine.name} yet: set spec.residentProbe")
+    for file in there if begin else files:
+        lost = file.with_suffix(".lost")
+        if begin:
+            file.rename(lost)
+        elif file.is_file():  # a new pod has mounted the volume since
+            lost.unlink(missing_ok=True)
+        elif lost.is_file():
+            lost.rename(file)
+
+
 async def _reboot(cluster: "EmbeddedCluster", machine: Machine, *, begin: bool) -> None:
     """Shut down in order, stay down for a while, and start again with another boot ID."""
     if begin:
@@ -179,6 +195,9 @@ _ALL: Final = (
     Fault("read-only", "The volumes are read-only: EROFS."),
     Fault("corrupted", "A byte of a record on each existing volume is changed.", _flip),
     Fault("emptied", "The existing volumes come back empty.", _empty),
+    Fault(
+        "stale-mount", "Volumes that stay mounted (spec.residentProbe) are stale; new mounts work.", _stale
+    ),
     Fault("reboot", "The machine reboots, and is back after ten seconds.", _reboot),
     Fault("kubelet-gone", "The kubelet is down; its containers continue to run."),
     Fault("cordoned", "The node is unschedulable.", _cordon),

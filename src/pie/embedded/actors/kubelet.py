@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from pie.embedded import childprocess
+from pie.embedded.actors.readiness import Readiness, free_port
 from pie.embedded.actors.volumes import claims_of
 from pie.embedded.kinds import PODS, PVCS, Json, find, is_leaving, is_over
 from pie.embedded.machines import UNAVAILABLE, Machine, Machines
@@ -39,6 +40,8 @@ class Container:
     kill_at: float = math.inf
     late: bool = False
     frozen: bool = False
+    readiness: Readiness | None = None
+    failures: int = 0
 
     def send(self, number: signal.Signals) -> None:
         """Send the probe a signal."""
@@ -48,6 +51,8 @@ class Container:
 
     def kill(self) -> None:
         """Kill the process and everything that it started."""
+        if self.readiness is not None:
+            self.readiness.close()
         if self.process.stdin is not None:
             self.process.stdin.close()
             self.process.stdin = None
@@ -108,6 +113,9 @@ class Kubelets:
         words = [str(paths.get(word, word)) for word in words]
         if words[:3] == ["pie", "probe", "mount"]:  # what the pod itself asks for comes last, and counts
             words[3:3] = ["--without-fio", *self._options]
+        asked = container.get("readinessProbe")
+        readiness = Readiness(asked, free_port()) if asked else None
+        words += ["--port", str(readiness.port)] if readiness is not None else []
         try:
             process, directory = _start(words, machine.faults)
         except (OSError, ValueError) as error:
@@ -116,10 +124,12 @@ class Kubelets:
             return
         now = self._registry.stamp()
         ends_at = seconds_of(started) + (find(pod, "spec.activeDeadlineSeconds") or math.inf)
+        if readiness is not None:
+            readiness.begin()
         self._containers[pod["metadata"]["uid"]] = Container(
-            process, directory, machine.boot_id, now, ends_at
+            process, directory, machine.boot_id, now, ends_at, readiness=readiness
         )
-        self._report(pod, "Running", {"running": {"startedAt": now}})
+        self._report(pod, "Running", {"running": {"startedAt": now}}, ready=readiness is None)
 
     def _mount(self, pod: Json, machine: Machine) -> tuple[dict[str, Path], str]:
         """Return the directories of the pod's volumes, by name, or a text why one cannot be mounted."""
@@ -149,6 +159,8 @@ class Kubelets:
         if rebooted or (now >= container.kill_at and not container.frozen):
             container.kill()
         code = container.process.poll()
+        if code is None and runs:
+            self._note_readiness(pod, container)
         if code is None or not runs:
             return
         log = Path(container.directory.name, "termination-log")
@@ -164,18 +176,29 @@ class Kubelets:
         self._remove(pod["metadata"]["uid"])
         self._end(pod, phase, {"terminated": terminated}, **why)
 
+    def _note_readiness(self, pod: Json, container: Container) -> None:
+        """Report what the readiness probe says, and record an Event where it failed anew."""
+        readiness = container.readiness
+        if readiness is None:
+            return
+        if readiness.failures > container.failures:
+            container.failures = readiness.failures
+            self._registry.event(pod, "Unhealthy", readiness.why, "kubelet")
+        if (find(pod, "status.containerStatuses") or [{}])[0].get("ready") is not readiness.ready:
+            self._report(pod, "Running", {"running": {"startedAt": container.started}}, ready=readiness.ready)
+
     def _end(self, pod: Json, phase: str, state: Json, **fields: str) -> None:
         """Report that nothing of a pod runs any more; remove it if it is being deleted."""
-        self._report(pod, phase, state, **fields)
+        self._report(pod, phase, state, ready=False, **fields)
         if is_leaving(pod):
             self._registry.remove(pod, gracePeriodSeconds=0)
 
-    def _report(self, pod: Json, phase: str, state: Json, **fields: str) -> None:
+    def _report(self, pod: Json, phase: str, state: Json, *, ready: bool = True, **fields: str) -> None:
         # True from the moment at which volumes and sandbox are ready, until the pod ends.
         self._registry.set_condition(pod, "PodReadyToStartContainers", str(phase == "Running"))
         container = pod["spec"]["containers"][0]
         about = {"name": container["name"], "image": container.get("image", ""), "imageID": ""}
-        status = {**about, "restartCount": 0, "ready": phase == "Running", "state": state}
+        status = {**about, "restartCount": 0, "ready": ready and phase == "Running", "state": state}
         self._registry.set_status(pod, phase=phase, containerStatuses=[status], **fields)
 
 
