@@ -48,16 +48,16 @@ def no_node_controller(world: World) -> None:
     world.node_controller_stands_still = True
 
 
-@pytest.mark.parametrize("ahead", [-600, 600])
 @quick
 @given(scripts([*MAINTENANCE, *FAULTS]))
-def test_clocks_that_are_ten_minutes_wrong_change_nothing(ahead: int, script: Script) -> None:
+def test_clocks_that_are_ten_minutes_wrong_change_nothing(script: Script) -> None:
     ending = [(BEGIN_SECONDS + BUSY_SECONDS, action) for action in WELL]
     right = played([*script, *ending])
-    wrong = played([(0, clocks(ahead)), *script, *ending])
-    assert wrong.errors(END) == []
-    assert wrong.accounts.as_what(TARGET) == right.accounts.as_what(TARGET)
-    assert (wrong.states, wrong.io, wrong.cut_short) == (right.states, right.io, right.cut_short)
+    for ahead in (-600, 600):
+        wrong = played([(0, clocks(ahead)), *script, *ending])
+        assert wrong.errors(END) == []
+        assert wrong.accounts.as_what(TARGET) == right.accounts.as_what(TARGET)
+        assert (wrong.states, wrong.io, wrong.cut_short) == (right.states, right.io, right.cut_short)
 
 
 @pytest.mark.parametrize("ahead", [-600, 0, 600])
