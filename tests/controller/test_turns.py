@@ -71,5 +71,5 @@ def test_a_bad_mount_run_takes_few_turns_of_its_target_one_of_its_pieprobe_and_n
     print(f"{state}, {order}: {taken} turns")  # noqa: T201  the number is for the reader
     assert taken <= MOST_TURNS
     until = discarded_at + SETTLE_SECONDS
-    for work, thing, more in (("probe", "p", 1), ("target", TARGETS[OTHER], 0)):
+    for work, thing, more in (("probe", TARGET.probe_id, 1), ("target", TARGETS[OTHER], 0)):
         assert turns.of(work, thing, DUE, until) - well.of(work, thing, DUE, until) == more, thing

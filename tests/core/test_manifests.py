@@ -48,7 +48,8 @@ def test_a_follow_up_run_is_of_the_same_target_and_due_time_under_a_name_of_its_
     assert metadata["ownerReferences"][0]["kind"] == "PieProbe"
     assert metadata["annotations"][ANNOTATION_FOLLOWS] == "job-uid"
     assert metadata["annotations"][ANNOTATION_SCHEDULED] == "2023-11-14T22:14:00Z"
-    assert target_of(Metadata(annotations=metadata["annotations"])) == PROVISION
+    found = Metadata(namespace=metadata["namespace"], annotations=metadata["annotations"])
+    assert target_of(found) == PROVISION
 
 
 def test_a_suspended_cronjob_differs_from_one_that_runs_and_from_no_other() -> None:
