@@ -79,7 +79,7 @@ async def test_probe_pods_pull_with_the_secret_and_without_it_storage_is_not_bla
 @pytest.mark.parametrize(
     # A check with a good end does not last as long as it may.
     ("secrets", "timeout", "verdict"),
-    [((), "60s", ("inconclusive", "ImagePull")), ((SECRET,), "150s", ("ok", "OK"))],
+    [((), "45s", ("inconclusive", "ImagePull")), ((SECRET,), "150s", ("ok", "OK"))],
 )
 async def test_a_check_pulls_with_the_secret_that_it_is_given(
     real_cluster: Cluster,
