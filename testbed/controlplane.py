@@ -16,7 +16,7 @@ from testbed.ports import Slot
 from testbed.processes import Processes
 
 ADMIN = "admin"
-START_TIMEOUT_SECONDS = 90
+START_TIMEOUT_SECONDS = 180
 # An address for documentation (RFC 5737); it is not used to reach the API server. Without an address the API
 # server needs a default route, and an isolated machine may have none.
 ADVERTISED_ADDRESS = "192.0.2.1"

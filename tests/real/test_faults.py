@@ -177,7 +177,7 @@ async def test_deleting_the_pieprobes_leaves_nothing_in_the_cluster_or_on_the_no
     await matrix.done()
     probed = matrix.probed
     for plural in KINDS:
-        await until(lambda plural=plural: gone(probed.api, probed.path(plural)), f"{plural} are gone", 90)
+        await until(lambda plural=plural: gone(probed.api, probed.path(plural)), f"{plural} are gone", 180)
     await until(lambda: no_volumes(probed), "volumes and backing files are gone", 120)
     for probe, storage_class in {(lane.name, lane.storage_class) for lane in matrix.started} | {
         SMALLEST_PROBE
