@@ -249,11 +249,10 @@ def test_it_answers_get_only_and_what_it_knows(start: Start, method: str, path: 
 )
 def test_what_is_no_request_is_refused(start: Start, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", start().port), timeout=60) as connection:
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
         try:
+            connection.sendall(sent)
             answered = connection.recv(4096)
-        except ConnectionResetError:
+        except ConnectionError:  # it is closed while more is sent
             answered = b""
         assert answered == b"" or answered.startswith(b"HTTP/1.1 400 ")
 
