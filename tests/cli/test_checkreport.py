@@ -69,6 +69,36 @@ def test_it_says_whose_problem_it_is() -> None:
     assert "no CPU (area: node, not a storage problem)" in captured.get()
 
 
+CANARIES = (
+    Checked("block", "n1", Verdict.OK, Reason.OK, seconds=3.1),
+    Checked("clone", "n1", Verdict.FAILED, Reason.CLONE_DIFFERS, Stage.IO, "other", "Look there."),
+    Checked("expand", "n1", Verdict.INCONCLUSIVE, Reason.NOT_OFFERED, Stage.IO, "not supported"),
+)
+
+
+def test_a_table_of_features_says_what_the_class_offers_and_what_works() -> None:
+    report = replace(report_of(""), targets=CANARIES)
+    console = Console(width=180, highlight=False)
+    with console.capture() as captured:
+        table(report, console)
+    lines = [line.split() for line in captured.get().splitlines()]
+    at = lines.index(["FEATURE", "OFFERED", "WORKS", "TOOK"])
+    assert lines[at + 1 : at + 4] == [
+        ["block", "yes", "yes", "3.1", "s"],
+        ["clone", "yes", "no"],
+        ["expand", "no", "unknown"],
+    ]
+    suite = ET.fromstring(junit(report))  # noqa: S314  our own
+    found = {each.get("name"): each.get("value") for each in suite.iter("property")}
+    assert found["feature.clone"] == "offered: yes, works: no"
+
+
+def test_without_features_there_is_no_table_of_them() -> None:
+    assert not [line for line in shown(80) if line.startswith("FEATURE")]
+    suite = ET.fromstring(junit(report_of("")))  # noqa: S314  our own
+    assert suite.find("properties") is None
+
+
 ANY = st.text(st.characters(exclude_categories=[])) | st.just(HOSTILE)
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pie.cli.words import WIDE_COLUMNS, colour, many, seconds_text, whose_problem
+from pie.core.features import Feature, Known, features_of
 from pie.core.model import Verdict
 from pie.core.oneshot import Checked, CheckReport
 from pie.core.reasons import Area
@@ -29,6 +30,8 @@ def table(report: CheckReport, console: Console | None = None) -> None:
     wide = console.width >= WIDE_COLUMNS
     if shown:
         console.print(_targets(shown, wide=wide))
+    if features := features_of(report.targets):
+        console.print(_features(features))
     for each in () if wide else shown:
         if each.verdict is not Verdict.OK:
             console.print(
@@ -64,6 +67,15 @@ def _targets(shown: Sequence[Checked], *, wide: bool) -> Table:
     return rows
 
 
+def _features(found: Sequence[Feature]) -> Table:
+    """Return a row for each feature of the class that was checked."""
+    rows = Table("FEATURE", "OFFERED", "WORKS", "TOOK", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for each in found:
+        took = seconds_text(each.seconds) if each.works is Known.YES else ""
+        rows.add_row(each.name, str(each.offered), str(each.works), took)
+    return rows
+
+
 def summary(report: CheckReport) -> str:
     """Return a report in one line."""
     counts = Counter(each.verdict for each in report.targets)
@@ -91,6 +103,8 @@ def junit(report: CheckReport) -> str:
         skipped=str(skipped),
         time=f"{report.seconds:.3f}",
     )
+    if features := features_of(report.targets):
+        _add_features(ET.SubElement(suite, "properties"), features)
     for each in report.targets:
         case = _case(suite, str(each.kind), each.node or "any node", each.seconds)
         words = f"{each.verdict} in {each.stage}: {each.reason}" if each.stage else str(each.reason)
@@ -114,6 +128,12 @@ def junit(report: CheckReport) -> str:
         _make_fit(element)
     ET.indent(suite)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}'
+
+
+def _add_features(properties: ET.Element, found: Sequence[Feature]) -> None:
+    for each in found:
+        value = f"offered: {each.offered}, works: {each.works}"
+        ET.SubElement(properties, "property", name=f"feature.{each.name}", value=value)
 
 
 def _make_fit(element: ET.Element) -> None:
