@@ -125,7 +125,7 @@ ROWS: Final = (
                 "Open incidents, in detail",
                 (
                     Query(
-                        "sum by (area, storage_class, pie_probe_name, scope, stage, reason)"
+                        "sum by (area, storage_class, namespace, pie_probe_name, scope, stage, reason)"
                         f" (pie_incident_open{{{CLASS}}}) > 0"
                     ),
                 ),

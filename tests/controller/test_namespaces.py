@@ -42,6 +42,7 @@ class Seen:
         label = f'namespace="{world.namespace}",'
         text = simulation.metrics().splitlines()
         if simulation.beside is not None:
+            assert all('namespace="' in line for line in text if "pie_probe_name=" in line)
             text = [line.replace(label, "") for line in text if label in line]
         self.series = sorted(line for line in text if 'pie_probe_name="p"' in line and "created" not in line)
         self.counted = sorted(

@@ -49,7 +49,7 @@ INSTANT: Final = {
 """Instant queries, at the end of the window or of each of its parts."""
 
 RANGE: Final = {
-    "incidents": "sum by (pie_probe_name, storage_class, area, scope, stage, reason)"
+    "incidents": "sum by (namespace, pie_probe_name, storage_class, area, scope, stage, reason)"
     " (max_over_time(pie_incident_open[{fine}]))",
     "mount_trend": "sum by (storage_class, on_time) (increase(pie_mount_probe_total[{column}]))",
     "mount_io_trend": "sum by (storage_class)"
