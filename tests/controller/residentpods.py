@@ -7,14 +7,16 @@ from tests.controller.sidecars import probe_state
 from tests.controller.world import World
 
 OTHER: Final = "n2"
+REFUSED: Final = "dial tcp 10.0.0.1:8111: connect: connection refused"
 SPEC_FIELDS: Final[dict[str, Any]] = {"residentProbe": True}
 
 
 class ResidentPods:
     """The resident pods of a world.
 
-    `codes`: what the probe answers, by node; 200 if it has none. `events`: whether the kubelet's Event is
-    written. `dead`: the pods (by uid) whose mount is stale. `most`: how many of them each node had at a time.
+    `codes`: what the probe answers, by node; 200 if it has none, and 0 is no answer. `events`: whether the
+    kubelet's Event is written. `dead`: the pods (by uid) whose mount is stale. `most`: how many of them each
+    node had at a time.
     """
 
     def __init__(self, world: World) -> None:
@@ -36,8 +38,8 @@ class ResidentPods:
         if self._answered.get(uid) != code:
             self._answered[uid] = code
             if code != 200 and self.events:
-                words = f"Readiness probe failed: HTTP probe failed with statuscode: {code}"
-                world.warn("Pod", pod, "Unhealthy", words)
+                why = f"HTTP probe failed with statuscode: {code}" if code else REFUSED
+                world.warn("Pod", pod, "Unhealthy", f"Readiness probe failed: {why}")
             write_ready(world, pod, ready=code == 200)
         return True
 

@@ -173,14 +173,20 @@ def test_what_is_not_the_storages_is_inconclusive(code: int, reason: Reason) -> 
     assert Lived((BEGUN, answers(code)), seconds=BEGUN + 20).verdict() == (Verdict.INCONCLUSIVE, reason)
 
 
-def test_a_flip_without_a_code_says_nothing_for_a_while() -> None:
-    short = Lived((BEGUN, answers(503, events=False)), (BEGUN + 25, answers(200)), seconds=BEGUN + 60)
+def test_no_answer_says_nothing_for_a_while_and_is_never_the_storages_fault() -> None:
+    short = Lived((BEGUN, answers(0)), (BEGUN + 25, answers(200)), seconds=BEGUN + 60)
     assert short.verdict() == (Verdict.OK, Reason.OK)
     assert short.incidents == []
-    still = Lived((BEGUN, answers(503, events=False)), seconds=BEGUN + 20)
-    assert still.verdict() == (Verdict.OK, Reason.OK)
-    long = Lived((BEGUN, answers(503, events=False)), seconds=BEGUN + 60)
+    long = Lived((BEGUN, answers(0)), seconds=BEGUN + 60)
     assert long.verdict() == (Verdict.INCONCLUSIVE, Reason.NO_ANSWER)
+
+
+def test_a_pod_that_is_not_ready_without_a_word_is_unknown_after_a_while() -> None:
+    soon = Lived((BEGUN, answers(503, events=False)), seconds=BEGUN + 100)
+    assert soon.verdict() == (Verdict.OK, Reason.OK)
+    late = Lived((BEGUN, answers(503, events=False)), seconds=BEGUN + 300)
+    assert late.verdict() == (Verdict.UNKNOWN, Reason.NO_RECENT_RUN)
+    assert late.incidents == []
 
 
 def test_a_drained_node_has_no_pod_until_it_is_back() -> None:

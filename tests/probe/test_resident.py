@@ -120,8 +120,8 @@ def hang(file: Path) -> Path:
 
 
 def test_io_that_hangs_is_stalled_and_recovery_is_told_to_a_question_that_is_held(start: Start) -> None:
-    resident = start(threshold="0.2")
-    assert resident.get()[0] == 200
+    resident = start(threshold="2")
+    resident.until(200)
     aside = hang(resident.file)
     resident.until(503)
     assert resident.get() == (503, "STALLED\n")
@@ -135,18 +135,6 @@ def test_io_that_hangs_is_stalled_and_recovery_is_told_to_a_question_that_is_hel
     assert held[0] in {200, 500}, "the pipe may give an error of its own before the file is back"
     os.close(pipe)
     resident.until(200)
-    assert resident.get()[0] == 200
-
-
-def test_a_process_that_was_stopped_does_not_blame_its_volume(start: Start) -> None:
-    resident = start(threshold="2")
-    assert resident.get()[0] == 200
-    before = resident.rounds()
-    os.kill(resident.process.pid, signal.SIGSTOP)
-    os.kill(resident.process.pid, signal.SIGCONT)
-    while resident.rounds() < before + 2:
-        pass
-    assert resident.get()[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -275,7 +263,7 @@ def test_a_real_filesystem_that_is_frozen_is_stalled_and_recovers(tmp_path: Path
     subprocess.run(["mkfs.ext4", "-q", image], check=True)
     script = (
         'mount -o loop "$1" "$2" && exec "$3" -m pie probe resident --path "$2"'
-        " --interval 0.01 --threshold 0.5 --port 0"
+        " --interval 0.01 --threshold 2 --port 0"
     )
     argv = [
         "unshare",
@@ -296,14 +284,14 @@ def test_a_real_filesystem_that_is_frozen_is_stalled_and_recovers(tmp_path: Path
         assert process.stdout is not None
         resident = Resident.__new__(Resident)
         resident.port = int(process.stdout.readline().rsplit(" ", 1)[1])
-        assert resident.get()[0] == 200
+        resident.until(200)
         subprocess.run([*inside, "-f", volume], check=True)
         try:
             resident.until(503)
             assert resident.get()[0] == 503
         finally:
             subprocess.run([*inside, "-u", volume], check=True)
-        assert resident.get()[0] == 200
+        resident.until(200)
     finally:
         process.kill()
         process.communicate()

@@ -305,7 +305,7 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "Delete pods that mounted it before; did the driver's node pod restart, was its client evicted?",
     ),
     Reason.NO_ANSWER: (
-        "The kubelet gets no answer from the resident probe: refused, a time-out, or it does not say why.",
+        "The kubelet gets no answer from the resident probe: it is refused, or there is a time-out.",
         "Not a storage problem: look at the pod, at the node's network and load, and at the kubelet's log.",
     ),
     Reason.DATA_LOST: (

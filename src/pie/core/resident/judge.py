@@ -10,8 +10,7 @@ from pie.core.resident.codes import Code
 from pie.core.resident.hearing import Heard
 
 SAYS_NOTHING_SECONDS: Final = 30.0
-"""A container that is not ready for a shorter time, and has given no code, says nothing: it starts, or the
-kubelet does."""
+"""A container that has given no answer for a shorter time says nothing: it starts, or the kubelet does."""
 
 REASONS: Final[Mapping[Code, Reason]] = {
     Code.WELL: Reason.OK,
@@ -38,10 +37,11 @@ def judge_resident(heard: Heard | None, now: float, threshold_seconds: float) ->
         return Judgement(Verdict.OK, Reason.OK)
     if heard.code is None:
         says_something_at = heard.since + SAYS_NOTHING_SECONDS
+        if not heard.words:
+            return _PENDING  # The node may have died before its kubelet asked.
         if now < says_something_at:
             return Judgement(Verdict.PENDING, Reason.PENDING, check_at=says_something_at)
-        words = heard.words or "the kubelet says not ready, and no Event says why"
-        return Judgement(Verdict.INCONCLUSIVE, Reason.NO_ANSWER, words, Stage.IO)
+        return Judgement(Verdict.INCONCLUSIVE, Reason.NO_ANSWER, heard.words, Stage.IO)
     stalled = heard.code is Code.STALLED
     what = f"an operation goes on for {threshold_seconds:g} s or longer" if stalled else "I/O fails"
     return by_area(
