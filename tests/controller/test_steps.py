@@ -246,16 +246,23 @@ def test_a_janitor_that_deletes_the_first_pod_makes_nothing_bad() -> None:
     assert lived.states[CLONE].verdict in {Verdict.OK, Verdict.INCONCLUSIVE, Verdict.UNKNOWN}
 
 
-def test_a_node_that_is_cordoned_between_the_pods_makes_nothing_bad() -> None:
-    def cordons(world: World) -> None:
+def delete_node_alone(world: World) -> None:
+    """Delete the node, and leave its pods to the garbage collector."""
+    world.objects["nodes"].pop(NODE)
+
+
+@pytest.mark.parametrize("change", [World.cordon, World.delete_node, delete_node_alone])
+def test_a_node_that_is_cordoned_or_deleted_between_the_pods_makes_nothing_bad(change: Action) -> None:
+    def changes(world: World) -> None:
         pods = world.objects["pods"].items()
-        if any(name.startswith("clone-") and pod["status"]["phase"] == "Succeeded" for name, pod in pods):
-            world.cordon()
+        over = any(name.startswith("clone-") and pod["status"]["phase"] == "Succeeded" for name, pod in pods)
+        if over and NODE in world.objects["nodes"]:
+            change(world)
 
-    def cordon_after_the_first(world: World) -> None:
-        world.each_second["cordons"] = cordons
+    def after_the_first(world: World) -> None:
+        world.each_second["changes"] = changes
 
-    lived = Lived((0, cordon_after_the_first))
+    lived = Lived((0, after_the_first))
     assert lived.runs("false") == 0
     assert lived.states[CLONE].verdict is Verdict.OK
     assert {pod["spec"]["nodeName"] for pod in lived.pods.values() if "nodeName" in pod["spec"]} == {

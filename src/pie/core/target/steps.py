@@ -30,7 +30,8 @@ def go_on(turn: Turn) -> None:
         if judgement.bad:
             _excuse_without_source(turn, case, run)
         elif run.step < last and judgement.ended and judgement.verdict is Verdict.OK:
-            if turn.state.step(run, run.step + 1) is not None:
+            if (following := turn.state.step(run, run.step + 1)) is not None:
+                turn.change_run(run.id, recorded=following.recorded)
                 turn.hold(case, None)
             elif _may_start(turn, case, run):
                 _order(turn, case, run)
@@ -67,6 +68,8 @@ def _without_next(turn: Turn, case: Case, run: RunState) -> Judgement:
         return replace(found, reason=Reason.PAUSED, message="paused before the last step of the run")
     if span is not None:
         return replace(found, verdict=Verdict.SUPPRESSED, reason=span.why.reason, message=span.why.message)
+    if case.run.node not in turn.facts.nodes.matching:
+        return replace(found, verdict=Verdict.SUPPRESSED, reason=Reason.NODE_DELETED)
     return missed(run.due, schedule.warnings if schedule is not None else (), by_pie=True)
 
 
