@@ -288,6 +288,15 @@ def test_pods_of_an_earlier_spec_are_replaced_in_their_turn_and_a_bad_one_is_evi
     assert [each["nodes"] for each in lived.incidents] == [[NODE]]
 
 
+def test_each_minute_is_shown_with_the_worst_that_was_heard_in_it() -> None:
+    lived = Lived((240, answers(503)), (300, answers(200)), (420, World.cordon), seconds=540)
+    history, now = lived.simulation.controller.history, lived.simulation.now()
+    shown = history.letters(RESIDENT, now, 9)
+    assert "h" in shown
+    assert shown[-2] == "s", "the last minute has just begun"
+    assert set(history.letters(ELSEWHERE, now, 6)[:-1]) == {"o"}
+
+
 def test_pods_are_not_replaced_while_nothing_changes() -> None:
     assert len(Lived(seconds=2400).pods.seen) == 2
 

@@ -12,7 +12,7 @@ from pie.core.reasons import Reason
 from pie.core.resident.hearing import hear
 from pie.core.resident.judge import judge_resident
 from pie.core.target.counting import note
-from pie.core.target.effects import Ask, Question, ReportChange
+from pie.core.target.effects import Ask, Mark, Question, ReportChange
 from pie.core.target.state import RunState
 from pie.core.target.turn import Turn
 
@@ -46,6 +46,8 @@ def follow_resident(turn: Turn) -> None:
             turn.change_run(run.id, recorded=True)
         else:
             _judge(turn, run)
+    if turn.facts.nodes.suppression is not None:
+        turn.emit(Mark(turn.now, Verdict.SUPPRESSED))
     if not turn.state.unread():
         turn.change(resident=None)
     if turn.state.heard is None and turn.state.resident is None:
@@ -69,6 +71,9 @@ def _judge(turn: Turn, run: RunState) -> None:
                 turn.change_run(run.id, events_asked=True)
                 turn.emit(Ask(Question.EVENTS, run.id))
         return
+    if turn.facts.nodes.suppression is None:
+        # A look each minute: what is shown of a minute is the worst of it.
+        turn.emit(Mark(turn.now, judgement.verdict))
     if judgement.verdict is not Verdict.OK:
         note(turn, judgement, max(heard.since, turn.state.standing.due), turn.target.node, runs=_BAD_AT_ONCE)
         turn.emit(ReportChange())  # What mount runs found since then is said with it.

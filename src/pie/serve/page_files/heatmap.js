@@ -208,7 +208,7 @@ function rowElement() {
 
 /** The name of a row; where the PieProbe has several classes, with the class. */
 function nameOf(row, several) {
-  const node = row.node || anyNode(row.kind);
+  const node = row.node ? (row.kind === "mount" ? row.node : `${row.node} (${row.kind})`) : anyNode(row.kind);
   return several ? `${row.storage_class}: ${node}` : node;
 }
 
