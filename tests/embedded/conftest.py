@@ -38,7 +38,7 @@ class Kubectl:
     async def __call__(self, *arguments: str, manifest: str = "") -> tuple[int, str, str]:
         """Run a command to its end; return its status, output and errors."""
         process = await self.start(*arguments)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             stdout, stderr = await process.communicate(manifest.encode())
         return process.returncode or 0, stdout.decode(), stderr.decode()
 
