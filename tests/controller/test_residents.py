@@ -101,6 +101,7 @@ def test_its_pod_is_that_of_a_mount_run_but_for_what_makes_it_stay() -> None:
     assert container["command"][-2:] == ["--threshold", "10"]
     assert container["readinessProbe"] == {
         "httpGet": {"path": "/ready", "port": 8111, "scheme": "HTTP"},
+        "initialDelaySeconds": 2,
         "periodSeconds": 2,
         "failureThreshold": 1,
         "successThreshold": 1,

@@ -164,6 +164,8 @@ def _readiness(target: Target) -> Manifest:
         "ports": [{"name": "metrics", "containerPort": PORT}],
         "readinessProbe": {
             "httpGet": {"path": QUESTION, "port": PORT, "scheme": "HTTP"},
+            # The program starts meanwhile: a refused connection would cost an Event.
+            "initialDelaySeconds": 2,
             "periodSeconds": 2,
             "failureThreshold": 1,
             "successThreshold": 1,
