@@ -94,7 +94,8 @@ class Simulation:
         clock = ExactClock(loop.time, T0 - self._begin)
         client = self.client = Client(ClusterConfig(server="https://simulation"), clock=clock)
         self.wire = Wire(self.world, permitted)
-        wire = self.wire if self.beside is None else TwoNamespaces(self.wire, Wire(self.beside, permitted))
+        self.wire_beside = Wire(self.beside, permitted) if self.beside is not None else None
+        wire = self.wire if self.wire_beside is None else TwoNamespaces(self.wire, self.wire_beside)
         client._transport = wire  # type: ignore[assignment]  # it has the one method that is used
         caches = self._caches = Caches(client, "" if beside else NAMESPACE)
         self._old: dict[str, list[bytes]] = {kind: [] for kind in _TYPES}

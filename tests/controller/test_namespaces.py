@@ -143,6 +143,26 @@ def test_objects_that_somebody_forges_in_another_namespace_change_nothing(runner
     assert_alike(found, *seen(script, runner=str(runner)))
 
 
+def test_a_permission_that_is_missing_in_one_namespace_is_a_condition_there_only() -> None:
+    async def play() -> list[Any]:
+        simulation = Simulation(at_once, beside=OTHER)
+        assert simulation.beside is not None
+        assert simulation.wire_beside is not None
+        worlds = simulation.world, simulation.beside
+        for world in worlds:
+            world.begin({**SPEC, "runner": "Pod"})
+        simulation.wire_beside.forbidden.add(("create", "pods"))
+        await simulation.run(200, [])
+        return [each.objects["pieprobes"]["p"]["status"]["conditions"] for each in worlds]
+
+    found = [
+        {each["type"]: each for each in conditions}["PermissionMissing"]
+        for conditions in in_virtual_time(play())
+    ]
+    assert [each["status"] for each in found] == ["False", "True"]
+    assert "pie may not create pods in namespace team" in found[1]["message"]
+
+
 def test_a_pieprobe_that_is_deleted_takes_nothing_with_it_in_another_namespace() -> None:
     def delete(world: World) -> None:
         del world.objects["pieprobes"]["p"]

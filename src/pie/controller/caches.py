@@ -74,6 +74,10 @@ class Caches:
         """Tell whether there may be runs in a namespace: it is the one that pie serves, or has PieProbes."""
         return bool(self.namespace) or namespace in self._probes_in
 
+    def is_of_others(self, namespace: str) -> bool:
+        """Tell whether a namespace is one of several with PieProbes: it matters to its own only."""
+        return not self.namespace and namespace in self._probes_in
+
     def watch_own(self, resource: Resource, kind: type[T]) -> Reflector[T]:
         """Watch the objects of a kind that carry pie's label, in the namespace or in all."""
         return self._watch(resource, kind, self.namespace, LABEL_PROBE)

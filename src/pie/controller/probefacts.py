@@ -69,7 +69,11 @@ class FactsOfProbes:
             # A PieProbe whose spec is valid may select no class.
             known=entry.spec is not None,
             problem=entry.problem,
-            not_permitted=self._client.refusals.current(),
+            not_permitted=tuple(
+                each
+                for each in self._client.refusals.current()
+                if each.namespace == name.namespace or not self._caches.is_of_others(each.namespace)
+            ),
             crd_lacks=self._schema.missing,
             pace=self._paces.of(name),
             throttle=self._paces.throttle,

@@ -85,7 +85,7 @@ class CronJobRunner:
         self._names = Names()
         self._generations: dict[str, int] = {}
         self._expected: dict[ProbeId, int] = {}
-        self._few_kept = False
+        self._few_kept_in: set[str] = set()
         caches.listen(CRONJOBS, self._cronjob_changed)
         caches.listen(JOBS, self._job_changed)
         caches.listen(PODS, self._pod_changed)
@@ -101,11 +101,12 @@ class CronJobRunner:
         self._expected[probe] = targets
         if not targets:
             del self._expected[probe]
-        few = keeps_few(sum(self._expected.values()), self._few_kept)
-        if few != self._few_kept:
-            self._few_kept = few
+        here, before = probe.namespace, probe.namespace in self._few_kept_in
+        count = sum(count for each, count in self._expected.items() if each.namespace == here)
+        if keeps_few(count, before) is not before:
+            self._few_kept_in ^= {here}
             for target in self._cronjobs_of:
-                self._wake(target)
+                self._wake(target if target.namespace == here else None)
 
     # What the watches bring.
 
@@ -283,7 +284,7 @@ class CronJobRunner:
         """Return what identifies a target's CronJobs as they are now, their status left out."""
         return tuple(
             (
-                self._few_kept,
+                target.namespace in self._few_kept_in,
                 each.metadata.uid,
                 each.metadata.generation,
                 each.metadata.deletion_timestamp,
@@ -325,7 +326,7 @@ class CronJobRunner:
                 image=self._image,
                 suppressed_since=wanted.paused_since if wanted.suppressed else None,
                 paused=wanted.paused_since is not None,
-                few_kept=self._few_kept,
+                few_kept=target.namespace in self._few_kept_in,
             )
         known = self._cronjobs.store.get((target.namespace, name))
         found = await self._objects.with_holder(target, owned, known, name, ask=wanted.create)
