@@ -127,6 +127,14 @@ REFUSED: dict[str, tuple[Json, str]] = {
         r"deadline 91s is longer than probePeriodSeconds",
     ),
     "period with a unit": (pieprobe(probePeriod="1m"), r"spec\.probePeriod in body must be of type integer"),
+    "resident threshold of a second": (
+        pieprobe(residentProbe=True, residentThreshold="1s"),
+        r'residentThreshold "1s" is not a duration from 2s to 5m',
+    ),
+    "resident threshold without a unit": (
+        pieprobe(residentThreshold="10"),
+        r'residentThreshold "10" is not a duration from 2s to 5m',
+    ),
     "threshold without a unit": (pieprobe(probeThreshold="30"), r'"30" is not a duration .* such as 30s'),
     "empty threshold": (pieprobe(probeThreshold=""), r'"" is not a duration'),
     "threshold in words": (pieprobe(probeThreshold="a minute"), r'"a minute" is not a duration'),
