@@ -19,7 +19,7 @@ import msgspec
 from testbed import control
 from testbed.csi.armed import (
     BackingFault,
-    ClonesOther,
+    CloneFault,
     ExpandsNothing,
     Fault,
     MountFault,
@@ -101,6 +101,10 @@ def _backing(kind: Literal["corrupted", "swapped", "emptied", "stale"]) -> Calla
     return lambda options: BackingFault(kind=kind, claims=options.claims)
 
 
+def _clone(kind: Literal["empty", "refused"]) -> Callable[[Options], Fault]:
+    return lambda options: CloneFault(kind=kind, claims=options.claims)
+
+
 def _slow(rpc: str) -> Callable[[Options], Fault]:
     return lambda options: RpcFault(rpc=rpc, delay_seconds=options.delay_seconds, claims=options.claims)
 
@@ -127,10 +131,8 @@ FAULTS: Mapping[str, AnyFault] = {
     "emptied": ArmedFault("the volume holds a new, empty filesystem", _backing("emptied")),
     "stale": ArmedFault("the volume is as it was when `snapshot` copied it", _backing("stale")),
     "full-pool": ArmedFault("nothing is free for new volumes", lambda _options: PoolFull()),
-    "clones-other": ArmedFault(
-        "a volume that is cloned from another one is empty",
-        lambda options: ClonesOther(claims=options.claims),
-    ),
+    "clones-other": ArmedFault("a volume that is cloned from another one is empty", _clone("empty")),
+    "clones-refused": ArmedFault("no volume is cloned from another one", _clone("refused")),
     "mounts-nothing": ArmedFault(
         "stage and publish answer OK, and mount nothing", lambda options: MountsNothing(claims=options.claims)
     ),

@@ -61,8 +61,10 @@ class PoolFull(_ForClaims, frozen=True, kw_only=True, tag="pool-full"):
     """The pool has no space for new volumes (`claims` has no meaning here)."""
 
 
-class ClonesOther(_ForClaims, frozen=True, kw_only=True, tag="clones-other"):
-    """A volume that is cloned from another one is empty."""
+class CloneFault(_ForClaims, frozen=True, kw_only=True, tag="clone"):
+    """A volume that is cloned from another one is empty, or is refused: `Unimplemented`."""
+
+    kind: Literal["empty", "refused"]
 
 
 class MountsNothing(_ForClaims, frozen=True, kw_only=True, tag="mounts-nothing"):
@@ -73,7 +75,7 @@ class ExpandsNothing(_ForClaims, frozen=True, kw_only=True, tag="expands-nothing
     """ControllerExpandVolume answers that the volume has the new size, and it keeps the old one."""
 
 
-Fault = MountFault | BackingFault | RpcFault | PoolFull | ClonesOther | MountsNothing | ExpandsNothing
+Fault = MountFault | BackingFault | RpcFault | PoolFull | CloneFault | MountsNothing | ExpandsNothing
 F = TypeVar("F", bound=_ForClaims)
 
 

@@ -7,7 +7,7 @@ import grpc
 import msgspec
 
 from testbed.csi import filesystems
-from testbed.csi.armed import Armed, ClonesOther, ExpandsNothing, PoolFull
+from testbed.csi.armed import Armed, CloneFault, ExpandsNothing, PoolFull
 from testbed.csi.backing import BackingFiles
 from testbed.csi.calls import CLAIM_NAME, CLAIM_NAMESPACE, CallError, claim
 from testbed.csi.capabilities import INVALID, refusal, require, require_capability, wanted_filesystem
@@ -222,7 +222,7 @@ class Controller:
         except PoolFullError as error:
             raise CallError(Code.RESOURCE_EXHAUSTED, str(error)) from error
         image = self.pool.backing_file(volume.id)
-        if source and not next(self.armed.concerning(ClonesOther, owner), None):
+        if source and not next(self.armed.concerning(CloneFault, owner), None):
             async with self.locks[source.id]:
                 await self.backing.copy(source, image)
         else:
@@ -234,6 +234,9 @@ class Controller:
         """Return the volume to clone; None: the new one is to be empty."""
         if not request.volume_content_source.HasField("volume"):
             return None
+        faults = [fault.kind for _, fault in self.armed.concerning(CloneFault, claim(request.parameters))]
+        if "refused" in faults:
+            raise CallError(Code.UNIMPLEMENTED, "volumes are not cloned")
         source = self._find(request.volume_content_source.volume.volume_id)
         if source.filesystem != wanted_filesystem(request.volume_capabilities):
             raise CallError(INVALID, f"a clone of {source.id} has {source.filesystem}, as its source")

@@ -22,6 +22,11 @@ BLOCK: dict[str, Any] = {
 }
 RUNS = "pie_canary_runs_total"
 UNSUPPORTED = "block volumes are not supported"
+CLONE: dict[str, Any] = {
+    "disableProvisionProbe": True,
+    "disableMountProbes": True,
+    "canaries": {"clone": {"period": "1m"}},
+}
 GROWING = "local-xfs"
 EXPAND: dict[str, Any] = {
     "disableProvisionProbe": True,
@@ -45,7 +50,7 @@ async def nothing_left(probed: Probed, name: str) -> bool:
     pods = await probed.api.items(probed.path("pods"), selector=of_probe)
     claims = await probed.api.items(probed.path("persistentvolumeclaims"), selector=of_probe)
     volumes = await probed.api.items("/api/v1/persistentvolumes")
-    pods_of_canaries = tuple(f"{canary}-{name}-" for canary in ("block", "expand"))
+    pods_of_canaries = tuple(f"{canary}-{name}-" for canary in ("block", "clone", "expand"))
     mine = [each for each in volumes if each["spec"]["claimRef"]["name"].startswith(pods_of_canaries)]
     return not [*pods, *claims, *mine]
 
@@ -53,7 +58,43 @@ async def nothing_left(probed: Probed, name: str) -> bool:
 async def test_each_canary_is_proved_or_called_bad_or_not_offered_and_nothing_is_left(probed: Probed) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(block(probed))
+        group.create_task(clone(probed))
         group.create_task(expand(probed))
+
+
+async def clone(probed: Probed) -> None:
+    """Clone volumes: one is well, of each filesystem; one is empty; one is refused."""
+    classes = {"same": STORAGE_CLASS, "xfs": GROWING, "other": STORAGE_CLASS, "none": STORAGE_CLASS}
+    names = {each: due_soon(each, storage_class, canary="clone") for each, storage_class in classes.items()}
+    injected = {"clones-other": names["other"], "clones-refused": names["none"]}
+    expected = {
+        "same": ("True", "OK", ""),
+        "xfs": ("True", "OK", ""),
+        "none": ("Unknown", "NotOffered", "volumes are not cloned"),
+        "other": ("False", "CloneDiffers", "the clone has no record, its source has record 3 of "),
+    }
+    try:
+        for fault, name in injected.items():
+            for node in NODES:
+                options = Options(claims=f"clone-{name}-*")
+                await faults.inflict(probed.cluster, fault, node=node, options=options)
+        for each, storage_class in classes.items():
+            await probed.probe(names[each], NODES, storage_class, **CLONE)
+        for each, (status, reason, words) in expected.items():
+            said = await until(
+                lambda name=names[each]: condition(probed, name, "CloneHealthy"), f"a run of {each}", 180
+            )
+            assert (said["status"], said["reason"]) == (status, reason), said
+            stored = await probed.api.get(probed.path("pieprobes", names[each]))
+            assert words in str(stored["status"]), each
+    finally:
+        for fault in injected:
+            for node in NODES:
+                await faults.undo(probed.cluster, fault, node=node)
+        for name in names.values():
+            await probed.api.delete(probed.path("pieprobes", name))
+    for name in names.values():
+        await until(lambda name=name: nothing_left(probed, name), "nothing is left", 120)
 
 
 async def expand(probed: Probed) -> None:

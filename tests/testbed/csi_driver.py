@@ -137,14 +137,17 @@ class Driver:
         mount = {"fs_type": filesystem, "volume_mount_group": str(GROUP)}
         return {"mount": mount, "access_mode": {"mode": mode}}
 
-    async def create(self, claim: str, filesystem: str = "ext4", size_bytes: int = 32 << 20) -> str:
-        """Provision a volume for a claim of namespace `ns`, return its id."""
+    async def create(
+        self, claim: str, filesystem: str = "ext4", size_bytes: int = 32 << 20, source: str = ""
+    ) -> str:
+        """Provision a volume for a claim of namespace `ns`, maybe a clone, return its id."""
         answer = await self.call(
             "CreateVolume",
             name=f"pvc-{claim}",
             capacity_range={"required_bytes": size_bytes},
             volume_capabilities=[self.capability(filesystem)],
             parameters=claim_parameters(claim),
+            volume_content_source={"volume": {"volume_id": source}} if source else None,
             accessibility_requirements={"requisite": [{"segments": {TOPOLOGY_KEY: NODE}}]},
         )
         return str(answer.volume.volume_id)

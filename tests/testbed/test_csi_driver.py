@@ -117,6 +117,37 @@ async def test_a_raw_volume_is_a_device_that_keeps_what_is_written_until_it_is_d
     await driver.call("DeleteVolume", volume_id=volume.id)
 
 
+@pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
+async def test_a_clone_has_what_its_source_had_and_then_each_is_written_by_itself(
+    driver: Driver, filesystem: str
+) -> None:
+    size_bytes = 300 * MIB
+    source_id = await driver.create("one", filesystem, size_bytes)
+    source = await driver.publish(source_id, "one", filesystem)
+    (source.path / "before").write_bytes(b"1")
+    clone_id = await driver.create("two", filesystem, size_bytes, source=source_id)
+    clone = await driver.publish(clone_id, "two", filesystem)
+    (source.path / "of source").write_bytes(b"2")
+    (clone.path / "of clone").write_bytes(b"3")
+    assert (clone.path / "before").read_bytes() == b"1"
+    assert not (clone.path / "of source").exists()
+    assert not (source.path / "of clone").exists()
+
+
+async def test_clones_can_be_empty_or_refused(driver: Driver) -> None:
+    source = await driver.published("one")
+    (source.path / "before").write_bytes(b"1")
+    await faults.inflict(driver, "clones-other", node=NODE)
+    clone = await driver.publish(await driver.create("two", source=source.id), "two")
+    assert not (clone.path / "before").exists()
+    await faults.undo(driver, "clones-other", node=NODE)
+    await faults.inflict(driver, "clones-refused", node=NODE)
+    with pytest.raises(grpc.aio.AioRpcError, match="not cloned") as refused:
+        await driver.create("three", source=source.id)
+    assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    await driver.create("four")
+
+
 async def test_a_raw_volume_is_not_mounted_and_a_filesystem_is_no_device(driver: Driver) -> None:
     for made, wanted in ((RAW, "ext4"), ("ext4", RAW)):
         volume_id = await driver.create(f"{made}-1", made)
