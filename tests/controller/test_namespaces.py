@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from structlog.testing import capture_logs
 
 from pie.core.model import RunnerKind
@@ -19,16 +19,18 @@ from tests.controller.stories import (
     Script,
     at_once,
     fails_on,
-    quick,
     scripts,
     spec_change,
     storage,
 )
 from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import NODE, World
+from tests.examples import examples
 
 OTHER = "team"
 SECONDS = BEGIN_SECONDS + BUSY_SECONDS + QUIET_SECONDS
+few = settings(examples(0.05), phases=[Phase.explicit, Phase.generate])
+"""Each plays three stories."""
 on_each_runner = pytest.mark.parametrize("runner", list(RunnerKind))
 
 
@@ -126,7 +128,7 @@ CHANGES = [
 
 
 @given(scripts(CHANGES), scripts(CHANGES))
-@quick
+@few
 def test_whatever_happens_in_two_namespaces_each_is_as_it_is_alone(one: Script, other: Script) -> None:
     ends: Script = [
         (BEGIN_SECONDS + BUSY_SECONDS, action) for action in (*WELL[2:], spec_change(paused=False))
