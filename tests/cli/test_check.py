@@ -95,13 +95,22 @@ async def test_features_of_the_class_are_checked_if_asked_for_and_nothing_stays(
     start_embedded: Start,
 ) -> None:
     cluster = await cluster_of(start_embedded, 2)
-    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--features", "block,clone")
+    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--features", "all")
     assert ended.status == 0, ended.complained
     assert [(each["kind"], each["verdict"]) for each in report["targets"]] == [
         ("provision", "ok"),
         ("block", "ok"),
         ("clone", "ok"),
+        ("expand", "ok"),
     ]
+    assert there(cluster) == []
+    await cluster.faults.inject("expand-refused")
+    only = ("--provision", "--features", "expand", "--nodes", "node-1")
+    ended, report = await check(cluster, STORAGE_CLASS, *only)
+    assert ended.status == 1, ended.complained
+    (bad,) = (each for each in report["targets"] if each["kind"] == "expand")
+    assert (bad["verdict"], bad["reason"], bad["stage"]) == ("failed", "ExpandFailed", "io")
+    assert "the pool is offline" in bad["message"]
     assert there(cluster) == []
 
 

@@ -215,7 +215,7 @@ def test_a_controller_that_starts_while_a_volume_grows_goes_on_with_the_run(
     async def play() -> None:
         first = begun(storage)
         due = paced(EXPAND, probe(period_seconds=PERIOD_SECONDS)).next_due(T0)
-        await first.run(round(due - T0) + 10, [])
+        await first.run(round(due - T0) + 20, [])
         assert len(storage.asked) == first.wire.asked["patch", CLAIMS] == 1
         storage.resizer = resizer
         second = Simulation(at_once, first)

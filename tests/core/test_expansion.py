@@ -115,8 +115,9 @@ def seen(at: float) -> Sightings:
     [
         (30, {"claim": claim()}, Verdict.PENDING, Reason.PENDING, ""),
         (30, {"claim": claim(), "warnings": FAILED}, Verdict.PENDING, Reason.PENDING, ""),  # it tries again
-        (49, {"claim": claim("200Mi"), "seen": seen(30)}, Verdict.PENDING, Reason.PENDING, ""),
-        (50, {"claim": claim("200Mi"), "seen": seen(30)}, Verdict.FAILED, Reason.NOT_EXPANDED, "says 200Mi"),
+        (44, {"claim": claim("200Mi"), "seen": seen(30)}, Verdict.PENDING, Reason.PENDING, ""),
+        (45, {"claim": claim("200Mi"), "seen": seen(30)}, Verdict.FAILED, Reason.NOT_EXPANDED, "says 200Mi"),
+        (30, {"claim": claim(state="ControllerResizeInfeasible")}, Verdict.PENDING, Reason.PENDING, ""),
         (
             30,
             {"claim": claim(state="ControllerResizeInfeasible"), "warnings": FAILED},
@@ -159,12 +160,12 @@ def test_a_run_ends_as_soon_as_it_is_known_that_its_volume_will_not_grow(
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
     assert words in judgement.message
     pending = verdict is Verdict.PENDING
-    assert (judgement.replace, judgement.ended) == (not pending, False)
+    assert (judgement.replace, judgement.ended) == (False, not pending)
     assert judgement.stage is (None if pending else Stage.IO)
 
 
 def test_a_run_is_looked_at_again_when_its_filesystem_must_have_grown() -> None:
-    assert judged(30, claim=claim("200Mi"), seen=seen(25)).check_at == T0 + 45
+    assert judged(30, claim=claim("200Mi"), seen=seen(25)).check_at == T0 + 40
     assert judged(30, claim=claim()).check_at > T0 + 250
 
 
@@ -207,7 +208,7 @@ def test_what_the_probe_found_counts_whatever_the_pvc_says(
         assert (judgement.verdict, judgement.reason) == (verdict, reason)
 
 
-@pytest.mark.parametrize(("deleted", "reason"), [(40, Reason.POD_DELETED), (50, Reason.NOT_EXPANDED)])
+@pytest.mark.parametrize(("deleted", "reason"), [(40, Reason.POD_DELETED), (45, Reason.NOT_EXPANDED)])
 def test_a_pod_that_is_deleted_before_that_is_known_says_nothing_about_the_storage(
     deleted: float, reason: Reason
 ) -> None:

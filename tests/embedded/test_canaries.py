@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pie.embedded import childprocess
-from pie.embedded.kinds import PODS, PVCS, PVS
+from pie.embedded.cluster import EmbeddedCluster
+from pie.embedded.kinds import EVENTS, PODS, PVCS, PVS, Json, find
 from pie.embedded.machines import STORAGE_CLASS
 from tests.duesoon import due_soon
 from tests.embedded.conftest import PlainApi, Start
@@ -73,3 +74,58 @@ async def test_a_feature_is_proved_or_called_bad_or_not_offered_and_nothing_is_l
             await cluster.faults.inject(fault)
             assert await said_of(f"bad{number}") == expected
             await cluster.faults.clear(fault)
+
+
+async def claimed(cluster: EmbeddedCluster) -> Json:
+    """Create a PVC of 1 MiB on the only node, and have it ask for 3 MiB when it is bound."""
+    claim = {
+        "metadata": {"name": "pvc", "annotations": {"volume.kubernetes.io/selected-node": "node-1"}},
+        "spec": {
+            "storageClassName": STORAGE_CLASS,
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Mi"}},
+        },
+    }
+    cluster.registry.create(PVCS, claim, "pie")
+    bound: Json = await until(lambda: has(cluster, "status.capacity.storage", "1Mi"), "a volume", 30)
+    assert size_of(cluster, bound) == 1 << 20
+    more = {"requests": {"storage": "3Mi"}}
+    cluster.registry.edit(bound, lambda copy: copy["spec"].update(resources=more))
+    return bound
+
+
+def size_of(cluster: EmbeddedCluster, claim: Json) -> int:
+    path = cluster.machines["node-1"].volumes / claim["spec"]["volumeName"] / "size"
+    return path.stat().st_size
+
+
+@pytest.mark.parametrize("lies", [False, True])
+async def test_a_volume_is_expanded_when_its_pvc_asks_for_more(start_embedded: Start, lies: bool) -> None:
+    cluster = await start_embedded(nodes=1)
+    if lies:
+        await cluster.faults.inject("expands-nothing")
+    claim = await claimed(cluster)
+    await until(lambda: has(cluster, "status.capacity.storage", "3Mi"), "a larger volume", 30)
+    assert size_of(cluster, claim) == (1 if lies else 3) << 20
+
+
+async def test_a_refused_expansion_is_in_an_event_and_in_the_pvc_until_it_is_done(
+    start_embedded: Start,
+) -> None:
+    cluster = await start_embedded(nodes=1)
+    await cluster.faults.inject("expand-refused")
+    claim = await claimed(cluster)
+    status = "status.allocatedResourceStatuses.storage"
+    await until(lambda: has(cluster, status, "ControllerResizeInfeasible"), "the refusal", 30)
+    said = [each["message"] for each in cluster.store.all(EVENTS) if each["reason"] == "VolumeResizeFailed"]
+    assert "the pool is offline" in said[0]
+    assert size_of(cluster, claim) == 1 << 20
+    await cluster.faults.clear("expand-refused")
+    larger = await until(lambda: has(cluster, "status.capacity.storage", "3Mi"), "a larger volume", 30)
+    assert find(larger, status) is None
+
+
+async def has(cluster: EmbeddedCluster, path: str, value: str) -> Json | None:
+    """Return the PVC once it has a value."""
+    claim = cluster.registry.get(PVCS, "pie", "pvc")
+    return claim if find(claim, path) == value else None

@@ -47,9 +47,9 @@ def test_it_writes_until_the_filesystem_has_grown_and_what_it_wrote_is_there(dis
             run("xfs_growfs", disk)
 
     with volume:
-        before = size_bytes(volume)
+        before = size_bytes(disk)
         grow(volume, 100 * MIB, 60, pause=pause)
-        assert size_bytes(volume) >= before + 80 * MIB
+        assert size_bytes(disk) >= before + 80 * MIB
         found = Records(volume).read()
     assert len(pauses) == 3
     assert found is not None
@@ -65,7 +65,7 @@ def test_a_filesystem_that_does_not_grow_in_time_is_not_expanded(volume: Path) -
         now += seconds
 
     with Volume.open(volume, check_mount=False) as opened:
-        size = size_bytes(opened)
+        size = size_bytes(volume)
         with pytest.raises(Failure) as caught:
             grow(opened, 1 << 60, 4, pause=pause, now=lambda: now)
         found = Records(opened).read()
@@ -84,3 +84,11 @@ def test_records_are_checked_also_where_the_filesystem_did_not_grow(probe: Probe
     assert list(result.elapsed_seconds) == ["prepare", "grow", "records"]
     assert result.records is not None
     assert result.records.corrupted == 0
+
+
+def test_a_probe_that_started_too_late_to_know_the_size_before_says_nothing_about_the_storage(
+    probe: Probe, volume: Path
+) -> None:
+    result = probe("expand", volume, "--patience", "0", "--asked-after", "0.01", "--capacity", "1")
+    assert result.outcome is Outcome.INTERNAL
+    assert "to start" in result.message

@@ -24,3 +24,8 @@ def expanded(claim: Claim) -> bool:
     """Tell whether the PVC says that its volume has the size that pie asked for."""
     now, wanted = quantity(claim.status.capacity.storage), quantity(asked_for(claim))
     return now is not None and wanted is not None and now >= wanted
+
+
+def given_up(claim: Claim) -> bool:
+    """Tell whether the PVC says that nothing will come of its expansion."""
+    return claim.status.allocated_resource_statuses.storage.endswith("Infeasible")

@@ -310,7 +310,7 @@ _CUT_SHORT = frozenset({Outcome.KILLED, Outcome.FIO_FAILED, Outcome.INTERNAL})
 
 
 def _not_expanded(case: _Case) -> Judgement | None:
-    """Return that the volume does not grow, which a PVC may say long before the probe gives up."""
+    """Return that the volume does not grow: its PVC may say so long before the probe gives up."""
     if not kind_of(case.run.target).grows or not case.started:
         return None
     result = case.result if isinstance(case.result, Result) else None
@@ -320,10 +320,7 @@ def _not_expanded(case: _Case) -> Judgement | None:
     if result is not None and result.outcome not in _CUT_SHORT:
         return None
     why = hopeless(case.run, case.went_on_until)
-    if why is None:
-        return None
-    found = _failed(case, why.reason, why.message, result)
-    return found if case.over else replace(found, ended=False, replace=True)
+    return _failed(case, why.reason, why.message, result) if why is not None else None
 
 
 def _hung(case: _Case) -> Judgement | None:

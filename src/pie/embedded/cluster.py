@@ -16,6 +16,7 @@ from typing import Final, Self
 import structlog
 
 from pie.embedded.actors.cronjobs import run_cronjobs
+from pie.embedded.actors.expansion import expand
 from pie.embedded.actors.garbage import collect_garbage
 from pie.embedded.actors.jobs import run_jobs
 from pie.embedded.actors.kubelet import Kubelets
@@ -86,6 +87,7 @@ class EmbeddedCluster:
             partial(make_ephemeral_claims, registry),
             *([partial(schedule, registry)] if scheduler else []),
             partial(provision, registry, self.machines),
+            partial(expand, registry, self.machines),
             self._kubelets.run_pods,
             partial(protect_claims, registry),
             partial(collect_garbage, registry),
@@ -97,7 +99,11 @@ class EmbeddedCluster:
             self.registry.create(NAMESPACES, {"metadata": {"name": name}})
         self.registry.create(CRDS, pieprobe_crd())
         self.registry.create(CSI_DRIVERS, {"metadata": {"name": DRIVER}, "spec": {"attachRequired": False}})
-        late = {"provisioner": DRIVER, "volumeBindingMode": "WaitForFirstConsumer"}
+        late = {
+            "provisioner": DRIVER,
+            "volumeBindingMode": "WaitForFirstConsumer",
+            "allowVolumeExpansion": True,
+        }
         self.registry.create(STORAGE_CLASSES, {"metadata": {"name": STORAGE_CLASS}, **late})
         for number in range(1, self._first_nodes + 1):
             self.add_node(f"node-{number}")

@@ -188,6 +188,8 @@ _ALL: Final = (
     Fault("provisioner-gone", "The provisioner is down: PVCs stay Pending."),
     Fault("full-pool", "The pool has no room for a new volume."),
     Fault("clones-other", "A volume that is cloned from another one is empty."),
+    Fault("expand-refused", "The driver refuses to expand a volume."),
+    Fault("expands-nothing", "The driver says that a volume is expanded, and it is not."),
     Fault("slow", "fio's I/O takes several times as long as usual."),
     Fault("hang", "I/O does not return, and processes that wait for it cannot be killed."),
     Fault("io-error", "Writes to the volumes fail with EIO."),

@@ -1,6 +1,7 @@
 """`pie probe mount`, `provision` and the canaries: read the options, run, leave the result in the pod."""
 
 import argparse
+import math
 import os
 import re
 import signal
@@ -104,6 +105,15 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     expand.add_argument(
         "--patience", type=int, default=240, help="how long to wait for that, in seconds (%(default)s)"
     )
+    expand.add_argument(
+        "--asked-after",
+        type=_seconds,
+        default=math.inf,
+        help="how long after the start the volume is expanded, in seconds (%(default)s: later)",
+    )
+    expand.add_argument(
+        "--size-of", type=Path, help="a file whose size stands for that of the filesystem, for demos"
+    )
     job = IoJob()
     mount.add_argument(
         "--block-size", choices=BLOCK_SIZES, default=job.block_size, help="of fio's job (%(default)s)"
@@ -188,6 +198,8 @@ def _options(given: argparse.Namespace) -> Options:
         integrity=not getattr(given, "no_integrity", False),
         check_mount=not given.no_mount_check,
         patience_seconds=getattr(given, "patience", 0),
+        asked_after_seconds=getattr(given, "asked_after", math.inf),
+        size_of=getattr(given, "size_of", None),
         without_fio=getattr(given, "without_fio", False),
         termination_log=given.termination_log,
     )

@@ -1,5 +1,6 @@
 """One run: its steps in order, and the result if one fails."""
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Off: take any directory for a volume, to try the probe by hand."""
     patience_seconds: float = 0.0
     """How long to wait until the volume is expanded."""
+    asked_after_seconds: float = math.inf
+    """How long after the start pie asks for that."""
+    size_of: Path | None = None
+    """A file whose size stands for that of the filesystem; for demos."""
     without_fio: bool = False
     """Where fio is not installed, measure with I/O of pie's own; for demos."""
     termination_log: Path = Path("/dev/termination-log")
@@ -168,7 +173,14 @@ class Run:
             self._direct = job.direct and volume.can_direct
 
     def _grow(self, volume: Volume) -> None:
-        grow(volume, self._options.capacity_bytes, self._options.patience_seconds)
+        options = self._options
+        grow(
+            volume,
+            options.capacity_bytes,
+            options.patience_seconds,
+            asked_after_seconds=options.asked_after_seconds,
+            size_of=options.size_of,
+        )
 
     def _sync(self, volume: Volume) -> None:
         self._sync_seconds = timed_sync(volume)

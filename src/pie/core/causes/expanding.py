@@ -8,13 +8,13 @@ from typing import Final
 
 from pie.core.causes.drivererrors import not_offered
 from pie.core.causes.symptoms import Cause, cause, first_cause
-from pie.core.expansion import asked_for, expanded
+from pie.core.expansion import asked_for, expanded, given_up
 from pie.core.model import Stage
 from pie.core.reasons import MEANING, Reason
 from pie.core.timeline import Run
 from pie.core.wire import Claim
 
-GROWS_WITHIN_SECONDS: Final = 20.0
+GROWS_WITHIN_SECONDS: Final = 15.0
 """So soon after the PVC says that it is expanded, the probe has seen that: it looks each second."""
 
 _WARNINGS: Final = frozenset({"VolumeResizeFailed", "FileSystemResizeFailed"})
@@ -30,8 +30,7 @@ def hopeless(run: Run, until: float) -> Cause | None:
     said, claim = _error(run), run.claim
     if claim is None or not asked_for(claim):
         return None
-    given_up = claim.status.allocated_resource_statuses.storage.endswith("Infeasible")
-    if given_up or not_offered(said):
+    if said and (given_up(claim) or not_offered(said)):  # without words: they are on their way
         return cause(Stage.IO, Reason.EXPAND_FAILED, said)
     if run.seen.expanded is not None and until >= run.seen.expanded + GROWS_WITHIN_SECONDS:
         size, seconds = claim.status.capacity.storage, GROWS_WITHIN_SECONDS

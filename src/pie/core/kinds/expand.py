@@ -1,7 +1,7 @@
 """The canary `expand`: a new volume is expanded while a pod writes to it, and its filesystem grows.
 
-pie changes the PVC as soon as the container runs (`pie.core.target.growth`). Kubelets look for a larger PVC
-only every minute or two, so a run has five minutes at least.
+pie changes the PVC when the container has run for a moment (`pie.core.target.growth`). Kubelets look for a
+larger PVC only every minute or two, so a run has five minutes at least.
 """
 
 import math
@@ -11,13 +11,17 @@ from pie.core.kinds.canary import canary
 from pie.core.model import Probe
 from pie.core.wire import StorageClass
 
+ASKED_AFTER_SECONDS: Final = 10
+"""So long after the container started, pie asks for a larger volume: by then the probe knows its size."""
+
 _LEAST_DEADLINE_SECONDS: Final = 300.0
 _FOR_START_AND_END: Final = 0.2
 """This part of the deadline is for the start of the container and for its last reads."""
 
 
 def _options(probe: Probe) -> list[str]:
-    return ["--patience", str(math.floor(probe.deadline_seconds * (1 - _FOR_START_AND_END)))]
+    patience = math.floor(probe.deadline_seconds * (1 - _FOR_START_AND_END))
+    return ["--asked-after", str(ASKED_AFTER_SECONDS), "--patience", str(patience)]
 
 
 def _lacks(storage_class: StorageClass) -> str:

@@ -1,12 +1,13 @@
-"""When pie expands the volume of a run: as soon as its container uses it.
+"""When pie expands the volume of a run: as soon as its container has looked how large it is.
 
 The PVC itself says that pie has asked: so a run goes on with the next controller as if nothing had happened.
 """
 
 from typing import Final
 
-from pie.core.expansion import asked_for, expanded, larger
+from pie.core.expansion import asked_for, expanded, given_up, larger
 from pie.core.kinds import kind_of
+from pie.core.kinds.expand import ASKED_AFTER_SECONDS
 from pie.core.naming import CONTAINER
 from pie.core.target.effects import Ask, ExpandVolume, Question
 from pie.core.target.turn import Case, Turn
@@ -26,17 +27,31 @@ def expand_volumes(turn: Turn) -> None:
             continue
         if asked_for(claim):
             _ask_for_events(turn, case, claim, since + _LONG_SECONDS)
+        elif turn.now < since + ASKED_AFTER_SECONDS:
+            turn.wake(since + ASKED_AFTER_SECONDS)
         elif (size := larger(claim, turn.probe.pvc_capacity)) is not None:
             turn.emit(ExpandVolume(case.id, claim.metadata.uid, size))
 
 
 def _at_work_since(turn: Turn, case: Case) -> float | None:
-    """Return since when the container runs; None: it does not, or something is known against it."""
+    """Return since when the container runs, by the clock of the API server if it says it; None: it does not.
+
+    None as well if something is known against the run.
+    """
     pod, run = case.run.pod, turn.state.runs[case.id]
-    if pod is None or pod.metadata.being_deleted or run.pod_gone or run.ending or case.judgement.replace:
+    if (
+        pod is None
+        or pod.metadata.being_deleted
+        or run.pod_gone
+        or run.ending
+        or case.judgement.ended
+        or case.run.refused
+    ):
         return None
     running = pod.status.container(CONTAINER).running
-    return epoch_seconds(running.started_at) if running is not None else None
+    if running is None:
+        return None
+    return case.run.seen.running_reported or epoch_seconds(running.started_at)
 
 
 def _ask_for_events(turn: Turn, case: Case, claim: Claim, at: float) -> None:
@@ -44,7 +59,7 @@ def _ask_for_events(turn: Turn, case: Case, claim: Claim, at: float) -> None:
     run = turn.state.runs[case.id]
     if run.events_asked or run.warnings or expanded(claim):
         return
-    if turn.now < at:
+    if turn.now < at and not given_up(claim):
         turn.wake(at)
         return
     turn.change_run(run.id, events_asked=True)

@@ -113,6 +113,8 @@ class Kubelets:
         words = [str(paths.get(word, word)) for word in words]
         if words[:3] == ["pie", "probe", "mount"]:  # what the pod itself asks for comes last, and counts
             words[3:3] = ["--without-fio", *self._options]
+        if words[:3] == ["pie", "probe", "expand"]:
+            words[3:3] = ["--size-of", str(next(iter(volumes.values())) / "size")]
         asked = container.get("readinessProbe")
         readiness = Readiness(asked, free_port()) if asked else None
         words += ["--port", str(readiness.port)] if readiness is not None else []

@@ -1,6 +1,7 @@
 """PVCs and volumes: ephemeral PVCs, the provisioner of each machine, and the protection of PVCs in use.
 
-A volume is a directory on its machine; a raw one is the file `device` in it. The sizes of a machine's volumes
+A volume is a directory on its machine; a raw one is the file `device` in it. Else the size of the file `size`
+in it is that of its filesystem. The sizes of a machine's volumes
 are summed against its pool.
 https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#generic-ephemeral-volumes
 """
@@ -102,9 +103,9 @@ def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
     directory = machine.volumes / volume["metadata"]["name"]
     directory.mkdir(parents=True, exist_ok=True)
     _clone(registry, machine, claim, directory)
-    if volume["spec"]["volumeMode"] == "Block":
-        (directory / "device").touch()
-        os.truncate(directory / "device", int(wanted))
+    file = directory / ("device" if volume["spec"]["volumeMode"] == "Block" else "size")
+    file.touch()
+    os.truncate(file, int(wanted))
     registry.set_status(volume, phase="Bound")
     registry.edit(claim, lambda copy: copy["spec"].update(volumeName=volume["metadata"]["name"]))
     capacity, modes = volume["spec"]["capacity"], volume["spec"]["accessModes"]
