@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(400)
 SPEC: dict[str, Any] = {
     "disableProvisionProbe": True,
     "disableMountProbes": True,
-    "probeThreshold": "15s",
+    "probeThreshold": "30s",
     "suppression": {"newNodeGrace": "0s", "rebootGrace": "0s"},
 }
 
