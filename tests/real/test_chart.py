@@ -125,20 +125,23 @@ def is_the_same(found: Json, before: Json) -> bool:
     return (now["name"], now["uid"]) == (then["name"], then["uid"]) and "deletionTimestamp" not in now
 
 
-async def kubectl(cluster: Cluster, *arguments: str) -> str:
-    """Run kubectl, which must not fail; return what it printed."""
+async def kubectl(cluster: Cluster, *arguments: str) -> None:
+    """Run kubectl, which must not fail."""
+    assert (await printed(cluster, *arguments))[0] == 0
+
+
+async def printed(cluster: Cluster, *arguments: str) -> tuple[int | None, str]:
+    """Run kubectl; return its exit status, and what it printed."""
     argv = (kubectl_path(), "--kubeconfig", str(cluster.kubeconfig), *arguments)
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
-    printed, _ = await process.communicate()
-    assert process.returncode == 0
-    return printed.decode()
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
 
 
 async def discovered(cluster: Cluster) -> bool:
     """Tell whether helm finds PieProbes: discovery has them a moment after they are served."""
-    return "pieprobes" in await kubectl(
-        cluster, "api-resources", "--api-group=pie.topolvm.io", "--output=name"
-    )
+    status, found = await printed(cluster, "api-resources", "--api-group=pie.topolvm.io", "--output=name")
+    return status == 0 and "pieprobes" in found
 
 
 @pytest.mark.parametrize("values", CASES, ids=lambda path: path.name.partition(".")[0])
