@@ -359,3 +359,32 @@ async def test_a_crashed_node_plugin_leaves_mounted_volumes_at_work_and_comes_ba
 async def test_an_unknown_fault_is_refused_with_the_names_of_those_that_there_are(driver: Driver) -> None:
     with pytest.raises(TestbedError, match=r"no fault 'hung'.*hang"):
         await inflict(driver, "hung")
+
+
+@pytest.mark.parametrize("lies", [False, True])
+async def test_a_volume_in_use_grows_unless_the_driver_lies(driver: Driver, lies: bool) -> None:
+    volume = await driver.published("one", "xfs")
+    before = os.statvfs(volume.path)
+    if lies:
+        await inflict(driver, "expands-nothing", claims="one")
+    wanted = {"required_bytes": 500 << 20}
+    said = await driver.call("ControllerExpandVolume", volume_id=volume.id, capacity_range=wanted)
+    assert (said.capacity_bytes, said.node_expansion_required) == (500 << 20, not lies)
+    # A path outside the driver's mount namespace: the driver finds the mount by the volume.
+    await driver.call("NodeExpandVolume", volume_id=volume.id, volume_path=f"{driver.directory}/pods")
+    now = os.statvfs(volume.path)
+    more_bytes = now.f_blocks * now.f_frsize - before.f_blocks * before.f_frsize
+    assert (more_bytes > 150 << 20) is not lies
+    assert await write(volume) == ""
+
+
+async def test_an_expansion_is_refused_by_a_fault_and_by_a_pool_that_is_too_small(driver: Driver) -> None:
+    volume = await driver.create("one")
+    await inflict(driver, "expand-refused", claims="one", code="INVALID_ARGUMENT", message="offline")
+    for code, more in (("INVALID_ARGUMENT", 64 << 20), ("RESOURCE_EXHAUSTED", 1 << 40)):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await driver.call(
+                "ControllerExpandVolume", volume_id=volume, capacity_range={"required_bytes": more}
+            )
+        assert refused.value.code().name == code
+        await undo(driver, "expand-refused")
