@@ -72,6 +72,12 @@ def test_a_pod_or_pvc_that_kubernetes_did_not_create() -> None:
     assert missing.started
 
 
+def test_runs_of_pieprobes_of_one_name_in_two_namespaces_are_two() -> None:
+    state = replace(STATE, runs={"run": run(created=11)})
+    elsewhere = replace(state, target=replace(MOUNT, namespace="other"))
+    assert len(late([state, elsewhere], NOW).started) == 2
+
+
 def test_a_pvc_that_has_its_volume_and_is_not_bound() -> None:
     assert of(run(volume="pvc-1")).bound
     assert not of(run(volume="pvc-1", bound=True)).bound

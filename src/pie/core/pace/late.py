@@ -46,10 +46,10 @@ def late(states: Iterable[TargetState], now: float) -> Late:
     for state in states:
         for streak in (state.bad, state.blind):
             if streak is not None and streak.reason is Reason.CONTROL_PLANE_LATE:
-                started.add(f"{state.target}/{streak.last_due:.0f}")
+                started.add(f"{state.target.full_name}/{streak.last_due:.0f}")
         for run in state.runs.values():
             if _started_late(state, run):
-                started.add(f"{state.target}/{run.due:.0f}")
+                started.add(f"{state.target.full_name}/{run.due:.0f}")
             if _waits_too_long(state, run, now):
                 bound.update(_bound_late(run))
                 attached.update(_attached_late(run))
