@@ -140,6 +140,8 @@ def test_the_smallest_spec_gets_the_defaults(storing: Kubectl) -> None:
         "provisionOnRetain": False,
         "runner": "CronJob",
         "paused": False,
+        "residentProbe": False,
+        "residentThreshold": "10s",
     }
 
 

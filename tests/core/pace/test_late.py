@@ -92,6 +92,16 @@ def test_a_volume_that_is_to_be_attached_and_has_no_volumeattachment() -> None:
     assert not of(run(seen=failed)).attached
 
 
+@pytest.mark.parametrize(("first_bad", "counts"), [(T0, True), (T0 - 60, False)])
+def test_an_attachment_that_is_late_after_a_bad_run_may_be_the_storages(
+    first_bad: float, counts: bool
+) -> None:
+    found = run(seen=Sightings(attaching=True, attachment_missing=True))
+    bad = BadStreak(Stage.MOUNT, Reason.MOUNT_SLOW, "", "", first_bad, 1, T0, NOW)
+    assert bool(of(found, replace(STATE, bad=bad)).attached) is counts
+    assert bool(of(found, replace(STATE, blind=bad)).attached) is counts
+
+
 STORAGE = [reason for reason in Reason if AREA.get(reason) is Area.STORAGE]
 storage_streaks = st.none() | st.builds(
     streak, st.sampled_from(STORAGE), st.sampled_from([Stage.PROVISION, Stage.ATTACH, Stage.MOUNT, Stage.IO])

@@ -52,7 +52,7 @@ def late(states: Iterable[TargetState], now: float) -> Late:
                 started.add(f"{state.target.full_name}/{run.due:.0f}")
             if _waits_too_long(state, run, now):
                 bound.update(_bound_late(run))
-                attached.update(_attached_late(run))
+                attached.update(_attached_late(state, run))
     return Late(frozenset(started), frozenset(bound), frozenset(attached))
 
 
@@ -79,8 +79,17 @@ def _bound_late(run: RunState) -> Iterator[str]:
         yield claim.metadata.uid
 
 
-def _attached_late(run: RunState) -> Iterator[str]:
-    """Yield a run that waits because Kubernetes did not ask the driver to attach its volume."""
+def _attached_late(state: TargetState, run: RunState) -> Iterator[str]:
+    """Yield a run that waits because Kubernetes did not ask the driver to attach its volume.
+
+    After a bad run that may be the storage's: the attach/detach controller waits longer after each failure.
+    """
+    good_before = all(each is None or each.first_bad >= run.due for each in (state.bad, state.blind))
     seen = run.seen
-    if seen.attaching and seen.attachment_missing and not seen.attached and not seen.attach_error:
+    if (
+        good_before
+        and seen.attaching
+        and seen.attachment_missing
+        and not (seen.attached or seen.attach_error)
+    ):
         yield run.id
