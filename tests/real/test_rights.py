@@ -1,6 +1,10 @@
-"""The controller with only the rights of the chart: nothing is refused, and every right is used."""
+"""The controller with only the rights of the chart: nothing is refused, and every right is used.
+
+First in one namespace, then, on the same cluster, with the ClusterRole of `allNamespaces`.
+"""
 
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -57,8 +61,37 @@ async def test_the_rights_that_the_chart_gives_are_enough_and_none_is_too_much(
             lambda: gone(api, f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs"), "no CronJob is left"
         )
     assert not unused
-    assert not refused(cluster)
     assert set(used(cluster)) <= set(USED)
+    await serve_all_namespaces(cluster)
+    assert not refused(cluster)
+
+
+async def serve_all_namespaces(cluster: Cluster) -> None:
+    """Serve PieProbes of one name in two namespaces, and see one of them end without the other."""
+    api, both = cluster.api, ("team-a", "team-b")
+    await install(api, NAMESPACE, "--set", "replicaCount=0,allNamespaces=true")
+    kubeconfig = await cluster.service_account_kubeconfig(NAMESPACE, RELEASE)
+    for namespace in both:
+        await cluster.create_namespace(namespace)
+        probe = pieprobe("p", "kwok", "type", runner="Pod", probePeriodSeconds=30, **SPEC)
+        await apply_probe(api, namespace, probe)
+
+    async with Pie(kubeconfig, "", "--leader-elect") as pie:
+        await pie.leads()
+        for namespace in both:
+            for node in cluster.spec.kwok_node_names:
+                of = {"namespace": namespace, "pie_probe_name": "p", "node": node}
+                await pie.until_value(PERFORMANCE, some, 120, **of, succeed="true")
+        claims = {each: f"/api/v1/namespaces/{each}/persistentvolumeclaims" for each in both}
+        names = [{each["metadata"]["name"] for each in await api.items(path)} for path in claims.values()]
+        assert names[0] & names[1], "the PVCs have the same names in both"
+        for ended in both:
+            await api.delete(f"{GROUP}/namespaces/{ended}/pieprobes/p")
+            await until(partial(gone, api, claims[ended]), f"no PVC is left in {ended}", 120)
+            await pie.until_no_samples(namespace=ended)
+            if ended == both[0]:
+                assert await api.items(claims[both[1]])
+                assert await pie.value(ON_TIME["provision"], namespace=both[1], on_time="true") is not None
 
 
 def some(value: float) -> bool:
