@@ -201,6 +201,7 @@ class Cluster:
     async def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """Write a kubeconfig file of an existing service account, valid for an hour, and return its path.
 
+        The namespace of its context is that of the account, as inside a pod.
         Roles and bindings that were written before are in force when this returns.
         """
         await rights.until_in_force(self.api, namespace, name)
@@ -208,7 +209,7 @@ class Cluster:
         answer = await self.api.create(f"{account}/token", {"spec": {"expirationSeconds": 3600}})
         path = self.directory / "users" / f"{namespace}.{name}.kubeconfig"
         admin = Kubeconfig.read(self.kubeconfig)
-        msgspec.structs.replace(admin, token=answer["status"]["token"]).write(path)
+        msgspec.structs.replace(admin, token=answer["status"]["token"], namespace=namespace).write(path)
         return path
 
     async def call(self, command: str, **arguments: Any) -> Any:

@@ -7,16 +7,17 @@ import yaml
 
 
 class Kubeconfig(msgspec.Struct, frozen=True):
-    """The address of an API server, and a user."""
+    """The address of an API server, a user, and the namespace of the user's context."""
 
     server: str
     certificate_authority: Path
     token: str
+    namespace: str = "default"
 
     def write(self, path: Path) -> None:
         """Write the file; only its owner can read it."""
         cluster = {"server": self.server, "certificate-authority": str(self.certificate_authority)}
-        context = {"cluster": "testbed", "user": "user", "namespace": "default"}
+        context = {"cluster": "testbed", "user": "user", "namespace": self.namespace}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
