@@ -48,4 +48,4 @@ def test_every_rule_of_the_crd_is_understood() -> None:
 
 def test_it_stays_as_small_as_the_contributors_page_says() -> None:
     sources = {*(ROOT / "src/pie/embedded").rglob("*.py")} - {Path(childprocess.__file__)}
-    assert 0 < sum(len(source.read_text().splitlines()) for source in sources) <= 2720
+    assert 0 < sum(len(source.read_text().splitlines()) for source in sources) <= 2820
