@@ -217,7 +217,7 @@ async def test_an_interrupted_clean_up_says_what_takes_the_rest_away(
 ) -> None:
     cluster = await cluster_of(start_embedded, 1)
     await cluster.faults.inject("hang")
-    async with started("check", STORAGE_CLASS, "--mount", "--timeout", "4s", *options(cluster)) as command:
+    async with started("check", STORAGE_CLASS, "--mount", "--timeout", "15s", *options(cluster)) as command:
         await command.says("hung in io: Hung")
         await command.says("cleaning up")
         await until(lambda: deleted(cluster), "the pod is being deleted")
