@@ -38,7 +38,9 @@ pytestmark = pytest.mark.usefixtures("fio")
 
 
 async def cluster_of(start_embedded: Start, nodes: int) -> EmbeddedCluster:
-    return await start_embedded(nodes=nodes, probe_options=("--size", "4M"))
+    cluster = await start_embedded(nodes=nodes, probe_options=("--size", "4M"))
+    await until(lambda: nodes_are_ready_for_long(cluster), "the nodes have been Ready for a while")
+    return cluster
 
 
 async def nodes_are_ready_for_long(cluster: EmbeddedCluster) -> bool:
@@ -133,7 +135,6 @@ async def test_each_fault_is_named_with_stage_and_reason_and_a_cordoned_node_is_
         ("cordoned", "node-6"),
     ):
         await cluster.faults.inject(fault, node)
-    await until(lambda: nodes_are_ready_for_long(cluster), "the nodes have been Ready for a while")
     ended, report = await check(cluster, STORAGE_CLASS, "--mount", "--timeout", "6s")
     assert ended.status == 1, ended.complained
     assert verdicts(report) == {
@@ -217,7 +218,7 @@ async def test_an_interrupted_clean_up_says_what_takes_the_rest_away(
 ) -> None:
     cluster = await cluster_of(start_embedded, 1)
     await cluster.faults.inject("hang")
-    async with started("check", STORAGE_CLASS, "--mount", "--timeout", "15s", *options(cluster)) as command:
+    async with started("check", STORAGE_CLASS, "--mount", "--timeout", "4s", *options(cluster)) as command:
         await command.says("hung in io: Hung")
         await command.says("cleaning up")
         await until(lambda: deleted(cluster), "the pod is being deleted")
@@ -246,7 +247,6 @@ async def nothing_there(cluster: EmbeddedCluster, *kinds: Kind) -> bool:
 async def test_what_failed_can_be_kept_and_goes_with_its_lease(start_embedded: Start) -> None:
     cluster = await cluster_of(start_embedded, 2)
     await cluster.faults.inject("read-only", "node-2")
-    await until(lambda: nodes_are_ready_for_long(cluster), "the nodes have been Ready for a while")
     ended, report = await check(cluster, STORAGE_CLASS, "--mount", "--keep-on-failure")
     assert ended.status == 1
     assert report["left"] == []
