@@ -84,6 +84,9 @@ versions: prepare-real ## Try every pinned version of Kubernetes, and write docs
 outage: setup ## Let a CSI driver crash on 5,000 simulated nodes: one incident, few reads (Python only, minutes)
 	$(BIN)/python bench/outage.py
 
+bench: prepare-real ## Measure both runners on clusters of several sizes, and write docs/benchmarks.md (root, Go; an hour)
+	$(BIN)/python -m bench.scale $(BENCH)
+
 site: setup ## Build the documentation site into build/site, with search; it fails on a dead link
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
@@ -106,4 +109,4 @@ clean: ## Remove what set-up and tests made in the checkout (not the caches outs
 	rm -rf $(VENV) dist build testbed/csi/generated .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lint style types imports test explore prepare-real verdicts pages faults maintenance weather versions outage site run run-real lock clean
+.PHONY: help setup lint style types imports test explore prepare-real verdicts pages faults maintenance weather versions outage bench site run run-real lock clean
