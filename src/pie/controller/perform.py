@@ -125,32 +125,18 @@ class Perform:
                 show.series.remove(target)
                 show.history.forget(target)
             case CountOnTime(due, on_time):
-                _log.debug(
-                    "counted", target=str(target), namespace=target.namespace, due=due, on_time=on_time
-                )
+                _log_counted("counted", target, due, on_time=on_time)
                 show.series.count_on_time(target, on_time=on_time)
             case CountSucceeded(_, succeeded):
                 show.series.count_succeeded(target, succeeded=succeeded)
             case CountSuppressed(due, reason):
-                _log.debug(
-                    "counted as suppressed",
-                    target=str(target),
-                    namespace=target.namespace,
-                    due=due,
-                    reason=reason.value,
-                )
+                _log_counted("counted as suppressed", target, due, reason=reason.value)
                 show.untested.suppressed.count(target, reason)
             case CountCutShort(_, reason):
                 show.untested.suppressed.count(target, reason, io_only=True)
             case CountInconclusive(due, reason, io_only):
                 if not io_only:
-                    _log.debug(
-                        "counted as inconclusive",
-                        target=str(target),
-                        namespace=target.namespace,
-                        due=due,
-                        reason=reason.value,
-                    )
+                    _log_counted("counted as inconclusive", target, due, reason=reason.value)
                 show.untested.inconclusive.count(target, reason, io_only=io_only)
             case CountLost():
                 _log.warning(
@@ -268,6 +254,10 @@ class Perform:
         if pod is not None and pod.metadata.uid == uid and not pod.metadata.being_deleted:
             _log.info("deleting the pod of a run that cannot recover", namespace=key[0], pod=key[1])
             await self._pods.delete(pod.metadata)
+
+
+def _log_counted(how: str, target: Target, due: float, **more: object) -> None:
+    _log.debug(how, target=str(target), namespace=target.namespace, due=due, **more)
 
 
 def _joined(before: Remember | None, new: Remember) -> Remember:

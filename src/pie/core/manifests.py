@@ -4,8 +4,11 @@ Probe pods satisfy the `restricted` Pod Security level, carry no service-account
 https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 """
 
+import hashlib
 import math
 from typing import Any, Final
+
+import msgspec
 
 from pie.core import meshes
 from pie.core.driver import STARTUP_TAINTS, with_tolerations
@@ -147,6 +150,12 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image, step: At
     if probe.priority_class_name:
         spec["priorityClassName"] = probe.priority_class_name
     return spec
+
+
+def spec_hash(manifest: Manifest) -> str:
+    """Return what is the same for equal manifests only, to see later whether an object is still as wanted."""
+    content = msgspec.json.encode(manifest, order="sorted")
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()[:16]
 
 
 def _life(probe: Probe, target: Target) -> Manifest:

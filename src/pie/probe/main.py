@@ -72,7 +72,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         " pie probe provision --path /tmp --no-mount-check",
     )
     probes = parser.add_subparsers(
-        dest="probe", required=True, metavar="{mount,provision,block,clone,expand,resident}"
+        dest="probe", required=True, metavar=f"{{{','.join(get_args(ProbeName))}}}"
     )
     mount = probes.add_parser(
         "mount", help="measure an existing volume, and check what earlier runs left on it"
@@ -87,7 +87,15 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     resident = probes.add_parser(
         "resident", help="use a volume that stays mounted, and say by HTTP how it goes"
     )
-    for probe in (mount, provision, block, clone, expand, resident):
+    of_kind: dict[str, argparse.ArgumentParser] = {
+        "mount": mount,
+        "provision": provision,
+        "block": block,
+        "clone": clone,
+        "expand": expand,
+        "resident": resident,
+    }
+    for probe in of_kind.values():
         probe.add_argument(
             "--path", type=Path, required=True, help="where the volume is mounted, or its device"
         )
@@ -160,14 +168,6 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         help="seconds between two rounds of I/O, about (%(default)s)",
     )
     resident.add_argument("--port", type=_port, default=PORT, help="it listens on (%(default)s)")
-    of_kind: dict[str, argparse.ArgumentParser] = {
-        "mount": mount,
-        "provision": provision,
-        "block": block,
-        "clone": clone,
-        "expand": expand,
-        "resident": resident,
-    }
     return parser, of_kind
 
 

@@ -74,7 +74,7 @@ class Standing:
     # The threads that answer.
 
     def now(self) -> Code | None:
-        """Return how I/O goes now; None: nobody knows yet."""
+        """Return the code for I/O now; None: no round has ended yet."""
         return self._known.code(self._clock(), self._threshold_seconds)
 
     def answer(self) -> Code:

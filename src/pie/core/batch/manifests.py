@@ -1,14 +1,10 @@
 """Builds the manifests of CronJobs and Jobs."""
 
-import hashlib
-
-import msgspec
-
 from pie.core.batch.cron import cron_schedule
 from pie.core.batch.history import history_limit
 from pie.core.batch.naming import ANNOTATION_SCHEDULED
 from pie.core.kinds import kind_of
-from pie.core.manifests import Manifest, metadata_of, pod_template
+from pie.core.manifests import Manifest, metadata_of, pod_template, spec_hash
 from pie.core.model import Image, Probe, Target
 from pie.core.naming import (
     ANNOTATION_FOLLOWS,
@@ -55,9 +51,8 @@ def cronjob(
             "spec": {"backoffLimit": 0, "template": template},
         },
     }
-    digest = hashlib.sha1(msgspec.json.encode(spec, order="sorted"), usedforsecurity=False).hexdigest()[:16]
     metadata = metadata_of(probe, target, name)
-    metadata["annotations"][ANNOTATION_SPEC_HASH] = digest
+    metadata["annotations"][ANNOTATION_SPEC_HASH] = spec_hash(spec)
     if suppressed_since is not None:
         metadata["annotations"][ANNOTATION_SUPPRESSED_SINCE] = rfc3339(suppressed_since)
     return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec": spec}

@@ -84,12 +84,8 @@ def _attached_late(state: TargetState, run: RunState) -> Iterator[str]:
 
     After a bad run that may be the storage's: the attach/detach controller waits longer after each failure.
     """
-    good_before = all(each is None or each.first_bad >= run.due for each in (state.bad, state.blind))
+    if any(each is not None and each.first_bad < run.due for each in (state.bad, state.blind)):
+        return
     seen = run.seen
-    if (
-        good_before
-        and seen.attaching
-        and seen.attachment_missing
-        and not (seen.attached or seen.attach_error)
-    ):
+    if seen.attaching and seen.attachment_missing and not seen.attached and not seen.attach_error:
         yield run.id

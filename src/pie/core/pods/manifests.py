@@ -1,10 +1,7 @@
 """Builds the manifest of a pod that pie starts itself."""
 
-import hashlib
-import json
-
 from pie.core.kinds import kind_of
-from pie.core.manifests import Manifest, metadata_of, pod_template
+from pie.core.manifests import Manifest, metadata_of, pod_template, spec_hash
 from pie.core.model import FIRST, AtStep, Image, Probe, Target
 from pie.core.naming import ANNOTATION_FOLLOWS, ANNOTATION_SPEC_HASH
 from pie.core.wire import Metadata
@@ -12,13 +9,8 @@ from pie.core.wire import Metadata
 
 def is_outdated(pod: Metadata, probe: Probe, target: Target, *, claim: str, image: Image) -> bool:
     """Tell whether the pod of a resident probe would be another one if it were created now."""
-    wanted = _hash(pod_template(probe, target, claim=claim, image=image))
+    wanted = spec_hash(pod_template(probe, target, claim=claim, image=image))
     return pod.annotations.get(ANNOTATION_SPEC_HASH) != wanted
-
-
-def _hash(template: Manifest) -> str:
-    content = json.dumps(template, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def run_pod(
@@ -44,5 +36,5 @@ def run_pod(
     if follows:
         metadata["annotations"][ANNOTATION_FOLLOWS] = follows
     if kind_of(target).resident:
-        metadata["annotations"][ANNOTATION_SPEC_HASH] = _hash(template)
+        metadata["annotations"][ANNOTATION_SPEC_HASH] = spec_hash(template)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}

@@ -17,8 +17,9 @@ HELD_SECONDS: Final = 55.0
 class Known:
     """What is known of I/O. All times are seconds of one clock.
 
-    `last` is how the last round ended; None: none has ended yet. `busy_since` is when the operation began
-    that goes on now; None: none does. `said` are the bad codes that the kubelet was told since I/O was well.
+    `last` is the code of the last round; None: no round has ended yet. `busy_since` is when the operation
+    began that runs now; None: no operation runs. `said` are the bad codes that the kubelet got as an answer
+    since the last good round.
     """
 
     last: Code | None = None
@@ -26,7 +27,7 @@ class Known:
     said: frozenset[Code] = frozenset()
 
     def code(self, now: float, threshold_seconds: float) -> Code | None:
-        """Return how I/O goes; None: nobody knows yet.
+        """Return the code for I/O now; None: no round has ended yet.
 
         It is stalled by the operation that goes on, not by the time since one ended: a process that was
         stopped for a while says nothing about its volume.
@@ -40,7 +41,7 @@ class Known:
         return Known(code, None, frozenset() if code is Code.WELL else self.said)
 
     def told(self, code: Code) -> "Known":
-        """Return what is known after the kubelet was told this."""
+        """Return what is known after the kubelet got this answer."""
         return replace(self, said=self.said | {code}) if code is not Code.WELL else self
 
 

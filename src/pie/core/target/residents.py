@@ -15,6 +15,7 @@ from pie.core.target.counting import note
 from pie.core.target.effects import Ask, Mark, Question, ReportChange
 from pie.core.target.state import RunState
 from pie.core.target.turn import Turn
+from pie.core.wire import Pod
 
 _BAD_AT_ONCE: Final = 2
 """It counts like two bad runs: the probe itself waited for a threshold, and the kubelet heard it."""
@@ -41,11 +42,12 @@ _SILENT_SECONDS: Final = 90.0
 def follow_resident(turn: Turn) -> None:
     """Judge the pod, and have one that cannot go on deleted."""
     for run in turn.state.unread():
-        if run.pod is None or run.pod_gone or _has_to_go(turn, run):
+        pod = run.pod
+        if pod is None or run.pod_gone or _has_to_go(turn, pod):
             # What is deleted has no say: the next pod decides.
             turn.change_run(run.id, recorded=True)
         else:
-            _judge(turn, run)
+            _judge(turn, run, pod)
     if turn.facts.nodes.suppression is not None:
         turn.emit(Mark(turn.now, Verdict.SUPPRESSED))
     if not turn.state.unread():
@@ -56,10 +58,8 @@ def follow_resident(turn: Turn) -> None:
         turn.emit(ReportChange())
 
 
-def _judge(turn: Turn, run: RunState) -> None:
-    if run.pod is None:
-        return
-    heard = hear(turn.state.resident, run.pod, run.warnings, turn.now)
+def _judge(turn: Turn, run: RunState, pod: Pod) -> None:
+    heard = hear(turn.state.resident, pod, run.warnings, turn.now)
     turn.change(resident=heard)
     judgement = judge_resident(heard, turn.now, turn.probe.resident_threshold_seconds)
     turn.wake(judgement.check_at)
@@ -86,7 +86,7 @@ def _judge(turn: Turn, run: RunState) -> None:
 
 
 def _update(turn: Turn, run: RunState) -> None:
-    """Delete a pod of an earlier image or spec, in its turn. It is well, so no evidence goes with it."""
+    """Delete a good pod of an earlier image or spec, in its turn. A bad pod stays: it is the evidence."""
     outdated = any(fact.outdated for fact in turn.facts.runs if fact.id == run.id)
     due = turn.calendar.dues_between(turn.now - _IN_TURN_SECONDS, turn.now, limit=1)
     if not outdated or not due:
@@ -110,8 +110,8 @@ def _replace(turn: Turn, run: RunState, judgement: Judgement) -> None:
         turn.change(replaced_at=turn.now)
 
 
-def _has_to_go(turn: Turn, run: RunState) -> bool:
+def _has_to_go(turn: Turn, pod: Pod) -> bool:
     """Tell whether a pod is deleted: it ended, it must not be there, or its volume is being deleted."""
     claim = turn.facts.claim
-    ended = run.pod is not None and run.pod.status.phase in {"Succeeded", "Failed"}
+    ended = pod.status.phase in {"Succeeded", "Failed"}
     return ended or turn.facts.stopped or (claim is not None and claim.metadata.being_deleted)
