@@ -24,7 +24,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.scale.measure import CSI_DRIVERS, NAMESPACE, WITHOUT_ATTACH, probe
+from bench.api_writes import NAMESPACE, probe
+from bench.scale.measure import CSI_DRIVERS, WITHOUT_ATTACH
 from testbed.api import Json
 from testbed.cluster import Cluster
 from tests.harness import GROUP, Pie, apply_probe, gone, until
@@ -127,8 +128,8 @@ async def probed(cluster: Cluster, runner: str, **spec: Any) -> AsyncIterator[No
     nodes = len(cluster.spec.kwok_node_names)
     async with Pie(cluster.kubeconfig, NAMESPACE, "--leader-elect") as pie:
         await pie.leads()
-        body = probe(runner, 1)
-        body["spec"] |= spec
+        body = probe(1, runner=runner)
+        body["spec"].update(spec)
         await apply_probe(cluster.api, NAMESPACE, body)
 
         async def all_bound() -> bool:

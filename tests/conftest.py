@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector leave the tests alone: none of them goes before the end."""
+    """Exclude all tests from garbage collection: they exist until the end."""
     gc.freeze()
 
 

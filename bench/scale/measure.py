@@ -7,28 +7,27 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 
+from bench.api_writes import NAMESPACE, STAND_INS, probe, reconcile
 from bench.scale.figures import Figures
 from testbed.api import Api, Json
 from testbed.audit import FIRST_ERROR_CODE, WRITE_VERBS, AuditEvent
 from testbed.cluster import Cluster
 from testbed.kwok_stages import PROVISIONER
-from tests.harness import ON_TIME, Pie, apply_probe, pieprobe, until
+from tests.harness import ON_TIME, Pie, apply_probe, until
 from tests.real.conftest import install_crd
 
-NAMESPACE, FLOOR = "pie", "floor"
-STAND_INS: Final = frozenset({"kwok", "testbed-binder", "testbed"})
+FLOOR: Final = "floor"
 CSI_DRIVERS: Final = "/apis/storage.k8s.io/v1/csidrivers"
 WITHOUT_ATTACH: Final = {"metadata": {"name": PROVISIONER}, "spec": {"attachRequired": False}}
 """Without it, the driver could be one that attaches, and pie would look for that."""
 _AT_ONCE = 32
-_LONG_MINUTES = 59  # no run is due while the desired state is created
 _SAMPLE_SECONDS = 0.25
 _SCRAPES = 5
 _QPS = "2000"
@@ -39,14 +38,6 @@ def collection(resource: str, namespace: str) -> str:
     """Return the path of a collection."""
     group = "/apis/batch/v1" if resource == "cronjobs" else "/api/v1"
     return f"{group}/namespaces/{namespace}/{resource}"
-
-
-def probe(runner: str, minutes: int) -> Json:
-    """Return a PieProbe for every simulated node, without provision probe."""
-    spec: dict[str, Any] = {"probePeriod": minutes, "probeThreshold": "1m", "disableProvisionProbe": True}
-    if runner != "CronJob":
-        spec["runner"] = runner
-    return pieprobe("p1", "kwok", "type=kwok", **spec, suppression={})
 
 
 @dataclass(slots=True)
@@ -68,11 +59,12 @@ async def measure(nodes: int, runner: str, minutes: int) -> Figures:
             await cluster.create_namespace(namespace)
         async with Pie(cluster.kubeconfig, NAMESPACE, *arguments) as pie:
             await pie.leads()
-            created_seconds, create_cpu = await _desired_state(cluster, pie, runner, resources, nodes)
+            create_cpu = await _cpu(pie)
+            object_seconds = await reconcile(cluster, pie, nodes, runner=runner, timeout_seconds=600)
+            create_cpu = await _cpu(pie) - create_cpu
             floor_seconds = await _floor(cluster.api, resources)
             rest_bytes = _resident_bytes(pie)
-            print(f"desired state in {created_seconds:.1f} s, floor {floor_seconds:.1f} s", flush=True)
-            await apply_probe(cluster.api, NAMESPACE, probe(runner, minutes))
+            await apply_probe(cluster.api, NAMESPACE, probe(minutes, runner=runner))
             # The controller manager reports PVCs that wait for their first pod, and is late with that.
             await _runs(pie, 2 * nodes, 2 * minutes)
             print("every target had two runs", flush=True)
@@ -104,7 +96,7 @@ async def measure(nodes: int, runner: str, minutes: int) -> Figures:
         day=datetime.now(UTC).date().isoformat(),
         machine=f"{os.cpu_count()} cores, {platform.machine()}",
         objects=nodes * len(resources),
-        objects_per_second=round(nodes * len(resources) / created_seconds, 1),
+        objects_per_second=round(1 / object_seconds, 1),
         floor_per_second=round(nodes * len(resources) / floor_seconds, 1),
         create_cpu_seconds=round(create_cpu, 2),
         runs=runs,
@@ -124,26 +116,6 @@ async def measure(nodes: int, runner: str, minutes: int) -> Figures:
         scrape_bytes=scrape_bytes,
         ready_seconds=round(ready_seconds, 2),
     )
-
-
-async def _desired_state(
-    cluster: Cluster, pie: Pie, runner: str, resources: Iterable[str], nodes: int
-) -> tuple[float, float]:
-    """Let pie create the objects of all targets; return the seconds and the CPU seconds that it took."""
-    cpu, began = await _cpu(pie), time.monotonic()
-    await apply_probe(cluster.api, NAMESPACE, probe(runner, _LONG_MINUTES))
-    since = cluster.audit.now() - timedelta(seconds=1)
-
-    async def all_there() -> bool:
-        created = cluster.audit.count_writes(since, namespace=NAMESPACE)
-        of = Counter(dict.fromkeys(resources, 0))
-        for write, count in created.items():
-            if write.agent == "pie" and write.resource in of:
-                of[write.resource] += count
-        return min(of.values()) >= nodes
-
-    await until(all_there, f"the objects of {nodes} targets", 600, 0.5)
-    return time.monotonic() - began, await _cpu(pie) - cpu
 
 
 async def _floor(api: Api, resources: Collection[str]) -> float:

@@ -9,7 +9,7 @@ from pie.core.model import Target, Verdict
 from pie.core.pods.calendar import paced
 from pie.core.reasons import Reason
 from pie.core.result import Outcome
-from tests.controller.simulation import Simulation
+from tests.controller.canarystories import OTHER, CanaryStory, refuses
 from tests.controller.stories import (
     BEGIN_SECONDS,
     BUSY_SECONDS,
@@ -27,19 +27,16 @@ from tests.controller.stories import (
     scripts,
     with_gaps,
 )
-from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import NAMESPACE, NODE, T0, World
 from tests.core.build import probe
-from tests.harness import Samples
 
-OTHER = "n2"
 BLOCK = Target("p", "block", "c", namespace=NAMESPACE)
 PERIOD_SECONDS = 120
 WITH_BLOCK = {**SPEC, "canaries": {"block": {"period": "2m"}}}
 UNSUPPORTED = "rpc error: code = InvalidArgument desc = block volumes are not supported"
 
 
-class Lived:
+class Lived(CanaryStory):
     """What came of a story with the canary `block`."""
 
     def __init__(
@@ -49,53 +46,12 @@ class Lived:
         seconds: int = 600,
         lag: Lag = at_once,
     ) -> None:
-        self.pods: dict[str, dict[str, Any]] = {}
-        self._lag = lag
-        in_virtual_time(self._live(spec, seconds, list(script)))
-
-    async def _live(self, spec: dict[str, Any], seconds: int, script: Script) -> None:
-        simulation = self.simulation = Simulation(self._lag)
-        simulation.world.each_second["note"] = self._note
-        simulation.world.begin(spec, OTHER)
-        await simulation.run(seconds, script)
-        self.states = simulation.states()
-        self.counted = Samples(simulation.metrics())
-        self.left = [name for name in simulation.world.objects["pods"] if name.startswith("block-")]
-        status = simulation.world.objects["pieprobes"]["p"]["status"]
-        self.summary, self.targets = status["summary"], status["targets"]
-        self.conditions = {each["type"]: each for each in status["conditions"]}
-        self.incidents = status.get("incidents", [])
-
-    def _note(self, world: World) -> None:
-        self.pods |= {name: pod for name, pod in world.objects["pods"].items() if name.startswith("block-")}
-
-    def runs(self, on_time: str) -> float | None:
-        return self.counted.value("pie_canary_runs_total", probe="block", on_time=on_time)
-
-    def condition(self, kind: str) -> tuple[str, str]:
-        found = self.conditions[f"{kind}Healthy"]
-        return found["status"], found["reason"]
+        super().__init__("block", spec, *script, seconds=seconds, lag=lag)
 
 
 def refuses_block(words: str = UNSUPPORTED) -> Action:
     """Return the action after which no raw block volume is provisioned, for this reason."""
-
-    def refuse(world: World) -> None:
-        warned: set[str] = set()
-
-        def kubelet(_world: World, pod: dict[str, Any]) -> bool:
-            return "volumeDevices" in pod["spec"]["containers"][0]
-
-        def warn(_world: World) -> None:
-            for name, pod in world.objects["pods"].items():
-                if name.startswith("block-") and name not in warned:
-                    warned.add(name)
-                    world.warn("Pod", pod, "FailedMount", words)
-
-        world.kubelets["refuses block"] = kubelet
-        world.each_second["warns"] = warn
-
-    return refuse
+    return refuses(lambda pod: "volumeDevices" in pod["spec"]["containers"][0], words)
 
 
 def test_it_runs_at_its_own_period_by_pie_itself_and_is_counted_by_itself() -> None:
@@ -202,7 +158,7 @@ def test_a_class_that_does_not_offer_it_is_not_bad_and_is_asked_again_much_later
 def test_it_runs_again_once_the_class_offers_it() -> None:
     def offers(world: World) -> None:
         world.kubelets.clear()
-        world.each_second.pop("warns")
+        world.each_second.pop("refuses")
 
     lived = Lived((0, refuses_block()), (400, offers), seconds=1500)
     assert lived.condition("Block") == ("True", "OK")

@@ -1,4 +1,4 @@
-"""The resident probe: one pod per node that goes on, and what is said when its mount is not well."""
+"""The resident probe: each node has one pod that stays, and pie reports when its mount is bad."""
 
 from typing import Any
 

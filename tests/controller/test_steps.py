@@ -10,8 +10,8 @@ from pie.core.model import Target, Verdict
 from pie.core.pods.calendar import paced
 from pie.core.reasons import Reason
 from pie.core.result import Outcome
+from tests.controller.canarystories import OTHER, CanaryStory, refuses
 from tests.controller.sidecars import seconds_of
-from tests.controller.simulation import Simulation
 from tests.controller.stories import (
     BEGIN_SECONDS,
     BUSY_SECONDS,
@@ -29,12 +29,9 @@ from tests.controller.stories import (
     scripts,
     with_gaps,
 )
-from tests.controller.virtualtime import in_virtual_time
 from tests.controller.world import NAMESPACE, NODE, T0, World
 from tests.core.build import probe
-from tests.harness import Samples
 
-OTHER = "n2"
 CLONE = Target("p", "clone", "c", namespace=NAMESPACE)
 WITH_CLONE = {**SPEC, "canaries": {"clone": {"period": "2m"}}}
 SECOND = "-step2"
@@ -44,45 +41,13 @@ UNSUPPORTED = (
 )
 
 
-class Lived:
-    """What came of a story: one controller after the other, for so many seconds each."""
+class Lived(CanaryStory):
+    """What came of a story with the canary `clone`."""
 
     def __init__(
         self, *script: tuple[int, Action], seconds: int = 600, lives: int = 1, lag: Lag = at_once, **spec: Any
     ) -> None:
-        self.pods: dict[str, dict[str, Any]] = {}
-        self.deleted: dict[str, float] = {}
-        self.simulation: Simulation | None = None
-        in_virtual_time(self._live({**WITH_CLONE, **spec}, seconds, list(script), lives, lag))
-
-    async def _live(self, spec: dict[str, Any], seconds: int, script: Script, lives: int, lag: Lag) -> None:
-        simulation: Simulation | None = None
-        for _ in range(lives):
-            first, simulation = simulation is None, Simulation(lag, simulation)
-            if first:
-                simulation.world.each_second["note"] = self._note
-                simulation.world.begin(spec, OTHER)
-            await simulation.run(seconds, script if first else [])
-        assert simulation is not None
-        self.states = simulation.states()
-        self.counted = Samples(simulation.metrics())
-        self.left = [name for name in simulation.world.objects["pods"] if name.startswith("clone-")]
-        status = simulation.world.objects["pieprobes"]["p"]["status"]
-        self.summary = status["summary"]
-        self.conditions = {each["type"]: each for each in status["conditions"]}
-
-    def _note(self, world: World) -> None:
-        there = {name: pod for name, pod in world.objects["pods"].items() if name.startswith("clone-")}
-        self.deleted |= {name: world.now() for name in self.pods.keys() - there.keys() - self.deleted.keys()}
-        self.pods |= there
-
-    def runs(self, on_time: str) -> float | None:
-        return self.counted.value("pie_canary_runs_total", probe="clone", on_time=on_time)
-
-    @property
-    def condition(self) -> tuple[str, str]:
-        found = self.conditions["CloneHealthy"]
-        return found["status"], found["reason"]
+        super().__init__("clone", {**WITH_CLONE, **spec}, *script, seconds=seconds, lives=lives, lag=lag)
 
     @property
     def seconds(self) -> list[str]:
@@ -109,21 +74,7 @@ def second_step(outcome: Outcome, *nodes: str) -> Action:
     return change
 
 
-def refuses_clones(world: World) -> None:
-    """Have no cloned volume provisioned."""
-    warned: set[str] = set()
-
-    def kubelet(_world: World, pod: dict[str, Any]) -> bool:
-        return "--source" in pod["spec"]["containers"][0]["command"]
-
-    def warn(_world: World) -> None:
-        for name, pod in world.objects["pods"].items():
-            if name.endswith(SECOND) and name not in warned:
-                warned.add(name)
-                world.warn("Pod", pod, "FailedMount", UNSUPPORTED)
-
-    world.kubelets["refuses clones"] = kubelet
-    world.each_second["warns"] = warn
+REFUSES_CLONES = refuses(lambda pod: "--source" in pod["spec"]["containers"][0]["command"], UNSUPPORTED)
 
 
 def test_the_second_pod_starts_when_the_first_one_is_good_and_both_are_deleted_together() -> None:
@@ -139,7 +90,7 @@ def test_the_second_pod_starts_when_the_first_one_is_good_and_both_are_deleted_t
         assert created < lived.deleted[first] == lived.deleted[second]
     assert lived.runs("true") == len(over)
     assert lived.runs("false") == 0
-    assert lived.condition == ("True", "OK")
+    assert lived.condition("Clone") == ("True", "OK")
     assert lived.summary == "fine"
 
 
@@ -169,13 +120,13 @@ def test_a_bad_first_pod_has_no_second_one() -> None:
 
     lived = Lived((0, fails))
     assert lived.seconds == []
-    assert lived.condition == ("False", "IOError")
+    assert lived.condition("Clone") == ("False", "IOError")
     assert lived.runs("true") == 0
 
 
 def test_a_clone_that_differs_on_each_node_is_bad_after_a_whole_run_on_another_node() -> None:
     lived = Lived((0, second_step(Outcome.CLONE_DIFFERS)), seconds=400)
-    assert lived.condition == ("False", "CloneDiffers")
+    assert lived.condition("Clone") == ("False", "CloneDiffers")
     assert lived.states[CLONE].verdict is Verdict.FAILED
     assert lived.summary == "canary clone: I/O fails or is wrong in the whole class (CloneDiffers)"
     followed = [name for name in lived.pods if "-x" in name]
@@ -194,10 +145,10 @@ def test_a_run_that_is_bad_on_one_node_only_does_not_make_the_class_bad(bad: Act
 
 
 def test_a_class_without_clones_does_not_offer_them_and_is_asked_again_much_later() -> None:
-    lived = Lived((0, refuses_clones), seconds=1400)
+    lived = Lived((0, REFUSES_CLONES), seconds=1400)
     standing = lived.states[CLONE]
     assert (standing.verdict, standing.reason) == (Verdict.UNKNOWN, Reason.NOT_OFFERED)
-    assert lived.condition == ("Unknown", "NotOffered")
+    assert lived.condition("Clone") == ("Unknown", "NotOffered")
     assert "CLONE_VOLUME capability is not reported" in lived.conditions["CloneHealthy"]["message"]
     assert (lived.runs("true"), lived.runs("false"), lived.summary) == (0, 0, "fine")
     assert 3 <= len(lived.seconds) <= 4
@@ -209,7 +160,7 @@ def test_a_class_without_clones_does_not_offer_them_and_is_asked_again_much_late
 def test_a_controller_that_restarts_at_any_moment_goes_on_with_the_run(seconds: int) -> None:
     lived = Lived(seconds=seconds, lives=2)
     assert lived.seconds
-    assert lived.condition == ("True", "OK")
+    assert lived.condition("Clone") == ("True", "OK")
     over = {name for name in lived.pods if name not in lived.left}
     assert {name for name in over if not name.endswith(SECOND)} == {
         name.removesuffix(SECOND) for name in over if name.endswith(SECOND)

@@ -72,7 +72,7 @@ async def test_the_copy_follows_every_change(start_embedded: Start) -> None:
         async def changed() -> bool:
             return copy.told[-1] == ("changed", "b")
 
-        await until(changed, "the change was told", 60, 0.02)
+        await until(changed, "the reflector reported the change", 60, 0.02)
         assert sorted(copy.told[:2]) == [("added", "a"), ("added", "b")]
 
 

@@ -44,6 +44,15 @@ async def condition(probed: Probed, name: str, kind: str = "BlockHealthy") -> Js
     return next((each for each in found if each["reason"] != "Pending"), None)
 
 
+async def reported(probed: Probed, name: str, kind: str, wanted: tuple[str, str, str]) -> None:
+    """Wait until a run has said something; expect this status, this reason, and these words."""
+    status, reason, words = wanted
+    said = await until(lambda: condition(probed, name, kind), f"a run of {name}", 180)
+    assert (said["status"], said["reason"]) == (status, reason), said
+    stored = await probed.api.get(probed.path("pieprobes", name))
+    assert words in str(stored["status"]), name
+
+
 async def nothing_left(probed: Probed, name: str) -> bool:
     """Tell whether no pod, no PVC and no volume of a PieProbe is there."""
     of_probe = f"pie-probe={name}"
@@ -80,13 +89,8 @@ async def clone(probed: Probed) -> None:
                 await faults.inflict(probed.cluster, fault, node=node, options=options)
         for each, storage_class in classes.items():
             await probed.probe(names[each], NODES, storage_class, **CLONE)
-        for each, (status, reason, words) in expected.items():
-            said = await until(
-                lambda name=names[each]: condition(probed, name, "CloneHealthy"), f"a run of {each}", 180
-            )
-            assert (said["status"], said["reason"]) == (status, reason), said
-            stored = await probed.api.get(probed.path("pieprobes", names[each]))
-            assert words in str(stored["status"]), each
+        for each, wanted in expected.items():
+            await reported(probed, names[each], "CloneHealthy", wanted)
     finally:
         for fault in injected:
             for node in NODES:
@@ -117,14 +121,9 @@ async def expand(probed: Probed) -> None:
         await faults.inflict(probed.cluster, "expands-nothing", node="central", options=lies)
         for each, storage_class in classes.items():
             await probed.probe(names[each], NODES, storage_class, **EXPAND)
-        for each, (status, reason, words) in expected.items():
-            said = await until(
-                lambda name=names[each]: condition(probed, name, "ExpandHealthy"), f"a run of {each}", 180
-            )
-            assert (said["status"], said["reason"]) == (status, reason), said
-            stored = await probed.api.get(probed.path("pieprobes", names[each]))
-            assert words in str(stored["status"]), each
-            if status != "False":  # a bad canary is tried again early
+        for each, wanted in expected.items():
+            await reported(probed, names[each], "ExpandHealthy", wanted)
+            if wanted[0] != "False":  # a bad canary is tried again early
                 await until(lambda name=names[each]: nothing_left(probed, name), "nothing is left", 120)
     finally:
         for fault in ("expand-refused", "expands-nothing"):
