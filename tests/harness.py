@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -11,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from testbed.api import Api, ApiError
@@ -57,32 +57,49 @@ async def some_at_a_time(works: Iterable[Awaitable[Any]], most: int = 16) -> Non
     await asyncio.gather(*(one(work) for work in works))
 
 
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
+
+
 class Samples:
-    """One reading of /metrics."""
+    """One reading of /metrics; only the lines of a name that is asked for are parsed."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._samples = [
-            sample for family in text_string_to_metric_families(text) for sample in family.samples
-        ]
+        self._lines: dict[str, list[str]] = {}
+        for line in text.splitlines():
+            if not line.startswith("#"):
+                self._lines.setdefault(re.split("[{ ]", line, maxsplit=1)[0], []).append(line)
 
     def value(self, name: str, **labels: str) -> float | None:
         """Return the value of the one sample that has these labels, None if there is none."""
-        found = [
-            sample.value
-            for sample in self._samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        ]
+        found = [each.value for each in self.all(name) if labels.items() <= each.labels.items()]
         assert len(found) <= 1, f"{name} {labels} is not one sample"
         return found[0] if found else None
 
     def all(self, name: str) -> list[Sample]:
         """Return all samples of a name."""
-        return [sample for sample in self._samples if sample.name == name]
+        return [_sample(name, line) for line in self._lines.get(name, [])]
 
     def names(self, **labels: str) -> set[str]:
         """Return the names of all samples with these labels."""
-        return {sample.name for sample in self._samples if labels.items() <= sample.labels.items()}
+        return {
+            name
+            for name in self._lines
+            if any(labels.items() <= each.labels.items() for each in self.all(name))
+        }
+
+
+def _sample(name: str, line: str) -> Sample:
+    """Return the sample of a line of the Prometheus text format without timestamps."""
+    labels, _, value = line.removeprefix(name).rpartition(" ")
+    return Sample(
+        name, {key: _ESCAPED.sub(_unescaped, text) for key, text in _LABEL.findall(labels)}, float(value)
+    )
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return "\n" if escape[1] == "n" else escape[1]
 
 
 class Pie:
