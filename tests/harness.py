@@ -254,6 +254,11 @@ class Pie:
 
     async def get(self, path: str) -> tuple[int, str]:
         """GET a path of the metrics or health server; return status and body."""
+        status, body, _rendered = await self._get(path)
+        return status, body
+
+    async def _get(self, path: str) -> tuple[int, str, bool]:
+        """GET a path; return status, body, and whether a text of /metrics was rendered for this request."""
         assert self._ports is not None
         metrics_port, health_port = self._ports.result()
         port = metrics_port if path == "/metrics" else health_port
@@ -261,11 +266,17 @@ class Pie:
             aiohttp.ClientSession() as session,
             session.get(f"http://127.0.0.1:{port}{path}") as answer,
         ):
-            return answer.status, await answer.text()
+            rendered = answer.headers.get("Server-Timing", "").startswith("render")
+            return answer.status, await answer.text(), rendered
 
     async def samples(self) -> Samples:
-        """Read /metrics."""
-        return Samples((await self.get("/metrics"))[1])
+        """Read what /metrics says from now on: a text that was rendered before is not enough."""
+        _status, before, rendered = await self._get("/metrics")
+        text = before
+        while not rendered and text == before:
+            await asyncio.sleep(0.25)
+            _status, text, rendered = await self._get("/metrics")
+        return Samples(text)
 
     async def value(self, name: str, **labels: str) -> float | None:
         """Read one sample of /metrics."""
@@ -283,7 +294,7 @@ class Pie:
 
         async def found() -> tuple[float] | None:
             nonlocal last
-            last = await self.value(name, **labels)
+            last = Samples((await self.get("/metrics"))[1]).value(name, **labels)
             return (last,) if last is not None and wanted(last) else None
 
         try:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 import pie.serve
 from pie.core.model import Kind, Target
 from pie.serve.api import Api
-from pie.serve.http import health_app, metrics_app, parse_address, serving
+from pie.serve.http import RENDER_SECONDS, Exposition, health_app, metrics_app, parse_address, serving
 from pie.serve.series import TargetSeries
 
 PAGE_FILES = Path(pie.serve.__file__).with_name("page_files")
@@ -42,6 +42,21 @@ async def test_metrics_are_served_with_the_targets_series() -> None:
         status, content_type, text = await fetch(port, "/metrics")
     assert (status, content_type) == (200, "text/plain")
     assert 'pie_provision_probe_total{pie_probe_name="p1",storage_class="fast",on_time="true"} 0' in text
+
+
+def test_many_scrapers_cost_no_more_than_one() -> None:
+    now, registry = 100.0, CollectorRegistry()
+    runs = Counter("runs", "Runs.", registry=registry)
+    exposition = Exposition(registry, TargetSeries(), lambda: now)
+    first, seconds = exposition.read()
+    assert seconds is not None
+    runs.inc()
+    now += 0.9 * RENDER_SECONDS
+    assert exposition.read() == (first, None)
+    now += 0.1 * RENDER_SECONDS
+    second, seconds = exposition.read()
+    assert b"runs_total 1.0" in second
+    assert seconds is not None
 
 
 async def test_readiness_says_what_is_missing() -> None:

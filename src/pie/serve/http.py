@@ -1,5 +1,6 @@
 """The HTTP servers: `/metrics`, API and page on one address, `/healthz` and `/readyz` on another."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,9 @@ from pie.serve.door import Door
 from pie.serve.page import add_page
 from pie.serve.series import TargetSeries
 from pie.serve.webfile import Serving, WebFile
+
+RENDER_SECONDS = 1.0
+"""So long all scrapers get the text that one of them caused: many of them cost no more than one."""
 
 _TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,13 +31,36 @@ def parse_address(address: str) -> tuple[str | None, int]:
     return host.strip("[]") or None, int(port)
 
 
+class Exposition:
+    """The text of `/metrics`, rendered at most once in RENDER_SECONDS."""
+
+    def __init__(
+        self, registry: CollectorRegistry, series: TargetSeries, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._registry = registry
+        self._series = series
+        self._now = now
+        self._text = b""
+        self._rendered_at: float | None = None
+
+    def read(self) -> tuple[bytes, float | None]:
+        """Return the text, and how many seconds its rendering took; None: it was rendered for another one."""
+        began = self._now()
+        if self._rendered_at is not None and began < self._rendered_at + RENDER_SECONDS:
+            return self._text, None
+        self._text = generate_latest(self._registry) + self._series.render()
+        self._rendered_at = began
+        return self._text, self._now() - began
+
+
 def metrics_app(registry: CollectorRegistry, series: TargetSeries, api: Api) -> web.Application:
     """Return the application that serves `/metrics`, the API and the page."""
+    exposition = Exposition(registry, series)
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(registry) + series.render(), headers={"Content-Type": _TEXT_FORMAT}
-        )
+        text, seconds = exposition.read()
+        timing = "cache" if seconds is None else f"render;dur={1000 * seconds:.1f}"
+        return web.Response(body=text, headers={"Content-Type": _TEXT_FORMAT, "Server-Timing": timing})
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
