@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import aiohttp
 import pytest
 
 from pie.embedded import childprocess
@@ -22,6 +23,15 @@ SPEC: dict[str, Any] = {
 }
 
 OK = ("True", "OK")
+FEATURE = {"True": ("yes", "yes"), "False": ("yes", "no"), "Unknown": ("no", "unknown")}
+"""By the status of the condition: whether the page says that the feature is offered, and that it works."""
+
+
+async def features(pie: Pie) -> list[tuple[str, str, str]]:
+    """Return what the page says of the features of all PieProbes."""
+    async with aiohttp.ClientSession(pie.address) as session, session.get("/api/v1/overview") as answer:
+        probes = (await answer.json())["probes"]
+    return [(each["name"], each["offered"], each["works"]) for probe in probes for each in probe["features"]]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +56,7 @@ async def test_a_feature_is_proved_or_called_bad_or_not_offered_and_nothing_is_l
     start_embedded: Start, canary: str, condition: str, faults: dict[str, tuple[str, str]]
 ) -> None:
     cluster = await start_embedded(nodes=2)
-    async with PlainApi(cluster.front.address) as api, Pie(cluster.kubeconfig, "pie"):
+    async with PlainApi(cluster.front.address) as api, Pie(cluster.kubeconfig, "pie") as pie:
 
         async def nothing_left() -> bool:
             return not [each for kind in (PODS, PVCS, PVS) for each in cluster.store.all(kind)]
@@ -65,6 +75,7 @@ async def test_a_feature_is_proved_or_called_bad_or_not_offered_and_nothing_is_l
 
             await apply_probe(api, "pie", pieprobe(name, STORAGE_CLASS, "kubernetes.io/os", **spec))
             found: tuple[str, str] = await until(said, f"a run of {name} ends", 120)
+            assert await features(pie) == [(canary, *FEATURE[found[0]])]
             await api.delete(path)
             await until(nothing_left, "nothing is left", 60)
             return found

@@ -6,9 +6,11 @@ from msgspec.structs import replace
 
 from pie.core.apitypes import (
     Counts,
+    FeatureView,
     Heatmap,
     HeatRow,
     IncidentView,
+    Known,
     LatencyTrend,
     Overview,
     ProbeView,
@@ -41,7 +43,13 @@ class MadeUp:
     def overview(self) -> Overview:
         """Answer with one open incident."""
         counts = Counts(total=self.nodes, ok=self.nodes - self.nodes // 100, failed=self.nodes // 100)
-        probe = ProbeView(PROBE, "pie", f"fast{self.text}", "bad", f"bad {self.text}", 60, counts, ())
+        features = (
+            FeatureView("block", f"fast{self.text}", Known.YES, Known.YES, self.began, 3.2),
+            FeatureView("clone", f"fast{self.text}", Known.YES, Known.NO, self.began - 86_400, 12.0),
+            FeatureView("expand", f"slow{self.text}", Known.NO, Known.UNKNOWN),
+        )
+        words = (f"fast{self.text}", "bad", f"bad {self.text}")
+        probe = ProbeView(PROBE, "pie", *words, 60, counts, (), features=features)
         incident = IncidentView(
             id="1",
             probe=PROBE,

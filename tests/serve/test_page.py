@@ -191,7 +191,7 @@ async def test_what_names_and_texts_of_a_cluster_say_is_text(tab: Tab) -> None:
     async with served(source) as page:
         await tab.open(page)
         await tab.until("document.querySelector('.row .name')?.title.includes('onerror')")
-        for selector in (".incident", ".card"):
+        for selector in (".incident", ".card", "#features tbody"):
             assert EVIL in await tab.text(selector)
         assert EVIL in await tab.see("document.querySelector('.row').ariaLabel")
         await tab.see("document.querySelector('.row').click()")
@@ -209,6 +209,25 @@ async def test_what_names_and_texts_of_a_cluster_say_is_text(tab: Tab) -> None:
         assert await tab.see("window.ran ?? 0") == 0
         assert [each for each in tab.complaints if "Content Security Policy" not in each] == []
         assert len(tab.complaints) == 1
+
+
+async def test_what_canaries_found_out_is_a_table(tab: Tab) -> None:
+    async with served(MadeUp(3)) as page:
+        await tab.open(page)
+        await tab.until("!document.querySelector('#features').hidden")
+        rows = await tab.see(
+            "[...document.querySelectorAll('#features tbody tr')].map((row) => row.innerText)"
+        )
+        found = [row.split("\t") for row in rows]
+        assert [[*row[:4], row[5]] for row in found] == [
+            ["block", "fast", "✓ yes", "✓ yes", "3 s"],
+            ["clone", "fast", "✓ yes", "✕ no", "12 s"],
+            ["expand", "slow", "✕ no", "? not known", "\N{EN DASH}"],
+        ]
+        await tab.resize(390, 844, mobile=True)
+        await tab.until(NO_WIDER)
+        await tab.see("document.querySelector('#features a').click()")
+        await tab.until("location.hash === '#/synthetic/block//fast'")
 
 
 async def test_five_thousand_nodes_scroll_smoothly_failing_first_and_by_zone(tab: Tab) -> None:

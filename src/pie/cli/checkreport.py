@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pie.cli.words import WIDE_COLUMNS, colour, many, seconds_text, whose_problem
-from pie.core.features import Feature, Known, features_of
+from pie.core.apitypes import Known
+from pie.core.features import Feature, features_of
 from pie.core.model import Verdict
 from pie.core.oneshot import Checked, CheckReport
 from pie.core.reasons import Area

@@ -27,8 +27,9 @@ from pie.core.apitypes import (
     TargetList,
     TargetView,
 )
+from pie.core.features import feature_now
 from pie.core.history import History, PastRun
-from pie.core.kinds import kind_of
+from pie.core.kinds import is_canary, kind_of
 from pie.core.model import Probe, ProbeId, Target, Verdict
 from pie.core.overview import incident_views, state_of, summary, worst
 from pie.core.pace.parts import EFFECTIVE_PERIOD
@@ -116,7 +117,7 @@ class ApiSource:
         target = replace(spec, storage_class=storage_class or spec.storage_class).target(kind, node)
         if self._targets.get(target) is None:
             return None
-        runs = tuple(_run_view(each) for each in self._history.runs(target))
+        runs = self._runs(target)
         return TargetDetail(
             self._client.now(),
             self._target_view(target),
@@ -195,7 +196,16 @@ class ApiSource:
             targets=targets,
             conditions=conditions,
             effective_period_seconds=current.get(EFFECTIVE_PERIOD),
+            features=tuple(
+                feature_now(self._target_view(each), self._runs(each)) for each in self._canaries(stored.id)
+            ),
         )
+
+    def _canaries(self, of: ProbeId) -> list[Target]:
+        return sorted(state.target for state in self._targets.of(of) if is_canary(state.target))
+
+    def _runs(self, target: Target) -> tuple[RunView, ...]:
+        return tuple(_run_view(each) for each in self._history.runs(target))
 
     def _slowest(self) -> tuple[SlowTarget, ...]:
         measured = (

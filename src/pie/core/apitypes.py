@@ -4,6 +4,7 @@
 Readers ignore fields that they do not know, so fields may be added.
 """
 
+from enum import StrEnum
 from typing import Literal
 
 from msgspec import Struct
@@ -49,11 +50,34 @@ class Counts(Struct, frozen=True):
     unknown: int = 0
 
 
+class Known(StrEnum):
+    """The answer to a question about a feature of a StorageClass."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class FeatureView(Struct, frozen=True):
+    """A feature of a class that a canary tests: whether it is offered, and whether it works now.
+
+    `proved` is when it last worked, and `seconds` how long that run took until its result.
+    """
+
+    name: PlainText
+    storage_class: PlainText
+    offered: Known
+    works: Known
+    proved: float | None = None
+    seconds: float | None = None
+
+
 class ProbeView(Struct, frozen=True):
     """A PieProbe. `summary` is the line of its printer column: `fine`, or what is broken and where.
 
     A controller of all namespaces names PieProbes `namespace/name`, here and in all other answers.
-    `effective_period_seconds` is longer than the period while its runs are thinned.
+    `effective_period_seconds` is longer than the period while its runs are thinned. `features` are those that
+    its canaries test.
     """
 
     name: PlainText
@@ -65,6 +89,7 @@ class ProbeView(Struct, frozen=True):
     targets: Counts
     conditions: tuple[ConditionView, ...]
     effective_period_seconds: int | None = None
+    features: tuple[FeatureView, ...] = ()
 
 
 class IncidentView(Struct, frozen=True):

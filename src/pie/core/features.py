@@ -1,22 +1,16 @@
-"""What a StorageClass offers, and whether it works: a line for each canary that a check ran."""
+"""What a StorageClass offers, and whether it works: a line for each canary, of a check or of a PieProbe."""
 
 from collections.abc import Iterable
-from enum import StrEnum
 
 from msgspec import Struct
 
+from pie.core.apitypes import FeatureView, Known, RunView, TargetView
 from pie.core.kinds import KINDS
 from pie.core.model import Stage, Verdict
 from pie.core.oneshot import Checked
 from pie.core.reasons import Reason
 
-
-class Known(StrEnum):
-    """The answer to a question about a feature."""
-
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
+_BAD = (Verdict.LATE, Verdict.FAILED, Verdict.HUNG)
 
 
 class Feature(Struct, frozen=True):
@@ -44,3 +38,20 @@ def _feature(name: str, checked: list[Checked]) -> Feature:
     bad = any(each.bad for each in checked)
     works = Known.NO if bad else Known.YES if good else Known.UNKNOWN
     return Feature(name, offered, works, max((each.seconds for each in good), default=0.0))
+
+
+def feature_now(target: TargetView, runs: Iterable[RunView]) -> FeatureView:
+    """Return what a canary has found out until now; `runs` are its last ones, the newest first."""
+    bad = target.verdict in _BAD
+    # The volume was there, so the class offers it.
+    used = target.last_ok is not None or (bad and target.stage is Stage.IO)
+    refused = target.reason == Reason.NOT_OFFERED.value
+    good = next((each for each in runs if each.verdict is Verdict.OK), None)
+    return FeatureView(
+        name=target.kind,
+        storage_class=target.storage_class,
+        offered=Known.NO if refused else Known.YES if used else Known.UNKNOWN,
+        works=Known.NO if bad else Known.YES if target.verdict is Verdict.OK else Known.UNKNOWN,
+        proved=target.last_ok,
+        seconds=round(sum(good.stages.values()), 3) if good is not None else None,
+    )

@@ -2,7 +2,7 @@
 
 import { byId, put, say, time } from "./dom.js";
 import { Heatmap } from "./heatmap.js";
-import { hero, showOverview, slowest } from "./overview.js";
+import { features, hero, showOverview, slowest } from "./overview.js";
 import { showTarget } from "./target.js";
 import { trendCharts } from "./trend.js";
 
@@ -86,6 +86,9 @@ async function show() {
 }
 
 async function showMap(overview) {
+  const found = features(overview, selected);
+  byId("features").hidden = found === null;
+  put(byId("features-table"), found);
   const probe = encodeURIComponent(selected);
   const [heat, trend] = await Promise.all([get(`heatmap?probe=${probe}`), get(`latency?probe=${probe}`)]);
   heatmap.show(heat);

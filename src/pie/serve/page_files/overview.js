@@ -84,6 +84,23 @@ function grow(element, by) {
   return element;
 }
 
+const ANSWERS = { yes: "✓ yes", no: "✕ no", unknown: "? not known" };
+
+/** What the canaries of a PieProbe have found out, or null if it has none. */
+export function features(overview, name) {
+  const probe = overview.probes.find((each) => each.name === name);
+  if (!probe?.features?.length) return null;
+  const several = new Set(probe.features.map((each) => each.storage_class)).size > 1;
+  const head = ["feature", ...(several ? ["class"] : []), "offered", "works", "last worked", "took"];
+  return h("figure", {}, h("table", {},
+    h("thead", {}, h("tr", {}, head.map((word) => h("th", { scope: "col" }, word)))),
+    h("tbody", {}, probe.features.map((each) => h("tr", {},
+      h("th", { scope: "row" }, h("a", { href: targetHref(name, each.name, "", each.storage_class), id: `feature-${each.name}-${each.storage_class}` }, each.name)),
+      several ? h("td", {}, each.storage_class) : null,
+      h("td", {}, ANSWERS[each.offered]), h(`td.answer.${each.works}`, {}, ANSWERS[each.works]),
+      h("td", {}, each.proved ? stamp(each.proved) : "–"), h("td", {}, each.seconds === null ? "–" : duration(each.seconds)))))));
+}
+
 export function slowest(overview, probe) {
   const found = overview.slowest.filter((each) => each.probe === probe).slice(0, 5);
   if (!found.length) return null;
