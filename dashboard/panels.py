@@ -54,6 +54,11 @@ _BAD_IO = (
     f'{{{CLASS}, succeed="false"}}[$__range]))'
 )
 
+_CANARIES_GOOD = (
+    f'sum by (storage_class, probe) (increase(pie_canary_runs_total{{{CLASS}, on_time="true"}}[$__range]))'
+    f" / (sum by (storage_class, probe) (increase(pie_canary_runs_total{{{CLASS}}}[$__range])) > 0)"
+)
+
 
 def _per_minute(counter: str, *labels: str, only: str = "") -> tuple[Query, ...]:
     rate = f"rate({counter}{{{CLASS}{only}}}[$__rate_interval])"
@@ -233,6 +238,39 @@ ROWS: Final = (
                 "The median over the nodes of the median within a run.",
                 unit="s",
                 width=12,
+            ),
+        ),
+    ),
+    Row(
+        "Features, and mounts that stay",
+        (
+            Panel(
+                "Features that worked",
+                (Query(_CANARIES_GOOD, "{{storage_class}} {{probe}}"),),
+                "The share of the runs of each canary in which the feature worked in time.",
+                kind="stat",
+                unit="percentunit",
+                red_below=1.0,
+            ),
+            Panel(
+                "Since a feature last worked",
+                (
+                    Query(
+                        "time() - max by (storage_class, probe) (pie_target_last_success_timestamp_seconds"
+                        f'{{{CLASS}, probe!~"mount|provision|resident"}})',
+                        "{{storage_class}} {{probe}}",
+                    ),
+                ),
+                "As far as the leader saw it. A canary runs once in some hours.",
+                unit="s",
+            ),
+            Panel(
+                "Mounts that stay",
+                (
+                    Query(f'count(pie_target_healthy{{{CLASS}, probe="resident"}} == 1)', "good"),
+                    Query(f'count(pie_target_healthy{{{CLASS}, probe="resident"}} == 0)', "bad"),
+                ),
+                "Nodes whose resident pod can, and cannot, use a volume that was mounted long ago.",
             ),
         ),
     ),

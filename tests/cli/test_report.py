@@ -68,6 +68,7 @@ def example() -> Report:
             "mount": mount(EVIL, 9, 1, EVIL),
             "suppressed_runs": [Sample({"storage_class": EVIL, "reason": EVIL}, 3)],
             "stage_0.5": [Sample(stage, 3.0)],
+            "canaries": [Sample({"storage_class": EVIL, "probe": EVIL, "on_time": "true"}, 3)],
         },
         {"incidents": [series], "latency_trend": [latency]},
     )
@@ -414,6 +415,7 @@ async def test_a_real_prometheus_that_scraped_the_demo_is_reported(tmp_path: Pat
     assert only["latency"]["write_p99_seconds"] > 0
     assert "MountFailed" in html[1]
     # What did not happen: no run was inconclusive, no volume was left behind. The incident is closed, and its
-    # series may have gone.
-    expected = ("> 0", "pie_incident_open", "pie_inconclusive_runs_total", "pie_leaked_volumes")
+    # series may have gone. The demo has no canaries and no resident pods.
+    of_features = ("pie_canary_runs_total", 'probe="resident"', 'probe!~"mount|provision|resident"')
+    expected = (*of_features, "> 0", "pie_incident_open", "pie_inconclusive_runs_total", "pie_leaked_volumes")
     assert [query for query in without_answer if not any(each in query for each in expected)] == []

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pie.cli.reporttext import written
 from pie.core.prometheus import Sample, Series
 from pie.core.report import columns, observed, runs, spans
 from pie.core.reportqueries import INSTANT, RANGE, in_words, since_seconds
@@ -79,6 +80,31 @@ def test_classes_have_their_own_runs_latencies_stages_and_suppressed_runs() -> N
         ("mount", None, 2.5)
     ]
     assert first.suppressed_runs == {"NodeCordoned": 4}
+
+
+def test_features_and_mounts_that_stay_are_of_their_class() -> None:
+    def canary(storage_class: str, name: str, on_time: str, count: float) -> Sample:
+        return Sample({"storage_class": storage_class, "probe": name, "on_time": on_time}, count)
+
+    found = made(
+        {
+            "mount": [*mount("n", 9, 1, "a"), *mount("n", 5, 0, "b")],
+            "canaries": [
+                *(canary("a", "clone", "true", 3.1), canary("a", "clone", "false", 1.0)),
+                canary("a", "block", "true", 4.0),
+            ],
+            "residents": [Sample({"storage_class": "b"}, 0.75)],
+        }
+    )
+    first, second = found.classes
+    assert {name: (each.total, each.late) for name, each in first.canaries.items()} == {
+        "block": (4, 0),
+        "clone": (4, 1),
+    }
+    assert (first.residents, second.residents, second.canaries) == (None, 0.75, {})
+    text = " ".join(written(found, "markdown").split())
+    assert "a: block worked in 100 % of 4 runs" in text
+    assert "b: mounts that stay worked for 75.00 % of the time" in text
 
 
 @pytest.mark.parametrize(

@@ -106,15 +106,22 @@ def _class(
     ranges: Mapping[str, list[Series]],
 ) -> ClassReport:
     mine = [each for each in nodes if each.storage_class == name]
-    mount, mount_io, provision, suppressed, inconclusive = (
+    mount, mount_io, provision, canaries, residents, suppressed, inconclusive = (
         _where(instant[query], storage_class=name)
-        for query in ("mount", "mount_io", "provision", "suppressed_runs", "inconclusive_runs")
+        for query in (
+            *("mount", "mount_io", "provision", "canaries", "residents"),
+            *("suppressed_runs", "inconclusive_runs"),
+        )
     )
     return ClassReport(
         storage_class=name,
         nodes=len(mine),
         mount=runs(_sum(mount, on_time="true"), _sum(mount, on_time="false"), _sum(mount_io)),
-        provision=runs(_sum(provision, on_time="true"), _sum(provision, on_time="false")),
+        provision=_runs_of(provision),
+        canaries={
+            canary: _runs_of(_where(canaries, probe=canary)) for canary in sorted(_values(canaries, "probe"))
+        },
+        residents=residents[0].value if residents else None,
         suppressed_seconds=sum(each.suppressed_seconds for each in mine),
         suppressed_runs=_by_reason(suppressed),
         inconclusive_runs=_by_reason(inconclusive),
@@ -128,6 +135,10 @@ def _class(
             for direction in _DIRECTIONS
         ),
     )
+
+
+def _runs_of(samples: list[Sample]) -> Runs:
+    return runs(_sum(samples, on_time="true"), _sum(samples, on_time="false"))
 
 
 def _by_reason(samples: Iterable[Sample]) -> dict[str, int]:

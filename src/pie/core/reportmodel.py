@@ -50,12 +50,18 @@ class TrendReport(msgspec.Struct, frozen=True):
 
 
 class ClassReport(msgspec.Struct, frozen=True):
-    """One StorageClass. `suppressed_seconds` sums over its nodes; runs that did not count are by reason."""
+    """One StorageClass. `suppressed_seconds` sums over its nodes; runs that did not count are by reason.
+
+    `canaries` are the runs of each feature that is tested. `residents` is the share of the time, 0 to 1, in
+    which mounts that stay worked, over all nodes; None where there are none.
+    """
 
     storage_class: str
     nodes: int
     mount: Runs
     provision: Runs
+    canaries: dict[str, Runs]
+    residents: float | None
     suppressed_seconds: float
     suppressed_runs: dict[str, int]
     inconclusive_runs: dict[str, int]

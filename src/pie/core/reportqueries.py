@@ -18,7 +18,9 @@ _FINE_MOMENTS: Final = 2000
 # `increase` needs two scrapes, and more to be near the truth.
 _SCRAPES_OF_A_COLUMN: Final = 4
 # A sum can be queried in parts: of counters for this long, of gauges that are on or off for so many moments.
-_COUNTED: Final = frozenset({"mount", "mount_io", "provision", "suppressed_runs", "inconclusive_runs"})
+_COUNTED: Final = frozenset(
+    {"mount", "mount_io", "provision", "canaries", "suppressed_runs", "inconclusive_runs"}
+)
 _PART_SECONDS: Final = 7 * 86_400
 _PART_MOMENTS: Final = 250
 
@@ -32,10 +34,13 @@ INSTANT: Final = {
     "mount_io": "sum by (storage_class, node)"
     ' (increase(pie_performance_on_mount_probe_total{{succeed="false"}}[{window}]))',
     "provision": "sum by (storage_class, on_time) (increase(pie_provision_probe_total[{window}]))",
+    "canaries": "sum by (storage_class, probe, on_time) (increase(pie_canary_runs_total[{window}]))",
     "suppressed_runs": "sum by (storage_class, reason) (increase(pie_suppressed_runs_total[{window}]))",
     "inconclusive_runs": "sum by (storage_class, reason) (increase(pie_inconclusive_runs_total[{window}]))",
     "suppressed_moments": "count_over_time((max by (storage_class, node)"
     " (pie_target_suppressed))[{window}:{fine}])",
+    "residents": "avg by (storage_class) (avg_over_time((max by (storage_class, node)"
+    ' (pie_target_healthy{{probe="resident"}}))[{window}:{coarse}]))',
     "p50": "quantile_over_time(0.5, (max by (storage_class, node, direction)"
     ' (pie_target_io_latency_seconds{{quantile="0.5"}}))[{window}:{coarse}])',
     "p99": "quantile_over_time(0.99, (max by (storage_class, node, direction)"
