@@ -15,15 +15,19 @@ _WITHIN_SECONDS = 3
 def due_soon(
     prefix: str,
     storage_class: str,
+    namespace: str,
     *,
     canary: str = "block",
     period_seconds: int = PERIOD_SECONDS,
     node: str = "",
 ) -> str:
-    """Return a name for a PieProbe whose target of this period is due soon: the name decides when."""
+    """Return a name for a PieProbe whose target of this period is due soon.
+
+    Name and namespace decide when that is.
+    """
 
     def wait_seconds(name: str) -> float:
-        target = Target(name, canary, storage_class, node)
+        target = Target(name, canary, storage_class, node, namespace)
         return paced(target, probe(period_seconds=period_seconds)).next_due(now) - now
 
     now = time.time()

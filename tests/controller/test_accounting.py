@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pie.core.model import RunnerKind, Verdict
+from pie.core.pods.calendar import paced
 from pie.core.reasons import INCONCLUSIVE, Reason
 from tests.controller.sidecars import Sidecar
 from tests.controller.stories import (
@@ -34,7 +35,8 @@ from tests.controller.stories import (
     storage,
     with_gaps,
 )
-from tests.controller.world import NODE, PERIOD_SECONDS, T0, TARGET, World
+from tests.controller.world import NODE, PERIOD_SECONDS, PROVISION, T0, TARGET, World
+from tests.core.build import probe
 from tests.dirty.dirt import ALL, HARMLESS, UNTOLD, Dirt, dirts, soiled
 
 GOES = BEGIN_SECONDS + BUSY_SECONDS
@@ -156,9 +158,10 @@ def test_a_pod_that_is_deleted_in_time_is_not_late_though_its_job_is_seen_later_
 
 
 def test_a_pod_that_pie_started_and_never_saw_is_deleted_and_not_late_though_the_next_run_is_good() -> None:
-    # The pod of second 132 is deleted before the watch shows it; the next run ends before that is settled.
-    gaps = [("pods", 131, 12), ("nodes", 161, 45)]
-    outcome = played([(133, World.evict)], with_gaps(gaps), runner=RunnerKind.POD)
+    # The pod is deleted before the watch shows it; the next run ends before that is settled.
+    due = int(paced(PROVISION, probe()).next_due(T0 + 110) - T0)
+    gaps = [("pods", due - 1, 12), ("nodes", due + 29, 45)]
+    outcome = played([(due + 1, World.evict)], with_gaps(gaps), runner=RunnerKind.POD)
     assert outcome.counted_as() == {"on time", Reason.POD_DELETED}
 
 

@@ -138,7 +138,9 @@ def test_a_pod_whose_creation_is_not_answered_is_created_once(done: bool) -> Non
 def test_a_pod_that_the_watch_does_not_show_yet_keeps_its_target_from_having_another_one() -> None:
     def slow(simulation: Simulation) -> None:
         creates = lambda request: request.verb == "create" and request.resource.plural == "pods"  # noqa: E731
-        simulation.wire.answers_after = lambda request: 65.0 if creates(request) else 0.0
+        simulation.wire.answers_after = lambda request: (
+            65.0 if creates(request) and simulation.world.now() < T0 + 300 else 0.0
+        )
 
     def behind(kind: str, second: int) -> int:
         return max(0, second - 95) if kind == "pods" and second < 230 else 0

@@ -63,7 +63,7 @@ async def test_a_feature_is_proved_or_called_bad_or_not_offered_and_nothing_is_l
 
         async def said_of(prefix: str) -> tuple[str, str]:
             """Return what the first run of a new PieProbe says."""
-            name = due_soon(prefix, STORAGE_CLASS, canary=canary)
+            name = due_soon(prefix, STORAGE_CLASS, "pie", canary=canary)
             spec = {**SPEC, "canaries": {canary: {"period": "1m"}}}
             path = f"{GROUP}/namespaces/pie/pieprobes/{name}"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from tests.embedded.conftest import Kubectl, Start
 from tests.embedded.server import pieprobe
 
 PROBE = "pieprobe/p"
+CLASS = "monitoringStorageClass"
 
 
 @pytest.fixture
@@ -39,6 +41,26 @@ async def test_get_shows_the_columns_of_the_crd(kubectl: Kubectl) -> None:
     shown = dict(zip(header.split(), row.split(), strict=False))
     assert (shown["NAME"], shown["CLASS"], shown["READY"]) == ("p", "topolvm-provisioner", "True")
     assert "REASON" in await kubectl.must("get", "pieprobes", "-o", "wide")
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ({"monitoringStorageClasses": ["fast", "slow"]}, '["fast","slow"]'),
+        (
+            {"monitoringStorageClassSelector": {"matchLabels": {"probe": "yes"}}},
+            '{"matchLabels":{"probe":"yes"}}',
+        ),
+    ],
+    ids=["list", "labels"],
+)
+async def test_get_shows_what_chooses_several_classes(
+    kubectl: Kubectl, spec: dict[str, Any], shown: str
+) -> None:
+    several = pieprobe()
+    several["spec"] = {key: value for key, value in several["spec"].items() if key != CLASS} | spec
+    await kubectl.must("create", "-f", "-", manifest=yaml.safe_dump(several))
+    assert shown in (await kubectl.must("get", "pieprobe", "p")).split()
 
 
 async def test_get_knows_short_names_several_kinds_and_selectors(kubectl: Kubectl) -> None:

@@ -23,7 +23,7 @@ SPEC: dict[str, Any] = {
 
 async def test_a_mount_that_dies_is_reported_and_so_is_its_recovery(start_embedded: Start) -> None:
     cluster = await start_embedded(nodes=1)
-    name = due_soon("res", STORAGE_CLASS, canary="resident", node=NODE)
+    name = due_soon("res", STORAGE_CLASS, "pie", canary="resident", node=NODE)
     path = f"{GROUP}/namespaces/pie/pieprobes/{name}"
     async with PlainApi(cluster.front.address) as api, Pie(cluster.kubeconfig, "pie"):
 

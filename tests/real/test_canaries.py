@@ -74,7 +74,10 @@ async def test_each_canary_is_proved_or_called_bad_or_not_offered_and_nothing_is
 async def clone(probed: Probed) -> None:
     """Clone volumes: one is well, of each filesystem; one is empty; one is refused."""
     classes = {"same": STORAGE_CLASS, "xfs": GROWING, "other": STORAGE_CLASS, "none": STORAGE_CLASS}
-    names = {each: due_soon(each, storage_class, canary="clone") for each, storage_class in classes.items()}
+    names = {
+        each: due_soon(each, storage_class, probed.namespace, canary="clone")
+        for each, storage_class in classes.items()
+    }
     injected = {"clones-other": names["other"], "clones-refused": names["none"]}
     expected = {
         "same": ("True", "OK", ""),
@@ -105,7 +108,7 @@ async def expand(probed: Probed) -> None:
     """Expand volumes: one grows; one is said to have grown; one is refused; one class does not allow it."""
     classes = {"grows": GROWING, "lies": GROWING, "stuck": GROWING, "fixed": STORAGE_CLASS}
     names = {
-        each: due_soon(each, storage_class, canary="expand", period_seconds=600)
+        each: due_soon(each, storage_class, probed.namespace, canary="expand", period_seconds=600)
         for each, storage_class in classes.items()
     }
     refused = Options(claims=f"expand-{names['stuck']}-*", code="INVALID_ARGUMENT", message=OFFLINE)
@@ -136,7 +139,9 @@ async def expand(probed: Probed) -> None:
 
 async def block(probed: Probed) -> None:
     """Use raw block volumes: one works; one is refused; one is read-only."""
-    works, refused, read_only = (due_soon(prefix, STORAGE_CLASS) for prefix in ("well", "no", "ro"))
+    works, refused, read_only = (
+        due_soon(prefix, STORAGE_CLASS, probed.namespace) for prefix in ("well", "no", "ro")
+    )
     injected = {"create-refused": f"block-{refused}-*", "read-only": f"block-{read_only}-*"}
     try:
         for fault, claims in injected.items():

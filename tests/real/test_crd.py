@@ -127,6 +127,15 @@ def test_a_good_spec_is_accepted(kubectl: Kubectl, manifest: Json) -> None:
     kubectl.must("apply", "--dry-run=server", "-f", "-", manifest=manifest)
 
 
+def test_the_column_of_the_class_shows_what_chooses_several_classes(storing: Kubectl) -> None:
+    storing.apply(pieprobe("one"))
+    several = pieprobe("two", monitoringStorageClasses=["fast", "slow"])
+    del several["spec"]["monitoringStorageClass"]
+    storing.apply(several)
+    shown = [line.split()[:2] for line in storing.must("get", "pieprobe", "--no-headers").splitlines()]
+    assert shown == [["one", SMALLEST["monitoringStorageClass"]], ["two", '["fast","slow"]']]
+
+
 def test_the_smallest_spec_gets_the_defaults(storing: Kubectl) -> None:
     storing.apply(pieprobe())
     stored = json.loads(storing.must("get", "pieprobe", "p", "-o", "json"))

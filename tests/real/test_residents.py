@@ -70,7 +70,7 @@ async def costs_nothing(probed: Probed, pod: Json) -> bool:
 async def test_a_healthy_mount_costs_no_write_and_one_that_hangs_is_reported_and_recovers(
     probed: Probed, request: pytest.FixtureRequest
 ) -> None:
-    name = due_soon("res", STORAGE_CLASS, canary="resident", node=NODE)
+    name = due_soon("res", STORAGE_CLASS, probed.namespace, canary="resident", node=NODE)
     hang = Options(claims=f"pie-resident-{name}-*")
     try:
         await probed.probe(name, [NODE], **ONLY_RESIDENT)

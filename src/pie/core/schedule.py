@@ -1,9 +1,12 @@
 """When runs are due, for every runner."""
 
+import re
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
+
+from msgspec.structs import replace
 
 from pie.core.model import Target
 
@@ -19,10 +22,26 @@ CLEAR_OF_DUE_SECONDS = 45.0
 """An early run is to be over when the next due time comes."""
 
 
+_WHOLE: Final = 2**32
+_GOLDEN: Final = 2_654_435_769
+"""The golden ratio of a whole: its multiples spread evenly, however many there are."""
+_LAST_NUMBER: Final = re.compile(r"\d{1,18}(?=\D*$)")
+
+
 @lru_cache(maxsize=KEPT)
 def spread_seconds(target: Target, width_seconds: float) -> float:
-    """Return a fixed number in [0, width) for a target, so that many targets do not act at the same time."""
-    return zlib.crc32(f"{target}/spread".encode()) / 2**32 * width_seconds
+    """Return a fixed number in [0, width) for a target, so that many targets do not act at the same time.
+
+    It is a hash, which leaves gaps and crowds; but nodes whose names differ only in their last number, as
+    node-7 and node-8 do, are spread evenly. It depends on nothing but the target: when nodes come and go, the
+    numbers of the others stay.
+    """
+    number = _LAST_NUMBER.search(target.node)
+    node = target.node
+    if number is not None:
+        node = f"{node[: number.start()]}#{node[number.end() :]}"
+    place = zlib.crc32(f"{replace(target, node=node).full_name}/spread".encode())
+    return (place + _GOLDEN * int(number[0] if number else 0)) % _WHOLE / _WHOLE * width_seconds
 
 
 def dues_between(

@@ -4,6 +4,7 @@ The columns of PieProbe are the CRD's; of the other kinds there are name, age, a
 https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
 """
 
+import json
 import re
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pie.embedded.kinds import PIE_PROBES, Json, Kind, condition, find
 from pie.embedded.registry import seconds_of
 from pie.embedded.schema import pieprobe_version, shapes
 
+_ONE_OF: Final = re.compile(r"(\w+)\['([\w',]+)'\]")
 _CONDITION: Final = re.compile(r'status\.conditions\[\?\(@\.type=="(\w+)"\)\]\.(\w+)')
 
 
@@ -31,10 +33,17 @@ def table(kind: Kind, items: list[Json], metadata: Json, now: float) -> Json:
 
 def _cell(column: Json, item: Json, now: float) -> Any:
     path = column["jsonPath"].removeprefix(".")
-    match = _CONDITION.fullmatch(path)
-    value = condition(item, match[1]).get(match[2]) if match else find(item, path)
+    if match := _CONDITION.fullmatch(path):
+        value = condition(item, match[1]).get(match[2])
+    elif match := _ONE_OF.fullmatch(path):
+        found = (find(item, f"{match[1]}.{name}") for name in match[2].split("','"))
+        value = next((each for each in found if each is not None), None)
+    else:
+        value = find(item, path)
     if column["type"] == "date":
         return age(now - seconds_of(value)) if value else "<none>"
+    if isinstance(value, list | dict):
+        return json.dumps(value, separators=(",", ":"))
     return value if column["type"] == "integer" else "" if value is None else str(value)
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pie.core.model import Kind, Target
 from pie.core.pace.budget import MOST_EVERY
@@ -47,6 +48,24 @@ def test_many_targets_are_spread_evenly_over_the_period(period_seconds: int) -> 
     starts = Counter(paced(each, spec).next_due(0.0) for each in targets)
     assert max(starts.values()) <= 2 * 50
     assert len(starts) == period_seconds
+
+
+NUMBERED = [Target("p", Kind.MOUNT, "c", f"worker-{number:03}.example.com") for number in range(300)]
+
+
+@pytest.mark.parametrize("period_seconds", [60, 120])
+def test_numbered_nodes_are_spread_evenly_where_few_start_in_a_second(period_seconds: int) -> None:
+    spec = probe(period_seconds=period_seconds)
+    starts = Counter(paced(each, spec).next_due(0.0) for each in NUMBERED)
+    assert max(starts.values()) <= 2 * len(NUMBERED) / period_seconds
+
+
+def test_pieprobes_of_one_name_in_two_namespaces_start_their_runs_apart() -> None:
+    spec = probe(period_seconds=300)
+    here, there = (
+        [paced(replace(each, namespace=namespace), spec) for each in NUMBERED] for namespace in ("a", "b")
+    )
+    assert sum(one == other for one, other in zip(here, there, strict=True)) <= len(NUMBERED) / 10
 
 
 def test_in_a_demo_a_minute_lasts_as_long_as_its_minutes_do() -> None:

@@ -39,8 +39,17 @@ def settle_gap(turn: Turn) -> None:
     turn.change(gap_open=False)
     begin = max(schedule.since, since - patience_seconds(turn))
     for due in turn.calendar.dues_between(begin, facts.led_since, limit=MOST_DUES):
-        if not has_run(turn, due) and (due > since or _was_paused(turn, schedule, due)):
+        open_then = due > since or _was_blocked(turn, due) or _was_paused(turn, schedule, due)
+        if open_then and not has_run(turn, due):
             _count(turn, due)
+
+
+def _was_blocked(turn: Turn, due: float) -> bool:
+    """Tell whether an earlier run, which this controller counted, kept this one from starting.
+
+    Then the former leader had not counted it either.
+    """
+    return any(counted < due for counted in turn.state.ledger.due_times)
 
 
 def _was_paused(turn: Turn, schedule: ScheduleFact, due: float) -> bool:
