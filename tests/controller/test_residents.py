@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 
 from pie.core.model import Target, Verdict
+from pie.core.naming import ANNOTATION_MOUNTED_ANEW
 from pie.core.reasons import Reason
+from pie.core.wire import rfc3339
 from tests.controller.residentpods import OTHER, SPEC_FIELDS, ResidentPods, of
 from tests.controller.simulation import Simulation
 from tests.controller.stories import (
@@ -277,6 +279,59 @@ def test_a_new_mount_that_is_dead_too_is_not_replaced_again() -> None:
     assert len(lived.pods.seen) == 3
     assert lived.verdict() == (Verdict.FAILED, Reason.STALE_MOUNT)
     assert ["closedAt" in each for each in lived.incidents] == [False]
+
+
+class TakenOver:
+    """A story with a dead mount in which another controller leads from a second on."""
+
+    def __init__(self, *, at: int, seconds: int, between: Action = lambda _world: None) -> None:
+        self._at, self._seconds, self._between = at, seconds, between
+        in_virtual_time(self._live())
+
+    async def _live(self) -> None:
+        first = Simulation(at_once)
+        self.pods = ResidentPods(first.world)
+        first.world.begin({**SPEC, **SPEC_FIELDS}, OTHER)
+        await first.run(self._at, [(BEGUN, lambda _world: self.pods.codes.update({NODE: 410}))])
+        self._between(first.world)
+        second = Simulation(at_once, first)
+        await second.run(self._seconds, [])
+        self.states = second.states()
+        self.claims = second.world.objects["persistentvolumeclaims"]
+
+
+def test_the_next_controller_does_not_replace_the_pod_of_a_dead_mount_again() -> None:
+    lived = TakenOver(at=BEGUN + 700, seconds=1500)
+    assert len(lived.pods.seen) == 3
+    assert (lived.states[RESIDENT].verdict, lived.states[RESIDENT].reason) == (
+        Verdict.FAILED,
+        Reason.STALE_MOUNT,
+    )
+
+
+def test_the_next_controller_deletes_a_pod_that_the_one_before_was_about_to_replace() -> None:
+    def about_to_replace(world: World) -> None:
+        (claim,) = (
+            each
+            for name, each in world.objects["persistentvolumeclaims"].items()
+            if name.startswith("pie-resident-") and each["metadata"]["labels"]["node"] == NODE
+        )
+        metadata = claim["metadata"]
+        marks = {**metadata.get("annotations", {}), ANNOTATION_MOUNTED_ANEW: rfc3339(world.now() - 1)}
+        world.put("persistentvolumeclaims", {**claim, "metadata": {**metadata, "annotations": marks}})
+
+    assert len(TakenOver(at=BEGUN + 200, seconds=150).pods.seen) == 2
+    assert len(TakenOver(at=BEGUN + 200, seconds=150, between=about_to_replace).pods.seen) == 3
+
+
+def test_a_mount_that_is_well_again_may_be_replaced_once_more() -> None:
+    lived = Lived(
+        (BEGUN, answers(410)),
+        (BEGUN + 750, answers(200)),
+        (BEGUN + 800, answers(410)),
+        seconds=BEGUN + 1550,
+    )
+    assert len(lived.pods.seen) == 4
 
 
 def test_pods_of_an_earlier_spec_are_replaced_in_their_turn_and_a_bad_one_is_evidence_that_stays() -> None:

@@ -51,6 +51,8 @@ ANNOTATION_RETRY = "pie.topolvm.io/retry"
 # On a suspended CronJob, or on the PVC where pie starts the runs itself: since when its target is suppressed.
 # The marks of nodes may not say it.
 ANNOTATION_SUPPRESSED_SINCE = "pie.topolvm.io/suppressed-since"
+# On the PVC of a resident probe: when pie replaced the pod because its mount was dead. Only until I/O is well.
+ANNOTATION_MOUNTED_ANEW = "pie.topolvm.io/mounted-anew-at"
 GO_PIE_FINALIZER = "pie.topolvm.io/pod"
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

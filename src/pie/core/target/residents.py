@@ -8,14 +8,15 @@ from typing import Final
 
 from pie.core.judge import Judgement
 from pie.core.model import Verdict
+from pie.core.naming import ANNOTATION_MOUNTED_ANEW
 from pie.core.reasons import Reason
 from pie.core.resident.hearing import hear
 from pie.core.resident.judge import judge_resident
 from pie.core.target.counting import note
-from pie.core.target.effects import Ask, Mark, Question, ReportChange
+from pie.core.target.effects import Ask, Mark, Question, Remember, ReportChange
 from pie.core.target.state import RunState
 from pie.core.target.turn import Turn
-from pie.core.wire import Pod
+from pie.core.wire import Pod, parse_seconds, rfc3339
 
 _BAD_AT_ONCE: Final = 2
 """It counts like two bad runs: the probe itself waited for a threshold, and the kubelet heard it."""
@@ -82,6 +83,7 @@ def _judge(turn: Turn, run: RunState, pod: Pod) -> None:
         # A kubelet that is silent leaves a container ready that it does not ask any more.
         turn.change_run(run.id, events_asked=False)
         note(turn, judgement, turn.now, turn.target.node)
+        _note_mounted_anew(turn, None)
         _update(turn, run)
 
 
@@ -97,17 +99,37 @@ def _update(turn: Turn, run: RunState) -> None:
 
 
 def _replace(turn: Turn, run: RunState, judgement: Judgement) -> None:
-    """Delete a pod whose mount is dead, once; not one that hangs, which could not end."""
-    bad = turn.state.bad
-    if bad is None or judgement.verdict is not Verdict.FAILED or turn.state.replaced_at >= bad.first_bad:
+    """Delete a pod whose mount is dead, once; not one that hangs, which could not end.
+
+    The PVC says it first, so that the next leader does not delete the new pod as well.
+    """
+    bad, replaced_at = turn.state.bad, _mounted_anew_at(turn)
+    if bad is None or judgement.verdict is not Verdict.FAILED:
         return
     if judgement.reason not in _A_NEW_MOUNT_MAY_HELP or turn.facts.nodes.suppression is not None:
+        return
+    if replaced_at is not None:
+        turn.change(replaced_at=replaced_at)
+        if run.created < replaced_at:
+            turn.change_run(run.id, recorded=True)
         return
     replace_at = bad.first_bad + REPLACED_AFTER_SECONDS
     turn.wake(replace_at)
     if turn.now >= replace_at:
-        turn.change_run(run.id, recorded=True)
-        turn.change(replaced_at=turn.now)
+        _note_mounted_anew(turn, rfc3339(replace_at))
+
+
+def _mounted_anew_at(turn: Turn) -> float | None:
+    """Return when the pod was replaced because its mount was dead; None: I/O was well since, or it was not."""
+    marks = turn.facts.claim.metadata.annotations if turn.facts.claim is not None else {}
+    return parse_seconds(marks.get(ANNOTATION_MOUNTED_ANEW, ""))
+
+
+def _note_mounted_anew(turn: Turn, says: str | None) -> None:
+    """Have the PVC say when the pod is replaced; None: I/O is well, so a pod may be replaced again."""
+    claim = turn.facts.claim
+    if claim is not None and claim.metadata.annotations.get(ANNOTATION_MOUNTED_ANEW) != says:
+        turn.emit(Remember(claim.metadata.uid, {ANNOTATION_MOUNTED_ANEW: says}))
 
 
 def _has_to_go(turn: Turn, pod: Pod) -> bool:
