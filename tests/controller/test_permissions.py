@@ -75,7 +75,7 @@ def test_a_defect_while_a_pieprobe_is_set_up_is_in_its_status_too() -> None:
     async def live() -> dict[str, Any]:
         simulation = Simulation(lambda _kind, _second: 0)
         simulation.world.begin(BASE_SPEC)
-        finder = simulation.controller.probes._finder
+        finder = simulation.controller.probes.finder
         finder._matching = lambda _probe: {}["odd"]  # type: ignore[method-assign]  # no defect is known
         with pytest.raises(AssertionError, match="the controller met no defect"):
             await simulation.run(30, [])

@@ -388,3 +388,45 @@ def test_maintenance_alone_never_makes_a_resident_probe_bad_and_a_node_has_one_a
     lived = Lived(*script, seconds=400)
     assert [each for each in lived.incidents if each["reason"] in {"Stalled", "StaleMount", "NoAnswer"}] == []
     assert set(lived.pods.most.values()) <= {1}
+
+
+def crowded(*, own_storage: bool) -> tuple[set[str], dict[str, Any]]:
+    """Return the intervals of the resident pods of 161 nodes, and the condition about their class."""
+
+    async def live() -> Simulation:
+        simulation = Simulation(at_once)
+        world = simulation.world
+        world.begin({**SPEC, **SPEC_FIELDS, "disableMountProbes": True})
+        world.put("storageclasses", {**world.objects["storageclasses"]["c"], "provisioner": "d"})
+        for name in (NODE, *(f"m{number}" for number in range(160))):
+            world.add_node(name, a="", host=name if own_storage else "")
+            drivers = [{"name": "d", "nodeID": name, "topologyKeys": ["host"]}]
+            world.put("csinodes", {"metadata": {"name": name}, "spec": {"drivers": drivers}})
+        await simulation.run(75, [])
+        return simulation
+
+    ended: list[Simulation] = []
+
+    async def keep() -> None:
+        ended.append(await live())
+
+    in_virtual_time(keep())
+    commands = [pod["spec"]["containers"][0]["command"] for pod in of(ended[0].world)]
+    conditions = ended[0].world.objects["pieprobes"]["p"]["status"]["conditions"]
+    return (
+        {each[-1] if "--interval" in each else "2" for each in commands},
+        next(each for each in conditions if each["type"] == "ClassWarning"),
+    )
+
+
+def test_where_nodes_share_the_storage_of_a_class_they_do_io_less_often_and_a_condition_says_so() -> None:
+    intervals, condition = crowded(own_storage=False)
+    assert intervals == {"16"}
+    assert (condition["status"], condition["reason"]) == ("True", "ResidentIntervalLong")
+    assert "161 nodes" in condition["message"]
+
+
+def test_nodes_with_storage_of_their_own_do_not_slow_each_other_down() -> None:
+    intervals, condition = crowded(own_storage=True)
+    assert intervals == {"2"}
+    assert condition["status"] == "False"

@@ -26,6 +26,7 @@ from pie.controller.runners import Runner
 from pie.controller.screens import Screens
 from pie.controller.servedschema import ServedSchema
 from pie.controller.settings import Settings
+from pie.controller.sharing import Sharing
 from pie.controller.sightings import SightingsOfPods
 from pie.controller.strain import StrainWatch
 from pie.controller.targets import Targets
@@ -141,6 +142,7 @@ def build(
         architectures=settings.image_architectures,
     )
     paces = Paces(caches, queue, probes=probes, budget=settings.budget, now=client.now, series=series.paces)
+    sharing = Sharing(caches, probes=probes, nodes=nodes, finder=probes.finder, now=client.now)
     objects = Objects(client, caches, queue, probes=probes, runner=runner)
     warnings = WarningEvents(client, caches.namespace, partial(queue.add, "warning"), caches.has_probes)
     questions = Questions(client, caches, queue, runner=runner, warnings=warnings)
@@ -168,6 +170,7 @@ def build(
         sightings=sightings,
         now=client.now,
         paces=paces,
+        sharing=sharing,
         reign=reign,
     )
     targets = Targets(
@@ -196,6 +199,7 @@ def build(
         questions=questions,
         schema=schema,
         paces=paces,
+        sharing=sharing,
     )
     probe_turns = ProbeTurns(
         client,

@@ -10,6 +10,7 @@ from pie.controller.paces import Paces
 from pie.controller.probes import Probes
 from pie.controller.questions import Questions
 from pie.controller.runners import Runner
+from pie.controller.sharing import Sharing
 from pie.controller.sightings import SightingsOfPods
 from pie.controller.warnings import WarningEvents
 from pie.core.driver import with_tolerations
@@ -46,6 +47,7 @@ class Facts:
         sightings: SightingsOfPods,
         now: Callable[[], float],
         paces: Paces,
+        sharing: Sharing,
         reign: Reign | None = None,
     ) -> None:
         self._caches = caches
@@ -57,6 +59,7 @@ class Facts:
         self._sightings = sightings
         self._now = now
         self._paces = paces
+        self._sharing = sharing
         self._reign = reign
         self.led_since = 0.0
 
@@ -71,7 +74,7 @@ class Facts:
         probe, pause = entry.spec_of(target), entry.pause(target)
         if probe is None:
             return TargetFacts(known=True, untouchable=True)
-        probe = spec_for(probe, target)
+        probe = self._sharing.spec_for(spec_for(probe, target), target)
         kind = self._runner.in_force(probe, target)
         led_since, unled_since = self.led_since, None
         if kind is RunnerKind.POD and self._reign is not None:

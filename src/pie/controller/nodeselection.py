@@ -69,7 +69,7 @@ class NodeFinder:
         storage_class, matching = self._caches.storage_class(probe.storage_class), self._matching(probe)
         keys: tuple[str, ...] = ()
         if storage_class is not None and self.by_topology(probe):
-            keys = self._topology_keys(storage_class.driver, matching)
+            keys = self.topology_keys(storage_class.driver, matching)
         segments = topology_segments(keys, matching.values())
         paused = preflight(probe, storage_class, len(matching), segments, attaches=spec.attach_required)
         return NodeSelection(set(matching), paused, warnings(probe, storage_class, spec.fs_group_policy))
@@ -101,7 +101,7 @@ class NodeFinder:
             and not unsuitable(node, probe, storage_class)
         }
 
-    def _topology_keys(self, driver: str, nodes: Iterable[str]) -> tuple[str, ...]:
+    def topology_keys(self, driver: str, nodes: Iterable[str]) -> tuple[str, ...]:
         """Return a driver's topology keys; empty: no node ever listed the driver."""
         found = (self._caches.csi_nodes.store.get(("", name)) for name in nodes)
         entries = (entry for each in found if each is not None for entry in each.spec.drivers)

@@ -12,6 +12,7 @@ from pie.controller.probes import ClassState, Probes
 from pie.controller.questions import Questions
 from pie.controller.runners import Runner
 from pie.controller.servedschema import ServedSchema
+from pie.controller.sharing import Sharing
 from pie.controller.targets import Targets
 from pie.controller.teardown import Teardown
 from pie.core.deletedruns import losing
@@ -42,6 +43,7 @@ class FactsOfProbes:
         questions: Questions,
         schema: ServedSchema,
         paces: Paces,
+        sharing: Sharing,
     ) -> None:
         self._client = client
         self._caches = caches
@@ -54,6 +56,7 @@ class FactsOfProbes:
         self._questions = questions
         self._schema = schema
         self._paces = paces
+        self._sharing = sharing
 
     def gather(self, stored: PieProbe) -> list[ProbeFacts] | None:
         """Return what is known of a PieProbe now, for each of its classes; None: it was not read yet.
@@ -96,6 +99,7 @@ class FactsOfProbes:
             refused=self._objects.refused(probed),
             paused=of.paused,
             warnings=of.warnings,
+            sharing=self._sharing.nodes(probe.storage_class) if probe.resident else 0,
             targets=now,
             left=left,
             settled=settled,

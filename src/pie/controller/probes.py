@@ -91,7 +91,7 @@ class Probes:
         self._minute_seconds = minute_seconds
         self._architectures = architectures
         self._bounds = bounds
-        self._finder = NodeFinder(client, caches)
+        self.finder = NodeFinder(client, caches)
         self._states: dict[ProbeId, ProbeState] = {}
         self.revision = 0
         queue.handle("spec", self._refresh)
@@ -214,7 +214,7 @@ class Probes:
         found = chosen(stored, labels, now, known)
         spec = parse_probe(stored, self._minute_seconds, self._architectures, storage_class="")
         check_spec(spec, self._bounds)
-        selections = {each: await self._finder.find(replace(spec, storage_class=each.name)) for each in found}
+        selections = {each: await self.finder.find(replace(spec, storage_class=each.name)) for each in found}
         check_targets(spec, [len(each.nodes) for each in selections.values()], self._bounds)
         classes = {
             each.name: ClassState(
@@ -260,9 +260,9 @@ class Probes:
         if self._bounds.targets is not None:
             self._queue.add("spec", of)
         for each in state.classes.values():
-            if not self._finder.by_topology(each.probe) and not each.paused:
+            if not self.finder.by_topology(each.probe) and not each.paused:
                 continue
-            selection = await self._finder.find(each.probe)
+            selection = await self.finder.find(each.probe)
             if selection.paused != each.paused:
                 self._queue.add("spec", of)
 

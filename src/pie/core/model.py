@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from pie.core.iojob import IoJob
 from pie.core.probepods import ProbePods
+from pie.core.resident.interval import SHORTEST_SECONDS
 
 
 class Kind:
@@ -224,7 +225,8 @@ class Probe:
     they keep records on the volume.
     `budget`: so many writes and Events in a second may everybody cause for it; None: no limit.
     `canaries` are those that are switched on, by the kind of probe. `resident`: on each node a volume stays
-    mounted; an operation on it that takes `resident_threshold_seconds` is a stall.
+    mounted; an operation on it that takes `resident_threshold_seconds` is a stall. How often it is used
+    (`resident_interval_seconds`) follows from how many nodes share the storage.
     """
 
     namespace: str
@@ -256,6 +258,7 @@ class Probe:
     canaries: Mapping[str, Canary] = field(default_factory=dict)
     resident: bool = False
     resident_threshold_seconds: float = 10.0
+    resident_interval_seconds: float = SHORTEST_SECONDS
 
     @property
     def id(self) -> ProbeId:

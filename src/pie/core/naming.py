@@ -51,7 +51,7 @@ ANNOTATION_RETRY = "pie.topolvm.io/retry"
 # On a suspended CronJob, or on the PVC where pie starts the runs itself: since when its target is suppressed.
 # The marks of nodes may not say it.
 ANNOTATION_SUPPRESSED_SINCE = "pie.topolvm.io/suppressed-since"
-# On the PVC of a resident probe: when pie replaced the pod because its mount was dead. Only until I/O is well.
+# On the PVC of a resident probe: when pie replaced the pod because its mount was dead, until I/O works again.
 ANNOTATION_MOUNTED_ANEW = "pie.topolvm.io/mounted-anew-at"
 GO_PIE_FINALIZER = "pie.topolvm.io/pod"
 

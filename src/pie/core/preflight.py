@@ -14,6 +14,7 @@ from pie.core.kinds.row import Row
 from pie.core.model import Probe
 from pie.core.quantity import quantity
 from pie.core.reasons import ADVICE, MEANING, Reason
+from pie.core.resident.interval import MOST_OPERATIONS_PER_SECOND, fits, interval_seconds
 from pie.core.wire import StorageClass
 
 CONDITION: Final = "ClassWarning"
@@ -181,6 +182,20 @@ def _fs_group(storage_class: StorageClass, policy: str) -> ClassWarning | None:
         f" applies fsGroup only to volumes that have one (fsGroupPolicy {policy}): unless its provisioner has"
         " a default fsType, pods that do not run as root may not write",
     )
+
+
+def resident_interval(probe: Probe, sharing: int) -> tuple[ClassWarning, ...]:
+    """Warn if a stall is reported late, because so many nodes share the storage of the class."""
+    threshold_seconds = probe.resident_threshold_seconds
+    if not probe.resident or fits(sharing, threshold_seconds):
+        return ()
+    message = (
+        f"{sharing} nodes have resident probes on StorageClass {probe.storage_class}, and together they do at"
+        f" most {MOST_OPERATIONS_PER_SECOND} operations a second: each does I/O every"
+        f" {interval_seconds(sharing):g} s, which is longer than spec.residentThreshold"
+        f" ({threshold_seconds:g} s), so a stall is reported later"
+    )
+    return (ClassWarning(Reason.RESIDENT_INTERVAL_LONG, message),)
 
 
 def fs_type(storage_class: StorageClass) -> str:

@@ -25,7 +25,7 @@ from pie.core.pace.condition import over_budget, throttled
 from pie.core.pace.parts import EFFECTIVE_PERIOD
 from pie.core.pace.throttle import Throttle
 from pie.core.permissions import MissingPermission, permission_missing
-from pie.core.preflight import ClassWarning, Pause, class_warning, paused_by_user
+from pie.core.preflight import ClassWarning, Pause, class_warning, paused_by_user, resident_interval
 from pie.core.reasons import Reason
 from pie.core.renewal import KeptClaim, class_changed, next_renewal, outdated
 from pie.core.resident.beside import mounts_of_the_other_age
@@ -78,7 +78,8 @@ class ProbeFacts:
     `known`: its nodes were read, so these are its targets. `problem` is what keeps its spec from being used,
     `refused` why targets lack objects. `left` is what runs left behind, `settled`: all of it is known.
     `matching` counts its nodes; `left_out` are those that match and cannot run probes, and why.
-    `attaches`: the driver of its class is known to attach volumes.
+    `attaches`: the driver of its class is known to attach volumes. `sharing`: so many nodes with resident
+    probes share its storage.
     `overdue` are the nodes that are suppressed for too long, the next one from `next_overdue_at` on. `losing`
     are the targets that lost runs, each with the time until which it is named.
     `crd_lacks`: fields that the CRD in the cluster does not have. `pace` is how often its targets are probed,
@@ -101,6 +102,7 @@ class ProbeFacts:
     next_overdue_at: float | None = None
     not_permitted: tuple[MissingPermission, ...] = ()
     attaches: bool = False
+    sharing: int = 0
     losing: Mapping[Target, float] = field(default_factory=dict)
     crd_lacks: tuple[str, ...] = ()
     pace: Pace = Pace()  # noqa: RUF009  frozen
@@ -276,7 +278,8 @@ def _more_conditions(facts: ProbeFacts, incidents: Sequence[Incident], now: floa
         yield without_probes(facts.left_out, facts.matching)
         yield runs_deleted(target for target, until in facts.losing.items() if until > now)
         changed = class_changed(facts.storage_class, _claims(facts), facts.class_hash)
-        yield class_warning((*changed, *(() if _disproved(facts) else facts.warnings)))
+        late = resident_interval(facts.probe, facts.sharing)
+        yield class_warning((*changed, *late, *(() if _disproved(facts) else facts.warnings)))
         yield over_budget(facts.probe, facts.pace)
         yield throttled(facts.probe, facts.pace, facts.throttle)
     if facts.demand is not None:

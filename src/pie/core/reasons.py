@@ -125,6 +125,7 @@ class Reason(StrEnum):
     IMMEDIATE_BINDING_WITH_TOPOLOGY = "ImmediateBindingWithTopology"
     CAPACITY_TOO_SMALL = "CapacityTooSmall"
     FS_GROUP_IGNORED = "FsGroupIgnored"
+    RESIDENT_INTERVAL_LONG = "ResidentIntervalLong"
     CLASS_CHANGED = "ClassChanged"
     PERIOD_TOO_SHORT = "PeriodTooShort"
     COST_HIGH = "CostHigh"
@@ -415,6 +416,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "The class names no fsType, so its driver may ignore fsGroup, and pods without root may not write.",
         "Set the class's parameter csi.storage.k8s.io/fstype, unless the runs are good.",
     ),
+    Reason.RESIDENT_INTERVAL_LONG: (
+        "So many nodes share the storage of the class that resident probes do I/O less often.",
+        "Nothing has to be done. To hear of a stall sooner, let spec.nodeSelector match fewer nodes.",
+    ),
     Reason.CLASS_CHANGED: (
         "The StorageClass was deleted and created again with another provisioner or other parameters.",
         "Nothing to do: pie replaces the volumes one by one. Delete those that stay in the back end.",
@@ -558,6 +563,7 @@ _OF_MAINTENANCE_AND_SPECS: dict[Area, tuple[Reason, ...]] = {
         Reason.IMMEDIATE_BINDING_WITH_TOPOLOGY,
         Reason.CAPACITY_TOO_SMALL,
         Reason.FS_GROUP_IGNORED,
+        Reason.RESIDENT_INTERVAL_LONG,
         Reason.CLASS_CHANGED,
         Reason.PERIOD_TOO_SHORT,
         Reason.COST_HIGH,

@@ -12,6 +12,7 @@ from typing import Final
 
 from pie.core.resident.answers import Known, answer
 from pie.core.resident.codes import Code
+from pie.core.resident.interval import OPERATIONS
 
 BUCKETS_SECONDS: Final = (
     0.0005,
@@ -29,7 +30,6 @@ BUCKETS_SECONDS: Final = (
     5.0,
     10.0,
 )
-OPERATIONS: Final = ("write", "sync", "read", "open", "read_by_path")
 
 _LOOK_AGAIN_SECONDS: Final = 0.25
 """A question that is held becomes due by time alone, too."""

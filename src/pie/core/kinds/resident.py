@@ -8,9 +8,16 @@ from dataclasses import replace
 
 from pie.core.kinds.row import Row
 from pie.core.model import Probe, RunnerKind
+from pie.core.resident.interval import SHORTEST_SECONDS
 
 START_SECONDS = 60
 """Within so long the pods are started, spread over it; so are those that are started again."""
+
+
+def _options(probe: Probe) -> list[str]:
+    interval = probe.resident_interval_seconds
+    found = ["--threshold", f"{probe.resident_threshold_seconds:g}"]
+    return found if interval == SHORTEST_SECONDS else [*found, "--interval", f"{interval:g}"]
 
 
 def _spec(probe: Probe) -> Probe:
@@ -27,7 +34,7 @@ ROW = Row(
     enabled=lambda probe: probe.resident,
     disabled="spec.residentProbe is not set",
     condition="ResidentHealthy",
-    options=lambda probe: ["--threshold", f"{probe.resident_threshold_seconds:g}"],
+    options=_options,
     resident=True,
     spec=_spec,
 )

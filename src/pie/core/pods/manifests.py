@@ -1,5 +1,7 @@
 """Builds the manifest of a pod that pie starts itself."""
 
+from dataclasses import replace
+
 from pie.core.kinds import kind_of
 from pie.core.manifests import Manifest, metadata_of, pod_template, spec_hash
 from pie.core.model import FIRST, AtStep, Image, Probe, Target
@@ -8,9 +10,16 @@ from pie.core.wire import Metadata
 
 
 def is_outdated(pod: Metadata, probe: Probe, target: Target, *, claim: str, image: Image) -> bool:
-    """Tell whether the pod of a resident probe would be another one if it were created now."""
-    wanted = spec_hash(pod_template(probe, target, claim=claim, image=image))
-    return pod.annotations.get(ANNOTATION_SPEC_HASH) != wanted
+    """Tell whether the pod of a resident probe would be another one if it were created now.
+
+    One that does I/O half as often as it may stays: nodes come and go.
+    """
+    less_often = replace(probe, resident_interval_seconds=2 * probe.resident_interval_seconds)
+    found = pod.annotations.get(ANNOTATION_SPEC_HASH)
+    return all(
+        found != spec_hash(pod_template(each, target, claim=claim, image=image))
+        for each in (probe, less_often)
+    )
 
 
 def run_pod(

@@ -120,7 +120,7 @@ def _replace(turn: Turn, run: RunState, judgement: Judgement) -> None:
 
 
 def _mounted_anew_at(turn: Turn) -> float | None:
-    """Return when the pod was replaced because its mount was dead; None: I/O was well since, or it was not."""
+    """Return when the pod was replaced because its mount was dead; None: it was not, or I/O worked since."""
     marks = turn.facts.claim.metadata.annotations if turn.facts.claim is not None else {}
     return parse_seconds(marks.get(ANNOTATION_MOUNTED_ANEW, ""))
 
