@@ -23,6 +23,7 @@ class ObjectReference(msgspec.Struct, rename="camel", frozen=True):
 
 class _Status(msgspec.Struct, frozen=True):
     code: int = 0
+    message: str = ""
 
 
 class _User(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class AuditEvent(msgspec.Struct, rename="camel", frozen=True):
     object_ref: ObjectReference = ObjectReference()
     response_status: _Status = _Status()
     stage: str = ""
+    annotations: dict[str, str] = {}
     request_object: dict[str, Any] | None = None
     """What was sent; only of a kubelet's report on a pod."""
 
@@ -47,6 +49,16 @@ class AuditEvent(msgspec.Struct, rename="camel", frozen=True):
     def agent(self) -> str:
         """The program: `kube-controller-manager`, `kubelet`, `kwok`, `testbed-binder`, `pie`, and so on."""
         return self.user_agent.partition("/")[0]
+
+    @property
+    def unauthorized(self) -> bool:
+        """Whether the user lacks the right."""
+        return self.annotations.get("authorization.k8s.io/decision") == "forbid"
+
+    @property
+    def insecure(self) -> bool:
+        """Whether the Pod Security level of the namespace forbids the pod."""
+        return "violates PodSecurity" in self.response_status.message
 
     @property
     def resource(self) -> str:

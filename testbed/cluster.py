@@ -188,9 +188,13 @@ class Cluster:
         processes: dict[str, bool] = await self.call("processes")
         return processes
 
-    async def create_namespace(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
-        """Create a namespace; return when pods can be created in it."""
-        metadata = {"name": name, "labels": dict(labels or {})}
+    async def create_namespace(self, name: str, *, level: str = "restricted") -> None:
+        """Create a namespace that holds pods to a Pod Security level; return when they can be created.
+
+        With the label from its creation on: admission reads namespaces from a watch, and may not know of a
+        label set later.
+        """
+        metadata = {"name": name, "labels": {"pod-security.kubernetes.io/enforce": level}}
         await self.api.create("/api/v1/namespaces", {"metadata": metadata})
         if self.spec.kube_controller_manager:
             account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
@@ -199,14 +203,14 @@ class Cluster:
                     await asyncio.sleep(0.05)
 
     async def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
-        """Write a kubeconfig file of an existing service account, valid for an hour, and return its path.
+        """Write a kubeconfig file of an existing service account, valid for a day, and return its path.
 
         The namespace of its context is that of the account, as inside a pod.
         Roles and bindings that were written before are in force when this returns.
         """
         await rights.until_in_force(self.api, namespace, name)
         account = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
-        answer = await self.api.create(f"{account}/token", {"spec": {"expirationSeconds": 3600}})
+        answer = await self.api.create(f"{account}/token", {"spec": {"expirationSeconds": 86400}})
         path = self.directory / "users" / f"{namespace}.{name}.kubeconfig"
         admin = Kubeconfig.read(self.kubeconfig)
         msgspec.structs.replace(admin, token=answer["status"]["token"], namespace=namespace).write(path)

@@ -62,7 +62,7 @@ async def _run() -> None:
     async with Cluster(name=NAME, nodes=NODES) as cluster:
         await _kubectl(cluster, "apply", "-f", str(CRD))
         await _kubectl(cluster, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
-        await cluster.create_namespace(NAMESPACE, labels={"pod-security.kubernetes.io/enforce": "restricted"})
+        await cluster.create_namespace(NAMESPACE)
         async with _controller(cluster) as url:
             await _kubectl(cluster, "apply", "-n", NAMESPACE, "-f", str(PIEPROBE))
             introduction = _INTRODUCTION.format(

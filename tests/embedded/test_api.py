@@ -42,7 +42,7 @@ async def server(real_name: str) -> AsyncIterator[Server]:
             yield Server(api, namespace)
         return
     async with Cluster.attach(real_name) as real:
-        await real.create_namespace(namespace)
+        await real.create_namespace(namespace, level="privileged")  # the embedded cluster has no levels
         crd = read_yaml(CRD.read_text())
         await real.api.apply(f"{CRDS}/{crd['metadata']['name']}", crd)
         found = Server(real.api, namespace)

@@ -37,11 +37,13 @@ def main(arguments: Sequence[str]) -> int:
         and (row.quick or not chosen.quick)
     ]
     began = time.monotonic()
-    results = asyncio.run(_run([ROWS[number] for number in rows], chosen.record))
+    results, refused = asyncio.run(_run([ROWS[number] for number in rows], chosen.record))
     by_number = dict(zip(rows, results, strict=True))
     minutes = (time.monotonic() - began) / 60
     wrong = [number for number, given in by_number.items() if not ROWS[number].right(given)]
     print(f"{len(rows) - len(wrong)} of {len(rows)} rows are right, {minutes:.0f} min")  # noqa: T201  the command's result
+    for each in refused:
+        print(f"WRONG: refused: {each}")  # noqa: T201  as above
     for number in wrong:
         print(page.line(number, ROWS[number], by_number[number]), end="")  # noqa: T201  as above
     run_on = f"Run on {datetime.now(UTC).date().isoformat()}, {os.cpu_count()} cores"
@@ -51,10 +53,10 @@ def main(arguments: Sequence[str]) -> int:
         page.write(by_number, ROWS, setting=f"{run_on}, {minutes:.0f} minutes.")
         print(f"written: {page.PAGE}")  # noqa: T201  as above
     rates.write()
-    return 1 if wrong else 0
+    return 1 if wrong or refused else 0
 
 
-async def _run(rows: Sequence[Row], record: Path | None) -> list[Given]:
+async def _run(rows: Sequence[Row], record: Path | None) -> tuple[list[Given], list[str]]:
     async with Cluster(nodes=nodes_for(rows), attachable=True) as cluster:
         return await run(cluster, rows, record)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from testbed.cluster import Cluster
 from tests.alerts import Scraper
+from tests.chart.install import controller_account, refusals
 from tests.faults import page
 from tests.faults.lanes import Suffering
 from tests.faults.row import NAMESPACE, Given, Lane, Row
@@ -28,7 +29,7 @@ def nodes_for(rows: Sequence[Row]) -> int:
 async def places(
     cluster: Cluster, rows: Sequence[Row], record: Path | None = None
 ) -> AsyncIterator[Mapping[str, Probed]]:
-    """Give each namespace of the rows, with a controller for it; pods are held to the restricted level.
+    """Give each namespace of the rows, with a controller that has the chart's rights.
 
     `record`: where the controllers record their steps.
     """
@@ -36,22 +37,25 @@ async def places(
     found: dict[str, Probed] = {}
     async with AsyncExitStack() as stack:
         for namespace in dict.fromkeys(row.lane.namespace for row in rows):
-            restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
-            await cluster.create_namespace(namespace, labels=restricted)
+            await cluster.create_namespace(namespace)
             arguments = ("--record", str(record / namespace)) if record else ()
-            pie = await stack.enter_async_context(Pie(cluster.kubeconfig, namespace, *arguments))
+            kubeconfig = await stack.enter_async_context(controller_account(cluster, namespace))
+            pie = await stack.enter_async_context(Pie(kubeconfig, namespace, *arguments))
             found[namespace] = Probed(cluster, namespace, pie)
         yield found
 
 
-async def run(cluster: Cluster, rows: Sequence[Row], record: Path | None = None) -> list[Given]:
-    """Return what was given, in the order of the rows."""
+async def run(
+    cluster: Cluster, rows: Sequence[Row], record: Path | None = None
+) -> tuple[list[Given], list[str]]:
+    """Return what was given, in the order of the rows, and what the controllers were refused."""
     async with places(cluster, rows, record) as found:
         matrix = Matrix(found, rows)
         try:
             matrix.begin()
             await matrix.done()
-            return [future.result() for future in matrix.given]
+            refused = [each for namespace in found for each in refusals(cluster, namespace)]
+            return [future.result() for future in matrix.given], refused
         finally:
             for namespace, probed in found.items():
                 log = cluster.log_directory / f"pie-controller-{namespace}.log"

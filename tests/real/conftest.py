@@ -12,6 +12,7 @@ from pie.core.model import Kind, Target
 from pie.core.naming import claim_names
 from testbed.api import Api
 from testbed.cluster import Cluster
+from tests.chart.install import controller_account, refusals
 from tests.harness import CRD, GROUP, ON_TIME, PERFORMANCE, Pie, until
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -98,13 +99,15 @@ async def install_crd(api: Api) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def probed(shared_real_cluster: str, request: Any, tmp_path_factory: Any) -> AsyncIterator[Probed]:
-    """Two real nodes, and a controller for a namespace that holds pods to the restricted level."""
+    """Two real nodes, and a controller with the chart's rights, for a namespace of the restricted level."""
     async with Cluster.attach(shared_real_cluster) as cluster:
         await install_crd(cluster.api)
         namespace = f"pie-{Path(request.module.__file__).stem.removeprefix('test_').replace('_', '-')}"
-        await cluster.create_namespace(namespace, labels={"pod-security.kubernetes.io/enforce": "restricted"})
-        async with Pie(cluster.kubeconfig, namespace) as pie:
-            yield Probed(cluster, namespace, pie)
-            log = tmp_path_factory.getbasetemp() / f"{namespace}.log"
-            log.write_text("\n".join(pie.lines))
+        await cluster.create_namespace(namespace)
+        async with controller_account(cluster, namespace) as kubeconfig:
+            async with Pie(kubeconfig, namespace) as pie:
+                yield Probed(cluster, namespace, pie)
+                log = tmp_path_factory.getbasetemp() / f"{namespace}.log"
+                log.write_text("\n".join(pie.lines))
+            assert refusals(cluster, namespace) == []
         await cluster.api.delete(f"/api/v1/namespaces/{namespace}")

@@ -27,14 +27,14 @@ NODE = "n1"
 CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pieprobes.pie.topolvm.io"
 
 
-async def test_both_replicas_are_let_into_a_namespace_of_the_restricted_level(
-    control_plane: Cluster, restricted_namespace: str
+async def test_both_replicas_are_created_in_a_namespace_of_the_restricted_level(
+    control_plane: Cluster, namespace: str
 ) -> None:
     api = control_plane.api
-    await install(api, restricted_namespace, "--set", "crd.install=false")
+    await install(api, namespace, "--set", "crd.install=false")
 
     async def admitted() -> bool:
-        return len(await api.items(f"/api/v1/namespaces/{restricted_namespace}/pods")) == 2
+        return len(await api.items(f"/api/v1/namespaces/{namespace}/pods")) == 2
 
     await until(admitted, "two pods of the controller are created")
 

@@ -23,11 +23,10 @@ from testbed.cluster import Cluster
 from testbed.errors import TestbedError
 from testbed.faults import Options
 from tests.cli.conftest import Ended, run, started
-from tests.harness import ROOT, until
+from tests.harness import RESTRICTED_CONTAINER, RESTRICTED_POD, ROOT, until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 IMAGE = "pie.test/pie:dev"
 # Longer than a busy machine takes to start a dozen pods at once. What is late or hangs is late so long after.
 TIMEOUT_SECONDS = 40
@@ -77,7 +76,7 @@ def options(cluster: Cluster, namespace: str, *more: str) -> tuple[str, ...]:
 async def a_namespace(cluster: Cluster) -> AsyncIterator[str]:
     """Give a namespace; after the check, nothing of it is there."""
     name = f"check-{uuid.uuid4().hex[:8]}"
-    await cluster.create_namespace(name, labels=RESTRICTED)
+    await cluster.create_namespace(name)
     yield name
     for path in (
         f"/api/v1/namespaces/{name}/pods",
@@ -215,11 +214,12 @@ async def test_status_asks_the_leaders_pod_by_way_of_the_api_server(real_cluster
         "name": "controller",
         "image": IMAGE,
         "command": ["python3", "-c", LEADER, msgspec.json.encode(told).decode()],
+        **RESTRICTED_CONTAINER,
         "ports": [{"name": "health", "containerPort": 8081}, {"name": "metrics", "containerPort": 8123}],
         "readinessProbe": {"httpGet": {"path": "/api/v1/overview", "port": "metrics"}, "periodSeconds": 1},
     }
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    spec = {**RESTRICTED_POD, "containers": [container], "terminationGracePeriodSeconds": 0}
     await api.create(pods, {"metadata": {"name": "pie-0"}, "spec": spec})
     leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
     lease = {"metadata": {"name": "pie.topolvm.io"}, "spec": {"holderIdentity": f"pie-0_{uuid.uuid4()}"}}

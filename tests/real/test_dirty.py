@@ -19,6 +19,7 @@ from testbed.cluster import Cluster
 from testbed.faults import Options
 from testbed.kwok_stages import OTHER_ARCHITECTURE, OTHER_OS, WITHOUT_DRIVER
 from tests.accounting import Accounts, lasting
+from tests.chart.install import controller_account, refusals
 from tests.dirty.expected import EXPECTED, RIGHT, TRUE
 from tests.harness import GROUP, Pie, apply_probe, pieprobe, until
 from tests.real.conftest import install_crd
@@ -61,7 +62,10 @@ async def test_in_a_dirty_cluster_nothing_crashes_and_each_due_time_is_counted_o
     await add_odd_nodes(cluster)
     for name, one_in in DIRT.items():
         await faults.inflict(cluster, name, options=Options(pods=PODS, one_in=one_in))
-    async with Pie(cluster.kubeconfig, NAMESPACE, "--log-level", "debug") as pie:
+    async with (
+        controller_account(cluster, NAMESPACE) as kubeconfig,
+        Pie(kubeconfig, NAMESPACE, "--log-level", "debug") as pie,
+    ):
         await apply_probe(api, NAMESPACE, pieprobe(PROBE, kwok.STORAGE_CLASS, "type=kwok", **SPEC))
         since = await begin(cluster)
         await asyncio.sleep(SOILED_SECONDS)
@@ -71,6 +75,7 @@ async def test_in_a_dirty_cluster_nothing_crashes_and_each_due_time_is_counted_o
         await lasting(lambda: errors(pie, since, now))
         found = await api.get(f"{GROUP}/namespaces/{NAMESPACE}/pieprobes/{PROBE}")
         assert await pie.stop() == 0
+    assert refusals(cluster, NAMESPACE) == []
     accounts = Accounts(pie.entries)
     counted = sum((accounts.as_what(target) for target in since), Counter[str]())
     print(f"{counted.total()} due times of {len(since)} targets: {dict(counted)}")  # noqa: T201  figures

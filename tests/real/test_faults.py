@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from testbed import faults
 from testbed.cluster import Cluster
+from tests.chart.install import refusals
 from tests.conftest import demand_machine
 from tests.faults import page
 from tests.faults.matrix import PLUGINS, ROWS
@@ -85,6 +86,8 @@ async def matrix(many_nodes: str, finalizers: Finalizers, record: Path) -> Async
         matrix.cancel()
         for watch in watches:
             watch.cancel()
+        for namespace in found:
+            assert refusals(cluster, namespace) == []
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pie.core.batch.cron import cron
 from pie.core.model import Kind, Target
 from testbed.cluster import Cluster
 from tests.accounting import DECIDED_SECONDS, Accounts, lasting
+from tests.chart.install import controller_account, refusals
 from tests.conftest import demand_machine
 from tests.harness import ON_TIME, PERFORMANCE, Pie, until
 from tests.real.conftest import STORAGE_CLASS, Probed, install_crd
@@ -184,13 +185,17 @@ async def rolling() -> AsyncIterator[Rolling]:
         await cluster.power_off(NEW)
         await cluster.api.delete(f"/api/v1/nodes/{NEW}")
         await install_crd(cluster.api)
-        await cluster.create_namespace("pie", labels={"pod-security.kubernetes.io/enforce": "restricted"})
-        async with Pie(cluster.kubeconfig, "pie", "--log-level", "debug") as pie:
+        await cluster.create_namespace("pie")
+        async with (
+            controller_account(cluster, "pie") as kubeconfig,
+            Pie(kubeconfig, "pie", "--log-level", "debug") as pie,
+        ):
             story = Rolling(Probed(cluster, "pie", pie))
             await story.probed.probe(PROBE, NODES, suppression=GRACE)
             await asyncio.gather(story.until_good(FIRST), story.until_good(SECOND))
             await story.note_targets()
             yield story
+            assert refusals(cluster, "pie") == []
 
 
 async def test_a_rolling_maintenance_is_held_against_nothing_and_every_due_time_accounted_for() -> None:

@@ -13,6 +13,7 @@ from pie.core.batch.cron import cron
 from pie.core.model import Kind, Target
 from testbed.audit import WRITE_VERBS
 from testbed.cluster import Cluster
+from tests.chart.install import controller_account, refusals
 from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, until
 from tests.real.conftest import STORAGE_CLASS, Probed, install_crd
 
@@ -32,7 +33,9 @@ async def namespace(shared_real_cluster: str) -> AsyncIterator[Probed]:
         await install_crd(cluster.api)
         name = f"pie-{uuid.uuid4().hex[:8]}"
         await cluster.create_namespace(name)
-        yield Probed(cluster, name, Pie(cluster.kubeconfig, name))
+        async with controller_account(cluster, name) as kubeconfig:
+            yield Probed(cluster, name, Pie(kubeconfig, name))
+            assert refusals(cluster, name) == []
         await cluster.api.delete(f"{GROUP}/namespaces/{name}/pieprobes/p1")
         await cluster.api.delete(f"/api/v1/namespaces/{name}")
 

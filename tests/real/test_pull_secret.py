@@ -39,7 +39,7 @@ async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
 async def namespace_with(cluster: Cluster, *secrets: dict[str, object]) -> str:
     """Create a namespace of its own for a test, with these Secrets."""
     name = f"private-{uuid.uuid4().hex[:8]}"
-    await cluster.create_namespace(name, labels={"pod-security.kubernetes.io/enforce": "restricted"})
+    await cluster.create_namespace(name)
     for secret in secrets:
         await cluster.api.create(f"/api/v1/namespaces/{name}/secrets", secret)
     return name

@@ -14,7 +14,18 @@ from testbed.cluster import Cluster
 from testbed.kwok_stages import OTHER_ARCHITECTURE, OTHER_OS, WITHOUT_DRIVER
 from tests.chart.helm import RELEASE
 from tests.chart.install import install
-from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, apply_probe, gone, pieprobe, until
+from tests.harness import (
+    GROUP,
+    ON_TIME,
+    PERFORMANCE,
+    RESTRICTED_CONTAINER,
+    RESTRICTED_POD,
+    Pie,
+    apply_probe,
+    gone,
+    pieprobe,
+    until,
+)
 from tests.rights import CLUSTER, OF_MANY, USED, Right
 from tests.rights import RELEASE as OF_RELEASE
 
@@ -149,8 +160,8 @@ async def leave_a_pod_as_go_pie_did(api: Api, namespace: str) -> str:
         "finalizers": ["pie.topolvm.io/pod"],
         "labels": {"pie-probe": "old", "storage-class": "kwok"},
     }
-    container = {"name": "probe", "image": "pie.test/pie:dev"}
-    spec = {"nodeSelector": {"no": "such-node"}, "containers": [container]}
+    container = {**RESTRICTED_CONTAINER, "name": "probe", "image": "pie.test/pie:dev"}
+    spec = {**RESTRICTED_POD, "nodeSelector": {"no": "such-node"}, "containers": [container]}
     await api.create(pods, {"metadata": metadata, "spec": spec})
     await api.delete(f"{pods}/left-behind")
     return f"{pods}/left-behind"

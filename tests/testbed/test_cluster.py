@@ -11,16 +11,21 @@ from typing import Any
 import pytest
 
 from testbed.api import Api, ApiError
-from testbed.audit import Write
+from testbed.audit import AuditEvent, Write
 from testbed.cluster import Cluster, running_names, sweep
 from testbed.errors import TestbedError
+from tests.harness import RESTRICTED_CONTAINER, RESTRICTED_POD
 from tests.testbed.traces import is_there, processes_that_mention
 from tests.testbed.waiting import until
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("machine")]
 StartCluster = Callable[..., Awaitable[Cluster]]
 FORBIDDEN = 403
-POD = {"containers": [{"name": "probe", "image": "pie.test/pie:dev"}]}
+PERHAPS_ROOT = {"containers": [{"name": "probe", "image": "pie.test/pie:dev"}]}
+POD = {
+    **RESTRICTED_POD,
+    "containers": [{"name": "probe", "image": "pie.test/pie:dev", **RESTRICTED_CONTAINER}],
+}
 
 
 async def test_a_namespace_takes_pods_as_soon_as_the_fixture_gives_it(
@@ -32,13 +37,23 @@ async def test_a_namespace_takes_pods_as_soon_as_the_fixture_gives_it(
     assert pod["spec"]["serviceAccountName"] == "default"
 
 
-async def test_a_namespace_with_the_restricted_level_refuses_a_pod_that_may_be_root(
-    control_plane: Cluster, restricted_namespace: str
-) -> None:
+async def test_a_namespace_refuses_a_pod_that_may_be_root(control_plane: Cluster, namespace: str) -> None:
     with pytest.raises(ApiError, match="violates PodSecurity"):
         await control_plane.api.create(
-            f"/api/v1/namespaces/{restricted_namespace}/pods", {"metadata": {"name": "p"}, "spec": POD}
+            f"/api/v1/namespaces/{namespace}/pods", {"metadata": {"name": "p"}, "spec": PERHAPS_ROOT}
         )
+    await until(
+        lambda: refused(control_plane, namespace), lambda found: [each.insecure for each in found] == [True]
+    )
+
+
+async def refused(cluster: Cluster, namespace: str) -> list[AuditEvent]:
+    """Return the requests for pods that were refused, as the audit log has them a moment later."""
+    return [
+        event
+        for event in cluster.audit.events()
+        if event.response_status.code == FORBIDDEN and event.object_ref.namespace == namespace
+    ]
 
 
 async def test_writes_between_two_moments_are_counted_by_program_verb_and_resource(
@@ -90,6 +105,13 @@ async def test_a_service_account_may_do_what_its_role_binding_says_and_no_more(
         assert await until(lambda: listed(api, pods), lambda found: found is not None) == []
         with pytest.raises(ApiError, match="cannot create resource"):
             await api.create(pods, {"metadata": {"name": "p"}, "spec": POD})
+    await until(
+        lambda: refused(control_plane, namespace), lambda found: any(_creates(each) for each in found)
+    )
+
+
+def _creates(event: AuditEvent) -> bool:
+    return event.unauthorized and event.verb == "create"
 
 
 async def listed(api: Api, path: str) -> list[Any] | None:

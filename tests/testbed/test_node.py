@@ -64,8 +64,7 @@ async def cluster(two_nodes: str) -> AsyncIterator[Cluster]:
     """Attach to the testbed; the pods of each test are gone after it."""
     async with Cluster.attach(two_nodes) as cluster:
         if await cluster.api.find("/api/v1/namespaces/restricted") is None:
-            level = {"pod-security.kubernetes.io/enforce": "restricted"}
-            await cluster.create_namespace("restricted", labels=level)
+            await cluster.create_namespace("restricted")
         yield cluster
         for pod in await cluster.api.items(PODS):
             await cluster.api.delete(f"{PODS}/{pod['metadata']['name']}?gracePeriodSeconds=0")

@@ -17,7 +17,6 @@ from tests.real.conftest import Probed
 
 NODES: Final = ("node-1", "node-2")
 RIGHT: Final = "as expected"
-_RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 _VOLUMES: Final = Lane(name="volumes", nodes=NODES[:1], provision=False)
 _CREATION: Final = Lane(name="creation", nodes=NODES, mounts=False)
 _UPKEEP: Final = Lane(name="upkeep", nodes=NODES[1:], provision=False)
@@ -56,7 +55,7 @@ async def install_every_option(cluster: Cluster) -> None:
         "--set",
         "replicaCount=0,uninstall.stop=false",
     )
-    await cluster.create_namespace("everything", labels=_RESTRICTED)
+    await cluster.create_namespace("everything")
     await _helm("install", RELEASE, str(CHART), *where, *values)
     await until(lambda: cluster.api.find(f"{GROUP}/pieprobes"), "PieProbes are served")
     await _helm("upgrade", RELEASE, str(CHART), *where, *values)
@@ -67,7 +66,7 @@ async def install_every_option(cluster: Cluster) -> None:
 
 async def install(cluster: Cluster) -> None:
     """Install the chart with its defaults, without a pod of the controller: that runs beside the cluster."""
-    await cluster.create_namespace(NAMESPACE, labels=_RESTRICTED)
+    await cluster.create_namespace(NAMESPACE)
     where = ("--kubeconfig", str(cluster.kubeconfig), "--namespace", NAMESPACE)
     await _helm("install", RELEASE, str(CHART), *where, *IMAGE, "--set", "replicaCount=0,crd.install=false")
 

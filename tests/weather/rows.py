@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from testbed.api import ApiError
-from tests.harness import GROUP, apply_probe, gone, pieprobe, some_at_a_time, until
+from tests.harness import (
+    GROUP,
+    RESTRICTED_CONTAINER,
+    RESTRICTED_POD,
+    apply_probe,
+    gone,
+    pieprobe,
+    some_at_a_time,
+    until,
+)
 from tests.real.conftest import CRDS, install_crd
 from tests.weather.proxy import FINE, Weather
 from tests.weather.scene import PROBE, Scene
@@ -100,10 +109,10 @@ async def _disk_full(scene: Scene) -> None:
 async def _unrelated_pods(scene: Scene) -> None:
     """Create pods of others in pie's own namespace, which no scheduler looks at."""
     path = f"/api/v1/namespaces/{scene.namespace}/pods"
-    container = {"name": "c", "image": "pie.test/none:1"}
+    container = {**RESTRICTED_CONTAINER, "name": "c", "image": "pie.test/none:1"}
     body = {
         "metadata": {"generateName": "other-"},
-        "spec": {"schedulerName": "none", "containers": [container]},
+        "spec": {**RESTRICTED_POD, "schedulerName": "none", "containers": [container]},
     }
     await some_at_a_time(scene.api.create(path, body) for _ in range(_UNRELATED))
 
