@@ -8,7 +8,7 @@ from hypothesis import given
 from pie.core.model import Target, Verdict
 from pie.core.naming import ANNOTATION_MOUNTED_ANEW
 from pie.core.reasons import Reason
-from pie.core.wire import rfc3339
+from pie.core.wire import parse_seconds, rfc3339
 from tests.controller.residentpods import OTHER, SPEC_FIELDS, ResidentPods, of
 from tests.controller.simulation import Simulation
 from tests.controller.stories import (
@@ -36,14 +36,16 @@ BEGUN = 150
 class Lived:
     """What came of a story with resident probes on two nodes."""
 
-    def __init__(self, *script: tuple[int, Action], seconds: int = 400, **spec: Any) -> None:
+    def __init__(
+        self, *script: tuple[int, Action], seconds: int = 400, nodes: tuple[str, ...] = (OTHER,), **spec: Any
+    ) -> None:
         self.noted: list[tuple[int, Verdict, Reason]] = []
-        in_virtual_time(self._live({**SPEC, **SPEC_FIELDS, **spec}, list(script), seconds))
+        in_virtual_time(self._live({**SPEC, **SPEC_FIELDS, **spec}, list(script), seconds, nodes))
 
-    async def _live(self, spec: dict[str, Any], script: Script, seconds: int) -> None:
+    async def _live(self, spec: dict[str, Any], script: Script, seconds: int, nodes: tuple[str, ...]) -> None:
         simulation = self.simulation = Simulation(at_once)
         self.pods = ResidentPods(simulation.world)
-        simulation.world.begin(spec, OTHER)
+        simulation.world.begin(spec, *nodes)
         script = [(at, self._bound(action)) for at, action in script]
         await simulation.run(seconds, script)
         self.states = simulation.states()
@@ -86,6 +88,20 @@ def test_one_pod_per_node_goes_on_and_its_node_is_well() -> None:
     assert lived.counted.value("pie_target_healthy", probe="resident", node=NODE) == 1
     assert lived.incidents == []
     assert sum(name.startswith("pie-resident-p-") for name in lived.claims) == 2
+
+
+def test_over_a_budget_the_pods_start_more_slowly() -> None:
+    nodes = tuple(f"n{number}" for number in range(2, 21))
+    only = {"disableMountProbes": True, "disableProvisionProbe": True}
+
+    def started_in_the_first_minute(**spec: Any) -> int:
+        lived = Lived(nodes=nodes, seconds=500, **only, **spec)
+        assert len(lived.left) == len(nodes) + 1
+        seconds = [parse_seconds(each["metadata"]["creationTimestamp"]) or 0.0 for each in lived.left]
+        return sum(each <= min(seconds) + 60 for each in seconds)
+
+    assert started_in_the_first_minute() == len(nodes) + 1
+    assert started_in_the_first_minute(budget=1) <= len(nodes) / 2
 
 
 def test_it_is_off_by_default_and_nothing_shows_it() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pie.core.cost.lines import Actor, Line, run_lines
+from pie.core.kinds import KINDS
 from pie.core.model import Kind, RunnerKind
 
 PAGE = (Path(__file__).parents[2] / "docs/cost.md").read_text()
@@ -16,6 +17,19 @@ def total(lines: list[Line]) -> tuple[float, float]:
 
 def cost(actor: Actor | None, runner: RunnerKind, kind: str, *, attach: bool) -> tuple[float, float]:
     return total([each for each in run_lines(runner, kind, attach=attach) if actor in {None, each.actor}])
+
+
+OPTIONAL = [row.name for row in KINDS.values() if row.optional]
+
+
+@pytest.mark.parametrize("kind", OPTIONAL)
+def test_the_table_of_canaries_and_resident_pods_has_the_figures_of_the_model(kind: str) -> None:
+    table = PAGE.partition("### Canaries and resident pods")[2].partition("\n\nA resident pod")[0]
+    header, _, *rows = (line.split("|")[1:-1] for line in table.splitlines() if line.startswith("|"))
+    column = next(i for i, cell in enumerate(header) if cell.strip(" `").startswith(kind))
+    without, attached = (total([*run_lines(RunnerKind.POD, kind, attach=attach)]) for attach in (False, True))
+    more = tuple(a - b for a, b in zip(attached, without, strict=True))
+    assert [row[column].strip() for row in rows] == [f"{w:g} + {e:g}" for w, e in (without, more)]
 
 
 @pytest.mark.parametrize("actor", [*Actor, None])

@@ -11,6 +11,7 @@ from pie.core.cost.lines import Source
 from pie.core.cost.load import MINUTE
 from pie.core.cost.plan import LONGEST_QUEUE_SECONDS, PART
 from pie.core.cost.report import CeilingView, CostReport, DemandView, number
+from pie.core.kinds import KINDS
 
 _SHOWN_SHARE = 0.01
 _TWO_MINUTES = 120
@@ -43,12 +44,14 @@ def _headline(found: CostReport) -> Text:
 
 
 def _probe(each: DemandView) -> str:
-    kinds = [kind for kind, there in (("provision", each.provision), ("mount", each.mount)) if there]
+    there = (("provision", each.provision), ("mount", each.mount), ("resident", each.resident))
+    kinds = [kind for kind, has in there if has]
     name = f"PieProbe {each.probe}: " if each.probe else ""
     attach = ", volumes are attached" if each.attach else ""
+    canaries = f", canaries {', '.join(each.canaries)}" if each.canaries else ""
     return (
         f"{name}{each.nodes:,} nodes, every {_period(each.period_seconds)}, runner {each.runner},"
-        f" {' and '.join(kinds) or 'no'} probes{attach}"
+        f" {' and '.join(kinds) or 'no'} probes{canaries}{attach}"
     )
 
 
@@ -128,10 +131,17 @@ def _runs(found: CostReport) -> Table:
         lines = [each for each in found.lines if (each.runner, each.kind) == (runner, kind)]
         calculated = any(each.source == Source.CALCULATED for each in lines)
         source = Source.CALCULATED if calculated else Source.MEASURED
-        name = f"{kind}, runner {runner}" if runner else "all targets once, first binding"
+        name = _of_kind(kind, runner) if runner else "all targets once, first binding"
         writes, events = sum(each.writes for each in lines), sum(each.events for each in lines)
         rows.add_row(name, _marked(number(writes), source), number(events))
     return rows
+
+
+def _of_kind(kind: str, runner: str) -> str:
+    """Return what is counted: the runner of optional kinds is always pie itself."""
+    if not KINDS[kind].optional:
+        return f"{kind}, runner {runner}"
+    return f"{kind}, a start of the pod" if KINDS[kind].resident else f"canary {kind}"
 
 
 def _figures(found: CostReport) -> Table:

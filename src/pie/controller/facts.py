@@ -18,7 +18,7 @@ from pie.core.incidents.stored import from_status
 from pie.core.kinds import kind_of, spec_for, targets_of
 from pie.core.model import Probe, RunnerKind, Stage, Target
 from pie.core.naming import claim_names
-from pie.core.pace.parts import ALWAYS
+from pie.core.pace.parts import ALWAYS, PacePart
 from pie.core.run import RunFact
 from pie.core.schedule import spread_seconds
 from pie.core.target.facts import NodesFact, TargetFacts
@@ -82,9 +82,11 @@ class Facts:
         live = self._probes.live(target)
         keep = pause is not None and not pause.keep and pause.resumes_by_itself and self._probes.has(target)
         claim = self._claim(target, probe)
-        # What has a period of its own is rare enough not to be slowed down.
-        parts = ALWAYS if kind_of(target).optional else self._paces.parts(probe)
         pace = self._paces.of(probe.id)
+        # Canaries are rare enough not to be slowed down.
+        parts = ALWAYS if kind_of(target).optional else self._paces.parts(probe)
+        if kind_of(target).resident:
+            parts = (PacePart(every=pace.starts_every),)
         schedule = self._runner.schedule(probe, target)
         if schedule is not None:
             warnings = self._warnings.about(target.namespace, *self._runner.schedule_uids(target))

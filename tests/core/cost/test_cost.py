@@ -15,13 +15,19 @@ from pie.core.cost.load import Demand, demand_of, rates
 from pie.core.cost.plan import LONGEST_QUEUE_SECONDS, PART, plan
 from pie.core.iojob import IoJob
 from pie.core.kinds import KINDS
-from pie.core.model import Kind, Probe, RunnerKind
+from pie.core.model import Canary, Kind, Probe, RunnerKind
+from pie.core.parse import duration_seconds
 from pie.core.probestep import ProbeFacts, status_of
 from pie.core.wire import Metadata, PieProbe
 from tests.core.build import probe
 
 CRON_JOB, POD = RunnerKind.CRON_JOB, RunnerKind.POD
 MANAGER = "kube-controller-manager"
+
+
+def parse_canary(period: str) -> Canary:
+    return Canary(int(duration_seconds(period, "period")))
+
 
 demands = st.builds(
     Demand,
@@ -30,6 +36,8 @@ demands = st.builds(
     runner=st.sampled_from(RunnerKind),
     mount=st.just(value=True),
     provision=st.booleans(),
+    resident=st.booleans(),
+    canaries=st.sampled_from([(), (("block", 3600.0),), (("clone", 600.0), ("expand", 600.0))]),
     attach=st.booleans(),
 )
 
@@ -89,6 +97,51 @@ def test_every_kind_of_probe_has_figures_for_every_runner(kind: str, runner: Run
     assert bool(set_up) is (runner is CRON_JOB or bool(KINDS[kind].pvc))
 
 
+OPTIONAL = [row for row in KINDS.values() if row.optional]
+CANARIES = {row.name: parse_canary(row.usual_period) for row in OPTIONAL if row.canary}
+
+
+def writes_of(spec: Probe, nodes: int) -> float:
+    return sum(each.writes for each in rates([demand_of(spec, nodes, attach=True)], unused=False))
+
+
+def test_canaries_and_resident_pods_that_are_on_are_counted_and_paused_ones_are_not() -> None:
+    spec = probe(canaries=CANARIES, resident=True)
+    names = {row.name for row in OPTIONAL}
+    assert {each.kind for each in demand_of(spec, 5, attach=False).loads()} >= names
+    assert not {each.kind for each in demand_of(spec, 5, attach=False, paused=names).loads()} & names
+    assert not {each.kind for each in demand_of(probe(), 5, attach=False).loads()} & names
+
+
+@pytest.mark.parametrize("runner", RunnerKind)
+def test_all_canaries_at_their_defaults_cost_at_most_two_percent_more_writes(runner: RunnerKind) -> None:
+    # Of the smallest cluster: one node.
+    without, with_all = (writes_of(probe(runner=runner, canaries=on), 1) for on in ({}, CANARIES))
+    assert without < with_all <= 1.02 * without
+
+
+def test_resident_pods_cost_writes_when_they_start_and_none_while_they_stay() -> None:
+    spec = probe(resident=True, runner=POD)
+    assert writes_of(spec, 100) == writes_of(probe(runner=POD), 100)
+    once = {each.name: each.value for each in figures([demand_of(spec, 100, attach=True)], Cluster())}
+    without = {
+        each.name: each.value for each in figures([demand_of(probe(runner=POD), 100, attach=True)], Cluster())
+    }
+    set_up_writes = "writes and Events to set up all targets, once"
+    assert once[set_up_writes] > 2 * without[set_up_writes]
+    assert once["resident pods that exist"] == 100
+    assert once["of these, attached: attach slots of a node"] == 3
+    assert once["written on a node in a day, at most"] - without[
+        "written on a node in a day, at most"
+    ] == pytest.approx(177, abs=1)
+
+
+def test_more_resident_pods_than_a_namespace_should_have_are_named() -> None:
+    found = cost_high([demand_of(probe(resident=True, runner=POD, period_seconds=3540), 3_001, attach=False)])
+    assert "pods in the namespace needs" in found["message"]
+    assert "probe fewer nodes" in found["message"]
+
+
 @pytest.mark.parametrize(("targets", "finished"), [(100, 1_000), (200, 2_000), (900, 2_000), (5_000, 10_000)])
 def test_the_model_knows_how_many_finished_pods_wait(targets: int, finished: float) -> None:
     assert ceiling("finished pods while pie is away", mounts(targets, CRON_JOB)).used == finished
@@ -100,7 +153,11 @@ def test_more_nodes_never_cost_less(demand: Demand, more: int) -> None:
     assert all(many[name] >= amount for name, amount in few.items())
 
 
-@given(demands)
+own_period = demands.map(lambda demand: replace(demand, canaries=()))
+"""Canaries have periods of their own."""
+
+
+@given(own_period)
 def test_writes_are_inverse_in_the_period_but_for_pies_lease(demand: Demand) -> None:
     slower = replace(demand, period_seconds=2 * demand.period_seconds)
     halved = {(each.actor, each.client): each for each in rates([slower], unused=False)}
@@ -118,7 +175,7 @@ def test_attaching_never_costs_less(demand: Demand) -> None:
     assert all(attached[name] >= amount for name, amount in without.items())
 
 
-@given(demands)
+@given(own_period)
 def test_at_the_period_at_which_a_ceiling_is_met_it_is_met(demand: Demand) -> None:
     for each in ceilings([demand], Cluster()):
         period = each.period_seconds(demand.period_seconds)

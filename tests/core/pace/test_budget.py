@@ -103,6 +103,27 @@ def test_a_slow_pace_stays_while_the_budget_has_hardly_room_for_a_faster_one() -
     assert paces({"p": Wanted(PODS, 11)}, before={"p": 3})["p"].every == 1, "within the budget"
 
 
+def test_canaries_count_and_are_not_thinned() -> None:
+    canary = replace(PODS, mount=False, provision=False, canaries=(("block", 60.0),))
+    of_canary = needs_of(canary)
+    assert of_canary > 0
+    found = paces({"p": Wanted(replace(PODS, canaries=canary.canaries), of_canary + 5.5)})["p"]
+    assert (found.every, found.held) == (2, True)
+    assert found.causes == pytest.approx(of_canary + 5.5)
+    assert not paces({"p": Wanted(canary, of_canary / 2)})["p"].held
+
+
+def test_resident_pods_cost_nothing_while_they_stay_and_start_as_the_budget_allows() -> None:
+    residents = replace(PODS, nodes=600, mount=False, resident=True)
+    assert needs_of(residents) == 0
+    # 600 pods, 7 writes and 4 Events each: 110 a second if all start within a minute.
+    found = [paces({"p": Wanted(residents, budget)})["p"].starts_every for budget in (None, 110, 55, 11)]
+    assert found == [1, 1, 2, 10]
+    busy = paces({"p": Wanted(replace(residents, nodes=60, mount=True), 11)})["p"]
+    assert (busy.every, busy.starts_every) == (1, 10), "runs use the budget; a tenth of it is for starts"
+    assert paces({"p": Wanted(residents)}, part=0.25)["p"].starts_every == 4
+
+
 @quick
 @given(wanted)
 def test_without_a_budget_nothing_changes(found: dict[str, Wanted]) -> None:

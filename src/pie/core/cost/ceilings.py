@@ -100,12 +100,13 @@ def _limit(rate: Rate, cluster: Cluster) -> tuple[float, float]:
         Actor.SCHEDULER: (cluster.scheduler_qps, cluster.scheduler_burst),
         Actor.PROVISIONER: (cluster.sidecar_qps, cluster.sidecar_burst),
         Actor.ATTACHER: (cluster.sidecar_qps, cluster.sidecar_burst),
+        Actor.RESIZER: (cluster.sidecar_qps, cluster.sidecar_burst),
         Actor.PIE: (cluster.pie_qps, cluster.pie_qps),
     }[rate.actor]
 
 
 def _of_objects(demands: Sequence[Demand], cluster: Cluster) -> Iterator[Ceiling]:
-    per_second = sum(demand.runs_per_second for demand in demands)
+    per_second = sum(demand.pods_per_second for demand in demands)
     found = rates(demands, unused=cluster.unused)
     source = worst(rate.source for rate in found)
     yield Ceiling(
@@ -141,7 +142,7 @@ def _of_objects(demands: Sequence[Demand], cluster: Cluster) -> Iterator[Ceiling
     if cluster.volumes_per_node is not None:
         yield Ceiling(
             name="volumes on a node",
-            used=sum(demand.mount + demand.provision for demand in demands),
+            used=sum(demand.volumes_on_a_node for demand in demands),
             limit=max(1, cluster.volumes_per_node),
             unit="volumes",
             by_period=False,
@@ -151,15 +152,24 @@ def _of_objects(demands: Sequence[Demand], cluster: Cluster) -> Iterator[Ceiling
 
 def _pods_at_once(demand: Demand) -> float:
     """Return how many pods there are at most at the same time."""
-    most = float(sum(demand.targets().values()))
-    return min(most, max(demand.runs_at_once, demand.runs_per_second * RUN_SECONDS))
+    return _stay(demand) + _runs_at_once(demand)
+
+
+def _stay(demand: Demand) -> int:
+    return sum(load.targets for load in demand.loads() if load.resident)
+
+
+def _runs_at_once(demand: Demand) -> float:
+    """Return how many pods of runs there are at most at the same time."""
+    most = max(demand.runs_at_once, demand.runs_per_second * RUN_SECONDS)
+    return min(float(demand.targets() - _stay(demand)), most)
 
 
 def _pods_unread(demand: Demand) -> float:
     """Return how many finished pods are kept at most until pie reads them."""
-    if demand.runner is RunnerKind.POD:
-        return _pods_at_once(demand)  # pie itself starts runs
-    return float(most_finished(sum(demand.targets().values())))
+    cronjobs = demand.targets(RunnerKind.CRON_JOB)
+    # What pie itself starts does not wait: it is not started.
+    return float(most_finished(cronjobs)) if cronjobs else _runs_at_once(demand)
 
 
 def _of_a_kubelet(demands: Sequence[Demand], cluster: Cluster) -> Ceiling:

@@ -7,12 +7,12 @@ Kubernetes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from pie.core.kinds import KINDS
-from pie.core.model import Kind, RunnerKind
+from pie.core.model import RunnerKind
 
 
 class Actor(StrEnum):
@@ -24,6 +24,7 @@ class Actor(StrEnum):
     PIE = "pie"
     PROVISIONER = "external-provisioner"
     ATTACHER = "external-attacher"
+    RESIZER = "external-resizer"
 
 
 class Source(StrEnum):
@@ -93,6 +94,17 @@ _ATTACH: Final = (
     Line(Actor.KUBELET, "", "volumes in use", 2),
 )
 _ATTACH_A_NEW_VOLUME: Final = (Line(Actor.ATTACHER, "", "finalizer of the volume", 2),)
+_FROM_A_SOURCE: Final = {
+    "PersistentVolumeClaim": (
+        Line(Actor.PROVISIONER, "", "protect the volume that is cloned", 2, source=_CALCULATED),
+    ),
+}
+"""What a new volume that is made from another object costs, more; by `pie.core.kinds.row.Step.source`."""
+_GROWS: Final = (
+    Line(Actor.PIE, "", "ask for a larger volume", 1),
+    Line(Actor.RESIZER, "", "expand the volume", 3, 2, source=_CALCULATED),
+    Line(Actor.KUBELET, "", "expand the filesystem", 1, 1, source=_CALCULATED),
+)
 _UNUSED: Final = (
     # Kubernetes 1.37: the condition Unused of a PVC, set and cleared with each use.
     Line(_MANAGER, PVC_PROTECTION, "condition Unused of the PVC", 2, source=_CALCULATED),
@@ -112,20 +124,35 @@ PIE_PER_SECOND: Final = 0.2
 
 
 def run_lines(runner: RunnerKind, kind: str, *, attach: bool, unused: bool = False) -> Iterator[Line]:
-    """Yield what a healthy run costs.
+    """Yield what a healthy run costs, with all its steps; of a resident probe, what a start of its pod costs.
 
     `attach`: the driver has `attachRequired`. `unused`: the cluster sets the condition `Unused` of PVCs.
     """
+    row = KINDS[kind]
+    for line in _pod_lines(runner, new_volume=not row.pvc, attach=attach, unused=unused):
+        yield _times(len(row.steps), line)
+    for step in row.steps:
+        yield from _FROM_A_SOURCE.get(step.source, ())
+    if row.grows:
+        yield from _GROWS
+
+
+def _pod_lines(runner: RunnerKind, *, new_volume: bool, attach: bool, unused: bool) -> Iterator[Line]:
+    """Yield what a pod of a run costs."""
     yield from _ANY_POD
     yield from _STARTED_BY[runner]
-    if kind == Kind.PROVISION:
+    if new_volume:
         yield from _NEW_VOLUME
     if attach:
         yield from _ATTACH
-        if kind == Kind.PROVISION:
+        if new_volume:
             yield from _ATTACH_A_NEW_VOLUME
     if unused:
         yield from _UNUSED
+
+
+def _times(n: int, line: Line) -> Line:
+    return replace(line, writes=n * line.writes, events=n * line.events, other=n * line.other)
 
 
 def set_up_lines(runner: RunnerKind, kind: str, *, attach: bool) -> Iterator[Line]:

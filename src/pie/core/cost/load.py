@@ -7,17 +7,54 @@ from typing import Final
 
 from pie.core.cost.lines import PIE_PER_SECOND, Actor, Line, Source, run_lines, set_up_lines
 from pie.core.iojob import IoJob
+from pie.core.kinds import KINDS
 from pie.core.model import Kind, Probe, RunnerKind
 from pie.core.quantity import quantity
 
 MINUTE: Final = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The targets of one kind: so many, each with a run in each period. A resident probe has no runs."""
+
+    kind: str
+    targets: int
+    period_seconds: float
+    runner: RunnerKind
+
+    @property
+    def resident(self) -> bool:
+        """Whether its pods stay."""
+        return KINDS[self.kind].resident
+
+    @property
+    def thinned(self) -> bool:
+        """Whether its runs start less often where a budget is passed."""
+        return not KINDS[self.kind].optional
+
+    @property
+    def runs_per_second(self) -> float:
+        """How many runs start in a second, on average."""
+        return 0.0 if self.resident else self.targets / self.period_seconds
+
+    @property
+    def pods_per_second(self) -> float:
+        """How many pods start in a second, on average."""
+        return self.runs_per_second * len(KINDS[self.kind].steps)
+
+    @property
+    def runs_at_once(self) -> float:
+        """How many runs start together: a CronJob starts in the first second of a minute."""
+        return self.runs_per_second * MINUTE if self.runner is RunnerKind.CRON_JOB else 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """What a PieProbe asks for: so many nodes, so often, by this runner.
 
-    `attach`: the class's driver has `attachRequired`.
+    `attach`: the class's driver has `attachRequired`. `canaries` are the kinds of those that are on, each
+    with its period in seconds.
     """
 
     nodes: int
@@ -26,28 +63,54 @@ class Demand:
     runner: RunnerKind = RunnerKind.CRON_JOB
     mount: bool = True
     provision: bool = True
+    resident: bool = False
+    canaries: tuple[tuple[str, float], ...] = ()
     attach: bool = False
     volume_bytes: int = 100 * 2**20
     io: IoJob = field(default_factory=IoJob)
 
-    def targets(self) -> dict[str, int]:
-        """Return the number of targets by kind."""
-        return {
-            Kind.MOUNT: self.nodes if self.mount else 0,
-            Kind.PROVISION: 1 if self.provision and self.nodes else 0,
-        }
+    def loads(self) -> Iterator[Load]:
+        """Yield the targets of each kind that has any."""
+        if not self.nodes:
+            return
+        if self.provision:
+            yield Load(Kind.PROVISION, 1, self.period_seconds, self.runner)
+        if self.mount:
+            yield Load(Kind.MOUNT, self.nodes, self.period_seconds, self.runner)
+        for row in KINDS.values():
+            if row.resident and self.resident:
+                yield Load(row.name, self.nodes, self.period_seconds, RunnerKind.POD)
+        for kind, period_seconds in self.canaries:
+            yield Load(kind, 1, period_seconds, RunnerKind.POD)
+
+    def targets(self, runner: RunnerKind | None = None) -> int:
+        """Return the number of targets, or of those that a runner starts."""
+        return sum(each.targets for each in self.loads() if runner in {None, each.runner})
+
+    @property
+    def volumes_kept(self) -> int:
+        """How many volumes there are always."""
+        return sum(each.targets for each in self.loads() if KINDS[each.kind].pvc)
+
+    @property
+    def volumes_on_a_node(self) -> int:
+        """How many volumes a node has at most."""
+        return sum(len(KINDS[each.kind].steps) for each in self.loads())
 
     @property
     def runs_per_second(self) -> float:
         """How many runs start in a second, on average."""
-        return sum(self.targets().values()) / self.period_seconds
+        return sum(each.runs_per_second for each in self.loads())
+
+    @property
+    def pods_per_second(self) -> float:
+        """How many pods start in a second, on average."""
+        return sum(each.pods_per_second for each in self.loads())
 
     @property
     def runs_at_once(self) -> float:
-        """How many runs start together: a CronJob starts in the first second of a minute."""
-        if self.runner is RunnerKind.POD:
-            return min(1.0, self.runs_per_second)
-        return self.runs_per_second * MINUTE
+        """How many runs start together; pie itself starts one after the other."""
+        return max(min(1.0, self.runs_per_second), sum(each.runs_at_once for each in self.loads()))
 
 
 def demand_of(probe: Probe, nodes: int, *, attach: bool, paused: Collection[str] = ()) -> Demand:
@@ -55,6 +118,11 @@ def demand_of(probe: Probe, nodes: int, *, attach: bool, paused: Collection[str]
 
     `paused` are the kinds of probe that have no runs.
     """
+    canaries = tuple(
+        (row.name, float(row.spec(probe).period_seconds))
+        for row in KINDS.values()
+        if row.canary and row.enabled(probe) and row.name not in paused
+    )
     return Demand(
         name=probe.name,
         nodes=0 if probe.paused else nodes,
@@ -62,6 +130,10 @@ def demand_of(probe: Probe, nodes: int, *, attach: bool, paused: Collection[str]
         runner=probe.runner,
         mount=probe.mount_enabled and Kind.MOUNT not in paused,
         provision=probe.provision_enabled and Kind.PROVISION not in paused,
+        resident=any(
+            row.resident and row.enabled(probe) and row.name not in paused for row in KINDS.values()
+        ),
+        canaries=canaries,
         attach=attach,
         volume_bytes=int(quantity(probe.pvc_capacity) or 0),
         io=probe.io,
@@ -92,22 +164,19 @@ def rates(demands: Sequence[Demand], *, unused: bool) -> tuple[Rate, ...]:
     """Return what each client does in a second; the one with most requests first."""
     found: defaultdict[tuple[Actor, str], list[tuple[Line, float, float]]] = defaultdict(list)
     for demand in demands:
-        for kind, count in demand.targets().items():
-            if not count:
+        runs = demand.runs_per_second
+        for load in demand.loads():
+            if load.resident:
                 continue
-            each, at_once = count / demand.period_seconds, demand.runs_at_once * _part(demand, kind)
-            for line in run_lines(demand.runner, kind, attach=demand.attach, unused=unused):
+            each = load.runs_per_second
+            at_once = load.runs_at_once or min(1.0, runs) * each / runs
+            for line in run_lines(load.runner, load.kind, attach=demand.attach, unused=unused):
                 found[line.actor, line.client].append((line, each, at_once))
     if found:
         renewal = Line(Actor.PIE, "", "renew the Lease", 1)
         found[Actor.PIE, ""].append((renewal, PIE_PER_SECOND, 0.0))
     made = (_rate(actor, client, lines) for (actor, client), lines in found.items())
     return tuple(sorted(made, key=lambda rate: -rate.requests))
-
-
-def _part(demand: Demand, kind: str) -> float:
-    targets = demand.targets()
-    return targets[kind] / sum(targets.values())
 
 
 def _rate(actor: Actor, client: str, lines: Iterable[tuple[Line, float, float]]) -> Rate:
@@ -136,6 +205,9 @@ def worst(sources: Iterable[Source]) -> Source:
 def set_up(demands: Sequence[Demand]) -> Iterator[tuple[Line, int]]:
     """Yield what all targets cost once, each line with the number of targets."""
     for demand in demands:
-        for kind, count in demand.targets().items():
-            for line in set_up_lines(demand.runner, kind, attach=demand.attach):
-                yield line, count
+        for load in demand.loads():
+            for line in set_up_lines(load.runner, load.kind, attach=demand.attach):
+                yield line, load.targets
+            if load.resident:
+                for line in run_lines(load.runner, load.kind, attach=demand.attach):
+                    yield line, load.targets

@@ -65,18 +65,26 @@ def _recommend(asked: tuple[Demand, ...], cluster: Cluster) -> Recommendation:
         return Recommendation(asked, _budget(asked, cluster))
     with_pods = tuple(replace(demand, runner=RunnerKind.POD) for demand in asked)
     found = ceilings(with_pods, cluster)
-    longer = max(1.0, *(each.share / PART for each in found if each.by_period))
-    slower = tuple(
-        replace(demand, period_seconds=whole_minutes(demand.period_seconds * longer))
-        if longer > 1
-        else demand
-        for demand in with_pods
-    )
-    if all(demand.period_seconds <= LONGEST_MINUTES * MINUTE for demand in slower):
-        fewer = next((each.name for each in found if each.share > 1 and not each.by_period), "")
-    else:
+    fewer = next((each.name for each in found if each.share > 1 and not each.by_period), "")
+    slower = with_pods
+    # Canaries and resident pods do not depend on the period, so a longer one may not be long enough at once.
+    while not _too_long(slower) and (
+        over := [each for each in ceilings(slower, cluster) if each.by_period and each.share > PART]
+    ):
+        slower = _slower(slower, over[0].share / PART)
+    if _too_long(slower):
         fewer = found[0].name
     return Recommendation(slower, _budget(slower, cluster), fewer)
+
+
+def _too_long(demands: tuple[Demand, ...]) -> bool:
+    return any(demand.period_seconds > LONGEST_MINUTES * MINUTE for demand in demands)
+
+
+def _slower(demands: tuple[Demand, ...], longer: float) -> tuple[Demand, ...]:
+    return tuple(
+        replace(demand, period_seconds=whole_minutes(demand.period_seconds * longer)) for demand in demands
+    )
 
 
 def _fits(demands: tuple[Demand, ...], cluster: Cluster) -> bool:

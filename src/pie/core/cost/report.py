@@ -13,7 +13,10 @@ from pie.core.cost.plan import Plan, plan
 
 
 class DemandView(Struct, frozen=True):
-    """A PieProbe. `provision`, `mount`: whether it has such probes; `attach`: whether its driver attaches."""
+    """A PieProbe. `provision`, `mount`, `resident`: whether it has such probes; `canaries`: which it has.
+
+    `attach`: whether its driver attaches.
+    """
 
     probe: str
     nodes: int
@@ -22,6 +25,8 @@ class DemandView(Struct, frozen=True):
     provision: bool
     mount: bool
     attach: bool
+    resident: bool = False
+    canaries: tuple[str, ...] = ()
 
 
 class CeilingView(Struct, frozen=True):
@@ -54,7 +59,10 @@ class WriterView(Struct, frozen=True):
 
 
 class LineView(Struct, frozen=True):
-    """What a client writes for a run of a kind of probe, or (kind `set-up`) for all targets, once."""
+    """What a client writes for a run of a kind of probe, or (kind `set-up`) for all targets, once.
+
+    Of a resident probe: for a start of its pod.
+    """
 
     runner: str
     kind: str
@@ -134,6 +142,8 @@ def _demand(demand: Demand) -> DemandView:
         demand.provision,
         demand.mount,
         demand.attach,
+        demand.resident,
+        tuple(kind for kind, _ in demand.canaries),
     )
 
 
@@ -153,11 +163,12 @@ def _ceiling(ceiling: Ceiling, period: float | None) -> CeilingView:
 
 def _lines(demands: Sequence[Demand], cluster: Cluster) -> list[LineView]:
     found = {
-        LineView(d.runner, kind, line.actor, line.client, line.what, line.writes, line.events, line.source)
+        LineView(
+            load.runner, load.kind, line.actor, line.client, line.what, line.writes, line.events, line.source
+        )
         for d in demands
-        for kind, count in d.targets().items()
-        if count
-        for line in run_lines(d.runner, kind, attach=d.attach, unused=cluster.unused)
+        for load in d.loads()
+        for line in run_lines(load.runner, load.kind, attach=d.attach, unused=cluster.unused)
     }
     once = [
         LineView(
