@@ -9,6 +9,7 @@ from pie.core.cost.lines import Actor, Line, Source
 from pie.core.cost.load import Demand, requests, set_up
 from pie.core.iojob import IoJob
 from pie.core.model import RunnerKind
+from pie.core.resident.interval import OPERATIONS, SHORTEST_SECONDS, interval_seconds
 
 CPU_SECONDS: Final = 0.45
 READ_MEGABYTES: Final = 26.0
@@ -17,12 +18,8 @@ WRITTEN_MEGABYTES: Final = 27.0
 measured. The kubelet's and the container runtime's part is not counted."""
 _BESIDE_FIO_MEGABYTES: Final = READ_MEGABYTES + WRITTEN_MEGABYTES - IoJob().most_bytes / 1e6
 """Records, the sync, and what filesystems write."""
-_ROUND_SECONDS: Final = 2.0
-_OPERATIONS_OF_A_ROUND: Final = 5
-_MOST_OPERATIONS_A_SECOND: Final = 100
 _ROUND_WRITES_MEGABYTES: Final = 4096 / 1e6
-"""A resident probe writes, syncs, reads, opens and reads a block about every 2 s; where many nodes share the
-storage of a class, more rarely."""
+"""A round of a resident probe writes a block."""
 _DAY_SECONDS: Final = 86_400
 
 
@@ -74,7 +71,7 @@ def _on_nodes(demands: Sequence[Demand]) -> Iterator[Figure]:
     moved = [(demand, _megabytes(demand.io.most_bytes) / demand.period_seconds) for demand in mounts]
     yield Figure("CPU on a node, mount runs", 100 * CPU_SECONDS * on_a_node, "% of a core", Source.MEASURED)
     written = sum(_written_megabytes(demand.io) / demand.period_seconds for demand in mounts)
-    written += sum(1 for d in demands if d.resident and d.nodes) * _ROUND_WRITES_MEGABYTES / _ROUND_SECONDS
+    written += sum(1 for d in demands if d.resident and d.nodes) * _ROUND_WRITES_MEGABYTES / SHORTEST_SECONDS
     yield Figure("written on a node in a day, at most", written * _DAY_SECONDS, "MB/day", Source.MEASURED)
     yield Figure("I/O of a node, at most", sum(each for _, each in moved), "MB/s", Source.MEASURED)
     shared = sum(demand.nodes * each for demand, each in moved)
@@ -85,9 +82,8 @@ def _on_nodes(demands: Sequence[Demand]) -> Iterator[Figure]:
 
 def _of_residents(demands: Sequence[Demand]) -> Iterator[Figure]:
     """Yield what resident pods do on the storage that they share, at most."""
-    most = _MOST_OPERATIONS_A_SECOND / _OPERATIONS_OF_A_ROUND
-    rounds = sum(min(most, demand.nodes / _ROUND_SECONDS) for demand in demands if demand.resident)
-    operations = _OPERATIONS_OF_A_ROUND * rounds
+    rounds = sum(demand.nodes / interval_seconds(demand.nodes) for demand in demands if demand.resident)
+    operations = len(OPERATIONS) * rounds
     yield Figure("I/O of resident pods on a back end that all share", operations, "operations/s")
     written = rounds * _ROUND_WRITES_MEGABYTES * _DAY_SECONDS
     yield Figure("what they write there in a day, at most", written, "MB/day")
