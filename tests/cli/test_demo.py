@@ -111,7 +111,8 @@ async def test_it_says_where_to_look_and_what_is_less_exact_and_ends_when_its_ti
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text("import os; del os.O_DIRECT, os.posix_fadvise")
     without = {"PATH": "/nowhere", "PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"}
-    options = ("--nodes", "1", "--scenario", "none", "--minute-seconds", "3", "--duration", "20")
+    only = ("--nodes", "1", "--scenario", "none", "--no-features")
+    options = (*only, "--minute-seconds", "3", "--duration", "20")
     status, said = await run(*options, **without)
     assert status == 0, said
     assert "fio is not installed: pie measures roughly by itself" in said
@@ -124,7 +125,7 @@ async def test_it_says_where_to_look_and_what_is_less_exact_and_ends_when_its_ti
 
 async def test_what_it_prints_to_ask_it_and_to_break_it_works_and_a_dead_cluster_ends_it() -> None:
     demand("fio")
-    options = ("--nodes", "1", "--scenario", "none", "--minute-seconds", "3")
+    options = ("--nodes", "1", "--scenario", "none", "--no-features", "--minute-seconds", "3")
     async with asyncio.timeout(100), running(*options) as process:
         said = await until_said(process, "2 targets: 2 ok")
         asked = [await printed(command) for command in re.findall(r"pie ((?:status|explain) .+)", said)]
@@ -141,6 +142,12 @@ async def test_what_it_prints_to_ask_it_and_to_break_it_works_and_a_dead_cluster
     (last,) = rest.decode().splitlines()[-1:]
     assert "the embedded cluster is dead: provision met " in last
     assert "Traceback" not in rest.decode()
+
+
+async def test_without_a_story_it_probes_features_and_a_mount_that_stays_at_once() -> None:
+    async with running("--nodes", "1", "--scenario", "none") as process:
+        said = await until_said(process, "6 targets: ")
+    assert "On now: mounts that stay (residentProbe), and the canaries block, clone and expand." in said
 
 
 async def printed(command: str, **environment: str) -> tuple[int, str]:

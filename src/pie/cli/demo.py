@@ -6,7 +6,7 @@ import shutil
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,6 +38,7 @@ class _Options:
     minute_seconds: float
     port: int
     runner: _Runner
+    features: bool
 
 
 app = typer.Typer(name="demo", rich_markup_mode=None)
@@ -69,6 +70,13 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
     runner: Annotated[
         _Runner, typer.Option(help="What starts the probe pods: spec.runner of the PieProbe.")
     ] = _Runner.CRON_JOB,
+    features: Annotated[
+        bool,
+        typer.Option(
+            help="When the story has ended, probe also mounts that stay, and features of the class; not with"
+            " --headless."
+        ),
+    ] = True,
 ) -> None:
     """Run a small cluster in this process, and pie on it: real I/O on directories, no Kubernetes needed.
 
@@ -96,7 +104,9 @@ def demo(  # noqa: PLR0917  Typer reads flags from parameters
     status = 0
     try:
         status = asyncio.run(
-            _demo(narrator, _Options(nodes, story, headless, minute_seconds, port, runner), duration),
+            _demo(
+                narrator, _Options(nodes, story, headless, minute_seconds, port, runner, features), duration
+            ),
         )
     except TimeoutError:
         narrator.say(f"the time is over{', before the end of the story' if playing_for_result else ''}")
@@ -199,6 +209,17 @@ def _apply_probe(cluster: "EmbeddedCluster", runner: _Runner) -> None:
     cluster.registry.create(PIE_PROBES, {"metadata": {"name": PROBE}, "spec": spec}, NAMESPACE)
 
 
+def _probe_features(cluster: "EmbeddedCluster") -> None:
+    """Switch on what is off by default; the features of the class are tested every ten minutes."""
+    from pie.embedded.kinds import PIE_PROBES  # noqa: PLC0415
+
+    def edit(probe: dict[str, Any]) -> None:
+        canaries = {name: {"period": "10m"} for name in ("block", "clone", "expand")}
+        probe["spec"].update(residentProbe=True, canaries=canaries)
+
+    cluster.registry.change(PIE_PROBES, NAMESPACE, PROBE, edit)
+
+
 async def _play(narrator: "Narrator", cluster: "EmbeddedCluster", options: _Options, panel_url: str) -> bool:
     """Play the story; return whether pie reported everything it should. Without --headless, never return."""
     from pie.cli.storyteller import Storyteller  # noqa: PLC0415
@@ -210,6 +231,9 @@ async def _play(narrator: "Narrator", cluster: "EmbeddedCluster", options: _Opti
         told = await teller.play(options.story)
         if options.headless:
             return told
+    if options.features:
+        _probe_features(cluster)
+        narrator.say("On now: mounts that stay (residentProbe), and the canaries block, clone and expand.")
     narrator.say(f"[bold cyan]Now inject faults yourself at {panel_url}/ ; Ctrl-C ends the demo.[/]")
     return await asyncio.Event().wait()
 
