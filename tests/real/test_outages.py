@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import pytest
@@ -13,6 +14,7 @@ from pie.core.batch.cron import cron
 from pie.core.model import Kind, Target
 from testbed.audit import WRITE_VERBS
 from testbed.cluster import Cluster
+from tests.atonce import Stories, at_once
 from tests.chart.install import controller_account, refusals
 from tests.harness import GROUP, ON_TIME, PERFORMANCE, Pie, until
 from tests.real.conftest import STORAGE_CLASS, Probed, install_crd
@@ -24,18 +26,29 @@ LEASE_SECONDS = 15
 TARGET, PERIOD_SECONDS = Target("p1", Kind.MOUNT, STORAGE_CLASS, NODE), 60
 # So long after a due time its Job is created, on a busy machine.
 JOB_SECONDS = 15
+HOW = ["killed", "frozen"]
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def namespace(shared_real_cluster: str) -> AsyncIterator[Probed]:
-    """Give a namespace without a controller; the test starts its own."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stories(shared_real_cluster: str) -> AsyncIterator[Stories]:
+    """Each story is in a namespace of its own."""
     async with Cluster.attach(shared_real_cluster) as cluster:
         await install_crd(cluster.api)
-        name = f"pie-{uuid.uuid4().hex[:8]}"
-        await cluster.create_namespace(name)
+        of_a_pair = {how: the_survivor_takes_over(cluster, how) for how in HOW}
+        async with at_once({"dead": dead_for_a_while(cluster), **of_a_pair}) as stories:
+            yield stories
+
+
+@asynccontextmanager
+async def a_namespace(cluster: Cluster) -> AsyncIterator[Probed]:
+    """Give a namespace without a controller; the story starts its own."""
+    name = f"pie-{uuid.uuid4().hex[:8]}"
+    await cluster.create_namespace(name)
+    try:
         async with controller_account(cluster, name) as kubeconfig:
             yield Probed(cluster, name, Pie(kubeconfig, name))
             assert refusals(cluster, name) == []
+    finally:
         await cluster.api.delete(f"{GROUP}/namespaces/{name}/pieprobes/p1")
         await cluster.api.delete(f"/api/v1/namespaces/{name}")
 
@@ -52,14 +65,17 @@ async def running_pod(probed: Probed) -> bool:
     return any(pod["status"]["phase"] in {"Pending", "Running"} for pod in pods)
 
 
-async def test_runs_that_finish_while_the_controller_is_dead_are_counted_once_each(namespace: Probed) -> None:
-    probed = namespace
-    async with probed.pie as pie:
+async def test_runs_that_finish_while_the_controller_is_dead_are_counted_once_each(stories: Stories) -> None:
+    await stories["dead"]
+
+
+async def dead_for_a_while(cluster: Cluster) -> None:
+    async with a_namespace(cluster) as probed, probed.pie as pie:
         await probed.probe("p1", [NODE], disableProvisionProbe=True)
         await until(lambda: running_pod(probed), "a run is in its middle", 90)
         await pie.kill()
-        await asyncio.sleep(90)  # the outage itself: at period 1 it spans at least one whole run
-        await until(lambda: _idle(probed), "no run is in its middle", 120)
+        # The outage spans at least one whole run.
+        await until(lambda: _idle(probed), "two runs are over, and none is in its middle", 240)
         waiting, idle_at = await finished_jobs(probed), time.time()
         assert waiting >= 2
         await pie.start()
@@ -85,11 +101,19 @@ async def _swept(probed: Probed) -> bool:
     return await finished_jobs(probed) == 0
 
 
-@pytest.mark.parametrize("how", ["killed", "frozen"])
+@pytest.mark.parametrize("how", HOW)
 async def test_the_survivor_takes_over_within_the_lease_and_counts_each_run_once(
-    namespace: Probed, how: str
+    stories: Stories, how: str
 ) -> None:
-    probed = namespace
+    await stories[how]
+
+
+async def the_survivor_takes_over(cluster: Cluster, how: str) -> None:
+    async with a_namespace(cluster) as probed:
+        await _take_over(probed, how)
+
+
+async def _take_over(probed: Probed, how: str) -> None:
     cluster, name = probed.cluster, probed.namespace
     replicas = [await _replica(probed, user) for user in ("first", "second")]
     async with replicas[0] as first, replicas[1] as second:

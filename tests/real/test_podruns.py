@@ -1,10 +1,13 @@
 """`runner: Pod` on real nodes with real volumes: runs are good, also while the runner is changed."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
+from tests.atonce import Stories, at_once
 from tests.harness import ON_TIME, gone, until, until_condition
 from tests.real.conftest import STORAGE_CLASS, Probed
 
@@ -40,45 +43,64 @@ async def well(probed: Probed) -> bool:
     return targets.get("ok") == targets.get("total") == len(NODES) + 1
 
 
-async def two_more_runs(probed: Probed) -> None:
-    """Wait until each target had two more good runs."""
+async def more_runs(probed: Probed, by: int) -> None:
+    """Wait until each target had so many more good runs."""
     good = {"pie_probe_name": NAME, "on_time": "true"}
     async with asyncio.TaskGroup() as targets:
-        targets.create_task(probed.more(ON_TIME["provision"], 240, by=2, **good))
+        targets.create_task(probed.more(ON_TIME["provision"], 240, by=by, **good))
         for node in NODES:
-            targets.create_task(probed.more(ON_TIME["mount"], 240, by=2, **good, node=node))
+            targets.create_task(probed.more(ON_TIME["mount"], 240, by=by, **good, node=node))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stories(probed: Probed) -> AsyncIterator[Stories]:
+    """One PieProbe whose runner is changed, and one with two classes."""
+    async with at_once(
+        {"runner": the_runner_is_changed(probed), "classes": a_class_is_deleted(probed)}
+    ) as stories:
+        yield stories
 
 
 async def test_pods_that_pie_starts_itself_are_good_runs_and_the_runner_can_be_changed(
-    probed: Probed,
+    stories: Stories,
 ) -> None:
+    await stories["runner"]
+
+
+async def test_two_classes_are_probed_and_one_that_is_deleted_is_paused_with_its_volume(
+    stories: Stories,
+) -> None:
+    await stories["classes"]
+
+
+async def the_runner_is_changed(probed: Probed) -> None:
     await probed.probe(NAME, NODES, **POD)
     try:
         found = await until(lambda: owned_by_probe(probed), "a pod of the PieProbe", 90, 0.1)
         assert all(each["spec"]["schedulerName"] == "default-scheduler" for each in found)
-        await two_more_runs(probed)
+        await more_runs(probed, 1)
         await until(lambda: well(probed), "all targets are well", 60)
         assert await probed.api.items(probed.path("cronjobs")) == []
         assert await probed.api.items(probed.path("jobs")) == []
         path = probed.path("pieprobes", NAME)
         await probed.api.patch(path, {"spec": CRONJOB})
         await until(lambda: probed.api.items(probed.path("cronjobs")), "the CronJobs", 60)
-        await two_more_runs(probed)
+        # One of them may still be the other runner's.
+        await more_runs(probed, 2)
         await probed.api.patch(path, {"spec": POD})
         await until(lambda: gone(probed.api, probed.path("cronjobs")), "the CronJobs are gone", 120)
-        await two_more_runs(probed)
+        await more_runs(probed, 2)
         samples = await probed.pie.samples()
-        late = [each for name in ON_TIME.values() for each in samples.all(name)]
-        wrong = [each for each in late if each.labels["on_time"] == "false" and each.value]
+        late = {"pie_probe_name": NAME, "on_time": "false"}
+        counted = [each for name in ON_TIME.values() for each in samples.all(name)]
+        wrong = [each for each in counted if late.items() <= each.labels.items() and each.value]
         assert wrong == []
         await until(lambda: well(probed), "all targets are well", 60)
     finally:
         await probed.api.delete(probed.path("pieprobes", NAME))
 
 
-async def test_two_classes_are_probed_and_one_that_is_deleted_is_paused_with_its_volume(
-    probed: Probed,
-) -> None:
+async def a_class_is_deleted(probed: Probed) -> None:
     name, node, copy = "both", NODES[0], "local-copy"
     path = "/apis/storage.k8s.io/v1/storageclasses"
     original = await probed.api.get(f"{path}/{STORAGE_CLASS}")
