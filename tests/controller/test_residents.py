@@ -208,6 +208,19 @@ def test_a_pod_that_is_not_ready_without_a_word_is_unknown_after_a_while() -> No
     assert late.incidents == []
 
 
+def no_node_controller(world: World) -> None:
+    world.node_controller_stands_still = True
+
+
+def test_a_ready_pod_of_a_silent_kubelet_proves_nothing_also_where_kubernetes_calls_its_node_ready() -> None:
+    script = (0, no_node_controller), (BEGUN, World.power_off)
+    silent = Lived(*script, seconds=BEGUN + 400)
+    assert silent.verdict() == (Verdict.UNKNOWN, Reason.NO_RECENT_RUN)
+    assert silent.verdict(ELSEWHERE) == (Verdict.OK, Reason.OK)
+    back = Lived(*script, (BEGUN + 400, World.power_on), seconds=BEGUN + 600)
+    assert back.verdict() == back.verdict(ELSEWHERE) == (Verdict.OK, Reason.OK)
+
+
 def test_a_drained_node_has_no_pod_until_it_is_back() -> None:
     cordoned = BEGUN + 10
     drained = Lived((cordoned, World.cordon), (cordoned + 2, World.evict), seconds=cordoned + 150)

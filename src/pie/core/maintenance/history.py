@@ -64,6 +64,14 @@ class NodeHistory:
             began = min(began, span.since)
         return began
 
+    @property
+    def silent(self) -> bool:
+        """Whether the kubelet was found silent, and neither the node nor a good run was seen since."""
+        newest = self.spans[-1] if self.spans else None
+        if newest is None or newest.until is None or newest.why.reason is not Reason.NODE_NOT_READY:
+            return False
+        return newest.until > self.seen_at and newest.since >= self.proven_at
+
     def during(self, since: float, until: float) -> Span | None:
         """Return the newest span that shares a moment with [since, until]; None if there is none."""
         for span in reversed(self.spans):

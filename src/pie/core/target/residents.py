@@ -16,6 +16,7 @@ from pie.core.target.counting import note
 from pie.core.target.effects import Ask, Mark, Question, Remember, ReportChange
 from pie.core.target.state import RunState
 from pie.core.target.turn import Turn
+from pie.core.target.unknown import kubelet_is_silent
 from pie.core.wire import Pod, parse_seconds, rfc3339
 
 _BAD_AT_ONCE: Final = 2
@@ -72,19 +73,26 @@ def _judge(turn: Turn, run: RunState, pod: Pod) -> None:
                 turn.change_run(run.id, events_asked=True)
                 turn.emit(Ask(Question.EVENTS, run.id))
         return
+    well = judgement.verdict is Verdict.OK
+    if well and not _speaks(turn):
+        return
     if turn.facts.nodes.suppression is None:
         # A look each minute: what is shown of a minute is the worst of it.
         turn.emit(Mark(turn.now, judgement.verdict))
-    if judgement.verdict is not Verdict.OK:
+    if not well:
         note(turn, judgement, max(heard.since, turn.state.standing.due), turn.target.node, runs=_BAD_AT_ONCE)
         turn.emit(ReportChange())  # What mount runs found since then is said with it.
         _replace(turn, run, judgement)
-    elif turn.facts.nodes.suppression is None and turn.now < turn.facts.pods_as_of + _SILENT_SECONDS:
-        # A kubelet that is silent leaves a container ready that it does not ask any more.
+    elif turn.facts.nodes.suppression is None:
         turn.change_run(run.id, events_asked=False)
         note(turn, judgement, turn.now, turn.target.node)
         _note_mounted_anew(turn, None)
         _update(turn, run)
+
+
+def _speaks(turn: Turn) -> bool:
+    """Tell whether the kubelet speaks: a silent one leaves a container ready that it no longer asks."""
+    return not kubelet_is_silent(turn) and turn.now < turn.facts.pods_as_of + _SILENT_SECONDS
 
 
 def _update(turn: Turn, run: RunState) -> None:

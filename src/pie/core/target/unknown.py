@@ -14,6 +14,15 @@ _PERIODS: Final = 3
 """A target that had no good run for so many periods is unknown."""
 
 
+def kubelet_is_silent(turn: Turn) -> bool:
+    """Tell whether the kubelet of the target's node was found silent: this is no maintenance that has ended.
+
+    No Lease is read for that: a bad run on the node has it read, and the node's history has the answer.
+    """
+    history = turn.facts.nodes.histories.get(turn.target.node)
+    return history is not None and history.silent
+
+
 def forget_old_verdict(turn: Turn) -> None:
     """Call a target unknown that has had no good run for a while, unless it is bad, suppressed or paused."""
     state, facts = turn.state, turn.facts
@@ -25,11 +34,12 @@ def forget_old_verdict(turn: Turn) -> None:
     before = state.standing
     if before.reason is Reason.NOT_OFFERED:
         return
-    since = max(before.last_ok, state.live_since, state.judged_since, state.resumed_at)
+    judged_since = state.judged_since if not kubelet_is_silent(turn) else 0.0
+    since = max(before.last_ok, state.live_since, judged_since, state.resumed_at)
     unknown_at = max(since, state.paced_since) + _PERIODS * turn.effective_seconds
     if turn.now < unknown_at:
         turn.wake(unknown_at)
-    elif before.verdict is not Verdict.UNKNOWN or before.noted_at < state.judged_since:
+    elif before.verdict is not Verdict.UNKNOWN or before.noted_at < judged_since:
         known = before.verdict is Verdict.INCONCLUSIVE
         now = replace(
             before,
