@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from testbed import faults
+from testbed.api import Json
 from testbed.cluster import Cluster
 from testbed.faults import Options
 from testbed.node_faults import BOOT_SECONDS, until_ready
@@ -72,6 +73,70 @@ class Fault(Break):
         """Undo it."""
         for node in self.nodes:
             await faults.undo(at.cluster, self.name, node=node)
+
+
+@dataclass(frozen=True)
+class OldMount(Fault):
+    """A fault of volumes that stay mounted, and of no other."""
+
+    async def begin(self, at: Place) -> None:
+        """Inflict it on the volumes of the resident probes."""
+        options = replace(self.options, claims=_of_residents(at))
+        for node in self.nodes:
+            await faults.inflict(at.cluster, self.name, node=node, options=options)
+
+
+@dataclass(frozen=True)
+class ResidentPodsDeleted(Break):
+    """The pods of the resident probes are deleted, as a drain or a person does it; pie starts new ones."""
+
+    unmounted: str = ""
+    """The node on which no volume of them may be mounted then."""
+
+    async def begin(self, at: Place) -> None:
+        """Delete them, and wait until they are gone."""
+        pods = await self._pods(at)
+        before = {pod["metadata"]["uid"] for pod in pods}
+        for pod in pods:
+            await at.cluster.api.delete(at.path("pods", pod["metadata"]["name"]))
+
+        async def gone() -> bool:
+            return not before & {pod["metadata"]["uid"] for pod in await self._pods(at)}
+
+        await until(gone, "the resident pods are gone", 60)
+        if self.unmounted:
+            await until(lambda: self._is_unmounted(at), "no volume of a resident probe is mounted", 60)
+
+    async def end(self, at: Place) -> None:
+        """Leave it to pie to start them."""
+
+    async def _is_unmounted(self, at: Place) -> bool:
+        found = await faults.volume(at.cluster, node=self.unmounted, claims=_of_residents(at))
+        return not found.mounts
+
+    async def _pods(self, at: Place) -> list[Json]:
+        selector = f"pie-probe={at.probe},pie.topolvm.io/kind=resident"
+        return await at.cluster.api.items(at.path("pods"), selector=selector)
+
+
+@dataclass(frozen=True)
+class Restarted(Break):
+    """A process of a node that ends and is there again at once: `kubelet`, or the driver."""
+
+    name: str
+    node: str
+
+    async def begin(self, at: Place) -> None:
+        """Restart it."""
+        await faults.inflict(at.cluster, self.name, node=self.node, options=Options())
+        await faults.undo(at.cluster, self.name, node=self.node)
+
+    async def end(self, at: Place) -> None:
+        """Leave it: it is there."""
+
+
+def _of_residents(at: Place) -> str:
+    return at.claims.replace("/*-", "/pie-resident-")
 
 
 @dataclass(frozen=True)

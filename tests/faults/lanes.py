@@ -88,6 +88,7 @@ class Suffering:
             **({"resources": {"requests": {"cpu": lane.cpu}}} if lane.cpu else {}),
             disableMountProbes=not lane.mounts,
             disableProvisionProbe=not lane.provision,
+            **({"residentProbe": True} if lane.resident else {}),
         )
         await self._until_well()
 
@@ -146,7 +147,7 @@ class Suffering:
         return [each for each in said.incidents if each["id"] not in self._known]
 
     async def _until_well(self) -> None:
-        targets = len(self._lane.nodes) * self._lane.mounts + self._lane.provision
+        targets = len(self._lane.nodes) * (self._lane.mounts + self._lane.resident) + self._lane.provision
 
         async def well() -> bool:
             return (await self._said()).well(targets)
@@ -170,7 +171,8 @@ class Suffering:
             quiet, of_period = row.moment is Moment.QUIET, time.time() % PERIOD_SECONDS
             if quiet and not _APART_SECONDS <= of_period <= PERIOD_SECONDS - _APART_SECONDS:
                 return False
-            pods = await self.cluster.api.items(self.path("pods"), selector=f"pie-probe={self.probe}")
+            runs = f"pie-probe={self.probe},pie.topolvm.io/kind!=resident"
+            pods = await self.cluster.api.items(self.path("pods"), selector=runs)
             if quiet:
                 return all(pod["status"]["phase"] in {"Succeeded", "Failed"} for pod in pods)
             on_node = (pod for pod in pods if pod["spec"].get("nodeName") == row.running_on)

@@ -4,6 +4,8 @@ Rows of one lane run one after the other on a PieProbe of its own, the lanes sid
 hit the lane's own volumes only, so such lanes share nodes; a lane whose nodes are broken has them to itself.
 """
 
+from dataclasses import replace
+
 from pie.core.latency import RUNS_NEEDED
 from testbed.faults import Options
 from tests.faults.breaks import (
@@ -14,7 +16,10 @@ from tests.faults.breaks import (
     Annotated,
     Fault,
     New,
+    OldMount,
     Removed,
+    ResidentPodsDeleted,
+    Restarted,
     Snapshot,
     Suspended,
     WithoutProcess,
@@ -38,6 +43,8 @@ DELETIONS = Lane(name="deletions", nodes=("node-1",), provision=False)
 KUBELET = Lane(name="kubelet", nodes=("node-2",), provision=False)
 LIMITS = Lane(name="limits", nodes=("node-1",), namespace="pie-limits", cpu="10m")
 MACHINE = Lane(name="machine", nodes=("node-2", "node-8"), cpu="10m")
+STAYS = Lane(name="stays", nodes=("node-1",), provision=False, resident=True)
+RESIDENTS = Lane(name="residents", nodes=("node-2",), provision=False, resident=True, last=True)
 CONTROL = Lane(name="control", nodes=("node-1", "node-2"), last=True)
 
 SUSPENDS = 75.0
@@ -49,6 +56,11 @@ def _volume(node: str, verdict: str, reason: str, stage: str = "io", evidence: s
     return Expected(
         verdict=verdict, stage=stage, reason=reason, scope="node", nodes=(node,), evidence=evidence
     )
+
+
+def _old_mount(verdict: str, reason: str, code: int) -> Expected:
+    """Return what must come of a volume of node-1 that is bad where it stays mounted; new mounts work."""
+    return replace(_volume("node-1", verdict, reason, evidence=f"status {code} of"), resident=True)
 
 
 def _creation(stage: str, reason: str, evidence: str = "", verdict: str = "late") -> Expected:
@@ -611,5 +623,31 @@ ROWS = (
         title="kube-controller-manager gone",
         breaks=(WithoutProcess("kube-controller-manager"),),
         expected=_everything("queue", "ControlPlaneLate"),
+    ),
+    # Mounts that stay, while new mounts work.
+    Row(
+        lane=STAYS,
+        title="a mount that stays hangs (fsfreeze), new mounts work",
+        breaks=(OldMount("hang", ("node-1",)),),
+        expected=_old_mount("hung", "Stalled", 503),
+        counts_good=1,
+    ),
+    Row(
+        lane=RESIDENTS,
+        title="kubelet restarts beside a mount that stays",
+        breaks=(Restarted("kubelet-gone", "node-2"),),
+        expected=Expected(verdict="ok"),
+        hold_seconds=SUSPENDS,
+    ),
+    Row(
+        lane=RESIDENTS,
+        title="node drained, no resident mount is left, then rebooted",
+        breaks=(
+            cordoned("node-2"),
+            ResidentPodsDeleted(unmounted="node-2"),
+            Fault("reboot", ("node-2",)),
+        ),
+        expected=_suppressed("node-2", "NodeCordoned"),
+        counts_suppressed=True,
     ),
 )

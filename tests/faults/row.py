@@ -55,7 +55,7 @@ class Expected:
 
     `verdict` is that of the runs (`gone`: their target is); `nodes` those whose mount probes suffer,
     `creation` tells whether the provision probe may; `evidence` is part of the incident's. For so long as
-    `grace_seconds` no run need be bad.
+    `grace_seconds` no run need be bad. `resident`: only the mount that stays is bad, and runs are good.
     """
 
     verdict: str
@@ -66,6 +66,7 @@ class Expected:
     creation: bool = False
     evidence: str = ""
     grace_seconds: float = 0.0
+    resident: bool = False
 
     @property
     def incident(self) -> bool:
@@ -95,14 +96,20 @@ class Expected:
 
     def may_hold_against(self, node: str) -> bool:
         """Tell whether bad runs may be counted for a node; "" is the class."""
-        if not self.incident or self.inconclusive:
+        if not self.incident or self.inconclusive or self.resident:
             return False
         return node in self.nodes if node else self.creation
 
     @property
     def seen_within_seconds(self) -> float | None:
         """Until when the first bad run must be counted; None where no run is bad."""
-        if not self.incident or self.inconclusive or self.verdict == "ok" or self.reason == Reason.IO_SLOW:
+        if (
+            not self.incident
+            or self.inconclusive
+            or self.resident
+            or self.verdict == "ok"
+            or self.reason == Reason.IO_SLOW
+        ):
             return None
         if not self.nodes:  # the run is followed by one elsewhere before the class is called bad
             return PERIOD_SECONDS + 2 * (THRESHOLD_SECONDS + SLACK_SECONDS)
@@ -115,7 +122,7 @@ class Lane:
     """A PieProbe of this name, on some real nodes.
 
     `last`: it suffers alone, when all others are done. `namespace`: whose limits and quotas it has; each has
-    a controller of its own. `cpu`: what its pods ask for.
+    a controller of its own. `cpu`: what its pods ask for. `resident`: it has resident probes, too.
     """
 
     name: str
@@ -126,6 +133,7 @@ class Lane:
     last: bool = False
     namespace: str = NAMESPACE
     cpu: str = ""
+    resident: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
