@@ -97,7 +97,7 @@ async def test_features_of_the_class_are_checked_if_asked_for_and_nothing_stays(
     start_embedded: Start,
 ) -> None:
     cluster = await cluster_of(start_embedded, 2)
-    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--features", "all")
+    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--features", "block,clone,expand")
     assert ended.status == 0, ended.complained
     assert [(each["kind"], each["verdict"]) for each in report["targets"]] == [
         ("provision", "ok"),
@@ -107,12 +107,13 @@ async def test_features_of_the_class_are_checked_if_asked_for_and_nothing_stays(
     ]
     assert there(cluster) == []
     await cluster.faults.inject("expand-refused")
-    only = ("--provision", "--features", "expand", "--nodes", "node-1")
+    only = ("--provision", "--features", "expand,shared", "--nodes", "node-1")
     ended, report = await check(cluster, STORAGE_CLASS, *only)
     assert ended.status == 1, ended.complained
     (bad,) = (each for each in report["targets"] if each["kind"] == "expand")
     assert (bad["verdict"], bad["reason"], bad["stage"]) == ("failed", "ExpandFailed", "io")
     assert "the pool is offline" in bad["message"]
+    assert report["notes"] == ["no shared check: a shared run needs 2 nodes, but only 1 can be used"]
     assert there(cluster) == []
 
 

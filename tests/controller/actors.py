@@ -96,17 +96,29 @@ def _kubelet(world: World, pod: dict[str, Any]) -> None:
         world.put("pods", {**pod, "status": {**pod["status"], "startTime": world.node_time(name)}})
     elif pod["status"]["phase"] == "Pending":
         _start(world, pod, age, mounts=storage != "does not mount")
-    elif "terminated" in probe_state(pod) or (age >= _ENDED_AFTER and storage != "hangs"):
+    elif "terminated" in probe_state(pod) or (
+        age >= _ENDED_AFTER and storage != "hangs" and not _waits_for_other(world, pod)
+    ):
         _end(world, pod, world.outcomes.get(_kind_of(pod), _OUTCOMES.get(storage, Outcome.OK)))
+
+
+def _waits_for_other(world: World, pod: dict[str, Any]) -> bool:
+    """Tell whether a pod that needs another one at the same time waits for it."""
+    if _kind_of(pod) != "shared" or world.outcomes.get("shared", Outcome.OK) is not Outcome.OK:
+        return False
+    other = world.objects["pods"].get(f"{pod['metadata']['name']}-step2")
+    return other is None or not probe_state(other)
 
 
 def _kind_of(pod: dict[str, Any]) -> str:
     """Return the kind of probe that a pod runs; empty where its command does not say so.
 
-    A pod that uses the volume of the one before is of the kind `NAME of source`.
+    A pod that uses the volume of the one before is of the kind `NAME of source`, or `NAME second`.
     """
     commands = [each.get("command", []) for each in pod["spec"].get("containers", [])]
     command = next((each for each in commands if len(each) > 2), ["", "", ""])
+    if "--second" in command:
+        return f"{command[2]} second"
     return f"{command[2]} of source" if "--source" in command else str(command[2])
 
 

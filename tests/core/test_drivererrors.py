@@ -195,6 +195,14 @@ code = InvalidArgument desc = cloning volumes is not supported by this pool
 code = InvalidArgument desc = unsupported volumeContentSource
 code = InvalidArgument desc = volumeContentSource missing or not supported: creating clones is not supported
 example.com/nfs does not support data sources
+code = InvalidArgument desc = multi node access modes are only supported on rbd `block` type volumes
+code = InvalidArgument desc = Volume capabilities MULTI_NODE_MULTI_WRITER not supported. Only AccessModes[ReadWriteOnce] supported.
+code = InvalidArgument desc = unsupported access mode: MULTI_NODE_MULTI_WRITER
+code = InvalidArgument desc = access mode MULTI_NODE_MULTI_WRITER is not served: a volume is on one node
+code = InvalidArgument desc = VolumeCapabilities is invalid: specified multi writer with mount access type
+code = InvalidArgument desc = mountVolume is not supported for access mode: MULTI_NODE_MULTI_WRITER
+NodePath only supports ReadWriteOnce and ReadWriteOncePod (1.22+) access modes
+Only support ReadWriteOnce access mode
 persistentvolumeclaims "x" is forbidden: volume mode Block is not allowed by policy
 code = Unimplemented desc =
 code = InvalidArgument desc = volume expansion is not supported
@@ -224,6 +232,9 @@ code = FailedPrecondition desc = volume vol-1 cannot be resized while a snapshot
 code = InvalidArgument desc = unknown parameters in the StorageClass: pool
 code = Internal desc = could not allow access to the initiator group: timed out
 code = Internal desc = failed to find supported filesystem
+Multi-Attach error for volume "pv" Volume is already exclusively attached to one node and can't be attached to another
+code = FailedPrecondition desc = volume vol-1 is attached to node node-1 already
+code = Internal desc = multi-node volume vol-1: failed to start its NFS server
 code = Internal desc = failed to clone volume: source image is locked
 code = Aborted desc = clone from vol-1 is in progress
 code = NotFound desc = the source volume of the clone does not exist

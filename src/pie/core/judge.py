@@ -195,10 +195,14 @@ _REFUSALS = frozenset(
 
 
 def _as_offered(judgement: Judgement, run: Run) -> Judgement:
-    """Return the run of a canary as not offered, if the words of its refusal say so: then it has ended."""
-    if not kind_of(run.target).canary or judgement.reason not in _REFUSALS:
-        return judgement
-    if not not_offered(judgement.message):
+    """Return the run of a canary as not offered, if the words of its refusal say so: then it has ended.
+
+    A volume of one node is not for several, whatever its provisioner answered.
+    """
+    kind = kind_of(run.target)
+    refused = judgement.reason in _REFUSALS and not_offered(judgement.message)
+    of_one_node = kind.nodes > 1 and judgement.reason is Reason.VOLUME_AFFINITY
+    if not kind.canary or not (refused or of_one_node):
         return judgement
     return replace(judgement, reason=Reason.NOT_OFFERED, ended=True, replace=False, check_at=None)
 

@@ -56,9 +56,7 @@ def pod_template(
     """Return the pod of a run; it runs on any matching node but `without`."""
     spec = pod_spec(probe, target, claim=claim, image=image, step=step)
     if without:
-        required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-        rule = {"key": FIELD_NAME, "operator": "NotIn", "values": [without]}
-        required["nodeSelectorTerms"] = _with_rules(required, "matchFields", [rule])
+        _keep_off(spec, without)
     options = " ".join(kind_of(target).options(probe))
     marks = {
         "labels": meshes.LABELS | image.pods.labels | labels(target),
@@ -67,6 +65,13 @@ def pod_template(
         | ({ANNOTATION_OPTIONS: options} if options else {}),
     }
     return {"metadata": marks, "spec": spec}
+
+
+def _keep_off(spec: Manifest, *nodes: str) -> None:
+    """Have a pod stay off these nodes. A rule of matchFields may have one value only."""
+    required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    rules: list[Manifest] = [{"key": FIELD_NAME, "operator": "NotIn", "values": [node]} for node in nodes]
+    required["nodeSelectorTerms"] = _with_rules(required, "matchFields", rules)
 
 
 def _with_rules(selector: Manifest, where: str, rules: list[Manifest]) -> list[Manifest]:
@@ -120,7 +125,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image, step: At
                     *kind_of(target).command,
                     "--path",
                     _path(target),
-                    *(["--source", SOURCE_PATH] if step.after else []),
+                    *_how(target, step),
                     *_capacity(probe),
                     *kind_of(target).options(probe),
                 ],
@@ -134,9 +139,11 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image, step: At
                 **_readiness(target),
             }
         ],
-        "volumes": [{"name": VOLUME, **_volume(probe, target, claim)}],
+        "volumes": [{"name": VOLUME, **_volume(probe, target, claim, step)}],
     }
-    if step.after:
+    if _is_beside(target, step):
+        _keep_off(spec, *step.apart)
+    elif step.after:
         _add_source(spec, target, step)
     if kind_of(target).per_node:
         # pie has to see a driver that never gets ready. Other pods stay off the node, as applications do.
@@ -210,7 +217,20 @@ def _this_node(node: str) -> Manifest:
     return {"nodeSelectorTerms": [{"matchFields": [rule]}]}
 
 
-def _volume(probe: Probe, target: Target, claim: str) -> Manifest:
+def _is_beside(target: Target, step: AtStep) -> bool:
+    return kind_of(target).steps[step.number].beside if step.after else False
+
+
+def _how(target: Target, step: AtStep) -> list[str]:
+    """Return what a later step of a run is told."""
+    if not step.after:
+        return []
+    return ["--second"] if _is_beside(target, step) else ["--source", SOURCE_PATH]
+
+
+def _volume(probe: Probe, target: Target, claim: str, step: AtStep) -> Manifest:
+    if _is_beside(target, step):
+        return {"persistentVolumeClaim": {"claimName": ephemeral_claim(step.after)}}
     if kind_of(target).pvc:
         return {"persistentVolumeClaim": {"claimName": claim}}
     template = {"metadata": {"labels": labels(target)}, "spec": _claim_spec(probe, target)}
@@ -234,7 +254,7 @@ def ephemeral_claim(pod: str) -> str:
 def _claim_spec(probe: Probe, target: Target) -> Manifest:
     mode = {"volumeMode": "Block"} if kind_of(target).block else {}
     return {
-        "accessModes": ["ReadWriteOnce"],
+        "accessModes": [kind_of(target).access_mode],
         "storageClassName": probe.storage_class,
         "resources": {"requests": {"storage": probe.pvc_capacity}},
         **mode,

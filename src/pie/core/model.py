@@ -196,11 +196,15 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class AtStep:
-    """Which step of a run a pod is, from 0: after which pod, whose volume it gets, and on that one's node."""
+    """Which step of a run a pod is, from 0: after which pod, whose volume it gets, and on that one's node.
+
+    Without a node it is on any that matches, but not on one of `apart`.
+    """
 
     number: int = 0
     after: str = ""
     node: str = ""
+    apart: tuple[str, ...] = ()
 
 
 FIRST: Final = AtStep()

@@ -280,7 +280,7 @@ class Maker:
     def pod(self, probe: Probe, target: Target, name: str, claim_name: str, step: AtStep = FIRST) -> Manifest:
         """Return the pod of a step of a run; `claim_name` is the name of the PVC that the target keeps."""
         spec = pod_spec(probe, target, claim=claim_name, image=self.image, step=step)
-        if not kind_of(target).pvc:
+        if "ephemeral" in spec["volumes"][0]:
             template = spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]
             template["metadata"] = {"labels": self._labels(target)}
         metadata = self._metadata(target, name)

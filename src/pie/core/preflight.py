@@ -106,6 +106,9 @@ def _pause(
     if nodes == 0:
         message = "spec.nodeSelector matches no node; no probes run until a node matches"
         return Pause(Reason.NO_MATCHING_NODE, message)
+    if nodes < kind.nodes:
+        message = f"a {kind.name} run needs {kind.nodes} nodes, but only {nodes} can be used"
+        return Pause(Reason.NO_MATCHING_NODE, message)
     if storage_class.reclaim_policy == "Retain" and not kind.pvc and not probe.provision_on_retain:
         return Pause(
             Reason.RECLAIM_POLICY_RETAIN,

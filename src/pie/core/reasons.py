@@ -87,6 +87,7 @@ class Reason(StrEnum):
     BLOCK_PERMISSION = "BlockPermission"
     CLONE_DIFFERS = "CloneDiffers"
     CLONE_NOT_INDEPENDENT = "CloneNotIndependent"
+    SHARED_NOT_SEEN = "SharedNotSeen"
     VOLUME_MISSING = "VolumeMissing"
     VOLUME_TOO_SMALL = "VolumeTooSmall"
     NOT_EXPANDED = "NotExpanded"
@@ -476,6 +477,9 @@ _PROBES: dict[Reason, str] = {
     ),
     Reason.CLONE_NOT_INDEPENDENT: (
         "Do not use clones of this class: two applications write to the same blocks. Report it to the driver."
+    ),
+    Reason.SHARED_NOT_SEEN: (
+        "Do not share volumes of this class between nodes: look at mount options and logs on both nodes."
     ),
     Reason.VOLUME_MISSING: (
         "If the PVC is Lost, find who deleted its volume; else look at the driver's node pod."

@@ -81,6 +81,24 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     block = probes.add_parser("block", help="write to a fresh raw block volume and read it back")
     clone = probes.add_parser("clone", help="write to a fresh volume, or compare its clone with it")
     clone.add_argument("--source", type=Path, help="where the volume is mounted that this one is a clone of")
+    shared = probes.add_parser(
+        "shared", help="use a fresh volume together with another pod, and see what that one writes"
+    )
+    shared.add_argument(
+        "--second", action="store_true", help="be the second of the two pods, which have a file each"
+    )
+    shared.add_argument(
+        "--meets-within",
+        type=_seconds,
+        default=180.0,
+        help="how long to wait for the other pod, in seconds (%(default)s)",
+    )
+    shared.add_argument(
+        "--patience",
+        type=_seconds,
+        default=90.0,
+        help="how long a write of the other pod may take to be seen, in seconds (%(default)s)",
+    )
     expand = probes.add_parser(
         "expand", help="write to a fresh volume until its filesystem has --capacity more bytes"
     )
@@ -92,6 +110,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "provision": provision,
         "block": block,
         "clone": clone,
+        "shared": shared,
         "expand": expand,
         "resident": resident,
     }
@@ -193,11 +212,13 @@ def _options(given: argparse.Namespace) -> Options:
         probe=given.probe,
         path=given.path,
         source=getattr(given, "source", None),
+        second=getattr(given, "second", False),
         job=job,
         capacity_bytes=given.capacity,
         integrity=not getattr(given, "no_integrity", False),
         check_mount=not given.no_mount_check,
         patience_seconds=getattr(given, "patience", 0),
+        meets_within_seconds=getattr(given, "meets_within", 0.0),
         asked_after_seconds=getattr(given, "asked_after", math.inf),
         size_of=getattr(given, "size_of", None),
         without_fio=getattr(given, "without_fio", False),

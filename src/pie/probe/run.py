@@ -19,6 +19,7 @@ from pie.probe.failure import Failure
 from pie.probe.growth import grow
 from pie.probe.records import Records
 from pie.probe.ring import Findings
+from pie.probe.shared import FILES, Shared
 from pie.probe.sync import timed_sync
 from pie.probe.volume import Volume, why_too_small
 
@@ -30,6 +31,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     source: Path | None = None
     """Where the volume is mounted that the one at `path` is a clone of."""
+    second: bool = False
+    """Whether this is the second of two pods that use the volume at the same time."""
     job: IoJob = IoJob()
     integrity: bool = True
     capacity_bytes: int = 0
@@ -37,7 +40,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     check_mount: bool = True
     """Off: take any directory for a volume, to try the probe by hand."""
     patience_seconds: float = 0.0
-    """How long to wait until the volume is expanded."""
+    """How long to wait until the volume is expanded, or shows what the other pod wrote."""
+    meets_within_seconds: float = 0.0
+    """How long to wait for the other pod."""
     asked_after_seconds: float = math.inf
     """How long after the start pie asks for that."""
     size_of: Path | None = None
@@ -67,6 +72,8 @@ class Run:
         try:
             if self._options.probe == "block":
                 self._use_device()
+            elif self._options.probe == "shared":
+                self._share_volume()
             elif self._options.source is not None:
                 self._use_clone(self._options.source)
             else:
@@ -87,7 +94,9 @@ class Run:
                 self._attempt(name, step, volume)
 
     def _opened(self, path: Path) -> Volume:
-        volume = Volume.open(path, check_mount=self._options.check_mount)
+        options = self._options
+        lock_name = f"lock-{FILES[options.second]}" if options.probe == "shared" else "lock"
+        volume = Volume.open(path, check_mount=options.check_mount, lock_name=lock_name)
         if why := why_too_small(volume.root, self._options.capacity_bytes):
             self.failed(Failure(Outcome.VOLUME_TOO_SMALL, why))
         return volume
@@ -103,6 +112,20 @@ class Run:
                 self._records = clone.compare()
             with self._timed("write"):
                 clone.use_both()
+
+    def _share_volume(self) -> None:
+        """Use a volume that another pod uses at the same time."""
+        options = self._options
+        with self._timed("prepare"):
+            volume = self._opened(options.path)
+        self._notes = volume.notes
+        with volume:
+            shared = Shared(volume, second=options.second)
+            with self._timed("meet"):
+                shared.meet(options.meets_within_seconds)
+            with self._timed("exchange"):
+                shared.exchange(options.patience_seconds)
+            self._records = shared.stats()
 
     def _use_device(self) -> None:
         """Use a raw block device."""

@@ -65,15 +65,23 @@ class Volume:
 
     @classmethod
     def open(
-        cls, root: Path, *, check_mount: bool = True, lock_seconds: float = lock.PATIENCE_SECONDS
+        cls,
+        root: Path,
+        *,
+        check_mount: bool = True,
+        lock_seconds: float = lock.PATIENCE_SECONDS,
+        lock_name: str = "lock",
     ) -> Self:
-        """Check that `root` is a volume, lock it, and clear what Go pie and killed runs left behind."""
+        """Check that `root` is a volume, lock it, and clear what Go pie and killed runs left behind.
+
+        `lock_name`: pods that use a volume together have locks of their own.
+        """
         if check_mount:
             why = why_no_volume(os.fsdecode(Path("/proc/self/mountinfo").read_bytes()), root)
             if why:
                 raise Failure(Outcome.VOLUME_MISSING, why)
         volume = cls(root)
-        path = volume.own / "lock"
+        path = volume.own / lock_name
         volume.make_directory(volume.own)
         with doing(f"opening {path}"):
             new = not path.exists()

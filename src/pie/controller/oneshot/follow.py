@@ -118,17 +118,24 @@ class Follower:
     # Following a run.
 
     async def follow(
-        self, target: Target, probe: Probe, pod: Pod, claim: str, on_stage: OnStage
+        self, target: Target, probe: Probe, pod: Pod, claim: str, on_stage: OnStage, *, shares: bool = False
     ) -> tuple[Judgement, Run]:
-        """Return the judgement of a run as soon as it is over or bad, with the run as it is then."""
+        """Return the judgement of a run as soon as it is over or bad, with the run as it is then.
+
+        `shares`: the PVC is that of another pod, and the volume exists already.
+        """
         uid, known = pod.metadata.uid, self.claims.store.get((self._namespace, claim))
         pod = self.pods.store.get((self._namespace, pod.metadata.name)) or pod
         seen = sight(Sightings(), pod, known, self._client.now())
-        followed = self._runs[uid] = self._of_claim[claim] = _Followed(target, probe, pod, known, seen=seen)
+        followed = self._runs[uid] = _Followed(target, probe, pod, known, seen=seen)
+        if not shares:
+            self._of_claim[claim] = followed
         try:
             return await self._until_decided(followed, on_stage)
         finally:
-            del self._runs[uid], self._of_claim[claim]
+            del self._runs[uid]
+            if not shares:
+                del self._of_claim[claim]
 
     async def _until_decided(self, followed: _Followed, on_stage: OnStage) -> tuple[Judgement, Run]:
         state, stage = TargetState(followed.target, Life.LIVE, followed.probe), Stage.QUEUE

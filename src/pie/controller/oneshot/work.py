@@ -92,6 +92,8 @@ class Worker:
         if kind_of(target).pvc:
             await self._create(PVCS, self._maker.claim(item.probe, target, item.name), Claim)
         *before, last = item.pods
+        if kind_of(target).steps[-1].beside:
+            return await self._run_together(item, before[0], last)
         step = FIRST
         for name in before:
             judgement, pod = await self._run(item, name, step)
@@ -109,14 +111,49 @@ class Worker:
         judgement, _ = await self._run(item, last, step)
         return judgement
 
-    async def _run(self, item: _Item, name: str, step: AtStep) -> tuple[Judgement, Pod]:
+    async def _run_together(self, item: _Item, first: str, second: str) -> Judgement:
+        """Run two pods at once, the second one when the first one works; the first bad one decides."""
+        begun = asyncio.Event()
+
+        def on_stage(stage: Stage) -> None:
+            self._on_stage(item.target, stage)
+            if stage is Stage.IO:
+                begun.set()
+
+        beginning = asyncio.create_task(begun.wait())
+        running = {asyncio.create_task(self._run(item, first, FIRST, on_stage))}
+        judgement: Judgement | None = None
+        try:
+            await asyncio.wait({*running, beginning}, return_when=asyncio.FIRST_COMPLETED)
+            pod = self._follower.pods.store.get((self._maker.namespace, first))
+            if begun.is_set() and pod is not None:
+                step = AtStep(1, first, apart=(pod.spec.node_name,))
+                running.add(asyncio.create_task(self._run(item, second, step)))
+            while running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    judgement = each.result()[0]
+                    if judgement.verdict is not Verdict.OK:
+                        return judgement
+        finally:
+            for task in (*running, beginning):
+                task.cancel()
+            await asyncio.gather(*running, beginning, return_exceptions=True)
+        if judgement is None:
+            raise AssertionError("a run has a pod")
+        return judgement
+
+    async def _run(
+        self, item: _Item, name: str, step: AtStep, on_stage: Callable[[Stage], None] | None = None
+    ) -> tuple[Judgement, Pod]:
         target = item.target
         manifest = self._maker.pod(item.probe, target, name, item.name, step)
         pod = await self._create(PODS, manifest, Pod)
         self._cleanup.pod_created(pod.metadata)
-        claim = item.name if kind_of(target).pvc else ephemeral_claim(name)
+        beside = kind_of(target).steps[step.number].beside
+        claim = item.name if kind_of(target).pvc else ephemeral_claim(step.after if beside else name)
         judgement, run = await self._follower.follow(
-            target, item.probe, pod, claim, partial(self._on_stage, target)
+            target, item.probe, pod, claim, on_stage or partial(self._on_stage, target), shares=beside
         )
         item.node = run.node or item.node
         item.stages |= timeline(run).seconds

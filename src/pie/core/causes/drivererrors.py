@@ -118,21 +118,24 @@ _ATTACHED = _words(
 # the kubelet (k8s.io/kubernetes pkg/volume/csi), and of the API server ("must support resize").
 _UNSUPPORTED = (
     r"(?<!operation )((is|are) not|isn't|aren't|not|not (yet|currently)|un) ?"
-    r"(supported|implemented|offered|allowed)"
+    r"(supported|implemented|offered|allowed|served)"
 )
 _FEATURE = (
     r"(raw )?block\b( (volume|device|access|mode)\w*)?|block.?mode|volume.?mode\b|volume capabilit\w+"
     r"|access (mode|type)s?\b|(controller|node)?expand(ing)? ?volumes?\b|(expansion|resiz(e|ing))\b"
     r"|clon(e|es|ing)\b|(volume.?)?content.?source|data.?source|snapshots?\b"
+    r"|multi.?(node|writer)\w*|readwritemany\b"
 )
 _NOT_OFFERED = _words(
-    "unimplemented|support|implement|offer|allow|invalid|unknown|cannot do",
+    "unimplemented|support|implement|offer|allow|served|invalid|unknown|cannot do|multi",
     r"code = unimplemented",
     rf"\b(does not|doesn't|do not|cannot|no) (support|offer|provide|implement)\w*\b.{{0,60}}\b({_FEATURE})",
     rf"\b({_FEATURE}).{{0,80}}\b{_UNSUPPORTED}\b",
     rf"\b{_UNSUPPORTED}\b.{{0,60}}\b({_FEATURE})",
     r"\bonly\b.{0,40}\b(mount|filesystem)\b.{0,40}\bsupported",
     r"\bonly supports?\b.{0,40}\b(mount|filesystem)\b",
+    r"\bonly\b.{0,20}\bsupports?\b.{0,40}\b(readwriteonce|rwo\b|single.?node)",
+    r"\baccess modes? (is|are) only supported\b|\bmulti.?writer with mount access\b",
     rf"\bcannot do ({_FEATURE})",
     r"\bmust support resize\b",
     r"\b(invalid|unknown)\b.{0,30}\b(volume.?mode|volume capabilit\w+)",

@@ -6,12 +6,21 @@ Code that all kinds share asks the row of a target's kind, and never for a kind 
 from collections.abc import Iterator
 from typing import Final
 
-from pie.core.kinds import block, clone, expand, mount, provision, resident
+from pie.core.kinds import block, clone, expand, mount, provision, resident, shared
 from pie.core.kinds.row import Row
 from pie.core.model import Probe, Target
 
 KINDS: Final[dict[str, Row]] = {
-    row.name: row for row in (provision.ROW, mount.ROW, resident.ROW, block.ROW, clone.ROW, expand.ROW)
+    row.name: row
+    for row in (
+        provision.ROW,
+        mount.ROW,
+        resident.ROW,
+        block.ROW,
+        clone.ROW,
+        shared.ROW,
+        expand.ROW,
+    )
 }
 """By name, in the order in which they are shown."""
 

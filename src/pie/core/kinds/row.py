@@ -21,9 +21,12 @@ class Step:
 
     `source` is the kind of object that the new volume is made from: `PersistentVolumeClaim` is the volume of
     the step before, which the pod mounts as well. Empty: the volume is made empty.
+    `beside`: the pod uses the volume of the step before at the same time as that one, on another node. It
+    starts as soon as that one's container runs, and all pods of the run have to be good.
     """
 
     source: str = ""
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Row:
     `enabled` tells whether a PieProbe asks for it, and `disabled` says why not. `condition` is the type of
     its condition in the status.
     `steps` are the pods of a run, one after the other: each starts when the one before was good, and the last
-    one decides.
+    one decides. `nodes` is how many nodes a run needs. `access_mode` is that of its volumes.
     `canary`: it tests a feature that not every class offers, see `pie.core.kinds.canary`. `block`: the volume
     is a raw device, without a filesystem. `grows`: pie expands the volume while the container uses it.
     `resident`: it has no runs; one pod goes on.
@@ -70,6 +73,8 @@ class Row:
     shortest_period_seconds: int = 60
     spec: Callable[[Probe], Probe] = _as_it_is
     steps: tuple[Step, ...] = (Step(),)
+    nodes: int = 1
+    access_mode: str = "ReadWriteOnce"
 
     @property
     def optional(self) -> bool:

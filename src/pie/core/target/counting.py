@@ -227,7 +227,7 @@ def _record(turn: Turn, case: Case) -> None:
     """Note what an ended run measured, if it tested anything; its objects are not needed any more."""
     run, judgement = turn.change_run(case.id, recorded=True), case.judgement
     for step in turn.state.unread():
-        if step.is_of(run) and step.step < run.step:
+        if step.is_of(run):
             turn.change_run(step.id, recorded=True)
     end_hang(turn, run)
     turn.ended.append(run)

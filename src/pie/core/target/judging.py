@@ -11,6 +11,7 @@ from pie.core.target.effects import Ask, ProveNode, Question
 from pie.core.target.state import RunState
 from pie.core.target.turn import Case, Turn
 from pie.core.timeline import Run, Sightings, pod_over
+from pie.core.wire import Claim
 
 POD_CATCHES_UP_SECONDS = 2.0
 """The watch of pods may be this much behind the watch of the objects that stand for runs."""
@@ -39,7 +40,7 @@ def judge_runs(turn: Turn) -> None:
             run.due,
             run.created,
             run.pod,
-            run.claim,
+            run.claim or _claim_beside(turn, run),
             over=over,
             over_at=run.over_at,
             deleted_at=run.deleted_at,
@@ -58,9 +59,19 @@ def judge_runs(turn: Turn) -> None:
 def _seen(turn: Turn, run: RunState) -> Sightings:
     """Return what pie saw of a run; a later step has the node of the one before, also before it is bound."""
     before = turn.state.step(run, run.step - 1)
-    if before is None or before.pod is None:
+    if before is None or before.pod is None or _is_beside(turn, run):
         return run.seen
     return replace(run.seen, node=before.pod.spec.node_name)
+
+
+def _claim_beside(turn: Turn, run: RunState) -> Claim | None:
+    """Return the PVC of the pod with which a run's pod uses a volume."""
+    other = turn.state.step(run, run.step - 1) if _is_beside(turn, run) else None
+    return other.claim if other is not None else None
+
+
+def _is_beside(turn: Turn, run: RunState) -> bool:
+    return kind_of(turn.target).steps[run.step].beside
 
 
 def _pod_went(run: RunState) -> bool:

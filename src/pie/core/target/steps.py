@@ -10,6 +10,7 @@ from pie.core.judge import Judgement, missed
 from pie.core.kinds import kind_of
 from pie.core.model import AtStep, Verdict
 from pie.core.reasons import Reason
+from pie.core.target.beside import decide_together
 from pie.core.target.effects import StartRun
 from pie.core.target.state import RunState
 from pie.core.target.turn import Case, Turn
@@ -24,7 +25,11 @@ _NO_SOURCE: Final = (
 
 def go_on(turn: Turn) -> None:
     """Order the next step after each good one, and conclude nothing from that one until the last step."""
-    last = len(kind_of(turn.target).steps) - 1
+    steps = kind_of(turn.target).steps
+    last = len(steps) - 1
+    if steps[-1].beside:
+        decide_together(turn)
+        return
     for case in turn.open_cases() if last else ():
         run, judgement = turn.state.runs[case.id], case.judgement
         if judgement.bad:

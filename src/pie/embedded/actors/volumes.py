@@ -95,6 +95,8 @@ def _settle(registry: Registry, machines: Machines, claim: Json) -> str:
         problem = UNAVAILABLE
     elif find(claim, "spec.dataSource") and "clones-refused" in machine.faults:
         problem = "code = Unimplemented desc = volumes are not cloned"
+    elif claim["spec"]["accessModes"] == ["ReadWriteMany"]:
+        problem = "code = InvalidArgument desc = unsupported access mode: MULTI_NODE_MULTI_WRITER"
     elif wanted > free:
         problem = f"code = ResourceExhausted desc = {int(wanted)} bytes wanted, {int(free)} are free"
     if problem:
