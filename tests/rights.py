@@ -97,6 +97,12 @@ OF_MANY: Final = {
 }
 """Used only if more than twenty runs are bad at once."""
 
+WITH_SNAPSHOTS: Final[dict[Right, str]] = {
+    **_rights(RELEASE, "volumesnapshots", get="is it ready?", create="the canary snapshot"),
+    **_rights(CLUSTER, "volumesnapshotclasses", list="the class of snapshots of a driver"),
+}
+"""Given with the chart value `snapshots`."""
+
 ADMISSION: Final[dict[Right, str]] = _rights(
     RELEASE,
     "pieprobes/finalizers",
@@ -111,4 +117,4 @@ def permitted(request: Request) -> bool:
     where = RELEASE if request.resource.namespaced else CLUSTER
     where = NODE_LEASES if request.namespace == NODE_LEASES else where
     verbs = ("create", "patch") if request.verb == "apply" else (request.verb,)
-    return all(Right(where, resource, verb) in USED for verb in verbs)
+    return all(Right(where, resource, verb) in USED.keys() | WITH_SNAPSHOTS.keys() for verb in verbs)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.chart.helm import rendered
-from tests.rights import ADMISSION, CLUSTER, NODE_LEASES, RELEASE, USED, Right
+from tests.rights import ADMISSION, CLUSTER, NODE_LEASES, RELEASE, USED, WITH_SNAPSHOTS, Right
 
 # helm may have to be built first.
 pytestmark = pytest.mark.timeout(900)
@@ -51,6 +51,12 @@ def test_the_chart_gives_exactly_the_rights_that_are_used_or_that_admission_want
     rights = list(granted(*arguments))
     assert len(rights) == len(set(rights))
     assert set(rights) == USED.keys() | ADMISSION.keys()
+
+
+@pytest.mark.parametrize("arguments", [(), ALL], ids=["one namespace", "all namespaces"])
+def test_the_rights_for_snapshots_are_given_where_they_are_wanted(arguments: tuple[str, ...]) -> None:
+    more = set(granted(*arguments, "--set", "snapshots=true")) - set(granted(*arguments))
+    assert more == WITH_SNAPSHOTS.keys()
 
 
 def test_in_all_namespaces_pie_has_the_same_rights_but_for_its_lease() -> None:

@@ -97,14 +97,19 @@ async def test_features_of_the_class_are_checked_if_asked_for_and_nothing_stays(
     start_embedded: Start,
 ) -> None:
     cluster = await cluster_of(start_embedded, 2)
-    ended, report = await check(cluster, STORAGE_CLASS, "--provision", "--features", "block,clone,expand")
+    ended, report = await check(
+        cluster, STORAGE_CLASS, "--provision", "--features", "block,clone,expand,snapshot"
+    )
     assert ended.status == 0, ended.complained
     assert [(each["kind"], each["verdict"]) for each in report["targets"]] == [
         ("provision", "ok"),
         ("block", "ok"),
         ("clone", "ok"),
         ("expand", "ok"),
+        ("snapshot", "inconclusive"),  # the embedded cluster has no VolumeSnapshots
     ]
+    assert report["targets"][4]["reason"] == "NotOffered"
+    assert "their CRDs are not installed" in report["targets"][4]["message"]
     assert there(cluster) == []
     await cluster.faults.inject("expand-refused")
     only = ("--provision", "--features", "expand,shared", "--nodes", "node-1")

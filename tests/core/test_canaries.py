@@ -42,6 +42,9 @@ def parsed(canaries: Any) -> Any:
         ({"block": {"period": "1m"}}, {"block": Canary(60)}),
         ({"block": {"period": "168h"}}, {"block": Canary(168 * 3600)}),
         ({"expand": {}}, {"expand": Canary(24 * 3600)}),
+        ({"snapshot": {}}, {"snapshot": Canary(6 * 3600)}),
+        ({"snapshot": {"snapshotClass": "s"}}, {"snapshot": Canary(6 * 3600, "s")}),
+        ({"block": {"snapshotClass": "s"}}, {"block": Canary(6 * 3600)}),
         ({"block": {}, "expand": {"period": "10m"}}, {"block": Canary(6 * 3600), "expand": Canary(600)}),
     ],
 )
@@ -55,6 +58,7 @@ def test_a_canary_is_on_if_the_spec_names_it_and_has_its_own_period(canaries: An
         ([], "spec.canaries"),
         ({"block": True}, "spec.canaries.block"),
         ({"block": {"period": 6}}, "spec.canaries.block.period"),
+        ({"snapshot": {"snapshotClass": 1}}, "spec.canaries.snapshot.snapshotClass"),
         ({"block": {"period": "6"}}, "spec.canaries.block.period"),
         ({"block": {"period": "59s"}}, "spec.canaries.block.period"),
         ({"block": {"period": "169h"}}, "spec.canaries.block.period"),
@@ -186,7 +190,8 @@ def test_only_what_is_optional_has_a_runner_of_its_own() -> None:
 
 
 def test_only_the_second_pod_of_a_clone_has_a_source() -> None:
-    assert {name for name, row in KINDS.items() if len(row.steps) > 1} == {"clone", "shared"}
+    several = {name: len(row.steps) for name, row in KINDS.items() if len(row.steps) > 1}
+    assert several == {"clone": 2, "shared": 2, "snapshot": 3}
     clone = Target("p", "clone", "c")
     first = pod_spec(probe(), clone, claim="", image=Image("i"))
     second = pod_spec(probe(), clone, claim="", image=Image("i"), step=AtStep(1, "before", "n7"))

@@ -189,6 +189,8 @@ rancher.io/local-path does not support block volume provisioning
 example.com/nfs does not support block volume provisioning
 MapVolume.SetUpDevice failed for volume "pv": block volumes not yet supported by this driver
 CSI driver does not support clone operations: controller CLONE_VOLUME capability is not reported
+CSI driver does not support snapshot restore: controller CREATE_DELETE_SNAPSHOT capability is not reported
+failed to take snapshot of the volume pv: rpc error: code = Unimplemented desc = CreateSnapshot
 code = InvalidArgument desc = volume content source is not supported
 code = InvalidArgument desc = cloning is not supported
 code = InvalidArgument desc = cloning volumes is not supported by this pool
@@ -236,6 +238,8 @@ Multi-Attach error for volume "pv" Volume is already exclusively attached to one
 code = FailedPrecondition desc = volume vol-1 is attached to node node-1 already
 code = Internal desc = multi-node volume vol-1: failed to start its NFS server
 code = Internal desc = failed to clone volume: source image is locked
+failed to take snapshot of the volume pv: rpc error: code = Internal desc = the pool is offline
+cannot find default snapshot class
 code = Aborted desc = clone from vol-1 is in progress
 code = NotFound desc = the source volume of the clone does not exist
 code = ResourceExhausted desc = no space left in the pool for the clone

@@ -28,4 +28,10 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [list, watch, create]
+{{- if .Values.snapshots }}
+# For the canary snapshot. A snapshot is deleted with the pod that owns it.
+- apiGroups: [snapshot.storage.k8s.io]
+  resources: [volumesnapshots]
+  verbs: [get, create]
+{{- end }}
 {{- end -}}

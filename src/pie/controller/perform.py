@@ -19,6 +19,7 @@ from pie.controller.questions import Questions
 from pie.controller.queue import SETTLE_SECONDS, Lane, WorkQueue
 from pie.controller.runners import Runner
 from pie.controller.screens import Screens
+from pie.controller.snapshots import take_snapshot
 from pie.core.apitypes import RunCause
 from pie.core.model import Probe, Target, Verdict
 from pie.core.target.effects import (
@@ -46,6 +47,7 @@ from pie.core.target.effects import (
     ReportNode,
     SetVerdict,
     StartRun,
+    TakeSnapshot,
 )
 from pie.core.target.state import TargetState
 from pie.core.wire import Claim, Pod
@@ -70,6 +72,12 @@ class _Expansion(NamedTuple):
     target: Target
     claim: Key
     order: ExpandVolume
+
+
+class _Snapshot(NamedTuple):
+    target: Target
+    pod: Key
+    order: TakeSnapshot
 
 
 class Perform:
@@ -104,6 +112,7 @@ class Perform:
         queue.handle("remember", self._remember)
         queue.handle("end", self._end_run)
         queue.handle("expand", self._expand_volume)
+        queue.handle("snapshot", self._take_snapshot)
         queue.handle("discard", runner.discard)
 
     def carry_out(self, state: TargetState, effects: Iterable[Effect]) -> None:
@@ -170,6 +179,9 @@ class Perform:
             case ExpandVolume(run):
                 if (claim := state.runs[run].claim) is not None:
                     self._queue.add("expand", _Expansion(target, key_of(claim), effect))
+            case TakeSnapshot(run):
+                if (pod := state.runs[run].pod) is not None:
+                    self._queue.add("snapshot", _Snapshot(target, key_of(pod), effect))
             case EndRun(run):
                 if (pod := state.runs[run].pod) is not None:
                     self._queue.add("end", (key_of(pod), pod.metadata.uid))
@@ -246,6 +258,22 @@ class Perform:
         why = await expand(self._client, namespace, claim, order)
         if why:
             self._questions.note_refusal(target, order.run, why)
+
+    async def _take_snapshot(self, thing: _Snapshot) -> None:
+        """Take the snapshot of the volume of a run, and note how it is."""
+        target, key, order = thing
+        pod = self._caches.pods.store.get(key)
+        storage_class = self._caches.storage_class(target.storage_class)
+        if pod is None or pod.metadata.uid != order.run or storage_class is None:
+            return
+        answer = await take_snapshot(
+            self._client,
+            target,
+            pod.metadata,
+            driver=storage_class.driver,
+            snapshot_class=order.snapshot_class,
+        )
+        self._questions.note_snapshot(target, order.run, answer)
 
     async def _end_run(self, named: tuple[Key, str]) -> None:
         """Delete the pod (by name and uid) of a run that cannot recover, so that the next run can start."""

@@ -9,6 +9,7 @@ from pie.controller.runners import Runner
 from pie.controller.warnings import WarningEvents
 from pie.core.model import Target
 from pie.core.naming import LABEL_PROBE
+from pie.core.snapshots import SnapshotAnswer
 from pie.core.target.changes import answers_matter
 from pie.core.target.effects import Ask, Question
 from pie.core.target.facts import Answers
@@ -77,6 +78,7 @@ class Questions:
             {run: answer for run, answer in known.leases.items() if run in runs},
             {run: as_of for run, as_of in known.nodes.items() if run in runs},
             {run: why for run, why in known.refusals.items() if run in runs},
+            {run: answer for run, answer in known.snapshots.items() if run in runs},
         )
         if kept == _NOTHING:
             del self._answers[target]
@@ -85,7 +87,14 @@ class Questions:
 
     def note_refusal(self, target: Target, run: str, why: str) -> None:
         """Note why the API server refused to change the PVC of a run."""
-        self._answers[target] = self.answers(target).joined(Answers(refusals={run: why}))
+        self._note(target, Answers(refusals={run: why}))
+
+    def note_snapshot(self, target: Target, run: str, answer: SnapshotAnswer) -> None:
+        """Note how the snapshot of the volume of a run is."""
+        self._note(target, Answers(snapshots={run: answer}))
+
+    def _note(self, target: Target, answers: Answers) -> None:
+        self._answers[target] = self.answers(target).joined(answers)
         self._queue.add("target", target)
 
     def may_attach(self, target: Target) -> bool:

@@ -19,6 +19,7 @@ from pie.core.quantity import quantity
 from pie.core.resident.codes import PORT, QUESTION
 from pie.core.selector import FIELD_NAME
 from pie.core.suitable import avoided
+from pie.core.wire import Metadata
 
 Manifest = dict[str, Any]
 
@@ -28,7 +29,9 @@ MOUNT_PATH = "/pie"
 DEVICE_PATH = "/dev/pie"
 SOURCE_VOLUME: Final = "source"
 SOURCE_PATH: Final = "/source"
-"""Where a pod has the volume of the step before."""
+"""Where a pod has the volume of the first step."""
+SNAPSHOT_GROUP: Final = "snapshot.storage.k8s.io"
+SNAPSHOT_KIND: Final = "VolumeSnapshot"
 DISK_GROUP: Final = 6
 """The group `disk` of the device files of most distributions."""
 # The user of the image; fsGroup makes a fresh volume's root writable for it.
@@ -127,6 +130,7 @@ def pod_spec(probe: Probe, target: Target, *, claim: str, image: Image, step: At
                     _path(target),
                     *_how(target, step),
                     *_capacity(probe),
+                    *kind_of(target).steps[step.number].options,
                     *kind_of(target).options(probe),
                 ],
                 "resources": probe.resources or image.pods.resources,
@@ -238,17 +242,39 @@ def _volume(probe: Probe, target: Target, claim: str, step: AtStep) -> Manifest:
 
 
 def _add_source(spec: Manifest, target: Target, step: AtStep) -> None:
-    """Have the new volume made from that of the step before, and mount that one, too."""
+    """Mount the volume of the first step, too, and have the new one made from it or from its snapshot."""
     before = ephemeral_claim(step.after)
-    source = {"kind": kind_of(target).steps[step.number].source, "name": before}
-    spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]["spec"]["dataSource"] = source
+    if kind := kind_of(target).steps[step.number].source:
+        group = {"apiGroup": SNAPSHOT_GROUP} if kind == SNAPSHOT_KIND else {}
+        source = {**group, "kind": kind, "name": before}
+        spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]["spec"]["dataSource"] = source
     spec["volumes"].append({"name": SOURCE_VOLUME, "persistentVolumeClaim": {"claimName": before}})
     spec["containers"][0]["volumeMounts"].append({"name": SOURCE_VOLUME, "mountPath": SOURCE_PATH})
 
 
 def ephemeral_claim(pod: str) -> str:
-    """Return the name of the PVC of a pod's ephemeral volume."""
+    """Return the name of the PVC of a pod's ephemeral volume, and of the snapshot of it."""
     return f"{pod}-{VOLUME}"
+
+
+def snapshot_of(target: Target, pod: Metadata, snapshot_class: str) -> Manifest:
+    """Return a VolumeSnapshot of the volume of a pod. It is deleted with the pod, its owner."""
+    name = ephemeral_claim(pod.name)
+    return {
+        "apiVersion": f"{SNAPSHOT_GROUP}/v1",
+        "kind": SNAPSHOT_KIND,
+        "metadata": {
+            "name": name,
+            "namespace": pod.namespace,
+            "labels": labels(target),
+            "annotations": {ANNOTATION_TARGET: str(target)},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid}],
+        },
+        "spec": {
+            "volumeSnapshotClassName": snapshot_class,
+            "source": {"persistentVolumeClaimName": name},
+        },
+    }
 
 
 def _claim_spec(probe: Probe, target: Target) -> Manifest:

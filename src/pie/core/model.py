@@ -196,7 +196,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class AtStep:
-    """Which step of a run a pod is, from 0: after which pod, whose volume it gets, and on that one's node.
+    """Which step of a run a pod is, from 0: after the run's first pod, with its volume, on its node.
 
     Without a node it is on any that matches, but not on one of `apart`.
     """
@@ -212,9 +212,13 @@ FIRST: Final = AtStep()
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """How a PieProbe tests a feature of its class: how often. Off where a PieProbe has none of its name."""
+    """How a PieProbe tests a feature of its class: how often. Off where a PieProbe has none of its name.
+
+    `snapshot_class` is the VolumeSnapshotClass of a canary that takes snapshots; empty: that of the driver.
+    """
 
     period_seconds: int
+    snapshot_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)

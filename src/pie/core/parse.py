@@ -166,7 +166,8 @@ def _canaries(spec: Mapping[str, Any], path: str) -> dict[str, Canary]:
             seconds = duration_seconds(text, f"{where}.period")
             if not shortest <= seconds <= LONGEST_CANARY_PERIOD_SECONDS:
                 raise SpecError(f"{where}.period", f"is not within {shortest // 60}m and 168h")
-            found[row.name] = Canary(round(seconds))
+            of_snapshots = _field(entry, "snapshotClass", str, "", where) if row.snapshots else ""
+            found[row.name] = Canary(round(seconds), of_snapshots)
     return found
 
 

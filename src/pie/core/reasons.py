@@ -68,6 +68,7 @@ class Reason(StrEnum):
     JOB_DELETED = "JobDeleted"
     NO_CONTROLLER = "NoController"
     EXPAND_FAILED = "ExpandFailed"
+    SNAPSHOT_FAILED = "SnapshotFailed"
     IO_SLOW = "IOSlow"
     STALLED = "Stalled"
     STALE_MOUNT = "StaleMount"
@@ -88,6 +89,7 @@ class Reason(StrEnum):
     CLONE_DIFFERS = "CloneDiffers"
     CLONE_NOT_INDEPENDENT = "CloneNotIndependent"
     SHARED_NOT_SEEN = "SharedNotSeen"
+    SNAPSHOT_DIFFERS = "SnapshotDiffers"
     VOLUME_MISSING = "VolumeMissing"
     VOLUME_TOO_SMALL = "VolumeTooSmall"
     NOT_EXPANDED = "NotExpanded"
@@ -290,6 +292,10 @@ _CONTROLLERS: dict[Reason, tuple[str, str]] = {
         "pie started no run for this due time: it did not run then, or spec.runner was just changed.",
         "If pie often restarts, find out why; two replicas with --leader-elect take over within seconds.",
     ),
+    Reason.SNAPSHOT_FAILED: (
+        "The VolumeSnapshot of a volume did not become ready to use in time.",
+        "The evidence has the driver's words; without any, do snapshot-controller and csi-snapshotter run?",
+    ),
     Reason.EXPAND_FAILED: (
         "The driver refused or failed to expand a volume in use.",
         "The evidence has the driver's own error; look at its controller's log and the storage back end.",
@@ -480,6 +486,9 @@ _PROBES: dict[Reason, str] = {
     ),
     Reason.SHARED_NOT_SEEN: (
         "Do not share volumes of this class between nodes: look at mount options and logs on both nodes."
+    ),
+    Reason.SNAPSHOT_DIFFERS: (
+        "Do not rely on snapshots of this class: look at the driver's log, and restore one by hand."
     ),
     Reason.VOLUME_MISSING: (
         "If the PVC is Lost, find who deleted its volume; else look at the driver's node pod."

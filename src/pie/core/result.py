@@ -71,6 +71,10 @@ class Outcome(_Word):
         "SharedNotSeen",
         "On a volume that two nodes use at once, one did not show in time what the other one wrote.",
     )
+    SNAPSHOT_DIFFERS = (
+        "SnapshotDiffers",
+        "A volume restored from a snapshot does not have exactly the records that its source had then.",
+    )
     VOLUME_MISSING = "VolumeMissing", "The PVC has lost its volume, or no volume is mounted at the path."
     VOLUME_TOO_SMALL = "VolumeTooSmall", "The volume's filesystem is far smaller than spec.pvcCapacity."
     NOT_EXPANDED = (
@@ -94,7 +98,7 @@ class Note(_Word):
     NO_RENAME = "NoRename", "The volume cannot rename a file."
 
 
-ProbeName = Literal["mount", "provision", "block", "clone", "shared", "expand", "resident"]
+ProbeName = Literal["mount", "provision", "block", "clone", "shared", "expand", "snapshot", "resident"]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Sequence = Annotated[int, Meta(ge=0, le=2**62)]
 Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]

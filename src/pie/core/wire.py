@@ -201,6 +201,34 @@ class StorageClass(Object, frozen=True):
         return driver_of(self.provisioner)
 
 
+class VolumeSnapshotClass(Object, frozen=True):
+    """A snapshot.storage.k8s.io/v1 VolumeSnapshotClass."""
+
+    metadata: Metadata
+    driver: PlainText = ""
+    deletion_policy: PlainText = ""
+
+
+class VolumeSnapshotError(Object, frozen=True):
+    """VolumeSnapshot status.error."""
+
+    message: PlainText = ""
+
+
+class VolumeSnapshotStatus(Object, frozen=True):
+    """VolumeSnapshot status."""
+
+    ready_to_use: bool = False
+    error: VolumeSnapshotError = VolumeSnapshotError()
+
+
+class VolumeSnapshot(Object, frozen=True):
+    """A snapshot.storage.k8s.io/v1 VolumeSnapshot."""
+
+    metadata: Metadata
+    status: VolumeSnapshotStatus = VolumeSnapshotStatus()
+
+
 class CSINodeDriver(Object, frozen=True):
     """CSINode spec.drivers[]."""
 

@@ -11,14 +11,14 @@ from pie.probe.records import Records
 from pie.probe.ring import Findings, Record
 from pie.probe.volume import Volume
 
-_WRITTEN: Final = 3
-"""So many records has a volume that is to be cloned."""
+WRITTEN: Final = 3
+"""So many records has a volume that is to be copied."""
 
 
 def write_source(volume: Volume) -> RecordStats:
-    """Write and sync records that a clone of this new volume has to have."""
+    """Write and sync records that a copy of this new volume has to have."""
     records, newest = Records(volume), None
-    for _ in range(_WRITTEN):
+    for _ in range(WRITTEN):
         newest = records.append(newest)
     return RecordStats(
         identity_written=newest.identity if newest else None,
@@ -36,16 +36,16 @@ class Clone:
 
     def compare(self) -> RecordStats:
         """Check that the clone has the records of its source."""
-        wanted, found = _read(self._source), _read(self._clone)
+        wanted, found = found_on(self._source), found_on(self._clone)
         if wanted.corrupted or wanted.newest is None:
             why = one_line(wanted.detail) or "the records that the first pod wrote and synced are not there"
             raise Failure(Outcome.DATA_CORRUPTED, f"on the source of the clone: {why}")
         if found.corrupted or found.torn or found.newest != wanted.newest:
             why = f"; {one_line(found.detail)}" if found.detail else ""
-            text = f"the clone has {_named(found.newest)}, its source has {_named(wanted.newest)}{why}"
+            text = f"the clone has {named(found.newest)}, its source has {named(wanted.newest)}{why}"
             raise Failure(Outcome.CLONE_DIFFERS, text)
         self._newest = found.newest
-        return _stats(found)
+        return stats_of(found)
 
     def use_both(self) -> None:
         """Write to each of the two, and check that the other one does not change."""
@@ -57,21 +57,24 @@ class Clone:
         self._check("the clone", self._clone, written, "its source")
 
     def _check(self, name: str, records: Records, wanted: Record | None, other: str) -> None:
-        found = _read(records)
+        found = found_on(records)
         if found.corrupted or found.newest != wanted:
-            has = f"{name} has {_named(found.newest)} instead of {_named(wanted)}"
+            has = f"{name} has {named(found.newest)} instead of {named(wanted)}"
             raise Failure(Outcome.CLONE_NOT_INDEPENDENT, f"after a write to {other}, {has}")
 
 
-def _read(records: Records) -> Findings:
+def found_on(records: Records) -> Findings:
+    """Return the records of a volume."""
     return records.read() or Findings(newest=None)
 
 
-def _named(record: Record | None) -> str:
+def named(record: Record | None) -> str:
+    """Return a record in words."""
     return f"record {record.sequence} of {record.identity[:8]}" if record else "no record"
 
 
-def _stats(found: Findings) -> RecordStats:
+def stats_of(found: Findings) -> RecordStats:
+    """Return what the result says of the records that were found."""
     stats = RecordStats(torn=found.torn)
     if found.newest is None:
         return stats

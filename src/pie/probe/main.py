@@ -99,6 +99,13 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         default=90.0,
         help="how long a write of the other pod may take to be seen, in seconds (%(default)s)",
     )
+    snapshot = probes.add_parser(
+        "snapshot", help="write to a fresh volume, or compare what was restored from its snapshot with it"
+    )
+    snapshot.add_argument("--source", type=Path, help="where the volume is mounted that the snapshot is of")
+    snapshot.add_argument(
+        "--later", action="store_true", help="only write to that volume, after its snapshot was taken"
+    )
     expand = probes.add_parser(
         "expand", help="write to a fresh volume until its filesystem has --capacity more bytes"
     )
@@ -112,6 +119,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "clone": clone,
         "shared": shared,
         "expand": expand,
+        "snapshot": snapshot,
         "resident": resident,
     }
     for probe in of_kind.values():
@@ -213,6 +221,7 @@ def _options(given: argparse.Namespace) -> Options:
         path=given.path,
         source=getattr(given, "source", None),
         second=getattr(given, "second", False),
+        later=getattr(given, "later", False),
         job=job,
         capacity_bytes=given.capacity,
         integrity=not getattr(given, "no_integrity", False),

@@ -20,6 +20,7 @@ from pie.probe.growth import grow
 from pie.probe.records import Records
 from pie.probe.ring import Findings
 from pie.probe.shared import FILES, Shared
+from pie.probe.snapshot import compare, write_later
 from pie.probe.sync import timed_sync
 from pie.probe.volume import Volume, why_too_small
 
@@ -30,9 +31,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     probe: ProbeName
     path: Path
     source: Path | None = None
-    """Where the volume is mounted that the one at `path` is a clone of."""
+    """Where the volume is mounted that the one at `path` is a clone or a snapshot of."""
     second: bool = False
     """Whether this is the second of two pods that use the volume at the same time."""
+    later: bool = False
+    """Only write to that one, after its snapshot was taken."""
     job: IoJob = IoJob()
     integrity: bool = True
     capacity_bytes: int = 0
@@ -75,7 +78,7 @@ class Run:
             elif self._options.probe == "shared":
                 self._share_volume()
             elif self._options.source is not None:
-                self._use_clone(self._options.source)
+                self._use_both(self._options.source)
             else:
                 self._use_volume()
         except Failure as failure:
@@ -101,17 +104,32 @@ class Run:
             self.failed(Failure(Outcome.VOLUME_TOO_SMALL, why))
         return volume
 
-    def _use_clone(self, source: Path) -> None:
-        """Use a clone, and the volume that it was made from."""
+    def _use_both(self, source: Path) -> None:
+        """Use a volume, and the one that it was made from, or that a snapshot is of."""
         with self._timed("prepare"), ExitStack() as opened:
             volumes = [opened.enter_context(self._opened(path)) for path in (self._options.path, source)]
-            clone, keep = Clone(*volumes), opened.pop_all()
+            keep = opened.pop_all()
         self._notes = volumes[0].notes
         with keep:
+            if self._options.probe == "snapshot":
+                self._use_snapshot(*volumes)
+            else:
+                self._use_clone(*volumes)
+
+    def _use_snapshot(self, volume: Volume, source: Volume) -> None:
+        if self._options.later:
+            with self._timed("later"):
+                self._records = write_later(source)
+        else:
             with self._timed("compare"):
-                self._records = clone.compare()
-            with self._timed("write"):
-                clone.use_both()
+                self._records = compare(volume, source)
+
+    def _use_clone(self, volume: Volume, source: Volume) -> None:
+        clone = Clone(volume, source)
+        with self._timed("compare"):
+            self._records = clone.compare()
+        with self._timed("write"):
+            clone.use_both()
 
     def _share_volume(self) -> None:
         """Use a volume that another pod uses at the same time."""
@@ -165,7 +183,7 @@ class Run:
 
     def _steps(self) -> Iterator[tuple[str, Callable[[Volume], None]]]:
         """Order the steps; a fresh volume needs no measuring, only to be written and read."""
-        if self._options.probe == "clone":
+        if self._options.probe in {"clone", "snapshot"}:
             yield "records", self._write_source
             return
         if self._options.probe == "mount":

@@ -64,7 +64,7 @@ class Follower:
         self._client = client
         self._namespace = namespace
         self._storage_class = storage_class
-        self._driver = storage_class.driver
+        self.driver = storage_class.driver
         self._runs: dict[str, _Followed] = {}
         self._of_claim: dict[str, _Followed] = {}
         self._nodes = CheckedNodes(client, nodes)
@@ -179,7 +179,7 @@ class Follower:
             claim=claim,
             nodes=self._nodes.fact(target),
             lacks=kind_of(target).lacks(self._storage_class),
-            may_attach=self._answering.may_attach(self._driver),
+            may_attach=self._answering.may_attach(self.driver),
             answers=followed.answers,
         )
 
@@ -215,7 +215,7 @@ class Follower:
                 return
             case _:
                 answers = await self._answering.answer(
-                    question.what, followed.target, run, self._driver, since=question.since
+                    question.what, followed.target, run, self.driver, since=question.since
                 )
         pod = answers.pods.get(run.id)
         if pod is not None and pod.pod is None:

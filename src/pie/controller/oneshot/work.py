@@ -10,6 +10,7 @@ from pie.controller.oneshot.cleanup import Cleanup
 from pie.controller.oneshot.follow import Follower
 from pie.controller.oneshot.patience import patiently
 from pie.controller.oneshot.survey import CannotCheck
+from pie.controller.snapshots import take_snapshot
 from pie.core.integrity import VolumeMemory, judge_records
 from pie.core.judge import Judgement, with_records
 from pie.core.kinds import kind_of
@@ -17,6 +18,7 @@ from pie.core.manifests import Manifest, ephemeral_claim
 from pie.core.model import FIRST, AtStep, Probe, Stage, Target, Verdict
 from pie.core.oneshot import Checked, Maker, checked, runs_of
 from pie.core.reasons import Reason
+from pie.core.snapshots import judged
 from pie.core.timeline import Run, timeline
 from pie.core.wire import Claim, Pod, epoch_seconds
 from pie.kube.client import Client
@@ -100,7 +102,10 @@ class Worker:
             if judgement.verdict is not Verdict.OK:
                 return judgement
             if not kind_of(target).pvc:
-                step = AtStep(step.number + 1, name, item.node)
+                step = AtStep(step.number + 1, before[0], item.node)
+                judgement = await self._snapshot(item, pod, judgement, step)
+                if judgement.verdict is not Verdict.OK:
+                    return judgement
                 continue
             self._on_stage(target, Stage.TEARDOWN)
             await patiently(partial(self._cleanup.delete_pod, pod.metadata))
@@ -110,6 +115,34 @@ class Worker:
                 return _left_behind(judgement, Reason.TEARDOWN_STUCK, message)
         judgement, _ = await self._run(item, last, step)
         return judgement
+
+    async def _snapshot(self, item: _Item, pod: Pod, good: Judgement, step: AtStep) -> Judgement:
+        """Take the snapshot that the next step needs, if it needs one, and wait until it is ready."""
+        target, probe, clock = item.target, item.probe, self._client.clock.monotonic
+        if not kind_of(target).steps[step.number].snapshot:
+            return good
+        self._on_stage(target, Stage.PROVISION)
+        wanted = probe.canaries.get(target.kind)
+        began = clock()
+        while True:
+            answer = await patiently(
+                partial(
+                    take_snapshot,
+                    self._client,
+                    target,
+                    pod.metadata,
+                    driver=self._follower.driver,
+                    snapshot_class=wanted.snapshot_class if wanted is not None else "",
+                )
+            )
+            if answer.ready:
+                return good
+            waited = clock() - began
+            if (
+                bad := judged(good, answer, waited if waited >= probe.deadline_seconds else None)
+            ) is not None:
+                return bad
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def _run_together(self, item: _Item, first: str, second: str) -> Judgement:
         """Run two pods at once, the second one when the first one works; the first bad one decides."""

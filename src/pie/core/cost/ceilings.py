@@ -101,6 +101,7 @@ def _limit(rate: Rate, cluster: Cluster) -> tuple[float, float]:
         Actor.PROVISIONER: (cluster.sidecar_qps, cluster.sidecar_burst),
         Actor.ATTACHER: (cluster.sidecar_qps, cluster.sidecar_burst),
         Actor.RESIZER: (cluster.sidecar_qps, cluster.sidecar_burst),
+        Actor.SNAPSHOTTER: (cluster.sidecar_qps, cluster.sidecar_burst),
         Actor.PIE: (cluster.pie_qps, cluster.pie_qps),
     }[rate.actor]
 

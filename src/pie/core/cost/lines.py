@@ -25,6 +25,7 @@ class Actor(StrEnum):
     PROVISIONER = "external-provisioner"
     ATTACHER = "external-attacher"
     RESIZER = "external-resizer"
+    SNAPSHOTTER = "external-snapshotter"
 
 
 class Source(StrEnum):
@@ -97,6 +98,11 @@ _ATTACH_A_NEW_VOLUME: Final = (Line(Actor.ATTACHER, "", "finalizer of the volume
 _FROM_A_SOURCE: Final = {
     "PersistentVolumeClaim": (
         Line(Actor.PROVISIONER, "", "protect the volume that is cloned", 2, source=_CALCULATED),
+    ),
+    "VolumeSnapshot": (
+        Line(Actor.PIE, "", "create the VolumeSnapshot", 1),
+        Line(Actor.SNAPSHOTTER, "", "take the snapshot, and delete it", 14, 2, source=_CALCULATED),
+        Line(_MANAGER, "", "delete the VolumeSnapshot with its pod", 1, source=_CALCULATED),
     ),
 }
 """What a new volume that is made from another object costs, more; by `pie.core.kinds.row.Step.source`."""

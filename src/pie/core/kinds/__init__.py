@@ -6,7 +6,7 @@ Code that all kinds share asks the row of a target's kind, and never for a kind 
 from collections.abc import Iterator
 from typing import Final
 
-from pie.core.kinds import block, clone, expand, mount, provision, resident, shared
+from pie.core.kinds import block, clone, expand, mount, provision, resident, shared, snapshot
 from pie.core.kinds.row import Row
 from pie.core.model import Probe, Target
 
@@ -20,6 +20,7 @@ KINDS: Final[dict[str, Row]] = {
         clone.ROW,
         shared.ROW,
         expand.ROW,
+        snapshot.ROW,
     )
 }
 """By name, in the order in which they are shown."""

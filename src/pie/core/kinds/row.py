@@ -17,16 +17,20 @@ def _nothing(_: StorageClass) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One pod of a run. Each step has a new volume, and the pod of a later one is on the node of the first.
+    """One pod of a run. Each step has a new volume.
 
-    `source` is the kind of object that the new volume is made from: `PersistentVolumeClaim` is the volume of
-    the step before, which the pod mounts as well. Empty: the volume is made empty.
+    The pod of a later step is on the node of the first one, and mounts the volume of the first one as well.
+    `source` is the kind of object that its new volume is made from: `PersistentVolumeClaim` is the volume of
+    the first step, and `VolumeSnapshot` the snapshot of it. Empty: the volume is made empty.
     `beside`: the pod uses the volume of the step before at the same time as that one, on another node. It
     starts as soon as that one's container runs, and all pods of the run have to be good.
+    `snapshot`: a snapshot of the volume of the step before is taken first. `options` are for the command.
     """
 
     source: str = ""
     beside: bool = False
+    snapshot: bool = False
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,11 @@ class Row:
     steps: tuple[Step, ...] = (Step(),)
     nodes: int = 1
     access_mode: str = "ReadWriteOnce"
+
+    @property
+    def snapshots(self) -> bool:
+        """Whether its runs take snapshots."""
+        return any(step.snapshot for step in self.steps)
 
     @property
     def optional(self) -> bool:

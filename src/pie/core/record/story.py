@@ -46,6 +46,8 @@ def words(effect: do.Effect) -> str:  # noqa: C901, PLR0911, PLR0912  one line f
             without = f", on a node other than {effect.without}" if effect.without else ""
             step = f", step {effect.step.number + 1}" if effect.step.number else ""
             return f"starts a run ({effect.why}) for {rfc3339(effect.due)}{step}{without}"
+        case do.TakeSnapshot():
+            return f"takes a snapshot of the volume of run {effect.run}, or reads how it is"
         case do.EndRun():
             return f"ends run {effect.run}"
         case do.DiscardRun():

@@ -146,6 +146,17 @@ class ExpandVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """Have a snapshot taken of the volume of a run, if there is none, and read how it is.
+
+    `snapshot_class` is the name of its class; empty: the one of the driver.
+    """
+
+    run: str
+    snapshot_class: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndRun:
     """Delete the pod of a run, which ends it."""
 
@@ -254,6 +265,7 @@ Effect = (
     | Observe
     | StartRun
     | ExpandVolume
+    | TakeSnapshot
     | EndRun
     | DiscardRun
     | KeepObjects

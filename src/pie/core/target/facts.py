@@ -11,6 +11,7 @@ from pie.core.maintenance.now import Suppression
 from pie.core.model import Probe, RunnerKind, Target
 from pie.core.preflight import Pause
 from pie.core.run import RunFact
+from pie.core.snapshots import SnapshotAnswer
 from pie.core.timeline import Sightings, WarningEvent
 from pie.core.wire import Claim, Pod
 
@@ -127,7 +128,7 @@ class Answers:
     """Answers of the API server, by the id of the run.
 
     `nodes` is up to when the run's node is certainly as the watch shows it. `refusals` are why the API server
-    refused to change the PVC of a run.
+    refused to change the PVC of a run. `snapshots` are how the snapshots of their volumes are.
     """
 
     pods: Mapping[str, PodAnswer] = field(default_factory=dict)
@@ -135,6 +136,7 @@ class Answers:
     leases: Mapping[str, LeaseAnswer] = field(default_factory=dict)
     nodes: Mapping[str, float] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)
+    snapshots: Mapping[str, SnapshotAnswer] = field(default_factory=dict)
 
     def joined(self, new: "Answers") -> "Answers":
         """Return these answers and new ones; a new answer replaces the old one to the same question."""
@@ -144,6 +146,7 @@ class Answers:
             {**self.leases, **new.leases},
             {**self.nodes, **new.nodes},
             {**self.refusals, **new.refusals},
+            {**self.snapshots, **new.snapshots},
         )
 
 
