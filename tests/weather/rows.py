@@ -181,7 +181,7 @@ ROWS: Final = (
     Row("watches bring lines that no API server sends", proxied(Weather(garbled=0.3), 100)),
     Row("watches bring lines of 40 MB", proxied(Weather(oversized=0.05), 60)),
     Row("the controller is killed three times", _controller_killed, quick=True),
-    Row("the controller is frozen for 40 s", _controller_frozen),
+    Row("the controller is frozen for 40 s", _controller_frozen, quick=True),
     Row("the clock of the controller jumps an hour ahead, and back", _clock_jumps, clock=True),
     Row("CA, certificate of the API server and token are replaced twice", _credentials_rotated),
     Row("the disk of the flight recorder is full", _disk_full),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pie.core.cost.ceilings import Ceiling, Cluster, ceilings
 from pie.core.cost.condition import cost_high
 from pie.core.cost.figures import figures
-from pie.core.cost.lines import run_lines, set_up_lines
+from pie.core.cost.lines import Source, run_lines, set_up_lines
 from pie.core.cost.load import Demand, demand_of, rates
 from pie.core.cost.plan import LONGEST_QUEUE_SECONDS, PART, plan
 from pie.core.iojob import IoJob
@@ -302,3 +302,8 @@ def test_the_status_has_the_condition_for_the_nodes_that_match() -> None:
     (found,) = [each for each in status_of(facts, (), 0.0)["conditions"] if each["type"] == "CostHigh"]
     assert found["status"] == "True"
     assert found["lastTransitionTime"]
+
+
+@pytest.mark.parametrize("kind", [name for name, row in KINDS.items() if row.optional])
+def test_what_was_not_measured_does_not_say_that_it_was(kind: str) -> None:
+    assert {each.source for each in run_lines(POD, kind, attach=True)} == {Source.CALCULATED}

@@ -100,14 +100,14 @@ _FROM_A_SOURCE: Final = {
         Line(Actor.PROVISIONER, "", "protect the volume that is cloned", 2, source=_CALCULATED),
     ),
     "VolumeSnapshot": (
-        Line(Actor.PIE, "", "create the VolumeSnapshot", 1),
+        Line(Actor.PIE, "", "create the VolumeSnapshot", 1, source=_CALCULATED),
         Line(Actor.SNAPSHOTTER, "", "take the snapshot, and delete it", 14, 2, source=_CALCULATED),
         Line(_MANAGER, "", "delete the VolumeSnapshot with its pod", 1, source=_CALCULATED),
     ),
 }
 """What a new volume that is made from another object costs, more; by `pie.core.kinds.row.Step.source`."""
 _GROWS: Final = (
-    Line(Actor.PIE, "", "ask for a larger volume", 1),
+    Line(Actor.PIE, "", "ask for a larger volume", 1, source=_CALCULATED),
     Line(Actor.RESIZER, "", "expand the volume", 3, 2, source=_CALCULATED),
     Line(Actor.KUBELET, "", "expand the filesystem", 1, 1, source=_CALCULATED),
 )
@@ -132,11 +132,13 @@ PIE_PER_SECOND: Final = 0.2
 def run_lines(runner: RunnerKind, kind: str, *, attach: bool, unused: bool = False) -> Iterator[Line]:
     """Yield what a healthy run costs, with all its steps; of a resident probe, what a start of its pod costs.
 
-    `attach`: the driver has `attachRequired`. `unused`: the cluster sets the condition `Unused` of PVCs.
+    `attach`: the driver has `attachRequired`. `unused`: the cluster sets the condition `Unused` of PVCs. What
+    is off by default was not measured: its pods cost what those of mount and provision runs do.
     """
     row = KINDS[kind]
     for line in _pod_lines(runner, new_volume=not row.pvc, attach=attach, unused=unused):
-        yield _times(len(row.steps), line)
+        source = _CALCULATED if row.optional else line.source
+        yield replace(_times(len(row.steps), line), source=source)
     for step in row.steps:
         yield from _FROM_A_SOURCE.get(step.source, ())
     if row.grows:
