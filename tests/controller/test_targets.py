@@ -121,10 +121,21 @@ async def test_deleting_the_pieprobe_leaves_nothing(stage: Stage) -> None:
 
 
 def go_pies_cronjob(metadata: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
-    """Return a CronJob as Go pie creates it; it is never due."""
+    """Return a CronJob as Go pie creates it; it is never due. Its namespace is of the restricted level."""
     pod_spec = {
         "restartPolicy": "Never",
-        "containers": [{"name": "probe", "image": "old", "env": [{"name": "OLD", "value": "1"}]}],
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "probe",
+                "image": "old",
+                "env": [{"name": "OLD", "value": "1"}],
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }
+        ],
     }
     template = {"metadata": {"labels": labels, "finalizers": ["pie.topolvm.io/pod"]}, "spec": pod_spec}
     return {

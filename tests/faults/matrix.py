@@ -43,7 +43,7 @@ DELETIONS = Lane(name="deletions", nodes=("node-1",), provision=False)
 KUBELET = Lane(name="kubelet", nodes=("node-2",), provision=False)
 LIMITS = Lane(name="limits", nodes=("node-1",), namespace="pie-limits", cpu="10m")
 MACHINE = Lane(name="machine", nodes=("node-2", "node-8"), cpu="10m")
-STAYS = Lane(name="stays", nodes=("node-1",), provision=False, resident=True)
+STAYS = Lane(name="stays", nodes=("node-1",), provision=False, resident=True, last=True)
 RESIDENTS = Lane(name="residents", nodes=("node-2",), provision=False, resident=True, last=True)
 CONTROL = Lane(name="control", nodes=("node-1", "node-2"), last=True)
 

@@ -4,6 +4,7 @@ Its incidents are in its status, where the next controller finds them.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from pie.controller.caches import Caches
@@ -99,6 +100,7 @@ class ProbeTurns:
             self._renew(of, facts)
         if facts is not None and (costs := wanted(facts)) is not None:
             self._paces.note(of, costs)
+            facts = [replace(each, pace=self._paces.of(of)) for each in facts]
         others = self._of_others(stored)
         done = step_all(before, facts, now, others) if facts is not None else WholeStep(before)
         self._incidents[of] = stored.metadata.uid, done.incidents
