@@ -9,7 +9,15 @@ from pie.core.batch.naming import cronjob_names
 from pie.core.model import Kind, Target
 from pie.core.naming import claim_names
 from tests.controller.stage import Stage
-from tests.harness import apply_probe, gone, pieprobe, until, until_condition
+from tests.harness import (
+    RESTRICTED_CONTAINER,
+    RESTRICTED_POD,
+    apply_probe,
+    gone,
+    pieprobe,
+    until,
+    until_condition,
+)
 
 
 def mount_names(stage: Stage, node: str, probe: str = "p1") -> tuple[str, str]:
@@ -124,17 +132,9 @@ def go_pies_cronjob(metadata: dict[str, Any], labels: dict[str, str]) -> dict[st
     """Return a CronJob as Go pie creates it; it is never due. Its namespace is of the restricted level."""
     pod_spec = {
         "restartPolicy": "Never",
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        **RESTRICTED_POD,
         "containers": [
-            {
-                "name": "probe",
-                "image": "old",
-                "env": [{"name": "OLD", "value": "1"}],
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-            }
+            {"name": "probe", "image": "old", "env": [{"name": "OLD", "value": "1"}], **RESTRICTED_CONTAINER}
         ],
     }
     template = {"metadata": {"labels": labels, "finalizers": ["pie.topolvm.io/pod"]}, "spec": pod_spec}

@@ -226,7 +226,7 @@ def _is_beside(target: Target, step: AtStep) -> bool:
 
 
 def _how(target: Target, step: AtStep) -> list[str]:
-    """Return what a later step of a run is told."""
+    """Return the options of the command of a later step of a run."""
     if not step.after:
         return []
     return ["--second"] if _is_beside(target, step) else ["--source", SOURCE_PATH]
